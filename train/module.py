@@ -1,0 +1,78 @@
+"""The PyTorch module of a topology."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from train.layers import INPUT_SCALE, BinaryConv2d, BinaryLinear, Block, ScoreNorm
+from train.networks import INPUT_BINARY, Network
+
+BN_EPS = 1e-4
+BN_MOMENTUM = 0.1
+
+
+def input_table(network: Network) -> np.ndarray:
+    """The 256-entry table pixel -> int8 of a network's first layer."""
+    pixels = np.arange(256)
+    if network.input_table == INPUT_BINARY:
+        return np.where(pixels >= 128, 1, -1).astype(np.int8)
+    return (pixels - 128).astype(np.int8)
+
+
+class BinaryNetwork(nn.Module):
+    """Blocks of a :class:`~train.networks.Network`, in order.
+
+    ``forward`` takes uint8 images (N, C, H, W) and returns scores (N, classes).
+    """
+
+    table: Tensor
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        binary_input = network.input_table == INPUT_BINARY
+        scale = 1.0 if binary_input else INPUT_SCALE
+        self.register_buffer("table", torch.from_numpy(input_table(network)) * scale, persistent=False)
+        self.flatten_first = not network.convs
+        blocks: list[Block] = []
+        channels, height, width = network.channels, network.height, network.width
+        for index, (outputs, pool) in enumerate(network.convs):
+            value = 0 if index == 0 and not binary_input else network.pad_value
+            conv = BinaryConv2d(channels, outputs, network.pad, value)
+            norm = nn.BatchNorm2d(outputs, eps=BN_EPS, momentum=BN_MOMENTUM)
+            blocks.append(Block(conv, norm, pool, last=False))
+            channels = outputs
+            height += 2 * network.pad - 2
+            width += 2 * network.pad - 2
+            if pool:
+                height, width = height // 2, width // 2
+        inputs = channels * height * width
+        for outputs in network.dense:
+            norm1 = nn.BatchNorm1d(outputs, eps=BN_EPS, momentum=BN_MOMENTUM)
+            blocks.append(Block(BinaryLinear(inputs, outputs), norm1, pool=False, last=False))
+            inputs = outputs
+        score = ScoreNorm(network.classes, inputs, eps=BN_EPS, momentum=BN_MOMENTUM)
+        blocks.append(Block(BinaryLinear(inputs, network.classes), score, pool=False, last=True))
+        self.blocks = nn.ModuleList(blocks)
+
+    def lookup(self, images: Tensor) -> Tensor:
+        """uint8 images (N, C, H, W) -> the values the first layer sees."""
+        x = self.table[images.long()]
+        # channel innermost, as on the accelerator
+        return x.permute(0, 2, 3, 1).flatten(1) if self.flatten_first else x
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.lookup(images)
+        for block in self.blocks:
+            if isinstance(block.layer, BinaryLinear) and x.dim() == 4:
+                x = x.permute(0, 2, 3, 1).flatten(1)
+            x = block(x)
+        return x
+
+    @torch.no_grad()
+    def clip_weights(self) -> None:
+        """Clip the latent weights to [-1, 1] (Courbariaux et al., alg. 1)."""
+        for block in self.blocks:
+            block.layer.weight.clamp_(-1.0, 1.0)

@@ -1,0 +1,132 @@
+"""Network topologies as tables.
+
+Every network is a list of 3x3 stride-1 convolutions, optionally followed by a
+2x2 max-pool, and a list of fully connected layers. The blocks are
+conv -> [pool] -> BN -> sign; the last fully connected layer has no sign.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: input tables: pixel p (0..255) -> integer seen by the first layer
+INPUT_INT8 = "int8"  # p - 128, an 8-bit first layer
+INPUT_BINARY = "binary"  # +1 if p >= 128 else -1, a binary first layer
+
+
+@dataclass(frozen=True)
+class Network:
+    """A topology.
+
+    ``convs`` holds (output channels, pool after it), as in the tables of
+    Brevitas; ``dense`` the widths of the hidden fully connected layers.
+    ``pad`` is 0 or 1 pixel on each side; ``pad_value`` the recorded +-1 that
+    stands there (the 8-bit first layer is padded with 0).
+    """
+
+    name: str
+    height: int
+    width: int
+    channels: int
+    convs: tuple[tuple[int, bool], ...]
+    dense: tuple[int, ...]
+    classes: int
+    pad: int
+    dataset: str
+    pad_value: int = -1
+    input_table: str = INPUT_INT8
+    source: str = ""
+
+
+def _bnn_convs(width: int) -> tuple[tuple[int, bool], ...]:
+    return (
+        (width, False),
+        (width, True),
+        (2 * width, False),
+        (2 * width, True),
+        (4 * width, False),
+        (4 * width, True),
+    )
+
+
+_CIFAR = {"height": 32, "width": 32, "channels": 3, "classes": 10}
+_MNIST = {
+    "height": 28,
+    "width": 28,
+    "channels": 1,
+    "classes": 10,
+    "convs": (),
+    "pad": 0,
+    "dataset": "mnist",
+    "input_table": INPUT_BINARY,
+}
+
+_TABLE = (
+    Network(
+        name="cnv",
+        convs=((64, False), (64, True), (128, False), (128, True), (256, False), (256, False)),
+        dense=(512, 512),
+        pad=0,
+        dataset="cifar10",
+        source="FINN, Umuroglu et al., FPGA'17",
+        **_CIFAR,
+    ),
+    Network(
+        name="binarynet",
+        convs=_bnn_convs(128),
+        dense=(1024, 1024),
+        pad=1,
+        dataset="cifar10",
+        source="Courbariaux et al., arXiv 1602.02830",
+        **_CIFAR,
+    ),
+    Network(
+        name="binarynet_svhn",
+        convs=_bnn_convs(64),
+        dense=(1024, 1024),
+        pad=1,
+        dataset="svhn",
+        source="Courbariaux et al., arXiv 1602.02830",
+        **_CIFAR,
+    ),
+    Network(
+        name="vgg_small",
+        convs=_bnn_convs(128),
+        dense=(),
+        pad=1,
+        dataset="cifar10",
+        source="Zhang et al., LQ-Nets, ECCV'18",
+        **_CIFAR,
+    ),
+    Network(
+        name="mlp_bnn",
+        dense=(4096, 4096, 4096),
+        source="Courbariaux et al., arXiv 1602.02830",
+        **_MNIST,
+    ),
+    Network(name="lfc", dense=(1024, 1024, 1024), source="FINN, Umuroglu et al., FPGA'17", **_MNIST),
+    Network(name="sfc", dense=(256, 256, 256), source="FINN, Umuroglu et al., FPGA'17", **_MNIST),
+    Network(
+        name="tiny",
+        convs=((16, True), (32, True)),
+        dense=(64,),
+        pad=1,
+        dataset="cifar10",
+        source="for tests",
+        **_CIFAR,
+    ),
+)
+
+NETWORKS: dict[str, Network] = {network.name: network for network in _TABLE}
+
+
+def network(name: str) -> Network:
+    """Look up a topology by name.
+
+    Raises:
+        ValueError: unknown name; the message lists the known ones.
+    """
+    try:
+        return NETWORKS[name]
+    except KeyError:
+        raise ValueError(f"network '{name}' is unknown: choose one of {', '.join(NETWORKS)}") from None
