@@ -190,9 +190,7 @@ SOURCES: dict[str, Source] = {
         classes=tuple("0123456789"),
         shapes={"train": (73257, 3, 32, 32), "test": (26032, 3, 32, 32)},
         sha256={},
-        official=tuple(
-            f"http://ufldl.stanford.edu/housenumbers/{name}_32x32.mat" for name in ("train", "test")
-        ),
+        official=tuple(f"http://ufldl.stanford.edu/housenumbers/{name}_32x32.mat" for name in ("train", "test")),
         npm=None,
         read_folder=_read_svhn,
     ),

@@ -96,7 +96,7 @@ class ScoreNorm(nn.BatchNorm1d):
         """Integers of the affine for sums in [-inputs, inputs].
 
         Returns:
-            scale (C,) int64 that fits in 16 bits, offset (C,) int64 such that
+            scale (C,) int64 whose double fits in 16 bits, offset (C,) int64 such that
             every score fits in 32 bits, and the shift: the largest for which
             both hold, at most 24.
         """
@@ -108,7 +108,7 @@ class ScoreNorm(nn.BatchNorm1d):
         for shift in range(24, -25, -1):
             unit = 2.0**shift
             scale = torch.round(gain * unit)
-            fits = scale.abs().max().item() < 2 ** (self.SCALE_BITS - 1)
+            fits = 2 * scale.abs().max().item() < 2 ** (self.SCALE_BITS - 1)
             # 4: headroom for the rounding of scale and for 2 * matches - inputs
             if fits and (largest * unit + inputs) * 4 < 2 ** (self.SCORE_BITS - 1):
                 return scale.long(), torch.round(bias * unit).long(), shift

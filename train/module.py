@@ -39,7 +39,7 @@ class BinaryNetwork(nn.Module):
         blocks: list[Block] = []
         channels, height, width = network.channels, network.height, network.width
         for index, (outputs, pool) in enumerate(network.convs):
-            value = 0 if index == 0 and not binary_input else network.pad_value
+            value = 0 if index == 0 else network.pad_value  # the first layer is padded in the 8-bit domain
             conv = BinaryConv2d(channels, outputs, network.pad, value)
             norm = nn.BatchNorm2d(outputs, eps=BN_EPS, momentum=BN_MOMENTUM)
             blocks.append(Block(conv, norm, pool, last=False))

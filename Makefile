@@ -1,0 +1,58 @@
+# make help lists the targets.
+NET     ?= cnv
+DATASET ?=
+DESIGN  ?= pynq_z1
+EPOCHS  ?= 32
+OUT     ?= build/$(NET)
+MODEL   ?= models/$(NET).npz
+PYTHON  ?= python3
+
+VENV := .venv
+PY   := $(VENV)/bin/python
+READY := $(VENV)/.ready
+dataset := $(if $(DATASET),--dataset $(DATASET))
+
+.PHONY: help env data train export accuracy test lint clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make test                    environment, then all tests"
+	@echo "make train  NET=cnv EPOCHS=32  train, or go on with, a network into OUT=build/NET"
+	@echo "make export NET=cnv          fold it into OUT/model.npz, checked against PyTorch"
+	@echo "make accuracy MODEL=...      the integer model over the whole test set of DATASET"
+	@echo "make data DATASET=cifar10    fetch and check a data set"
+	@echo "make lint, make clean"
+
+env: $(READY)
+
+$(READY): pyproject.toml
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet -e '.[sim,dev]'
+	@touch $@
+
+data: $(READY)
+	$(PY) -m train.data $(or $(DATASET),cifar10)
+
+train: $(READY)
+	$(PY) -m train $(NET) $(dataset) --epochs $(EPOCHS) -o $(OUT) --compile
+
+$(OUT)/checkpoint.pt: | $(READY)
+	$(MAKE) train
+
+$(OUT)/model.npz: $(OUT)/checkpoint.pt
+	$(PY) -m train.export $< $(dataset) -o $@ --command "make train NET=$(NET) EPOCHS=$(EPOCHS)"
+
+export: $(OUT)/model.npz
+
+accuracy: $(READY)
+	$(PY) -m train.accuracy $(MODEL) --dataset $(or $(DATASET),cifar10)
+
+test: $(READY)
+	$(PY) -m pytest
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+clean:
+	rm -rf build

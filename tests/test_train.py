@@ -1,0 +1,236 @@
+"""The trainer: layers, data sets, checkpoints, several processes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from train import data, layers, trainer
+from train.augment import crop_flip
+from train.networks import NETWORKS, network
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def make_images(count: int, seed: int = 7) -> data.Arrays:
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 10, count).astype(np.uint8)
+    x = rng.integers(0, 256, (count, 3, 32, 32)).astype(np.uint8)
+    return {"x": x, "y": y}
+
+
+def test_sign_of_zero_is_plus_one_and_gradients_match_their_formula() -> None:
+    x = torch.linspace(-1.5, 1.5, 31).requires_grad_()
+    layers.sign_activation(x).sum().backward()
+    assert torch.equal(x.grad, (2 - 2 * x.detach().abs()).clamp_min(0))
+    w = torch.linspace(-1.5, 1.5, 31).requires_grad_()
+    layers.sign_weight(w).sum().backward()
+    assert torch.equal(w.grad, (w.detach().abs() <= 1).float())
+    assert layers.sign_activation(torch.zeros(1)).item() == 1.0
+    assert layers.sign_weight(torch.zeros(1)).item() == 1.0
+
+
+def test_padding_uses_the_recorded_value() -> None:
+    conv = layers.BinaryConv2d(1, 1, pad=1, pad_value=1.0)
+    torch.nn.init.ones_(conv.weight)
+    assert conv(-torch.ones(1, 1, 1, 1)).item() == 8 - 1
+
+
+def test_unknown_network_is_named() -> None:
+    with pytest.raises(ValueError, match="network 'cnw' is unknown: choose one of cnv,"):
+        network("cnw")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_topology_has_one_score_per_class(name: str) -> None:
+    from train.module import BinaryNetwork
+
+    net = network(name)
+    model = BinaryNetwork(net).eval()
+    images = torch.zeros(2, net.channels, net.height, net.width, dtype=torch.uint8)
+    assert model(images).shape == (2, net.classes)
+
+
+def test_crop_flip_moves_whole_images() -> None:
+    images = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8).repeat(200, 1, 1, 1)
+    moved = crop_flip(images, torch.Generator().manual_seed(1))
+    assert moved.shape == images.shape
+    candidates = set()
+    padded = torch.nn.functional.pad(images[:1], (4,) * 4)
+    for top in range(9):
+        for left in range(9):
+            window = padded[..., top : top + 8, left : left + 8]
+            candidates.add(window.numpy().tobytes())
+            candidates.add(window.flip(3).contiguous().numpy().tobytes())
+    assert all(image.contiguous().numpy().tobytes() in candidates for image in moved)
+    assert len({image.contiguous().numpy().tobytes() for image in moved}) > 50
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "exponential"])
+def test_schedules_run_from_start_to_end(schedule: str) -> None:
+    config = trainer.Config("tiny", 1, schedule=schedule)
+    assert trainer.learning_rate(config, 0, 100) == pytest.approx(config.learning_rate)
+    assert trainer.learning_rate(config, 100, 100) == pytest.approx(config.final_learning_rate)
+
+
+def test_resumed_run_equals_uninterrupted(tmp_path: Path) -> None:
+    train, val = make_images(256), make_images(64, seed=8)
+    config = trainer.Config("tiny", epochs=3, batch=64)
+    whole = trainer.train(config, train, val, tmp_path / "whole")
+    trainer.train(config, train, val, tmp_path / "parts", stop_after=1)
+    parts = trainer.train(config, train, val, tmp_path / "parts")
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, parts.state_dict()[key]), key
+    logs = [
+        [line.rsplit(",", 1)[0] for line in (tmp_path / run / "log.csv").read_text().splitlines()]
+        for run in ("whole", "parts")
+    ]
+    assert logs[0] == logs[1] and len(logs[0]) == 4
+    assert (tmp_path / "whole" / "curves.png").stat().st_size > 1000
+
+
+def test_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    train, val = make_images(64), make_images(64)
+    trainer.train(trainer.Config("tiny", epochs=1), train, val, tmp_path)
+    with pytest.raises(trainer.TrainError, match="is of another run: seed 1, not 2"):
+        trainer.train(trainer.Config("tiny", epochs=1, seed=2), train, val, tmp_path)
+
+
+def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(b"junk")
+    with pytest.raises(trainer.TrainError, match=r"checkpoint\.pt cannot be read"):
+        trainer.load_checkpoint(path)
+
+
+def test_failed_write_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "checkpoint.pt"
+    trainer.save_checkpoint(path, {"format": trainer.CHECKPOINT_FORMAT, "epoch": 1})
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        trainer.save_checkpoint(path, {"format": trainer.CHECKPOINT_FORMAT, "epoch": 2})
+    assert trainer.load_checkpoint(path)["epoch"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_validation_split_takes_the_last_images() -> None:
+    arrays = make_images(20)
+    dataset = data.Dataset(arrays["x"], arrays["y"], arrays["x"], arrays["y"])
+    train, val = data.split_validation(dataset, 5)
+    assert len(train["x"]) == 15 and np.array_equal(val["x"], arrays["x"][15:])
+    with pytest.raises(data.DataError, match="validation split of 20 is not between 1 and 19"):
+        data.split_validation(dataset, 20)
+
+
+def write_cifar_folder(folder: Path, arrays: data.Arrays) -> None:
+    folder.mkdir()
+    records = np.concatenate([arrays["y"][:, None], arrays["x"].reshape(len(arrays["y"]), -1)], axis=1)
+    for name, part in zip([f"data_batch_{i}" for i in range(1, 6)], np.split(records, 5), strict=True):
+        part.tofile(folder / f"{name}.bin")
+    records[:2].tofile(folder / "test_batch.bin")
+
+
+def tiny_source(monkeypatch: pytest.MonkeyPatch, arrays: data.Arrays) -> None:
+    expected = {"x_train": arrays["x"], "y_train": arrays["y"], "x_test": arrays["x"][:2], "y_test": arrays["y"][:2]}
+    source = data.Source(
+        classes=("a",),
+        shapes={"train": arrays["x"].shape, "test": (2, 3, 32, 32)},
+        sha256={key: hashlib.sha256(value.tobytes()).hexdigest() for key, value in expected.items()},
+        official=("http://127.0.0.1:9/none.tar.gz",),
+        npm=None,
+        read_folder=data._read_cifar10,
+    )
+    monkeypatch.setitem(data.SOURCES, "cifar10", source)
+
+
+def test_data_from_a_folder_is_checked_and_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays = make_images(10)
+    write_cifar_folder(tmp_path / "raw", arrays)
+    tiny_source(monkeypatch, arrays)
+    loaded = data.load("cifar10", tmp_path / "raw", tmp_path / "cache")
+    assert np.array_equal(loaded.x_train, arrays["x"])
+    again = data.load("cifar10", tmp_path / "missing", tmp_path / "cache")
+    assert np.array_equal(again.y_test, arrays["y"][:2])
+
+
+def test_corrupt_copy_falls_back_to_the_next_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = make_images(10)
+    write_cifar_folder(tmp_path / "raw", arrays)
+    tiny_source(monkeypatch, arrays)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "cifar10.npz").write_bytes(b"PK\x03\x04 truncated")
+    data.load("cifar10", tmp_path / "raw", tmp_path / "cache")
+    assert "cifar10.npz failed" in capsys.readouterr().err
+
+
+def test_every_failed_source_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays = make_images(10)
+    tiny_source(monkeypatch, arrays)
+    arrays["x"] = arrays["x"] ^ 1
+    write_cifar_folder(tmp_path / "raw", arrays)
+    with pytest.raises(data.DataError, match="x_train has sha256 .*the official site: .*not in the npm registry"):
+        data.load("cifar10", tmp_path / "raw", tmp_path / "cache")
+
+
+def test_idx_header_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(b"\0\0\x08\x01\0\0\0\x04abcd")
+    assert data.read_idx(path).tolist() == list(b"abcd")
+    path.write_bytes(b"\0\0\x08\x01\0\0\0\x05abcd")
+    with pytest.raises(data.DataError, match="holds 4 bytes, its header says"):
+        data.read_idx(path)
+
+
+def test_svhn_mat_file(tmp_path: Path) -> None:
+    from scipy.io import savemat
+
+    x = np.random.default_rng(1).integers(0, 256, (32, 32, 3, 4)).astype(np.uint8)
+    for split in ("train", "test"):
+        savemat(tmp_path / f"{split}_32x32.mat", {"X": x, "y": np.array([[1], [10], [9], [2]])})
+    loaded = data.load("svhn", tmp_path, tmp_path / "cache")
+    assert loaded.y_train.tolist() == [1, 0, 9, 2]
+    assert np.array_equal(loaded.x_test[3, 2], x[:, :, 2, 3])
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import numpy as np, torch.distributed as dist\n"
+        "from pathlib import Path\n"
+        "from train.trainer import Config, train\n"
+        "dist.init_process_group('gloo')\n"
+        "r = np.random.default_rng(1)\n"
+        "d = {'x': r.integers(0, 256, (128, 3, 32, 32)).astype(np.uint8), 'y': r.integers(0, 10, 128)}\n"
+        "m = train(Config('tiny', 1, batch=32), d, d, Path(sys.argv[2]))\n"
+        "w = m.blocks[1].layer.weight.detach().clone(); v = w.clone(); dist.broadcast(v, 0)\n"
+        "assert (w == v).all(); dist.destroy_process_group()\n"
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"]
+        + [f"--master-port={port}", str(script), str(ROOT), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "checkpoint.pt").exists()

@@ -1,0 +1,197 @@
+"""``python -m train.export``: checkpoint -> integer model, checked against PyTorch.
+
+Thresholds are read off, not derived: the trained batch norm is evaluated on every
+sum that a channel can reach, the result must be monotone, and the threshold is where
+it changes sign. The exported model must then give the network's own scores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from sim import golden
+from sim.model import Layer, Model, save
+from train import data
+from train.layers import BinaryConv2d, Block, ScoreNorm
+from train.module import BinaryNetwork, input_table
+from train.networks import INPUT_BINARY
+from train.networks import network as find_network
+from train.trainer import TrainError, load_checkpoint
+
+
+class ExportError(Exception):
+    """The network cannot be expressed as an integer model."""
+
+
+@torch.no_grad()
+def fold_norm(norm: nn.Module, sums: np.ndarray, unit: float, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read the thresholds of ``bit = (sum >= T) xor flip`` off a trained batch norm.
+
+    Args:
+        norm: the block's batch norm, in eval mode.
+        sums: every reachable integer sum, ascending (S,).
+        unit: what one step of the sum is worth to the batch norm.
+        name: of the layer, for messages.
+
+    Returns:
+        index (C,) into ``sums`` of the first sum at or above the threshold (S: never), and flip (C,).
+
+    Raises:
+        ExportError: the batch norm is not monotone over the sums.
+    """
+    channels = norm.num_features
+    assert isinstance(channels, int)
+    values = torch.from_numpy(sums.astype(np.float32) * np.float32(unit))
+    column = values[:, None].expand(-1, channels).contiguous()
+    if isinstance(norm, nn.BatchNorm2d):
+        column = column[:, :, None, None]
+    bits = (norm(column) >= 0).reshape(len(sums), channels).numpy()
+    changes = (bits[1:] != bits[:-1]).sum(axis=0)
+    if changes.max(initial=0) > 1:
+        channel = int(changes.argmax())
+        raise ExportError(f"{name}: batch norm of channel {channel} is not monotone over its {len(sums)} sums")
+    flip = bits[0] & ~bits[-1]
+    # a constant channel: never for all 0, always for all 1
+    index = np.where(flip, bits.sum(axis=0), (~bits).sum(axis=0))
+    return index, flip
+
+
+def _block_layer(block: Block, name: str, source: str, first_int8: bool, bound: int) -> Layer:
+    layer = block.layer
+    latent = layer.weight.detach().cpu()
+    weights = (latent >= 0).numpy().astype(np.uint8)
+    conv = isinstance(layer, BinaryConv2d)
+    if conv:
+        weights = np.ascontiguousarray(weights.transpose(0, 2, 3, 1))
+    fan_in = int(np.prod(weights.shape[1:]))
+    common = {
+        "name": name,
+        "kind": "conv" if conv else "dense",
+        "inputs": (source,),
+        "weights": weights,
+        "pad": int(layer.pad) if conv else 0,
+        "pad_value": int(layer.pad_value) if conv else -1,
+        "pool": block.pool,
+    }
+    norm = block.norm
+    if isinstance(norm, ScoreNorm):
+        scale, offset, shift = norm.fixed_point(fan_in)
+        # the dot product is 2 * matches - fan_in
+        return Layer(
+            thresholds=None,
+            flip=np.zeros(len(scale), np.uint8),
+            scale=(2 * scale).numpy().astype(np.int32),
+            offset=(offset - fan_in * scale).numpy().astype(np.int32),
+            shift=shift,
+            **common,
+        )
+    if first_int8:
+        sums = np.arange(-bound * fan_in, bound * fan_in + 1)
+        index, flip = fold_norm(norm, sums, 1.0 / 128.0, name)
+        thresholds = sums[0] + index
+    else:
+        matches = np.arange(fan_in + 1)
+        index, flip = fold_norm(norm, 2 * matches - fan_in, 1.0, name)
+        thresholds = index
+    return Layer(
+        thresholds=thresholds.astype(np.int32),
+        flip=flip.astype(np.uint8),
+        scale=None,
+        offset=None,
+        shift=0,
+        **common,
+    )
+
+
+def export(model: BinaryNetwork, classes: tuple[str, ...], meta: dict[str, object]) -> Model:
+    """Fold a trained network into an integer model.
+
+    Raises:
+        ExportError: a batch norm is not monotone, or scores do not fit.
+    """
+    model = model.cpu().eval()
+    network = model.network
+    table = input_table(network)
+    layers = []
+    source = "input"
+    convs = len(network.convs)
+    for number, block in enumerate(model.blocks):
+        assert isinstance(block, Block)
+        name = f"conv{number + 1}" if number < convs else f"fc{number + 1 - convs}"
+        first_int8 = number == 0 and network.input_table != INPUT_BINARY
+        layers.append(_block_layer(block, name, source, first_int8, int(np.abs(table.astype(int)).max())))
+        source = name
+    return Model(
+        name=network.name,
+        height=network.height,
+        width=network.width,
+        channels=network.channels,
+        input_table=table,
+        layers=tuple(layers),
+        classes=classes,
+        meta=meta,
+    )
+
+
+@torch.no_grad()
+def count_mismatches(model: BinaryNetwork, exported: Model, images: np.ndarray) -> int:
+    """Images (N, C, H, W) uint8 for which any score of the two differs."""
+    model = model.cpu().eval()
+    shift = exported.layers[-1].shift
+    mismatches = 0
+    for start in range(0, len(images), 500):
+        part = images[start : start + 500]
+        expected = torch.round(model(torch.from_numpy(part)) * 2.0**shift).numpy().astype(np.int64)
+        got = golden.infer(exported, np.ascontiguousarray(part.transpose(0, 2, 3, 1)))
+        mismatches += int((expected != got).any(axis=1).sum())
+    return mismatches
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m train.export", description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("-o", "--out", type=Path, required=True, help="model.npz")
+    parser.add_argument("--dataset", choices=list(data.SOURCES), help="default: the network's")
+    parser.add_argument("--data-folder", type=Path)
+    parser.add_argument("--cache", type=Path, default=data.DEFAULT_FOLDER)
+    parser.add_argument("--command", default="", help="recorded in the model: how it was trained")
+    arguments = parser.parse_args(argv)
+    try:
+        saved = load_checkpoint(arguments.checkpoint)
+        network = find_network(saved["config"]["network"])
+        model = BinaryNetwork(network)
+        model.load_state_dict(saved["model"])
+        name = arguments.dataset or network.dataset
+        dataset = data.load(name, arguments.data_folder, arguments.cache)
+        meta: dict[str, object] = {
+            "dataset": name,
+            "config": saved["config"],
+            "epochs_trained": saved["epoch"],
+            "validation_accuracy": saved["history"][-1]["val_accuracy"],
+            "command": arguments.command,
+        }
+        exported = export(model, data.SOURCES[name].classes, meta)
+        mismatches = count_mismatches(model, exported, dataset.x_test)
+        total = len(dataset.x_test)
+        print(f"export: {total} images, score mismatches = {mismatches}")
+        if mismatches:
+            raise ExportError(f"{network.name}: {mismatches} of {total} images differ from the PyTorch network")
+        scores = golden.infer(exported, np.ascontiguousarray(dataset.x_test.transpose(0, 2, 3, 1)))
+        right = int((scores.argmax(axis=1) == dataset.y_test).sum())
+        meta["test_correct"], meta["test_images"] = right, total
+        save(exported, arguments.out)
+        print(f"export: {arguments.out} written, test accuracy {right}/{total}")
+    except (ExportError, TrainError, data.DataError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
