@@ -1,0 +1,56 @@
+"""`python -m hls MODEL --design NAME -o DIR [--batch N]`: write program.bin and plan.json."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import List, Optional
+
+from hls import designs, program, schedule
+from sim import model as models
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write `content` under a temporary name in the same directory, then rename it to `path`."""
+    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run the command; the exit status is 0, or 1 after one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m hls", description="Plan a model for a design.")
+    parser.add_argument("model", type=Path, help="model file (.npz)")
+    parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for program.bin and plan.json")
+    parser.add_argument("--batch", type=int, default=64, help="largest number of images in a batch")
+    options = parser.parse_args(arguments)
+    try:
+        design = designs.find(options.design)
+        plan = schedule.plan(models.load(options.model), design, options.batch)
+        content = program.pack(plan)
+        text = json.dumps(program.summary(plan), indent=2) + "\n"
+        options.output.mkdir(parents=True, exist_ok=True)
+        write_atomic(options.output / "program.bin", content)
+        write_atomic(options.output / "plan.json", text.encode())
+    except (designs.DesignError, models.ModelError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

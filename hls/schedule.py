@@ -1,0 +1,350 @@
+"""Planning: sub-batches, activation memory and one descriptor per array layer (docs/ARCHITECTURE.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Tuple
+
+from hls.designs import FIRST_CHANNELS, MAX_CHANNELS, Design, DesignError
+from sim.model import Layer, Model, shapes
+
+FLAG_KERNEL, FLAG_PAD, FLAG_PAD_ONE, FLAG_POOL, FLAG_SERIAL = 1, 2, 4, 8, 16
+FLAG_SCORES, FLAG_DENSE, FLAG_FIRST, FLAG_LAST, FLAG_BATCH = 32, 64, 128, 256, 512
+
+Shape = Tuple[int, int, int]
+
+
+def ceil_div(value: int, divisor: int) -> int:
+    """`value / divisor`, rounded up."""
+    return -(-value // divisor)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A piece of the activation memory: `words` words of every lane from `base` on."""
+
+    name: str
+    base: int
+    words: int
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """One array layer; the fields follow the descriptor's words in docs/ARCHITECTURE.md.
+
+    `source_base` holds the bases for even and odd sub-batches. `headers` counts header words per group.
+    """
+
+    name: str
+    flags: int
+    groups: int
+    words_per_tap: int
+    rows: int
+    columns: int
+    blocks: int
+    height: int
+    width: int
+    source_base: Tuple[int, int]
+    source_image_stride: int
+    source_row_stride: int
+    dest_base: int
+    dest_image_stride: int
+    dest_row_stride: int
+    dest_words: int
+    group_words: int
+    valid_bits: int
+    outputs: int
+    out_columns: int
+
+    @property
+    def headers(self) -> int:
+        """Header words of a group."""
+        return 2 if self.flags & FLAG_SCORES else 1
+
+    @property
+    def weight_words(self) -> int:
+        """Weight-memory words of the layer, headers included."""
+        return self.groups * (self.headers + self.group_words)
+
+    def cycles(self, images: int, lanes: int) -> int:
+        """Array cycles for `images` images: headers and multiplications, without waiting for weights."""
+        blocks = ceil_div(images, lanes) if self.flags & FLAG_DENSE else images
+        return self.groups * (self.headers + blocks * self.rows * self.blocks * self.group_words)
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """The first-layer engine's part of the header. `channels` is 0 in pack mode."""
+
+    channels: int
+    pad: bool
+    pool: bool
+    rows: int
+    columns: int
+    base: Tuple[int, int]
+    image_stride: int
+    row_stride: int
+    words: int
+
+    def cycles(self, images: int, first_pe: int, pixels: int) -> int:
+        """Estimate: one pixel per cycle and group of FIRST_PE channels (pack mode: one pixel per cycle)."""
+        if not self.channels:
+            return images * pixels
+        return images * self.rows * self.columns * (self.channels // first_pe)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A model placed on a design: batch sizes, memory regions, the first layer and the descriptors."""
+
+    model: Model
+    design: Design
+    sub_batch: int
+    batch: int
+    segment_a: int
+    first: FirstLayer
+    descriptors: Tuple[Descriptor, ...]
+    regions: Tuple[Region, ...]
+
+    @property
+    def words_a(self) -> int:
+        """Weight words of segment A."""
+        return sum(layer.weight_words for layer in self.descriptors[: self.segment_a])
+
+    @property
+    def words_b(self) -> int:
+        """Weight words of segment B."""
+        return sum(layer.weight_words for layer in self.descriptors[self.segment_a :])
+
+    @property
+    def resident(self) -> bool:
+        """Whether all weights stay in the weight memory."""
+        return self.words_a + self.words_b <= self.design.weight_depth
+
+    def array_layers(self) -> Tuple[Layer, ...]:
+        """The model's layers that run on the array, in the order of `descriptors`."""
+        return _array_layers(self.model)
+
+    def layer_cycles(self, index: int) -> int:
+        """Array cycles of layer `index` for one whole batch."""
+        layer, lanes = self.descriptors[index], self.design.lanes
+        if index < self.segment_a:
+            return self.batch // self.sub_batch * layer.cycles(self.sub_batch, lanes)
+        return layer.cycles(self.batch, lanes)
+
+    def batch_cycles(self) -> int:
+        """Estimated cycles of one batch: per segment the slower of array, first layer and weight stream."""
+        beats = 0 if self.resident else self.design.word_bytes // 8
+        pixels = self.model.height * self.model.width
+        runs = self.batch // self.sub_batch
+        array_a = sum(self.layer_cycles(index) for index in range(self.segment_a))
+        array_b = sum(self.layer_cycles(index) for index in range(self.segment_a, len(self.descriptors)))
+        first = self.first.cycles(self.batch, self.design.first_pe, pixels)
+        total = max(array_a, runs * self.words_a * beats) + max(array_b, self.words_b * beats)
+        return max(total, first)
+
+
+def _array_layers(model: Model) -> Tuple[Layer, ...]:
+    return model.layers[1:] if model.layers[0].kind == "conv" else model.layers
+
+
+@dataclass(frozen=True)
+class _Map:
+    """An activation map as it lies in memory: by pixel, or flattened by image."""
+
+    shape: Shape
+    by_image: bool
+    words: int  # per pixel
+    row_stride: int
+    image_stride: int
+
+    def region_words(self, images: int, lanes: int) -> int:
+        return (ceil_div(images, lanes) if self.by_image else images) * self.image_stride
+
+
+def _map(shape: Shape, by_image: bool, design: Design, elements: Optional[int] = None) -> _Map:
+    height, width, channels = shape
+    words = ceil_div(channels if elements is None else elements, design.simd)
+    if elements is not None:
+        return _Map(shape, True, words, 0, words)
+    row = (width if by_image else ceil_div(width, design.lanes)) * words
+    return _Map(shape, by_image, words, row, height * row)
+
+
+def _computed(shape: Shape, layer: Layer) -> Tuple[int, int]:
+    """Rows and columns that a convolution computes on an input of `shape`."""
+    rows, columns = shape[0] + 2 * layer.pad - 2, shape[1] + 2 * layer.pad - 2
+    return (rows & ~1, columns & ~1) if layer.pool else (rows, columns)
+
+
+def _check(model: Model, design: Design) -> None:
+    """Refuse what no batch size can make fit."""
+    if model.height * model.width > design.image_pixels:
+        raise DesignError(f"image: {model.height}x{model.width} pixels do not fit "
+                          f"IMAGE_PIXELS={design.image_pixels} of {design.name}")
+    if model.channels > MAX_CHANNELS:
+        raise DesignError(f"image: {model.channels} channels, at most {MAX_CHANNELS} are supported")
+    first = model.layers[0]
+    if first.kind == "dense" and not model.binary_input:
+        raise DesignError(f"{first.name}: a dense first layer on 8-bit pixels is not supported, "
+                          "the input table must hold -1 and +1 only")
+    if first.kind == "conv":
+        if first.outputs > FIRST_CHANNELS:
+            raise DesignError(f"{first.name}: {first.outputs} output channels, the first layer has at most "
+                              f"{FIRST_CHANNELS}")
+        if model.layers[1].kind == "dense":
+            raise DesignError(f"{model.layers[1].name}: a dense layer right after the first convolution "
+                              f"{first.name} is not supported, at least two convolutions are needed")
+    count = len(_array_layers(model))
+    if count > design.max_layers:
+        raise DesignError(f"{model.name}: {count} array layers do not fit MAX_LAYERS={design.max_layers} "
+                          f"of {design.name}")
+
+
+def _maps(model: Model, design: Design) -> List[_Map]:
+    """The input map of every array layer, in order."""
+    shape_of = shapes(model)
+    maps: List[_Map] = []
+    if model.layers[0].kind == "dense":
+        shape = (model.height, model.width, model.channels)
+        maps.append(_map(shape, True, design, model.height * model.width * model.channels))
+    for layer, following in zip(model.layers[:-1], model.layers[1:]):
+        maps.append(_map(shape_of[layer.name], following.kind == "dense", design))
+    return maps
+
+
+def _allocate(sizes: Dict[str, Tuple[int, int, int]]) -> Tuple[Region, ...]:
+    """First-fit placement. `sizes` gives words and the first and last layer index at which a region is live."""
+    placed: List[Tuple[Region, int, int]] = []
+    for name, (words, start, end) in sorted(sizes.items(), key=lambda item: (-item[1][0], item[0])):
+        busy = sorted((region.base, region.base + region.words) for region, first, last in placed
+                      if first <= end and start <= last)
+        base = 0
+        for low, high in busy:
+            if base + words <= low:
+                break
+            base = max(base, high)
+        placed.append((Region(name, base, words), start, end))
+    return tuple(sorted((region for region, _, _ in placed), key=lambda region: (region.base, region.name)))
+
+
+def _place(model: Model, design: Design, maps: List[_Map], sub_batch: int, batch: int,
+           segment_a: int) -> Tuple[Tuple[Region, ...], int]:
+    """The regions and the depth they take; region `name` is the input of the layer `name`."""
+    layers = _array_layers(model)
+    total = len(layers)
+    sizes: Dict[str, Tuple[int, int, int]] = {}
+    words = maps[0].region_words(sub_batch, design.lanes)
+    for parity in ("even", "odd"):
+        sizes[f"first.{parity}"] = (words, 0, total)
+    for index in range(1, total):
+        images = sub_batch if index < segment_a else batch
+        start = 0 if index == segment_a else index - 1
+        sizes[layers[index].name] = (maps[index].region_words(images, design.lanes), start, index)
+    regions = _allocate(sizes)
+    return regions, max(region.base + region.words for region in regions)
+
+
+def _descriptor(layer: Layer, source: _Map, dest: Optional[_Map], design: Design, flags: int,
+                source_base: Tuple[int, int], dest_base: int) -> Descriptor:
+    height, width, channels = source.shape
+    groups = ceil_div(layer.outputs, design.pe)
+    if layer.kind == "conv":
+        flags |= FLAG_KERNEL
+        if layer.pad:
+            flags |= FLAG_PAD | (FLAG_PAD_ONE if layer.pad_value > 0 else 0)
+        if layer.pool:
+            flags |= FLAG_POOL
+        if dest is not None and dest.by_image:
+            flags |= FLAG_SERIAL
+        rows, columns = _computed(source.shape, layer)
+        words, row_stride, taps = source.words, source.row_stride, 9
+        out_columns = columns // 2 if layer.pool else columns
+    else:
+        flags |= FLAG_DENSE
+        rows, columns, height, width = 1, design.lanes, 1, design.lanes
+        words, row_stride, taps, out_columns = source.image_stride, 0, 1, design.lanes
+        if source.row_stride == 0:
+            channels = source.shape[0] * source.shape[1] * source.shape[2]  # packed without gaps
+    if dest is None:
+        flags |= FLAG_SCORES
+    descriptor = Descriptor(
+        name=layer.name, flags=flags, groups=groups, words_per_tap=words, rows=rows, columns=columns,
+        blocks=ceil_div(columns, design.lanes), height=height, width=width, source_base=source_base,
+        source_image_stride=source.image_stride, source_row_stride=row_stride, dest_base=dest_base,
+        dest_image_stride=dest.image_stride if dest else 0, dest_row_stride=dest.row_stride if dest else 0,
+        dest_words=dest.words if dest else 0, group_words=taps * words,
+        valid_bits=(channels - 1) % design.simd + 1, outputs=layer.outputs, out_columns=out_columns)
+    if descriptor.group_words + descriptor.headers > design.weight_depth:
+        raise DesignError(f"{layer.name}: a group of {descriptor.group_words + descriptor.headers} words "
+                          f"does not fit WEIGHT_DEPTH={design.weight_depth} of {design.name}")
+    return descriptor
+
+
+def _build(model: Model, design: Design, maps: List[_Map], sub_batch: int, batch: int, segment_a: int,
+           regions: Tuple[Region, ...]) -> Plan:
+    base = {region.name: region.base for region in regions}
+    layers = _array_layers(model)
+    double = (base["first.even"], base["first.odd"])
+    descriptors = []
+    for index, layer in enumerate(layers):
+        last = index == len(layers) - 1
+        flags = (FLAG_FIRST if index == 0 else 0) | (FLAG_LAST if last or index == segment_a - 1 else 0)
+        flags |= FLAG_BATCH if index >= segment_a else 0
+        source = double if index == 0 else (base[layer.name],) * 2
+        dest_base = 0 if last else base[layers[index + 1].name]
+        descriptors.append(_descriptor(layer, maps[index], None if last else maps[index + 1], design, flags,
+                                       (source[0], source[1]), dest_base))
+    head = model.layers[0]
+    if head.kind == "conv":
+        rows, columns = _computed((model.height, model.width, model.channels), head)
+        channels = ceil_div(head.outputs, design.first_pe) * design.first_pe
+        first = FirstLayer(channels, bool(head.pad), head.pool, rows, columns, double, maps[0].image_stride,
+                           maps[0].row_stride, maps[0].words)
+    else:
+        first = FirstLayer(0, False, False, 0, 0, double, maps[0].image_stride, 0, maps[0].words)
+    return Plan(model, design, sub_batch, batch, segment_a, first, tuple(descriptors), regions)
+
+
+def plan(model: Model, design: Design, batch: int = 64) -> Plan:
+    """Place `model` on `design` for batches of at most `batch` images.
+
+    If all layers fit with `batch` images at once, there is one segment. Else the network is split at its
+    first dense layer, and of the sub-batch sizes that fit (also those of one smaller batch without a split)
+    the one with the fewest estimated cycles per image is taken, the larger one if equal.
+
+    Raises:
+        DesignError: the model does not fit the design; one line names the layer, what it needs and the limit.
+        sim.model.ModelError: the model is inconsistent.
+    """
+    if not 1 <= batch <= 65536:
+        raise DesignError(f"batch {batch} is not in 1 to 65536")
+    shapes(model)
+    _check(model, design)
+    maps = _maps(model, design)
+    layers = _array_layers(model)
+    total = len(layers)
+
+    regions, depth = _place(model, design, maps, batch, batch, total)
+    if depth <= design.act_depth:
+        return _build(model, design, maps, batch, batch, total, regions)
+
+    split = next(index for index, layer in enumerate(layers) if layer.kind == "dense")
+    best: Optional[Plan] = None
+    for sub_batch in range(batch, 0, -1):
+        options = [(sub_batch, total)]
+        if split:
+            options.append((batch // sub_batch * sub_batch, split))
+        for size, segment_a in options:
+            regions, depth = _place(model, design, maps, sub_batch, size, segment_a)
+            if depth > design.act_depth:
+                continue
+            found = _build(model, design, maps, sub_batch, size, segment_a, regions)
+            if best is None or found.batch_cycles() * best.batch < best.batch_cycles() * found.batch:
+                best = found
+    if best is None:
+        regions, depth = _place(model, design, maps, 1, 1, total)
+        worst = max(regions, key=lambda region: region.words)
+        raise DesignError(f"{model.name}: one image takes {depth} activation words ({worst.name} alone "
+                          f"{worst.words}), which do not fit ACT_DEPTH={design.act_depth} of {design.name}")
+    return best
