@@ -39,7 +39,7 @@ import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Tuple
 
 import numpy as np
 
@@ -67,15 +67,15 @@ class Layer:
 
     name: str
     kind: str
-    inputs: Tuple[str, ...]
+    inputs: tuple[str, ...]
     weights: np.ndarray
     pad: int = 0
     pad_value: int = 0
     pool: bool = False
-    thresholds: Optional[np.ndarray] = None
-    flip: Optional[np.ndarray] = None
-    scale: Optional[np.ndarray] = None
-    offset: Optional[np.ndarray] = None
+    thresholds: np.ndarray | None = None
+    flip: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    offset: np.ndarray | None = None
     shift: int = 0
 
     @property
@@ -98,9 +98,9 @@ class Model:
     width: int
     channels: int
     input_table: np.ndarray
-    layers: Tuple[Layer, ...]
-    classes: Tuple[str, ...]
-    meta: Dict[str, Any] = field(default_factory=dict)
+    layers: tuple[Layer, ...]
+    classes: tuple[str, ...]
+    meta: dict[str, Any] = field(default_factory=dict)
 
     @property
     def binary_input(self) -> bool:
@@ -114,7 +114,7 @@ def _expect(good: bool, where: str, what: str) -> None:
 
 
 def _check_vector(
-    where: str, array: Optional[np.ndarray], outputs: int, dtype: type, low: int = 0, high: int = 0
+    where: str, array: np.ndarray | None, outputs: int, dtype: type, low: int = 0, high: int = 0
 ) -> None:
     if array is None:
         raise ModelError(f"{where}: missing, expected {np.dtype(dtype).name} ({outputs},)")
@@ -132,7 +132,7 @@ def _check_vector(
         )
 
 
-def shapes(model: Model) -> Dict[str, Shape]:
+def shapes(model: Model) -> dict[str, Shape]:
     """Check the model and give each layer's output (H, W, C); (1, 1, O) for dense layers.
 
     Raises:
@@ -146,7 +146,7 @@ def shapes(model: Model) -> Dict[str, Shape]:
     )
     _check_vector("input_table", model.input_table, 256, np.int8)
     _expect(bool(model.layers), "layers", "there are none")
-    result: Dict[str, Shape] = {}
+    result: dict[str, Shape] = {}
     previous, shape = "input", (model.height, model.width, model.channels)
     for index, layer in enumerate(model.layers):
         first, last = index == 0, index == len(model.layers) - 1
@@ -228,8 +228,8 @@ def to_bytes(model: Model) -> bytes:
         ModelError: the model is inconsistent.
     """
     shapes(model)
-    arrays: Dict[str, np.ndarray] = {"input_table": model.input_table}
-    described: List[Dict[str, Any]] = []
+    arrays: dict[str, np.ndarray] = {"input_table": model.input_table}
+    described: list[dict[str, Any]] = []
     for layer in model.layers:
         described.append(
             {
@@ -267,7 +267,7 @@ def to_bytes(model: Model) -> bytes:
     return out.getvalue()
 
 
-def save(model: Model, path: Union[str, Path]) -> None:
+def save(model: Model, path: str | Path) -> None:
     """Write ``model.npz`` under a temporary name, then rename it.
 
     Raises:
@@ -296,7 +296,7 @@ class _Reader:
     def __init__(self, archive: Any) -> None:
         self.archive = archive
 
-    def array(self, key: str, dtype: type, size: Optional[int] = None) -> np.ndarray:
+    def array(self, key: str, dtype: type, size: int | None = None) -> np.ndarray:
         name = np.dtype(dtype).name
         wanted = f"expected {name} ({'N' if size is None else size},)"
         if key not in self.archive.files:
@@ -310,7 +310,7 @@ class _Reader:
             raise ModelError(f"array {key}: is {array.dtype.name} {array.shape}, {wanted}")
         return np.asarray(array)
 
-    def bits(self, key: str, shape: Tuple[int, ...]) -> np.ndarray:
+    def bits(self, key: str, shape: tuple[int, ...]) -> np.ndarray:
         count = int(np.prod(shape, dtype=np.int64))
         packed = self.array(key, np.uint8, (count + 7) // 8)
         return np.unpackbits(packed, bitorder="little")[:count].reshape(shape)
@@ -323,7 +323,7 @@ def _get(fields: Any, key: str, kind: type, where: str = "header") -> Any:
     return value
 
 
-def _strings(fields: Any, key: str, where: str = "header") -> Tuple[str, ...]:
+def _strings(fields: Any, key: str, where: str = "header") -> tuple[str, ...]:
     values = _get(fields, key, list, where)
     if not all(isinstance(value, str) for value in values):
         raise ModelError(f"{where}.{key}: expected a list of strings")
@@ -337,7 +337,7 @@ def _read_layer(reader: _Reader, fields: Any, last: bool) -> Layer:
     if len(sizes) not in (2, 4) or not all(type(size) is int and 0 < size < 2**24 for size in sizes):
         raise ModelError(f"{where}.weights: shape is {sizes}, expected 2 or 4 positive sizes")
     outputs = sizes[0]
-    vectors: Dict[str, Any] = {}
+    vectors: dict[str, Any] = {}
     for key in ("scale", "offset") if last else ("thresholds",):
         vectors[key] = reader.array(f"{name}.{key}", np.int32, outputs)
     if not last:
@@ -385,7 +385,7 @@ def _read(reader: _Reader) -> Model:
     return model
 
 
-def load(path: Union[str, Path]) -> Model:
+def load(path: str | Path) -> Model:
     """Read ``model.npz``.
 
     Raises:

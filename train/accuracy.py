@@ -1,0 +1,65 @@
+"""``python -m train.accuracy``: run a model on a whole test set with the golden integer network."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from sim.golden import infer
+from sim.model import Model, ModelError, load
+from train import data
+
+CHUNK = 1000
+
+
+def count_right(model: Model, images: np.ndarray, labels: np.ndarray, progress: bool = False) -> int:
+    """Images whose first highest score is the label's.
+
+    Args:
+        model: the network.
+        images: uint8 (N, C, H, W), as ``train.data`` gives them.
+        labels: uint8 (N,).
+        progress: tell on the standard error how far it is.
+    """
+    right, started = 0, time.time()
+    for start in range(0, len(images), CHUNK):
+        part = np.ascontiguousarray(images[start : start + CHUNK].transpose(0, 2, 3, 1))
+        found = infer(model, part).argmax(axis=1)
+        right += int((found == labels[start : start + CHUNK]).sum())
+        if progress:
+            done = start + len(part)
+            print(
+                f"{done}/{len(images)}: {right} right, {time.time() - started:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
+    return right
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m train.accuracy", description=__doc__)
+    parser.add_argument("model", type=Path, metavar="MODEL", help="model.npz")
+    parser.add_argument("--dataset", choices=list(data.SOURCES), help="default: the model's")
+    parser.add_argument("--data-folder", type=Path, help="local folder with the official files")
+    parser.add_argument("--cache", type=Path, default=data.DEFAULT_FOLDER, help="checked copies of data sets")
+    arguments = parser.parse_args(argv)
+    try:
+        model = load(arguments.model)
+        name = arguments.dataset or model.meta.get("dataset")
+        if name not in data.SOURCES:
+            raise ModelError(f"{arguments.model}: header.meta.dataset is {name!r}: give --dataset")
+        dataset = data.load(name, arguments.data_folder, arguments.cache)
+        right = count_right(model, dataset.x_test, dataset.y_test, progress=sys.stderr.isatty())
+    except (ModelError, data.DataError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"accuracy: {right}/{len(dataset.y_test)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
