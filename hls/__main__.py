@@ -8,7 +8,6 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import List, Optional
 
 from hls import designs, program, schedule
 from sim import model as models
@@ -30,12 +29,12 @@ def write_atomic(path: Path, content: bytes) -> None:
         raise
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit status is 0, or 1 after one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m hls", description="Plan a model for a design.")
     parser.add_argument("model", type=Path, help="model file (.npz)")
     parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for program.bin and plan.json")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="output folder")
     parser.add_argument("--batch", type=int, default=64, help="largest number of images in a batch")
     options = parser.parse_args(arguments)
     try:

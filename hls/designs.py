@@ -75,7 +75,8 @@ class Design:
             raise DesignError(f"design {self.name}: clock_mhz={self.clock_mhz} is not positive")
         need, have = self.bram36, BOARDS[self.board].bram36
         if need > have:
-            raise DesignError(f"design {self.name}: memories need at least {need} BRAM36, {self.board} has {have}")
+            raise DesignError(f"design {self.name}: memories need {need} BRAM36 or more, "
+                              f"{self.board} has {have}")
 
     def _check(self, field: str, low: int, high: int, why: str = "") -> None:
         value = getattr(self, field)
@@ -83,7 +84,8 @@ class Design:
             raise DesignError(f"design {self.name}: {field.upper()}={value} is not a power of two")
         if not low <= value <= high:
             reason = f" (at most {why})" if why and value > high else ""
-            raise DesignError(f"design {self.name}: {field.upper()}={value} is not in {low} to {high}{reason}")
+            raise DesignError(f"design {self.name}: {field.upper()}={value} is not in "
+                              f"{low} to {high}{reason}")
 
     @property
     def word_bytes(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ HEADER_WORDS = 32
 DESCRIPTOR_WORDS = 32
 
 
-def _describe(item: Descriptor) -> List[int]:
+def _describe(item: Descriptor) -> list[int]:
     return [item.flags, item.groups, item.words_per_tap, item.rows, item.columns, item.blocks,
             item.height | item.width << 16, item.source_base[0], item.source_base[1],
             item.source_image_stride, item.source_row_stride, item.dest_base, item.dest_image_stride,
@@ -100,7 +100,7 @@ def pack(plan: Plan) -> bytes:
     return table.tobytes() + block + segment_a + segment_b
 
 
-def summary(plan: Plan) -> Dict[str, Any]:
+def summary(plan: Plan) -> dict[str, Any]:
     """What plan.json holds: sizes, regions and the cycle model, JSON types only."""
     design = plan.design
     layers = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Tuple
 
 from hls.designs import FIRST_CHANNELS, MAX_CHANNELS, Design, DesignError
 from sim.model import Layer, Model, shapes
@@ -11,7 +10,7 @@ from sim.model import Layer, Model, shapes
 FLAG_KERNEL, FLAG_PAD, FLAG_PAD_ONE, FLAG_POOL, FLAG_SERIAL = 1, 2, 4, 8, 16
 FLAG_SCORES, FLAG_DENSE, FLAG_FIRST, FLAG_LAST, FLAG_BATCH = 32, 64, 128, 256, 512
 
-Shape = Tuple[int, int, int]
+Shape = tuple[int, int, int]
 
 
 def ceil_div(value: int, divisor: int) -> int:
@@ -44,7 +43,7 @@ class Descriptor:
     blocks: int
     height: int
     width: int
-    source_base: Tuple[int, int]
+    source_base: tuple[int, int]
     source_image_stride: int
     source_row_stride: int
     dest_base: int
@@ -81,7 +80,7 @@ class FirstLayer:
     pool: bool
     rows: int
     columns: int
-    base: Tuple[int, int]
+    base: tuple[int, int]
     image_stride: int
     row_stride: int
     words: int
@@ -103,8 +102,8 @@ class Plan:
     batch: int
     segment_a: int
     first: FirstLayer
-    descriptors: Tuple[Descriptor, ...]
-    regions: Tuple[Region, ...]
+    descriptors: tuple[Descriptor, ...]
+    regions: tuple[Region, ...]
 
     @property
     def words_a(self) -> int:
@@ -121,7 +120,7 @@ class Plan:
         """Whether all weights stay in the weight memory."""
         return self.words_a + self.words_b <= self.design.weight_depth
 
-    def array_layers(self) -> Tuple[Layer, ...]:
+    def array_layers(self) -> tuple[Layer, ...]:
         """The model's layers that run on the array, in the order of `descriptors`."""
         return _array_layers(self.model)
 
@@ -144,7 +143,7 @@ class Plan:
         return max(total, first)
 
 
-def _array_layers(model: Model) -> Tuple[Layer, ...]:
+def _array_layers(model: Model) -> tuple[Layer, ...]:
     return model.layers[1:] if model.layers[0].kind == "conv" else model.layers
 
 
@@ -162,7 +161,7 @@ class _Map:
         return (ceil_div(images, lanes) if self.by_image else images) * self.image_stride
 
 
-def _map(shape: Shape, by_image: bool, design: Design, elements: Optional[int] = None) -> _Map:
+def _map(shape: Shape, by_image: bool, design: Design, elements: int | None = None) -> _Map:
     height, width, channels = shape
     words = ceil_div(channels if elements is None else elements, design.simd)
     if elements is not None:
@@ -171,7 +170,7 @@ def _map(shape: Shape, by_image: bool, design: Design, elements: Optional[int] =
     return _Map(shape, by_image, words, row, height * row)
 
 
-def _computed(shape: Shape, layer: Layer) -> Tuple[int, int]:
+def _computed(shape: Shape, layer: Layer) -> tuple[int, int]:
     """Rows and columns that a convolution computes on an input of `shape`."""
     rows, columns = shape[0] + 2 * layer.pad - 2, shape[1] + 2 * layer.pad - 2
     return (rows & ~1, columns & ~1) if layer.pool else (rows, columns)
@@ -201,21 +200,21 @@ def _check(model: Model, design: Design) -> None:
                           f"of {design.name}")
 
 
-def _maps(model: Model, design: Design) -> List[_Map]:
+def _maps(model: Model, design: Design) -> list[_Map]:
     """The input map of every array layer, in order."""
     shape_of = shapes(model)
-    maps: List[_Map] = []
+    maps: list[_Map] = []
     if model.layers[0].kind == "dense":
         shape = (model.height, model.width, model.channels)
         maps.append(_map(shape, True, design, model.height * model.width * model.channels))
-    for layer, following in zip(model.layers[:-1], model.layers[1:]):
+    for layer, following in zip(model.layers[:-1], model.layers[1:], strict=True):
         maps.append(_map(shape_of[layer.name], following.kind == "dense", design))
     return maps
 
 
-def _allocate(sizes: Dict[str, Tuple[int, int, int]]) -> Tuple[Region, ...]:
-    """First-fit placement. `sizes` gives words and the first and last layer index at which a region is live."""
-    placed: List[Tuple[Region, int, int]] = []
+def _allocate(sizes: dict[str, tuple[int, int, int]]) -> tuple[Region, ...]:
+    """First-fit placement. `sizes` gives words, and the first and last layer at which a region is live."""
+    placed: list[tuple[Region, int, int]] = []
     for name, (words, start, end) in sorted(sizes.items(), key=lambda item: (-item[1][0], item[0])):
         busy = sorted((region.base, region.base + region.words) for region, first, last in placed
                       if first <= end and start <= last)
@@ -228,12 +227,12 @@ def _allocate(sizes: Dict[str, Tuple[int, int, int]]) -> Tuple[Region, ...]:
     return tuple(sorted((region for region, _, _ in placed), key=lambda region: (region.base, region.name)))
 
 
-def _place(model: Model, design: Design, maps: List[_Map], sub_batch: int, batch: int,
-           segment_a: int) -> Tuple[Tuple[Region, ...], int]:
+def _place(model: Model, design: Design, maps: list[_Map], sub_batch: int, batch: int,
+           segment_a: int) -> tuple[tuple[Region, ...], int]:
     """The regions and the depth they take; region `name` is the input of the layer `name`."""
     layers = _array_layers(model)
     total = len(layers)
-    sizes: Dict[str, Tuple[int, int, int]] = {}
+    sizes: dict[str, tuple[int, int, int]] = {}
     words = maps[0].region_words(sub_batch, design.lanes)
     for parity in ("even", "odd"):
         sizes[f"first.{parity}"] = (words, 0, total)
@@ -245,8 +244,8 @@ def _place(model: Model, design: Design, maps: List[_Map], sub_batch: int, batch
     return regions, max(region.base + region.words for region in regions)
 
 
-def _descriptor(layer: Layer, source: _Map, dest: Optional[_Map], design: Design, flags: int,
-                source_base: Tuple[int, int], dest_base: int) -> Descriptor:
+def _descriptor(layer: Layer, source: _Map, dest: _Map | None, design: Design, flags: int,
+                source_base: tuple[int, int], dest_base: int) -> Descriptor:
     height, width, channels = source.shape
     groups = ceil_div(layer.outputs, design.pe)
     if layer.kind == "conv":
@@ -281,8 +280,8 @@ def _descriptor(layer: Layer, source: _Map, dest: Optional[_Map], design: Design
     return descriptor
 
 
-def _build(model: Model, design: Design, maps: List[_Map], sub_batch: int, batch: int, segment_a: int,
-           regions: Tuple[Region, ...]) -> Plan:
+def _build(model: Model, design: Design, maps: list[_Map], sub_batch: int, batch: int, segment_a: int,
+           regions: tuple[Region, ...]) -> Plan:
     base = {region.name: region.base for region in regions}
     layers = _array_layers(model)
     double = (base["first.even"], base["first.odd"])
@@ -330,7 +329,7 @@ def plan(model: Model, design: Design, batch: int = 64) -> Plan:
         return _build(model, design, maps, batch, batch, total, regions)
 
     split = next(index for index, layer in enumerate(layers) if layer.kind == "dense")
-    best: Optional[Plan] = None
+    best: Plan | None = None
     for sub_batch in range(batch, 0, -1):
         options = [(sub_batch, total)]
         if split:

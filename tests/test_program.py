@@ -1,0 +1,168 @@
+"""Programs, interpreted word by word, against the golden network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hls import __main__ as command
+from hls.designs import DESIGNS, Design, DesignError
+from hls.program import pack, summary
+from hls.schedule import Plan, plan
+from sim import golden, program_model
+from sim import model as models
+from sim.model import Layer, Model
+
+SMALL = DESIGNS["sim_small"]
+
+
+def network(seed: int, size: tuple[int, int, int], stages: list[tuple], binary: bool = False) -> Model:
+    """A random model; a stage is ("conv", outputs, pad, pad_value, pool) or ("dense", outputs)."""
+    rng = np.random.default_rng(seed)
+    if binary:
+        table = np.where(np.arange(256) < 128, -1, 1).astype(np.int8)
+    else:
+        table = rng.integers(-128, 128, 256).astype(np.int8)
+    height, width, channels = size
+    layers, previous = [], "input"
+    for index, (kind, outputs, *rest) in enumerate(stages):
+        name = f"{kind}{index + 1}"
+        last = index == len(stages) - 1
+        pad, value, pool = rest if rest else (0, 0, False)
+        if kind == "conv":
+            weights = rng.integers(0, 2, (outputs, 3, 3, channels), np.uint8)
+            height, width = height + 2 * pad - 2, width + 2 * pad - 2
+            if pool:
+                height, width = height // 2, width // 2
+            fan_in, channels = 9 * channels, outputs
+        else:
+            fan_in = height * width * channels
+            weights = rng.integers(0, 2, (outputs, fan_in), np.uint8)
+            height, width, channels = 1, 1, outputs
+        if last:
+            vectors = {"scale": rng.integers(-300, 300, outputs).astype(np.int32),
+                       "offset": rng.integers(-2**31, 2**31 - 1, outputs).astype(np.int32)}
+        else:
+            spread = int(2 * np.sqrt(fan_in)) + 1
+            centre = fan_in // 2
+            if index == 0 and kind == "conv":
+                spread, centre = 500, 0
+            limits = centre + rng.integers(-spread, spread, outputs)
+            limits = limits if index == 0 and kind == "conv" else np.clip(limits, 0, 65535)
+            limits[0] = 32767 if index == 0 and kind == "conv" else 65535
+            vectors = {"thresholds": limits.astype(np.int32), "flip": rng.integers(0, 2, outputs) > 0}
+        value = 0 if index == 0 else value
+        layers.append(Layer(name, kind, (previous,), weights, pad, value, pool, **vectors))
+        previous = name
+    model = Model("random", *size, table, tuple(layers), tuple(str(i) for i in range(stages[-1][1])))
+    models.shapes(model)
+    return model
+
+
+def check(model: Model, design: Design, batch: int, images: int) -> Plan:
+    """Interpret the program on random images and compare every layer's bits and the scores."""
+    placed = plan(model, design, batch)
+    shape = (images, model.height, model.width, model.channels)
+    pixels = np.random.default_rng(images).integers(0, 256, shape, np.uint8)
+    expected = golden.trace(model, pixels)
+    skip = 1 if model.layers[0].kind == "conv" else 0
+    seen = {layer.name: 0 for layer in model.layers[:-1]}
+
+    def observe(index: int, start: int, bits: np.ndarray) -> None:
+        if index + skip < 0:
+            return
+        name = model.layers[index + skip].name
+        want = expected[name][start : start + len(bits)]
+        got = bits[..., : want.shape[-1]].reshape(want.shape)
+        assert (got == want).all(), f"{name} from image {start}"
+        seen[name] += len(bits)
+
+    program = pack(placed)
+    assert len(program) % 8 == 0
+    scores = program_model.run(program, pixels, design.act_depth, design.weight_depth, observe)
+    assert (scores == expected[model.layers[-1].name]).all()
+    assert set(seen.values()) == {images}
+    json.dumps(summary(placed))
+    return placed
+
+
+CONVS = [
+    [("conv", 32, 0, 0, False), ("conv", 32, 0, 0, False), ("dense", 10)],
+    [("conv", 5, 1, 0, False), ("conv", 9, 1, -1, True), ("conv", 40, 1, 1, True), ("dense", 35),
+     ("dense", 3)],
+    [("conv", 70, 1, 0, True), ("conv", 33, 1, 1, False), ("conv", 8, 0, 0, False), ("dense", 10)],
+    [("conv", 34, 0, 0, False), ("conv", 64, 1, 1, True), ("dense", 64), ("dense", 33), ("dense", 12)],
+]
+
+
+@pytest.mark.parametrize("stages", CONVS)
+@pytest.mark.parametrize("size", [(8, 8, 3), (9, 11, 1), (7, 6, 4)])
+def test_convolutions(stages: list[tuple], size: tuple[int, int, int]) -> None:
+    check(network(1, size, stages), SMALL, 3, 5)
+
+
+@pytest.mark.parametrize("size", [(1, 32, 1), (4, 5, 3), (6, 7, 1)])
+def test_dense_only(size: tuple[int, int, int]) -> None:
+    stages = [("dense", 64), ("dense", 37), ("dense", 11)]
+    placed = check(network(2, size, stages, binary=True), SMALL, 6, 15)
+    assert placed.batch == placed.sub_batch == 6 and placed.first.channels == 0
+
+
+def test_pe_equals_simd() -> None:
+    check(network(3, (6, 6, 3), CONVS[2]), replace(SMALL, pe=32, weight_depth=256), 2, 3)
+
+
+@pytest.mark.parametrize("depth", [128, 256, 512])
+def test_two_segments(depth: int) -> None:
+    placed = check(network(4, (8, 8, 3), CONVS[3]), replace(SMALL, act_depth=depth), 8, 19)
+    assert placed.batch % placed.sub_batch == 0
+    if depth == 128:
+        assert placed.sub_batch < placed.batch and placed.segment_a < len(placed.descriptors)
+
+
+def test_shallow_weight_memory() -> None:
+    placed = check(network(5, (8, 8, 3), CONVS[0]), replace(SMALL, weight_depth=32), 2, 5)
+    assert not placed.resident
+
+
+def test_errors() -> None:
+    with pytest.raises(DesignError, match=r"conv2: a group of 10 words does not fit WEIGHT_DEPTH=\d+"):
+        shallow = replace(SMALL, weight_depth=16)
+        object.__setattr__(shallow, "weight_depth", 8)
+        plan(network(6, (8, 8, 3), CONVS[0]), shallow, 2)
+    with pytest.raises(DesignError, match="ACT_DEPTH=16"):
+        plan(network(6, (8, 8, 3), CONVS[0]), replace(SMALL, act_depth=16), 2)
+    with pytest.raises(DesignError, match="MAX_LAYERS=2"):
+        plan(network(6, (8, 8, 3), CONVS[1]), replace(SMALL, max_layers=2), 2)
+    with pytest.raises(DesignError, match="IMAGE_PIXELS=16"):
+        plan(network(6, (8, 8, 3), CONVS[1]), replace(SMALL, image_pixels=16), 2)
+    with pytest.raises(DesignError, match="right after the first convolution"):
+        plan(network(6, (8, 8, 3), [("conv", 8, 1, 0, False), ("dense", 4)]), SMALL, 2)
+    dense = network(6, (4, 4, 1), [("dense", 8), ("dense", 4)], binary=True)
+    with pytest.raises((DesignError, models.ModelError), match="-1 and \\+1 only"):
+        plan(replace(dense, input_table=np.arange(-128, 128).astype(np.int8)), SMALL, 2)
+
+
+@pytest.mark.parametrize("change", [{"pe": 6}, {"pe": 64}, {"simd": 16}, {"lanes": 1}, {"first_pe": 16},
+                                    {"act_depth": 0}, {"weight_depth": 32768, "pe": 32}, {"board": "none"},
+                                    {"clock_mhz": 0}])
+def test_design_constraints(change: dict) -> None:
+    with pytest.raises(DesignError, match="design sim_small: ") as caught:
+        replace(SMALL, **change)
+    assert "\n" not in str(caught.value)
+
+
+def test_command(tmp_path, capsys) -> None:
+    path = tmp_path / "model.npz"
+    models.save(network(7, (8, 8, 3), CONVS[0]), path)
+    out = tmp_path / "out"
+    assert command.main([str(path), "--design", "sim_small", "-o", str(out), "--batch", "4"]) == 0
+    assert sorted(item.name for item in out.iterdir()) == ["plan.json", "program.bin"]
+    assert json.loads((out / "plan.json").read_text())["batch"] == 4
+    assert command.main([str(path), "--design", "other", "-o", str(out)]) == 1
+    assert command.main([str(tmp_path / "no.npz"), "--design", "sim_small", "-o", str(out)]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 2 and all(line.startswith("error: ") for line in errors)
