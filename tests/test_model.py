@@ -1,0 +1,220 @@
+"""The model file: round trip, consistency, damage."""
+
+import dataclasses
+import io
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim.model import Layer, Model, ModelError, load, save, shapes, to_bytes
+from sim.packing import pack_words, unpack_words, words_for
+
+
+def random_model(
+    seed,
+    height=9,
+    width=8,
+    channels=3,
+    convs=((5, True), (7, False)),
+    dense=(6,),
+    classes=4,
+    pad=1,
+    pad_value=-1,
+):
+    """A random network whose bits are neither all 0 nor all 1; no convs: a binary table."""
+    draw = np.random.default_rng(seed)
+    if convs:
+        table = draw.integers(-128, 128, 256).astype(np.int8)
+    else:
+        table = np.where(np.arange(256) >= 128, 1, -1).astype(np.int8)
+    layers, previous, shape = [], "input", (height, width, channels)
+    widths = [(outputs, pool, True) for outputs, pool in convs]
+    widths += [(outputs, False, False) for outputs in (*dense, classes)]
+    for index, (outputs, pool, conv) in enumerate(widths):
+        tail = (3, 3, shape[2]) if conv else (int(np.prod(shape)),)
+        weights = draw.integers(0, 2, (outputs, *tail)).astype(np.uint8)
+        fan_in = int(np.prod(tail))
+        name, last, eight_bit = f"layer{index}", index == len(widths) - 1, conv and index == 0
+        vectors = {}
+        if last:
+            vectors["scale"] = draw.integers(-32768, 32768, outputs).astype(np.int32)
+            vectors["offset"] = draw.integers(-(2**31), 2**31, outputs).astype(np.int32)
+            vectors["shift"] = 7
+        else:
+            center, spread = (0, 100) if eight_bit else (fan_in // 2, max(1, int(fan_in**0.5)))
+            limits = draw.integers(center - spread, center + spread + 1, outputs)
+            limits[0] = -32768 if eight_bit else 0
+            limits[-1] = 32767 if eight_bit else fan_in + 1
+            vectors["thresholds"] = (limits if eight_bit else np.maximum(limits, 0)).astype(np.int32)
+            vectors["flip"] = draw.integers(0, 2, outputs).astype(bool)
+        value = 0 if eight_bit or not conv else pad_value
+        kind = "conv" if conv else "dense"
+        layers.append(Layer(name, kind, (previous,), weights, pad if conv else 0, value, pool, **vectors))
+        previous = name
+        if conv:
+            size = [edge + 2 * pad - 2 for edge in shape[:2]]
+            shape = (*(edge // 2 if pool else edge for edge in size), outputs)
+        else:
+            shape = (1, 1, outputs)
+    names = tuple(f"class{index}" for index in range(classes))
+    return Model("random", height, width, channels, table, tuple(layers), names, {"dataset": "none", "n": 0.5})
+
+
+def assert_equal(left, right):
+    for item in dataclasses.fields(Model):
+        one, other = getattr(left, item.name), getattr(right, item.name)
+        if item.name == "input_table":
+            np.testing.assert_array_equal(one, other)
+        elif item.name != "layers":
+            assert one == other
+    assert len(left.layers) == len(right.layers)
+    for a, b in zip(left.layers, right.layers):
+        for item in dataclasses.fields(Layer):
+            one, other = getattr(a, item.name), getattr(b, item.name)
+            if isinstance(one, np.ndarray):
+                assert one.dtype == other.dtype
+                np.testing.assert_array_equal(one, other)
+            else:
+                assert one == other, item.name
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    convs=st.lists(st.tuples(st.integers(1, 9), st.booleans()), max_size=2),
+    dense=st.lists(st.integers(1, 9), max_size=2),
+    pad=st.integers(0, 1),
+    pad_value=st.sampled_from((-1, 1)),
+)
+def test_round_trip(tmp_path_factory, seed, convs, dense, pad, pad_value):
+    model = random_model(seed, 12, 13, convs=convs, dense=dense, pad=pad, pad_value=pad_value)
+    path = tmp_path_factory.mktemp("model") / "model.npz"
+    save(model, path)
+    again = load(path)
+    assert_equal(model, again)
+    assert to_bytes(again) == path.read_bytes()
+    assert [entry.name for entry in path.parent.iterdir()] == ["model.npz"]
+    assert model.binary_input == (not convs)
+
+
+def test_shapes():
+    model = random_model(1)
+    assert shapes(model) == {"layer0": (4, 4, 5), "layer1": (4, 4, 7), "layer2": (1, 1, 6), "layer3": (1, 1, 4)}
+    unpadded = shapes(random_model(1, 13, 12, pad=0))
+    assert unpadded["layer0"] == (5, 5, 5) and unpadded["layer1"] == (3, 3, 7)
+
+
+def changed(model, index, **fields):
+    layers = list(model.layers)
+    layers[index] = dataclasses.replace(layers[index], **fields)
+    return dataclasses.replace(model, layers=tuple(layers))
+
+
+@pytest.mark.parametrize(
+    ("index", "fields", "message"),
+    [
+        (1, {"inputs": ("input",)}, r"layer layer1: inputs are \['input'\], expected \['layer0'\]"),
+        (1, {"pad_value": 0}, "layer layer1: pad_value is 0"),
+        (0, {"pad_value": 1}, "layer layer0: pad_value is 1"),
+        (1, {"kind": "pool"}, "layer layer1: kind is 'pool'"),
+        (1, {"weights": np.zeros((7, 3, 3, 4), np.uint8)}, r"layer1.weights: are .* expected uint8 \(O, 3, 3, 5\)"),
+        (1, {"weights": np.full((7, 3, 3, 5), 2, np.uint8)}, "layer1.weights: must be 0 or 1"),
+        (1, {"thresholds": None}, "layer1.thresholds: missing"),
+        (1, {"thresholds": np.full(7, -1, np.int32)}, "layer1.thresholds: holds -1"),
+        (1, {"name": "layer0"}, "layer layer0: name is taken"),
+        (2, {"pool": True}, "layer layer2: a dense layer has no pad and no pool"),
+        (3, {"scale": np.full(4, 40000, np.int32)}, "layer3.scale: holds 40000"),
+        (3, {"thresholds": np.zeros(4, np.int32)}, "layer3.thresholds: the last layer has none"),
+    ],
+)
+def test_inconsistent(tmp_path, index, fields, message):
+    with pytest.raises(ModelError, match=message):
+        save(changed(random_model(2), index, **fields), tmp_path / "model.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_first_dense_layer_needs_a_binary_table():
+    model = dataclasses.replace(random_model(3, convs=()), input_table=np.arange(-128, 128).astype(np.int8))
+    with pytest.raises(ModelError, match="table of -1 and"):
+        shapes(model)
+
+
+def refused(path, *parts):
+    with pytest.raises(ModelError) as caught:
+        load(path)
+    message = str(caught.value)
+    assert "\n" not in message and message.startswith(str(path)) and "expected" in message
+    for part in parts:
+        assert part in message
+
+
+def rewrite(model, path, change_header=None, **arrays):
+    with np.load(io.BytesIO(to_bytes(model)), allow_pickle=False) as archive:
+        content = dict(archive)
+    if change_header:
+        header = json.loads(content["header"].tobytes())
+        change_header(header)
+        content["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    content.update(arrays)
+    np.savez(path, **{key: array for key, array in content.items() if array is not None})
+
+
+def test_damaged(tmp_path):
+    path, model = tmp_path / "model.npz", random_model(4)
+    refused(path, "No such file")
+    content = to_bytes(model)
+    for size in (0, 1, 100, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:size])
+        refused(path)
+    for place in range(40, len(content), 97):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
+        try:
+            assert_equal(model, load(path))  # a byte that says nothing, as a time stamp
+        except ModelError as error:
+            assert str(error).startswith(str(path)) and "\n" not in str(error)
+
+
+def test_wrong_fields(tmp_path):
+    path, model = tmp_path / "model.npz", random_model(5)
+    rewrite(model, path, lambda header: header.update(version=2))
+    refused(path, "header.version: is 2, expected 1", "newer")
+    rewrite(model, path, lambda header: header.update(format="other"))
+    refused(path, "header.format")
+    rewrite(model, path, lambda header: header.pop("height"))
+    refused(path, "header.height: is null, expected int")
+    rewrite(model, path, lambda header: header["layers"][1].update(pool=1))
+    refused(path, "layer layer1.pool: is 1, expected bool")
+    rewrite(model, path, header=np.frombuffer(b"{", np.uint8))
+    refused(path, "array header")
+    rewrite(model, path, **{"layer1.weights": None})
+    refused(path, "array layer1.weights: missing")
+    rewrite(model, path, **{"layer1.thresholds": np.zeros(3, np.int32)})
+    refused(path, "array layer1.thresholds: is int32 (3,), expected int32 (7,)")
+    rewrite(model, path, **{"layer3.offset": np.array([None] * 4)})
+    refused(path, "array layer3.offset: cannot be read")
+
+
+@given(
+    count=st.integers(1, 300),
+    simd=st.sampled_from((32, 64, 128, 256)),
+    fill=st.integers(0, 1),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_packing(count, simd, fill, seed):
+    bits = np.random.default_rng(seed).integers(0, 2, (2, 3, count)).astype(np.uint8)
+    words = pack_words(bits, simd, fill)
+    assert words.shape == (2, 3, words_for(count, simd), simd // 8) and words.dtype == np.uint8
+    np.testing.assert_array_equal(unpack_words(words, count), bits)
+    number = int.from_bytes(words[1, 2].tobytes(), "little")
+    total = words_for(count, simd) * simd
+    assert [number >> place & 1 for place in range(total)] == list(bits[1, 2]) + [fill] * (total - count)
+
+
+def test_packing_refuses():
+    with pytest.raises(ValueError, match="SIMD is 12"):
+        pack_words(np.zeros(3, np.uint8), 12)
+    with pytest.raises(ValueError, match="hold 32 bits, expected 33"):
+        unpack_words(np.zeros((1, 4), np.uint8), 33)
