@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, List, Optional, Tuple, Type, Union
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +39,7 @@ ERRORS = {
 SPIN_S = 0.002
 SLEEP_S = 0.0005
 
-_abandoned: List[Any] = []  # buffers that a core still running may write to
+_abandoned: list[Any] = []  # buffers that a core still running may write to
 
 
 class HostError(Exception):
@@ -53,7 +53,7 @@ class PynqBackend:
         HostError: pynq or the bitstream cannot be loaded, or the core is not found.
     """
 
-    def __init__(self, bitfile: Union[str, Path]) -> None:
+    def __init__(self, bitfile: str | Path) -> None:
         path = Path(bitfile).resolve()
         if not path.is_file():
             raise HostError(f"{path}: no such bitstream")
@@ -72,7 +72,7 @@ class PynqBackend:
         self._mmio = pynq.MMIO(blocks[name]["phys_addr"], blocks[name]["addr_range"])
 
     @property
-    def clock_hz(self) -> Optional[float]:
+    def clock_hz(self) -> float | None:
         """Frequency of the first PL clock, which drives the core."""
         try:
             return float(self._pynq.Clocks.fclk0_mhz) * 1e6
@@ -87,7 +87,7 @@ class PynqBackend:
         """Write a register."""
         self._mmio.write(offset, int(value))
 
-    def allocate(self, shape: Tuple[int, ...], dtype: Any) -> Any:
+    def allocate(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """Allocate a zeroed, physically contiguous array."""
         buffer = self._pynq.allocate(shape=shape, dtype=dtype)
         buffer[...] = 0
@@ -114,7 +114,7 @@ class PynqBackend:
         self._overlay = None
 
 
-def find_core(blocks: Dict[str, Any]) -> str:
+def find_core(blocks: dict[str, Any]) -> str:
     """Name of the only block of an overlay whose name or type holds "bnn".
 
     Raises:
@@ -142,7 +142,7 @@ class Program:
         HostError: the file is missing, damaged or of another version.
     """
 
-    def __init__(self, path: Union[str, Path]) -> None:
+    def __init__(self, path: str | Path) -> None:
         try:
             content = Path(path).read_bytes()
         except OSError as error:
@@ -162,7 +162,6 @@ class Program:
         self.geometry = head[2]
         self.layers, self.layers_a, self.sub_batch, self.batch, self.resident = head[4:9]
         self.weight_words = head[11] + head[13]
-        self.packs = head[15] == 0
         self.image_bytes, self.classes, self.first_pe, self.pixels = head[16:20]
         self.shape = (head[20] & 0xFFFF, head[20] >> 16, head[21] & 0xFF)
         start, elements = head[9] // 4, int(np.prod(self.shape, dtype=np.int64))
@@ -219,8 +218,8 @@ class Accelerator:
 
     def __init__(
         self,
-        bitfile: Union[str, Path],
-        program_path: Union[str, Path],
+        bitfile: str | Path,
+        program_path: str | Path,
         timeout_s: float = 10.0,
         *,
         backend: Any = None,
@@ -230,7 +229,7 @@ class Accelerator:
         began = time.perf_counter()
         self.program = Program(program_path)
         self.timeout_s = timeout_s
-        self.times: Dict[str, float] = {}
+        self.times: dict[str, float] = {}
         """Seconds of the steps: ``load`` once; ``copy``, ``run``, ``read`` and ``total`` of the last `infer`."""
         self._images: Any = None
         self._scores: Any = None
@@ -256,9 +255,9 @@ class Accelerator:
 
     def __exit__(
         self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -273,7 +272,7 @@ class Accelerator:
         return self._busy_cycles
 
     @property
-    def clock_hz(self) -> Optional[float]:
+    def clock_hz(self) -> float | None:
         """The core's clock, None where it is unknown."""
         return None if self._backend.clock_hz is None else float(self._backend.clock_hz)
 
@@ -327,7 +326,7 @@ class Accelerator:
         finally:
             self._backend.close()
 
-    def _allocate(self, shape: Tuple[int, ...], dtype: Any) -> Any:
+    def _allocate(self, shape: tuple[int, ...], dtype: Any) -> Any:
         try:
             return self._backend.allocate(shape, dtype)
         except Exception as error:
@@ -396,7 +395,7 @@ class Accelerator:
         if code:
             raise HostError(f"the core reports error {code}: {ERRORS.get(code, 'unknown')}")
 
-    def _check_core(self, bitfile: Union[str, Path]) -> None:
+    def _check_core(self, bitfile: str | Path) -> None:
         backend, program = self._backend, self.program
         if backend.read(ID) != CORE_ID:
             if backend.read(ID) == 0:  # the HLS core fills its read-only registers in a run
@@ -420,9 +419,8 @@ class Accelerator:
             ("WEIGHT_DEPTH", program.weight_depth, weights & 0xFFFF),
             ("ACT_DEPTH", program.act_depth, activations & 0xFFFF),
             ("MAX_LAYERS", program.layers, backend.read(MAX_LAYERS)),
+            ("IMAGE_PIXELS", program.pixels, activations >> 16),
         ]
-        if not program.packs:
-            limits.append(("IMAGE_PIXELS", program.pixels, activations >> 16))
         for name, needed, offered in limits:
             if needed > offered:
                 raise HostError(f"{program.path} needs {name} {needed}, {bitfile} has {name} {offered}")

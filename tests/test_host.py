@@ -1,0 +1,421 @@
+"""The host driver against a core that keeps the register protocol and answers with the integer model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hls import designs, program, schedule
+from host import Accelerator, HostError, accelerator, pynq_infer
+from sim import golden
+from sim.model import Layer, Model, save
+
+ROOT = Path(__file__).resolve().parent.parent
+DESIGN = designs.find("sim_small")
+CLASSES = ("ant", "bee", "cat")
+
+
+def make_model(height: int = 9, width: int = 7) -> Model:
+    """Two convolutions and a dense layer; an image takes 63 bytes, which is no multiple of 8."""
+    rng = np.random.default_rng(5)
+
+    def bits(*shape: int) -> np.ndarray:
+        return rng.integers(0, 2, shape, dtype=np.uint8)
+
+    def conv(name: str, source: str, inputs: int, outputs: int, low: int, high: int, value: int) -> Layer:
+        return Layer(
+            name, "conv", (source,), bits(outputs, 3, 3, inputs), pad=1, pad_value=value, pool=name == "conv2",
+            thresholds=rng.integers(low, high, outputs, dtype=np.int32), flip=bits(outputs).astype(np.bool_),
+        )
+
+    pooled = (height // 2) * (width // 2) * 8
+    dense = Layer(
+        "fc", "dense", ("conv2",), bits(3, pooled),
+        scale=np.array([3, -2, 5], np.int32), offset=np.array([-100, 70, 9], np.int32),
+    )
+    layers = (conv("conv1", "input", 1, 8, -99, 99, 0), conv("conv2", "conv1", 8, 8, 20, 50, -1), dense)
+    table = (np.arange(256) - 128).astype(np.int8)
+    return Model("small", height, width, 1, table, layers, CLASSES)
+
+
+def images(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 9, 7, 1), dtype=np.uint8)
+
+
+class FakeCore:
+    """Backend whose core keeps the register protocol; memory is a dictionary of arrays by address."""
+
+    clock_hz: float | None = 100e6
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.registers = {
+            0x40: 0x314E4E42,
+            0x50: 1,
+            0x60: DESIGN.pe | DESIGN.lanes << 8 | DESIGN.simd << 16,
+            0x70: DESIGN.weight_depth | DESIGN.first_pe << 16,
+            0x80: DESIGN.act_depth | DESIGN.image_pixels << 16,
+            0x90: DESIGN.max_layers,
+            0xA0: 0, 0xB0: 0, 0xC0: 0,
+        }
+        self.late: dict[int, int] = {}
+        self.memory: dict[int, np.ndarray] = {}
+        self.core_sees: dict[int, np.ndarray] = {}
+        self.allocations: list[tuple[int, ...]] = []
+        self.counts: list[int] = []
+        self.next = 0x1_0000_0000
+        self.polls = 2
+        self.wait = 0
+        self.status = 4
+        self.error = 0
+        self.hangs = False
+        self.fail_allocation = False
+        self.closed = False
+
+    def fill_late(self) -> None:
+        """Behave as the HLS core does: read-only registers are 0 until the first run."""
+        self.late = {at: self.registers[at] for at in range(0x40, 0xA0, 0x10)}
+        self.registers.update(dict.fromkeys(self.late, 0))
+
+    def read(self, offset: int) -> int:
+        if offset:
+            return self.registers[offset]
+        if self.status & 1 and not self.hangs:
+            self.wait -= 1
+            if self.wait <= 0:
+                self.finish()
+        status, self.status = self.status, self.status & ~0xA
+        return status
+
+    def write(self, offset: int, value: int) -> None:
+        assert offset in (0, 0x10, 0x14, 0x1C, 0x20, 0x28, 0x2C, 0x34) and 0 <= value < 2**32
+        if offset:
+            assert self.status & 4, "registers change only while the core is idle"
+            self.registers[offset] = value
+            return
+        assert value == 1 and self.status == 4
+        self.status, self.wait = 1, self.polls
+        self.counts.append(self.registers[0x34])
+
+    def buffer(self, offset: int) -> int:
+        return self.registers[offset] | self.registers[offset + 4] << 32
+
+    def finish(self) -> None:
+        count = self.registers[0x34]
+        self.status = 0xE
+        self.registers.update(self.late)
+        self.registers[0xC0] = self.error if count else 0
+        self.registers[0xA0], self.registers[0xB0] = 1000 * count, 800 * count
+        assert self.core_sees[self.buffer(0x10)][0] == 0x504E4E42
+        if not count or self.error:
+            return
+        shape = (self.model.height, self.model.width, self.model.channels)
+        stored = self.core_sees[self.buffer(0x1C)]
+        assert not stored[:, np.prod(shape):].any()
+        pixels = stored[:count, : np.prod(shape)].reshape(count, *shape)
+        self.core_sees[self.buffer(0x28)] = golden.infer(self.model, pixels)
+
+    def allocate(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        if self.fail_allocation:
+            raise RuntimeError("Failed to allocate Memory!\nmore")
+        buffer = np.zeros(shape, dtype)
+        self.memory[self.next] = buffer
+        self.next += 0x10000
+        self.allocations.append(shape)
+        return buffer
+
+    def address(self, buffer: np.ndarray) -> int:
+        return next(at for at, held in self.memory.items() if held is buffer)
+
+    def flush(self, buffer: np.ndarray) -> None:
+        self.core_sees[self.address(buffer)] = buffer.copy()
+
+    def invalidate(self, buffer: np.ndarray) -> None:
+        seen = self.core_sees[self.address(buffer)]
+        buffer[: len(seen)] = seen
+
+    def free(self, buffer: np.ndarray) -> None:
+        del self.memory[self.address(buffer)]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def model() -> Model:
+    return make_model()
+
+
+@pytest.fixture
+def core(model: Model) -> FakeCore:
+    return FakeCore(model)
+
+
+@pytest.fixture
+def code(model: Model, tmp_path: Path) -> Path:
+    path = tmp_path / "program.bin"
+    path.write_bytes(program.pack(schedule.plan(model, DESIGN, 8)))
+    return path
+
+
+def start(core: FakeCore, code: Path, timeout_s: float = 1.0) -> Accelerator:
+    return Accelerator("bnn.bit", code, timeout_s, backend=core)
+
+
+@pytest.mark.parametrize("count", [0, 1, 13])
+def test_scores(core: FakeCore, code: Path, model: Model, count: int) -> None:
+    with start(core, code) as device:
+        scores = device.infer(images(count))
+        assert device.cycles == 1000 * count and device.busy_cycles == 800 * count
+        assert set(device.times) == {"load", "copy", "run", "read", "total"}
+    assert scores.dtype == np.int32 and scores.shape == (count, 3) and type(scores) is np.ndarray
+    assert np.array_equal(scores, golden.infer(model, images(count)))
+    assert core.closed and not core.memory
+
+
+def test_buffers_are_reused(core: FakeCore, code: Path, model: Model) -> None:
+    with start(core, code) as device:
+        first = device.infer(images(7, 1))
+        kept = first.copy()
+        held = len(core.allocations)
+        second, third = device.infer(images(7, 2)), device.infer(images(3, 3)[:, ::-1])
+        assert len(core.allocations) == held == 3
+        device.infer(images(8, 4))
+        assert len(core.allocations) == 5 and len(core.memory) == 3
+    assert np.array_equal(first, kept)
+    assert np.array_equal(second, golden.infer(model, images(7, 2)))
+    assert np.array_equal(third, golden.infer(model, images(3, 3)[:, ::-1]))
+
+
+def test_registers_filled_by_a_run_without_images(core: FakeCore, code: Path) -> None:
+    core.fill_late()
+    with start(core, code) as device:
+        assert core.counts == [0]
+        assert device.infer(images(2)).shape == (2, 3)
+
+
+def test_no_run_where_registers_are_there(core: FakeCore, code: Path) -> None:
+    with start(core, code):
+        assert core.counts == []
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "message"),
+    [
+        (0x40, 0x12345678, "core ID is 0x12345678, expected 0x314E4E42"),
+        (0x40, 0, "core ID is 0x00000000, expected 0x314E4E42"),
+        (0x50, 2, "interface version is 2, expected 1"),
+        (0x60, 16 | 8 << 8 | 64 << 16, "is for PE 8, SIMD 32, LANES 4, bnn.bit has PE 16, SIMD 64, LANES 8"),
+        (0x70, 512 | 8 << 16, "is for FIRST_PE 4, bnn.bit has FIRST_PE 8"),
+        (0x70, 8 | 4 << 16, r"needs WEIGHT_DEPTH \d+, bnn.bit has WEIGHT_DEPTH 8"),
+        (0x80, 4 | 1024 << 16, r"needs ACT_DEPTH \d+, bnn.bit has ACT_DEPTH 4"),
+        (0x80, 4096 | 32 << 16, "needs IMAGE_PIXELS 63, bnn.bit has IMAGE_PIXELS 32"),
+        (0x90, 1, "needs MAX_LAYERS 2, bnn.bit has MAX_LAYERS 1"),
+    ],
+)
+def test_core_that_does_not_fit(core: FakeCore, code: Path, offset: int, value: int, message: str) -> None:
+    core.registers[offset] = value
+    with pytest.raises(HostError, match=message):
+        start(core, code)
+    assert core.closed and not core.memory
+
+
+@pytest.mark.parametrize("name", ["sim_small", "pynq_z1"])
+@pytest.mark.parametrize("batch", [1, 8, 64])
+def test_depths_are_what_the_planner_used(model: Model, tmp_path: Path, name: str, batch: int) -> None:
+    plan = schedule.plan(model, designs.find(name), batch)
+    path = tmp_path / "program.bin"
+    path.write_bytes(program.pack(plan))
+    found = accelerator.Program(path)
+    assert found.act_depth == max(region.base + region.words for region in plan.regions)
+    assert found.weight_depth == plan.words_a + plan.words_b
+    assert found.shape == (9, 7, 1) and found.classes == 3 and found.image_bytes == 64
+
+
+@pytest.mark.parametrize(
+    ("word", "value", "message"),
+    [
+        (0, 1, "magic is 0x00000001, expected 0x504E4E42"),
+        (1, 2, "version is 2, expected 1"),
+        (3, 8, r"size is \d+, expected 8"),
+        (4, 1 << 20, "descriptors of 1048576 layers do not fit"),
+        (16, 8, "make no program"),
+    ],
+)
+def test_damaged_program(core: FakeCore, code: Path, word: int, value: int, message: str) -> None:
+    words = np.frombuffer(code.read_bytes(), "<u4").copy()
+    words[word] = value
+    code.write_bytes(words.tobytes())
+    with pytest.raises(HostError, match=message):
+        start(core, code)
+
+
+def test_program_cut_short_or_missing(core: FakeCore, code: Path) -> None:
+    content = code.read_bytes()
+    for size in (0, 127, 132, len(content) - 8):
+        code.write_bytes(content[:size])
+        with pytest.raises(HostError, match="expected"):
+            start(core, code)
+    with pytest.raises(HostError, match="cannot be read"):
+        start(core, code.parent / "none.bin")
+
+
+def test_timeout(core: FakeCore, code: Path) -> None:
+    device = start(core, code, 0.02)
+    core.hangs = True
+    core.registers[0xC0] = 4
+    with pytest.raises(HostError, match=r"no result for 2 images .*control 0x1, error 4: AXI error response"):
+        device.infer(images(2))
+    with pytest.raises(HostError, match="still works on an earlier run"):
+        device.infer(images(2))
+    device.close()
+    assert core.closed and len(core.memory) == 3, "a running core may still write to its buffers"
+    accelerator._abandoned.clear()
+
+
+def test_late_run_is_waited_out(core: FakeCore, code: Path, model: Model) -> None:
+    with start(core, code, 0.02) as device:
+        core.hangs = True
+        with pytest.raises(HostError, match="no result"):
+            device.infer(images(2))
+        core.hangs, core.wait = False, 0
+        assert np.array_equal(device.infer(images(3)), golden.infer(model, images(3)))
+    assert not core.memory
+
+
+@pytest.mark.parametrize(("number", "name"), sorted(accelerator.ERRORS.items())[1:] + [(9, "unknown")])
+def test_error_code(core: FakeCore, code: Path, number: int, name: str) -> None:
+    with start(core, code) as device:
+        core.error = number
+        with pytest.raises(HostError, match=f"the core reports error {number}: {name}"):
+            device.infer(images(2))
+        core.error = 0
+        device.infer(images(2))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (np.zeros((2, 9, 7, 1), np.int32), r"images are int32 \(2, 9, 7, 1\), expected uint8 \(N, 9, 7, 1\)"),
+        (np.zeros((2, 9, 7), np.uint8), r"images are uint8 \(2, 9, 7\), expected"),
+        (np.zeros((2, 7, 9, 1), np.uint8), r"images are uint8 \(2, 7, 9, 1\), expected"),
+        ([[1, 2]], "images are list, expected an array"),
+    ],
+)
+def test_wrong_images(core: FakeCore, code: Path, given: Any, message: str) -> None:
+    with start(core, code) as device:
+        with pytest.raises(HostError, match=message):
+            device.infer(given)
+    assert core.counts == []
+
+
+def test_closed_and_out_of_memory(core: FakeCore, code: Path) -> None:
+    with start(core, code) as device:
+        core.fail_allocation = True
+        with pytest.raises(HostError, match=r"allocated \(Failed to allocate Memory!\); use smaller batches"):
+            device.infer(images(2))
+    device.close()
+    with pytest.raises(HostError, match="closed"):
+        device.infer(images(1))
+
+
+def test_find_core() -> None:
+    blocks = {
+        "ps7_0": {"type": "xilinx.com:ip:processing_system7:5.5"},
+        "accelerator_0": {"type": "user.org:module_ref:bnn_top:1.0", "phys_addr": 0x43C00000},
+    }
+    assert accelerator.find_core(blocks) == "accelerator_0"
+    for wrong in ({}, {"ps7_0": {}}, {"bnn_0": {"phys_addr": 1}, "bnn_1": {"phys_addr": 2}}):
+        with pytest.raises(HostError, match="expected one block named bnn, found"):
+            accelerator.find_core(wrong)
+
+
+@pytest.fixture
+def files(core: FakeCore, code: Path, model: Model, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with model.npz and images.npz; the command's backend is the fake core."""
+    monkeypatch.setattr(accelerator, "PynqBackend", lambda bitfile: core)
+    save(model, code.parent / "model.npz")
+    labels = golden.infer(model, images(23)).argmax(axis=1)
+    labels[:3] = (labels[:3] + 1) % 3
+    np.savez(code.parent / "images.npz", x=images(23), y=labels)
+    return code.parent
+
+
+def on_core(files: Path) -> list[str]:
+    return ["--bit", "bnn.bit", "--program", str(files / "program.bin"), "--images", str(files / "images.npz")]
+
+
+def test_command_on_accelerator(files: Path, core: FakeCore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert pynq_infer.main(on_core(files) + ["--model", str(files / "model.npz"), "--batch", "10"]) == 0
+    text = capsys.readouterr().out
+    assert "accuracy: 20/23" in text and "... 3 more" in text and text.count("  wrong") == 3
+    assert "accelerator: 100000.0 images/s, 23000 cycles at 100 MHz, array busy 80.0 %" in text
+    assert core.counts == [10, 10, 3]
+    core.clock_hz = None
+    assert pynq_infer.main(on_core(files)) == 0
+    assert "23000 cycles, clock unknown" in capsys.readouterr().out
+
+
+def test_command_on_processor(files: Path, model: Model, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--cpu", "--model", str(files / "model.npz"), "--json", "--limit", "5"]
+    assert pynq_infer.main([*arguments, "--images", str(files / "images.npz")]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["correct"], result["images"], result["engine"]) == (2, 5, "cpu")
+    assert result["predictions"] == golden.infer(model, images(5)).argmax(axis=1).tolist()
+    np.save(files / "maps.npy", images(2)[..., 0])
+    assert pynq_infer.main([*arguments, "--images", str(files / "maps.npy")]) == 0
+    assert "accuracy" not in json.loads(capsys.readouterr().out)
+    np.save(files / "none.npy", images(0))
+    assert pynq_infer.main([*arguments, "--images", str(files / "none.npy")]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 0
+
+
+def test_command_errors(files: Path, core: FakeCore, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(files / "wide.npy", np.zeros((1, 3, 3, 1), np.uint8))
+    np.save(files / "float.npy", np.zeros((1, 9, 7, 1)))
+    np.savez(files / "short.npz", x=images(2), y=np.zeros(1, int))
+    np.savez(files / "other.npz", z=images(2))
+    (files / "text.npy").write_text("text\nmore\n")
+    (files / "cut.npz").write_bytes((files / "images.npz").read_bytes()[:200])
+    names = ("wide.npy", "float.npy", "short.npz", "other.npz", "text.npy", "cut.npz", "missing.npy")
+    for engine in (on_core(files)[:4], ["--cpu", "--model", str(files / "model.npz")]):
+        for name in names:
+            assert pynq_infer.main([*engine, "--images", str(files / name)]) == 1, name
+            streams = capsys.readouterr()
+            assert not streams.out and streams.err.startswith("error: "), name
+            assert streams.err.count("\n") == 1, name
+    core.registers[0x40] = 7
+    assert pynq_infer.main(on_core(files)) == 1
+    assert capsys.readouterr().err == "error: bnn.bit: core ID is 0x00000007, expected 0x314E4E42\n"
+
+
+def test_script_from_anywhere_without_other_packages(files: Path) -> None:
+    """Neither the driver nor the integer model needs more than numpy, and pynq only for a bitstream."""
+    block = "import sys\nfor name in ('torch', 'jinja2', 'cocotb', 'pynq'): sys.modules[name] = None\n"
+    done = subprocess.run(
+        [sys.executable, "-c", block + "import host, host.pynq_infer, sim.golden"], cwd=ROOT,
+        capture_output=True, text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    script = str(ROOT / "host" / "pynq_infer.py")
+    run = f"{block}import runpy\nsys.argv[0] = {script!r}\nrunpy.run_path({script!r}, run_name='__main__')"
+    images_file = ["--images", str(files / "images.npz")]
+    for command in (["-c", run], [script]):
+        done = subprocess.run(
+            [sys.executable, *command, "--cpu", "--model", "model.npz", *images_file],
+            cwd=files, capture_output=True, text=True,
+        )
+        assert done.returncode == 0 and "accuracy: 20/23" in done.stdout, done.stderr
+    (files / "bnn.bit").write_bytes(b"")
+    done = subprocess.run(
+        [sys.executable, "-c", run, "--bit", "bnn.bit", "--program", "program.bin", *images_file],
+        cwd=files, capture_output=True, text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: pynq cannot be imported") and done.stderr.count("\n") == 1
