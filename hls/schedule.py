@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from hls.designs import FIRST_CHANNELS, MAX_CHANNELS, Design, DesignError
@@ -131,16 +132,41 @@ class Plan:
             return self.batch // self.sub_batch * layer.cycles(self.sub_batch, lanes)
         return layer.cycles(self.batch, lanes)
 
+    def segment_cycles(self, begin: int, end: int, images: int) -> int:
+        """Estimated cycles of the layers `begin` to `end` on `images` images in steady state.
+
+        The weight stream brings one 64-bit beat per cycle and runs ahead as far as the ring has room; a
+        group starts when its words are there and frees them when it is done. Two passes are simulated,
+        the second one counts.
+        """
+        beats, depth, lanes = self.design.word_bytes // 8, self.design.weight_depth, self.design.lanes
+        groups = [(layer.headers + layer.group_words, layer.cycles(images, lanes) // layer.groups)
+                  for layer in self.descriptors[begin:end] for _ in range(layer.groups)]
+        if self.resident:
+            return sum(cycles for _, cycles in groups)
+        stream = array = first = 0
+        held = 0
+        ring: deque[tuple[int, int]] = deque()  # words and end of the groups in the ring
+        for number in range(2):
+            for words, cycles in groups:
+                while held + words > depth:
+                    freed, done = ring.popleft()
+                    held -= freed
+                    stream = max(stream, done)
+                stream += words * beats
+                array = max(array, stream) + cycles
+                ring.append((words, array))
+                held += words
+            first = array if number == 0 else first
+        return array - first
+
     def batch_cycles(self) -> int:
-        """Estimated cycles of one batch: per segment the slower of array, first layer and weight stream."""
-        beats = 0 if self.resident else self.design.word_bytes // 8
+        """Estimated cycles of one full batch: the slower of the first layer and the two segments."""
+        segment_a = self.segment_cycles(0, self.segment_a, self.sub_batch)
+        segment_b = self.segment_cycles(self.segment_a, len(self.descriptors), self.batch)
         pixels = self.model.height * self.model.width
-        runs = self.batch // self.sub_batch
-        array_a = sum(self.layer_cycles(index) for index in range(self.segment_a))
-        array_b = sum(self.layer_cycles(index) for index in range(self.segment_a, len(self.descriptors)))
-        first = self.first.cycles(self.batch, self.design.first_pe, pixels)
-        total = max(array_a, runs * self.words_a * beats) + max(array_b, self.words_b * beats)
-        return max(total, first)
+        first = self.first.cycles(self.sub_batch, self.design.first_pe, pixels)
+        return self.batch // self.sub_batch * max(segment_a, first) + segment_b
 
 
 def _array_layers(model: Model) -> tuple[Layer, ...]:

@@ -123,6 +123,33 @@ def test_two_segments(depth: int) -> None:
         assert placed.sub_batch < placed.batch and placed.segment_a < len(placed.descriptors)
 
 
+def test_segment_input_outlives_every_sub_batch() -> None:
+    """The input of segment B keeps earlier sub-batches while the layers of segment A run again."""
+    stages = [("conv", 8, 1, 0, False)] + [("conv", 8, 1, 1, False)] * 3
+    stages += [("conv", 8, 1, -1, True), ("dense", 5)]
+    placed = check(network(8, (8, 8, 1), stages), replace(SMALL, act_depth=128), 8, 13)
+    assert placed.segment_a == 4 and placed.sub_batch < placed.batch
+
+
+def test_regions_do_not_overlap_while_live() -> None:
+    placed = plan(network(9, (8, 8, 3), CONVS[1]), SMALL, 4)
+    base = {region.name: region for region in placed.regions}
+    for name in ("first.even", "first.odd"):
+        for other in placed.regions:
+            if other.name != name:
+                mine = base[name]
+                assert mine.base + mine.words <= other.base or other.base + other.words <= mine.base
+
+
+def test_cycles_count_headers_and_taps() -> None:
+    placed = plan(network(10, (8, 8, 3), CONVS[0]), SMALL, 4)
+    conv, dense = placed.descriptors
+    assert placed.layer_cycles(0) == conv.cycles(4, 4) == 4 * (1 + 4 * 4 * 1 * 9)
+    assert placed.layer_cycles(1) == dense.cycles(4, 4) == 2 * (2 + 1 * 16)
+    thin = replace(placed, design=replace(SMALL, weight_depth=32))
+    assert not thin.resident and thin.segment_cycles(0, 2, 4) > placed.segment_cycles(0, 2, 4) == 580 + 36
+
+
 def test_shallow_weight_memory() -> None:
     placed = check(network(5, (8, 8, 3), CONVS[0]), replace(SMALL, weight_depth=32), 2, 5)
     assert not placed.resident
