@@ -36,7 +36,7 @@ def _scores(layer: Layer, acc: np.ndarray) -> np.ndarray:
     """scale * acc + offset in 32-bit two's complement."""
     assert layer.scale is not None and layer.offset is not None
     wide = acc.astype(np.int64) * layer.scale.astype(np.int64) + layer.offset.astype(np.int64)
-    return (wide & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+    return np.asarray((wide & 0xFFFFFFFF).astype(np.uint32).view(np.int32))
 
 
 def _matches(bits: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -103,19 +103,19 @@ def _patches(maps: np.ndarray) -> np.ndarray:
     count, height, width, channels = maps.shape
     height, width = height - 2, width - 2
     taps = [maps[:, ky : ky + height, kx : kx + width] for ky in range(3) for kx in range(3)]
-    return np.concatenate(taps, axis=3).reshape(count * height * width, 9 * channels)
+    return np.asarray(np.concatenate(taps, axis=3).reshape(count * height * width, 9 * channels))
 
 
 def _infer_batch(model: Model, images: np.ndarray, signs: list[np.ndarray]) -> np.ndarray:
     eight_bit = model.layers[0].kind == "conv"
     current = model.input_table[images].astype(np.float32)
-    for index, (layer, matrix) in enumerate(zip(model.layers, signs)):
+    for index, layer in enumerate(model.layers):
         if layer.kind == "conv":
             current = _pad(current, layer.pad, layer.pad_value)
             shape = (len(current), current.shape[1] - 2, current.shape[2] - 2, layer.outputs)
-            sums = (_patches(current) @ matrix).reshape(shape)
+            sums = (_patches(current) @ signs[index]).reshape(shape)
         else:
-            sums = current.reshape(len(current), -1) @ matrix
+            sums = current.reshape(len(current), -1) @ signs[index]
         if layer.thresholds is None:
             return _scores(layer, (sums.astype(np.int64) + layer.fan_in) // 2)
         assert layer.flip is not None
@@ -131,11 +131,12 @@ def _infer_batch(model: Model, images: np.ndarray, signs: list[np.ndarray]) -> n
 
 def _batch_size(model: Model) -> int:
     """Images whose largest patch matrix takes PATCH_BYTES."""
+    sizes = shapes(model)
     largest, height, width = 1, model.height, model.width
-    for layer, (rows, columns, _) in zip(model.layers, shapes(model).values()):
+    for layer in model.layers:
         pixels = (height + 2 * layer.pad - 2) * (width + 2 * layer.pad - 2) if layer.kind == "conv" else 1
         largest = max(largest, 4 * pixels * layer.fan_in)
-        height, width = rows, columns
+        height, width, _ = sizes[layer.name]
     return max(1, min(1024, PATCH_BYTES // largest))
 
 

@@ -188,9 +188,7 @@ def shapes(model: Model) -> dict[str, Shape]:
             _expect(min(shape) > 0, where, f"input {height}x{width} is too small")
         else:
             _expect(layer.pad == 0 and not layer.pool, where, "a dense layer has no pad and no pool")
-            _expect(
-                not first or model.binary_input, where, "a first dense layer needs a table of -1 and +1 only"
-            )
+            _expect(not first or model.binary_input, where, "a first dense layer needs a -1 and +1 table")
             shape = (1, 1, layer.outputs)
         if last:
             _expect(not conv, where, "the last layer must be dense")

@@ -29,7 +29,7 @@ class ParameterError(Exception):
 def input_table() -> np.ndarray:
     """Pixel p to 2p/255 - 1 with 7 fractional bits, saturated to 8 bits."""
     values = np.rint((2 * np.arange(256) / 255 - 1) * 128)
-    return np.clip(values, -128, 127).astype(np.int8)
+    return np.asarray(np.clip(values, -128, 127).astype(np.int8))
 
 
 def _files(folder: Path, layer: int, kind: str) -> list[np.ndarray]:
@@ -37,7 +37,7 @@ def _files(folder: Path, layer: int, kind: str) -> list[np.ndarray]:
     count = len(list(folder.glob(f"{layer}-*-{kind}.bin")))
     if not count:
         raise ParameterError(f"{folder}: {layer}-0-{kind}.bin is missing")
-    words = []
+    words: list[np.ndarray] = []
     for pe in range(count):
         path = folder / f"{layer}-{pe}-{kind}.bin"
         try:
@@ -69,7 +69,8 @@ def read_weights(folder: Path, layer: int, synapses: int) -> np.ndarray:
     shifts = np.arange(simd, dtype=np.uint64)
     stacked = np.stack(files, axis=1)  # (words, PE)
     bits = (stacked.reshape(rows_of, per_row, len(files), 1) >> shifts) & np.uint64(1)
-    return bits.transpose(0, 2, 1, 3).reshape(rows_of * len(files), synapses).astype(np.uint8)
+    rows = bits.transpose(0, 2, 1, 3).reshape(rows_of * len(files), synapses)
+    return np.asarray(rows.astype(np.uint8))
 
 
 def read_thresholds(folder: Path, layer: int, outputs: int) -> np.ndarray:
@@ -78,7 +79,7 @@ def read_thresholds(folder: Path, layer: int, outputs: int) -> np.ndarray:
     Raises:
         ParameterError: a file is missing or its size does not fit.
     """
-    values = np.stack(_files(folder, layer, "thres"), axis=1).reshape(-1).view(np.int64)
+    values = np.asarray(np.stack(_files(folder, layer, "thres"), axis=1).reshape(-1).view(np.int64))
     if values.size != outputs:
         raise ParameterError(f"{folder}: layer {layer} has {values.size} thresholds, expected {outputs}")
     return values
