@@ -337,7 +337,7 @@ def load(name: str, folder: Path | None = None, cache: Path | None = None) -> Da
             dataset = attempt(origin, read)
         if dataset is not None:
             buffer = io.BytesIO()
-            np.savez(buffer, **{key: getattr(dataset, key) for key in ARRAYS})  # type: ignore[arg-type]
+            np.savez(buffer, **{key: getattr(dataset, key) for key in ARRAYS})
             write_atomically(copy, buffer.getvalue())
             return dataset
     raise DataError(f"{name} could not be had from any source: " + "; ".join(failures))

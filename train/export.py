@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,9 @@ import torch
 from torch import nn
 
 from sim import golden
-from sim.model import Layer, Model, save
+from sim.model import Layer, Model, ModelError, save
 from train import data
-from train.layers import BinaryConv2d, Block, ScoreNorm
+from train.layers import BinaryConv2d, Block, Norm, ScoreNorm
 from train.module import BinaryNetwork, input_table
 from train.networks import INPUT_BINARY
 from train.networks import network as find_network
@@ -30,7 +31,7 @@ class ExportError(Exception):
 
 
 @torch.no_grad()
-def fold_norm(norm: nn.Module, sums: np.ndarray, unit: float, name: str) -> tuple[np.ndarray, np.ndarray]:
+def fold_norm(norm: Norm, sums: np.ndarray, unit: float, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Read the thresholds of ``bit = (sum >= T) xor flip`` off a trained batch norm.
 
     Args:
@@ -46,7 +47,6 @@ def fold_norm(norm: nn.Module, sums: np.ndarray, unit: float, name: str) -> tupl
         ExportError: the batch norm is not monotone over the sums.
     """
     channels = norm.num_features
-    assert isinstance(channels, int)
     values = torch.from_numpy(sums.astype(np.float32) * np.float32(unit))
     column = values[:, None].expand(-1, channels).contiguous()
     if isinstance(norm, nn.BatchNorm2d):
@@ -66,30 +66,24 @@ def _block_layer(block: Block, name: str, source: str, first_int8: bool, bound: 
     layer = block.layer
     latent = layer.weight.detach().cpu()
     weights = (latent >= 0).numpy().astype(np.uint8)
-    conv = isinstance(layer, BinaryConv2d)
-    if conv:
+    pad, pad_value, kind = 0, -1, "dense"
+    if isinstance(layer, BinaryConv2d):
         weights = np.ascontiguousarray(weights.transpose(0, 2, 3, 1))
+        pad, pad_value, kind = layer.pad, int(layer.pad_value), "conv"
     fan_in = int(np.prod(weights.shape[1:]))
-    common = {
-        "name": name,
-        "kind": "conv" if conv else "dense",
-        "inputs": (source,),
-        "weights": weights,
-        "pad": int(layer.pad) if conv else 0,
-        "pad_value": int(layer.pad_value) if conv else -1,
-        "pool": block.pool,
-    }
+    make = partial(
+        Layer, name=name, kind=kind, inputs=(source,), weights=weights, pad=pad, pad_value=pad_value, pool=block.pool
+    )
     norm = block.norm
     if isinstance(norm, ScoreNorm):
         scale, offset, shift = norm.fixed_point(fan_in)
         # the dot product is 2 * matches - fan_in
-        return Layer(
+        return make(
             thresholds=None,
-            flip=np.zeros(len(scale), np.uint8),
+            flip=np.zeros(len(scale), np.bool_),
             scale=(2 * scale).numpy().astype(np.int32),
             offset=(offset - fan_in * scale).numpy().astype(np.int32),
             shift=shift,
-            **common,
         )
     if first_int8:
         sums = np.arange(-bound * fan_in, bound * fan_in + 1)
@@ -99,13 +93,12 @@ def _block_layer(block: Block, name: str, source: str, first_int8: bool, bound: 
         matches = np.arange(fan_in + 1)
         index, flip = fold_norm(norm, 2 * matches - fan_in, 1.0, name)
         thresholds = index
-    return Layer(
+    return make(
         thresholds=thresholds.astype(np.int32),
-        flip=flip.astype(np.uint8),
+        flip=flip.astype(np.bool_),
         scale=None,
         offset=None,
         shift=0,
-        **common,
     )
 
 
@@ -121,8 +114,7 @@ def export(model: BinaryNetwork, classes: tuple[str, ...], meta: dict[str, objec
     layers = []
     source = "input"
     convs = len(network.convs)
-    for number, block in enumerate(model.blocks):
-        assert isinstance(block, Block)
+    for number, block in enumerate(model.each()):
         name = f"conv{number + 1}" if number < convs else f"fc{number + 1 - convs}"
         first_int8 = number == 0 and network.input_table != INPUT_BINARY
         layers.append(_block_layer(block, name, source, first_int8, int(np.abs(table.astype(int)).max())))
@@ -140,17 +132,24 @@ def export(model: BinaryNetwork, classes: tuple[str, ...], meta: dict[str, objec
 
 
 @torch.no_grad()
-def count_mismatches(model: BinaryNetwork, exported: Model, images: np.ndarray) -> int:
-    """Images (N, C, H, W) uint8 for which any score of the two differs."""
+def compare_scores(model: BinaryNetwork, exported: Model, images: np.ndarray) -> tuple[int, np.ndarray]:
+    """Run both networks over images (N, C, H, W) uint8.
+
+    Returns:
+        the number of images for which any score differs, and the integer model's
+        scores int32 (N, classes).
+    """
     model = model.cpu().eval()
     shift = exported.layers[-1].shift
     mismatches = 0
+    scores = []
     for start in range(0, len(images), 500):
         part = images[start : start + 500]
         expected = torch.round(model(torch.from_numpy(part)) * 2.0**shift).numpy().astype(np.int64)
         got = golden.infer(exported, np.ascontiguousarray(part.transpose(0, 2, 3, 1)))
         mismatches += int((expected != got).any(axis=1).sum())
-    return mismatches
+        scores.append(got)
+    return mismatches, np.concatenate(scores)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -177,17 +176,16 @@ def main(argv: list[str] | None = None) -> int:
             "command": arguments.command,
         }
         exported = export(model, data.SOURCES[name].classes, meta)
-        mismatches = count_mismatches(model, exported, dataset.x_test)
+        mismatches, scores = compare_scores(model, exported, dataset.x_test)
         total = len(dataset.x_test)
         print(f"export: {total} images, score mismatches = {mismatches}")
         if mismatches:
             raise ExportError(f"{network.name}: {mismatches} of {total} images differ from the PyTorch network")
-        scores = golden.infer(exported, np.ascontiguousarray(dataset.x_test.transpose(0, 2, 3, 1)))
         right = int((scores.argmax(axis=1) == dataset.y_test).sum())
         meta["test_correct"], meta["test_images"] = right, total
         save(exported, arguments.out)
         print(f"export: {arguments.out} written, test accuracy {right}/{total}")
-    except (ExportError, TrainError, data.DataError, ValueError) as error:
+    except (ExportError, ModelError, TrainError, data.DataError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -24,8 +24,8 @@ class _SignTriangular(torch.autograd.Function):
         return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
-        (x,) = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        x: Tensor = ctx.saved_tensors[0]
         return grad * (2.0 - 2.0 * x.abs()).clamp_min(0.0)
 
 
@@ -36,19 +36,21 @@ class _SignClip(torch.autograd.Function):
         return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return torch.where(x.abs() <= 1.0, grad, 0.0)
 
 
 def sign_activation(x: Tensor) -> Tensor:
     """sign(x) in {-1, +1}, any shape; d/dx = max(0, 2 - 2|x|)."""
-    return _SignTriangular.apply(x)  # type: ignore[no-any-return]
+    signs: Tensor = _SignTriangular.apply(x)  # type: ignore[no-untyped-call]
+    return signs
 
 
 def sign_weight(w: Tensor) -> Tensor:
     """sign(w) in {-1, +1}, any shape; d/dw = 1 for |w| <= 1, else 0."""
-    return _SignClip.apply(w)  # type: ignore[no-any-return]
+    signs: Tensor = _SignClip.apply(w)  # type: ignore[no-untyped-call]
+    return signs
 
 
 class BinaryConv2d(nn.Conv2d):
@@ -125,10 +127,16 @@ class ScoreNorm(nn.BatchNorm1d):
         self.inputs = inputs
 
 
+Norm = nn.BatchNorm1d | nn.BatchNorm2d
+
+
 class Block(nn.Module):
     """layer -> [2x2 max-pool] -> BN, and sign unless it is the last."""
 
-    def __init__(self, layer: nn.Module, norm: nn.Module, pool: bool, last: bool) -> None:
+    layer: BinaryConv2d | BinaryLinear
+    norm: Norm
+
+    def __init__(self, layer: BinaryConv2d | BinaryLinear, norm: Norm, pool: bool, last: bool) -> None:
         super().__init__()
         self.layer = layer
         self.norm = norm

@@ -57,6 +57,10 @@ class BinaryNetwork(nn.Module):
         blocks.append(Block(BinaryLinear(inputs, network.classes), score, pool=False, last=True))
         self.blocks = nn.ModuleList(blocks)
 
+    def each(self) -> list[Block]:
+        """The blocks, in order."""
+        return [block for block in self.blocks if isinstance(block, Block)]
+
     def lookup(self, images: Tensor) -> Tensor:
         """uint8 images (N, C, H, W) -> the values the first layer sees."""
         x = self.table[images.long()]
@@ -65,7 +69,7 @@ class BinaryNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.lookup(images)
-        for block in self.blocks:
+        for block in self.each():
             if isinstance(block.layer, BinaryLinear) and x.dim() == 4:
                 x = x.permute(0, 2, 3, 1).flatten(1)
             x = block(x)
@@ -74,5 +78,5 @@ class BinaryNetwork(nn.Module):
     @torch.no_grad()
     def clip_weights(self) -> None:
         """Clip the latent weights to [-1, 1] (Courbariaux et al., alg. 1)."""
-        for block in self.blocks:
+        for block in self.each():
             block.layer.weight.clamp_(-1.0, 1.0)

@@ -8,6 +8,7 @@ conv -> [pool] -> BN -> sign; the last fully connected layer has no sign.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 #: input tables: pixel p (0..255) -> integer seen by the first layer
 INPUT_INT8 = "int8"  # p - 128, an 8-bit first layer
@@ -49,71 +50,66 @@ def _bnn_convs(width: int) -> tuple[tuple[int, bool], ...]:
     )
 
 
-_CIFAR = {"height": 32, "width": 32, "channels": 3, "classes": 10}
-_MNIST = {
-    "height": 28,
-    "width": 28,
-    "channels": 1,
-    "classes": 10,
-    "convs": (),
-    "pad": 0,
-    "dataset": "mnist",
-    "input_table": INPUT_BINARY,
-}
+_colour = partial(Network, height=32, width=32, channels=3, classes=10)
+_mnist = partial(
+    Network,
+    height=28,
+    width=28,
+    channels=1,
+    classes=10,
+    convs=(),
+    pad=0,
+    dataset="mnist",
+    input_table=INPUT_BINARY,
+)
 
 _TABLE = (
-    Network(
+    _colour(
         name="cnv",
         convs=((64, False), (64, True), (128, False), (128, True), (256, False), (256, False)),
         dense=(512, 512),
         pad=0,
         dataset="cifar10",
         source="FINN, Umuroglu et al., FPGA'17",
-        **_CIFAR,
     ),
-    Network(
+    _colour(
         name="binarynet",
         convs=_bnn_convs(128),
         dense=(1024, 1024),
         pad=1,
         dataset="cifar10",
         source="Courbariaux et al., arXiv 1602.02830",
-        **_CIFAR,
     ),
-    Network(
+    _colour(
         name="binarynet_svhn",
         convs=_bnn_convs(64),
         dense=(1024, 1024),
         pad=1,
         dataset="svhn",
         source="Courbariaux et al., arXiv 1602.02830",
-        **_CIFAR,
     ),
-    Network(
+    _colour(
         name="vgg_small",
         convs=_bnn_convs(128),
         dense=(),
         pad=1,
         dataset="cifar10",
         source="Zhang et al., LQ-Nets, ECCV'18",
-        **_CIFAR,
     ),
-    Network(
+    _mnist(
         name="mlp_bnn",
         dense=(4096, 4096, 4096),
         source="Courbariaux et al., arXiv 1602.02830",
-        **_MNIST,
     ),
-    Network(name="lfc", dense=(1024, 1024, 1024), source="FINN, Umuroglu et al., FPGA'17", **_MNIST),
-    Network(name="sfc", dense=(256, 256, 256), source="FINN, Umuroglu et al., FPGA'17", **_MNIST),
-    Network(
+    _mnist(name="lfc", dense=(1024, 1024, 1024), source="FINN, Umuroglu et al., FPGA'17"),
+    _mnist(name="sfc", dense=(256, 256, 256), source="FINN, Umuroglu et al., FPGA'17"),
+    _colour(
         name="tiny",
         convs=((16, True), (32, True)),
         dense=(64,),
         pad=1,
         dataset="cifar10",
         source="for tests",
-        **_CIFAR,
     ),
 )
 

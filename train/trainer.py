@@ -196,7 +196,8 @@ def train(
         raise TrainError(f"batch of {config.batch} is not a multiple of the {processes} processes")
     device = pick_device()
     torch.manual_seed(config.seed)
-    model = BinaryNetwork(find_network(config.network)).to(device, memory_format=torch.channels_last)
+    model = BinaryNetwork(find_network(config.network)).to(device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     history: list[dict[str, float]] = []
     first = 0
