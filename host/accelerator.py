@@ -13,6 +13,7 @@ hardware through a backend, an object with
 from __future__ import annotations
 
 import time
+import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -57,15 +58,17 @@ class PynqBackend:
         path = Path(bitfile).resolve()
         if not path.is_file():
             raise HostError(f"{path}: no such bitstream")
-        try:
-            import pynq
-        except Exception as error:  # its dependencies raise many kinds
-            raise HostError(f"pynq cannot be imported: {_line(error)}") from None
-        try:
-            overlay = pynq.Overlay(str(path))
-            blocks = dict(overlay.ip_dict)
-        except Exception as error:
-            raise HostError(f"{path}: cannot be loaded: {_line(error)}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an error follows where one matters
+            try:
+                import pynq
+            except Exception as error:  # its dependencies raise many kinds
+                raise HostError(f"pynq cannot be imported: {_line(error)}") from None
+            try:
+                overlay = pynq.Overlay(str(path))
+                blocks = dict(overlay.ip_dict)
+            except Exception as error:
+                raise HostError(f"{path}: cannot be loaded: {_line(error)}") from None
         name = find_core(blocks)
         self._pynq = pynq
         self._overlay: Any = overlay

@@ -325,6 +325,59 @@ def test_closed_and_out_of_memory(core: FakeCore, code: Path) -> None:
         device.infer(images(1))
 
 
+class StubPynq:
+    """The few names of pynq that the backend uses, in front of a fake core."""
+
+    def __init__(self, core: FakeCore) -> None:
+        self.core = core
+        self.Clocks = type("Clocks", (), {"fclk0_mhz": 125.0})
+        self.loaded: list[str] = []
+
+    def Overlay(self, path: str) -> Any:
+        self.loaded.append(path)
+        blocks = {"bnn_0": {"type": "x:y:bnn:1.0", "phys_addr": 0x43C00000, "addr_range": 0x10000}}
+        return type("Overlay", (), {"ip_dict": blocks})()
+
+    def MMIO(self, address: int, length: int) -> FakeCore:
+        assert (address, length) == (0x43C00000, 0x10000)
+        return self.core
+
+    def allocate(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        core = self.core
+
+        class Buffer(np.ndarray):
+            physical_address = property(lambda self: core.address(self))
+
+            def flush(self) -> None:
+                core.flush(self)
+
+            def invalidate(self) -> None:
+                core.invalidate(self)
+
+            def freebuffer(self) -> None:
+                core.free(self)
+
+        buffer = core.allocate(shape, dtype).view(Buffer)
+        buffer[...] = 1  # pynq's memory is not cleared
+        core.memory[max(core.memory)] = buffer
+        return buffer
+
+
+def test_pynq_backend(
+    core: FakeCore, code: Path, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub = StubPynq(core)
+    monkeypatch.setitem(sys.modules, "pynq", stub)
+    with pytest.raises(HostError, match="no such bitstream"):
+        Accelerator(tmp_path / "bnn.bit", code)
+    (tmp_path / "bnn.bit").write_bytes(b"")
+    with Accelerator(tmp_path / "bnn.bit", code) as device:
+        scores = device.infer(images(5))
+        assert type(scores) is np.ndarray and np.array_equal(scores, golden.infer(model, images(5)))
+        assert device.clock_hz == 125e6
+    assert stub.loaded == [str((tmp_path / "bnn.bit").resolve())] and not core.memory
+
+
 def test_find_core() -> None:
     blocks = {
         "ps7_0": {"type": "xilinx.com:ip:processing_system7:5.5"},
