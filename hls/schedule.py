@@ -11,6 +11,8 @@ from sim.model import Layer, Model, shapes
 FLAG_KERNEL, FLAG_PAD, FLAG_PAD_ONE, FLAG_POOL, FLAG_SERIAL = 1, 2, 4, 8, 16
 FLAG_SCORES, FLAG_DENSE, FLAG_FIRST, FLAG_LAST, FLAG_BATCH = 32, 64, 128, 256, 512
 
+MAX_BATCH = 1024
+
 Shape = tuple[int, int, int]
 
 
@@ -342,8 +344,8 @@ def plan(model: Model, design: Design, batch: int = 64) -> Plan:
         DesignError: the model does not fit the design; one line names the layer, what it needs and the limit.
         sim.model.ModelError: the model is inconsistent.
     """
-    if not 1 <= batch <= 65536:
-        raise DesignError(f"batch {batch} is not in 1 to 65536")
+    if not 1 <= batch <= MAX_BATCH:
+        raise DesignError(f"batch {batch} is not in 1 to {MAX_BATCH}")
     shapes(model)
     _check(model, design)
     maps = _maps(model, design)

@@ -156,10 +156,10 @@ def test_shallow_weight_memory() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(DesignError, match=r"conv2: a group of 10 words does not fit WEIGHT_DEPTH=\d+"):
-        shallow = replace(SMALL, weight_depth=16)
-        object.__setattr__(shallow, "weight_depth", 8)
-        plan(network(6, (8, 8, 3), CONVS[0]), shallow, 2)
+    with pytest.raises(DesignError, match="conv2: a group of 19 words does not fit WEIGHT_DEPTH=16"):
+        plan(network(6, (8, 8, 3), CONVS[3]), replace(SMALL, weight_depth=16), 2)
+    with pytest.raises(DesignError, match="batch 0 is not in"):
+        plan(network(6, (8, 8, 3), CONVS[0]), SMALL, 0)
     with pytest.raises(DesignError, match="ACT_DEPTH=16"):
         plan(network(6, (8, 8, 3), CONVS[0]), replace(SMALL, act_depth=16), 2)
     with pytest.raises(DesignError, match="MAX_LAYERS=2"):
