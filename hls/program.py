@@ -51,7 +51,8 @@ def _layer_words(plan: Plan, index: int, layer: Layer) -> np.ndarray:
         header[:outputs, 1, 0] = layer.scale.astype(np.int64) & 0xFFFF
     header = header.reshape(item.groups, pe, item.headers, -1).transpose(0, 2, 1, 3)
     head = np.ascontiguousarray(header.astype("<u4")).view(np.uint8).reshape(item.groups, item.headers, -1)
-    return np.concatenate([head, body], axis=1).reshape(-1, plan.design.word_bytes)
+    words_of_layer: np.ndarray = np.concatenate([head, body], axis=1).reshape(-1, plan.design.word_bytes)
+    return words_of_layer
 
 
 def _first_block(plan: Plan) -> bytes:
