@@ -12,10 +12,11 @@ PY   := $(VENV)/bin/python
 READY := $(VENV)/.ready
 dataset := $(if $(DATASET),--dataset $(DATASET))
 
-.PHONY: help env data train export accuracy test lint clean
+.PHONY: help env demo data train export accuracy test lint clean
 .DELETE_ON_ERROR:
 
 help:
+	@echo "make demo                    the shipped CNV on 16 CIFAR-10 images: golden model against the HLS core"
 	@echo "make test                    environment, then all tests"
 	@echo "make train  NET=cnv EPOCHS=32  train, or go on with, a network into OUT=build/NET"
 	@echo "make export NET=cnv          fold it into OUT/model.npz, checked against PyTorch"
@@ -28,7 +29,11 @@ env: $(READY)
 $(READY): pyproject.toml
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet -e '.[sim,dev]'
+	$(PY) -m pip install --quiet --no-deps hls4ml==1.3.0  # its ap_int headers
 	@touch $@
+
+demo: $(READY)
+	$(PY) -m sim.demo $(MODEL) --design $(DESIGN)
 
 data: $(READY)
 	$(PY) -m train.data $(or $(DATASET),cifar10)

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from sim import golden
 from sim.model import load
-from torch import nn
 from train.export import compare_scores, export, fold_norm
 from train.layers import ScoreNorm
 from train.module import BinaryNetwork
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def randomise(model: BinaryNetwork, seed: int) -> None:
     """Trained-looking statistics, with gamma < 0, = 0 and > 0."""
     generator = torch.Generator().manual_seed(seed)
-    for number, block in enumerate(model.each()):
+    for block in model.each():
         norm = block.norm
         fan_in = block.layer.weight[0].numel()
         spread = fan_in**0.5

@@ -1,0 +1,81 @@
+"""``python -m sim.demo``: a trained model on real images, golden model against the HLS core."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from hls import designs, program, schedule
+from sim import golden, hls_csim
+from sim.compare import by_name, differences
+from sim.model import ModelError, load
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m sim.demo", description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path, nargs="?", default=ROOT / "models" / "cnv.npz")
+    parser.add_argument("--images", type=Path, default=ROOT / "models" / "cifar10_sample.npz", help=".npz with x and y")
+    parser.add_argument("--count", type=int, default=16)
+    parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    parser.add_argument("-o", "--out", type=Path, default=ROOT / "build" / "demo")
+    arguments = parser.parse_args(argv)
+
+    def step(text: str) -> None:
+        print(f"demo: {text} [{time.time() - started:.1f} s]", flush=True)
+
+    started = time.time()
+    try:
+        model = load(arguments.model)
+        design = designs.find(arguments.design)
+        with np.load(arguments.images, allow_pickle=False) as sample:
+            images, labels = sample["x"][: arguments.count], sample["y"][: arguments.count]
+        placed = schedule.plan(model, design, len(images))
+        content = program.pack(placed)
+        step(f"planned {model.name} for {design.name}: {len(content)} bytes of program")
+        core = hls_csim.build(design, arguments.out / "hls")
+        step("built the HLS C simulation")
+        scores, traces = core.run(content, images)
+        step("ran the HLS C simulation twice, back to back")
+    except (designs.DesignError, ModelError, hls_csim.CsimError, OSError, KeyError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    expected = golden.trace(model, images)
+    golden_scores = expected.pop(model.layers[-1].name)
+    named = by_name(model, traces)
+    exact = 0
+    width = max(len(name) for name in model.classes)
+    print(f"{'image':>5}  {'label':{width}}  {'golden':{width}}  {'HLS':{width}}  bit-exact")
+    for index, label in enumerate(labels):
+        one = slice(index, index + 1)
+        wrong = differences(
+            {name: bits[one] for name, bits in expected.items()}, {name: bits[one] for name, bits in named.items()}
+        )
+        same = not wrong and np.array_equal(golden_scores[index], scores[index])
+        exact += same
+        cells = [
+            model.classes[int(label)],
+            model.classes[golden_scores[index].argmax()],
+            model.classes[scores[index].argmax()],
+        ]
+        print(f"{index:5}  " + "  ".join(f"{cell:{width}}" for cell in cells) + f"  {'yes' if same else 'NO'}")
+        for line in wrong:
+            print(f"       {line}")
+    count = len(images)
+    right = int((golden_scores.argmax(axis=1) == labels).sum())
+    cycles = placed.batch_cycles() / count
+    print(
+        f"demo: cycle model of {design.name} ({design.pe}x{design.simd}x{design.lanes}), batch {count}: "
+        f"{cycles:.0f} cycles/image, {design.clock_mhz * 1e6 / cycles:.0f} images/s at {design.clock_mhz:g} MHz (estimated)"
+    )
+    print(f"demo: {exact}/{count} images bit-exact (golden = HLS), {right}/{count} correct")
+    return 0 if exact == count else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
