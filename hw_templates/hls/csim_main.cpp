@@ -1,0 +1,91 @@
+// C simulation: csim PROGRAM IMAGES COUNT SCORES [TRACE]
+//
+// The scores are int32 [image][class], for every run in one file. A trace record is seven
+// little-endian int32 (run, layer, start, images, first, words, 0) and then, lane by lane, `words`
+// activation words of SIMD bits each (bnn_top.h, TraceHook). A run is repeated twice in one
+// process: nothing may be kept from one to the next.
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "bnn_top.h"
+
+static FILE* trace_file = nullptr;
+static int32_t run_number = 0;
+
+static std::vector<uint64_t> read_file(const char* path) {
+  FILE* file = std::fopen(path, "rb");
+  if (file == nullptr) {
+    std::perror(path);
+    std::exit(2);
+  }
+  std::fseek(file, 0, SEEK_END);
+  const size_t bytes = std::ftell(file);
+  std::rewind(file);
+  std::vector<uint64_t> beats((bytes + 7) / 8 + 1);
+  if (std::fread(beats.data(), 1, bytes, file) != bytes) {
+    std::perror(path);
+    std::exit(2);
+  }
+  std::fclose(file);
+  return beats;
+}
+
+static void trace(int layer, int start, int images, int first, int base, int words, const bnn::ActMemory act) {
+  const int32_t record[7] = {run_number, layer, start, images, first, words, 0};
+  std::fwrite(record, sizeof record, 1, trace_file);
+  for (int lane = 0; lane < bnn::LANES; ++lane) {
+    for (int n = 0; n < words; ++n) {
+      for (int bit = 0; bit < bnn::SIMD; bit += 8) {
+        unsigned char byte = 0;
+        for (int k = 0; k < 8; ++k) {
+          const int at = bit + k;
+          const bnn::Slice& slice = act[lane][at / bnn::FIRST_PE][base + n];
+          byte |= (slice.to_uint64() >> (at % bnn::FIRST_PE) & 1) << k;
+        }
+        std::fputc(byte, trace_file);
+      }
+    }
+  }
+}
+
+int main(int argc, char** argv) {
+  if (argc < 5) {
+    std::fprintf(stderr, "usage: %s PROGRAM IMAGES COUNT SCORES [TRACE]\n", argv[0]);
+    return 2;
+  }
+  const std::vector<uint64_t> program_data = read_file(argv[1]), image_data = read_file(argv[2]);
+  const std::vector<bnn::Beat> program(program_data.begin(), program_data.end());
+  const std::vector<bnn::Beat> images(image_data.begin(), image_data.end());
+  const unsigned count = std::strtoul(argv[3], nullptr, 10);
+  const size_t classes = program_data[8] >> 32;
+  FILE* out = std::fopen(argv[4], "wb");
+  if (argc > 5) {
+    trace_file = std::fopen(argv[5], "wb");
+    bnn::trace_hook = trace;
+  }
+  if (out == nullptr || (argc > 5 && trace_file == nullptr)) {
+    std::perror("output");
+    return 2;
+  }
+  bnn::Word id, version, geometry, weight_depth, act_depth, max_layers, cycles, busy, error;
+  for (run_number = 0; run_number < 2; ++run_number) {
+    std::vector<int32_t> scores(count * classes + 1, int32_t(0x80808080));
+    bnn_top(program.data(), images.data(), scores.data(), count, &id, &version, &geometry, &weight_depth,
+            &act_depth, &max_layers, &cycles, &busy, &error);
+    if (error != 0) {
+      std::fprintf(stderr, "error code %u\n", unsigned(error));
+      return 1;
+    }
+    if (scores[count * classes] != int32_t(0x80808080)) {
+      std::fprintf(stderr, "wrote behind the scores\n");
+      return 1;
+    }
+    std::fwrite(scores.data(), 4, count * classes, out);
+  }
+  std::printf("busy %u\n", unsigned(busy));
+  std::fclose(out);
+  if (trace_file != nullptr) std::fclose(trace_file);
+  return 0;
+}
