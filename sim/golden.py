@@ -29,7 +29,7 @@ def _pool(bits: np.ndarray) -> np.ndarray:
     """2x2 max-pool of bits, stride 2; an odd last row or column is dropped."""
     height, width = bits.shape[1] // 2 * 2, bits.shape[2] // 2 * 2
     rows = bits[:, 0:height:2] | bits[:, 1:height:2]
-    return rows[:, :, 0:width:2] | rows[:, :, 1:width:2]
+    return np.asarray(rows[:, :, 0:width:2] | rows[:, :, 1:width:2])
 
 
 def _scores(layer: Layer, acc: np.ndarray) -> np.ndarray:
