@@ -71,7 +71,8 @@ def main(argv: list[str] | None = None) -> int:
     cycles = placed.batch_cycles() / count
     print(
         f"demo: cycle model of {design.name} ({design.pe}x{design.simd}x{design.lanes}), batch {count}: "
-        f"{cycles:.0f} cycles/image, {design.clock_mhz * 1e6 / cycles:.0f} images/s at {design.clock_mhz:g} MHz (estimated)"
+        f"{cycles:.0f} cycles/image, {design.clock_mhz * 1e6 / cycles:.0f} images/s at {design.clock_mhz:g} MHz "
+        "(estimated)"
     )
     print(f"demo: {exact}/{count} images bit-exact (golden = HLS), {right}/{count} correct")
     return 0 if exact == count else 1
