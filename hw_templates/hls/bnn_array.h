@@ -30,15 +30,15 @@ struct Pass {
   int images;       // images to work on
   int source;       // base of the source
   int write_first;  // image number of the first image when written by image
-  int run_first;    // number of the first image in the run
   int weights;      // position of the group's header in the weight memory
 };
 
 // Runs group `group` of a layer. A cycle multiplies one input word of LANES columns with PE
-// weight vectors; finished bits leave one cycle later, or one lane (serial) or score a cycle,
-// while the next sum goes on. Returns the cycles in which the array multiplied.
+// weight vectors; finished bits leave one cycle later, or one lane a cycle (serial), while the
+// next sum goes on. In a score layer `pass.images` is at most LANES and the scores stay in `result`.
+// Returns the cycles in which the array multiplied.
 inline int run_group(const Word d[D_WORDS], int group, const Pass& pass, const WeightMemory weights, ActMemory act,
-                     int* scores) {
+                     ap_int<32> result[LANES][PE]) {
   const Word flags = d[D_FLAGS];
   const bool wide = flags[F_3X3], pool = flags[F_POOL], serial = flags[F_SERIAL], score = flags[F_SCORES];
   const bool dense = flags[F_DENSE], pad_one = flags[F_PAD_ONE];
@@ -48,7 +48,7 @@ inline int run_group(const Word d[D_WORDS], int group, const Pass& pass, const W
   const int height = d[D_INPUT_SIZE] & 0xFFFF, width = d[D_INPUT_SIZE] >> 16;
   const int src_image = d[D_SRC_IMAGE], src_row = d[D_SRC_ROW];
   const int dst = d[D_DST], dst_image = d[D_DST_IMAGE], dst_row = d[D_DST_ROW], dst_words = d[D_DST_WORDS];
-  const int outputs = d[D_OUTPUTS], out_columns = d[D_OUT_COLUMNS], last_bits = d[D_LAST_BITS];
+  const int out_columns = d[D_OUT_COLUMNS], last_bits = d[D_LAST_BITS];
   const int images = dense ? (pass.images + LANES - 1) >> LANE_BITS : pass.images;
   const int channel = group * PE;
   const int out_word = channel >> SIMD_BITS, out_bit = channel & (SIMD - 1);
@@ -62,7 +62,6 @@ inline int run_group(const Word d[D_WORDS], int group, const Pass& pass, const W
   Acc acc[PE][LANES];
   ap_uint<PE> upper[LANES / 2];   // the pool's upper row
   ap_uint<PE> out[LANES];         // finished bits
-  ap_int<32> result[LANES][PE];   // finished scores
 #pragma HLS ARRAY_PARTITION variable=threshold complete  // every PE uses its own each cycle
 #pragma HLS ARRAY_PARTITION variable=flip complete       // every PE uses its own each cycle
 #pragma HLS ARRAY_PARTITION variable=offset complete     // every PE uses its own each cycle
@@ -70,7 +69,6 @@ inline int run_group(const Word d[D_WORDS], int group, const Pass& pass, const W
 #pragma HLS ARRAY_PARTITION variable=acc complete dim=0  // all accumulators add each cycle
 #pragma HLS ARRAY_PARTITION variable=upper complete      // all lanes pool in the same cycle
 #pragma HLS ARRAY_PARTITION variable=out complete        // all lanes finish in the same cycle
-#pragma HLS ARRAY_PARTITION variable=result complete dim=0  // all scores finish in the same cycle
 
   const int second_header = (pass.weights + 1) & (WEIGHT_DEPTH - 1);
 header:
@@ -86,7 +84,7 @@ header:
 
   int i = 0, y = 0, b = 0, dy = 0, ky = 0, kx = 0, c = 0, weight = first_weight;
   int pending = 0;                     // writes left for the finished block
-  int next = 0;                        // next lane or score to write
+  int next = 0;                        // next lane to write
   int done_i = 0, done_y = 0, done_b = 0;  // the finished block
   int busy = 0;
   bool more = images > 0;
@@ -100,28 +98,20 @@ step:
 
     // Writes.
     if (pending > 0) {
-      if (score) {
-        const int l = next / PE, p = next % PE;
-        const int image = done_i * LANES + l;
-        if (image < pass.images && channel + p < outputs) {
-          scores[(pass.run_first + image) * outputs + channel + p] = result[l][p];
-        }
-      } else {
-        const int valid = pool ? LANES / 2 : LANES;
-        const int first_x = done_b * valid;
-        const int number = pass.write_first + done_i;
-        const int serial_x = first_x + next;
-        for (int m = 0; m < LANES; ++m) {
+      const int valid = pool ? LANES / 2 : LANES;
+      const int first_x = done_b * valid;
+      const int number = pass.write_first + done_i;
+      const int serial_x = first_x + next;
+      for (int m = 0; m < LANES; ++m) {
 #pragma HLS UNROLL  // every lane writes its own memory
-          const int lane = serial ? next : (m - first_x) & LANE_MASK;
-          const int x = first_x + lane;
-          const bool mine = serial ? m == (number & LANE_MASK) && serial_x < out_columns
-                                   : lane < valid && x < out_columns;
-          const int address = serial ? dst + (number >> LANE_BITS) * dst_image +
-                                           done_y * dst_row + serial_x * dst_words
-                                     : dst + done_i * dst_image + done_y * dst_row + (x >> LANE_BITS) * dst_words;
-          if (mine) write_bits<PE>(act[m], address + out_word, out_bit, out[lane]);
-        }
+        const int lane = serial ? next : (m - first_x) & LANE_MASK;
+        const int x = first_x + lane;
+        const bool mine = serial ? m == (number & LANE_MASK) && serial_x < out_columns
+                                 : lane < valid && x < out_columns;
+        const int address = serial ? dst + (number >> LANE_BITS) * dst_image +
+                                         done_y * dst_row + serial_x * dst_words
+                                   : dst + done_i * dst_image + done_y * dst_row + (x >> LANE_BITS) * dst_words;
+        if (mine) write_bits<PE>(act[m], address + out_word, out_bit, out[lane]);
       }
       ++next;
       --pending;
@@ -186,7 +176,7 @@ step:
           if (pool && dy == 0) upper[j] = pair;
         }
         if (!pool || dy == 1) {
-          pending = score ? LANES * PE : !serial ? 1 : pool ? LANES / 2 : LANES;
+          pending = score ? 0 : !serial ? 1 : pool ? LANES / 2 : LANES;
           next = 0;
           done_i = i;
           done_y = pool ? y / 2 : y;
@@ -219,6 +209,20 @@ step:
     }
   }
   return busy;
+}
+
+// Writes `count` scores from number `first` on. Scores are 32 bits and a beat has two: where only
+// one is ours the beat is read and written back.
+inline void store_scores(const ap_int<32> values[PE], int first, int count, Beat* scores) {
+store:
+  for (int beat = first / 2; beat <= (first + count - 1) / 2; ++beat) {
+    const int low = 2 * beat - first;
+    const bool has_low = low >= 0, has_high = low + 1 < count;
+    Beat data = has_low && has_high ? Beat(0) : scores[beat];
+    if (has_low) data.range(31, 0) = ap_uint<32>(values[low]);
+    if (has_high) data.range(63, 32) = ap_uint<32>(values[low + 1]);
+    scores[beat] = data;
+  }
 }
 
 }  // namespace bnn

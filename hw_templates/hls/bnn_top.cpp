@@ -25,7 +25,7 @@ words:
 // Runs layers `from` to `to` over `images` images.
 static int run_layers(const Beat* program, const Word header[H_WORDS], const Word descriptors[MAX_LAYERS][D_WORDS],
                       int from, int to, Ring& ring, bool resident, int parity, int images, int run_first,
-                      int batch_first, WeightMemory weights, ActMemory act, int* scores) {
+                      int batch_first, WeightMemory weights, ActMemory act, Beat* scores) {
   int busy = 0;
 layers:
   for (int n = from; n < to; ++n) {
@@ -35,25 +35,37 @@ layers:
 #pragma HLS PIPELINE II=1  // one word a cycle
       d[k] = descriptors[n][k];
     }
-    const bool dense = d[D_FLAGS][F_DENSE], serial = d[D_FLAGS][F_SERIAL];
+    const bool serial = d[D_FLAGS][F_SERIAL], score = d[D_FLAGS][F_SCORES];
+    const int source = parity ? d[D_SRC_ODD] : d[D_SRC_EVEN];
+    const int outputs = d[D_OUTPUTS];
+    const int part = score ? LANES : images;  // images per call of the array
     Pass pass;
-    pass.images = images;
-    pass.source = parity ? d[D_SRC_ODD] : d[D_SRC_EVEN];
     pass.write_first = serial ? batch_first : 0;
-    pass.run_first = run_first;
-    const int group_words = int(d[D_GROUP_WORDS]) + (d[D_FLAGS][F_SCORES] ? 2 : 1);
+    const int group_words = int(d[D_GROUP_WORDS]) + (score ? 2 : 1);
   groups:
     for (int g = 0; g < int(d[D_GROUPS]); ++g) {
       if (!resident) fill(program, group_words, ring, weights);
       pass.weights = ring.read;
-      busy += run_group(d, g, pass, weights, act, scores);
+    parts:
+      for (int at = 0; at < images; at += part) {
+        ap_int<32> result[LANES][PE];
+#pragma HLS ARRAY_PARTITION variable=result complete dim=0  // all scores finish in the same cycle
+        pass.images = images - at < part ? images - at : part;
+        pass.source = source + at / LANES * int(d[D_SRC_IMAGE]);
+        busy += run_group(d, g, pass, weights, act, result);
+        const int left = outputs - g * PE;
+      lanes:
+        for (int l = 0; score && l < pass.images; ++l) {
+          store_scores(result[l], (run_first + at + l) * outputs + g * PE, left < PE ? left : PE, scores);
+        }
+      }
       ring.read = (ring.read + group_words) & (WEIGHT_DEPTH - 1);
       ring.ready -= group_words;
     }
 #ifndef __SYNTHESIS__
-    if (trace_hook != nullptr && !d[D_FLAGS][F_SCORES]) {
+    if (trace_hook != nullptr && !score) {
       const int first = pass.write_first, stride = d[D_DST_IMAGE];
-      const bool by_image = dense || serial;
+      const bool by_image = d[D_FLAGS][F_DENSE] || serial;
       const int skip = by_image ? first / LANES : 0;
       const int blocks = by_image ? (first + images + LANES - 1) / LANES - skip : images;
       trace_hook(n + 1, run_first, images, first - skip * LANES, int(d[D_DST]) + skip * stride, blocks * stride, act);
@@ -65,7 +77,7 @@ layers:
 
 // Runs a checked program.
 static int run_program(const Beat* program, const Word header[H_WORDS],
-                       const Word descriptors[MAX_LAYERS][D_WORDS], const Beat* images, int count, int* scores) {
+                       const Word descriptors[MAX_LAYERS][D_WORDS], const Beat* images, int count, Beat* scores) {
   static ActMemory act;
 #pragma HLS ARRAY_PARTITION variable=act complete dim=1  // every lane has its own port
 #pragma HLS ARRAY_PARTITION variable=act complete dim=2  // every slice has its own write enable
@@ -146,11 +158,12 @@ batches:
 
 }  // namespace bnn
 
-void bnn_top(const bnn::Beat* program, const bnn::Beat* images, int* scores, ap_uint<32> count, bnn::Word* id,
+void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* scores, ap_uint<32> count, bnn::Word* id,
              bnn::Word* version, bnn::Word* geometry, bnn::Word* weight_depth, bnn::Word* act_depth,
              bnn::Word* max_layers, bnn::Word* cycles, bnn::Word* busy, bnn::Word* error) {
-  // One memory port for everything, as the block design connects it; scores are single 32-bit
-  // writes, which the adapter masks with byte strobes.
+  // One memory port for everything, as the block design connects it. All three have 64 bits:
+  // bursts are not inferred for a bundle of mixed widths. So scores must start at a multiple of
+  // 8 bytes.
 #pragma HLS INTERFACE mode=m_axi port=program bundle=gmem offset=slave max_read_burst_length=64
 #pragma HLS INTERFACE mode=m_axi port=images bundle=gmem offset=slave max_read_burst_length=64
 #pragma HLS INTERFACE mode=m_axi port=scores bundle=gmem offset=slave

@@ -5,8 +5,8 @@
 #include "bnn_types.h"
 
 // Runs `count` images (docs/ARCHITECTURE.md, "Order of work"). `cycles` stays 0: C++ cannot count
-// clock cycles. `busy` counts those in which the array multiplied.
-void bnn_top(const bnn::Beat* program, const bnn::Beat* images, int* scores, ap_uint<32> count, bnn::Word* id,
+// clock cycles. `scores` is a multiple of 8 bytes. `busy` counts those in which the array multiplied.
+void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* scores, ap_uint<32> count, bnn::Word* id,
              bnn::Word* version, bnn::Word* geometry, bnn::Word* weight_depth, bnn::Word* act_depth,
              bnn::Word* max_layers, bnn::Word* cycles, bnn::Word* busy, bnn::Word* error);
 

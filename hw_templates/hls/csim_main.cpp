@@ -71,18 +71,24 @@ int main(int argc, char** argv) {
   }
   bnn::Word id, version, geometry, weight_depth, act_depth, max_layers, cycles, busy, error;
   for (run_number = 0; run_number < 2; ++run_number) {
-    std::vector<int32_t> scores(count * classes + 1, int32_t(0x80808080));
-    bnn_top(program.data(), images.data(), scores.data(), count, &id, &version, &geometry, &weight_depth,
+    const size_t total = count * classes;
+    std::vector<bnn::Beat> beats(total / 2 + 1, bnn::Beat(0x8080808080808080ULL));
+    bnn_top(program.data(), images.data(), beats.data(), count, &id, &version, &geometry, &weight_depth,
             &act_depth, &max_layers, &cycles, &busy, &error);
     if (error != 0) {
       std::fprintf(stderr, "error code %u\n", unsigned(error));
       return 1;
     }
-    if (scores[count * classes] != int32_t(0x80808080)) {
+    std::vector<int32_t> scores;
+    for (const bnn::Beat& beat : beats) {
+      scores.push_back(int32_t(beat.to_uint64()));
+      scores.push_back(int32_t(beat.to_uint64() >> 32));
+    }
+    if (scores[total] != int32_t(0x80808080)) {
       std::fprintf(stderr, "wrote behind the scores\n");
       return 1;
     }
-    std::fwrite(scores.data(), 4, count * classes, out);
+    std::fwrite(scores.data(), 4, total, out);
   }
   std::printf("busy %u\n", unsigned(busy));
   std::fclose(out);
