@@ -93,6 +93,19 @@ def test_designs(folder: Path, change: dict[str, int]) -> None:
     check(folder, network(3, (8, 8, 3), stages), design, 16, 21)
 
 
+def test_two_segments(folder: Path) -> None:
+    stages = [("conv", 34, 0, 0, False), ("conv", 64, 1, 1, True), ("dense", 64), ("dense", 33), ("dense", 11)]
+    placed = check(folder, network(4, (8, 8, 3), stages), replace(SMALL, act_depth=128), 8, 19)
+    assert placed.sub_batch < placed.batch and placed.segment_a < len(placed.descriptors)
+
+
+@pytest.mark.parametrize(("depth", "resident"), [(128, False), (1024, True)])
+def test_weight_ring(folder: Path, depth: int, resident: bool) -> None:
+    stages = [("conv", 40, 1, 0, True), ("conv", 70, 1, -1, False), ("conv", 33, 1, 1, False), ("dense", 5)]
+    placed = check(folder, network(5, (9, 8, 3), stages), replace(SMALL, weight_depth=depth), 4, 9)
+    assert placed.resident == resident
+
+
 @pytest.mark.parametrize(("word", "value", "code"), [(0, 1, 1), (1, 2, 1), (2, 0, 2), (18, 8, 2), (4, 17, 3)])
 def test_error_codes(folder: Path, word: int, value: int, code: int) -> None:
     stages = [("dense", 40), ("dense", 7)]
