@@ -10,7 +10,6 @@ for in ``ap_types``, in the environment variable ``AP_TYPES``, then in an instal
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import os
 import shutil
@@ -19,10 +18,10 @@ import tempfile
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-import jinja2
 import numpy as np
 
-from hls.designs import ACC_BITS, FIRST_CHANNELS, MAX_CHANNELS, Design
+from hls.designs import Design
+from hls.render import render_header
 
 SOURCES = Path(__file__).resolve().parent.parent / "hw_templates" / "hls"
 POOL, SERIAL, SCORES, DENSE = 8, 16, 32, 64
@@ -45,15 +44,6 @@ def find_ap_types() -> Optional[Path]:
         if (path / "ap_int.h").is_file():
             return path
     return None
-
-
-def render_header(design: Design) -> str:
-    """The text of bnn_design.h."""
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
-    template = environment.from_string((SOURCES / "bnn_design.h.j2").read_text())
-    return template.render(
-        **dataclasses.asdict(design), max_channels=MAX_CHANNELS, first_channels=FIRST_CHANNELS, acc_bits=ACC_BITS
-    )
 
 
 class Core:
