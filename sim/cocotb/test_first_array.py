@@ -36,10 +36,7 @@ async def first_array(dut):
         sums = windows @ (2 * weights.T - 1)
         limit = sums.max(axis=0) + rng.integers(-1, 2, pe)
         limit = np.where(rng.random(pe) < 0.1, rng.choice([-32768, 32767], pe), limit)
-        channels = [
-            join(weights[p], 1) | (int(limit[p]) & 0xFFFF) << 40 | int(flip[p]) << 56
-            for p in range(pe)
-        ]
+        channels = [join(weights[p], 1) | (int(limit[p]) & 0xFFFF) << 40 | int(flip[p]) << 56 for p in range(pe)]
         for i in range(count):
             while rng.random() < 0.2:
                 steps.append(idle)

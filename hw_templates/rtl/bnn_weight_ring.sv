@@ -1,0 +1,91 @@
+// Weight memory: a ring of Depth words of WordBits bits, filled from a stream of 64-bit beats.
+//
+//   data_o = word (base + index_i), base = words popped so far
+//
+// Fill: WordBits/64 beats make a word, least significant first; beat_ready_o is low while the
+// ring is full. available_o is the number of words from base on; a reader reads only indices
+// below it (the word of index available_o - 1 may be read in the same cycle). pop_i drops
+// pop_count_i words, at most available_o.
+//
+// hold_i (resident program): popped words stay. words_i, 1 .. Depth, is the number of words of
+// the program; the stream brings exactly these, once, and base returns to word 0 when it
+// reaches words_i. rewind_i (with hold_i) sets base to rewind_base_i, used with pop_i low.
+// hold_i and words_i are constant between two clear_i.
+//
+// clear_i empties the ring and drops a partly filled word; reset does the same.
+//
+// Latency: a read sampled at edge t with read_i is in data_o after edge t + 1 (2 cycles).
+module bnn_weight_ring #(
+    parameter int unsigned WordBits = 256,
+    parameter int unsigned Depth = 1024,
+    localparam int unsigned AddrBits = $clog2(Depth)
+) (
+    input  logic                clk_i,
+    input  logic                rst_i,
+    input  logic                clear_i,
+    input  logic                hold_i,
+    input  logic [AddrBits:0]   words_i,
+    input  logic                beat_valid_i,
+    output logic                beat_ready_o,
+    input  logic [63:0]         beat_i,
+    output logic [AddrBits:0]   available_o,
+    input  logic                pop_i,
+    input  logic [AddrBits:0]   pop_count_i,
+    input  logic                rewind_i,
+    input  logic [AddrBits-1:0] rewind_base_i,
+    input  logic                read_i,
+    input  logic [AddrBits-1:0] index_i,
+    output logic [WordBits-1:0] data_o
+);
+  localparam int unsigned Beats = WordBits / 64;
+  localparam int unsigned BeatBits = (Beats > 1) ? $clog2(Beats) : 1;
+
+  if (Depth < 2 || (Depth & (Depth - 1)) != 0) begin : gen_check_depth
+    $error("bnn_weight_ring: Depth = %0d, must be a power of two, at least 2", Depth);
+  end
+  if (WordBits < 128 || WordBits % 64 != 0) begin : gen_check_word
+    $error("bnn_weight_ring: WordBits = %0d, must be a multiple of 64, at least 128", WordBits);
+  end
+
+  (* ram_style = "ultra" *) logic [WordBits-1:0] mem[Depth];
+
+  logic [WordBits-65:0] part_q;
+  logic [BeatBits-1:0] beat_q;
+  logic [AddrBits-1:0] fill_q, base_q;
+  logic [AddrBits:0] level_q;  // words from base on; all loaded words with hold_i
+  logic beat, word;
+  logic [AddrBits:0] base_next;
+  logic [WordBits-1:0] filled, read_q, out_q;
+
+  assign filled = {beat_i, part_q};
+  assign beat_ready_o = level_q < (hold_i ? words_i : (AddrBits + 1)'(Depth));
+  assign beat = beat_valid_i & beat_ready_o;
+  assign word = beat & (beat_q == BeatBits'(Beats - 1));
+  assign available_o = hold_i ? level_q - {1'b0, base_q} : level_q;
+
+  always_comb begin
+    base_next = {1'b0, base_q} + pop_count_i;
+    if (hold_i && base_next == words_i) base_next = '0;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (beat) part_q <= filled[WordBits-1:64];
+    if (word) mem[fill_q] <= filled;
+    if (read_i) read_q <= mem[base_q+index_i];
+    out_q <= read_q;
+    if (rst_i || clear_i) begin
+      beat_q  <= '0;
+      fill_q  <= '0;
+      base_q  <= '0;
+      level_q <= '0;
+    end else begin
+      if (beat) beat_q <= word ? '0 : beat_q + 1'b1;
+      if (word) fill_q <= fill_q + 1'b1;
+      if (pop_i) base_q <= base_next[AddrBits-1:0];
+      else if (rewind_i) base_q <= rewind_base_i;
+      level_q <= level_q + (AddrBits + 1)'(word) - ((pop_i && !hold_i) ? pop_count_i : '0);
+    end
+  end
+
+  assign data_o = out_q;
+endmodule
