@@ -46,7 +46,7 @@ COMMANDS = {
         "create_bd_design": ("-quiet -verbose", "-dir -cell", 1, 1),
         "create_bd_cell": ("-quiet -verbose", "-vlnv -type -reference -revision", 1, 1),
         "apply_bd_automation": ("-quiet -verbose", "-rule -config -opts", 1, 1),
-        "connect_bd_net": ("-boundary_type -quiet -verbose", "-net", 1, 99),
+        "connect_bd_net": ("-quiet -verbose", "-net -boundary_type", 1, 99),
         "connect_bd_intf_net": ("-quiet -verbose", "-intf_net -boundary_type", 2, 2),
         "get_bd_pins": ("-regexp -hierarchical -quiet -verbose", "-filter -of_objects", 0, 1),
         "get_bd_intf_pins": ("-regexp -hierarchical -quiet -verbose", "-filter -of_objects", 0, 1),
