@@ -224,9 +224,12 @@ def test_vivado_follows_the_design(folder: Path) -> None:
 @needs_tclsh
 @pytest.mark.parametrize("slack", ["-0.001", "", "nan ns"])
 def test_vivado_writes_no_bitstream_without_timing(slack: str, folder: Path) -> None:
+    (folder / "bitstream").mkdir()
+    (folder / "bitstream/bnn.bit").write_text("of an earlier run")
     done = run(folder / "vivado/build.tcl", COMMANDS["vivado/build.tcl"], SLACK=slack)
     assert done.returncode and "timing: WNS" in done.stderr
     assert "CALL write_bitstream" not in done.stdout
+    assert not (folder / "bitstream/bnn.bit").exists()
 
 
 @needs_tclsh
