@@ -4,29 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 from hls import designs, program, schedule
 from sim import model as models
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write `content` under a temporary name in the same directory, then rename it to `path`."""
-    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
+from sim.files import write_atomically
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,8 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
         content = program.pack(plan)
         text = json.dumps(program.summary(plan), indent=2) + "\n"
         options.output.mkdir(parents=True, exist_ok=True)
-        write_atomic(options.output / "program.bin", content)
-        write_atomic(options.output / "plan.json", text.encode())
+        write_atomically(options.output / "program.bin", content)
+        write_atomically(options.output / "plan.json", text.encode())
     except (designs.DesignError, models.ModelError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from hls import designs, render
-from hls.__main__ import write_atomic
+from sim.files import write_atomically
 
 DIGEST = "DIGEST"
 """File with the digest of the others."""
@@ -25,8 +25,8 @@ def write(files: dict[str, str], folder: Path) -> None:
     for path, text in files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(target, text.encode())
-    write_atomic(folder / DIGEST, (render.digest(files) + "\n").encode())
+        write_atomically(target, text.encode())
+    write_atomically(folder / DIGEST, (render.digest(files) + "\n").encode())
 
 
 def main(arguments: list[str] | None = None) -> int:

