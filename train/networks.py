@@ -103,6 +103,13 @@ _TABLE = (
     ),
     _mnist(name="lfc", dense=(1024, 1024, 1024), source="FINN, Umuroglu et al., FPGA'17"),
     _mnist(name="sfc", dense=(256, 256, 256), source="FINN, Umuroglu et al., FPGA'17"),
+    _mnist(
+        name="mnist_wired",
+        convs=((16, True), (32, True), (64, False)),
+        dense=(),
+        input_table=INPUT_INT8,
+        source="small enough for engines with the weights wired in",
+    ),
     _colour(
         name="tiny",
         convs=((16, True), (32, True)),
