@@ -4,45 +4,53 @@
 //
 // addr_i is a multiple of 8, beats_i at least 1. A burst has at most MaxBurst beats and does
 // not cross a 4 KiB boundary. The next command is taken once the bursts of the last are issued;
-// at most MaxOutstanding bursts are in flight, all with the ID 0, so the data return in order. The stream has no buffer: rready is
-// ready_i, and a stalled consumer stalls the bus.
+// at most MaxOutstanding bursts are in flight, all with the ID 0, so the data return in order.
 //
-// error_o rises and stays with the first response other than OKAY; clear_error_i or reset
-// clears it. busy_o is high while a command or a burst is in flight. Reset must not come while
-// busy_o is high unless the bus is reset too.
+// The stream cannot be stalled. A burst is issued only if there is credit for all its beats:
+// credit_set_i sets the credit to credit_i, credit_give_i adds to it, a burst takes its beats.
+// So a full consumer never holds up the bus, on which other masters' data wait.
 //
-// Latency: a command accepted at edge t raises arvalid after edge t + 1, one burst every two
+// abort_i drops the rest of the command and the beats still to come. error_o rises and stays
+// with the first response other than OKAY; clear_error_i or reset clears it. busy_o is high
+// while a command or a burst is in flight. Reset must not come while busy_o is high unless the
+// bus is reset too.
+//
+// Latency: a command accepted at edge t raises arvalid after edge t + 2, one burst every three
 // cycles.
 module bnn_axi_read #(
     parameter int unsigned MaxBurst = 64,
     parameter int unsigned MaxOutstanding = 8,
-    parameter int unsigned BeatsBits = 32
+    parameter int unsigned BeatsBits = 32,
+    parameter int unsigned CreditBits = 20
 ) (
-    input  logic                 clk_i,
-    input  logic                 rst_i,
+    input  logic                  clk_i,
+    input  logic                  rst_i,
     // Command
-    input  logic                 command_valid_i,
-    output logic                 command_ready_o,
-    input  logic [63:0]          addr_i,
-    input  logic [BeatsBits-1:0] beats_i,
+    input  logic                  command_valid_i,
+    output logic                  command_ready_o,
+    input  logic [63:0]           addr_i,
+    input  logic [BeatsBits-1:0]  beats_i,
     // Stream
-    output logic                 valid_o,
-    input  logic                 ready_i,
-    output logic [63:0]          data_o,
+    output logic                  valid_o,
+    output logic [63:0]           data_o,
+    // Credit, in beats
+    input  logic                  credit_set_i,
+    input  logic [CreditBits-1:0] credit_i,
+    input  logic [CreditBits-1:0] credit_give_i,
     // State
-    output logic                 busy_o,
-    input  logic                 clear_error_i,
-    output logic                 error_o,
+    input  logic                  abort_i,
+    output logic                  busy_o,
+    input  logic                  clear_error_i,
+    output logic                  error_o,
     // AXI4
-    output logic                 arvalid_o,
-    input  logic                 arready_i,
-    output logic [63:0]          araddr_o,
-    output logic [7:0]           arlen_o,
-    input  logic                 rvalid_i,
-    output logic                 rready_o,
-    input  logic [63:0]          rdata_i,
-    input  logic [1:0]           rresp_i,
-    input  logic                 rlast_i
+    output logic                  arvalid_o,
+    input  logic                  arready_i,
+    output logic [63:0]           araddr_o,
+    output logic [7:0]            arlen_o,
+    input  logic                  rvalid_i,
+    input  logic [63:0]           rdata_i,
+    input  logic [1:0]            rresp_i,
+    input  logic                  rlast_i
 );
   localparam int unsigned FlightBits = $clog2(MaxOutstanding + 1);
 
@@ -52,13 +60,16 @@ module bnn_axi_read #(
   if (MaxOutstanding < 1) begin : gen_check_flight
     $error("bnn_axi_read: MaxOutstanding = %0d, must be at least 1", MaxOutstanding);
   end
-  if (BeatsBits < 10) begin : gen_check_beats
-    $error("bnn_axi_read: BeatsBits = %0d, must be at least 10", BeatsBits);
+  if (BeatsBits < 10 || CreditBits < 10) begin : gen_check_beats
+    $error("bnn_axi_read: BeatsBits = %0d, CreditBits = %0d, must be at least 10", BeatsBits,
+           CreditBits);
   end
 
   logic [60:0] addr_q;  // in beats
   logic [BeatsBits-1:0] left_q;
-  logic arvalid_q, error_q;
+  logic [CreditBits-1:0] credit_q;
+  logic [9:0] burst_q;
+  logic sized_q, arvalid_q, error_q, drop_q;
   logic [60:0] araddr_q;
   logic [7:0] arlen_q;
   logic [FlightBits-1:0] flight_q;
@@ -73,30 +84,40 @@ module bnn_axi_read #(
     if (left_q < BeatsBits'(burst)) burst = left_q[9:0];
   end
 
-  assign issue = (left_q != '0) & ~arvalid_q & (flight_q != FlightBits'(MaxOutstanding));
-  assign done = rvalid_i & rready_o & rlast_i;
+  assign issue = sized_q & ~arvalid_q & (flight_q != FlightBits'(MaxOutstanding))
+      & (credit_q >= CreditBits'(burst_q)) & ~abort_i;
+  assign done = rvalid_i & rlast_i;
   assign command = command_valid_i & command_ready_o;
-  assign command_ready_o = left_q == '0;
+  assign command_ready_o = (left_q == '0) & ~sized_q & ~drop_q & ~abort_i;
 
   always_ff @(posedge clk_i) begin
     if (command) addr_q <= addr_i[63:3];
-    else if (issue) addr_q <= addr_q + 61'(burst);
+    else if (issue) addr_q <= addr_q + 61'(burst_q);
+    if (!sized_q) burst_q <= burst;
     if (issue) begin
       araddr_q <= addr_q;
-      arlen_q  <= 8'(burst - 10'd1);
+      arlen_q  <= 8'(burst_q - 10'd1);
     end
+    if (credit_set_i) credit_q <= credit_i;
+    else credit_q <= credit_q + credit_give_i - (issue ? CreditBits'(burst_q) : '0);
     if (rst_i) begin
       left_q    <= '0;
+      sized_q   <= 1'b0;
       arvalid_q <= 1'b0;
       flight_q  <= '0;
       error_q   <= 1'b0;
+      drop_q    <= 1'b0;
     end else begin
-      if (command) left_q <= beats_i;
-      else if (issue) left_q <= left_q - BeatsBits'(burst);
+      if (abort_i) left_q <= '0;
+      else if (command) left_q <= beats_i;
+      else if (issue) left_q <= left_q - BeatsBits'(burst_q);
+      if (abort_i || issue) sized_q <= 1'b0;
+      else if (left_q != '0) sized_q <= 1'b1;
       if (issue) arvalid_q <= 1'b1;
       else if (arready_i) arvalid_q <= 1'b0;
       flight_q <= flight_q + FlightBits'(issue) - FlightBits'(done);
-      if (rvalid_i && rready_o && rresp_i != 2'b00) error_q <= 1'b1;
+      drop_q   <= abort_i | (drop_q & (flight_q != '0));
+      if (rvalid_i && rresp_i != 2'b00) error_q <= 1'b1;
       else if (clear_error_i) error_q <= 1'b0;
     end
   end
@@ -107,8 +128,7 @@ module bnn_axi_read #(
   assign arvalid_o = arvalid_q;
   assign araddr_o  = {araddr_q, 3'b000};
   assign arlen_o   = arlen_q;
-  assign rready_o  = ready_i;
-  assign valid_o   = rvalid_i;
+  assign valid_o   = rvalid_i & ~drop_q & ~abort_i;
   assign data_o    = rdata_i;
   assign busy_o    = (left_q != '0) | (flight_q != '0);
   assign error_o   = error_q;

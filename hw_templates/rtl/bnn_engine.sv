@@ -1,0 +1,422 @@
+// One array layer: from a descriptor to the bits in the activation memory, or the scores.
+//
+// The steps of the sequencer read the activation memory and the weight ring; lanes are aligned,
+// the array sums, thresholds become bits, the write-back stores them. Before each group it waits
+// until all words of the group are in the ring, reads its headers, and pops the group after the
+// last step. Sums that leave the engine one by one (scores, serial writes) are started one at a
+// time.
+//
+// start_i: a pulse with idle; layer_i (the words of the descriptor, word n at [32*n +: 32]) and
+// the other inputs of the layer are constant from two cycles before it until done_o, a pulse
+// after the last write. images_i counts the images of the sub-batch or batch. multiply_o is high
+// in cycles in which the array has a word.
+//
+// Latency, from a step to the array: 4 cycles (step register, memory 2, alignment 1).
+module bnn_engine #(
+    parameter int unsigned Pe = 4,
+    parameter int unsigned Simd = 64,
+    parameter int unsigned Lanes = 4,
+    parameter int unsigned WeightDepth = 1024,
+    parameter int unsigned ActDepth = 1024,
+    parameter int unsigned GroupBits = 4,
+    localparam int unsigned AddrBits = $clog2(ActDepth),
+    localparam int unsigned RingBits = $clog2(WeightDepth),
+    localparam int unsigned Groups = Simd / GroupBits
+) (
+    input  logic                      clk_i,
+    input  logic                      rst_i,
+    // Layer
+    input  logic                      start_i,
+    input  logic [19*32-1:0]          layer_i,
+    input  logic                      odd_i,
+    input  logic [15:0]               images_i,
+    input  logic [15:0]               in_batch_i,
+    input  logic [63:0]               scores_i,
+    output logic [63:0]               scores_next_o,
+    output logic                      done_o,
+    output logic                      multiply_o,
+    // Weight ring
+    input  logic [RingBits:0]         ring_available_i,
+    output logic                      ring_read_o,
+    output logic [RingBits-1:0]       ring_index_o,
+    input  logic [Pe*Simd-1:0]        ring_data_i,
+    output logic                      ring_pop_o,
+    output logic [RingBits:0]         ring_pop_count_o,
+    // Activation memory
+    output logic                      act_read_o,
+    output logic [Lanes*AddrBits-1:0] act_addr_o,
+    input  logic [Lanes*Simd-1:0]     act_data_i,
+    output logic [Lanes-1:0]          write_lane_o,
+    output logic [Groups-1:0]         write_group_o,
+    output logic [AddrBits-1:0]       write_addr_o,
+    output logic [Lanes*Simd-1:0]     write_data_o,
+    // Scores
+    output logic                      score_valid_o,
+    input  logic                      score_ready_i,
+    output logic [63:0]               score_addr_o,
+    output logic [31:0]               score_o
+);
+  localparam int unsigned AccBits = 16;
+  localparam int unsigned LaneBits = $clog2(Lanes);
+  localparam int unsigned ArrayLatency = 3 + $clog2((Simd + 35) / 36);
+  localparam int unsigned MemoryLatency = 3;  // step register to the operands of the array
+  localparam int unsigned Latency = MemoryLatency + ArrayLatency;  // to acc_valid
+  localparam int unsigned DrainBits = 5;
+  localparam int unsigned Drain = Latency + 6;
+
+  // ---- Descriptor ----------------------------------------------------------------------------
+
+  logic pool, serial, scores, dense;
+  logic [15:0] blocks, dense_blocks, columns_out, rows, rows_out, group_words;
+  logic [1:0] headers;
+  logic [RingBits:0] group_total_q;
+
+  assign pool         = layer_i[3];
+  assign serial       = layer_i[4];
+  assign scores       = layer_i[5];
+  assign dense        = layer_i[6];
+  assign rows         = layer_i[3*32+:16];
+  assign rows_out     = pool ? rows >> 1 : rows;
+  assign blocks       = layer_i[5*32+:16];
+  assign columns_out  = layer_i[18*32+:16];
+  assign group_words  = layer_i[15*32+:16];
+  assign headers      = scores ? 2'd2 : 2'd1;
+  assign dense_blocks = (images_i + 16'(Lanes - 1)) >> LaneBits;
+
+  // ---- Steps ---------------------------------------------------------------------------------
+
+  typedef enum logic [2:0] {
+    Stop,
+    Wait,
+    Header0,
+    Header1,
+    Run,
+    Pop,
+    Finish
+  } state_e;
+
+  state_e state_q;
+  logic step_valid, step_ready, step, hold, one_by_one, pending_q, enough_q, block_done;
+  logic [$clog2(ArrayLatency+2)-1:0] space_q;  // cycles until a header may come
+  logic pop_wait_q;
+  logic [DrainBits-1:0] drain_q;
+  logic first, last, second, group_last, final_step, seq_done, seq_busy;
+  logic signed [2:0] shift;
+  logic [Lanes-1:0] pad;
+  logic [Simd-1:0] pad_word;
+  logic [15:0] weight_index;
+  logic [Lanes*AddrBits-1:0] read_addr;
+  logic group_first, sequence_over_q;
+  logic [15:0] group, image, row, block;
+
+  bnn_sequencer #(
+      .Simd    (Simd),
+      .Lanes   (Lanes),
+      .ActDepth(ActDepth)
+  ) u_sequencer (
+      .clk_i,
+      .rst_i,
+      .start_i       (start_i),
+      .busy_o        (seq_busy),
+      .done_o        (seq_done),
+      .kernel3_i     (layer_i[0]),
+      .pad_one_i     (layer_i[1]),
+      .pad_plus_i    (layer_i[2]),
+      .pool_i        (pool),
+      .dense_i       (dense),
+      .groups_i      (layer_i[1*32+:16]),
+      .images_i      (dense ? dense_blocks : images_i),
+      .rows_i        (rows),
+      .blocks_i      (blocks),
+      .cw_i          (layer_i[2*32+:16]),
+      .height_i      (layer_i[6*32+:16]),
+      .width_i       (layer_i[6*32+16+:16]),
+      .valid_bits_i  (layer_i[16*32+:9]),
+      .source_base_i (odd_i ? layer_i[8*32+:AddrBits] : layer_i[7*32+:AddrBits]),
+      .image_stride_i(layer_i[9*32+:AddrBits]),
+      .row_stride_i  (layer_i[10*32+:AddrBits]),
+      .step_valid_o  (step_valid),
+      .step_ready_i  (step_ready),
+      .read_addr_o   (read_addr),
+      .shift_o       (shift),
+      .pad_o         (pad),
+      .pad_word_o    (pad_word),
+      .weight_index_o(weight_index),
+      .first_o       (first),
+      .last_o        (last),
+      .second_o      (second),
+      .group_first_o (group_first),
+      .group_last_o  (group_last),
+      .group_o       (group),
+      .image_o       (image),
+      .row_o         (row),
+      .block_o       (block)
+  );
+
+  assign one_by_one = serial | scores;
+  assign final_step = last & (second == pool);
+  assign hold       = one_by_one & final_step & pending_q;
+  assign step_ready = (state_q == Run) & ~hold;
+  assign step       = step_valid & step_ready;
+
+  always_ff @(posedge clk_i) begin
+    group_total_q <= (RingBits + 1)'(group_words) + (RingBits + 1)'(headers);
+    enough_q      <= ring_available_i >= group_total_q;
+    if (rst_i) begin
+      state_q         <= Stop;
+      pending_q       <= 1'b0;
+      space_q         <= '0;
+      pop_wait_q      <= 1'b0;
+      drain_q         <= '0;
+      sequence_over_q <= 1'b0;
+    end else begin
+      if (step && one_by_one && final_step) pending_q <= 1'b1;
+      else if (block_done) pending_q <= 1'b0;
+      if (state_q == Header0) space_q <= ($bits(space_q))'(ArrayLatency + 1);
+      else if (space_q != '0) space_q <= space_q - 1'b1;
+      if (start_i) sequence_over_q <= 1'b0;
+      else if (seq_done) sequence_over_q <= 1'b1;
+      unique case (state_q)
+        Stop: if (start_i) state_q <= Wait;
+        Wait: if (enough_q && space_q == '0 && !(one_by_one && pending_q)) state_q <= Header0;
+        Header0: state_q <= scores ? Header1 : Run;
+        Header1: state_q <= Run;
+        Run: begin
+          if (step && group_last) begin
+            state_q    <= Pop;
+            pop_wait_q <= 1'b1;
+          end
+        end
+        // The pop follows the last step by a cycle; enough_q knows of it two cycles later.
+        Pop: begin
+          pop_wait_q <= 1'b0;
+          if (!pop_wait_q) begin
+            state_q <= sequence_over_q ? Finish : Wait;
+            drain_q <= DrainBits'(Drain);
+          end
+        end
+        Finish: begin
+          if (!pending_q && drain_q != '0) drain_q <= drain_q - 1'b1;
+          if (drain_q == '0) state_q <= Stop;
+        end
+        default: state_q <= Stop;
+      endcase
+    end
+  end
+
+  assign done_o = (state_q == Finish) & (drain_q == '0);
+
+  // ---- Step register -------------------------------------------------------------------------
+
+  logic step_q, header0_q, header1_q, first_q, last_q, second_q, pop_q;
+  logic [RingBits-1:0] index_q;
+  logic [Lanes*AddrBits-1:0] read_addr_q;
+  logic signed [2:0] shift_q[MemoryLatency];
+  logic [Lanes-1:0] pad_q[MemoryLatency];
+  logic [Simd-1:0] pad_word_q[MemoryLatency];
+
+  always_ff @(posedge clk_i) begin
+    read_addr_q <= read_addr;
+    first_q     <= first;
+    last_q      <= last;
+    second_q    <= second;
+    if (state_q == Header0) index_q <= '0;
+    else if (state_q == Header1) index_q <= RingBits'(1);
+    else index_q <= RingBits'(weight_index) + RingBits'(headers);
+    shift_q[0]    <= shift;
+    pad_q[0]      <= pad;
+    pad_word_q[0] <= pad_word;
+    for (int unsigned i = 1; i < MemoryLatency; i++) begin
+      shift_q[i]    <= shift_q[i-1];
+      pad_q[i]      <= pad_q[i-1];
+      pad_word_q[i] <= pad_word_q[i-1];
+    end
+    if (rst_i) begin
+      step_q    <= 1'b0;
+      header0_q <= 1'b0;
+      header1_q <= 1'b0;
+      pop_q     <= 1'b0;
+    end else begin
+      step_q    <= step;
+      header0_q <= state_q == Header0;
+      header1_q <= state_q == Header1;
+      pop_q     <= step & group_last;
+    end
+  end
+
+  assign ring_read_o      = step_q | header0_q | header1_q;
+  assign ring_index_o     = index_q;
+  assign ring_pop_o       = pop_q;
+  assign ring_pop_count_o = group_total_q;
+  assign act_read_o       = step_q;
+  assign act_addr_o       = read_addr_q;
+  assign multiply_o       = step_q;
+
+  // ---- Operands ------------------------------------------------------------------------------
+
+  logic [Pe*Simd-1:0] weight_q;
+  logic [Lanes*Simd-1:0] operand;
+  // [0] is one cycle after the step register
+  logic [MemoryLatency-1:0] valid_d_q, first_d_q, last_d_q;
+  logic [Latency-1:0] second_d_q, header0_d_q;
+  logic [MemoryLatency-1:0] header1_d_q;
+
+  always_ff @(posedge clk_i) begin
+    weight_q   <= ring_data_i;
+    first_d_q  <= {first_d_q[MemoryLatency-2:0], first_q};
+    last_d_q   <= {last_d_q[MemoryLatency-2:0], last_q};
+    second_d_q <= {second_d_q[Latency-2:0], second_q};
+    if (rst_i) begin
+      valid_d_q   <= '0;
+      header0_d_q <= '0;
+      header1_d_q <= '0;
+    end else begin
+      valid_d_q   <= {valid_d_q[MemoryLatency-2:0], step_q};
+      header0_d_q <= {header0_d_q[Latency-2:0], header0_q};
+      header1_d_q <= {header1_d_q[MemoryLatency-2:0], header1_q};
+    end
+  end
+
+  bnn_align #(
+      .Simd (Simd),
+      .Lanes(Lanes)
+  ) u_align (
+      .clk_i,
+      .shift_i   (shift_q[MemoryLatency-1]),
+      .pad_i     (pad_q[MemoryLatency-1]),
+      .pad_word_i(pad_word_q[MemoryLatency-1]),
+      .data_i    (act_data_i),
+      .data_o    (operand)
+  );
+
+  // ---- Array ---------------------------------------------------------------------------------
+
+  logic acc_valid, array_busy;
+  logic [Lanes*Pe*AccBits-1:0] acc;
+
+  bnn_array #(
+      .Pe     (Pe),
+      .Simd   (Simd),
+      .Lanes  (Lanes),
+      .AccBits(AccBits)
+  ) u_array (
+      .clk_i,
+      .rst_i,
+      .valid_i    (valid_d_q[MemoryLatency-1]),
+      .first_i    (first_d_q[MemoryLatency-1]),
+      .last_i     (last_d_q[MemoryLatency-1]),
+      .weight_i   (weight_q),
+      .act_i      (operand),
+      .acc_valid_o(acc_valid),
+      .acc_o      (acc),
+      .busy_o     (array_busy)
+  );
+
+  // ---- Headers -------------------------------------------------------------------------------
+
+  // A threshold header waits in next_* until the sums of the group before have left the array.
+  logic [Pe*AccBits-1:0] next_threshold_q, threshold_q;
+  logic [Pe-1:0] next_flip_q, flip_q;
+  logic [Pe*32-1:0] offset_q;
+  logic [Pe*16-1:0] scale_q;
+
+  for (genvar p = 0; p < Pe; p++) begin : gen_header
+    always_ff @(posedge clk_i) begin
+      if (header0_d_q[MemoryLatency-1]) begin
+        next_threshold_q[p*AccBits+:AccBits] <= weight_q[p*Simd+:AccBits];
+        next_flip_q[p] <= weight_q[p*Simd+16];
+        offset_q[p*32+:32] <= weight_q[p*Simd+:32];
+      end
+      if (header1_d_q[MemoryLatency-1]) scale_q[p*16+:16] <= weight_q[p*Simd+:16];
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (header0_d_q[Latency-1]) begin
+      threshold_q <= next_threshold_q;
+      flip_q      <= next_flip_q;
+    end
+  end
+
+  // ---- Bits ----------------------------------------------------------------------------------
+
+  logic bits_valid, serial_done, score_done, score_idle;
+  logic [Lanes*Pe-1:0] bits;
+
+  bnn_threshold #(
+      .Pe     (Pe),
+      .Lanes  (Lanes),
+      .AccBits(AccBits)
+  ) u_threshold (
+      .clk_i,
+      .rst_i,
+      .valid_i    (acc_valid & ~scores),
+      .pool_i     (pool),
+      .second_i   (second_d_q[Latency-1]),
+      .acc_i      (acc),
+      .threshold_i(threshold_q),
+      .flip_i     (flip_q),
+      .valid_o    (bits_valid),
+      .bit_o      (bits)
+  );
+
+  bnn_writeback #(
+      .Pe       (Pe),
+      .Simd     (Simd),
+      .Lanes    (Lanes),
+      .ActDepth (ActDepth),
+      .GroupBits(GroupBits)
+  ) u_writeback (
+      .clk_i,
+      .rst_i,
+      .start_i,
+      .pool_i        (pool),
+      .serial_i      (serial),
+      .images_i      (dense ? dense_blocks : images_i),
+      .rows_i        (rows_out),
+      .blocks_i      (blocks),
+      .columns_i     (columns_out),
+      .in_batch_i,
+      .base_i        (layer_i[11*32+:AddrBits]),
+      .image_stride_i(layer_i[12*32+:AddrBits]),
+      .row_stride_i  (layer_i[13*32+:AddrBits]),
+      .words_i       (layer_i[14*32+:AddrBits]),
+      .valid_i       (bits_valid),
+      .bit_i         (bits),
+      .block_done_o  (serial_done),
+      .write_lane_o,
+      .write_group_o,
+      .write_addr_o,
+      .write_data_o
+  );
+
+  bnn_score #(
+      .Pe     (Pe),
+      .Lanes  (Lanes),
+      .AccBits(AccBits)
+  ) u_score (
+      .clk_i,
+      .rst_i,
+      .start_i,
+      .images_i,
+      .classes_i   (layer_i[17*32+:16]),
+      .base_i      (scores_i),
+      .next_o      (scores_next_o),
+      .valid_i     (acc_valid & scores),
+      .idle_o      (score_idle),
+      .block_done_o(score_done),
+      .acc_i       (acc),
+      .offset_i    (offset_q),
+      .scale_i     (scale_q),
+      .score_valid_o,
+      .score_ready_i,
+      .score_addr_o,
+      .score_o
+  );
+
+  assign block_done = scores ? score_done : serial_done;
+
+  logic unused_engine;
+  assign unused_engine = ^{layer_i, group_first, group, image, row, block, seq_busy, array_busy,
+                           score_idle, group_words, weight_index};
+endmodule

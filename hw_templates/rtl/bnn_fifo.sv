@@ -1,0 +1,47 @@
+// Queue of Depth words of Width bits in LUT RAM, first word visible at once.
+//
+// push_i is ignored without room_o; pop_i is used with valid_o only.
+//
+// Latency: a word pushed at edge t is at data_o after edge t.
+module bnn_fifo #(
+    parameter int unsigned Width = 8,
+    parameter int unsigned Depth = 16
+) (
+    input  logic             clk_i,
+    input  logic             rst_i,
+    input  logic             push_i,
+    input  logic [Width-1:0] data_i,
+    output logic             room_o,
+    output logic             valid_o,
+    input  logic             pop_i,
+    output logic [Width-1:0] data_o
+);
+  localparam int unsigned AddrBits = $clog2(Depth);
+
+  if (Depth < 2 || (Depth & (Depth - 1)) != 0) begin : gen_check
+    $error("bnn_fifo: Depth = %0d, must be a power of two, at least 2", Depth);
+  end
+
+  (* ram_style = "distributed" *) logic [Width-1:0] mem[Depth];
+  logic [AddrBits-1:0] write_q, read_q;
+  logic [AddrBits:0] level_q;
+  logic push;
+
+  assign push = push_i & room_o;
+  assign room_o = ~level_q[AddrBits];
+  assign valid_o = level_q != '0;
+  assign data_o = mem[read_q];
+
+  always_ff @(posedge clk_i) begin
+    if (push) mem[write_q] <= data_i;
+    if (rst_i) begin
+      write_q <= '0;
+      read_q  <= '0;
+      level_q <= '0;
+    end else begin
+      write_q <= write_q + AddrBits'(push);
+      read_q  <= read_q + AddrBits'(pop_i);
+      level_q <= level_q + (AddrBits + 1)'(push) - (AddrBits + 1)'(pop_i);
+    end
+  end
+endmodule

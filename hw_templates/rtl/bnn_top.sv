@@ -1,0 +1,543 @@
+// The accelerator: registers, run controller, first layer, array, memories and AXI masters.
+//
+// Ports are named as Vitis HLS names them, so the core takes the place of the HLS core in a
+// block design. docs/ARCHITECTURE.md is the contract: parameters, program, order of work,
+// registers. ap_rst_n is synchronous.
+//
+// The tap signals are for simulation: the writes of the activation memory, and pulses when the
+// first layer has finished a sub-batch and the array a layer.
+module bnn_top #(
+    parameter int unsigned Pe = 4,
+    parameter int unsigned Simd = 64,
+    parameter int unsigned Lanes = 4,
+    parameter int unsigned WeightDepth = 1024,
+    parameter int unsigned ActDepth = 1024,
+    parameter int unsigned FirstPe = 4,
+    parameter int unsigned ImagePixels = 1024,
+    parameter int unsigned MaxLayers = 16
+) (
+    input  logic        ap_clk,
+    input  logic        ap_rst_n,
+    /* verilator lint_off SYMRSVDWORD */
+    output logic        interrupt,
+    /* verilator lint_on SYMRSVDWORD */
+    // Registers
+    input  logic        s_axi_control_AWVALID,
+    output logic        s_axi_control_AWREADY,
+    input  logic [7:0]  s_axi_control_AWADDR,
+    input  logic        s_axi_control_WVALID,
+    output logic        s_axi_control_WREADY,
+    input  logic [31:0] s_axi_control_WDATA,
+    input  logic [3:0]  s_axi_control_WSTRB,
+    output logic        s_axi_control_BVALID,
+    input  logic        s_axi_control_BREADY,
+    output logic [1:0]  s_axi_control_BRESP,
+    input  logic        s_axi_control_ARVALID,
+    output logic        s_axi_control_ARREADY,
+    input  logic [7:0]  s_axi_control_ARADDR,
+    output logic        s_axi_control_RVALID,
+    input  logic        s_axi_control_RREADY,
+    output logic [31:0] s_axi_control_RDATA,
+    output logic [1:0]  s_axi_control_RRESP,
+    // Memory
+    output logic        m_axi_gmem_AWVALID,
+    input  logic        m_axi_gmem_AWREADY,
+    output logic [63:0] m_axi_gmem_AWADDR,
+    output logic [0:0]  m_axi_gmem_AWID,
+    output logic [7:0]  m_axi_gmem_AWLEN,
+    output logic [2:0]  m_axi_gmem_AWSIZE,
+    output logic [1:0]  m_axi_gmem_AWBURST,
+    output logic [1:0]  m_axi_gmem_AWLOCK,
+    output logic [3:0]  m_axi_gmem_AWCACHE,
+    output logic [2:0]  m_axi_gmem_AWPROT,
+    output logic [3:0]  m_axi_gmem_AWQOS,
+    output logic [3:0]  m_axi_gmem_AWREGION,
+    output logic        m_axi_gmem_WVALID,
+    input  logic        m_axi_gmem_WREADY,
+    output logic [63:0] m_axi_gmem_WDATA,
+    output logic [7:0]  m_axi_gmem_WSTRB,
+    output logic        m_axi_gmem_WLAST,
+    input  logic        m_axi_gmem_BVALID,
+    output logic        m_axi_gmem_BREADY,
+    input  logic [0:0]  m_axi_gmem_BID,
+    input  logic [1:0]  m_axi_gmem_BRESP,
+    output logic        m_axi_gmem_ARVALID,
+    input  logic        m_axi_gmem_ARREADY,
+    output logic [63:0] m_axi_gmem_ARADDR,
+    output logic [0:0]  m_axi_gmem_ARID,
+    output logic [7:0]  m_axi_gmem_ARLEN,
+    output logic [2:0]  m_axi_gmem_ARSIZE,
+    output logic [1:0]  m_axi_gmem_ARBURST,
+    output logic [1:0]  m_axi_gmem_ARLOCK,
+    output logic [3:0]  m_axi_gmem_ARCACHE,
+    output logic [2:0]  m_axi_gmem_ARPROT,
+    output logic [3:0]  m_axi_gmem_ARQOS,
+    output logic [3:0]  m_axi_gmem_ARREGION,
+    input  logic        m_axi_gmem_RVALID,
+    output logic        m_axi_gmem_RREADY,
+    input  logic [63:0] m_axi_gmem_RDATA,
+    input  logic        m_axi_gmem_RLAST,
+    input  logic [0:0]  m_axi_gmem_RID,
+    input  logic [1:0]  m_axi_gmem_RRESP
+);
+  localparam int unsigned AddrBits = $clog2(ActDepth);
+  localparam int unsigned RingBits = $clog2(WeightDepth);
+  localparam int unsigned Groups = Simd / FirstPe;
+  localparam int unsigned CreditBits = 24;
+  localparam int unsigned WordShift = $clog2(Pe * Simd / 64);
+
+  logic clk, rst, flush, unit_rst;
+  assign clk = ap_clk;
+  assign unit_rst = rst | flush;
+  always_ff @(posedge clk) rst <= ~ap_rst_n;
+
+  // ---- Registers -----------------------------------------------------------------------------
+
+  logic start, done;
+  logic [63:0] program_addr, images_addr, scores_addr;
+  logic [31:0] count, cycles, busy_cycles, error_code;
+
+  bnn_control #(
+      .Pe         (Pe),
+      .Simd       (Simd),
+      .Lanes      (Lanes),
+      .WeightDepth(WeightDepth),
+      .ActDepth   (ActDepth),
+      .FirstPe    (FirstPe),
+      .ImagePixels(ImagePixels),
+      .MaxLayers  (MaxLayers)
+  ) u_control (
+      .clk_i        (clk),
+      .rst_i        (rst),
+      .awvalid_i    (s_axi_control_AWVALID),
+      .awready_o    (s_axi_control_AWREADY),
+      .awaddr_i     (s_axi_control_AWADDR),
+      .wvalid_i     (s_axi_control_WVALID),
+      .wready_o     (s_axi_control_WREADY),
+      .wdata_i      (s_axi_control_WDATA),
+      .wstrb_i      (s_axi_control_WSTRB),
+      .bvalid_o     (s_axi_control_BVALID),
+      .bready_i     (s_axi_control_BREADY),
+      .bresp_o      (s_axi_control_BRESP),
+      .arvalid_i    (s_axi_control_ARVALID),
+      .arready_o    (s_axi_control_ARREADY),
+      .araddr_i     (s_axi_control_ARADDR),
+      .rvalid_o     (s_axi_control_RVALID),
+      .rready_i     (s_axi_control_RREADY),
+      .rdata_o      (s_axi_control_RDATA),
+      .rresp_o      (s_axi_control_RRESP),
+      .interrupt_o  (interrupt),
+      .start_o      (start),
+      .done_i       (done),
+      .program_o    (program_addr),
+      .images_o     (images_addr),
+      .scores_o     (scores_addr),
+      .count_o      (count),
+      .cycles_i     (cycles),
+      .busy_cycles_i(busy_cycles),
+      .error_code_i (error_code)
+  );
+
+  // ---- Run controller ------------------------------------------------------------------------
+
+  logic bus_busy, bus_error, clear_error, abort;
+  logic [2:0] read_command_valid, read_command_ready, read_valid, read_busy, read_error;
+  logic [2:0][63:0] read_command_addr, read_data;
+  logic [2:0][31:0] read_command_beats;
+  logic ring_clear, ring_hold, ring_rewind, ring_pop, ring_read, ring_ready;
+  logic [RingBits:0] ring_words, ring_available, ring_pop_count;
+  logic [RingBits-1:0] ring_index;
+  logic [Pe*Simd-1:0] ring_data;
+  logic first_start, first_load, first_pad, first_pool, first_done, first_consumed, first_give;
+  logic [63:0] first_images;
+  logic [31:0] first_count;
+  logic [9:0] first_index;
+  logic [15:0] first_channels, image_height, image_width, image_pixels, first_rows, first_columns;
+  logic [15:0] sub_batch;
+  logic [2:0] image_channels;
+  logic [31:0] image_bytes, image_elements;
+  logic [AddrBits-1:0] first_even, first_odd, first_image_stride, first_row_stride, first_words;
+  logic layer_start, layer_odd, layer_done, multiply;
+  logic [19*32-1:0] layer;
+  logic [15:0] layer_images, layer_in_batch;
+  logic [63:0] layer_scores, scores_next;
+  logic write_busy, write_error;
+
+  // Masters of the read port, by priority.
+  localparam int unsigned Image = 0, Program = 1, Weight = 2;
+
+  assign bus_busy  = (|read_busy) | write_busy;
+  assign bus_error = (|read_error) | write_error;
+
+  bnn_run #(
+      .Pe         (Pe),
+      .Simd       (Simd),
+      .Lanes      (Lanes),
+      .WeightDepth(WeightDepth),
+      .ActDepth   (ActDepth),
+      .FirstPe    (FirstPe),
+      .ImagePixels(ImagePixels),
+      .MaxLayers  (MaxLayers)
+  ) u_run (
+      .clk_i               (clk),
+      .rst_i               (rst),
+      .start_i             (start),
+      .program_i           (program_addr),
+      .images_i            (images_addr),
+      .scores_i            (scores_addr),
+      .count_i             (count),
+      .done_o              (done),
+      .cycles_o            (cycles),
+      .busy_o              (busy_cycles),
+      .error_o             (error_code),
+      .bus_busy_i          (bus_busy),
+      .bus_error_i         (bus_error),
+      .clear_error_o       (clear_error),
+      .abort_o             (abort),
+      .flush_o             (flush),
+      .program_valid_o     (read_command_valid[Program]),
+      .program_ready_i     (read_command_ready[Program]),
+      .program_addr_o      (read_command_addr[Program]),
+      .program_beats_o     (read_command_beats[Program]),
+      .beat_valid_i        (read_valid[Program]),
+      .beat_i              (read_data[Program]),
+      .weight_valid_o      (read_command_valid[Weight]),
+      .weight_ready_i      (read_command_ready[Weight]),
+      .weight_addr_o       (read_command_addr[Weight]),
+      .weight_beats_o      (read_command_beats[Weight]),
+      .ring_clear_o        (ring_clear),
+      .ring_hold_o         (ring_hold),
+      .ring_words_o        (ring_words),
+      .ring_rewind_o       (ring_rewind),
+      .first_start_o       (first_start),
+      .first_images_o      (first_images),
+      .first_count_o       (first_count),
+      .first_load_o        (first_load),
+      .first_index_o       (first_index),
+      .first_pad_o         (first_pad),
+      .first_pool_o        (first_pool),
+      .first_channels_o    (first_channels),
+      .image_channels_o    (image_channels),
+      .image_height_o      (image_height),
+      .image_width_o       (image_width),
+      .image_pixels_o      (image_pixels),
+      .first_rows_o        (first_rows),
+      .first_columns_o     (first_columns),
+      .image_bytes_o       (image_bytes),
+      .image_elements_o    (image_elements),
+      .first_even_o        (first_even),
+      .first_odd_o         (first_odd),
+      .first_image_stride_o(first_image_stride),
+      .first_row_stride_o  (first_row_stride),
+      .first_words_o       (first_words),
+      .sub_batch_o         (sub_batch),
+      .first_done_i        (first_done),
+      .first_consumed_o    (first_consumed),
+      .layer_start_o       (layer_start),
+      .layer_o             (layer),
+      .layer_odd_o         (layer_odd),
+      .layer_images_o      (layer_images),
+      .layer_in_batch_o    (layer_in_batch),
+      .layer_scores_o      (layer_scores),
+      .scores_next_i       (scores_next),
+      .layer_done_i        (layer_done),
+      .multiply_i          (multiply)
+  );
+
+  // ---- Reads ---------------------------------------------------------------------------------
+
+  logic [2:0] ar_valid, ar_ready, r_valid, credit_set;
+  logic [2:0][63:0] ar_addr;
+  logic [2:0][7:0] ar_len;
+  logic [2:0][CreditBits-1:0] credit, credit_give;
+  logic [63:0] r_data;
+  logic [1:0] r_resp;
+  logic r_last;
+
+  // The image queue of the first layer has 64 beats; the ring gives its room back word by word.
+  assign credit_set[Image]    = first_start;
+  assign credit[Image]        = CreditBits'(64);
+  assign credit_give[Image]   = CreditBits'(first_give);
+  assign credit_set[Program]  = start;
+  assign credit[Program]      = '1;
+  assign credit_give[Program] = '0;
+  assign credit_set[Weight]   = ring_clear;
+  assign credit[Weight]       = CreditBits'(WeightDepth) << WordShift;
+  assign credit_give[Weight]  =
+      (ring_pop && !ring_hold) ? CreditBits'(ring_pop_count) << WordShift : '0;
+
+  for (genvar m = 0; m < 3; m++) begin : gen_reader
+    bnn_axi_read #(
+        .MaxBurst      (m == Image ? 32 : 64),
+        .MaxOutstanding(m == Weight ? 8 : 2),
+        .CreditBits    (CreditBits)
+    ) u_read (
+        .clk_i          (clk),
+        .rst_i          (rst),
+        .command_valid_i(read_command_valid[m]),
+        .command_ready_o(read_command_ready[m]),
+        .addr_i         (read_command_addr[m]),
+        .beats_i        (read_command_beats[m]),
+        .valid_o        (read_valid[m]),
+        .data_o         (read_data[m]),
+        .credit_set_i   (credit_set[m]),
+        .credit_i       (credit[m]),
+        .credit_give_i  (credit_give[m]),
+        .abort_i        (abort),
+        .busy_o         (read_busy[m]),
+        .clear_error_i  (clear_error),
+        .error_o        (read_error[m]),
+        .arvalid_o      (ar_valid[m]),
+        .arready_i      (ar_ready[m]),
+        .araddr_o       (ar_addr[m]),
+        .arlen_o        (ar_len[m]),
+        .rvalid_i       (r_valid[m]),
+        .rdata_i        (r_data),
+        .rresp_i        (r_resp),
+        .rlast_i        (r_last)
+    );
+  end
+
+  bnn_read_arbiter #(
+      .Masters       (3),
+      .MaxOutstanding(16)
+  ) u_arbiter (
+      .clk_i     (clk),
+      .rst_i     (rst),
+      .ar_valid_i(ar_valid),
+      .ar_ready_o(ar_ready),
+      .ar_addr_i (ar_addr),
+      .ar_len_i  (ar_len),
+      .r_valid_o (r_valid),
+      .r_data_o  (r_data),
+      .r_resp_o  (r_resp),
+      .r_last_o  (r_last),
+      .arvalid_o (m_axi_gmem_ARVALID),
+      .arready_i (m_axi_gmem_ARREADY),
+      .araddr_o  (m_axi_gmem_ARADDR),
+      .arlen_o   (m_axi_gmem_ARLEN),
+      .rvalid_i  (m_axi_gmem_RVALID),
+      .rready_o  (m_axi_gmem_RREADY),
+      .rdata_i   (m_axi_gmem_RDATA),
+      .rresp_i   (m_axi_gmem_RRESP),
+      .rlast_i   (m_axi_gmem_RLAST)
+  );
+
+  assign m_axi_gmem_ARID     = '0;
+  assign m_axi_gmem_ARSIZE   = 3'd3;
+  assign m_axi_gmem_ARBURST  = 2'd1;
+  assign m_axi_gmem_ARLOCK   = '0;
+  assign m_axi_gmem_ARCACHE  = 4'd3;
+  assign m_axi_gmem_ARPROT   = '0;
+  assign m_axi_gmem_ARQOS    = '0;
+  assign m_axi_gmem_ARREGION = '0;
+
+  // ---- Weight ring ---------------------------------------------------------------------------
+
+  bnn_weight_ring #(
+      .WordBits(Pe * Simd),
+      .Depth   (WeightDepth)
+  ) u_ring (
+      .clk_i        (clk),
+      .rst_i        (unit_rst),
+      .clear_i      (ring_clear),
+      .hold_i       (ring_hold),
+      .words_i      (ring_words),
+      .beat_valid_i (read_valid[Weight]),
+      .beat_ready_o (ring_ready),
+      .beat_i       (read_data[Weight]),
+      .available_o  (ring_available),
+      .pop_i        (ring_pop),
+      .pop_count_i  (ring_pop_count),
+      .rewind_i     (ring_rewind),
+      .rewind_base_i('0),
+      .read_i       (ring_read),
+      .index_i      (ring_index),
+      .data_o       (ring_data)
+  );
+
+  // ---- First layer ---------------------------------------------------------------------------
+
+  logic first_valid, first_ready;
+  logic [Lanes-1:0] first_lane;
+  logic [Groups-1:0] first_group;
+  logic [AddrBits-1:0] first_addr;
+  logic [Simd-1:0] first_data;
+
+  bnn_first_layer #(
+      .Simd       (Simd),
+      .Lanes      (Lanes),
+      .ActDepth   (ActDepth),
+      .FirstPe    (FirstPe),
+      .ImagePixels(ImagePixels)
+  ) u_first (
+      .clk_i          (clk),
+      .rst_i          (unit_rst),
+      .load_valid_i   (first_load),
+      .load_index_i   (first_index),
+      .load_data_i    (read_data[Program]),
+      .pad_i          (first_pad),
+      .pool_i         (first_pool),
+      .channels_out_i (first_channels),
+      .channels_in_i  (image_channels),
+      .height_i       (image_height),
+      .width_i        (image_width),
+      .pixels_i       (image_pixels),
+      .rows_i         (first_rows),
+      .columns_i      (first_columns),
+      .image_bytes_i  (image_bytes),
+      .elements_i     (image_elements),
+      .base_even_i    (first_even),
+      .base_odd_i     (first_odd),
+      .image_stride_i (first_image_stride),
+      .row_stride_i   (first_row_stride),
+      .words_i        (first_words),
+      .sub_batch_i    (sub_batch),
+      .start_i        (first_start),
+      .count_i        (first_count),
+      .images_i       (first_images),
+      .consumed_i     (first_consumed),
+      .done_o         (first_done),
+      .command_valid_o(read_command_valid[Image]),
+      .command_ready_i(read_command_ready[Image]),
+      .command_addr_o (read_command_addr[Image]),
+      .command_beats_o(read_command_beats[Image]),
+      .beat_valid_i   (read_valid[Image]),
+      .beat_i         (read_data[Image]),
+      .beat_give_o    (first_give),
+      .write_valid_o  (first_valid),
+      .write_ready_i  (first_ready),
+      .write_lane_o   (first_lane),
+      .write_group_o  (first_group),
+      .write_addr_o   (first_addr),
+      .write_data_o   (first_data)
+  );
+
+  // ---- Array ---------------------------------------------------------------------------------
+
+  logic act_read, score_valid, score_ready;
+  logic [Lanes*AddrBits-1:0] act_addr;
+  logic [Lanes*Simd-1:0] act_data, write_data;
+  logic [Lanes-1:0] write_lane;
+  logic [Groups-1:0] write_group;
+  logic [AddrBits-1:0] write_addr;
+  logic [63:0] score_addr;
+  logic [31:0] score;
+
+  bnn_engine #(
+      .Pe         (Pe),
+      .Simd       (Simd),
+      .Lanes      (Lanes),
+      .WeightDepth(WeightDepth),
+      .ActDepth   (ActDepth),
+      .GroupBits  (FirstPe)
+  ) u_engine (
+      .clk_i           (clk),
+      .rst_i           (unit_rst),
+      .start_i         (layer_start),
+      .layer_i         (layer),
+      .odd_i           (layer_odd),
+      .images_i        (layer_images),
+      .in_batch_i      (layer_in_batch),
+      .scores_i        (layer_scores),
+      .scores_next_o   (scores_next),
+      .done_o          (layer_done),
+      .multiply_o      (multiply),
+      .ring_available_i(ring_available),
+      .ring_read_o     (ring_read),
+      .ring_index_o    (ring_index),
+      .ring_data_i     (ring_data),
+      .ring_pop_o      (ring_pop),
+      .ring_pop_count_o(ring_pop_count),
+      .act_read_o      (act_read),
+      .act_addr_o      (act_addr),
+      .act_data_i      (act_data),
+      .write_lane_o    (write_lane),
+      .write_group_o   (write_group),
+      .write_addr_o    (write_addr),
+      .write_data_o    (write_data),
+      .score_valid_o   (score_valid),
+      .score_ready_i   (score_ready),
+      .score_addr_o    (score_addr),
+      .score_o         (score)
+  );
+
+  // ---- Activation memory: the array writes first ---------------------------------------------
+
+  logic [Lanes-1:0] tap_write_lane  /* verilator public_flat_rd */;
+  logic [Groups-1:0] tap_write_group  /* verilator public_flat_rd */;
+  logic [Lanes*AddrBits-1:0] tap_write_addr  /* verilator public_flat_rd */;
+  logic [Lanes*Simd-1:0] tap_write_data  /* verilator public_flat_rd */;
+  logic tap_first_done  /* verilator public_flat_rd */;
+  logic tap_layer_done  /* verilator public_flat_rd */;
+
+  assign first_ready = write_lane == '0;
+
+  always_ff @(posedge clk) begin
+    tap_write_lane  <= first_ready ? first_lane & {Lanes{first_valid}} : write_lane;
+    tap_write_group <= first_ready ? first_group : write_group;
+    tap_write_addr  <= {Lanes{first_ready ? first_addr : write_addr}};
+    tap_write_data  <= first_ready ? {Lanes{first_data}} : write_data;
+  end
+
+  assign tap_first_done = first_done;
+  assign tap_layer_done = layer_done;
+
+  bnn_act_mem #(
+      .Simd     (Simd),
+      .Lanes    (Lanes),
+      .Depth    (ActDepth),
+      .GroupBits(FirstPe)
+  ) u_act (
+      .clk_i        (clk),
+      .read_i       (act_read),
+      .read_addr_i  (act_addr),
+      .data_o       (act_data),
+      .write_lane_i (tap_write_lane),
+      .write_group_i(tap_write_group),
+      .write_addr_i (tap_write_addr),
+      .write_data_i (tap_write_data)
+  );
+
+  // ---- Writes of scores ----------------------------------------------------------------------
+
+  logic write_ready;
+
+  assign score_ready = write_ready & ~abort;
+
+  bnn_axi_write u_write (
+      .clk_i          (clk),
+      .rst_i          (rst),
+      .command_valid_i(score_valid & ~abort),
+      .command_ready_o(write_ready),
+      .addr_i         (score_addr),
+      .data_i         (score),
+      .busy_o         (write_busy),
+      .clear_error_i  (clear_error),
+      .error_o        (write_error),
+      .awvalid_o      (m_axi_gmem_AWVALID),
+      .awready_i      (m_axi_gmem_AWREADY),
+      .awaddr_o       (m_axi_gmem_AWADDR),
+      .awlen_o        (m_axi_gmem_AWLEN),
+      .wvalid_o       (m_axi_gmem_WVALID),
+      .wready_i       (m_axi_gmem_WREADY),
+      .wdata_o        (m_axi_gmem_WDATA),
+      .wstrb_o        (m_axi_gmem_WSTRB),
+      .wlast_o        (m_axi_gmem_WLAST),
+      .bvalid_i       (m_axi_gmem_BVALID),
+      .bready_o       (m_axi_gmem_BREADY),
+      .bresp_i        (m_axi_gmem_BRESP)
+  );
+
+  assign m_axi_gmem_AWID     = '0;
+  assign m_axi_gmem_AWSIZE   = 3'd3;
+  assign m_axi_gmem_AWBURST  = 2'd1;
+  assign m_axi_gmem_AWLOCK   = '0;
+  assign m_axi_gmem_AWCACHE  = 4'd3;
+  assign m_axi_gmem_AWPROT   = '0;
+  assign m_axi_gmem_AWQOS    = '0;
+  assign m_axi_gmem_AWREGION = '0;
+
+  logic unused_top;
+  assign unused_top = ^{m_axi_gmem_BID, m_axi_gmem_RID, ring_ready};
+endmodule
