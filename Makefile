@@ -35,7 +35,7 @@ env: $(READY)
 
 $(READY): pyproject.toml
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet -e '.[sim,dev]'
+	$(PY) -m pip install --quiet -e '.[sim,board,dev]'
 	$(PY) -m pip install --quiet --no-deps hls4ml==1.3.0  # its ap_int headers
 	@touch $@
 
@@ -61,6 +61,7 @@ accuracy: $(READY)
 
 hls: $(READY)
 	$(PY) -m hls.build --design $(DESIGN) -o build/$(DESIGN)
+	$(PY) -m hls.overlay --design $(DESIGN) -o build/$(DESIGN)/overlay
 	$(PY) -m hls $(MODEL) --design $(DESIGN) -o build/$(DESIGN)
 
 sim: $(READY)

@@ -1,0 +1,163 @@
+"""The overlay of the simulated board: `NAME.hwh` and `NAME.bit` of a design, as pynq loads them.
+
+`python -m hls.overlay --design NAME -o DIR`. The `.hwh` describes the block design of
+vivado/build.tcl. The `.bit` has the header of a bitstream and a payload that names the design; it
+holds no synchronisation word, so that a real device takes no configuration from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import struct
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hls import designs, render
+from hls.designs import BOARDS, Design
+from sim.files import write_atomically
+
+TEMPLATE = render.TEMPLATES / "overlay" / "bnn.hwh.j2"
+MAGIC = b"BNN simulation overlay\n"
+"""First bytes of the payload, after the padding."""
+PLL_MHZ = 1000.0
+"""IO PLL of the PS, the source of its four PL clocks: 20 times 50 MHz."""
+PADDING = b"\xff" * 64
+
+
+class Register(NamedTuple):
+    """A register of the core; fields are name, lowest bit and bits."""
+
+    name: str
+    offset: int
+    access: str
+    description: str
+    fields: list[tuple[str, int, int]]
+
+
+def registers() -> list[Register]:
+    """The registers of docs/ARCHITECTURE.md, "Interface", named as Vitis HLS names them."""
+    control = [("AP_START", 0, 1), ("AP_DONE", 1, 1), ("AP_IDLE", 2, 1), ("AP_READY", 3, 1), ("AUTO_RESTART", 7, 1)]
+    channels = [("CHAN0_INT_EN", 0, 1), ("CHAN1_INT_EN", 1, 1)]
+    status = [("CHAN0_INT_ST", 0, 1), ("CHAN1_INT_ST", 1, 1)]
+    result = [
+        Register("CTRL", 0x00, "read-write", "Control signals", control),
+        Register("GIER", 0x04, "read-write", "Global interrupt enable", [("Enable", 0, 1)]),
+        Register("IP_IER", 0x08, "read-write", "Interrupt enable", channels),
+        Register("IP_ISR", 0x0C, "read-write", "Interrupt status, toggle on write", status),
+    ]
+    for name, offset in (("program", 0x10), ("images", 0x1C), ("scores", 0x28)):
+        for half in (1, 2):
+            bits = "31..0" if half == 1 else "63..32"
+            what = f"Address of the {name}, bits {bits}"
+            at = offset + 4 * (half - 1)
+            result.append(Register(f"{name}_{half}", at, "write-only", what, [(name, 0, 32)]))
+    result.append(Register("count", 0x34, "read-write", "Images of a run", [("count", 0, 32)]))
+    constants: list[tuple[str, int, str, list[tuple[str, int, int]]]] = [
+        ("id", 0x40, "ID of the core, BNN1", [("id", 0, 32)]),
+        ("version", 0x50, "Version of the interface", [("version", 0, 32)]),
+        ("geometry", 0x60, "Array", [("PE", 0, 8), ("LANES", 8, 8), ("SIMD", 16, 16)]),
+        ("weight_depth", 0x70, "Weight memory, FIRST_PE", [("WEIGHT_DEPTH", 0, 16), ("FIRST_PE", 16, 16)]),
+        ("act_depth", 0x80, "Activation memory, image buffer", [("ACT_DEPTH", 0, 16), ("IMAGE_PIXELS", 16, 16)]),
+        ("max_layers", 0x90, "Array layers of a program", [("max_layers", 0, 32)]),
+        ("cycles", 0xA0, "Cycles of the last run", [("cycles", 0, 32)]),
+        ("busy", 0xB0, "Cycles in which the array multiplied", [("busy", 0, 32)]),
+        ("error", 0xC0, "Error code of the last run", [("error", 0, 32)]),
+    ]
+    return result + [Register(name, at, "read-only", what, fields) for name, at, what, fields in constants]
+
+
+def divisors(clock_mhz: float) -> tuple[int, int]:
+    """The two clock divisors (1 to 63 each) that come closest to `clock_mhz` from `PLL_MHZ`."""
+    pairs = ((a, b) for a in range(1, 64) for b in range(1, 64))
+    return min(pairs, key=lambda pair: (abs(PLL_MHZ / (pair[0] * pair[1]) - clock_mhz), -pair[0]))
+
+
+def _ps_parameters(design: Design) -> list[tuple[str, str]]:
+    first, second = divisors(design.clock_mhz)
+    actual = render.number(PLL_MHZ / (first * second))
+    result = {
+        "PCW_CRYSTAL_PERIPHERAL_FREQMHZ": "50",
+        "PCW_DDR_RAM_HIGHADDR": "0x1FFFFFFF",
+        "PCW_IRQ_F2P_INTR": "1",
+        "PCW_S_AXI_HP0_DATA_WIDTH": "64",
+        "PCW_USE_FABRIC_INTERRUPT": "1",
+        "PCW_USE_M_AXI_GP0": "1",
+        "PCW_USE_S_AXI_HP0": "1",
+    }
+    for index in range(4):
+        used = index == 0
+        result[f"PCW_FPGA_FCLK{index}_ENABLE"] = "1" if used else "0"
+        result[f"PCW_FCLK{index}_PERIPHERAL_CLKSRC"] = "IO PLL"
+        result[f"PCW_FCLK{index}_PERIPHERAL_DIVISOR0"] = str(first if used else 1)
+        result[f"PCW_FCLK{index}_PERIPHERAL_DIVISOR1"] = str(second if used else 1)
+        result[f"PCW_ACT_FPGA{index}_PERIPHERAL_FREQMHZ"] = actual if used else "10"
+        result[f"PCW_FPGA{index}_PERIPHERAL_FREQMHZ"] = render.number(design.clock_mhz) if used else "50"
+    # pynq 4.0 looks for the frequency of a PL clock under this name only, also on a Zynq-7000
+    result["PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ"] = actual
+    return sorted(result.items())
+
+
+def render_hwh(design: Design) -> str:
+    """The text of the `.hwh`."""
+    part = BOARDS[design.board].part  # as xc7z020clg400-1
+    device, speed = part.rsplit("-", 1)
+    at = device.index("clg") if "clg" in device else len(device)
+    names: dict[str, Any] = {
+        **render.variables(design),
+        "device": device[2:at], "package": device[at:], "speed": f"-{speed}",
+        "clock_hz": round(design.clock_mhz * 1e6),
+        "registers": registers(),
+        "ps_parameters": _ps_parameters(design),
+        "fixed_io": [("FIXED_IO_mio", "IO", "53"), ("FIXED_IO_ps_clk", "IO", ""), ("FIXED_IO_ps_porb", "IO", "")],
+        "ddr": [("DDR_addr", "IO", "14"), ("DDR_dq", "IO", "31"), ("DDR_cas_n", "IO", "")],
+    }
+    return render.environment().from_string(TEMPLATE.read_text(encoding="utf-8")).render(names)
+
+
+def identity(design: Design) -> dict[str, Any]:
+    """What the payload of the `.bit` says: the format's version and every parameter of the design."""
+    return {"format": 1, "design": dataclasses.asdict(design)}
+
+
+def bitfile(design: Design) -> bytes:
+    """The bytes of the `.bit`: the header of a bitstream, then padding, `MAGIC` and `identity` as JSON."""
+    text = json.dumps(identity(design), sort_keys=True).encode()
+    payload = PADDING + MAGIC + text + b"\n"
+    payload += b"\xff" * (-len(payload) % 4) + PADDING
+    part = BOARDS[design.board].part[2:].rsplit("-", 1)[0]
+    fields = (b"a", f"{design.name};UserID=0XFFFFFFFF;Version=simulation"), (b"b", part), (b"c", "2000/01/01"), (
+        b"d", "00:00:00")
+    header = struct.pack(">H", 9) + b"\x0f\xf0\x0f\xf0\x0f\xf0\x0f\xf0\x00" + struct.pack(">H", 1)
+    for key, value in fields:
+        content = value.encode("ascii") + b"\0"
+        header += key + struct.pack(">H", len(content)) + content
+    return header + b"e" + struct.pack(">I", len(payload)) + payload
+
+
+def write(design: Design, folder: Path) -> Path:
+    """Write `NAME.hwh` and `NAME.bit` into `folder`; gives the path of the latter."""
+    write_atomically(folder / f"{design.name}.hwh", render_hwh(design).encode())
+    path = folder / f"{design.name}.bit"
+    write_atomically(path, bitfile(design))
+    return path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit status is 0, or 1 after one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m hls.overlay", description="Overlay of the simulated board.")
+    parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="output folder")
+    options = parser.parse_args(arguments)
+    try:
+        print(f"wrote {write(designs.find(options.design), options.output)} and its .hwh, for the simulated board")
+    except (designs.DesignError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
