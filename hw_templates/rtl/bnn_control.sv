@@ -86,8 +86,8 @@ module bnn_control #(
     end
   endfunction
 
-  assign write = awvalid_i & wvalid_i & (~bvalid_q | bready_i);
-  assign read = arvalid_i & (~rvalid_q | rready_i);
+  assign write = awvalid_i & wvalid_i & (~bvalid_q | bready_i) & ~rst_i;
+  assign read = arvalid_i & arready_o;
   assign read_control = read & ({araddr_i[7:2], 2'b00} == 8'h00);
   assign start = start_q & ~run_q;
 
@@ -185,7 +185,7 @@ module bnn_control #(
   assign wready_o    = write;
   assign bvalid_o    = bvalid_q;
   assign bresp_o     = 2'b00;
-  assign arready_o   = ~rvalid_q | rready_i;
+  assign arready_o   = (~rvalid_q | rready_i) & ~rst_i;
   assign rvalid_o    = rvalid_q;
   assign rdata_o     = rdata_q;
   assign rresp_o     = 2'b00;
