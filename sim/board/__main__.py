@@ -1,0 +1,65 @@
+"""`python -m sim.board --design NAME`: serve a simulated PYNQ-Z1 until interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import List, Optional
+
+from hls import designs, overlay
+from sim.board.core import Core, CoreError, FunctionalCore
+from sim.board.memory import CMA_BYTES, Memory
+from sim.board.server import PORT, Board, BoardError, Server, describe
+
+
+def make_core(kind: str, design: designs.Design, memory: Memory, folder: Path) -> Core:
+    """The core called `kind`.
+
+    Raises:
+        CoreError: it cannot be built or started.
+    """
+    return FunctionalCore(design, memory)
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run the command; the exit status is 0, or 1 after one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m sim.board", description="Serve a simulated PYNQ-Z1.")
+    parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    parser.add_argument("--core", choices=("functional",), default="functional", help="what simulates the core")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=PORT, help=f"default {PORT}, the one that pynq connects to")
+    parser.add_argument("--client-bytes", type=int, default=CMA_BYTES // 2, help="memory one client may hold")
+    parser.add_argument("-o", "--output", type=Path, help="folder of the overlay (default build/DESIGN/overlay)")
+    options = parser.parse_args(arguments)
+    core: Optional[Core] = None
+    try:
+        design = designs.find(options.design)
+        folder = options.output or Path("build") / design.name / "overlay"
+        bitfile = overlay.write(design, folder)
+        memory = Memory(client_bytes=options.client_bytes)
+        core = make_core(options.core, design, memory, Path("build") / design.name)
+        server = Server(Board(design, core, memory), options.host, options.port)
+    except (designs.DesignError, BoardError, CoreError, OSError) as error:
+        if core is not None:
+            core.close()
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(
+        f"simulated PYNQ-Z1: {describe(design)}, {core.kind} core, {CMA_BYTES >> 20} MiB, "
+        f"on {options.host} port {server.port}\noverlay: {bitfile}\n"
+        f"clients: PYNQ_REMOTE_DEVICES={options.host} python host/pynq_infer.py --bit {bitfile} ...",
+        flush=True,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()
+    server.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
