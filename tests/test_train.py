@@ -7,17 +7,21 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from train import data, layers, trainer
+from train import data, layers, recipes, trainer
 from train.augment import crop_flip
+from train.methods import LOSSES, Methods
+from train.module import BinaryNetwork
 from train.networks import NETWORKS, network
 
 ROOT = Path(__file__).resolve().parent.parent
+torch.set_num_threads(1)  # the networks are too small to share among cores
 
 
 def make_images(count: int, seed: int = 7) -> data.Arrays:
@@ -27,15 +31,9 @@ def make_images(count: int, seed: int = 7) -> data.Arrays:
     return {"x": x, "y": y}
 
 
-def test_sign_of_zero_is_plus_one_and_gradients_match_their_formula() -> None:
-    x = torch.linspace(-1.5, 1.5, 31).requires_grad_()
-    layers.sign_activation(x).sum().backward()
-    assert torch.equal(x.grad, (2 - 2 * x.detach().abs()).clamp_min(0))
-    w = torch.linspace(-1.5, 1.5, 31).requires_grad_()
-    layers.sign_weight(w).sum().backward()
-    assert torch.equal(w.grad, (w.detach().abs() <= 1).float())
-    assert layers.sign_activation(torch.zeros(1)).item() == 1.0
-    assert layers.sign_weight(torch.zeros(1)).item() == 1.0
+def config(epochs: int, seed: int = 1, name: str = "tiny", **changes: object) -> trainer.Config:
+    chosen = replace(recipes.recipe("modern", "cifar10"), epochs=epochs, **changes)
+    return trainer.Config(name, chosen, dataset="cifar10", seed=seed)
 
 
 def test_padding_uses_the_recorded_value() -> None:
@@ -51,8 +49,6 @@ def test_unknown_network_is_named() -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_topology_has_one_score_per_class(name: str) -> None:
-    from train.module import BinaryNetwork
-
     net = network(name)
     model = BinaryNetwork(net).eval()
     images = torch.zeros(2, net.channels, net.height, net.width, dtype=torch.uint8)
@@ -61,7 +57,10 @@ def test_every_topology_has_one_score_per_class(name: str) -> None:
 
 def test_crop_flip_moves_whole_images() -> None:
     images = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8).repeat(200, 1, 1, 1)
-    moved = crop_flip(images, torch.Generator().manual_seed(1))
+    moved, flipped = crop_flip(images, torch.Generator().manual_seed(1))
+    assert 60 < int(flipped.sum()) < 140
+    still, none = crop_flip(images, torch.Generator().manual_seed(1), pad=0, flip=False)
+    assert torch.equal(still, images) and not none.any()
     assert moved.shape == images.shape
     candidates = set()
     padded = torch.nn.functional.pad(images[:1], (4,) * 4)
@@ -76,19 +75,36 @@ def test_crop_flip_moves_whole_images() -> None:
 
 @pytest.mark.parametrize("schedule", ["cosine", "exponential"])
 def test_schedules_run_from_start_to_end(schedule: str) -> None:
-    config = trainer.Config("tiny", 1, schedule=schedule)
-    assert trainer.learning_rate(config, 0, 100) == pytest.approx(config.learning_rate)
-    assert trainer.learning_rate(config, 100, 100) == pytest.approx(config.final_learning_rate)
+    recipe = config(10, schedule=schedule).recipe
+    assert trainer.learning_rate(recipe, 0, 100) == pytest.approx(recipe.learning_rate)
+    assert trainer.learning_rate(recipe, 100, 100) == pytest.approx(recipe.final_learning_rate)
+
+
+def test_exponential_schedule_falls_by_the_epoch_and_halving_ten_times() -> None:
+    recipe = config(20, schedule="exponential", learning_rate=1.0, final_learning_rate=2.0**-20).recipe
+    rates = [trainer.learning_rate(recipe, step, 200) for step in (0, 9, 10, 195)]
+    assert rates == pytest.approx([1.0, 1.0, 0.5, 2.0**-19])
+    recipe = replace(recipe, schedule="halving")
+    assert [trainer.learning_rate(recipe, step, 200) for step in (0, 19, 20, 199)] == [1.0, 1.0, 0.5, 2.0**-9]
+
+
+def test_warm_up_rises_to_the_learning_rate() -> None:
+    recipe = config(10, warmup=1.0, learning_rate=1.0, schedule="halving").recipe
+    assert [trainer.learning_rate(recipe, step, 100) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
 
 
 def test_resumed_run_equals_uninterrupted(tmp_path: Path) -> None:
     train, val = make_images(256), make_images(64, seed=8)
-    config = trainer.Config("tiny", epochs=3, batch=64)
-    whole = trainer.train(config, train, val, tmp_path / "whole")
-    trainer.train(config, train, val, tmp_path / "parts", stop_after=1)
-    parts = trainer.train(config, train, val, tmp_path / "parts")
+    run = config(3, average=0.9, distil=0.5)
+    torch.manual_seed(0)
+    teacher = BinaryNetwork(network("tiny"), Methods(real=True))
+    whole = trainer.train(run, train, val, tmp_path / "whole", teacher=teacher)
+    trainer.train(run, train, val, tmp_path / "parts", stop_after=1, teacher=teacher)
+    parts = trainer.train(run, train, val, tmp_path / "parts", teacher=teacher)
     for key, value in whole.state_dict().items():
         assert torch.equal(value, parts.state_dict()[key]), key
+    again = trainer.train(run, train, val, tmp_path / "parts", teacher=teacher)
+    assert torch.equal(again.blocks[1].layer.weight, whole.blocks[1].layer.weight)
     logs = [
         [line.rsplit(",", 1)[0] for line in (tmp_path / run / "log.csv").read_text().splitlines()]
         for run in ("whole", "parts")
@@ -97,11 +113,79 @@ def test_resumed_run_equals_uninterrupted(tmp_path: Path) -> None:
     assert (tmp_path / "whole" / "curves.png").stat().st_size > 1000
 
 
+def test_killed_run_leaves_a_whole_checkpoint_and_goes_on(tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "sys.path[:0] = [sys.argv[1], sys.argv[1] + '/tests']\n"
+        "from test_train import config, make_images\n"
+        "from train import trainer\n"
+        "if sys.argv[3] == 'kill':\n"
+        "    write = os.replace\n"
+        "    def replace(a, b):\n"
+        "        if str(b).endswith('checkpoint.pt') and Path(b).exists():\n"
+        "            os.kill(os.getpid(), 9)\n"
+        "        write(a, b)\n"
+        "    os.replace = replace\n"
+        "trainer.train(config(2), make_images(128), make_images(64), Path(sys.argv[2]))\n"
+    )
+    command = [sys.executable, str(script), str(ROOT), str(tmp_path / "run")]
+    assert subprocess.run([*command, "kill"], capture_output=True).returncode == -9
+    assert trainer.load_checkpoint(tmp_path / "run" / "checkpoint.pt")["epoch"] == 1
+    done = subprocess.run([*command, "go"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "epoch 1/2" not in done.stdout and "epoch 2/2" in done.stdout
+
+
 def test_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     train, val = make_images(64), make_images(64)
-    trainer.train(trainer.Config("tiny", epochs=1), train, val, tmp_path)
+    trainer.train(config(1), train, val, tmp_path)
     with pytest.raises(trainer.TrainError, match="is of another run: seed 1, not 2"):
-        trainer.train(trainer.Config("tiny", epochs=1, seed=2), train, val, tmp_path)
+        trainer.train(config(1, seed=2), train, val, tmp_path)
+    with pytest.raises(trainer.TrainError, match=r"is of another run: recipe\.batch 64, not 32"):
+        trainer.train(config(1, batch=32), train, val, tmp_path)
+    with pytest.raises(trainer.TrainError, match="is of another run: network tiny, not cnv"):
+        trainer.train(config(1, name="cnv"), train, val, tmp_path)
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_and_learning_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def broken(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return scores.sum() * (float("nan") if len(calls) >= 3 else 0.0)
+
+    monkeypatch.setitem(LOSSES, "cross_entropy", broken)
+    run = config(1, batch=16, schedule="halving", learning_rate=0.25)
+    with pytest.raises(trainer.TrainError, match="loss is not finite at epoch 1, step 3, learning rate 0.25"):
+        trainer.train(run, make_images(128), make_images(16), tmp_path)
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch": 100}, "batch of 100 is larger than the 64 training images"),
+        ({"optimizer": "lion"}, "optimizer 'lion' is unknown: choose one of adam,"),
+        ({"loss": "l3"}, "loss 'l3' is unknown: choose one of cross_entropy,"),
+        ({"initial": "zero"}, "initial 'zero' is unknown: choose one of fan_in,"),
+        ({"distil": 0.5}, "the recipe distils: give the checkpoint of a teacher"),
+    ],
+)
+def test_unusable_recipes_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    with pytest.raises(trainer.TrainError, match=message):
+        trainer.train(config(1, **change), make_images(64), make_images(64), tmp_path)
+
+
+def test_images_of_another_shape_and_labels_out_of_range_are_refused(tmp_path: Path) -> None:
+    data = make_images(64)
+    with pytest.raises(trainer.TrainError, match=r"images are \(3, 32, 16\), tiny takes \(3, 32, 32\)"):
+        trainer.train(config(1), {"x": data["x"][..., :16], "y": data["y"]}, data, tmp_path)
+    with pytest.raises(trainer.TrainError, match="labels go up to 10, tiny has 10 classes"):
+        trainer.train(config(1), {"x": data["x"], "y": np.full(64, 10)}, data, tmp_path)
 
 
 def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
@@ -212,12 +296,14 @@ def test_two_processes_train_together(tmp_path: Path) -> None:
     script.write_text(
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import numpy as np, torch.distributed as dist\n"
+        "from dataclasses import replace\n"
         "from pathlib import Path\n"
+        "from train.recipes import recipe\n"
         "from train.trainer import Config, train\n"
         "dist.init_process_group('gloo')\n"
         "r = np.random.default_rng(1)\n"
         "d = {'x': r.integers(0, 256, (128, 3, 32, 32)).astype(np.uint8), 'y': r.integers(0, 10, 128)}\n"
-        "m = train(Config('tiny', 1, batch=32), d, d, Path(sys.argv[2]))\n"
+        "m = train(Config('tiny', replace(recipe('modern', 'cifar10'), epochs=1, batch=32)), d, d, Path(sys.argv[2]))\n"
         "w = m.blocks[1].layer.weight.detach().clone(); v = w.clone(); dist.broadcast(v, 0)\n"
         "assert (w == v).all(); dist.destroy_process_group()\n"
     )

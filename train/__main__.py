@@ -3,55 +3,149 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
-from train import data
+from sim.model import ModelError
+from sim.model import load as load_model
+from train import data, own
+from train.methods import LOSSES, WINDOWS, Methods
+from train.module import BinaryNetwork
 from train.networks import NETWORKS
-from train.trainer import Config, TrainError, train, world
+from train.recipes import OPTIMIZERS, RECIPES, SCHEDULES, recipe
+from train.start import start_from
+from train.trainer import Config, TrainError, load_network, topology, train, world
 
 
-def main(argv: list[str] | None = None) -> int:
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _flag(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError(f"'{text}' is neither yes nor no")
+    return text == "yes"
+
+
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
-    parser.add_argument("network", choices=list(NETWORKS))
-    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for checkpoint and log")
+    parser.add_argument("network", choices=list(NETWORKS), nargs="?", default="cnv", help="default: cnv")
+    parser.add_argument("-o", "--out", type=Path, help="folder for checkpoint and log, default build/NETWORK")
+    parser.add_argument("--data", type=Path, help="own data: a folder of class folders, or an .npz file")
+    parser.add_argument("--size", type=int, help="own images are scaled to this height and width")
     parser.add_argument("--dataset", choices=list(data.SOURCES), help="default: the network's")
     parser.add_argument("--data-folder", type=Path, help="local folder with the official files")
     parser.add_argument("--cache", type=Path, default=data.DEFAULT_FOLDER, help="checked copies of data sets")
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--lr", type=float, default=4e-3)
-    parser.add_argument("--schedule", choices=("cosine", "exponential"), default="cosine")
-    parser.add_argument("--loss", choices=("cross_entropy", "squared_hinge"), default="cross_entropy")
-    parser.add_argument("--no-augment", action="store_true", help="no random crop and flip")
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--limit", type=int, help="use only the first so many training images")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--teacher", type=Path, help="checkpoint of a float32 network, for distillation")
+    parser.add_argument("--start", type=Path, metavar="MODEL", help="model.npz whose weights the training starts from")
+    parser.add_argument("--pad-value", type=int, choices=(-1, 1), help="what stands around padded maps")
+    parser.add_argument("--real", action="store_true", help="float32 weights and ReLU: the reference")
     parser.add_argument("--compile", action="store_true", help="torch.compile the step (faster, needs g++)")
-    arguments = parser.parse_args(argv)
+    parser.add_argument("--recipe", choices=list(RECIPES), default="modern")
+    changes = parser.add_argument_group("changes to the recipe")
+    changes.add_argument("--epochs", type=int)
+    changes.add_argument("--batch", type=int)
+    changes.add_argument("--lr", type=float, dest="learning_rate")
+    changes.add_argument("--final-lr", type=float, dest="final_learning_rate")
+    changes.add_argument("--warmup", type=float, help="epochs")
+    changes.add_argument("--schedule", choices=SCHEDULES)
+    changes.add_argument("--optimizer", choices=OPTIMIZERS)
+    changes.add_argument("--loss", choices=list(LOSSES))
+    changes.add_argument("--weight-decay", type=float)
+    changes.add_argument("--crop", type=int, help="pixels of padding before a random crop")
+    changes.add_argument("--flip", type=_flag, metavar="yes|no", help="random horizontal flip")
+    changes.add_argument("--average", type=float, help="decay of the average of the parameters")
+    changes.add_argument("--distil", type=float, help="weight of the teacher in the loss")
+    changes.add_argument("--temperature", type=float)
+    changes.add_argument("--weight-window", choices=list(WINDOWS))
+    changes.add_argument("--activation-window", choices=list(WINDOWS))
+    changes.add_argument("--norm", choices=("batch", "shift"))
+    changes.add_argument("--dropout", type=float, help="of hidden layers")
+    changes.add_argument("--input-dropout", type=float)
+    for name in ("standardise", "quantile", "alpha", "threshold_shift", "stochastic_weights", "stochastic_activations"):
+        changes.add_argument(f"--{name.replace('_', '-')}", type=_flag, metavar="yes|no")
+    return parser
+
+
+def _positive(arguments: argparse.Namespace) -> None:
+    for name in ("epochs", "batch", "limit", "size"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise TrainError(f"--{name} is {value}, expected at least 1")
+
+
+def make_config(arguments: argparse.Namespace, dataset: str, own_data: own.OwnData | None) -> Config:
+    """The run that the command line describes."""
+    chosen = recipe(arguments.recipe, dataset)
+
+    def given(kind: Any) -> dict[str, Any]:
+        values = {field.name: getattr(arguments, field.name, None) for field in fields(kind)}
+        return {key: value for key, value in values.items() if value is not None}
+
+    methods = replace(chosen.methods, **given(Methods))
+    chosen = replace(chosen, **given(type(chosen)) | {"methods": methods})
+    if own_data is None and arguments.flip is None and NETWORKS[arguments.network].channels != 3:
+        chosen = replace(chosen, flip=False)
+    config = Config(network=arguments.network, recipe=chosen, dataset=dataset, seed=arguments.seed)
+    if own_data is not None:
+        count, channels, height, width = own_data.dataset.x_train.shape
+        config = replace(config, shape=(height, width, channels), classes=len(own_data.classes))
+        if arguments.batch is None and chosen.batch > count // 4:
+            config = replace(config, recipe=replace(chosen, batch=max(2, count // 4)))
+    if arguments.pad_value:
+        config = replace(config, pad_value=arguments.pad_value)
+    if arguments.teacher:
+        config = replace(config, teacher=_sha256(arguments.teacher))
+    if arguments.start:
+        config = replace(config, start=_sha256(arguments.start))
+    return config
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    _positive(arguments)
+    network = NETWORKS[arguments.network]
+    out = arguments.out or data.DEFAULT_FOLDER.parent / network.name
+    own_data = None
+    if arguments.data is not None:
+        own_data = own.prepare(arguments.data, arguments.size or network.height, out, arguments.size is not None)
+        dataset, name = own_data.dataset, own_data.name
+        training, validation = own_data.training, own_data.validation
+    else:
+        name = arguments.dataset or network.dataset
+        dataset = data.load(name, arguments.data_folder, arguments.cache)
+        training, validation = data.split_validation(dataset)
+    if arguments.limit:
+        training = {key: value[: arguments.limit] for key, value in training.items()}
+    config = make_config(arguments, name, own_data)
+    own.check_size(topology(config))
+    teacher: BinaryNetwork | None = None
+    start: Callable[[BinaryNetwork, Tensor], None] | None = None
+    if arguments.teacher:
+        teacher = load_network(arguments.teacher)
+        teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if arguments.start:
+        start = start_from(load_model(arguments.start))
+    train(config, training, validation, out, arguments.compile, teacher=teacher, start=start)
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = make_parser().parse_args(argv)
     if "WORLD_SIZE" in os.environ:  # started by torchrun
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    network = NETWORKS[arguments.network]
     try:
-        dataset = data.load(arguments.dataset or network.dataset, arguments.data_folder, arguments.cache)
-        training, validation = data.split_validation(dataset)
-        if arguments.limit:
-            training = {key: value[: arguments.limit] for key, value in training.items()}
-        config = Config(
-            network=network.name,
-            epochs=arguments.epochs,
-            batch=arguments.batch,
-            learning_rate=arguments.lr,
-            schedule=arguments.schedule,
-            loss=arguments.loss,
-            augment=not arguments.no_augment and network.channels == 3,
-            seed=arguments.seed,
-        )
-        train(config, training, validation, arguments.out, compile_step=arguments.compile)
-    except (TrainError, data.DataError) as error:
+        _run(arguments)
+    except (TrainError, ModelError, data.DataError, ValueError, OSError) as error:
         if world()[0] == 0:
             print(f"error: {error}", file=sys.stderr)
         return 1

@@ -8,6 +8,7 @@ it changes sign. The exported model must then give the network's own scores.
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from functools import partial
 from pathlib import Path
@@ -17,13 +18,16 @@ import torch
 from torch import nn
 
 from sim import golden
+from sim.files import write_atomically
 from sim.model import Layer, Model, ModelError, save
-from train import data
-from train.layers import BinaryConv2d, Block, Norm, ScoreNorm
+from train import data, own
+from train.layers import BinaryConv2d, Block, ScoreNorm
 from train.module import BinaryNetwork, input_table
 from train.networks import INPUT_BINARY
-from train.networks import network as find_network
-from train.trainer import TrainError, load_checkpoint
+from train.trainer import Config, TrainError, from_dict, load_checkpoint, load_network
+
+#: test images in images.npz
+SAMPLE = 64
 
 
 class ExportError(Exception):
@@ -31,27 +35,27 @@ class ExportError(Exception):
 
 
 @torch.no_grad()
-def fold_norm(norm: Norm, sums: np.ndarray, unit: float, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Read the thresholds of ``bit = (sum >= T) xor flip`` off a trained batch norm.
+def fold(block: Block, sums: np.ndarray, unit: float, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read the thresholds of ``bit = (sum >= T) xor flip`` off a trained block.
 
     Args:
-        norm: the block's batch norm, in eval mode.
+        block: of the network, in eval mode; scale, batch norm and learned shift fold together.
         sums: every reachable integer sum, ascending (S,).
-        unit: what one step of the sum is worth to the batch norm.
+        unit: what one step of the sum is worth to the block.
         name: of the layer, for messages.
 
     Returns:
         index (C,) into ``sums`` of the first sum at or above the threshold (S: never), and flip (C,).
 
     Raises:
-        ExportError: the batch norm is not monotone over the sums.
+        ExportError: the block is not monotone over the sums.
     """
-    channels = norm.num_features
+    channels = block.norm.num_features
     values = torch.from_numpy(sums.astype(np.float32) * np.float32(unit))
     column = values[:, None].expand(-1, channels).contiguous()
-    if isinstance(norm, nn.BatchNorm2d):
+    if isinstance(block.norm, nn.BatchNorm2d):
         column = column[:, :, None, None]
-    bits = (norm(column) >= 0).reshape(len(sums), channels).numpy()
+    bits = (block.normalise(column) >= 0).reshape(len(sums), channels).numpy()
     changes = (bits[1:] != bits[:-1]).sum(axis=0)
     if changes.max(initial=0) > 1:
         channel = int(changes.argmax())
@@ -62,10 +66,10 @@ def fold_norm(norm: Norm, sums: np.ndarray, unit: float, name: str) -> tuple[np.
     return index, flip
 
 
+@torch.no_grad()
 def _block_layer(block: Block, name: str, source: str, first_int8: bool, bound: int) -> Layer:
     layer = block.layer
-    latent = layer.weight.detach().cpu()
-    weights = (latent >= 0).numpy().astype(np.uint8)
+    weights = (layer.signs() > 0).numpy().astype(np.uint8)
     pad, pad_value, kind = 0, -1, "dense"
     if isinstance(layer, BinaryConv2d):
         weights = np.ascontiguousarray(weights.transpose(0, 2, 3, 1))
@@ -76,7 +80,7 @@ def _block_layer(block: Block, name: str, source: str, first_int8: bool, bound: 
     )
     norm = block.norm
     if isinstance(norm, ScoreNorm):
-        scale, offset, shift = norm.fixed_point(fan_in)
+        scale, offset, shift = norm.fixed_point(fan_in, block.alpha())
         # the dot product is 2 * matches - fan_in
         return make(
             thresholds=None,
@@ -87,11 +91,11 @@ def _block_layer(block: Block, name: str, source: str, first_int8: bool, bound: 
         )
     if first_int8:
         sums = np.arange(-bound * fan_in, bound * fan_in + 1)
-        index, flip = fold_norm(norm, sums, 1.0 / 128.0, name)
+        index, flip = fold(block, sums, 1.0 / 128.0, name)
         thresholds = sums[0] + index
     else:
         matches = np.arange(fan_in + 1)
-        index, flip = fold_norm(norm, 2 * matches - fan_in, 1.0, name)
+        index, flip = fold(block, 2 * matches - fan_in, 1.0, name)
         thresholds = index
     return make(
         thresholds=thresholds.astype(np.int32),
@@ -106,9 +110,11 @@ def export(model: BinaryNetwork, classes: tuple[str, ...], meta: dict[str, objec
     """Fold a trained network into an integer model.
 
     Raises:
-        ExportError: a batch norm is not monotone, or scores do not fit.
+        ExportError: a float32 network, a batch norm is not monotone, or scores do not fit.
     """
     model = model.cpu().eval()
+    if model.methods.real:
+        raise ExportError(f"{model.network.name}: a float32 reference has no integer model")
     network = model.network
     table = input_table(network)
     layers = []
@@ -152,40 +158,67 @@ def compare_scores(model: BinaryNetwork, exported: Model, images: np.ndarray) ->
     return mismatches, np.concatenate(scores)
 
 
+def load_data(
+    config: Config, folder: Path, data_folder: Path | None, cache: Path
+) -> tuple[data.Dataset, tuple[str, ...]]:
+    """The data of a run and the class names.
+
+    Raises:
+        DataError: not to be had.
+    """
+    if config.dataset.startswith(own.PREFIX):
+        return own.load_kept(folder, config.dataset)
+    return data.load(config.dataset, data_folder, cache), data.SOURCES[config.dataset].classes
+
+
+def export_run(checkpoint: Path, out: Path, data_folder: Path | None, cache: Path, command: str = "") -> Model:
+    """Fold the network of a checkpoint, compare it with PyTorch on every test image, and write it.
+
+    Beside the model, ``images.npz`` gets the first test images (``x`` uint8 (N, H, W, C), ``y``).
+
+    Raises:
+        ExportError: the integer model's scores differ, or it cannot be folded.
+        TrainError, DataError, ModelError: no usable checkpoint, data or model.
+    """
+    saved = load_checkpoint(checkpoint)
+    config = from_dict(saved["config"])
+    model = load_network(checkpoint)
+    dataset, classes = load_data(config, checkpoint.parent, data_folder, cache)
+    meta: dict[str, object] = {
+        "dataset": config.dataset,
+        "config": saved["config"],
+        "epochs_trained": saved["epoch"],
+        "validation_accuracy": saved.get("deploy_accuracy", saved["history"][-1]["val_accuracy"]),
+        "command": command,
+    }
+    exported = export(model, classes, meta)
+    mismatches, scores = compare_scores(model, exported, dataset.x_test)
+    total = len(dataset.x_test)
+    print(f"export: {total} images, score mismatches = {mismatches}")
+    if mismatches:
+        raise ExportError(f"{model.network.name}: {mismatches} of {total} images differ from the PyTorch network")
+    right = int((scores.argmax(axis=1) == dataset.y_test).sum())
+    meta["test_correct"], meta["test_images"] = right, total
+    save(exported, out)
+    sample = io.BytesIO()
+    images = np.ascontiguousarray(dataset.x_test[:SAMPLE].transpose(0, 2, 3, 1))
+    np.savez_compressed(sample, x=images, y=dataset.y_test[:SAMPLE])
+    write_atomically(out.parent / "images.npz", sample.getvalue())
+    print(f"export: {out} written, test accuracy {right}/{total}")
+    return exported
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m train.export", description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True, help="model.npz")
-    parser.add_argument("--dataset", choices=list(data.SOURCES), help="default: the network's")
     parser.add_argument("--data-folder", type=Path)
     parser.add_argument("--cache", type=Path, default=data.DEFAULT_FOLDER)
     parser.add_argument("--command", default="", help="recorded in the model: how it was trained")
     arguments = parser.parse_args(argv)
     try:
-        saved = load_checkpoint(arguments.checkpoint)
-        network = find_network(saved["config"]["network"])
-        model = BinaryNetwork(network)
-        model.load_state_dict(saved["model"])
-        name = arguments.dataset or network.dataset
-        dataset = data.load(name, arguments.data_folder, arguments.cache)
-        meta: dict[str, object] = {
-            "dataset": name,
-            "config": saved["config"],
-            "epochs_trained": saved["epoch"],
-            "validation_accuracy": saved["history"][-1]["val_accuracy"],
-            "command": arguments.command,
-        }
-        exported = export(model, data.SOURCES[name].classes, meta)
-        mismatches, scores = compare_scores(model, exported, dataset.x_test)
-        total = len(dataset.x_test)
-        print(f"export: {total} images, score mismatches = {mismatches}")
-        if mismatches:
-            raise ExportError(f"{network.name}: {mismatches} of {total} images differ from the PyTorch network")
-        right = int((scores.argmax(axis=1) == dataset.y_test).sum())
-        meta["test_correct"], meta["test_images"] = right, total
-        save(exported, arguments.out)
-        print(f"export: {arguments.out} written, test accuracy {right}/{total}")
-    except (ExportError, ModelError, TrainError, data.DataError, ValueError) as error:
+        export_run(arguments.checkpoint, arguments.out, arguments.data_folder, arguments.cache, arguments.command)
+    except (ExportError, ModelError, TrainError, data.DataError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -1,56 +1,45 @@
-"""Binary layers with straight-through estimators.
+"""Binary layers and blocks.
 
-sign(0) = +1 everywhere. Activations use the triangular window of ApproxSign
-(Liu et al., Bi-Real Net, ECCV'18), weights the clipped identity
-(Courbariaux et al., arXiv 1602.02830, eq. 4).
+What a layer does with its latent weights and a block with its sums is chosen by
+:class:`train.methods.Methods`; sign(0) = +1 everywhere.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from train.methods import Methods, ShiftNorm1d, ShiftNorm2d, binarize, quantile_clamp, standardise, xnor_alpha
+
 #: Fractional bits of the input domain: a pixel table entry t is seen as t / 128.
 INPUT_SCALE = 1.0 / 128.0
 
-
-class _SignTriangular(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        x: Tensor = ctx.saved_tensors[0]
-        return grad * (2.0 - 2.0 * x.abs()).clamp_min(0.0)
+BN_EPS = 1e-4
+BN_MOMENTUM = 0.1
 
 
-class _SignClip(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+class Schedules(nn.Module):
+    """What changes in the course of the training: ``sharpness`` and ``tau``, 0-d float32."""
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return torch.where(x.abs() <= 1.0, grad, 0.0)
+    sharpness: Tensor
+    tau: Tensor
 
-
-def sign_activation(x: Tensor) -> Tensor:
-    """sign(x) in {-1, +1}, any shape; d/dx = max(0, 2 - 2|x|)."""
-    signs: Tensor = _SignTriangular.apply(x)  # type: ignore[no-untyped-call]
-    return signs
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("sharpness", torch.tensor(1.0), persistent=False)
+        self.register_buffer("tau", torch.tensor(0.85), persistent=False)
 
 
-def sign_weight(w: Tensor) -> Tensor:
-    """sign(w) in {-1, +1}, any shape; d/dw = 1 for |w| <= 1, else 0."""
-    signs: Tensor = _SignClip.apply(w)  # type: ignore[no-untyped-call]
-    return signs
+def binary_weight(w: Tensor, methods: Methods, schedules: Schedules, training: bool) -> Tensor:
+    """The weights that the layer multiplies with: signs of ``w``, or ``w`` where ``methods.real``."""
+    if methods.real:
+        return w
+    if methods.standardise:
+        w = standardise(w)
+    if methods.quantile:
+        w = quantile_clamp(w, schedules.tau)
+    return binarize(w, methods.weight_window, schedules.sharpness, methods.stochastic_weights and training)
 
 
 class BinaryConv2d(nn.Conv2d):
@@ -59,13 +48,27 @@ class BinaryConv2d(nn.Conv2d):
     ``pad`` pixels of ``pad_value`` surround the input (N, in, H, W).
     """
 
-    def __init__(self, inputs: int, outputs: int, pad: int, pad_value: float) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        pad: int,
+        pad_value: float,
+        methods: Methods | None = None,
+        schedules: Schedules | None = None,
+    ) -> None:
         super().__init__(inputs, outputs, kernel_size=3, bias=False)
         self.pad = pad
         self.pad_value = pad_value
+        self.methods = methods or Methods()
+        self.schedules = schedules or Schedules()
+
+    def signs(self) -> Tensor:
+        """The binary weights, (out, in, 3, 3)."""
+        return binary_weight(self.weight, self.methods, self.schedules, self.training)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = sign_weight(self.weight)
+        weight = self.signs()
         if not self.pad or self.pad_value == 0:
             return F.conv2d(x, weight, padding=self.pad)
         p = self.pad
@@ -75,11 +78,19 @@ class BinaryConv2d(nn.Conv2d):
 class BinaryLinear(nn.Linear):
     """Fully connected layer with weights sign(w), (out, in); input (N, in)."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, methods: Methods | None = None, schedules: Schedules | None = None
+    ) -> None:
         super().__init__(inputs, outputs, bias=False)
+        self.methods = methods or Methods()
+        self.schedules = schedules or Schedules()
+
+    def signs(self) -> Tensor:
+        """The binary weights, (out, in)."""
+        return binary_weight(self.weight, self.methods, self.schedules, self.training)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, sign_weight(self.weight))
+        return F.linear(x, self.signs())
 
 
 class ScoreNorm(nn.BatchNorm1d):
@@ -94,8 +105,12 @@ class ScoreNorm(nn.BatchNorm1d):
     SCALE_BITS = 16
     SCORE_BITS = 32
 
-    def fixed_point(self, inputs: int) -> tuple[Tensor, Tensor, int]:
+    def fixed_point(self, inputs: int, alpha: Tensor | None = None) -> tuple[Tensor, Tensor, int]:
         """Integers of the affine for sums in [-inputs, inputs].
+
+        Args:
+            inputs: fan-in of the layer.
+            alpha: scale (C,) of the sums before the batch norm, 1 where absent.
 
         Returns:
             scale (C,) int64 whose double fits in 16 bits, offset (C,) int64 such that
@@ -106,6 +121,8 @@ class ScoreNorm(nn.BatchNorm1d):
             raise ValueError("ScoreNorm has no running statistics")
         gain = self.weight.double() / torch.sqrt(self.running_var.double() + self.eps)
         bias = self.bias.double() - self.running_mean.double() * gain
+        if alpha is not None:
+            gain = gain * alpha.double()
         largest = (gain.abs() * inputs + bias.abs()).max().item()
         for shift in range(24, -25, -1):
             unit = 2.0**shift
@@ -116,12 +133,6 @@ class ScoreNorm(nn.BatchNorm1d):
                 return scale.long(), torch.round(bias * unit).long(), shift
         raise ValueError(f"ScoreNorm: scores up to {largest:g} do not fit in {self.SCORE_BITS} bits")
 
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training:
-            return super().forward(x)
-        scale, offset, shift = self.fixed_point(self.inputs)
-        return (x.double() * scale + offset) * 2.0**-shift
-
     def __init__(self, classes: int, inputs: int, eps: float, momentum: float) -> None:
         super().__init__(classes, eps=eps, momentum=momentum)
         self.inputs = inputs
@@ -130,8 +141,26 @@ class ScoreNorm(nn.BatchNorm1d):
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
+def make_norm(channels: int, flat: bool, methods: Methods) -> Norm:
+    """The batch norm of a hidden block, shift-based where ``methods.norm`` says so.
+
+    Raises:
+        ValueError: unknown norm.
+    """
+    kinds: dict[str, tuple[type[Norm], type[Norm]]] = {
+        "batch": (nn.BatchNorm1d, nn.BatchNorm2d),
+        "shift": (ShiftNorm1d, ShiftNorm2d),
+    }
+    if methods.norm not in kinds:
+        raise ValueError(f"norm '{methods.norm}' is unknown: choose one of {', '.join(kinds)}")
+    return kinds[methods.norm][0 if flat else 1](channels, eps=BN_EPS, momentum=BN_MOMENTUM)
+
+
 class Block(nn.Module):
-    """layer -> [2x2 max-pool] -> BN, and sign unless it is the last."""
+    """layer -> [2x2 max-pool] -> [alpha] -> BN -> [learned shift], and sign unless it is the last.
+
+    alpha > 0 commutes with the pool.
+    """
 
     layer: BinaryConv2d | BinaryLinear
     norm: Norm
@@ -142,12 +171,41 @@ class Block(nn.Module):
         self.norm = norm
         self.pool = pool
         self.last = last
+        methods = layer.methods
+        self.shift = nn.Parameter(torch.zeros(norm.num_features)) if methods.threshold_shift and not last else None
+
+    def alpha(self) -> Tensor | None:
+        """Scale (C,) of the sums, or None."""
+        methods = self.layer.methods
+        return xnor_alpha(self.layer.weight) if methods.alpha and not methods.real else None
 
     def sums(self, x: Tensor) -> Tensor:
-        """The layer's sums after the pool, before BN."""
+        """The layer's sums after the pool, before alpha and BN."""
         x = self.layer(x)
         return F.max_pool2d(x, 2) if self.pool else x
 
+    def normalise(self, sums: Tensor) -> Tensor:
+        """What the sign sees, (N, C) or (N, C, H, W), monotone in the sums of each channel."""
+        shape = (1, -1) + (1,) * (sums.dim() - 2)
+        alpha = self.alpha()
+        x: Tensor = self.norm(sums if alpha is None else sums * alpha.view(shape))
+        return x if self.shift is None else x - self.shift.view(shape)
+
+    def scores(self, sums: Tensor) -> Tensor:
+        """The last block's scores in evaluation: the fixed-point affine of the exported model."""
+        assert isinstance(self.norm, ScoreNorm)
+        scale, offset, shift = self.norm.fixed_point(self.norm.inputs, self.alpha())
+        return (sums.double() * scale + offset) * 2.0**-shift
+
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(self.sums(x))
-        return x if self.last else sign_activation(x)
+        methods = self.layer.methods
+        sums = self.sums(x)
+        if self.last:
+            return self.normalise(sums) if self.training or methods.real else self.scores(sums)
+        x = self.normalise(sums)
+        if methods.real:
+            x = F.relu(x)
+        else:
+            stochastic = methods.stochastic_activations and self.training
+            x = binarize(x, methods.activation_window, self.layer.schedules.sharpness, stochastic)
+        return F.dropout(x, methods.dropout, self.training) if methods.dropout else x

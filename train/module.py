@@ -6,11 +6,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from train.layers import INPUT_SCALE, BinaryConv2d, BinaryLinear, Block, ScoreNorm
+from train.layers import (
+    BN_EPS,
+    BN_MOMENTUM,
+    INPUT_SCALE,
+    BinaryConv2d,
+    BinaryLinear,
+    Block,
+    Schedules,
+    ScoreNorm,
+    make_norm,
+)
+from train.methods import Methods, annealed_sharpness, clip_, quantile_tau
 from train.networks import INPUT_BINARY, Network
-
-BN_EPS = 1e-4
-BN_MOMENTUM = 0.1
 
 
 def input_table(network: Network) -> np.ndarray:
@@ -29,9 +37,11 @@ class BinaryNetwork(nn.Module):
 
     table: Tensor
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, methods: Methods | None = None) -> None:
         super().__init__()
         self.network = network
+        self.methods = methods = methods or Methods()
+        self.schedules = schedules = Schedules()
         binary_input = network.input_table == INPUT_BINARY
         scale = 1.0 if binary_input else INPUT_SCALE
         self.register_buffer("table", torch.from_numpy(input_table(network)) * scale, persistent=False)
@@ -40,8 +50,8 @@ class BinaryNetwork(nn.Module):
         channels, height, width = network.channels, network.height, network.width
         for index, (outputs, pool) in enumerate(network.convs):
             value = 0 if index == 0 else network.pad_value  # the first layer is padded in the 8-bit domain
-            conv = BinaryConv2d(channels, outputs, network.pad, value)
-            norm = nn.BatchNorm2d(outputs, eps=BN_EPS, momentum=BN_MOMENTUM)
+            conv = BinaryConv2d(channels, outputs, network.pad, value, methods, schedules)
+            norm = make_norm(outputs, False, methods)
             blocks.append(Block(conv, norm, pool, last=False))
             channels = outputs
             height += 2 * network.pad - 2
@@ -50,11 +60,12 @@ class BinaryNetwork(nn.Module):
                 height, width = height // 2, width // 2
         inputs = channels * height * width
         for outputs in network.dense:
-            norm1 = nn.BatchNorm1d(outputs, eps=BN_EPS, momentum=BN_MOMENTUM)
-            blocks.append(Block(BinaryLinear(inputs, outputs), norm1, pool=False, last=False))
+            dense = BinaryLinear(inputs, outputs, methods, schedules)
+            blocks.append(Block(dense, make_norm(outputs, True, methods), pool=False, last=False))
             inputs = outputs
         score = ScoreNorm(network.classes, inputs, eps=BN_EPS, momentum=BN_MOMENTUM)
-        blocks.append(Block(BinaryLinear(inputs, network.classes), score, pool=False, last=True))
+        dense = BinaryLinear(inputs, network.classes, methods, schedules)
+        blocks.append(Block(dense, score, pool=False, last=True))
         self.blocks = nn.ModuleList(blocks)
 
     def each(self) -> list[Block]:
@@ -69,14 +80,19 @@ class BinaryNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.lookup(images)
+        if self.methods.input_dropout:
+            x = nn.functional.dropout(x, self.methods.input_dropout, self.training)
         for block in self.each():
             if isinstance(block.layer, BinaryLinear) and x.dim() == 4:
                 x = x.permute(0, 2, 3, 1).flatten(1)
             x = block(x)
         return x
 
-    @torch.no_grad()
+    def set_progress(self, progress: float) -> None:
+        """Set what changes in the course of the training; ``progress`` is the share done, 0 to 1."""
+        self.schedules.sharpness.fill_(annealed_sharpness(progress))
+        self.schedules.tau.fill_(quantile_tau(progress))
+
     def clip_weights(self) -> None:
-        """Clip the latent weights to [-1, 1] (Courbariaux et al., alg. 1)."""
-        for block in self.each():
-            block.layer.weight.clamp_(-1.0, 1.0)
+        """Clip the latent weights to [-1, 1]."""
+        clip_(block.layer.weight for block in self.each())

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import os
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
@@ -23,10 +23,17 @@ from tqdm import tqdm
 from sim.files import write_atomically
 from train.augment import crop_flip
 from train.data import Arrays
+from train.methods import LOSSES, Methods, ShiftAdaMax, average_, clip_, distillation, glorot_rate
 from train.module import BinaryNetwork
+from train.networks import Network
 from train.networks import network as find_network
+from train.recipes import GLOROT, INITIAL, OPTIMIZERS, SCHEDULES, Recipe
+from train.recipes import recipe as find_recipe
 
-CHECKPOINT_FORMAT = "bnn-checkpoint-1"
+CHECKPOINT_FORMAT = "bnn-checkpoint-2"
+OLD_FORMAT = "bnn-checkpoint-1"
+#: images over which the batch norms are measured again after the last epoch
+SETTLE_IMAGES = 12_800
 LOG_FIELDS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "val_accuracy", "seconds")
 
 
@@ -36,38 +43,141 @@ class TrainError(Exception):
 
 @dataclass(frozen=True)
 class Config:
-    """What defines a run: two runs with equal configurations give equal results."""
+    """What defines a run: two runs with equal configurations give equal results.
+
+    ``shape`` (height, width, channels) and ``classes`` replace those of the network's table,
+    ``pad_value`` that of its padding; 0 keeps them.
+    """
 
     network: str
-    epochs: int
-    batch: int = 64
-    learning_rate: float = 4e-3
-    final_learning_rate: float = 1e-6
-    schedule: str = "cosine"
-    loss: str = "cross_entropy"
-    augment: bool = True
+    recipe: Recipe
+    dataset: str = ""
     seed: int = 1
+    shape: tuple[int, ...] = ()
+    classes: int = 0
+    pad_value: int = 0
+    teacher: str = ""  # sha256 of the teacher's checkpoint
+    start: str = ""  # sha256 of the model that the weights start from
 
 
-def learning_rate(config: Config, step: int, steps: int) -> float:
-    """Learning rate at ``step`` of ``steps``: cosine or exponential decay."""
-    start, end = config.learning_rate, config.final_learning_rate
+def to_dict(config: Config) -> dict[str, Any]:
+    """The configuration as plain numbers, strings and lists, for checkpoints and models."""
+    result: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return result
+
+
+def from_dict(fields: dict[str, Any]) -> Config:
+    """The reverse of :func:`to_dict`.
+
+    Raises:
+        TrainError: the fields are those of another version.
+    """
+    try:
+        given = dict(fields)
+        recipe = dict(given.pop("recipe"))
+        recipe["methods"] = Methods(**recipe["methods"])
+        given["shape"] = tuple(given["shape"])
+        return Config(recipe=Recipe(**recipe), **given)
+    except (KeyError, TypeError) as error:
+        raise TrainError(f"configuration of the checkpoint is not of this version: {error}") from None
+
+
+def topology(config: Config) -> Network:
+    """The network of a run, with the data's shape and classes."""
+    network = find_network(config.network)
+    changes: dict[str, Any] = {}
+    if config.shape:
+        changes = dict(zip(("height", "width", "channels"), config.shape, strict=True))
+    if config.classes:
+        changes["classes"] = config.classes
+    if config.pad_value:
+        changes["pad_value"] = config.pad_value
+    return replace(network, **changes)
+
+
+def differences(wanted: dict[str, Any], found: dict[str, Any], prefix: str = "") -> list[str]:
+    """What two configurations differ in, as ``name found, not wanted``."""
+    result = []
+    for key, value in wanted.items():
+        other = found.get(key)
+        if isinstance(value, dict) and isinstance(other, dict):
+            result += differences(value, other, f"{prefix}{key}.")
+        elif other != value:
+            result.append(f"{prefix}{key} {other}, not {value}")
+    return result
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """Learning rate at ``step`` of ``steps``.
+
+    Raises:
+        TrainError: unknown schedule.
+    """
+    start, end = recipe.learning_rate, recipe.final_learning_rate
     progress = step / max(1, steps)
-    if config.schedule == "cosine":
-        return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * progress))
-    if config.schedule == "exponential":
-        return start * float((end / start) ** progress)
-    raise TrainError(f"schedule '{config.schedule}' is unknown: choose cosine or exponential")
+    epoch = int(progress * recipe.epochs + 1e-9)
+    if recipe.schedule == "cosine":
+        rate = end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * progress))
+    elif recipe.schedule == "exponential":
+        rate = start * float((end / start) ** (epoch / recipe.epochs))
+    elif recipe.schedule == "halving":
+        rate = start * 0.5 ** int(10 * epoch / recipe.epochs)
+    else:
+        raise TrainError(f"schedule '{recipe.schedule}' is unknown: choose one of {', '.join(SCHEDULES)}")
+    warm = recipe.warmup / recipe.epochs
+    return rate * min(1.0, (step + 1) / max(1.0, warm * steps))
 
 
-def loss_function(config: Config, scores: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy, or the squared hinge of Courbariaux et al. on +-1 targets."""
-    if config.loss == "cross_entropy":
-        return F.cross_entropy(scores, labels)
-    if config.loss == "squared_hinge":
-        targets = 2.0 * F.one_hot(labels, scores.shape[1]).to(scores.dtype) - 1.0
-        return F.relu(1.0 - targets * scores).square().mean()
-    raise TrainError(f"loss '{config.loss}' is unknown: choose cross_entropy or squared_hinge")
+def make_optimizer(model: BinaryNetwork, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimizer, one parameter group for each learning-rate scale.
+
+    Each group's ``scale`` multiplies the learning rate; weight decay acts on latent weights only.
+
+    Raises:
+        TrainError: unknown optimizer or scaling.
+    """
+    if recipe.glorot not in GLOROT:
+        raise TrainError(f"glorot '{recipe.glorot}' is unknown: choose one of {', '.join(GLOROT)}")
+    groups: list[dict[str, Any]] = []
+    weights = set()
+    for block in model.each():
+        weight = block.layer.weight
+        weights.add(id(weight))
+        taps = weight[0, 0].numel()
+        scale = 1.0
+        if recipe.glorot != "none":
+            scale = glorot_rate(weight.shape[1] * taps, weight.shape[0] * taps, recipe.glorot == "power_of_two")
+        groups.append({"params": [weight], "scale": scale, "weight_decay": recipe.weight_decay})
+    others = [parameter for parameter in model.parameters() if id(parameter) not in weights]
+    groups.append({"params": others, "scale": 1.0, "weight_decay": 0.0})
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=recipe.learning_rate)
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9)
+    if recipe.optimizer == "adamax_shift":
+        return ShiftAdaMax(groups, lr=recipe.learning_rate)
+    raise TrainError(f"optimizer '{recipe.optimizer}' is unknown: choose one of {', '.join(OPTIMIZERS)}")
+
+
+def initialise(model: BinaryNetwork, recipe: Recipe) -> None:
+    """Draw the latent weights: PyTorch's U(-1, 1) / sqrt(fan_in) is there already, or U(-1, 1).
+
+    Raises:
+        TrainError: unknown kind.
+    """
+    if recipe.initial not in INITIAL:
+        raise TrainError(f"initial '{recipe.initial}' is unknown: choose one of {', '.join(INITIAL)}")
+    if recipe.initial == "unit":
+        for block in model.each():
+            torch.nn.init.uniform_(block.layer.weight, -1.0, 1.0)
+
+
+def clip(model: BinaryNetwork, recipe: Recipe) -> None:
+    """Clip what the recipe clips to [-1, 1]."""
+    if recipe.clip == "weights":
+        model.clip_weights()
+    elif recipe.clip == "all":
+        clip_(model.parameters())
 
 
 def world() -> tuple[int, int]:
@@ -82,16 +192,16 @@ def pick_device() -> torch.device:
     return torch.device("cpu")
 
 
-def batches(config: Config, count: int, epoch: int) -> Iterator[Tensor]:
+def batches(seed: int, batch: int, count: int, epoch: int) -> Iterator[Tensor]:
     """Index tensors of an epoch for this process; the order depends on seed and epoch only.
 
     Each process gets its share of every global batch; the last, incomplete
     batch is dropped.
     """
     rank, processes = world()
-    share = config.batch // processes
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(config.seed * 100_003 + epoch))
-    for start in range(0, count - config.batch + 1, config.batch):
+    share = batch // processes
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
+    for start in range(0, count - batch + 1, batch):
         yield order[start + rank * share : start + (rank + 1) * share]
 
 
@@ -115,6 +225,16 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     write_atomically(path, buffer.getvalue())
 
 
+def _from_old(content: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint of format 1, which had one recipe, as one of today whose training has ended."""
+    old = content["config"]
+    changed = {key: old[key] for key in ("epochs", "batch", "learning_rate", "schedule", "loss")}
+    network = find_network(old["network"])
+    recipe = replace(find_recipe("modern", network.dataset), **changed, crop=4, flip=old["augment"])
+    config = to_dict(Config(network.name, recipe, network.dataset, old["seed"]))
+    return {**content, "format": CHECKPOINT_FORMAT, "config": config, "average": {}, "deploy": content["model"]}
+
+
 def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str, Any]:
     """Read a checkpoint.
 
@@ -127,9 +247,28 @@ def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str,
         raise TrainError(f"checkpoint {path} does not exist") from None
     except Exception as error:  # torch.load raises many kinds
         raise TrainError(f"checkpoint {path} cannot be read: {error}") from None
+    if isinstance(content, dict) and content.get("format") == OLD_FORMAT:
+        content = _from_old(content)
     if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
         raise TrainError(f"checkpoint {path} is not of format {CHECKPOINT_FORMAT}")
     return content
+
+
+def load_network(path: Path) -> BinaryNetwork:
+    """The network to deploy of a checkpoint, on the CPU, in evaluation.
+
+    Raises:
+        TrainError: missing, damaged, or its training has not ended.
+    """
+    saved = load_checkpoint(path)
+    config = from_dict(saved["config"])
+    if saved["deploy"] is None:
+        done = f"{saved['epoch']} of {config.recipe.epochs} epochs are done"
+        raise TrainError(f"checkpoint {path}: the training has not ended, {done}")
+    model = BinaryNetwork(topology(config), config.recipe.methods)
+    model.load_state_dict(saved["deploy"])
+    model.set_progress(1.0)
+    return model.eval()
 
 
 def write_log(folder: Path, history: list[dict[str, float]]) -> None:
@@ -160,6 +299,74 @@ def write_log(folder: Path, history: list[dict[str, float]]) -> None:
     os.replace(folder / ".curves.png", folder / "curves.png")
 
 
+@torch.no_grad()
+def teacher_scores(teacher: BinaryNetwork, images: Tensor, batch: int = 256) -> Tensor:
+    """The teacher's scores of each image and of its mirror image, float32 (2, N, classes)."""
+    teacher.eval()
+    rows: list[list[Tensor]] = [[], []]
+    for start in range(0, len(images), batch):
+        part = images[start : start + batch]
+        for row, x in zip(rows, (part, part.flip(3)), strict=True):
+            row.append(teacher(x.contiguous(memory_format=torch.channels_last)).float())
+    return torch.stack([torch.cat(row) for row in rows])
+
+
+@torch.no_grad()
+def settle(model: BinaryNetwork, config: Config, images: Tensor, count: int) -> None:
+    """Measure the batch norms' statistics again: the mean over ``count`` batches of fixed weights."""
+    recipe = config.recipe
+    norms = [block.norm for block in model.each()]
+    momenta = [norm.momentum for norm in norms]
+    model.train()
+    draw = torch.Generator().manual_seed(config.seed)
+    torch.manual_seed(config.seed)
+    for step, index in enumerate(batches(config.seed, recipe.batch, len(images), 1_000_003)):
+        if step == count:
+            break
+        for norm in norms:
+            norm.momentum = 1.0 / (step + 1)
+        x, _ = crop_flip(images[index.to(images.device)], draw, recipe.crop, recipe.flip)
+        model(x.contiguous(memory_format=torch.channels_last))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()
+
+
+def stop_if_bad(recipe: Recipe, first_bad: Tensor, epoch: int, steps: int) -> None:
+    """Stop where a loss was not finite.
+
+    Args:
+        recipe: of the run.
+        first_bad: step of ``epoch`` whose loss was the first that is not finite, -1 for none.
+        epoch, steps: from 0, and steps per epoch.
+
+    Raises:
+        TrainError: names epoch, step (both from 1) and learning rate.
+    """
+    step = int(first_bad)
+    if step >= 0:
+        rate = learning_rate(recipe, epoch * steps + step, recipe.epochs * steps)
+        raise TrainError(f"loss is not finite at epoch {epoch + 1}, step {step + 1}, learning rate {rate:g}")
+
+
+def check_data(network: Network, recipe: Recipe, data: Arrays) -> None:
+    """Refuse data that the network cannot take, or too few images.
+
+    Raises:
+        TrainError: says what is wrong.
+    """
+    processes = world()[1]
+    if recipe.batch > len(data["x"]):
+        raise TrainError(f"batch of {recipe.batch} is larger than the {len(data['x'])} training images")
+    if recipe.batch % processes:
+        raise TrainError(f"batch of {recipe.batch} is not a multiple of the {processes} processes")
+    wanted = (network.channels, network.height, network.width)
+    if data["x"].shape[1:] != wanted:
+        raise TrainError(f"images are {data['x'].shape[1:]}, {network.name} takes {wanted}")
+    if int(data["y"].max()) >= network.classes:
+        raise TrainError(f"labels go up to {data['y'].max()}, {network.name} has {network.classes} classes")
+
+
 def train(
     config: Config,
     data: Arrays,
@@ -167,6 +374,8 @@ def train(
     folder: Path,
     compile_step: bool = False,
     stop_after: int | None = None,
+    teacher: BinaryNetwork | None = None,
+    start: Callable[[BinaryNetwork, Tensor], None] | None = None,
 ) -> BinaryNetwork:
     """Train, or go on with, a network.
 
@@ -177,91 +386,116 @@ def train(
             there of the same configuration is resumed.
         compile_step: use ``torch.compile`` (needs a C++ compiler on the CPU).
         stop_after: end after so many epochs, as an interruption would.
+        teacher: float32 network of the distillation, where the recipe has one.
+        start: sets the first weights of a run that is not resumed, given training images.
+
+    Returns:
+        the network to deploy: of the last weights and their average, where the recipe has one,
+        that with the better validation accuracy; batch norms settled.
 
     Raises:
-        TrainError: checkpoint of another run, batch too large, loss not finite.
+        TrainError: checkpoint of another run, unsuitable data, loss not finite.
     """
     rank, processes = world()
-    if config.batch > len(data["x"]):
-        raise TrainError(f"batch of {config.batch} is larger than the {len(data['x'])} training images")
-    if config.batch % processes:
-        raise TrainError(f"batch of {config.batch} is not a multiple of the {processes} processes")
+    recipe = config.recipe
+    network = topology(config)
+    check_data(network, recipe, data)
+    if recipe.loss not in LOSSES:
+        raise TrainError(f"loss '{recipe.loss}' is unknown: choose one of {', '.join(LOSSES)}")
+    if recipe.distil and teacher is None:
+        raise TrainError("the recipe distils: give the checkpoint of a teacher")
+    loss_function = LOSSES[recipe.loss]
     device = pick_device()
     torch.manual_seed(config.seed)
-    model = BinaryNetwork(find_network(config.network)).to(device)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    model = BinaryNetwork(network, recipe.methods)
+    initialise(model, recipe)
+    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = make_optimizer(model, recipe)
+    average: dict[str, Tensor] = {}
     history: list[dict[str, float]] = []
     first = 0
     path = folder / "checkpoint.pt"
+    images, labels = torch.from_numpy(data["x"]).to(device), torch.from_numpy(data["y"]).long().to(device)
     if path.exists():
         saved = load_checkpoint(path, device)
-        if saved["config"] != asdict(config):
-            different = [key for key, value in asdict(config).items() if saved["config"].get(key) != value]
-            changes = ", ".join(f"{key} {saved['config'].get(key)}, not {asdict(config)[key]}" for key in different)
-            raise TrainError(f"checkpoint {path} is of another run: {changes}")
+        different = differences(to_dict(config), saved["config"])
+        if different:
+            raise TrainError(f"checkpoint {path} is of another run: {', '.join(different)}")
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
-        history, first = saved["history"], saved["epoch"]
+        average, history, first = saved["average"], saved["history"], saved["epoch"]
+    else:
+        if start is not None:
+            start(model, images)
+        if recipe.average:
+            average = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     folder.mkdir(parents=True, exist_ok=True)
 
-    images, labels = torch.from_numpy(data["x"]).to(device), torch.from_numpy(data["y"]).long().to(device)
     val_images = torch.from_numpy(validation["x"]).to(device)
     val_labels = torch.from_numpy(validation["y"]).long().to(device)
+    softened: Tensor | None = None
+    if recipe.distil and teacher is not None and first < recipe.epochs:
+        softened = teacher_scores(teacher.to(device), images)
     step_model: torch.nn.Module = model
     if processes > 1:
         step_model = DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
     if compile_step:
         step_model = torch.compile(step_model)  # type: ignore[assignment]
 
-    steps = len(images) // config.batch
-    for epoch in range(first, config.epochs):
+    steps = len(images) // recipe.batch
+    for epoch in range(first, recipe.epochs):
         if stop_after is not None and epoch >= stop_after:
-            break
+            return model
         started = time.time()
         model.train()
+        model.set_progress(epoch / recipe.epochs)
         torch.manual_seed(config.seed * 7919 + epoch * processes + rank)
         draw = torch.Generator().manual_seed((config.seed * 7919 + epoch) * processes + rank)
         loss_sum = torch.zeros((), device=device)
         right = torch.zeros((), device=device)
+        first_bad = torch.full((), -1, device=device)
         bar = tqdm(
-            batches(config, len(images), epoch),
+            batches(config.seed, recipe.batch, len(images), epoch),
             total=steps,
-            desc=f"epoch {epoch + 1}/{config.epochs}",
+            desc=f"epoch {epoch + 1}/{recipe.epochs}",
             disable=rank != 0 or not sys.stderr.isatty(),
             leave=False,
         )
-        rate = config.learning_rate
+        rate = recipe.learning_rate
         for step, index in enumerate(bar):
-            rate = learning_rate(config, epoch * steps + step, config.epochs * steps)
+            rate = learning_rate(recipe, epoch * steps + step, recipe.epochs * steps)
             for group in optimizer.param_groups:
-                group["lr"] = rate
-            x, y = images[index.to(device)], labels[index.to(device)]
-            if config.augment:
-                x = crop_flip(x, draw)
+                group["lr"] = rate * group["scale"]
+            index = index.to(device)
+            x, y = images[index], labels[index]
+            x, flipped = crop_flip(x, draw, recipe.crop, recipe.flip)
             scores = step_model(x.contiguous(memory_format=torch.channels_last))
-            loss = loss_function(config, scores, y)
+            loss = loss_function(scores, y)
+            if softened is not None:
+                wanted = softened[flipped.long(), index]
+                loss = (1 - recipe.distil) * loss + recipe.distil * distillation(scores, wanted, recipe.temperature)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            model.clip_weights()
+            clip(model, recipe)
+            if average:
+                average_(average, model, recipe.average)
             loss_sum += loss.detach()
             right += (scores.argmax(1) == y).sum()
-            if step % 50 == 0 and not math.isfinite(loss.item()):
-                raise TrainError(f"loss is {loss.item()} at epoch {epoch + 1}, step {step}, learning rate {rate:g}")
+            first_bad = torch.where((first_bad < 0) & ~torch.isfinite(loss.detach()), step, first_bad)
+            if step % 50 == 0 or step == steps - 1:  # a GPU waits here
+                stop_if_bad(recipe, first_bad, epoch, steps)
         if processes > 1:
             dist.all_reduce(loss_sum)
             dist.all_reduce(right)
         mean_loss = float(loss_sum) / (steps * processes)
-        if not math.isfinite(mean_loss):
-            raise TrainError(f"loss is {mean_loss} in epoch {epoch + 1}, learning rate {rate:g}")
         if rank == 0:
             history.append(
                 {
                     "epoch": epoch + 1,
                     "learning_rate": rate,
                     "train_loss": round(mean_loss, 5),
-                    "train_accuracy": round(float(right) / (steps * config.batch), 5),
+                    "train_accuracy": round(float(right) / (steps * recipe.batch), 5),
                     "val_accuracy": round(accuracy(model, val_images, val_labels), 5),
                     "seconds": round(time.time() - started, 1),
                 }
@@ -270,18 +504,57 @@ def train(
                 path,
                 {
                     "format": CHECKPOINT_FORMAT,
-                    "config": asdict(config),
+                    "config": to_dict(config),
                     "epoch": epoch + 1,
                     "model": model.state_dict(),
                     "optimizer": optimizer.state_dict(),
+                    "average": average,
                     "history": history,
+                    "deploy": None,
                 },
             )
             write_log(folder, history)
             row = history[-1]
             print(
-                f"epoch {epoch + 1}/{config.epochs}: loss {row['train_loss']:.4f}, "
+                f"epoch {epoch + 1}/{recipe.epochs}: loss {row['train_loss']:.4f}, "
                 f"validation {100 * row['val_accuracy']:.2f} %, {row['seconds']:.0f} s",
                 flush=True,
             )
-    return model
+    return deploy(model, config, average, images, val_images, val_labels, path)
+
+
+def deploy(
+    model: BinaryNetwork,
+    config: Config,
+    average: dict[str, Tensor],
+    images: Tensor,
+    val_images: Tensor,
+    val_labels: Tensor,
+    path: Path,
+) -> BinaryNetwork:
+    """Settle the last weights and their average, and store the better one in the checkpoint as ``deploy``."""
+    if dist.is_initialized():
+        dist.barrier()  # the checkpoint is written by the first process
+    saved = load_checkpoint(path, images.device)
+    if saved["deploy"] is not None:
+        model.load_state_dict(saved["deploy"])
+        return model.eval()
+    candidates = {"last": model}
+    if average:
+        averaged = BinaryNetwork(model.network, model.methods).to(images.device)
+        averaged.load_state_dict(model.state_dict())
+        averaged.load_state_dict(average, strict=False)
+        averaged.set_progress(1.0)
+        candidates["average"] = averaged.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    found = {}
+    for name, candidate in candidates.items():
+        settle(candidate, config, images, SETTLE_IMAGES // config.recipe.batch)
+        found[name] = accuracy(candidate, val_images, val_labels)
+    best = max(found, key=lambda name: found[name])
+    if world()[0] == 0:
+        saved["deploy"] = candidates[best].state_dict()
+        saved["deploy_accuracy"] = found[best]
+        save_checkpoint(path, saved)
+        listed = ", ".join(f"{name} {100 * value:.2f} %" for name, value in found.items())
+        print(f"settled: validation {listed}", flush=True)
+    return candidates[best].eval()

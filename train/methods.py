@@ -1,0 +1,313 @@
+"""Training methods of binarized networks, each a small unit with its source.
+
+Signs
+    :func:`sign` and :func:`stochastic_sign` are the forward functions; sign(0) = +1 everywhere.
+    :class:`StraightThrough` joins one of them with a slope of :data:`WINDOWS`: in the backward
+    pass the gradient is multiplied with that slope.
+
+Sources
+    BC      Courbariaux, Bengio, David, BinaryConnect, NIPS 2015
+    BNN     Courbariaux, Hubara, Soudry, El-Yaniv, Bengio, arXiv 1602.02830
+    XNOR    Rastegari, Ordonez, Redmon, Farhadi, XNOR-Net, ECCV 2016
+    BiReal  Liu, Wu, Luo, Yang, Liu, Cheng, Bi-Real Net, ECCV 2018
+    IRNet   Qin, Gong, Liu, Shen, Wei, Yu, Song, CVPR 2020
+    ReAct   Liu, Shen, Savvides, Cheng, ReActNet, ECCV 2020
+    ReCU    Xu, Lin, Liu, Chen, Shao, Huang, Gao, Tian, Ji, ICCV 2021
+    KD      Hinton, Vinyals, Dean, arXiv 1503.02531
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# --- signs and straight-through slopes ---------------------------------------------------------
+
+
+def sign(x: Tensor) -> Tensor:
+    """sign(x) in {-1, +1}, any shape, sign(0) = +1 (BNN eq. 1)."""
+    return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+
+
+def hard_sigmoid(x: Tensor) -> Tensor:
+    """clip((x + 1) / 2, 0, 1), any shape (BNN eq. 3)."""
+    return ((x + 1.0) / 2.0).clamp(0.0, 1.0)
+
+
+def stochastic_sign(x: Tensor) -> Tensor:
+    """+1 with probability hard_sigmoid(x), else -1, any shape (BNN eq. 2)."""
+    # rand is in [0, 1): p = 1 gives +1 always and p = 0 never
+    return torch.where(torch.rand_like(x) < hard_sigmoid(x), 1.0, -1.0).to(x.dtype)
+
+
+def identity_slope(x: Tensor, sharpness: Tensor) -> Tensor:
+    """1 everywhere (BC algorithm 1: the gradient of the binary weight is that of the latent one)."""
+    return torch.ones_like(x)
+
+
+def clip_slope(x: Tensor, sharpness: Tensor) -> Tensor:
+    """1 for abs(x) <= 1, else 0 (BNN eq. 4)."""
+    return (x.abs() <= 1.0).to(x.dtype)
+
+
+def approx_sign_slope(x: Tensor, sharpness: Tensor) -> Tensor:
+    """2 - 2 abs(x) inside [-1, 1], else 0.
+
+    The derivative of BiReal's ApproxSign (2x + x^2 below 0, 2x - x^2 above), and the
+    triangle that ReCU uses.
+    """
+    return (2.0 - 2.0 * x.abs()).clamp_min(0.0)
+
+
+def annealed_slope(x: Tensor, sharpness: Tensor) -> Tensor:
+    """k t (1 - tanh(t x)^2) with t = ``sharpness`` and k = max(1 / t, 1) (IRNet, error decay estimator)."""
+    scale = (1.0 / sharpness).clamp_min(1.0)
+    return scale * sharpness * (1.0 - torch.tanh(sharpness * x).square())
+
+
+Slope = Callable[[Tensor, Tensor], Tensor]
+
+WINDOWS: dict[str, Slope] = {
+    "identity": identity_slope,
+    "clip": clip_slope,
+    "approx_sign": approx_sign_slope,
+    "triangular": approx_sign_slope,
+    "annealed": annealed_slope,
+}
+
+
+def annealed_sharpness(progress: float) -> float:
+    """t of :func:`annealed_slope`: 0.1 at the start, 10 at the end, geometric between (IRNet).
+
+    Args:
+        progress: share of the training done, 0 to 1.
+    """
+    return float(10.0 ** (2.0 * progress - 1.0))
+
+
+class StraightThrough(torch.autograd.Function):
+    """``signs`` in the forward pass, gradient times ``slope`` in the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, signs: Tensor, slope: Tensor) -> Tensor:
+        ctx.save_for_backward(slope)
+        return signs
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return grad * ctx.saved_tensors[0], None, None
+
+
+def binarize(x: Tensor, window: str, sharpness: Tensor, stochastic: bool = False) -> Tensor:
+    """Signs of ``x``, any shape, with the straight-through slope ``window``.
+
+    Raises:
+        ValueError: unknown window; the message lists the known ones.
+    """
+    if window not in WINDOWS:
+        raise ValueError(f"window '{window}' is unknown: choose one of {', '.join(WINDOWS)}")
+    fixed = x.detach()
+    signs = stochastic_sign(fixed) if stochastic else sign(fixed)
+    result: Tensor = StraightThrough.apply(x, signs, WINDOWS[window](fixed, sharpness))  # type: ignore[no-untyped-call]
+    return result
+
+
+# --- latent weights ----------------------------------------------------------------------------
+
+
+def standardise(w: Tensor) -> Tensor:
+    """Weights (O, ...) with mean 0 and standard deviation 1 per output (IRNet's balanced weights; ReCU)."""
+    flat = w.flatten(1)
+    centred = flat - flat.mean(1, keepdim=True)
+    return (centred / torch.sqrt(centred.square().mean(1, keepdim=True) + 1e-5)).view_as(w)
+
+
+def laplace_quantile(w: Tensor, tau: Tensor) -> Tensor:
+    """The quantile at ``tau`` > 0.5 of a zero-mean Laplace distribution with the mean magnitude of ``w``.
+
+    -mean(abs(w)) ln(2 - 2 tau), as ReCU's code estimates it.
+    """
+    return -w.abs().mean() * torch.log(2.0 - 2.0 * tau)
+
+
+def quantile_clamp(w: Tensor, tau: Tensor) -> Tensor:
+    """Clamp ``w``, any shape, to +- its quantile at ``tau`` (ReCU, rectified clamp unit); no gradient outside."""
+    limit = laplace_quantile(w.detach(), tau)
+    return torch.minimum(torch.maximum(w, -limit), limit)
+
+
+def quantile_tau(progress: float) -> float:
+    """tau of :func:`quantile_clamp`: 0.85 at the start, 0.99 at the end, linear between.
+
+    ReCU's text goes from 0.85 to 0.99 exponentially; the ends are what it found to matter.
+    """
+    return 0.85 + 0.14 * progress
+
+
+def xnor_alpha(w: Tensor) -> Tensor:
+    """mean(abs(w)) per output, (O, ...) -> (O,): the best scale of sign(w) (XNOR section 3.1)."""
+    return w.abs().flatten(1).mean(1)
+
+
+def clip_(weights: Iterable[Tensor]) -> None:
+    """Clip latent weights to [-1, 1] in place (BNN algorithm 1)."""
+    with torch.no_grad():
+        for weight in weights:
+            weight.clamp_(-1.0, 1.0)
+
+
+def glorot_rate(fan_in: int, fan_out: int, power_of_two: bool = False) -> float:
+    """Learning-rate scale sqrt((fan_in + fan_out) / 1.5) of a layer (BC; BNN's Theano code).
+
+    Fans count the taps of a kernel. BNN's Torch7 code rounds it with AP2.
+    """
+    scale = math.sqrt((fan_in + fan_out) / 1.5)
+    return 2.0 ** round(math.log2(scale)) if power_of_two else scale
+
+
+# --- shift-based parts -------------------------------------------------------------------------
+
+
+class _PowerOfTwo(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        power = torch.exp2(torch.round(torch.log2(x.abs())))
+        return torch.where(x == 0, torch.zeros_like(x), torch.copysign(power, x))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return grad
+
+
+def ap2(x: Tensor) -> Tensor:
+    """AP2(x) = sign(x) 2^round(log2 abs(x)), any shape, 0 for 0 (BNN section 1.4); gradient 1."""
+    power: Tensor = _PowerOfTwo.apply(x)  # type: ignore[no-untyped-call]
+    return power
+
+
+def _shift_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
+    if norm.running_mean is None or norm.running_var is None:
+        raise ValueError("shift-based batch norm has no running statistics")
+    axes = [axis for axis in range(x.dim()) if axis != 1]
+    shape = [1, -1] + [1] * (x.dim() - 2)
+    if norm.training:
+        mean = x.mean(axes)
+        centred = x - mean.view(shape)
+        variance = (centred * ap2(centred)).mean(axes)
+        with torch.no_grad():
+            norm.running_mean.lerp_(mean, norm.momentum or 0.0)
+            norm.running_var.lerp_(variance, norm.momentum or 0.0)
+    else:
+        centred = x - norm.running_mean.view(shape)
+        variance = norm.running_var
+    gain = ap2(torch.rsqrt(variance + norm.eps)) * ap2(norm.weight)
+    return centred * gain.view(shape) + norm.bias.view(shape)
+
+
+class ShiftNorm1d(nn.BatchNorm1d):
+    """Shift-based batch norm (BNN algorithm 3), (N, C).
+
+    With c = x - mean(x): variance = mean(c AP2(c)), y = c AP2(1 / sqrt(variance + eps)) AP2(gamma) + beta.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _shift_norm(self, x)
+
+
+class ShiftNorm2d(nn.BatchNorm2d):
+    """:class:`ShiftNorm1d` over maps (N, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _shift_norm(self, x)
+
+
+class ShiftAdaMax(torch.optim.Optimizer):
+    """Shift-based AdaMax (BNN algorithm 4).
+
+    m = beta1 m + (1 - beta1) g, v = max(beta2 v, abs(g)),
+    w -= AP2(lr / (1 - beta1^t)) m AP2(1 / v); a weight whose gradients were all 0 keeps its value.
+    """
+
+    def __init__(
+        self, params: Any, lr: float = 2.0**-10, betas: tuple[float, float] = (1 - 2.0**-3, 1 - 2.0**-10)
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One update of every parameter that has a gradient."""
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["step"] = torch.zeros(())
+                    state["m"], state["v"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+                state["step"] += 1
+                m, v = state["m"], state["v"]
+                m.lerp_(parameter.grad, 1 - beta1)
+                torch.maximum(v.mul_(beta2), parameter.grad.abs(), out=v)
+                rate = 2.0 ** round(math.log2(group["lr"] / (1 - beta1 ** float(state["step"]))))
+                shift = torch.where(v > 0, ap2(1.0 / v), 0.0)
+                parameter.sub_(rate * m * shift)
+
+
+# --- losses ------------------------------------------------------------------------------------
+
+
+def squared_hinge(scores: Tensor, labels: Tensor) -> Tensor:
+    """mean(max(0, 1 - t s)^2) of scores (N, classes) with targets t = +-1 (L2-SVM, as BNN's code)."""
+    targets = 2.0 * F.one_hot(labels, scores.shape[1]).to(scores.dtype) - 1.0
+    return F.relu(1.0 - targets * scores).square().mean()
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": F.cross_entropy,
+    "squared_hinge": squared_hinge,
+}
+
+
+def distillation(scores: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T^2 KL(softmax(teacher / T) || softmax(scores / T)), both (N, classes) (KD section 2)."""
+    wanted = F.log_softmax(teacher / temperature, 1)
+    got = F.log_softmax(scores / temperature, 1)
+    return F.kl_div(got, wanted, reduction="batchmean", log_target=True) * temperature**2
+
+
+# --- averages ----------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def average_(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
+    """Move the averages of the parameters by 1 - ``decay`` towards the model's, in place."""
+    for name, parameter in model.named_parameters():
+        average[name].lerp_(parameter, 1.0 - decay)
+
+
+# --- the choice --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Methods:
+    """What the layers of a network do; see the functions named in the comments."""
+
+    weight_window: str = "clip"  # WINDOWS
+    activation_window: str = "triangular"  # WINDOWS
+    stochastic_weights: bool = False  # stochastic_sign while training
+    stochastic_activations: bool = False
+    standardise: bool = False  # standardise
+    quantile: bool = False  # quantile_clamp
+    alpha: bool = False  # xnor_alpha, folded into the thresholds
+    threshold_shift: bool = False  # RSign (ReAct): sign(x - a), a learned per channel
+    norm: str = "batch"  # or shift: ShiftNorm
+    input_dropout: float = 0.0
+    dropout: float = 0.0  # of hidden layers
+    real: bool = False  # float32 weights and ReLU: the reference, not exportable

@@ -1,0 +1,127 @@
+"""Recipes: how a network is trained, as tables.
+
+Each row is a complete recipe; ``DATASET_RECIPES`` holds what a recipe changes for a data set. What the
+sources leave open, and where paper, README and code of a source differ, is in ``train/README.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from train.methods import Methods
+
+OPTIMIZERS = ("adam", "adamax_shift", "sgd")
+SCHEDULES = ("cosine", "exponential", "halving")
+INITIAL = ("fan_in", "unit")
+CLIPS = ("none", "weights", "all")
+GLOROT = ("none", "exact", "power_of_two")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything of a run but the network, its data and the seed."""
+
+    epochs: int
+    batch: int
+    optimizer: str
+    learning_rate: float
+    final_learning_rate: float
+    schedule: str  # cosine, exponential by the epoch, or halved ten times
+    loss: str  # methods.LOSSES
+    methods: Methods
+    warmup: float = 0.0  # epochs of linear increase of the learning rate
+    glorot: str = "none"  # learning-rate scale of each layer
+    initial: str = "fan_in"  # latent weights from U(-1, 1) / sqrt(fan_in), or unit: U(-1, 1)
+    clip: str = "weights"  # what is clipped to [-1, 1] after each step
+    weight_decay: float = 0.0  # of the latent weights
+    crop: int = 0  # pixels of padding before a random crop
+    flip: bool = False  # random horizontal flip
+    average: float = 0.0  # decay of the average of the parameters; 0: none
+    distil: float = 0.0  # weight of the teacher in the loss
+    temperature: float = 4.0  # of the distillation
+
+
+_BNN = Methods(weight_window="identity", activation_window="clip")
+
+RECIPES: dict[str, Recipe] = {
+    # Courbariaux et al., arXiv 1602.02830, as Train-time/cifar10.py has it
+    "theano": Recipe(
+        epochs=500,
+        batch=50,
+        optimizer="adam",
+        learning_rate=1e-3,
+        final_learning_rate=3e-7,
+        schedule="exponential",
+        loss="squared_hinge",
+        methods=_BNN,
+        glorot="exact",
+        initial="unit",
+    ),
+    # the same paper, as the Torch7 code has it
+    "torch7": Recipe(
+        epochs=500,
+        batch=200,
+        optimizer="adamax_shift",
+        learning_rate=2.0**-6,
+        final_learning_rate=2.0**-16,
+        schedule="halving",
+        loss="squared_hinge",
+        methods=replace(_BNN, stochastic_activations=True, norm="shift"),
+        glorot="power_of_two",
+        initial="unit",
+        clip="all",
+    ),
+    # Rastegari et al., ECCV 2016: scaled binary weights; its block order is the one of train/layers.py
+    "xnor": Recipe(
+        epochs=200,
+        batch=128,
+        optimizer="adam",
+        learning_rate=1e-3,
+        final_learning_rate=1e-6,
+        schedule="cosine",
+        loss="cross_entropy",
+        methods=Methods(weight_window="clip", activation_window="clip", alpha=True),
+        weight_decay=1e-5,
+        crop=4,
+        flip=True,
+    ),
+    "modern": Recipe(
+        epochs=40,
+        batch=64,
+        optimizer="adam",
+        learning_rate=4e-3,
+        final_learning_rate=1e-6,
+        schedule="cosine",
+        loss="cross_entropy",
+        methods=Methods(weight_window="clip", activation_window="triangular"),
+        crop=2,
+        flip=True,
+    ),
+}
+
+#: (recipe, data set) -> changed fields
+DATASET_RECIPES: dict[tuple[str, str], dict[str, object]] = {
+    # Train-time/mnist.py: dropout .2 and .5, batch 100, 1000 epochs from 3e-3
+    ("theano", "mnist"): {
+        "epochs": 1000,
+        "batch": 100,
+        "learning_rate": 3e-3,
+        "methods": replace(_BNN, input_dropout=0.2, dropout=0.5),
+    },
+    ("theano", "svhn"): {"epochs": 200},
+    ("xnor", "mnist"): {"crop": 0, "flip": False},
+    ("xnor", "svhn"): {"flip": False},
+    ("modern", "mnist"): {"flip": False},
+    ("modern", "svhn"): {"flip": False},
+}
+
+
+def recipe(name: str, dataset: str) -> Recipe:
+    """Look up a recipe for a data set.
+
+    Raises:
+        ValueError: unknown name; the message lists the known ones.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"recipe '{name}' is unknown: choose one of {', '.join(RECIPES)}")
+    return replace(RECIPES[name], **DATASET_RECIPES.get((name, dataset), {}))  # type: ignore[arg-type]
