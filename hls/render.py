@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 
 from hls.designs import ACC_BITS, BOARDS, FIRST_CHANNELS, MAX_CHANNELS, Design
+from hls.schedule import MAX_BATCH
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "hw_templates"
 TOP = "bnn_top"
@@ -63,6 +64,7 @@ def variables(design: Design) -> dict[str, Any]:
         "max_channels": MAX_CHANNELS,
         "first_channels": FIRST_CHANNELS,
         "acc_bits": ACC_BITS,
+        "max_batch": MAX_BATCH,
         "clock_mhz": number(design.clock_mhz),
         "period_ns": number(1000 / design.clock_mhz),
         "part": BOARDS[design.board].part,

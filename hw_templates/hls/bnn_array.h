@@ -1,140 +1,318 @@
-// The array: one group of PE output channels of a convolution or dense layer.
+// The array: runs the layers on the activation memory, PE output channels of LANES columns (or
+// images) at a time. It owns both memories; weights and the first layer's bits come in by streams
+// and are stored while the array multiplies.
 #ifndef BNN_ARRAY_H
 #define BNN_ARRAY_H
 
 #include "bnn_types.h"
 
+#ifndef __SYNTHESIS__
+#include <cstdio>
+#include <cstdlib>
+#endif
+
 namespace bnn {
+
+#ifndef __SYNTHESIS__
+// Called after every layer: layer 0 is the first layer, layer j + 1 is array layer j. `base`,
+// `words`: the region of every lane's memory that the layer wrote; it starts with image `first`
+// counted from the region's origin. `start`, `images`: the images of the run.
+typedef void (*TraceHook)(int layer, int start, int images, int first, int base, int words, const ActMemory act);
+extern TraceHook trace_hook;
+#endif
 
 // Number of ones.
 inline Acc popcount(Vector bits) {
 #pragma HLS INLINE  // part of the array's pipeline
-  Acc count = 0;
 #ifdef __SYNTHESIS__
+  Acc count = 0;
   for (int i = 0; i < SIMD; ++i) {
 #pragma HLS UNROLL  // one adder tree
     count += bits[i];
   }
+  return count;
 #else
-  unsigned total = 0;
+  int total = 0;
   for (int i = 0; i < SIMD; i += 64) {
     total += __builtin_popcountll(ap_uint<64>(bits >> i).to_uint64());
   }
-  count = total;
+  return Acc(unsigned(total));
 #endif
-  return count;
 }
 
-// What a layer's pass over its images needs beside its descriptor.
-struct Pass {
-  int images;       // images to work on
-  int source;       // base of the source
-  int write_first;  // image number of the first image when written by image
-  int weights;      // position of the group's header in the weight memory
+// The weight memory as a ring. Words are counted over the whole run; the counters wrap together.
+struct Ring {
+  unsigned received;  // words stored
+  unsigned released;  // words that may be overwritten
+  int beat;           // beats of the next word that are there
+  Vector vector;      // of one PE, where it takes several beats
 };
 
-// Runs group `group` of a layer. A cycle multiplies one input word of LANES columns with PE
-// weight vectors; finished bits leave one cycle later, or one lane a cycle (serial), while the
-// next sum goes on. In a score layer `pass.images` is at most LANES and the scores stay in `result`.
-// Returns the cycles in which the array multiplied.
-inline int run_group(const Word d[D_WORDS], int group, const Pass& pass, const WeightMemory weights, ActMemory act,
-                     ap_int<32> result[LANES][PE]) {
+// The first layer's slices, counted over the whole run.
+struct Ahead {
+  unsigned stored;
+  unsigned limit;  // slices that may be stored
+};
+
+// A layer's command, decoded.
+struct Layer {
+  bool wide, pool, serial, score, dense, pad_one;
+  int pad, taps;
+  int groups, tap_words, rows, blocks, group_words, outputs;
+  int height, width;
+  int source, src_image, src_row;
+  int dst, dst_image, dst_row, dst_words, out_columns;
+  int last_bits;
+  int images, write_first;
+};
+
+// Stores a beat of weights if there is one and the ring has room.
+inline void receive_weights(BeatStream& weights_in, Ring& ring, WeightMemory weights) {
+#pragma HLS INLINE  // part of the caller's pipeline
+  constexpr int BEATS = SIMD >= 64 ? SIMD / 64 : 1;   // beats of one PE's vector
+  constexpr int PES = SIMD >= 64 ? 1 : 64 / SIMD;     // PEs of one beat
+  constexpr int REST = SIMD > 64 ? SIMD - 64 : 0;     // bits of a vector from earlier beats
+  Beat data = 0;
+  if (ring.received - ring.released == unsigned(WEIGHT_DEPTH) || !take(weights_in, data)) return;
+  const int address = int(ring.received & unsigned(WEIGHT_DEPTH - 1));
+  const int first = ring.beat / BEATS * PES;
+  ring.vector = REST > 0 ? Vector(Vector(data) << REST | ring.vector >> (SIMD - REST)) : Vector(data);
+  if (ring.beat % BEATS == BEATS - 1) {
+    for (int p = 0; p < PE; ++p) {
+#pragma HLS UNROLL  // every PE has its own memory
+      if (p / PES * PES == first) {
+        weights[p][address] = PES == 1 ? ring.vector : Vector(data >> (p % PES * SIMD));
+      }
+    }
+  }
+  if (++ring.beat == WORD_BEATS) {
+    ring.beat = 0;
+    ++ring.received;
+  }
+}
+
+// The write ports of the activation memory in one cycle: `bits` go to slices `slice` to
+// `slice + slices - 1` of the lanes that are `on`. The write that starts a word clears the rest of it.
+inline void write_lanes(const bool on[LANES], const int address[LANES], const ap_uint<PE> bits[LANES], int slice,
+                        int slices, ActMemory act) {
+#pragma HLS INLINE  // part of the caller's pipeline
+  for (int m = 0; m < LANES; ++m) {
+#pragma HLS UNROLL  // every lane has its own memory
+    if (!on[m]) continue;
+    for (int s = 0; s < SLICES; ++s) {
+#pragma HLS UNROLL  // every slice has its own memory
+      const int from = s - slice;
+      const bool mine = from >= 0 && from < slices;
+      if (mine || slice == 0) {
+        act[m][s][address[m]] = mine ? Slice(bits[m] >> (from * FIRST_PE)) : Slice(0);
+      }
+    }
+  }
+}
+
+// Takes a slice of the first layer if there is one and its buffer is free, for `write_lanes`;
+// returns the slice's number.
+inline int take_ahead(WriteStream& first, Ahead& ahead, bool on[LANES], int address[LANES], ap_uint<PE> bits[LANES]) {
+#pragma HLS INLINE  // part of the caller's pipeline
+  SliceWrite item = 0;
+  if (ahead.stored == ahead.limit || !take(first, item)) return 0;
+  ++ahead.stored;
+  const int lane = int(ap_uint<4>(item >> (FIRST_PE + 24)).to_uint());
+  for (int m = 0; m < LANES; ++m) {
+#pragma HLS UNROLL  // wires
+    on[m] = m == lane;
+    address[m] = int(ap_uint<16>(item >> (FIRST_PE + 8)).to_uint());
+    bits[m] = ap_uint<PE>(Slice(item));
+  }
+  return int(ap_uint<8>(item >> FIRST_PE).to_uint());
+}
+
+// A cycle in which the array has nothing to multiply yet.
+inline void wait_cycle(BeatStream& weights_in, WriteStream& first, Ring& ring, Ahead& ahead, WeightMemory weights,
+                       ActMemory act) {
+#pragma HLS INLINE  // part of the caller's pipeline
+#if !defined(__SYNTHESIS__) && !defined(BNN_CSIM_THREADS)
+  if (weights_in.empty() && first.empty()) {
+    std::fprintf(stderr, "the array waits for data that nobody sends\n");
+    std::exit(3);
+  }
+#endif
+  bool on[LANES] = {};
+  int address[LANES] = {};
+  ap_uint<PE> bits[LANES];
+#pragma HLS ARRAY_PARTITION variable=on type=complete       // wires
+#pragma HLS ARRAY_PARTITION variable=address type=complete  // wires
+#pragma HLS ARRAY_PARTITION variable=bits type=complete     // wires
+  const int slice = take_ahead(first, ahead, on, address, bits);
+  write_lanes(on, address, bits, slice, 1, act);
+  receive_weights(weights_in, ring, weights);
+}
+
+// A layer's command as the array uses it.
+inline Layer decode(const Word d[D_WORDS]) {
+#pragma HLS INLINE  // wires
   const Word flags = d[D_FLAGS];
-  const bool wide = flags[F_3X3], pool = flags[F_POOL], serial = flags[F_SERIAL], score = flags[F_SCORES];
-  const bool dense = flags[F_DENSE], pad_one = flags[F_PAD_ONE];
-  const int pad = flags[F_PAD] ? 1 : 0;
-  const int taps = wide ? 3 : 1;
-  const int tap_words = d[D_TAP_WORDS], rows = d[D_ROWS], blocks = d[D_BLOCKS];
-  const int height = d[D_INPUT_SIZE] & 0xFFFF, width = d[D_INPUT_SIZE] >> 16;
-  const int src_image = d[D_SRC_IMAGE], src_row = d[D_SRC_ROW];
-  const int dst = d[D_DST], dst_image = d[D_DST_IMAGE], dst_row = d[D_DST_ROW], dst_words = d[D_DST_WORDS];
-  const int out_columns = d[D_OUT_COLUMNS], last_bits = d[D_LAST_BITS];
-  const int images = dense ? (pass.images + LANES - 1) >> LANE_BITS : pass.images;
+  Layer f;
+  f.wide = flags[F_3X3];
+  f.pool = flags[F_POOL];
+  f.serial = flags[F_SERIAL];
+  f.score = flags[F_SCORES];
+  f.dense = flags[F_DENSE];
+  f.pad_one = flags[F_PAD_ONE];
+  f.pad = flags[F_PAD] ? 1 : 0;
+  f.taps = f.wide ? 3 : 1;
+  f.groups = low16(d[D_GROUPS]);
+  f.tap_words = low16(d[D_TAP_WORDS]);
+  f.rows = low16(d[D_ROWS]);
+  f.blocks = low16(d[D_BLOCKS]);
+  f.group_words = low16(d[D_GROUP_WORDS]);
+  f.outputs = low16(d[D_OUTPUTS]);
+  f.height = low16(d[D_INPUT_SIZE]);
+  f.width = high16(d[D_INPUT_SIZE]);
+  f.source = low16(d[R_SOURCE]);
+  f.src_image = low16(d[D_SRC_IMAGE]);
+  f.src_row = low16(d[D_SRC_ROW]);
+  f.dst = low16(d[D_DST]);
+  f.dst_image = low16(d[D_DST_IMAGE]);
+  f.dst_row = low16(d[D_DST_ROW]);
+  f.dst_words = low16(d[D_DST_WORDS]);
+  f.out_columns = low16(d[D_OUT_COLUMNS]);
+  f.last_bits = low16(d[D_LAST_BITS]);
+  f.images = low16(d[R_IMAGES]);
+  f.write_first = low16(d[R_WRITE_FIRST]);
+  return f;
+}
+
+// Runs group `group` of a layer, whose words start at `position` of the ring. A cycle multiplies one
+// input word of LANES columns with PE weight vectors; finished bits leave in the next cycle, or one
+// lane (serial) or one score a cycle while the next sum goes on. Returns the cycles it took.
+inline unsigned run_group(const Layer& f, int group, unsigned position, BeatStream& weights_in, WriteStream& first,
+                          ScoreStream& scores, Ring& ring, Ahead& ahead, WeightMemory weights, ActMemory act,
+                          unsigned& busy) {
+  const int images = f.dense ? round_up(f.images, LANES) : f.images;
   const int channel = group * PE;
-  const int out_word = channel >> SIMD_BITS, out_bit = channel & (SIMD - 1);
+  const int channels = smaller(f.outputs - channel, PE);
+  const int out_word = channel >> SIMD_BITS, out_slice = (channel & (SIMD - 1)) / FIRST_PE;
   const Vector ones = ~Vector(0);
-  const Vector last_pad = last_bits >= SIMD ? ones : Vector(~(ones << last_bits));
+  const Vector last_pad = f.last_bits >= SIMD ? ones : Vector(~(ones << f.last_bits));
 
   Acc threshold[PE];
-  bool flip[PE];
-  ap_int<32> offset[PE];
+  ap_uint<PE> flip = 0;
+  Score offset[PE];
   ap_int<16> scale[PE];
   Acc acc[PE][LANES];
-  ap_uint<PE> upper[LANES / 2];   // the pool's upper row
-  ap_uint<PE> out[LANES];         // finished bits
-#pragma HLS ARRAY_PARTITION variable=threshold complete  // every PE uses its own each cycle
-#pragma HLS ARRAY_PARTITION variable=flip complete       // every PE uses its own each cycle
-#pragma HLS ARRAY_PARTITION variable=offset complete     // every PE uses its own each cycle
-#pragma HLS ARRAY_PARTITION variable=scale complete      // every PE uses its own each cycle
-#pragma HLS ARRAY_PARTITION variable=acc complete dim=0  // all accumulators add each cycle
-#pragma HLS ARRAY_PARTITION variable=upper complete      // all lanes pool in the same cycle
-#pragma HLS ARRAY_PARTITION variable=out complete        // all lanes finish in the same cycle
+  Acc held[PE][LANES];           // finished sums of a score layer
+  ap_uint<PE> upper[LANES / 2];  // the pool's upper row
+  ap_uint<PE> out[LANES];        // finished bits
+#pragma HLS ARRAY_PARTITION variable=threshold type=complete  // every PE uses its own each cycle
+#pragma HLS ARRAY_PARTITION variable=offset type=complete     // loaded for all PEs at once
+#pragma HLS ARRAY_PARTITION variable=scale type=complete      // loaded for all PEs at once
+#pragma HLS ARRAY_PARTITION variable=acc type=complete dim=0  // all accumulators add each cycle
+#pragma HLS ARRAY_PARTITION variable=held type=complete dim=0  // all sums finish in the same cycle
+#pragma HLS ARRAY_PARTITION variable=upper type=complete      // all lanes pool in the same cycle
+#pragma HLS ARRAY_PARTITION variable=out type=complete        // all lanes finish in the same cycle
 
-  const int second_header = (pass.weights + 1) & (WEIGHT_DEPTH - 1);
-header:
+  const int header = int(position & unsigned(WEIGHT_DEPTH - 1));
+  const int second_header = (header + 1) & (WEIGHT_DEPTH - 1);
+  const int first_weight = (header + (f.score ? 2 : 1)) & (WEIGHT_DEPTH - 1);
   for (int p = 0; p < PE; ++p) {
 #pragma HLS UNROLL  // every PE has its own weight memory
-    const Vector first = weights[p][pass.weights];
-    threshold[p] = Acc(first);
-    flip[p] = first[16];
-    offset[p] = ap_int<32>(ap_uint<32>(first));
+    const Vector word = weights[p][header];
+    threshold[p] = Acc(word);
+    flip[p] = word[16];
+    offset[p] = Score(ap_uint<32>(word));
     scale[p] = ap_int<16>(ap_uint<16>(weights[p][second_header]));
+    for (int l = 0; l < LANES; ++l) {
+#pragma HLS UNROLL  // registers
+      acc[p][l] = 0;
+      held[p][l] = 0;
+    }
   }
-  const int first_weight = (pass.weights + (score ? 2 : 1)) & (WEIGHT_DEPTH - 1);
+  for (int l = 0; l < LANES; ++l) {
+#pragma HLS UNROLL  // registers
+    out[l] = 0;
+    upper[l / 2] = 0;
+  }
 
   int i = 0, y = 0, b = 0, dy = 0, ky = 0, kx = 0, c = 0, weight = first_weight;
-  int pending = 0;                     // writes left for the finished block
-  int next = 0;                        // next lane to write
+  int pending = 0;                         // writes left for the finished block
+  int next = 0;                            // next lane to write
+  int next_channel = 0;                    // next score of that lane
   int done_i = 0, done_y = 0, done_b = 0;  // the finished block
-  int busy = 0;
+  unsigned cycles = 0;
   bool more = images > 0;
 step:
   while (more || pending > 0) {
 #pragma HLS PIPELINE II=1  // the array multiplies every cycle
-#pragma HLS DEPENDENCE variable=act inter false  // a layer's source and destination do not overlap
-    const bool last_word = ky == taps - 1 && kx == taps - 1 && c == tap_words - 1;
+#pragma HLS DEPENDENCE variable=act type=inter dependent=false      // source, destination and the first layer's next buffer do not overlap
+#pragma HLS DEPENDENCE variable=weights type=inter dependent=false  // words that arrive now are read in a later call
+    const bool last_word = ky == f.taps - 1 && kx == f.taps - 1 && c == f.tap_words - 1;
     const bool stall = last_word && pending > 1;  // the block before has not left yet
     const bool compute = more && !stall;
+    ++cycles;
 
-    // Writes.
-    if (pending > 0) {
-      const int valid = pool ? LANES / 2 : LANES;
+    // The write ports: finished bits first, else the first layer.
+    bool on[LANES] = {};
+    int address[LANES] = {};
+    ap_uint<PE> bits[LANES];
+#pragma HLS ARRAY_PARTITION variable=on type=complete       // wires
+#pragma HLS ARRAY_PARTITION variable=address type=complete  // wires
+#pragma HLS ARRAY_PARTITION variable=bits type=complete     // wires
+    int slice = out_slice, slices = PE / FIRST_PE;
+    if (pending > 0 && !f.score) {
+      const int valid = f.pool ? LANES / 2 : LANES;
       const int first_x = done_b * valid;
-      const int number = pass.write_first + done_i;
+      const int number = f.write_first + done_i;
       const int serial_x = first_x + next;
+      const int row = f.dst + done_y * f.dst_row + out_word;
+      const int in_serial = row + (number >> LANE_BITS) * f.dst_image + serial_x * f.dst_words;
+      const int in_pixels = row + done_i * f.dst_image;
       for (int m = 0; m < LANES; ++m) {
 #pragma HLS UNROLL  // every lane writes its own memory
-        const int lane = serial ? next : (m - first_x) & LANE_MASK;
+        const int lane = f.serial ? next : (m - first_x) & LANE_MASK;
         const int x = first_x + lane;
-        const bool mine = serial ? m == (number & LANE_MASK) && serial_x < out_columns
-                                 : lane < valid && x < out_columns;
-        const int address = serial ? dst + (number >> LANE_BITS) * dst_image +
-                                         done_y * dst_row + serial_x * dst_words
-                                   : dst + done_i * dst_image + done_y * dst_row + (x >> LANE_BITS) * dst_words;
-        if (mine) write_bits<PE>(act[m], address + out_word, out_bit, out[lane]);
+        on[m] = f.serial ? m == (number & LANE_MASK) && serial_x < f.out_columns : lane < valid && x < f.out_columns;
+        address[m] = f.serial ? in_serial : in_pixels + (x >> LANE_BITS) * f.dst_words;
+        bits[m] = out[lane];
       }
       ++next;
+      --pending;
+    } else {
+      slice = take_ahead(first, ahead, on, address, bits);
+      slices = 1;
+    }
+    write_lanes(on, address, bits, slice, slices, act);
+    receive_weights(weights_in, ring, weights);
+
+    if (pending > 0 && f.score) {
+      const ap_int<ACC_BITS + 1> sum = ap_int<ACC_BITS + 1>(held[next_channel][next]);
+      scores.write(Score(scale[next_channel] * sum + offset[next_channel]));
+      if (++next_channel == channels) {
+        next_channel = 0;
+        ++next;
+      }
       --pending;
     }
 
     // One word of the sum.
     if (compute) {
-      const int row = y + dy + ky - pad;
-      const int left = b * LANES + kx - pad;
+      const int row = y + dy + ky - f.pad;
+      const int left = b * LANES + kx - f.pad;
+      const bool row_inside = row >= 0 && row < f.height;
+      const int line = f.source + i * f.src_image + row * f.src_row + c;
       Vector read[LANES];
-#pragma HLS ARRAY_PARTITION variable=read complete  // all lanes read in the same cycle
+#pragma HLS ARRAY_PARTITION variable=read type=complete  // all lanes read in the same cycle
       for (int m = 0; m < LANES; ++m) {
 #pragma HLS UNROLL  // every lane's memory is read once
         const int x = left + ((m - left) & LANE_MASK);
-        const bool inside = row >= 0 && row < height && x >= 0 && x < width;
-        const int address =
-            inside ? pass.source + i * src_image + row * src_row + (x >> LANE_BITS) * tap_words + c : 0;
+        const bool inside = row_inside && x >= 0 && x < f.width;
+        const int from = inside ? line + (x >> LANE_BITS) * f.tap_words : 0;
         Vector word = 0;
         for (int s = 0; s < SLICES; ++s) {
 #pragma HLS UNROLL  // the slices of a word
-          word |= Vector(act[m][s][address]) << (s * FIRST_PE);
+          word |= Vector(act[m][s][from]) << (s * FIRST_PE);
         }
-        const Vector padding = !pad_one ? Vector(0) : c == tap_words - 1 ? last_pad : ones;
+        const Vector padding = !f.pad_one ? Vector(0) : c == f.tap_words - 1 ? last_pad : ones;
         read[m] = inside ? word : padding;
       }
       const bool first_word = ky == 0 && kx == 0 && c == 0;
@@ -144,60 +322,57 @@ step:
         for (int l = 0; l < LANES; ++l) {
 #pragma HLS UNROLL  // LANES columns or images
           const Vector match = ~(vector ^ read[(left + l) & LANE_MASK]);
-          acc[p][l] = (first_word ? Acc(0) : acc[p][l]) + popcount(match);
+          acc[p][l] = Acc((first_word ? Acc(0) : acc[p][l]) + popcount(match));
         }
       }
       ++busy;
 
       if (last_word) {
         ap_uint<PE> hit[LANES];
-#pragma HLS ARRAY_PARTITION variable=hit complete  // all lanes finish in the same cycle
+#pragma HLS ARRAY_PARTITION variable=hit type=complete  // all lanes finish in the same cycle
         for (int l = 0; l < LANES; ++l) {
 #pragma HLS UNROLL  // LANES columns or images
+          hit[l] = 0;
           for (int p = 0; p < PE; ++p) {
 #pragma HLS UNROLL  // PE output channels
             hit[l][p] = acc[p][l] >= threshold[p];
-            if (score) result[l][p] = ap_int<32>(scale[p] * ap_int<ACC_BITS + 1>(acc[p][l]) + offset[p]);
+            held[p][l] = acc[p][l];
           }
-        }
-        ap_uint<PE> flips = 0;
-        for (int p = 0; p < PE; ++p) {
-#pragma HLS UNROLL  // PE output channels
-          flips[p] = flip[p];
         }
         for (int l = 0; l < LANES; ++l) {
 #pragma HLS UNROLL  // LANES columns or images
-          if (!pool) out[l] = hit[l] ^ flips;
+          if (!f.pool) out[l] = hit[l] ^ flip;
         }
         for (int j = 0; j < LANES / 2; ++j) {
 #pragma HLS UNROLL  // pairs of columns
           const ap_uint<PE> pair = hit[2 * j] | hit[2 * j + 1];
-          if (pool && dy == 1) out[j] = (upper[j] | pair) ^ flips;
-          if (pool && dy == 0) upper[j] = pair;
+          if (f.pool && dy == 1) out[j] = (upper[j] | pair) ^ flip;
+          if (f.pool && dy == 0) upper[j] = pair;
         }
-        if (!pool || dy == 1) {
-          pending = score ? 0 : !serial ? 1 : pool ? LANES / 2 : LANES;
+        if (!f.pool || dy == 1) {
+          pending = f.score ? smaller(f.images - i * LANES, LANES) * channels
+                            : !f.serial ? 1 : f.pool ? LANES / 2 : LANES;
           next = 0;
           done_i = i;
-          done_y = pool ? y / 2 : y;
+          done_y = f.pool ? y / 2 : y;
           done_b = b;
         }
       }
 
       // The next word: c, kx, ky, dy, b, y, i from the inside out.
       weight = last_word ? first_weight : (weight + 1) & (WEIGHT_DEPTH - 1);
-      if (++c == tap_words) {
+      if (++c == f.tap_words) {
         c = 0;
-        if (++kx == taps) {
+        if (++kx == f.taps) {
           kx = 0;
-          if (++ky == taps) {
+          if (++ky == f.taps) {
             ky = 0;
-            if (++dy == (pool ? 2 : 1)) {
+            if (++dy == (f.pool ? 2 : 1)) {
               dy = 0;
-              if (++b == blocks) {
+              if (++b == f.blocks) {
                 b = 0;
-                y += pool ? 2 : 1;
-                if (y >= rows) {
+                y += f.pool ? 2 : 1;
+                if (y >= f.rows) {
                   y = 0;
                   more = ++i < images;
                 }
@@ -208,21 +383,76 @@ step:
       }
     }
   }
-  return busy;
+  return cycles;
 }
 
-// Writes `count` scores from number `first` on. Scores are 32 bits and a beat has two: where only
-// one is ours the beat is read and written back.
-inline void store_scores(const ap_int<32> values[PE], int first, int count, Beat* scores) {
-store:
-  for (int beat = first / 2; beat <= (first + count - 1) / 2; ++beat) {
-    const int low = 2 * beat - first;
-    const bool has_low = low >= 0, has_high = low + 1 < count;
-    Beat data = has_low && has_high ? Beat(0) : scores[beat];
-    if (has_low) data.range(31, 0) = ap_uint<32>(values[low]);
-    if (has_high) data.range(63, 32) = ap_uint<32>(values[low + 1]);
-    scores[beat] = data;
+// The process. `busy_out`: cycles in which the array multiplied. `cycles_out`: cycles in which it
+// multiplied, wrote or waited for data; the few in between, to fill a pipeline, are not in it.
+inline void array(WordStream& commands, BeatStream& weights_in, WriteStream& first, ScoreStream& scores,
+                  unsigned* busy_out, unsigned* cycles_out) {
+  static ActMemory act;
+#pragma HLS ARRAY_PARTITION variable=act type=complete dim=1  // every lane has its own port
+#pragma HLS ARRAY_PARTITION variable=act type=complete dim=2  // every slice has its own write enable
+#pragma HLS BIND_STORAGE variable=act type=ram_s2p impl=bram  // one read and one write port
+  static WeightMemory weights;
+#pragma HLS ARRAY_PARTITION variable=weights type=complete dim=1  // every PE reads each cycle
+#pragma HLS BIND_STORAGE variable=weights type=ram_s2p impl=bram  // one read and one write port
+
+  Ring ring = {0, 0, 0, 0};
+  Ahead ahead = {0, 0};
+  unsigned busy = 0, cycles = 0;
+  bool finished = false;
+layers:
+  while (!finished) {
+    Word d[D_WORDS];
+#pragma HLS ARRAY_PARTITION variable=d type=complete  // the fields are used together in every cycle
+  command:
+    for (int k = 0; k < D_WORDS; ++k) {
+#pragma HLS PIPELINE II=1  // one word a cycle
+      d[k] = commands.read();
+    }
+    const Layer f = decode(d);
+    const int groups = d[R_FINISH] != 0 ? 0 : f.groups;
+    const unsigned group_words = unsigned(f.group_words) + (f.score ? 2U : 1U);
+    unsigned position = d[R_POSITION].to_uint();
+    finished = d[R_FINISH] != 0;
+    if (!finished) ahead.limit = d[R_FIRST_LIMIT].to_uint();
+  first_bits:
+    while (!finished && int(ahead.stored - d[R_FIRST_NEED].to_uint()) < 0) {
+#pragma HLS PIPELINE II=1  // a slice and a beat a cycle
+      wait_cycle(weights_in, first, ring, ahead, weights, act);
+      ++cycles;
+    }
+#ifndef __SYNTHESIS__
+    if (trace_hook != nullptr && !finished && d[D_FLAGS][F_FROM_FIRST]) {
+      const int blocks = f.dense ? round_up(f.images, LANES) : f.images;
+      trace_hook(0, to_int(d[R_START]), f.images, 0, f.source, blocks * f.src_image, act);
+    }
+#endif
+  groups:
+    for (int g = 0; g < groups; ++g) {
+    group_weights:
+      while (int(ring.received - position - group_words) < 0) {
+#pragma HLS PIPELINE II=1  // a slice and a beat a cycle
+        wait_cycle(weights_in, first, ring, ahead, weights, act);
+        ++cycles;
+      }
+      cycles += run_group(f, g, position, weights_in, first, scores, ring, ahead, weights, act, busy);
+      position += group_words;
+      if (d[R_RELEASE] != 0) ring.released = position;
+    }
+#ifndef __SYNTHESIS__
+    if (trace_hook != nullptr && !finished && !f.score) {
+      const bool by_image = f.dense || f.serial;
+      const int skip = by_image ? f.write_first / LANES : 0;
+      const int blocks = by_image ? round_up(f.write_first + f.images, LANES) - skip : f.images;
+      trace_hook(to_int(d[R_LAYER]) + 1, to_int(d[R_START]), f.images, f.write_first - skip * LANES,
+                 f.dst + skip * f.dst_image, blocks * f.dst_image, act);
+    }
+#endif
   }
+  *busy_out = busy;
+  *cycles_out = cycles;
 }
 
 }  // namespace bnn

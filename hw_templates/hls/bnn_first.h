@@ -1,4 +1,5 @@
-// The first layer: a 3x3 convolution over 8-bit pixels, or packing of a binary image.
+// The first layer: a 3x3 convolution over 8-bit pixels, or packing of a binary image. It runs ahead
+// of the array and hands it the bits as slices to be stored.
 #ifndef BNN_FIRST_H
 #define BNN_FIRST_H
 
@@ -7,15 +8,37 @@
 namespace bnn {
 
 typedef ap_int<8> Table[8][256];
-typedef ap_uint<8 * MAX_CHANNELS> Pixel;
+typedef ap_uint<8 * MAX_CHANNELS> Pixel;  // in pack mode 32 bits of the image
 typedef ap_int<16> Sum;
 static_assert(9 * MAX_CHANNELS * 128 < 32768, "A sum of the first layer must fit 16 bits.");
+static_assert(FIRST_PE <= 128, "A slice must fit 128 bits: it is put together from words of 32.");
+
+// What `unpack` needs of the header.
+struct Image {
+  bool pack;
+  int channels;
+  int pixels;
+  int elements;
+  int beats;
+  int packed;  // words of 32 bits in pack mode
+};
+
+// What `convolve` needs of the header.
+struct Window {
+  int groups;  // of FIRST_PE channels; 0 in pack mode
+  int height, width;
+  int pad;
+  int step;  // 2 with a pool
+  int out_rows, out_columns;
+  int row_stride, words;
+};
 
 // Copies the table (eight copies, for eight look-ups a cycle) and the channels' beats.
-inline void load_first(const Beat* program, int beat, int channels, Table table, Beat kernels[FIRST_CHANNELS]) {
+inline void load_first(BeatStream& beats, int channels, Table table, Beat kernels[FIRST_CHANNELS]) {
 table_beats:
   for (int n = 0; n < 32; ++n) {
-    const Beat data = program[beat + n];
+    const Beat data = beats.read();
+  entries:
     for (int k = 0; k < 8; ++k) {
 #pragma HLS PIPELINE II=1  // each copy takes one entry a cycle
       for (int copy = 0; copy < 8; ++copy) {
@@ -27,132 +50,231 @@ table_beats:
 kernel_beats:
   for (int n = 0; n < channels; ++n) {
 #pragma HLS PIPELINE II=1  // one beat a cycle is what the bus gives
-    kernels[n] = program[beat + 32 + n];
+    kernels[n] = beats.read();
   }
 }
 
-// Reads an image and stores table[pixel]; absent channels are 0.
-inline void load_image(const Beat* image, int pixels, int channels, const Table table, Pixel buffer[IMAGE_PIXELS]) {
-  ap_uint<128> bytes = 0;
+// Fills the image buffer: table[pixel] per channel, absent channels 0; or in pack mode bits, those
+// behind the image 0.
+inline void unpack(const Image& f, const Table table, BeatStream& beats, Pixel buffer[IMAGE_PIXELS]) {
+  ap_uint<96> bytes = 0;  // up to three bytes from before and a beat
+  Pixel packed = 0;        // bytes of bits so far
   int have = 0;
-  int beat = 0;
-pixel_loop:
-  for (int n = 0; n < pixels; ++n) {
+  int read = 0;
+  const int steps = f.pack ? 4 * f.packed : f.pixels;
+unpack:
+  for (int n = 0; n < steps; ++n) {
 #pragma HLS PIPELINE II=1  // a pixel takes at most one new beat
-    if (have < channels) {
-      bytes |= ap_uint<128>(image[beat++]) << (8 * have);
+    if (read < f.beats && (f.pack || have < f.channels)) {
+      bytes |= ap_uint<96>(beats.read()) << (f.pack ? 0 : 8 * have);
       have += 8;
+      ++read;
     }
     Pixel pixel = 0;
-    for (int c = 0; c < MAX_CHANNELS; ++c) {
-#pragma HLS UNROLL  // one copy of the table per channel
-      const ap_uint<8> value = ap_uint<8>(bytes >> (8 * c));
-      if (c < channels) pixel |= Pixel(ap_uint<8>(table[c][value])) << (8 * c);
+    ap_uint<8> bits = 0;  // of the image in pack mode
+    for (int c = 0; c < 8; ++c) {
+#pragma HLS UNROLL  // every byte has its copy of the table
+      const ap_int<8> value = table[c][ap_uint<8>(bytes >> (8 * c)).to_uint()];
+      if (c < MAX_CHANNELS && c < f.channels) pixel |= Pixel(ap_uint<8>(value)) << (8 * c);
+      bits[c] = 8 * n + c < f.elements && value > 0;
     }
-    buffer[n] = pixel;
-    bytes >>= 8 * channels;
-    have -= channels;
+    packed = Pixel(bits) << (8 * (n % 4)) | (n % 4 == 0 ? Pixel(0) : packed);
+    buffer[f.pack ? n / 4 : n] = f.pack ? packed : pixel;
+    bytes = f.pack ? ap_uint<96>(0) : ap_uint<96>(bytes >> (8 * f.channels));
+    have -= f.channels;
+  }
+beats_left:
+  for (; read < f.beats; ++read) {
+#pragma HLS PIPELINE II=1  // padding of the image to whole beats
+    beats.read();
   }
 }
 
-// One image through the convolution. A window is gathered in nine cycles, then FIRST_PE channels
-// a cycle are computed from it.
-inline void first_convolution(const Word header[H_WORDS], const Pixel buffer[IMAGE_PIXELS],
-                              const Beat kernels[FIRST_CHANNELS], int base, ActMemory act) {
-  const int height = header[H_IMAGE_SIZE] & 0xFFFF, width = header[H_IMAGE_SIZE] >> 16;
-  const int pad = int(header[H_IMAGE_FLAGS] >> 8) & 1;
-  const bool pool = (header[H_IMAGE_FLAGS] >> 9) & 1;
-  const int step = pool ? 2 : 1;
-  const int rows = header[H_COMPUTED] & 0xFFFF, columns = header[H_COMPUTED] >> 16;
-  const int groups = int(header[H_FIRST_CHANNELS]) / FIRST_PE;
-  const int row_stride = header[H_OUT_ROW], words = header[H_OUT_WORDS];
-  Slice hits[FIRST_CHANNELS / FIRST_PE];  // the pool's OR
-  Pixel window[9];
-#pragma HLS ARRAY_PARTITION variable=window complete  // all taps are used in one cycle
+// A slice for the array.
+inline SliceWrite slice_write(int lane, int address, int slice, Slice value) {
+  return SliceWrite(value) | SliceWrite(ap_uint<8>(unsigned(slice))) << FIRST_PE |
+         SliceWrite(ap_uint<16>(unsigned(address))) << (FIRST_PE + 8) |
+         SliceWrite(ap_uint<4>(unsigned(lane))) << (FIRST_PE + 24);
+}
 
-row_loop:
-  for (int y = 0; y < rows; y += step) {
-  column_loop:
-    for (int x = 0; x < columns; x += step) {
-    pool_loop:
-      for (int part = 0; part < step * step; ++part) {
-        const int top = y + part / 2 - pad, left = x + part % 2 - pad;
-      gather:
-        for (int tap = 0; tap < 9; ++tap) {
-#pragma HLS PIPELINE II=1  // the buffer's read port gives one pixel a cycle
-          const int row = top + tap / 3, column = left + tap % 3;
-          const bool inside = row >= 0 && row < height && column >= 0 && column < width;
-          window[tap] = inside ? buffer[row * width + column] : Pixel(0);
-        }
-        const int out_y = y / step, out_x = x / step;
-        const int lane = out_x & LANE_MASK;
-        const int address = base + out_y * row_stride + (out_x >> LANE_BITS) * words;
-      channels:
-        for (int g = 0; g < groups; ++g) {
-#pragma HLS PIPELINE II=1  // FIRST_PE channels a cycle
-#pragma HLS DEPENDENCE variable=hits inter false  // a group returns only in the next window
-          Slice hit = 0, flip = 0;
-          for (int p = 0; p < FIRST_PE; ++p) {
+// Sends one packed image, slice by slice.
+inline void send_packed(const Window& f, int lane, int base, const Pixel buffer[IMAGE_PIXELS], WriteStream& writes) {
+  constexpr int PIECE = FIRST_PE < 32 ? FIRST_PE : 32;  // bits a cycle
+  constexpr int PIECES = FIRST_PE / PIECE;              // of a slice
+  ap_uint<128> slice = 0;
+packed:
+  for (int n = 0; n < f.words * (SIMD / PIECE); ++n) {
+#pragma HLS PIPELINE II=1  // a read of the buffer a cycle
+    const int bit = n * PIECE;
+    const ap_uint<PIECE> piece = ap_uint<PIECE>(buffer[bit / 32] >> (bit % 32));
+    slice = ap_uint<128>(piece) << (n % PIECES * PIECE) | (n % PIECES == 0 ? ap_uint<128>(0) : slice);
+    if (n % PIECES == PIECES - 1) {
+      writes.write(slice_write(lane, base + bit / SIMD, bit % SIMD / FIRST_PE, Slice(slice)));
+    }
+  }
+}
+
+// One image through the convolution. A block is one output pixel, with a pool the 2x2 that it joins.
+// `patch` holds the pixels under the block's windows; while the block's channels are computed,
+// FIRST_PE a cycle, the pixels that the next block needs are read. A row starts with blocks that
+// only read.
+inline void send_convolved(const Window& f, int base, const Pixel buffer[IMAGE_PIXELS],
+                           const Beat kernels[FIRST_CHANNELS], WriteStream& writes) {
+  const int side = f.step + 2;          // rows of the patch in use
+  const int reads = f.step * side;      // new pixels of a block
+  const int lead = f.step == 2 ? 2 : 3;  // blocks before the first
+  const int parts = f.step * f.step;    // windows of a block
+  const int slots = larger(f.groups * parts, reads);
+  const int total = f.out_rows * (lead * reads + f.out_columns * slots);
+  Pixel patch[4][4], fresh[2][4];
+#pragma HLS ARRAY_PARTITION variable=patch type=complete dim=0  // all taps are used in one cycle
+#pragma HLS ARRAY_PARTITION variable=fresh type=complete dim=0  // joins the patch in one cycle
+  for (int r = 0; r < 4; ++r) {
+#pragma HLS UNROLL  // registers
+    for (int c = 0; c < 4; ++c) {
+#pragma HLS UNROLL  // registers
+      patch[r][c] = 0;
+    }
+    fresh[0][r] = 0;
+    fresh[1][r] = 0;
+  }
+  int y = 0, x = -lead;                  // the block
+  int slot = 0;                          // cycle of the block
+  int row = 0, column = 0;               // of the next pixel to read, within the new ones
+  int group = 0, part = 0;
+  Slice hit = 0;  // of the block's windows so far
+slots:
+  for (int n = 0; n < total; ++n) {
+#pragma HLS PIPELINE II=1  // FIRST_PE channels a cycle, and a read of the buffer
+    if (slot < reads) {
+      const int image_y = y * f.step + row - f.pad, image_x = (x + 1) * f.step + 2 + column - f.pad;
+      const bool inside = image_y >= 0 && image_y < f.height && image_x >= 0 && image_x < f.width;
+      fresh[column][row] = inside ? buffer[image_y * f.width + image_x] : Pixel(0);
+      if (++row == side) {
+        row = 0;
+        ++column;
+      }
+    }
+    if (x >= 0 && group < f.groups) {
+      const int dy = part / 2, dx = part % 2;
+      Slice bits = 0, flip = 0;
+      for (int p = 0; p < FIRST_PE; ++p) {
 #pragma HLS UNROLL  // one adder tree per channel
-            const Beat kernel = kernels[g * FIRST_PE + p];
-            Sum sum = 0;
-            for (int tap = 0; tap < 9; ++tap) {
+        const Beat kernel = kernels[group * FIRST_PE + p];
+        Sum sum = 0;
+        for (int tap = 0; tap < 9; ++tap) {
 #pragma HLS UNROLL  // leaves of the adder tree
-              for (int c = 0; c < MAX_CHANNELS; ++c) {
+          const Pixel pixel = patch[dy + tap / 3][dx + tap % 3];
+          for (int c = 0; c < MAX_CHANNELS; ++c) {
 #pragma HLS UNROLL  // leaves of the adder tree
-                const ap_int<8> value = ap_int<8>(ap_uint<8>(window[tap] >> (8 * c)));
-                if (kernel[tap * 4 + c]) {
-                  sum += value;
-                } else {
-                  sum -= value;
-                }
-              }
-            }
-            hit[p] = sum >= Sum(ap_uint<16>(kernel >> 40));
-            flip[p] = kernel[56];
-          }
-          if (part != 0) hit |= hits[g];
-          hits[g] = hit;
-          if (part == step * step - 1) {
-            const int channel = g * FIRST_PE;
-            for (int l = 0; l < LANES; ++l) {
-#pragma HLS UNROLL  // a lane's memory has its own write enable
-              if (l == lane) {
-                write_bits<FIRST_PE>(act[l], address + (channel >> SIMD_BITS), channel & (SIMD - 1), hit ^ flip);
-              }
+            const ap_int<8> value = ap_int<8>(ap_uint<8>(pixel >> (8 * c)));
+            if (kernel[tap * 4 + c]) {
+              sum += value;
+            } else {
+              sum -= value;
             }
           }
         }
+        bits[p] = sum >= Sum(ap_uint<16>(kernel >> 40));
+        flip[p] = kernel[56];
+      }
+      hit = part == 0 ? bits : Slice(hit | bits);
+      if (++part == parts) {
+        const int channel = group * FIRST_PE;
+        const int address = base + y * f.row_stride + (x >> LANE_BITS) * f.words + (channel >> SIMD_BITS);
+        writes.write(slice_write(x & LANE_MASK, address, (channel & (SIMD - 1)) / FIRST_PE, hit ^ flip));
+        part = 0;
+        ++group;
+      }
+    }
+    if (++slot == (x < 0 ? reads : slots)) {
+      for (int r = 0; r < 4; ++r) {
+#pragma HLS UNROLL  // registers
+        if (f.step == 2) {
+          patch[r][0] = patch[r][2];
+          patch[r][1] = patch[r][3];
+          patch[r][2] = fresh[0][r];
+          patch[r][3] = fresh[1][r];
+        } else {
+          patch[r][0] = patch[r][1];
+          patch[r][1] = patch[r][2];
+          patch[r][2] = fresh[0][r];
+        }
+      }
+      slot = 0;
+      row = 0;
+      column = 0;
+      group = 0;
+      if (++x == f.out_columns) {
+        x = -lead;
+        ++y;
       }
     }
   }
 }
 
-// Packs one image into words of SIMD bits.
-inline void pack_image(const Word header[H_WORDS], const Beat* image, const Table table, int number, int base,
-                       ActMemory act) {
-  const int elements = header[H_ELEMENTS], words = header[H_OUT_WORDS];
-  const int beats = int(header[H_IMAGE_BYTES]) / 8;
-  const int lane = number & LANE_MASK;
-  const int address = base + (number >> LANE_BITS) * int(header[H_OUT_IMAGE]);
-  Vector vector = 0;
-pack:
-  for (int n = 0; n < words * (SIMD / 8); ++n) {
-#pragma HLS PIPELINE II=1  // one beat a cycle is what the bus gives
-    const Beat data = n < beats ? image[n] : Beat(0);
-    ap_uint<8> bits = 0;
-    for (int k = 0; k < 8; ++k) {
-#pragma HLS UNROLL  // one copy of the table per byte
-      bits[k] = 8 * n + k < elements && table[k][ap_uint<8>(data >> (8 * k))] > 0;
-    }
-    vector = vector >> 8 | Vector(bits) << (SIMD - 8);
-    if (n % (SIMD / 8) == SIMD / 8 - 1) {
-      for (int l = 0; l < LANES; ++l) {
-#pragma HLS UNROLL  // a lane's memory has its own write enable
-        if (l == lane) write_bits<SIMD>(act[l], address + n / (SIMD / 8), 0, vector);
-      }
-    }
+// Sends the bits of one image to where `control` says: lane in the upper half, address in the lower.
+inline void convolve(const Window& f, WordStream& places, const Pixel buffer[IMAGE_PIXELS],
+                     const Beat kernels[FIRST_CHANNELS], WriteStream& writes) {
+  const Word place = places.read();
+  if (f.groups > 0) {
+    send_convolved(f, low16(place), buffer, kernels, writes);
+  } else {
+    send_packed(f, high16(place), low16(place), buffer, writes);
   }
+}
+
+// All images: while one is convolved, the next one is unpacked into the other buffer.
+inline void first_images(int count, const Image& image, const Window& window, const Table table,
+                         const Beat kernels[FIRST_CHANNELS], WordStream& places, BeatStream& beats,
+                         WriteStream& writes) {
+images:
+  for (int i = 0; i < count; ++i) {
+#pragma HLS DATAFLOW  // the two functions run at the same time, on two images
+    Pixel buffer[IMAGE_PIXELS];
+#pragma HLS BIND_STORAGE variable=buffer type=ram_s2p impl=bram  // one read and one write port, twice
+    unpack(image, table, beats, buffer);
+    convolve(window, places, buffer, kernels, writes);
+  }
+}
+
+// The process. `config`: the program's header, the number of images and where each image goes.
+inline void first_layer(WordStream& config, BeatStream& beats, WriteStream& writes) {
+  Word header[H_WORDS];
+#pragma HLS ARRAY_PARTITION variable=header type=complete  // the fields are used together
+header_words:
+  for (int n = 0; n < H_WORDS; ++n) {
+#pragma HLS PIPELINE II=1  // one word a cycle
+    header[n] = config.read();
+  }
+  const int count = to_int(config.read());
+  const bool pool = header[H_IMAGE_FLAGS][9];
+  const int channels = low16(header[H_FIRST_CHANNELS]);
+  Image image;
+  image.pack = channels == 0;
+  image.channels = low16(header[H_IMAGE_FLAGS]) & 0xFF;
+  image.pixels = low16(header[H_PIXELS]);
+  image.elements = to_int(header[H_ELEMENTS]);
+  image.beats = to_int(header[H_IMAGE_BYTES]) / 8;
+  image.packed = low16(header[H_OUT_WORDS]) * (SIMD / 32);
+  Window window;
+  window.groups = channels / FIRST_PE;
+  window.height = low16(header[H_IMAGE_SIZE]);
+  window.width = high16(header[H_IMAGE_SIZE]);
+  window.pad = header[H_IMAGE_FLAGS][8] ? 1 : 0;
+  window.step = pool ? 2 : 1;
+  window.out_rows = low16(header[H_COMPUTED]) >> (pool ? 1 : 0);
+  window.out_columns = high16(header[H_COMPUTED]) >> (pool ? 1 : 0);
+  window.row_stride = low16(header[H_OUT_ROW]);
+  window.words = low16(header[H_OUT_WORDS]);
+
+  Table table;
+#pragma HLS ARRAY_PARTITION variable=table type=complete dim=1    // eight look-ups a cycle
+#pragma HLS BIND_STORAGE variable=table type=ram_s2p impl=lutram  // small: keeps the block RAM free
+  Beat kernels[FIRST_CHANNELS];
+#pragma HLS ARRAY_PARTITION variable=kernels type=cyclic factor=FIRST_PE  // FIRST_PE channels a cycle
+  load_first(beats, channels, table, kernels);
+  first_images(count, image, window, table, kernels, config, beats, writes);
 }
 
 }  // namespace bnn

@@ -1,8 +1,9 @@
-// Types and memories that the engines share.
+// Types that the processes share, and the constraints on a design.
 #ifndef BNN_TYPES_H
 #define BNN_TYPES_H
 
 #include <ap_int.h>
+#include <hls_stream.h>
 
 #include "bnn_design.h"
 
@@ -17,13 +18,14 @@ static_assert(is_power_of_two(PE) && PE >= 4 && PE <= SIMD && PE <= 128,
 static_assert(is_power_of_two(LANES) && LANES >= 2 && LANES <= 16, "LANES must be a power of two from 2 to 16.");
 static_assert(is_power_of_two(FIRST_PE) && FIRST_PE >= 4 && FIRST_PE <= PE,
               "FIRST_PE must be a power of two from 4 to PE.");
-static_assert(is_power_of_two(WEIGHT_DEPTH) && WEIGHT_DEPTH <= 32768,
-              "WEIGHT_DEPTH must be a power of two, so that the ring wraps by dropping bits, and fit its register.");
-static_assert(is_power_of_two(ACT_DEPTH) && ACT_DEPTH <= 32768,
-              "ACT_DEPTH must be a power of two and fit its register.");
-static_assert(is_power_of_two(IMAGE_PIXELS) && IMAGE_PIXELS <= 32768,
-              "IMAGE_PIXELS must be a power of two and fit its register.");
+static_assert(is_power_of_two(WEIGHT_DEPTH) && WEIGHT_DEPTH >= 16 && WEIGHT_DEPTH <= 32768,
+              "WEIGHT_DEPTH must be a power of two from 16, so that the ring wraps by dropping bits, to 32768.");
+static_assert(is_power_of_two(ACT_DEPTH) && ACT_DEPTH >= 16 && ACT_DEPTH <= 32768,
+              "ACT_DEPTH must be a power of two from 16 to 32768: an address has 16 bits.");
+static_assert(is_power_of_two(IMAGE_PIXELS) && IMAGE_PIXELS >= 16 && IMAGE_PIXELS <= 32768,
+              "IMAGE_PIXELS must be a power of two from 16 to 32768: its register has 16 bits.");
 static_assert(is_power_of_two(MAX_LAYERS) && MAX_LAYERS <= 256, "MAX_LAYERS must be a power of two up to 256.");
+static_assert(is_power_of_two(MAX_BATCH) && MAX_BATCH >= 2, "MAX_BATCH must be a power of two from 2.");
 static_assert(MAX_CHANNELS == 4, "MAX_CHANNELS must be 4: a beat of the first layer has 4 weight bits per tap.");
 static_assert(ACC_BITS == 16, "ACC_BITS must be 16: a threshold has 16 bits.");
 static_assert(FIRST_CHANNELS % FIRST_PE == 0, "FIRST_CHANNELS must be a multiple of FIRST_PE.");
@@ -34,15 +36,26 @@ constexpr int SLICES = SIMD / FIRST_PE;
 constexpr int LANE_BITS = log2_of(LANES);
 constexpr int LANE_MASK = LANES - 1;
 constexpr int SIMD_BITS = log2_of(SIMD);
+constexpr int WORD_BEATS = PE * SIMD / 64;  // beats of a weight word
+static_assert(WORD_BEATS >= 2, "A weight word must have at least 128 bits.");
 
 typedef ap_uint<64> Beat;
 typedef ap_uint<32> Word;
 typedef ap_uint<SIMD> Vector;
 typedef ap_uint<FIRST_PE> Slice;
 typedef ap_uint<ACC_BITS> Acc;
+typedef ap_int<32> Score;
+// One slice of a word on its way into the activation memory: lane, address, number of the slice,
+// its bits, from the most significant bit down.
+typedef ap_uint<4 + 16 + 8 + FIRST_PE> SliceWrite;
 
 typedef Slice ActMemory[LANES][SLICES][ACT_DEPTH];
 typedef Vector WeightMemory[PE][WEIGHT_DEPTH];
+
+typedef hls::stream<Word> WordStream;
+typedef hls::stream<Beat> BeatStream;
+typedef hls::stream<SliceWrite> WriteStream;
+typedef hls::stream<Score> ScoreStream;
 
 // Words of the program's header.
 enum Header {
@@ -52,11 +65,23 @@ enum Header {
   H_OUT_EVEN, H_OUT_ODD, H_OUT_IMAGE, H_OUT_ROW, H_OUT_WORDS, H_ELEMENTS, H_WORDS = 32
 };
 
-// Words of a descriptor.
+// Words of a descriptor. Those from R_FINISH on are 0 in the program; `control` fills them in
+// when it tells the array to run the layer.
 enum Descriptor {
   D_FLAGS, D_GROUPS, D_TAP_WORDS, D_ROWS, D_COLUMNS, D_BLOCKS, D_INPUT_SIZE, D_SRC_EVEN, D_SRC_ODD,
   D_SRC_IMAGE, D_SRC_ROW, D_DST, D_DST_IMAGE, D_DST_ROW, D_DST_WORDS, D_GROUP_WORDS, D_LAST_BITS,
-  D_OUTPUTS, D_OUT_COLUMNS, D_WORDS = 32
+  D_OUTPUTS, D_OUT_COLUMNS,
+  R_FINISH,       // 1: no layer, the run is over
+  R_LAYER,        // number of the layer
+  R_START,        // number of the first image in the run
+  R_IMAGES,       // images to work on
+  R_SOURCE,       // base of the source
+  R_WRITE_FIRST,  // number of the first image where the destination is written by image
+  R_POSITION,     // number of the layer's first weight word, counted from the start of the run
+  R_RELEASE,      // 1: a group's words make room in the ring when the group is done
+  R_FIRST_NEED,   // slices of the first layer that must be stored before the layer starts
+  R_FIRST_LIMIT,  // slices of the first layer that may be stored from now on
+  D_WORDS = 32
 };
 
 // Bits of a descriptor's flags.
@@ -64,24 +89,32 @@ enum Flag {
   F_3X3, F_PAD, F_PAD_ONE, F_POOL, F_SERIAL, F_SCORES, F_DENSE, F_FROM_FIRST, F_SEGMENT_END, F_BATCH_SOURCE
 };
 
+constexpr unsigned ID = 0x314E4E42;
 constexpr unsigned MAGIC = 0x504E4E42;
 constexpr unsigned VERSION = 1;
-constexpr unsigned GEOMETRY = PE | LANES << 8 | SIMD << 16;
+constexpr unsigned GEOMETRY = unsigned(PE) | unsigned(LANES) << 8 | unsigned(SIMD) << 16;
 
-// Writes one PE's or one first-layer group's bits of an activation word: bits [bit +: WIDTH].
-// The write that starts a word clears its other bits.
-template <int WIDTH>
-void write_bits(Slice memory[SLICES][ACT_DEPTH], int address, int bit, ap_uint<WIDTH> value) {
-#pragma HLS INLINE  // part of the engine's pipeline
-  const int first = bit / FIRST_PE;
-  for (int s = 0; s < SLICES; ++s) {
-#pragma HLS UNROLL  // every slice is its own memory
-    const int from = s - first;
-    const bool mine = from >= 0 && from < WIDTH / FIRST_PE;
-    if (mine || bit == 0) {
-      memory[s][address] = mine ? Slice(value >> (from * FIRST_PE)) : Slice(0);
-    }
-  }
+// The low 16 bits of a word: every size and address of the program fits them, and multipliers of
+// 16 bits are one DSP each.
+inline int low16(Word word) { return int(word.to_uint() & 0xFFFFU); }
+inline int high16(Word word) { return int(word.to_uint() >> 16); }
+inline int to_int(Word word) { return int(word.to_uint()); }
+
+inline int smaller(int a, int b) { return a < b ? a : b; }
+inline int larger(int a, int b) { return a < b ? b : a; }
+inline int round_up(int value, int unit) { return (value + unit - 1) / unit; }
+
+// Takes an element if there is one now. C simulation runs the processes one after the other, so
+// that there always is one; BNN_CSIM_STALL withholds some of them, as a slow producer would.
+template <typename T>
+bool take(hls::stream<T>& stream, T& value) {
+#pragma HLS INLINE  // part of the caller's pipeline
+#if defined(BNN_CSIM_STALL) && !defined(__SYNTHESIS__)
+  static unsigned state = 1;
+  state = state * 1664525U + 1013904223U;
+  if (state >> 24 < BNN_CSIM_STALL) return false;
+#endif
+  return stream.read_nb(value);
 }
 
 }  // namespace bnn

@@ -21,7 +21,12 @@ static std::vector<uint64_t> read_file(const char* path) {
     std::exit(2);
   }
   std::fseek(file, 0, SEEK_END);
-  const size_t bytes = std::ftell(file);
+  const long length = std::ftell(file);
+  if (length < 0) {
+    std::perror(path);
+    std::exit(2);
+  }
+  const size_t bytes = size_t(length);
   std::rewind(file);
   std::vector<uint64_t> beats((bytes + 7) / 8 + 1);
   if (std::fread(beats.data(), 1, bytes, file) != bytes) {
@@ -42,7 +47,7 @@ static void trace(int layer, int start, int images, int first, int base, int wor
         for (int k = 0; k < 8; ++k) {
           const int at = bit + k;
           const bnn::Slice& slice = act[lane][at / bnn::FIRST_PE][base + n];
-          byte |= (slice.to_uint64() >> (at % bnn::FIRST_PE) & 1) << k;
+          if (slice[at % bnn::FIRST_PE]) byte = static_cast<unsigned char>(byte | 1 << k);
         }
         std::fputc(byte, trace_file);
       }
@@ -58,7 +63,7 @@ int main(int argc, char** argv) {
   const std::vector<uint64_t> program_data = read_file(argv[1]), image_data = read_file(argv[2]);
   const std::vector<bnn::Beat> program(program_data.begin(), program_data.end());
   const std::vector<bnn::Beat> images(image_data.begin(), image_data.end());
-  const unsigned count = std::strtoul(argv[3], nullptr, 10);
+  const unsigned count = unsigned(std::strtoul(argv[3], nullptr, 10));
   const size_t classes = program_data[8] >> 32;
   FILE* out = std::fopen(argv[4], "wb");
   if (argc > 5) {
@@ -76,7 +81,7 @@ int main(int argc, char** argv) {
     bnn_top(program.data(), images.data(), beats.data(), count, &id, &version, &geometry, &weight_depth,
             &act_depth, &max_layers, &cycles, &busy, &error);
     if (error != 0) {
-      std::fprintf(stderr, "error code %u\n", unsigned(error));
+      std::fprintf(stderr, "error code %u\n", error.to_uint());
       return 1;
     }
     std::vector<int32_t> scores;
@@ -90,7 +95,7 @@ int main(int argc, char** argv) {
     }
     std::fwrite(scores.data(), 4, total, out);
   }
-  std::printf("busy %u\n", unsigned(busy));
+  std::printf("busy %u cycles %u\n", busy.to_uint(), cycles.to_uint());
   std::fclose(out);
   if (trace_file != nullptr) std::fclose(trace_file);
   return 0;
