@@ -1,0 +1,291 @@
+"""Training methods against their formulas: gradients on a grid, parts against hand-computed values."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from train import methods
+from train.layers import BinaryConv2d, BinaryLinear, Schedules, binary_weight
+from train.methods import Methods, ap2, binarize
+from train.module import BinaryNetwork
+from train.networks import network
+from train.recipes import RECIPES, recipe
+from train.trainer import Config, clip, initialise, make_optimizer
+
+torch.set_num_threads(1)
+
+GRID = torch.linspace(-2.0, 2.0, 81)
+ONE = torch.tensor(1.0)
+
+
+def derivative_of_approx_sign(x: float) -> float:
+    """Of 2x + x^2 below 0 and 2x - x^2 above, inside [-1, 1)."""
+    if not -1 <= x < 1:
+        return 0.0
+    return 2 + 2 * x if x < 0 else 2 - 2 * x
+
+
+FORMULAS = {
+    "identity": lambda x: 1.0,
+    "clip": lambda x: 1.0 if abs(x) <= 1 else 0.0,
+    "approx_sign": derivative_of_approx_sign,
+    "triangular": derivative_of_approx_sign,
+}
+
+
+@pytest.mark.parametrize("window", FORMULAS)
+@pytest.mark.parametrize("stochastic", [False, True])
+def test_gradient_is_the_windows_formula_on_a_grid(window: str, stochastic: bool) -> None:
+    x = GRID.clone().requires_grad_()
+    upstream = torch.arange(1.0, 1.0 + len(x))
+    (binarize(x, window, ONE, stochastic) * upstream).sum().backward()
+    expected = torch.tensor([FORMULAS[window](value.item()) for value in GRID]) * upstream
+    assert torch.allclose(x.grad, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.3, 0.5, 1.0])
+def test_annealed_gradient_is_its_formula_on_a_grid(progress: float) -> None:
+    t = methods.annealed_sharpness(progress)
+    k = max(1 / t, 1.0)
+    x = GRID.clone().requires_grad_()
+    binarize(x, "annealed", torch.tensor(t)).sum().backward()
+    expected = torch.tensor([k * t * (1 - math.tanh(t * value.item()) ** 2) for value in GRID])
+    assert torch.allclose(x.grad, expected, atol=1e-4)
+
+
+def test_annealing_starts_wide_and_ends_sharp() -> None:
+    assert methods.annealed_sharpness(0.0) == pytest.approx(0.1)
+    assert methods.annealed_sharpness(0.5) == pytest.approx(1.0)
+    assert methods.annealed_sharpness(1.0) == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("window", list(methods.WINDOWS))
+def test_signs_are_plus_and_minus_one_and_plus_at_zero(window: str) -> None:
+    x = torch.tensor([-3.0, -1e-30, -0.0, 0.0, 1e-30, 3.0])
+    assert binarize(x, window, ONE).tolist() == [-1, -1, 1, 1, 1, 1]
+
+
+def test_unknown_window_is_named() -> None:
+    with pytest.raises(ValueError, match="window 'soft' is unknown: choose one of identity, clip,"):
+        binarize(GRID, "soft", ONE)
+
+
+def test_hard_sigmoid_by_hand() -> None:
+    x = torch.tensor([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
+    assert methods.hard_sigmoid(x).tolist() == [0, 0, 0.25, 0.5, 0.75, 1, 1]
+
+
+def test_stochastic_sign_has_the_probability_of_the_hard_sigmoid() -> None:
+    torch.manual_seed(1)
+    count = 20_000
+    for value, p in ((-1.0, 0.0), (-0.5, 0.25), (0.0, 0.5), (0.8, 0.9), (1.0, 1.0)):
+        share = (methods.stochastic_sign(torch.full((count,), value)) == 1).float().mean().item()
+        assert abs(share - p) <= 5 * math.sqrt(p * (1 - p) / count), value
+
+
+def test_stochastic_layers_are_deterministic_in_evaluation() -> None:
+    torch.manual_seed(2)
+    chosen = Methods(stochastic_weights=True, stochastic_activations=True)
+    model = BinaryNetwork(network("tiny"), chosen)
+    layer = model.each()[1].layer
+    assert not torch.equal(layer.signs(), layer.signs())
+    model.eval()
+    assert torch.equal(layer.signs(), methods.sign(layer.weight))
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    assert torch.equal(model(images), model(images))
+
+
+@pytest.mark.parametrize(
+    ("x", "power"),
+    [(1.0, 1), (3.0, 4), (2.8, 2), (2.9, 4), (-3.0, -4), (0.7, 0.5), (0.71, 1), (-0.3, -0.25), (0.0, 0), (96.0, 128)],
+)
+def test_ap2_by_hand(x: float, power: float) -> None:
+    value = torch.tensor(x, requires_grad=True)
+    result = ap2(value)
+    assert result.item() == power
+    result.backward()
+    assert value.grad.item() == 1.0
+
+
+def test_shift_batch_norm_by_hand() -> None:
+    norm = methods.ShiftNorm1d(1, eps=0.0, momentum=0.5)
+    with torch.no_grad():
+        norm.weight.fill_(3.0)  # AP2: 4
+        norm.bias.fill_(0.5)
+    x = torch.tensor([[-3.0], [-1.0], [1.0], [3.0]])
+    # centred is x; c AP2(c) = 12, 1, 1, 12: variance 6.5; 1 / sqrt(6.5) = 0.392, AP2: 0.5
+    assert norm(x)[:, 0].tolist() == [-5.5, -1.5, 2.5, 6.5]
+    assert norm.running_mean.item() == 0.0 and norm.running_var.item() == pytest.approx(0.5 + 3.25)
+    norm.eval()
+    # 1 / sqrt(3.75) = 0.516, AP2: 0.5
+    assert norm(torch.tensor([[1.0]])).item() == 2.5
+
+
+def test_shift_batch_norm_of_maps_is_that_of_their_pixels() -> None:
+    torch.manual_seed(3)
+    x = torch.randn(5, 4, 3, 2)
+    flat = x.permute(0, 2, 3, 1).reshape(-1, 4)
+    maps = methods.ShiftNorm2d(4)(x).permute(0, 2, 3, 1).reshape(-1, 4)
+    assert torch.allclose(maps, methods.ShiftNorm1d(4)(flat), atol=1e-6)
+
+
+def test_shift_adamax_by_hand() -> None:
+    weight = torch.nn.Parameter(torch.tensor([1.0, 1.0, 1.0]))
+    optimizer = methods.ShiftAdaMax([weight], lr=2.0**-6, betas=(0.5, 0.75))
+    weight.grad = torch.tensor([3.0, -1.0, 0.0])
+    optimizer.step()
+    # m = g / 2; v = |g|; rate = AP2(2^-6 / 0.5) = 2^-5; AP2(1 / 3) = 1 / 4 (log2 -1.58), AP2(1 / 1) = 1
+    assert weight.tolist() == [1 - 2.0**-5 * 1.5 / 4, 1 + 2.0**-5 * 0.5, 1.0]
+    before = weight.tolist()
+    weight.grad = torch.tensor([1.0, 1.0, 0.0])
+    optimizer.step()
+    # m = 1.25, 0.25; v = max(2.25, 1), max(0.75, 1); rate = AP2(2^-6 / 0.75) = 2^-6; AP2(1 / 2.25) = 1 / 2
+    assert weight.tolist() == [before[0] - 2.0**-6 * 1.25 / 2, before[1] - 2.0**-6 * 0.25, 1.0]
+
+
+def test_squared_hinge_by_hand() -> None:
+    scores = torch.tensor([[0.5, -2.0, 0.25]])
+    # targets +1 -1 -1: margins 0.5, -1, 1.25
+    assert methods.squared_hinge(scores, torch.tensor([0])).item() == pytest.approx((0.25 + 0 + 1.5625) / 3)
+
+
+def test_distillation_is_zero_for_equal_scores_and_by_hand_else() -> None:
+    scores = torch.tensor([[0.0, 2 * math.log(3.0)]])
+    teacher = torch.tensor([[0.0, 0.0]])
+    assert methods.distillation(teacher, teacher, 4.0).item() == pytest.approx(0.0, abs=1e-7)
+    # at T = 2: teacher 1/2, 1/2 and student 1/4, 3/4
+    expected = 4 * (0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75))
+    assert methods.distillation(scores, teacher, 2.0).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_standardised_weights_have_mean_0_and_deviation_1_per_output() -> None:
+    w = torch.randn(4, 3, 3, 3) * 2 + 5
+    flat = methods.standardise(w).flatten(1)
+    assert torch.allclose(flat.mean(1), torch.zeros(4), atol=1e-5)
+    assert torch.allclose(flat.square().mean(1), torch.ones(4), atol=1e-4)
+
+
+def test_quantile_clamp_by_hand() -> None:
+    w = torch.tensor([-4.0, -1.0, 1.0, 2.0], requires_grad=True)
+    tau = torch.tensor(0.9)
+    limit = 2.0 * -math.log(2 - 2 * 0.9)  # mean magnitude 2
+    clamped = methods.quantile_clamp(w, tau)
+    assert clamped.tolist() == pytest.approx([-limit, -1.0, 1.0, 2.0])
+    clamped.sum().backward()
+    assert w.grad.tolist() == [0, 1, 1, 1]
+    assert [methods.quantile_tau(progress) for progress in (0.0, 0.5, 1.0)] == pytest.approx([0.85, 0.92, 0.99])
+
+
+def test_laplace_quantile_is_the_distributions() -> None:
+    torch.manual_seed(4)
+    w = torch.distributions.Laplace(0.0, 0.3).sample((200_000,))
+    assert methods.laplace_quantile(w, torch.tensor(0.95)).item() == pytest.approx(w.quantile(0.95).item(), rel=0.02)
+
+
+def test_xnor_alpha_is_the_best_scale() -> None:
+    w = torch.randn(3, 2, 3, 3)
+    alpha = methods.xnor_alpha(w)
+    assert alpha.tolist() == pytest.approx([row.abs().mean().item() for row in w])
+    for change in (-0.01, 0.01):
+        error = ((w - alpha.view(3, 1, 1, 1) * methods.sign(w)) ** 2).sum()
+        assert error < ((w - (alpha + change).view(3, 1, 1, 1) * methods.sign(w)) ** 2).sum()
+
+
+def test_weight_transforms_act_before_the_sign_and_pass_gradients() -> None:
+    w = (torch.randn(4, 6) + 3).requires_grad_()
+    schedules = Schedules()
+    assert (binary_weight(w, Methods(), schedules, True) == 1).all()
+    centred = binary_weight(w, Methods(standardise=True, quantile=True, weight_window="identity"), schedules, True)
+    assert (centred == -1).any() and (centred == 1).any()
+    (centred * torch.randn(4, 6)).sum().backward()
+    assert (w.grad != 0).any()
+    assert binary_weight(w, Methods(real=True), schedules, True) is w
+
+
+def test_clip_limits_latent_weights_only_or_all() -> None:
+    model = BinaryNetwork(network("tiny"))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(-1.5)
+    clip(model, recipe("modern", "cifar10"))
+    assert {block.layer.weight.min().item() for block in model.each()} == {-1.0}
+    assert model.each()[0].norm.weight.min().item() == -1.5
+    clip(model, recipe("torch7", "cifar10"))
+    assert min(parameter.min().item() for parameter in model.parameters()) == -1.0
+
+
+def test_glorot_rate_by_hand() -> None:
+    # conv 3 -> 128, 3x3: sqrt(9 * 131 / 1.5) = 28.04, nearest power of two in the logarithm 32
+    assert methods.glorot_rate(27, 1152) == pytest.approx(28.035692)
+    assert methods.glorot_rate(27, 1152, power_of_two=True) == 32.0
+
+
+def test_learning_rate_scales_are_those_of_the_layers() -> None:
+    model = BinaryNetwork(network("tiny"))
+    chosen = recipe("theano", "cifar10")
+    scales = [group["scale"] for group in make_optimizer(model, chosen).param_groups]
+    assert scales == pytest.approx(
+        [math.sqrt(fans / 1.5) for fans in (9 * 19, 9 * 48, 2048 + 64, 64 + 10)] + [1.0], rel=1e-6
+    )
+    assert len({id(p) for group in make_optimizer(model, chosen).param_groups for p in group["params"]}) == len(
+        list(model.parameters())
+    )
+
+
+def test_unit_start_is_uniform_between_minus_one_and_one() -> None:
+    torch.manual_seed(5)
+    model = BinaryNetwork(network("tiny"))
+    initialise(model, recipe("theano", "cifar10"))
+    weight = model.each()[2].layer.weight
+    assert weight.abs().max() > 0.99 and abs(weight.square().mean().item() - 1 / 3) < 0.01
+
+
+def test_learned_shift_moves_the_threshold() -> None:
+    model = BinaryNetwork(network("sfc"), Methods(threshold_shift=True)).eval()
+    block = model.each()[0]
+    assert block.shift is not None and model.each()[-1].shift is None
+    sums = torch.tensor([[0.25]]).expand(1, 256)
+    assert (block.normalise(sums) > 0).all()
+    with torch.no_grad():
+        block.shift.fill_(0.5)
+    assert (block.normalise(sums) < 0).all()
+
+
+@pytest.mark.parametrize("value", [-1, 1])
+def test_padding_has_the_chosen_value(value: int) -> None:
+    conv = BinaryConv2d(1, 1, pad=1, pad_value=value)
+    torch.nn.init.ones_(conv.weight)
+    assert conv(torch.ones(1, 1, 1, 1)).item() == 1 + 8 * value
+
+
+def test_average_moves_towards_the_parameters() -> None:
+    layer = BinaryLinear(2, 1)
+    torch.nn.init.ones_(layer.weight)
+    average = {"weight": torch.zeros(1, 2)}
+    for expected in (0.25, 0.4375):
+        methods.average_(average, layer, 0.75)
+        assert average["weight"].tolist() == [[expected, expected]]
+
+
+def test_recipes_are_what_their_sources_say() -> None:
+    theano = recipe("theano", "cifar10")
+    assert (theano.epochs, theano.batch, theano.learning_rate, theano.final_learning_rate) == (500, 50, 1e-3, 3e-7)
+    assert (theano.optimizer, theano.loss, theano.glorot, theano.initial) == ("adam", "squared_hinge", "exact", "unit")
+    assert recipe("theano", "mnist").methods.dropout == 0.5 and recipe("theano", "svhn").epochs == 200
+    torch7 = recipe("torch7", "cifar10")
+    assert (torch7.batch, torch7.learning_rate, torch7.optimizer) == (200, 2.0**-6, "adamax_shift")
+    assert torch7.methods.norm == "shift" and torch7.methods.stochastic_activations
+    assert recipe("xnor", "cifar10").methods.alpha
+    with pytest.raises(ValueError, match="recipe 'modem' is unknown: choose one of theano, torch7, xnor, modern"):
+        recipe("modem", "cifar10")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_configurations_survive_the_checkpoint(name: str) -> None:
+    from train.trainer import from_dict, to_dict
+
+    config = Config("tiny", recipe(name, "cifar10"), dataset="cifar10", shape=(8, 8, 3), classes=3)
+    assert from_dict(to_dict(config)) == config
