@@ -90,7 +90,9 @@ class Core:
         different = same_runs(list(scores), traces)
         if different:
             raise CsimError(different)
-        self.stats = Stats(busy=int(done.stdout.split()[1]))
+        words = done.stdout.split()
+        figures = {name: int(value) for name, value in zip(words[::2], words[1::2])}  # noqa: B905
+        self.stats = Stats(figures["busy"], cycles=figures.get("cycles") or None)
         return scores[0], traces[0]
 
 

@@ -71,6 +71,8 @@ struct Region {
 
 class AxiMemory {
  public:
+  virtual ~AxiMemory() {}
+
   struct Config {
     int latency = 40;        // cycles from a read address to its first beat
     int write_latency = 12;  // cycles from the last beat of a write to its response
@@ -187,11 +189,11 @@ class AxiMemory {
     return nullptr;
   }
 
-  bool in_error_range(uint64_t address) const {
+  virtual bool in_error_range(uint64_t address) const {
     return address + 8 > error_base_ && address < error_base_ + error_bytes_;
   }
 
-  uint64_t load(uint64_t address) {
+  virtual uint64_t load(uint64_t address) {
     const Region* region = find(address, 8, false);
     if (region == nullptr) {
       throw failure("m_axi_gmem: read of 8 bytes at 0x%llx, outside of the program and the images", ull(address));
@@ -201,6 +203,16 @@ class AxiMemory {
     return value;
   }
 
+  virtual void store(uint64_t address, uint8_t value, bool error) {
+    Region* region = find(address, 1, true);
+    if (region == nullptr) {
+      throw failure("m_axi_gmem: write of a byte at 0x%llx, outside of the scores", ull(address));
+    }
+    if (error) return;
+    region->data[address - region->base] = value;
+    region->written[address - region->base] = true;
+  }
+
   void write() {
     Burst& burst = writes_.front();
     const Data beat = data_.front();
@@ -208,14 +220,7 @@ class AxiMemory {
     const bool error = in_error_range(burst.address);
     for (int n = 0; n < 8; ++n) {
       if (!(beat.strobes >> n & 1)) continue;
-      const uint64_t address = burst.address + n;
-      Region* region = find(address, 1, true);
-      if (region == nullptr) {
-        throw failure("m_axi_gmem: write of a byte at 0x%llx, outside of the scores", ull(address));
-      }
-      if (error) continue;
-      region->data[address - region->base] = beat.data >> (8 * n) & 0xFF;
-      region->written[address - region->base] = true;
+      store(burst.address + n, beat.data >> (8 * n) & 0xFF, error);
     }
     burst.error |= error;
     burst.address += 8;

@@ -2,6 +2,8 @@
 //
 //   bnn_sim --scores=FILE [--trace=FILE] [OPTION=VALUE ...] PROGRAM IMAGES COUNT [PROGRAM IMAGES COUNT ...]
 //
+//   bnn_sim --serve ...    registers through a pipe instead (bnn_board.cpp)
+//
 // Every PROGRAM IMAGES COUNT is one run, all in one process without a reset between them. Scores
 // and trace have the format of hw_templates/hls/csim_main.cpp; the last word of a trace record is
 // the cycle of its run. Prints one line of JSON. Options:
@@ -549,9 +551,15 @@ static void simulate(int argc, char** argv) {
   if (bad) throw failure("%s: cannot be written", scores_path.c_str());
 }
 
+void serve(int argc, char** argv);  // bnn_board.cpp
+
 int main(int argc, char** argv) {
   try {
-    simulate(argc, argv);
+    if (argc > 1 && std::string(argv[1]) == "--serve") {
+      serve(argc - 2, argv + 2);
+    } else {
+      simulate(argc, argv);
+    }
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

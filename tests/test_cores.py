@@ -1,0 +1,158 @@
+"""Both cores, every bit of every layer, against the golden network: the HLS C++ and the RTL."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import astuple, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_program import network
+
+from hls.designs import DESIGNS, Design
+from hls.program import pack
+from hls.schedule import Plan, plan
+from sim import golden, hls_csim, rtl_sim
+from sim.model import Model
+
+SMALL = DESIGNS["sim_small"]
+BUILD = Path(__file__).resolve().parent.parent / "build" / "test"
+
+
+class Backend:
+    """One of the cores, its designs built once."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+        self.cores: dict[Design, Any] = {}
+
+    def core(self, design: Design) -> Any:
+        if design not in self.cores:
+            where = "-".join(f"{value}" for value in astuple(design)[2:-1])
+            if self.name == "hls":
+                self.cores[design] = hls_csim.build(design, self.folder / where)
+            else:  # sources that did not change are not built again
+                self.cores[design] = rtl_sim.build(design, BUILD / where)
+        return self.cores[design]
+
+    def run(self, program: bytes, images: np.ndarray, design: Design, stall: float = 0.3) -> Any:
+        """Scores and traces; on the RTL with random stalls of the bus."""
+        if self.name == "hls":
+            return self.core(design).run(program, images)
+        return self.core(design).run(program, images, memory=rtl_sim.Memory(stall=stall, seed=len(images)))
+
+
+@pytest.fixture(scope="module", params=["hls", "rtl"])
+def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backend:
+    if request.param == "hls" and (hls_csim.find_ap_types() is None or shutil.which("g++") is None):
+        pytest.skip("ap_int.h or g++ is not installed")
+    if request.param == "rtl" and (rtl_sim.find_verilator() is None or shutil.which("g++") is None):
+        pytest.skip("verilator or g++ is not installed")
+    return Backend(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def check(backend: Backend, model: Model, design: Design, batch: int, images: int) -> Plan:
+    """Run the program on random images and compare every layer's bits and the scores."""
+    placed = plan(model, design, batch)
+    shape = (images, model.height, model.width, model.channels)
+    pixels = np.random.default_rng(images).integers(0, 256, shape, np.uint8)
+    expected = golden.trace(model, pixels)
+    scores, traces = backend.run(pack(placed), pixels, design)
+    skip = 1 if model.layers[0].kind == "conv" else 0
+    if not skip:
+        assert (traces[-1].reshape(images, -1) == (model.input_table[pixels] > 0).reshape(images, -1)).all()
+    for index, layer in enumerate(model.layers[:-1]):
+        want = expected[layer.name]
+        got = traces[index - skip][..., : want.shape[-1]].reshape(want.shape)
+        assert (got == want).all(), layer.name
+    assert (scores == expected[model.layers[-1].name]).all()
+    return placed
+
+
+@pytest.mark.parametrize(
+    ("size", "stages"),
+    [
+        ((6, 6, 1), [("conv", 8, 1, 0, False), ("conv", 5, 1, 1, False), ("dense", 3)]),
+        ((9, 7, 3), [("conv", 20, 1, 0, True), ("conv", 40, 1, -1, False), ("dense", 33), ("dense", 10)]),
+        ((11, 13, 4), [("conv", 37, 0, 0, False), ("conv", 9, 1, 1, True), ("conv", 70, 0, 0, False),
+                       ("dense", 5)]),
+        ((12, 12, 2), [("conv", 64, 1, 0, False), ("conv", 32, 1, 1, True), ("conv", 35, 0, 0, True),
+                       ("dense", 64), ("dense", 17), ("dense", 11)]),
+    ],
+)
+@pytest.mark.parametrize("images", [1, 7])
+def test_convolutions(backend: Backend, size: tuple[int, int, int], stages: list[tuple], images: int) -> None:
+    check(backend, network(1, size, stages), SMALL, 4, images)
+
+
+@pytest.mark.parametrize("size", [(5, 5, 1), (8, 8, 1), (7, 9, 3)])
+def test_dense_only(backend: Backend, size: tuple[int, int, int]) -> None:
+    check(backend, network(2, size, [("dense", 40), ("dense", 65), ("dense", 7)], binary=True), SMALL, 8, 19)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"simd": 64, "pe": 4, "lanes": 8},
+        {"simd": 128, "pe": 4, "lanes": 2},
+        pytest.param({"pe": 32, "lanes": 2, "first_pe": 32}, marks=pytest.mark.slow),
+        pytest.param({"simd": 64, "pe": 16, "first_pe": 16, "lanes": 8}, marks=pytest.mark.slow),
+        pytest.param({"simd": 256, "pe": 8, "first_pe": 8, "lanes": 4}, marks=pytest.mark.slow),
+        pytest.param({"lanes": 16, "pe": 4}, marks=pytest.mark.slow),
+    ],
+)
+def test_designs(backend: Backend, change: dict[str, int]) -> None:
+    design = replace(SMALL, **{"act_depth": 2048, "weight_depth": 256, **change})
+    stages = [("conv", 40, 1, 0, True), ("conv", 70, 1, -1, False), ("dense", 80), ("dense", 10)]
+    check(backend, network(3, (8, 8, 3), stages), design, 16, 21)
+
+
+def test_two_segments(backend: Backend) -> None:
+    stages = [("conv", 34, 0, 0, False), ("conv", 64, 1, 1, True), ("dense", 64), ("dense", 33), ("dense", 11)]
+    design = replace(SMALL, act_depth=128, weight_depth=128)
+    placed = check(backend, network(4, (8, 8, 3), stages), design, 8, 19)
+    assert placed.sub_batch < placed.batch and placed.segment_a < len(placed.descriptors)
+
+
+@pytest.mark.parametrize(("depth", "resident"), [(128, False), (512, True)])
+def test_weight_ring(backend: Backend, depth: int, resident: bool) -> None:
+    stages = [("conv", 40, 1, 0, True), ("conv", 70, 1, -1, False), ("conv", 33, 1, 1, False), ("dense", 5)]
+    size = (9, 8, 3) if not resident else (6, 6, 3)
+    design = replace(SMALL, weight_depth=depth, act_depth=128 if depth == 128 else SMALL.act_depth)
+    placed = check(backend, network(5, size, stages), design, 4, 9)
+    assert placed.resident == resident
+
+
+@pytest.mark.parametrize(("word", "value", "code"), [(0, 1, 1), (1, 2, 1), (2, 0, 2), (18, 8, 2), (4, 17, 3)])
+def test_error_codes(backend: Backend, word: int, value: int, code: int) -> None:
+    stages = [("dense", 40), ("dense", 7)]
+    program = np.frombuffer(pack(plan(network(2, (5, 5, 1), stages, binary=True), SMALL, 8)), "<u4").copy()
+    program[word] = value
+    images = np.zeros((1, 5, 5, 1), np.uint8)
+    with pytest.raises((hls_csim.CsimError, rtl_sim.RtlSimError), match=f"error code {code}$"):
+        backend.run(program.tobytes(), images, SMALL)
+
+
+def test_no_images(backend: Backend) -> None:
+    model = network(2, (5, 5, 1), [("dense", 40), ("dense", 7)], binary=True)
+    program = pack(plan(model, SMALL, 8))
+    scores, traces = backend.run(program, np.zeros((0, 5, 5, 1), np.uint8), SMALL)
+    assert scores.shape == (0, 7) and not traces
+
+
+def test_images_of_another_shape(backend: Backend) -> None:
+    model = network(2, (5, 5, 1), [("dense", 40), ("dense", 7)], binary=True)
+    with pytest.raises((hls_csim.CsimError, rtl_sim.RtlSimError), match=r"uint8 \(1, 5, 4, 1\), expected .*5, 5, 1\)$"):
+        backend.run(pack(plan(model, SMALL, 8)), np.zeros((1, 5, 4, 1), np.uint8), SMALL)
+
+
+def test_a_constraint_is_checked_when_the_core_is_built(tmp_path: Path) -> None:
+    broken = replace(SMALL)
+    object.__setattr__(broken, "lanes", 3)
+    with pytest.raises(hls_csim.CsimError, match="LANES must be a power of two from 2 to 16"):
+        hls_csim.build(broken, tmp_path / "hls")
+    with pytest.raises(rtl_sim.RtlSimError, match="Lanes = 3, must be a power of two from 2 to 16"):
+        rtl_sim.build(broken, tmp_path / "rtl")
