@@ -35,7 +35,7 @@ ID, VERSION = 0x314E4E42, 1
 _FLAGS = ["--cc", "--exe", "-O3", "--x-assign", "fast", "--x-initial", "unique", "--noassert", "--top-module", TOP]
 _FLAGS += ["-Wno-lint", "-Wno-style", "-Wno-SYMRSVDWORD", "--output-split", "20000", "-CFLAGS", "-std=c++17"]
 # some packages of Verilator leave out the flag that a precompiled header needs
-_MAKE = ["CXX=g++", "OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "CFG_CXXFLAGS_PCH_I=-include"]
+_MAKE = ["CXX=g++", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "CFG_CXXFLAGS_PCH_I=-include"]
 
 
 class RtlSimError(Exception):
@@ -205,7 +205,9 @@ def _environment(verilator: Path) -> Dict[str, str]:
     return result
 
 
-def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: Path = RTL) -> Core:
+def build(
+    design: Design, folder: Path, jobs: int = 2, wave: bool = False, optimize: str = "-O2", rtl: Path = RTL
+) -> Core:
     """Verilate the core for a design into `folder`, unless what is there was made from the same sources.
 
     Args:
@@ -213,6 +215,7 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
         folder: where to build.
         jobs: compilers at a time.
         wave: whether the simulation can write waveforms; it is slower then.
+        optimize: the compiler's flag for the core; "-O0" builds fastest.
         rtl: folder of the SystemVerilog sources.
 
     Raises:
@@ -237,11 +240,12 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
     flags += ["-CFLAGS", " ".join(f"-DBNN_{name}={value}" for name, value in macros.items())]
     flags += ["--trace-vcd", "--trace-structs"] if wave else []
 
+    make = [*_MAKE, f"OPT_FAST={optimize}"]
     environment = _environment(verilator)
     compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True).stdout
     harness = sorted(HARNESS.glob("*.h")) + sorted(HARNESS.glob("*.cpp"))
     version = subprocess.run([str(verilator), "--version"], env=environment, capture_output=True, text=True).stdout
-    digest = hashlib.sha256(json.dumps([version, compiler, flags, _MAKE]).encode())
+    digest = hashlib.sha256(json.dumps([version, compiler, flags, make]).encode())
     for path in sources + harness:
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     folder = folder.resolve()
@@ -254,13 +258,13 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
     objects = folder / "objects"
     shutil.rmtree(objects, ignore_errors=True)
     command = [str(verilator), *flags, "--Mdir", str(objects), "-o", str(binary), "-CFLAGS", f"-I{HARNESS}"]
-    _call("verilator", command + [*map(str, sources), str(HARNESS / "bnn_sim.cpp")], environment)
+    _call("verilator", command + [*map(str, sources), *map(str, sorted(HARNESS.glob("*.cpp")))], environment)
     # Verilator's own library is the same for all designs and takes longer to compile than a small one
     key = hashlib.sha256(json.dumps([version, compiler, _FLAGS, _MAKE, wave]).encode()).hexdigest()[:16]
     library = folder.parent / f".verilated-{key}"
     for path in library.glob("*.o"):
         shutil.copyfile(path, objects / path.name)
-    _call("make", ["make", "-C", str(objects), "-f", f"V{TOP}.mk", f"-j{jobs}", *_MAKE], environment)
+    _call("make", ["make", "-C", str(objects), "-f", f"V{TOP}.mk", f"-j{jobs}", *make], environment)
     for path in objects.glob("verilated*.o"):
         if not (library / path.name).is_file():
             write_atomically(library / path.name, path.read_bytes())

@@ -12,6 +12,7 @@ from typing import List, Optional
 from hls import designs, overlay
 from sim.board.core import Core, CoreError, FunctionalCore
 from sim.board.memory import CMA_BYTES, Memory
+from sim.board.rtl import RtlCore
 from sim.board.server import PORT, Board, BoardError, Server, describe
 
 
@@ -21,6 +22,8 @@ def make_core(kind: str, design: designs.Design, memory: Memory, folder: Path) -
     Raises:
         CoreError: it cannot be built or started.
     """
+    if kind == "rtl":
+        return RtlCore(design, memory, folder / "rtl")
     return FunctionalCore(design, memory)
 
 
@@ -28,7 +31,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     """Run the command; the exit status is 0, or 1 after one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m sim.board", description="Serve a simulated PYNQ-Z1.")
     parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
-    parser.add_argument("--core", choices=("functional",), default="functional", help="what simulates the core")
+    parser.add_argument("--core", choices=("rtl", "functional"), default="rtl",
+                        help="the Verilated logic, or its results computed in numpy (default rtl)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=PORT, help=f"default {PORT}, the one that pynq connects to")
     parser.add_argument("--client-bytes", type=int, default=CMA_BYTES // 2, help="memory one client may hold")
@@ -37,6 +41,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     core: Optional[Core] = None
     try:
         design = designs.find(options.design)
+        if options.core == "rtl":
+            print(f"building the simulation of {design.name} unless it is there", flush=True)
         folder = options.output or Path("build") / design.name / "overlay"
         bitfile = overlay.write(design, folder)
         memory = Memory(client_bytes=options.client_bytes)
