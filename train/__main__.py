@@ -27,7 +27,10 @@ from train.trainer import Config, TrainError, load_network, topology, train, wor
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise TrainError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def _flag(text: str) -> bool:

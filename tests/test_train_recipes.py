@@ -1,0 +1,138 @@
+"""Every recipe from the command line to a model whose scores are PyTorch's; starts and teachers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sim import golden
+from sim.model import load
+from train import export
+from train.__main__ import main
+from train.module import BinaryNetwork
+from train.networks import network
+from train.recipes import RECIPES
+from train.start import start_from
+from train.trainer import TrainError, load_checkpoint, load_network
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes that differ in their colour, 12x12."""
+    rng = np.random.default_rng(11)
+    y = np.arange(240) % 3
+    x = rng.integers(0, 128, (240, 12, 12, 3))
+    x[np.arange(240), :, :, y] += 100
+    path = tmp_path_factory.mktemp("data") / "colours.npz"
+    np.savez(path, x=x.astype(np.uint8), y=y, classes=np.array(["red", "green", "blue"]))
+    return path
+
+
+def run(archive: Path, out: Path, *more: str) -> int:
+    return main(["tiny", "--data", str(archive), "-o", str(out), "--epochs", "2", "--batch", "16", *more])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_exports_and_passes_the_golden_check(
+    name: str, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(archive, tmp_path, "--recipe", name) == 0
+    out = tmp_path / "model.npz"
+    assert export.main([str(tmp_path / "checkpoint.pt"), "-o", str(out), "--command", "x"]) == 0
+    assert "export: 24 images, score mismatches = 0" in capsys.readouterr().out
+    model = load(out)
+    assert model.classes == ("red", "green", "blue") and (model.height, model.width) == (12, 12)
+    with np.load(tmp_path / "images.npz") as sample:
+        right = int((golden.infer(model, sample["x"]).argmax(1) == sample["y"]).sum())
+    assert right == model.meta["test_correct"]
+    if name == "modern":
+        assert right >= 20
+
+
+def test_all_methods_together_train_and_export(archive: Path, tmp_path: Path) -> None:
+    everything = [
+        *("--standardise", "yes", "--quantile", "yes", "--alpha", "yes", "--threshold-shift", "yes"),
+        *("--weight-window", "identity", "--activation-window", "annealed", "--average", "0.9", "--pad-value", "1"),
+        *("--stochastic-weights", "yes", "--dropout", "0.1", "--warmup", "1", "--optimizer", "sgd", "--lr", "0.1"),
+    ]
+    assert run(archive, tmp_path, *everything) == 0
+    assert export.main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "model.npz")]) == 0
+    assert {layer.pad_value for layer in load(tmp_path / "model.npz").layers if layer.pad} == {0, 1}
+
+
+def test_float_reference_teaches_but_is_not_exported(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(archive, tmp_path / "real", "--real") == 0
+    teacher = tmp_path / "real" / "checkpoint.pt"
+    assert export.main([str(teacher), "-o", str(tmp_path / "model.npz")]) == 1
+    assert "error: tiny: a float32 reference has no integer model" in capsys.readouterr().err
+    assert run(archive, tmp_path / "taught", "--distil", "0.5", "--teacher", str(teacher)) == 0
+    assert len(load_checkpoint(tmp_path / "taught" / "checkpoint.pt")["config"]["teacher"]) == 64
+
+
+def test_start_gives_the_models_signs_and_thresholds(archive: Path, tmp_path: Path) -> None:
+    assert run(archive, tmp_path) == 0
+    assert export.main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "model.npz")]) == 0
+    model = load(tmp_path / "model.npz")
+    with np.load(tmp_path / "data.npz") as kept:
+        images = torch.from_numpy(kept["x_train"])
+    started = load_network(tmp_path / "checkpoint.pt")
+    for block in started.each():
+        torch.nn.init.normal_(block.layer.weight)
+        block.norm.reset_parameters()
+    started.train()
+    start_from(model)(started, images)
+    for block in started.each():
+        block.norm.momentum = 1.0
+    with torch.no_grad():
+        started(images)
+    started.eval()
+    again = export.export(started, model.classes, {})
+    for old, new in zip(model.layers, again.layers, strict=True):
+        assert np.array_equal(old.weights, new.weights), old.name
+    nhwc = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
+    agree = (golden.infer(model, nhwc).argmax(1) == golden.infer(again, nhwc).argmax(1)).mean()
+    assert agree > 0.9
+    with pytest.raises(TrainError, match="model tiny has other layers than cnv: it cannot be the start"):
+        start_from(model)(BinaryNetwork(network("cnv")), images)
+    assert run(archive, tmp_path / "tuned", "--start", str(tmp_path / "model.npz"), "--lr", "1e-3") == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--epochs", "0"], "error: --epochs is 0, expected at least 1"),
+        (["--distil", "0.5"], "error: the recipe distils: give the checkpoint of a teacher"),
+        (["--teacher", "/none/checkpoint.pt"], "error: /none/checkpoint.pt: cannot be read (No such file or directory)"),
+        (["--start", "/none/model.npz"], "error: /none/model.npz: cannot be read (No such"),
+    ],
+)
+def test_unusable_options_are_one_line(
+    more: list[str], message: str, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(archive, tmp_path, *more) == 1
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1 and message in error[0]
+
+
+def test_unfinished_run_is_not_exported(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(archive, tmp_path) == 0
+    saved = load_checkpoint(tmp_path / "checkpoint.pt")
+    torch.save({**saved, "deploy": None, "epoch": 1}, tmp_path / "checkpoint.pt")
+    assert export.main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "model.npz")]) == 1
+    assert "the training has not ended, 1 of 2 epochs are done" in capsys.readouterr().err
+    assert not (tmp_path / "model.npz").exists()
+
+
+def test_another_networks_checkpoint_is_refused_by_name(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(archive, tmp_path) == 0
+    assert main(["sfc", "--data", str(archive), "-o", str(tmp_path), "--epochs", "2", "--batch", "16"]) == 1
+    assert "is of another run: network tiny, not sfc" in capsys.readouterr().err
