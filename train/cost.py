@@ -1,0 +1,139 @@
+"""What a model costs: MACs, bits, memory accesses and energy, against the same network in 32-bit floats.
+
+Energy figures are those of 45 nm at 0.9 V in M. Horowitz, "Computing's energy problem (and what we can do about it)",
+ISSCC 2014, figure 1.1.9, which BNN (arXiv 1602.02830, tables 2 and 3) uses as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.model import Layer, Model, shapes
+
+# pJ, Horowitz 2014
+ADD_8 = 0.03
+ADD_32 = 0.1
+MULTIPLY_FLOAT_32 = 3.7
+ADD_FLOAT_32 = 0.9
+#: reading 64 bits: capacity in bytes up to which, pJ
+CACHES = ((8 << 10, 10.0), (32 << 10, 20.0), (1 << 20, 100.0))
+DRAM_64 = 1300.0  # the lower end of 1.3 to 2.6 nJ
+
+#: Horowitz has no binary operation. An XNOR and the share of a counter are taken as one bit of an 8-bit adder.
+BINARY_MAC = ADD_8 / 8
+#: first layer: a signed 8-bit value is added or subtracted
+BYTE_MAC = ADD_32
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer, for one image; ``kernels`` is the share of different 3x3 kernels, None for dense layers."""
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    macs: int
+    weight_bits: int
+    input_bits: int
+    output_bits: int
+    thresholds: tuple[int, int] | None
+    flips: int
+    kernels: float | None
+    byte_input: bool
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one image: bits of weights and thresholds, bits read and written, energy in pJ."""
+
+    parameter_bits: int
+    access_bits: int
+    compute_pj: float
+    memory_pj: float
+
+
+def unique_kernels(layer: Layer) -> float | None:
+    """Different 3x3 kernels over all kernels of a convolution, None for a dense layer.
+
+    What BNN counts for its filter repetitions; a kernel and its inverse count as two.
+    """
+    if layer.kind != "conv":
+        return None
+    kernels = layer.weights.transpose(0, 3, 1, 2).reshape(-1, 9)
+    codes = kernels.astype(np.int64) @ (1 << np.arange(9))
+    return len(np.unique(codes)) / len(codes)
+
+
+def layers(model: Model) -> list[LayerCost]:
+    """Every layer's figures, in order."""
+    result = []
+    shape: tuple[int, ...] = (model.height, model.width, model.channels)
+    outputs = shapes(model)
+    for number, layer in enumerate(model.layers):
+        after = outputs[layer.name]
+        byte_input = number == 0 and layer.kind == "conv"
+        pixels = 1
+        if layer.kind == "conv":
+            pixels = (shape[0] + 2 * layer.pad - 2) * (shape[1] + 2 * layer.pad - 2)
+        thresholds = None
+        if layer.thresholds is not None:
+            thresholds = (int(layer.thresholds.min()), int(layer.thresholds.max()))
+        last = layer.thresholds is None
+        result.append(
+            LayerCost(
+                name=layer.name,
+                inputs=shape,
+                outputs=after,
+                macs=pixels * layer.outputs * layer.fan_in,
+                weight_bits=int(layer.weights.size),
+                input_bits=int(np.prod(shape)) * (8 if byte_input else 1),
+                output_bits=int(np.prod(after)) * (32 if last else 1),
+                thresholds=thresholds,
+                flips=0 if layer.flip is None else int(layer.flip.sum()),
+                kernels=unique_kernels(layer),
+                byte_input=byte_input,
+            )
+        )
+        shape = after
+    return result
+
+
+def read_pj(bits: int, capacity_bits: int) -> float:
+    """Energy in pJ of ``bits`` read from, or written to, a memory that holds ``capacity_bits``."""
+    for size, energy in CACHES:
+        if capacity_bits <= 8 * size:
+            return bits / 64 * energy
+    return bits / 64 * DRAM_64
+
+
+def binary_cost(model: Model) -> Cost:
+    """The model as it is: per image, weights and inputs of each layer are read once, outputs written once."""
+    figures = layers(model)
+    thresholds = sum(32 * layer.outputs for layer in model.layers)
+    parameters = sum(figure.weight_bits for figure in figures) + thresholds
+    largest = max(figure.input_bits + figure.output_bits for figure in figures)
+    activations = sum(figure.input_bits + figure.output_bits for figure in figures)
+    return Cost(
+        parameter_bits=parameters,
+        access_bits=parameters + activations,
+        compute_pj=sum(figure.macs * (BYTE_MAC if figure.byte_input else BINARY_MAC) for figure in figures),
+        memory_pj=read_pj(parameters, parameters) + read_pj(activations, largest),
+    )
+
+
+def float_cost(model: Model) -> Cost:
+    """The same network with 32-bit floats for weights and activations, 8-bit pixels; two numbers per batch norm."""
+    figures = layers(model)
+    parameters = sum(32 * figure.weight_bits for figure in figures) + sum(64 * layer.outputs for layer in model.layers)
+    sizes = []
+    for figure in figures:
+        pixels = int(np.prod(figure.inputs))
+        sizes.append(pixels * (8 if figure is figures[0] else 32) + 32 * int(np.prod(figure.outputs)))
+    return Cost(
+        parameter_bits=parameters,
+        access_bits=parameters + sum(sizes),
+        compute_pj=sum(figure.macs for figure in figures) * (MULTIPLY_FLOAT_32 + ADD_FLOAT_32),
+        memory_pj=read_pj(parameters, parameters) + read_pj(sum(sizes), max(sizes)),
+    )

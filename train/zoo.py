@@ -1,0 +1,182 @@
+"""``python -m train.zoo``: the shipped models and their cards.
+
+A card ``models/NAME.card.json`` says what a model was trained on and how, what it reaches, and the checksum of
+``models/NAME.npz``. ``check`` runs every model with the golden integer network over its whole test set and
+compares; ``add`` ships an exported model and writes its card; ``table`` prints the cards for ``models/README.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from sim.files import write_atomically
+from sim.model import ModelError, load
+from train import cost, data
+from train.accuracy import count_right
+
+ZOO = Path(__file__).resolve().parent.parent / "models"
+END = ".card.json"
+FIELDS: dict[str, type] = {
+    "name": str,
+    "dataset": str,
+    "command": str,
+    "seed": int,
+    "epochs": int,
+    "recipe": dict,
+    "validation_accuracy": float,
+    "test_correct": int,
+    "test_images": int,
+    "sha256": str,
+}
+
+
+class ZooError(Exception):
+    """A card is missing, damaged or does not fit its model; one line says why."""
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """A model's card.
+
+    Raises:
+        ZooError: unreadable, or a field is missing or of another type.
+    """
+    try:
+        card = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ZooError(f"{path}: cannot be read ({str(error)[:80]})") from None
+    if not isinstance(card, dict):
+        raise ZooError(f"{path}: is not a card")
+    for key, kind in FIELDS.items():
+        if type(card.get(key)) is not kind:
+            raise ZooError(f"{path}: {key} is {json.dumps(card.get(key))[:40]}, expected {kind.__name__}")
+    return card
+
+
+def cards(folder: Path, names: list[str]) -> list[Path]:
+    """The cards of ``names``, or all of a folder, in order of their names.
+
+    Raises:
+        ZooError: a name has no card.
+    """
+    found = {path.name[: -len(END)]: path for path in sorted(folder.glob(f"*{END}"))}
+    for name in names:
+        if name not in found:
+            raise ZooError(f"{folder / (name + END)}: does not exist, there are cards of {', '.join(found) or 'none'}")
+    return [path for name, path in found.items() if not names or name in names]
+
+
+def check(path: Path, data_folder: Path | None, cache: Path) -> tuple[str, bool]:
+    """Evaluate the model of a card.
+
+    Returns:
+        the line about it, and whether model and accuracy are those of the card.
+
+    Raises:
+        ZooError, ModelError, DataError: card, model or data cannot be read.
+    """
+    card = read_card(path)
+    file = path.with_name(path.name[: -len(END)] + ".npz")
+    model = load(file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    if digest != card["sha256"]:
+        return f"zoo: {card['name']} sha256 {digest[:12]} card {card['sha256'][:12]} DIFFERS", False
+    dataset = data.load(card["dataset"], data_folder, cache)
+    right = count_right(model, dataset.x_test, dataset.y_test)
+    good = (right, len(dataset.y_test)) == (card["test_correct"], card["test_images"])
+    verdict = "ok" if good else "DIFFERS"
+    return f"zoo: {card['name']} {right}/{len(dataset.y_test)} card {card['test_correct']} {verdict}", good
+
+
+def add(model_file: Path, name: str, folder: Path, command: str) -> Path:
+    """Ship an exported model under ``name`` and write its card from what the export recorded.
+
+    Raises:
+        ZooError: the model lacks what the card needs.
+        ModelError: the model cannot be read.
+    """
+    meta = load(model_file).meta
+    content = model_file.read_bytes()
+    config = meta.get("config")
+    if not isinstance(config, dict):
+        raise ZooError(f"{model_file}: header.meta.config is missing, expected a model of train.export")
+    card = {
+        "name": name,
+        "dataset": meta.get("dataset"),
+        "command": command or meta.get("command"),
+        "seed": config.get("seed"),
+        "epochs": meta.get("epochs_trained"),
+        "recipe": config.get("recipe"),
+        "validation_accuracy": meta.get("validation_accuracy"),
+        "test_correct": meta.get("test_correct"),
+        "test_images": meta.get("test_images"),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    for key, kind in FIELDS.items():
+        if type(card[key]) is not kind:
+            raise ZooError(f"{model_file}: {key} of the card is {card[key]!r}, expected {kind.__name__}")
+    write_atomically(folder / f"{name}.npz", content)
+    target = folder / f"{name}{END}"
+    write_atomically(target, (json.dumps(card, indent=2) + "\n").encode())
+    return target
+
+
+def table(folder: Path) -> str:
+    """The cards as a Markdown table."""
+    lines = [
+        "| model | data | MACs | weight bits | validation | test | command |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for path in cards(folder, []):
+        card = read_card(path)
+        figures = cost.layers(load(folder / f"{card['name']}.npz"))
+        macs, bits = sum(figure.macs for figure in figures), sum(figure.weight_bits for figure in figures)
+        right, total = card["test_correct"], card["test_images"]
+        lines.append(
+            f"| `{card['name']}` | {card['dataset']} | {macs:,} | {bits:,} | {100 * card['validation_accuracy']:.2f} % "
+            f"| {right}/{total} ({100 * right / total:.2f} %) | `{card['command']}` |"
+        )
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m train.zoo", description=__doc__.splitlines()[0])
+    parser.add_argument("--zoo", type=Path, default=ZOO, help="folder of models and cards")
+    commands = parser.add_subparsers(dest="action", required=True)
+    checker = commands.add_parser("check", help="evaluate models and compare with their cards")
+    checker.add_argument("names", nargs="*", metavar="NAME", help="default: all")
+    checker.add_argument("--data-folder", type=Path, help="local folder with the official files")
+    checker.add_argument("--cache", type=Path, default=data.DEFAULT_FOLDER, help="checked copies of data sets")
+    adder = commands.add_parser("add", help="ship an exported model")
+    adder.add_argument("model", type=Path)
+    adder.add_argument("name")
+    adder.add_argument("--command", default="", help="default: what the export recorded")
+    commands.add_parser("table", help="print the cards")
+    arguments = parser.parse_args(argv)
+    try:
+        if arguments.action == "add":
+            print(f"zoo: {add(arguments.model, arguments.name, arguments.zoo, arguments.command)} written")
+            return 0
+        if arguments.action == "table":
+            print(table(arguments.zoo))
+            return 0
+        paths = cards(arguments.zoo, arguments.names)
+        if not paths:
+            raise ZooError(f"{arguments.zoo}: holds no cards")
+        failures = 0
+        for path in paths:
+            line, good = check(path, arguments.data_folder, arguments.cache)
+            print(line, flush=True)
+            failures += not good
+    except (ZooError, ModelError, data.DataError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
