@@ -7,18 +7,28 @@ hardware through a backend, an object with
 - ``allocate(shape, dtype)``: a zeroed, physically contiguous array,
 - ``address(buffer)``, ``flush(buffer)``, ``invalidate(buffer)``, ``free(buffer)``,
 - ``clock_hz``: the core's clock or None where it is unknown,
+- ``reload()``: load the bitstream again,
 - ``close()``.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
+import threading
 import time
-import warnings
+import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
+
+from host.backend import PynqBackend
+from host.errors import HostError, line
 
 CONTROL, PROGRAM, IMAGES, SCORES, COUNT = 0x00, 0x10, 0x1C, 0x28, 0x34
 ID, VERSION, GEOMETRY, WEIGHTS, ACTIVATIONS, MAX_LAYERS = 0x40, 0x50, 0x60, 0x70, 0x80, 0x90
@@ -37,119 +47,59 @@ ERRORS = {
     3: "too many layers",
     4: "AXI error response",
 }
+ROOT = Path(__file__).resolve().parent.parent
+BATCH = 256
+"""Images of a run where the caller does not say."""
 SPIN_S = 0.002
 SLEEP_S = 0.0005
+LONGEST_SLEEP_S = 0.02
 
 _abandoned: list[Any] = []  # buffers that a core still running may write to
 
 
-class HostError(Exception):
-    """The accelerator, its program or the images are unusable; one line says what and why."""
+def pack(model: str | Path, bitfile: str | Path, batch: int = 64) -> bytes:
+    """The program of a model for the design that the bitstream is named after, as `python -m hls` packs it.
 
-
-class PynqBackend:
-    """The hardware: loads the bitstream and gives access to the one core in it.
+    The planner runs as a command of its own: the host does not import it, and a board does not have it.
 
     Raises:
-        HostError: pynq or the bitstream cannot be loaded, or the core is not found.
+        HostError: the planner is not there, or refuses the model or the design.
     """
-
-    def __init__(self, bitfile: str | Path) -> None:
-        path = Path(bitfile).resolve()
-        if not path.is_file():
-            raise HostError(f"{path}: no such bitstream")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an error follows where one matters
-            try:
-                import pynq
-            except Exception as error:  # its dependencies raise many kinds
-                raise HostError(f"pynq cannot be imported: {_line(error)}") from None
-            try:
-                overlay = pynq.Overlay(str(path))
-                blocks = dict(overlay.ip_dict)
-            except Exception as error:
-                raise HostError(f"{path}: cannot be loaded: {_line(error)}") from None
-        name = find_core(blocks)
-        self._pynq = pynq
-        self._overlay: Any = overlay
-        self._mmio = pynq.MMIO(blocks[name]["phys_addr"], blocks[name]["addr_range"])
-
-    @property
-    def clock_hz(self) -> float | None:
-        """Frequency of the first PL clock, which drives the core."""
-        try:
-            return float(self._pynq.Clocks.fclk0_mhz) * 1e6
-        except Exception:  # not every platform lets the clock be read
-            return None
-
-    def read(self, offset: int) -> int:
-        """Read a register."""
-        return int(self._mmio.read(offset))
-
-    def write(self, offset: int, value: int) -> None:
-        """Write a register."""
-        self._mmio.write(offset, int(value))
-
-    def allocate(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        """Allocate a zeroed, physically contiguous array."""
-        buffer = self._pynq.allocate(shape=shape, dtype=dtype)
-        buffer[...] = 0
-        return buffer
-
-    def address(self, buffer: Any) -> int:
-        """Physical address of an array."""
-        return int(buffer.physical_address)
-
-    def flush(self, buffer: Any) -> None:
-        """Make what the processor wrote visible to the core."""
-        buffer.flush()
-
-    def invalidate(self, buffer: Any) -> None:
-        """Make what the core wrote visible to the processor."""
-        buffer.invalidate()
-
-    def free(self, buffer: Any) -> None:
-        """Give an array's memory back."""
-        buffer.freebuffer()
-
-    def close(self) -> None:
-        """Let go of the overlay; the bitstream stays loaded."""
-        self._overlay = None
-
-
-def find_core(blocks: dict[str, Any]) -> str:
-    """Name of the only block of an overlay whose name or type holds "bnn".
-
-    Raises:
-        HostError: there is none or more than one; the message lists the blocks.
-    """
-    found = [
-        name
-        for name, block in blocks.items()
-        if "phys_addr" in block and "bnn" in f"{name} {block.get('type', '')}".lower()
-    ]
-    if len(found) != 1:
-        listed = ", ".join(sorted(found or blocks)) or "nothing"
-        raise HostError(f"overlay: expected one block named bnn, found {len(found)} ({listed})")
-    return found[0]
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n")[0]
+    design = Path(bitfile).stem
+    if not (ROOT / "hls" / "__main__.py").is_file():
+        raise HostError(
+            f"{model}: is a model, and there is no planner here; "
+            f"pack it with python -m hls {Path(model).name} --design {design} -o DIR and give DIR/program.bin"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "hls", str(Path(model).resolve()), "--design", design]
+        done = subprocess.run(
+            [*command, "--batch", str(batch), "-o", folder], cwd=ROOT, capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            raise HostError(f"{model}: cannot be packed: {last[7:] if last.startswith('error: ') else last}")
+        return (Path(folder) / "program.bin").read_bytes()
 
 
 class Program:
     """The fields of ``program.bin`` that the host needs.
 
+    Args:
+        path: the file, named in messages.
+        content: its bytes where they are at hand.
+
     Raises:
         HostError: the file is missing, damaged or of another version.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        try:
-            content = Path(path).read_bytes()
-        except OSError as error:
-            raise HostError(f"{path}: cannot be read ({error.strerror})") from None
+    def __init__(self, path: str | Path, content: bytes | None = None) -> None:
+        if content is None:
+            try:
+                content = Path(path).read_bytes()
+            except OSError as error:
+                raise HostError(f"{path}: cannot be read ({error.strerror})") from None
         self.path = str(path)
         if len(content) < 4 * HEADER_WORDS or len(content) % 8:
             raise HostError(f"{path}: {len(content)} bytes, expected a multiple of 8 from {4 * HEADER_WORDS}")
@@ -203,16 +153,25 @@ def _geometry(word: int) -> str:
     return f"PE {word & 0xFF}, SIMD {word >> 16}, LANES {word >> 8 & 0xFF}"
 
 
-class Accelerator:
-    """One accelerator with one program. A context manager; not thread-safe, one process at a time.
+class _Slot:
+    """A pair of arrays shared with the core: the images of a run and its scores."""
 
-    The arrays shared with the core are allocated when first needed and reused;
-    a larger batch than any before gets new ones.
+    def __init__(self, images: Any, scores: Any) -> None:
+        self.images, self.scores = images, scores
+
+
+class Accelerator:
+    """One accelerator with one program. A context manager; for one thread at a time, one process at a time.
+
+    The arrays shared with the core are allocated when first needed and reused; a larger batch than any before
+    gets new ones. Of several batches the next is written while the core works on one.
 
     Args:
         bitfile: the bitstream, its ``.hwh`` beside it.
-        program_path: ``program.bin``, planned for the same design.
+        program_path: ``program.bin``, planned for the same design, or ``model.npz``, which is packed with
+            `pack` where the planner is at hand.
         timeout_s: longest time one run may take.
+        board: address of a board; see `host.backend`.
         backend: stands in for the hardware; the bitstream is not read then.
 
     Raises:
@@ -225,21 +184,26 @@ class Accelerator:
         program_path: str | Path,
         timeout_s: float = 10.0,
         *,
+        board: str | None = None,
         backend: Any = None,
     ) -> None:
         if not timeout_s > 0:
             raise HostError(f"timeout is {timeout_s} s, expected more than 0")
         began = time.perf_counter()
-        self.program = Program(program_path)
+        model = zipfile.is_zipfile(str(program_path))
+        self.program = Program(program_path, pack(program_path, bitfile) if model else None)
         self.timeout_s = timeout_s
         self.times: dict[str, float] = {}
-        """Seconds of the steps: ``load`` once; ``copy``, ``run``, ``read`` and ``total`` of the last `infer`."""
-        self._images: Any = None
-        self._scores: Any = None
+        """Seconds of the steps: ``load`` once; ``copy``, ``run``, ``read`` and ``total`` of the last `infer`.
+        ``total`` is less than the sum where batches overlap."""
+        self.runs: list[dict[str, float]] = []
+        """Of the last `infer`: ``images``, ``cycles``, ``busy_cycles`` and seconds (``run``) of every run."""
+        self._slots: list[_Slot | None] = [None, None]
         self._code: Any = None
-        self._cycles = self._busy_cycles = 0
         self._running = False
-        self._backend = PynqBackend(bitfile) if backend is None else backend
+        self._bitfile = bitfile
+        self._used = threading.Lock()
+        self._backend = PynqBackend(bitfile, board) if backend is None else backend
         self._open = True
         try:
             words = self.program.words
@@ -247,7 +211,7 @@ class Accelerator:
             self._code[:] = words
             self._backend.flush(self._code)
             self._address(PROGRAM, self._code)
-            self._check_core(bitfile)
+            self._check_core()
         except BaseException:
             self.close()
             raise
@@ -266,68 +230,151 @@ class Accelerator:
 
     @property
     def cycles(self) -> int:
-        """Clock cycles of the last run (modulo 2**32)."""
-        return self._cycles
+        """Clock cycles of the last `infer` (each run's modulo 2**32); 0 where they are not counted."""
+        return int(sum(run["cycles"] for run in self.runs))
 
     @property
     def busy_cycles(self) -> int:
-        """Clock cycles of the last run in which the array multiplied."""
-        return self._busy_cycles
+        """Clock cycles of the last `infer` in which the array multiplied."""
+        return int(sum(run["busy_cycles"] for run in self.runs))
 
     @property
     def clock_hz(self) -> float | None:
         """The core's clock, None where it is unknown."""
         return None if self._backend.clock_hz is None else float(self._backend.clock_hz)
 
-    def infer(self, images: np.ndarray) -> np.ndarray:
-        """Scores, int32 (N, classes), of uint8 images (N, H, W, C); N may be 0.
+    def check_images(self, images: np.ndarray) -> None:
+        """Check images against the program.
 
         Raises:
-            HostError: the images do not suit the program, or the run fails or takes too long.
+            HostError: they are not uint8 (N, H, W, C) of its shape.
+        """
+        wanted = f"uint8 (N, {', '.join(map(str, self.program.shape))})"
+        if not isinstance(images, np.ndarray):
+            raise HostError(f"images are {type(images).__name__}, expected an array {wanted}")
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.program.shape:
+            raise HostError(f"images are {images.dtype.name} {images.shape}, expected {wanted}")
+
+    def infer(self, images: np.ndarray, batch: int | None = None) -> np.ndarray:
+        """Scores, int32 (N, classes), of uint8 images (N, H, W, C); N may be 0.
+
+        Args:
+            images: the images.
+            batch: images of a run, default `BATCH`.
+
+        Raises:
+            HostError: the images do not suit the program, or a run fails or takes too long.
+        """
+        size = BATCH if batch is None else batch
+        if size < 1:
+            raise HostError(f"batch is {size}, expected 1 or more")
+        self.check_images(images)
+        parts = (images[at : at + size] for at in range(0, len(images), size))
+        return np.concatenate([np.zeros((0, self.program.classes), np.int32), *self.stream(parts)])
+
+    def stream(self, parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The scores of every part, in order; a part is taken and written while the core works on the one before.
+
+        Raises:
+            HostError: as `infer`'s.
+        """
+        if not self._used.acquire(blocking=False):
+            raise HostError("the accelerator is in use by another thread")
+        try:
+            if not self._open:
+                raise HostError("the accelerator is closed")
+            self._check_idle()
+            self.runs = []
+            self.times.update(copy=0.0, run=0.0, read=0.0, total=0.0)
+            yield from self._stream(iter(parts))
+        finally:
+            self._used.release()
+
+    def reload(self) -> None:
+        """Load the bitstream again, which ends a run that does not come to an end by itself.
+
+        Raises:
+            HostError: it cannot be loaded.
         """
         if not self._open:
             raise HostError("the accelerator is closed")
-        program = self.program
-        wanted = f"uint8 (N, {', '.join(map(str, program.shape))})"
-        if not isinstance(images, np.ndarray):
-            raise HostError(f"images are {type(images).__name__}, expected an array {wanted}")
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != program.shape:
-            raise HostError(f"images are {images.dtype.name} {images.shape}, expected {wanted}")
-        began = time.perf_counter()
-        count = len(images)
-        if not count:
-            self._cycles = self._busy_cycles = 0
-            self.times.update(copy=0.0, run=0.0, read=0.0, total=time.perf_counter() - began)
-            return np.zeros((0, program.classes), np.int32)
-        self._check_idle()
-        self._reserve(count)
-        flat = images.reshape(count, -1)
-        self._images[:count, : flat.shape[1]] = flat
-        self._backend.flush(self._images)
-        copied = time.perf_counter()
-        self._run(count)
-        ran = time.perf_counter()
-        self._backend.invalidate(self._scores)
-        scores = np.array(self._scores[:count], dtype=np.int32, subok=False)
-        read = time.perf_counter()
-        self.times.update(copy=copied - began, run=ran - copied, read=read - ran, total=read - began)
-        return scores
+        slots, self._slots = self._slots, [None, None]
+        self._backend.reload()
+        self._running = False
+        for slot in slots:
+            if slot is not None:
+                self._backend.free(slot.images)
+                self._backend.free(slot.scores)
+        self._backend.flush(self._code)
+        self._address(PROGRAM, self._code)
+        self._check_core()
 
     def close(self) -> None:
         """Free the buffers; those that a core still running may write to are kept until the process ends."""
         if not self._open:
             return
         self._open = False
-        buffers = [buffer for buffer in (self._code, self._images, self._scores) if buffer is not None]
-        self._code = self._images = self._scores = None
+        buffers = [self._code] + [part for slot in self._slots if slot for part in (slot.images, slot.scores)]
+        self._code, self._slots = None, [None, None]
         try:
             if self._running and not self._finished():
                 _abandoned.extend(buffers)
             else:
                 for buffer in buffers:
-                    self._backend.free(buffer)
+                    if buffer is not None:
+                        self._backend.free(buffer)
+        except HostError:
+            pass  # the board is gone, and its memory with it
         finally:
             self._backend.close()
+
+    def _stream(self, parts: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        began = time.perf_counter()
+        done: tuple[_Slot, int] | None = None
+        current = self._fill(parts, 0)
+        number = 0
+        while current is not None:
+            started = self._start(*current)
+            number += 1
+            try:
+                following = self._fill(parts, number % 2)
+                scores = None if done is None else self._collect(*done)
+            except BaseException:
+                self._settle()
+                raise
+            self._wait(current[1], started)
+            done, current = current, following
+            self.times["total"] = time.perf_counter() - began
+            if scores is not None:
+                yield scores
+        if done is not None:
+            scores = self._collect(*done)
+            self.times["total"] = time.perf_counter() - began
+            yield scores
+
+    def _fill(self, parts: Iterator[np.ndarray], index: int) -> tuple[_Slot, int] | None:
+        """Write the next part that holds images; None after the last."""
+        for images in parts:
+            self.check_images(images)
+            count = len(images)
+            if not count:
+                continue
+            began = time.perf_counter()
+            slot = self._reserve(index, count)
+            flat = images.reshape(count, -1)
+            slot.images[:count, : flat.shape[1]] = flat
+            self._backend.flush(slot.images)
+            self.times["copy"] += time.perf_counter() - began
+            return slot, count
+        return None
+
+    def _collect(self, slot: _Slot, count: int) -> np.ndarray:
+        """The scores of a run that is over."""
+        began = time.perf_counter()
+        self._backend.invalidate(slot.scores)
+        scores = np.array(slot.scores[:count], dtype=np.int32, subok=False)
+        self.times["read"] += time.perf_counter() - began
+        return scores
 
     def _allocate(self, shape: tuple[int, ...], dtype: Any) -> Any:
         try:
@@ -335,26 +382,26 @@ class Accelerator:
         except Exception as error:
             size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
             raise HostError(
-                f"{size} bytes of contiguous memory cannot be allocated ({_line(error)}); use smaller batches"
+                f"{size} bytes of contiguous memory cannot be allocated ({line(error)}); use smaller batches"
             ) from None
 
-    def _reserve(self, count: int) -> None:
-        if self._images is not None and count <= len(self._images):
-            return
-        old = [buffer for buffer in (self._images, self._scores) if buffer is not None]
-        self._images = self._scores = None
-        for buffer in old:
-            self._backend.free(buffer)
+    def _reserve(self, index: int, count: int) -> _Slot:
+        slot = self._slots[index]
+        if slot is not None and count <= len(slot.images):
+            return slot
+        self._slots[index] = None
+        if slot is not None:
+            self._backend.free(slot.images)
+            self._backend.free(slot.scores)
         images = self._allocate((count, self.program.image_bytes), np.uint8)
         try:
             scores = self._allocate((count, self.program.classes), np.int32)
         except HostError:
             self._backend.free(images)
             raise
-        self._images, self._scores = images, scores
+        slot = self._slots[index] = _Slot(images, scores)
         self._backend.flush(scores)
-        self._address(IMAGES, images)
-        self._address(SCORES, scores)
+        return slot
 
     def _address(self, offset: int, buffer: Any) -> None:
         address = self._backend.address(buffer)
@@ -374,17 +421,26 @@ class Accelerator:
         if self._running and not self._finished():
             raise HostError("the core still works on an earlier run; load the bitstream again")
 
-    def _run(self, count: int) -> None:
+    def _start(self, slot: _Slot | None, count: int) -> float:
+        """Start a run and give the time; a run of no images needs no arrays."""
         backend = self._backend
         status = backend.read(CONTROL)  # clears a done bit left over
         if not status & IDLE:
             raise HostError(f"the core is not idle (control 0x{status:X}); load the bitstream again")
+        if slot is not None:
+            self._address(IMAGES, slot.images)
+            self._address(SCORES, slot.scores)
         backend.write(COUNT, count)
         self._running = True
+        started = time.perf_counter()
         backend.write(CONTROL, START)
-        began = time.monotonic()
+        return started
+
+    def _wait(self, count: int, started: float) -> None:
+        """Wait for the end of a run and note its figures."""
+        backend = self._backend
         while not self._finished():
-            waited = time.monotonic() - began
+            waited = time.perf_counter() - started
             if waited > self.timeout_s:
                 status, code = backend.read(CONTROL), backend.read(ERROR)
                 raise HostError(
@@ -392,17 +448,30 @@ class Accelerator:
                     f"(control 0x{status:X}, error {code}: {ERRORS.get(code, 'unknown')})"
                 )
             if waited > SPIN_S:
-                time.sleep(SLEEP_S)
-        self._cycles, self._busy_cycles = backend.read(CYCLES), backend.read(BUSY_CYCLES)
-        code = backend.read(ERROR)
+                time.sleep(min(max(SLEEP_S, waited / 50), LONGEST_SLEEP_S))
+        seconds = time.perf_counter() - started
+        self.times["run"] = self.times.get("run", 0.0) + seconds
+        cycles, busy, code = (backend.read(at) for at in (CYCLES, BUSY_CYCLES, ERROR))
         if code:
             raise HostError(f"the core reports error {code}: {ERRORS.get(code, 'unknown')}")
+        if backend.read(COUNT) != count:
+            raise HostError(f"the core was reset while it worked on {count} images; does someone else use the board?")
+        self.runs.append({"images": count, "cycles": cycles, "busy_cycles": busy, "run": seconds})
 
-    def _check_core(self, bitfile: str | Path) -> None:
-        backend, program = self._backend, self.program
+    def _settle(self) -> None:
+        """After an error beside a run: let the run end, so that the next one can start."""
+        until = time.perf_counter() + self.timeout_s
+        try:
+            while not self._finished() and time.perf_counter() < until:
+                time.sleep(SLEEP_S)
+        except HostError:
+            pass
+
+    def _check_core(self) -> None:
+        backend, program, bitfile = self._backend, self.program, self._bitfile
         if backend.read(ID) != CORE_ID:
             if backend.read(ID) == 0:  # the HLS core fills its read-only registers in a run
-                self._run(0)
+                self._wait(0, self._start(None, 0))
             found = backend.read(ID)
             if found != CORE_ID:
                 raise HostError(f"{bitfile}: core ID is 0x{found:08X}, expected 0x{CORE_ID:08X}")

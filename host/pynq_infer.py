@@ -1,15 +1,19 @@
 """Classify images on the accelerator, or with the integer model on the processor.
 
-``python3 host/pynq_infer.py --bit bnn.bit --program program.bin --images images.npz``
+On the board, or on a board at an address through pynq 4.0, also the simulated one:
+
+    python3 host/pynq_infer.py --bit bnn.bit --program program.bin --images images.npz
+    PYNQ_REMOTE_DEVICES=127.0.0.1 python3 host/pynq_infer.py --bit pynq_z1.bit --program program.bin --images pictures
+    python3 host/pynq_infer.py --cpu --model cnv.npz --images cifar10
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,114 +23,172 @@ if not __package__:
 
 import numpy as np
 
-from host.accelerator import Accelerator, HostError
+from host import images as sources
+from host import report
+from host.accelerator import Accelerator, Program
+from host.backend import addresses
+from host.errors import HostError
+from host.pool import Pool
 from sim.model import Model, ModelError, load
 
-TABLE_ROWS = 20
+LOCAL_TIMEOUT_S, REMOTE_TIMEOUT_S = 10.0, 300.0
+REPEATS = 10
+POLL_S = 0.2
 
 
-def read_images(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images (N, H, W, C) from an .npy file, or array x and, where there is one, labels y of an .npz file.
+class Engine:
+    """What computes scores: a processor, an accelerator or a pool of them."""
+
+    def __init__(self, options: argparse.Namespace, model: Model | None) -> None:
+        self.boards = addresses(options.boards)
+        self.name = "cpu" if options.cpu else "accelerator"
+        self._batch = options.batch
+        self._model = model
+        self._device: Accelerator | Pool | None = None
+        if options.cpu:
+            return
+        timeout = options.timeout or (REMOTE_TIMEOUT_S if self.boards else LOCAL_TIMEOUT_S)
+        if len(self.boards) > 1:
+            def maker(board: str) -> Callable[[], Accelerator]:
+                return lambda: Accelerator(options.bit, options.program, timeout, board=board)
+
+            self._device = Pool(
+                {board: maker(board) for board in self.boards}, lambda text: print(text, file=sys.stderr)
+            )
+        else:
+            self._device = Accelerator(
+                options.bit, options.program, timeout, board=self.boards[0] if self.boards else None
+            )
+
+    def close(self) -> None:
+        """Free the accelerator."""
+        if self._device is not None:
+            self._device.close()
+
+    def infer(self, images: np.ndarray) -> np.ndarray:
+        """Scores int32 (N, classes)."""
+        if self._device is not None:
+            return self._device.infer(images, self._batch)
+        from sim import golden
+
+        assert self._model is not None
+        return golden.infer(self._model, images)
+
+    def figures(self) -> dict[str, Any]:
+        """What is known of the last `infer` beyond its time."""
+        device = self._device
+        if isinstance(device, Accelerator):
+            steps = {step: device.times[step] for step in ("copy", "run", "read", "load")}
+            return {**report.of_runs(device.runs, device.clock_hz), "steps": steps}
+        if isinstance(device, Pool):
+            every = [run for runs in device.runs.values() for run in runs]
+            share = {name: int(sum(run["images"] for run in runs)) for name, runs in device.runs.items()}
+            return {**report.of_runs(every, device.clock_hz), "boards": share}
+        return {}
+
+    def timed(self, images: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, dict[str, Any]]:
+        """Scores and figures."""
+        began = time.perf_counter()
+        scores = self.infer(images)
+        seconds = time.perf_counter() - began
+        return scores, {"engine": self.name, **report.summary(scores, labels, seconds), **self.figures()}
+
+
+def throughput(engine: Engine, images: np.ndarray, repeats: int) -> dict[str, Any]:
+    """Figures of `repeats` passes over the images after one that warms up: medians of the time of every step."""
+    engine.infer(images)
+    passes = [engine.timed(images, None)[1] for _ in range(repeats)]
+    seconds = [item["seconds"] for item in passes]
+    middle = passes[int(np.argsort(seconds)[len(seconds) // 2])]
+    result: dict[str, Any] = {**middle, "repeats": repeats, "seconds": float(np.median(seconds))}
+    result["images_per_s"] = len(images) / result["seconds"] if result["seconds"] else 0.0
+    for step in result.get("steps", {}):
+        result["steps"][step] = float(np.median([item["steps"][step] for item in passes]))
+    return result
+
+
+def validate(model: Model, images: np.ndarray, scores: np.ndarray, traces: Path) -> str:
+    """Compare scores with the golden model's; its traces of images that differ go into a file.
+
+    Returns:
+        One line that says that all agree.
 
     Raises:
-        HostError: the file cannot be read or holds something else.
+        HostError: some differ; says how many, the first one, and where the traces are.
     """
-    try:
-        content = np.load(str(path), allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            images, labels = content, None
-        else:
-            with content as archive:
-                if "x" not in archive.files:
-                    raise HostError(f"{path}: holds {', '.join(archive.files) or 'nothing'}, expected array x")
-                images = archive["x"]
-                labels = archive["y"] if "y" in archive.files else None
-    except OSError as error:
-        raise HostError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise HostError(f"{path}: is no .npy or .npz file ({str(error).splitlines()[0]})") from None
-    if images.ndim == 3:
-        images = images[..., np.newaxis]
-    if images.ndim != 4 or images.dtype != np.uint8:
-        raise HostError(f"{path}: images are {images.dtype.name} {images.shape}, expected uint8 (N, H, W, C)")
-    if labels is not None:
-        labels = labels.reshape(-1)
-        if labels.dtype.kind not in "iu" or len(labels) != len(images):
-            raise HostError(
-                f"{path}: labels are {labels.dtype.name} {labels.shape}, expected {len(images)} whole numbers"
-            )
-    return images, labels
-
-
-def classify(
-    infer: Callable[[np.ndarray], np.ndarray], images: np.ndarray, batch: int
-) -> tuple[np.ndarray, float]:
-    """Scores of all images, batch by batch, and the seconds it took."""
-    began = time.perf_counter()
-    parts = [infer(images[at : at + batch]) for at in range(0, max(len(images), 1), batch)]
-    return np.concatenate(parts), time.perf_counter() - began
-
-
-def _on_cpu(model: Model, images: np.ndarray, batch: int) -> tuple[np.ndarray, dict[str, Any]]:
     from sim import golden
 
-    scores, seconds = classify(lambda part: golden.infer(model, part), images, batch)
-    return scores, {"engine": "cpu", "seconds": seconds}
+    expected = golden.infer(model, images)
+    wrong = np.flatnonzero((expected != scores).any(axis=1))
+    if not len(wrong):
+        return f"validated: {scores.size} scores of {len(scores)} images equal to the golden model's"
+    image = int(wrong[0])
+    where = int(np.flatnonzero(expected[image] != scores[image])[0])
+    kept = wrong[:16]
+    layers = golden.trace(model, images[kept])
+    np.savez_compressed(str(traces), images=kept, got=scores[kept], **layers)
+    raise HostError(
+        f"{len(wrong)} of {len(scores)} images differ from the golden model; first: image {image}, class {where}, "
+        f"expected {expected[image, where]}, got {scores[image, where]}; its traces: {traces}"
+    )
 
 
-def _on_accelerator(options: argparse.Namespace, images: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-    cycles: list[int] = []
-    busy: list[int] = []
-    steps = {"copy": 0.0, "run": 0.0, "read": 0.0}
-    with Accelerator(options.bit, options.program, options.timeout) as accelerator:
+def watch(engine: Engine, options: argparse.Namespace, shape: tuple[int, int, int], classes: list[str]) -> int:
+    """Classify what appears in a folder, or what a camera sees, until interrupted or enough was seen; gives how many.
 
-        def infer(part: np.ndarray) -> np.ndarray:
-            scores = accelerator.infer(part)
-            cycles.append(accelerator.cycles)
-            busy.append(accelerator.busy_cycles)
-            for step in steps:
-                steps[step] += accelerator.times[step]
-            return scores
+    Raises:
+        HostError: there is no such folder or camera, or a run fails.
+    """
+    where, seen, count = str(options.watch), set(), 0
+    camera: Any = None
+    if where.startswith("camera"):
+        try:
+            import cv2
+        except ImportError:
+            raise HostError(f"{where}: cameras need OpenCV (pip install opencv-python)") from None
+        camera = cv2.VideoCapture(int(where.partition(":")[2] or 0))
+        if not camera.isOpened():
+            raise HostError(f"{where}: cannot be opened")
+    elif not Path(where).is_dir():
+        raise HostError(f"{where}: no such folder")
+    began, limit = time.monotonic(), options.limit or math.inf
+    try:
+        while count < limit and not (options.watch_s and time.monotonic() - began > options.watch_s):
+            found: list[tuple[str, np.ndarray]] = []
+            if camera is not None:
+                from PIL import Image
 
-        scores, seconds = classify(infer, images, options.batch)
-        result: dict[str, Any] = {"engine": "accelerator", "seconds": seconds}
-        result.update(cycles=sum(cycles), busy_cycles=sum(busy), clock_hz=accelerator.clock_hz)
-        result["steps"] = dict(steps, load=accelerator.times["load"])
-    if result["clock_hz"] and result["cycles"]:
-        result["accelerator_images_per_s"] = len(images) * result["clock_hz"] / result["cycles"]
-    return scores, result
-
-
-def _print_table(
-    scores: np.ndarray, labels: np.ndarray | None, names: list[str], rows: int = TABLE_ROWS
-) -> None:
-    width = max([len(name) for name in names] + [9])
-    known = "" if labels is None else f"  {'label':<{width}}"
-    print(f"{'image':>6}  {'predicted':<{width}}  {'score':>11}{known}")
-    for index, row in enumerate(scores[:rows]):
-        best = int(row.argmax())
-        known = ""
-        if labels is not None:
-            label = int(labels[index])
-            name = names[label] if 0 <= label < len(names) else str(label)
-            known = f"  {name:<{width}}{'' if label == best else '  wrong'}"
-        print(f"{index:>6}  {names[best]:<{width}}  {int(row[best]):>11}{known}".rstrip())
-    if len(scores) > rows:
-        print(f"  ... {len(scores) - rows} more")
-
-
-def _print_report(result: dict[str, Any]) -> None:
-    if "accuracy" in result:
-        print(f"accuracy: {result['correct']}/{result['images']} ({100 * result['accuracy']:.2f} %)")
-    print(f"end to end: {result['images_per_s']:.1f} images/s ({result['seconds']:.4f} s)")
-    if "steps" in result:
-        print("steps: " + ", ".join(f"{step} {seconds:.4f} s" for step, seconds in result["steps"].items()))
-    if result.get("cycles"):
-        share = 100 * result["busy_cycles"] / result["cycles"]
-        clock = f" at {result['clock_hz'] / 1e6:g} MHz" if result["clock_hz"] else ", clock unknown"
-        rate = result.get("accelerator_images_per_s")
-        speed = "" if rate is None else f"{rate:.1f} images/s, "
-        print(f"accelerator: {speed}{result['cycles']} cycles{clock}, array busy {share:.1f} %")
+                good, frame = camera.read()
+                if good:
+                    size = (shape[1], shape[0])
+                    picture = Image.fromarray(frame[:, :, ::-1]).convert("L" if shape[2] == 1 else "RGB").resize(size)
+                    found.append((f"frame {count}", np.asarray(picture, np.uint8).reshape(shape)))
+            else:
+                for path in sources.list_pictures(Path(where)):
+                    state = path.stat()
+                    key = (path.name, state.st_mtime_ns, state.st_size)
+                    if key in seen:
+                        continue
+                    seen.add(key)
+                    try:
+                        found.append((path.name, sources.read_picture(path, shape)[0]))
+                    except HostError as error:  # perhaps half written: it is looked at again when it changes
+                        print(f"skipped: {error}", file=sys.stderr, flush=True)
+            if not found:
+                time.sleep(POLL_S)
+                continue
+            scores = engine.infer(np.stack([image for _, image in found]))
+            for (name, _), row in zip(found, scores):
+                best = int(row.argmax())
+                if options.json:
+                    text = json.dumps({"image": name, "predicted": classes[best], "scores": row.tolist()})
+                else:
+                    text = f"{name}  {classes[best]}  {int(row[best])}"
+                print(text, flush=True)
+            count += len(found)
+    except KeyboardInterrupt:
+        pass
+    return count
 
 
 def _positive(text: str) -> int:
@@ -138,48 +200,86 @@ def _positive(text: str) -> int:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pynq_infer", description="Classify images on the accelerator.")
-    parser.add_argument("--images", type=Path, required=True, help=".npy, or .npz with x and optional labels y")
+    parser.add_argument("--images", nargs="+", default=[], metavar="WHAT",
+                        help=".npy, .npz with x and labels y, pictures, folders of pictures, or cifar10")
     parser.add_argument("--bit", type=Path, help="bitstream, its .hwh beside it")
-    parser.add_argument("--program", type=Path, help="program.bin, planned for the same design")
-    parser.add_argument("--model", type=Path, help="model.npz: class names, and the network for --cpu")
+    parser.add_argument("--program", type=Path, help="program.bin for the same design; or a model.npz, packed first")
+    parser.add_argument("--model", type=Path, help="model.npz: class names, and the network for --cpu and --validate")
     parser.add_argument("--cpu", action="store_true", help="run the integer model on the processor instead")
-    parser.add_argument("--batch", type=_positive, default=256, help="images per run (default 256)")
+    parser.add_argument("--boards", metavar="A,B", help="addresses of boards (default $PYNQ_REMOTE_DEVICES)")
+    parser.add_argument("--batch", type=_positive, default=64, help="images per run (default 64)")
     parser.add_argument("--limit", type=_positive, help="use the first LIMIT images only")
-    parser.add_argument("--timeout", type=float, default=10.0, help="seconds one run may take (default 10)")
+    parser.add_argument("--timeout", type=float, metavar="S",
+                        help=f"seconds one run may take (default {LOCAL_TIMEOUT_S:g}, at an address "
+                             f"{REMOTE_TIMEOUT_S:g}: it may be simulated)")
+    parser.add_argument("--throughput", action="store_true", help="time the steps of repeated passes over the images")
+    parser.add_argument("--repeats", type=_positive, default=REPEATS, help=f"passes of --throughput ({REPEATS})")
+    parser.add_argument("--validate", action="store_true", help="compare every score with the golden model (--model)")
+    parser.add_argument("--traces", type=Path, default=Path("mismatch.npz"), help="where --validate puts traces")
+    parser.add_argument("--watch", metavar="WHERE", help="classify pictures as they appear in a folder, or camera[:N]")
+    parser.add_argument("--watch-s", type=float, metavar="S", help="end --watch after S seconds")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the scores of every image")
     options = parser.parse_args(arguments)
-    if options.cpu and options.model is None:
-        parser.error("--cpu needs --model")
+    if (options.cpu or options.validate) and options.model is None:
+        parser.error(f"{'--cpu' if options.cpu else '--validate'} needs --model")
     if not options.cpu and (options.bit is None or options.program is None):
         parser.error("give --bit and --program, or --cpu and --model")
+    if bool(options.images) == bool(options.watch):
+        parser.error("give either --images or --watch")
+    if options.timeout is not None and not options.timeout > 0:
+        parser.error(f"--timeout {options.timeout} is not positive")
     return options
 
 
+def _shape(options: argparse.Namespace, model: Model | None) -> tuple[int, int, int] | None:
+    """The shape of images, known before a board is reached; None where a model is still to be packed."""
+    if model is not None:
+        return model.height, model.width, model.channels
+    if options.program is not None and options.program.suffix != ".npz":
+        return Program(options.program).shape
+    return None
+
+
 def _run(options: argparse.Namespace) -> None:
-    images, labels = read_images(options.images)
-    images = images[: options.limit]
-    labels = None if labels is None else labels[: options.limit]
-    model = None if options.model is None else load(options.model)
-    if options.cpu and model is not None:
-        scores, result = _on_cpu(model, images, options.batch)
-    else:
-        scores, result = _on_accelerator(options, images)
-    classes = scores.shape[1]
-    names = [str(index) for index in range(classes)] if model is None else list(model.classes)
-    if len(names) != classes:
-        raise HostError(f"{options.model} has {len(names)} classes, {options.program} has {classes}")
-    best = scores.argmax(axis=1)
-    result.update(images=len(images))
-    result["images_per_s"] = len(images) / result["seconds"] if result["seconds"] else 0.0
-    if labels is not None and len(images):
-        correct = int((best == labels).sum())
-        result.update(correct=correct, accuracy=correct / len(images))
-    if options.json:
-        result.update(predictions=best.tolist(), classes=names)
-        print(json.dumps(result))
-    else:
-        _print_table(scores, labels, names)
-        _print_report(result)
+    path = options.model
+    if path is None and options.program is not None and options.program.suffix == ".npz":
+        path = options.program
+    model = None if path is None else load(path)
+    shape = _shape(options, model)
+    given = None if options.watch else sources.read(options.images, shape)
+    engine = Engine(options, model)
+    try:
+        device = engine._device
+        classes = device.program.classes if device is not None else len(model.classes) if model else 0
+        names = [str(index) for index in range(classes)] if model is None else list(model.classes)
+        if len(names) != classes:
+            raise HostError(f"{path} has {len(names)} classes, {options.program} has {classes}")
+        if given is None:
+            shape = device.program.shape if device is not None else shape
+            assert shape is not None
+            watch(engine, options, shape, names)
+            return
+        images = given.images[: options.limit]
+        labels = None if given.labels is None else given.labels[: options.limit]
+        if options.throughput:
+            result = throughput(engine, images, options.repeats)
+            print(json.dumps(result)) if options.json else report.print_figures(result)
+            return
+        scores, result = engine.timed(images, labels)
+        result["remarks"] = list(given.remarks)
+        if options.validate and model is not None:
+            result["remarks"].append(validate(model, images, scores, options.traces))
+        if options.csv:
+            options.csv.write_text(report.csv_text(scores, labels, names, given.names), encoding="utf-8")
+        if options.json:
+            result.update(predictions=scores.argmax(axis=1).tolist(), classes=names, scores=scores.tolist())
+            print(json.dumps(result))
+        else:
+            report.print_table(scores, labels, names, given.names)
+            report.print_figures(result)
+    finally:
+        engine.close()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -187,9 +287,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     try:
         _run(options)
-    except (HostError, ModelError) as error:
+    except (HostError, ModelError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

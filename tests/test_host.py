@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hls import designs, program, schedule
-from host import Accelerator, HostError, accelerator, pynq_infer
+from host import Accelerator, HostError, accelerator, backend, pynq_infer
 from sim import golden
 from sim.model import Layer, Model, save
 
@@ -142,6 +142,9 @@ class FakeCore:
 
     def free(self, buffer: np.ndarray) -> None:
         del self.memory[self.address(buffer)]
+
+    def reload(self) -> None:
+        self.status, self.hangs = 4, False
 
     def close(self) -> None:
         self.closed = True
@@ -333,10 +336,19 @@ class StubPynq:
         self.Clocks = type("Clocks", (), {"fclk0_mhz": 125.0})
         self.loaded: list[str] = []
 
-    def Overlay(self, path: str) -> Any:
-        self.loaded.append(path)
-        blocks = {"bnn_0": {"type": "x:y:bnn:1.0", "phys_addr": 0x43C00000, "addr_range": 0x10000}}
-        return type("Overlay", (), {"ip_dict": blocks})()
+    def Overlay(self, path: str, download: bool) -> Any:
+        assert not download
+        blocks: dict[str, Any] = {"bnn_0": {"type": "x:y:bnn:1.0", "phys_addr": 0x43C00000, "addr_range": 0x10000}}
+        blocks["ps7"] = {"type": "xilinx.com:ip:processing_system7:5.5", "parameters": {
+            "PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ": "125.000000"}}
+        clocks = {0: {"enable": 1, "frequency": None}, 1: {"enable": 0, "frequency": None}}
+
+        def load(self: Any) -> None:
+            assert clocks[0]["frequency"] == 125.0 and clocks[1]["frequency"] is None
+            stub.loaded.append(path)
+
+        stub = self
+        return type("Overlay", (), {"ip_dict": blocks, "clock_dict": clocks, "download": load})()
 
     def MMIO(self, address: int, length: int) -> FakeCore:
         assert (address, length) == (0x43C00000, 0x10000)
@@ -371,6 +383,9 @@ def test_pynq_backend(
     with pytest.raises(HostError, match="no such bitstream"):
         Accelerator(tmp_path / "bnn.bit", code)
     (tmp_path / "bnn.bit").write_bytes(b"")
+    with pytest.raises(HostError, match=r"bnn\.hwh: no such file beside the bitstream"):
+        Accelerator(tmp_path / "bnn.bit", code)
+    (tmp_path / "bnn.hwh").write_bytes(b"")
     with Accelerator(tmp_path / "bnn.bit", code) as device:
         scores = device.infer(images(5))
         assert type(scores) is np.ndarray and np.array_equal(scores, golden.infer(model, images(5)))
@@ -383,16 +398,17 @@ def test_find_core() -> None:
         "ps7_0": {"type": "xilinx.com:ip:processing_system7:5.5"},
         "accelerator_0": {"type": "user.org:module_ref:bnn_top:1.0", "phys_addr": 0x43C00000},
     }
-    assert accelerator.find_core(blocks) == "accelerator_0"
+    assert backend.find_core(blocks) == "accelerator_0"
     for wrong in ({}, {"ps7_0": {}}, {"bnn_0": {"phys_addr": 1}, "bnn_1": {"phys_addr": 2}}):
         with pytest.raises(HostError, match="expected one block named bnn, found"):
-            accelerator.find_core(wrong)
+            backend.find_core(wrong)
 
 
 @pytest.fixture
 def files(core: FakeCore, code: Path, model: Model, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with model.npz and images.npz; the command's backend is the fake core."""
-    monkeypatch.setattr(accelerator, "PynqBackend", lambda bitfile: core)
+    monkeypatch.setattr(accelerator, "PynqBackend", lambda bitfile, board: core)
+    monkeypatch.delenv("PYNQ_REMOTE_DEVICES", raising=False)
     save(model, code.parent / "model.npz")
     labels = golden.infer(model, images(23)).argmax(axis=1)
     labels[:3] = (labels[:3] + 1) % 3
@@ -466,6 +482,7 @@ def test_script_from_anywhere_without_other_packages(files: Path) -> None:
         )
         assert done.returncode == 0 and "accuracy: 20/23" in done.stdout, done.stderr
     (files / "bnn.bit").write_bytes(b"")
+    (files / "bnn.hwh").write_bytes(b"")
     done = subprocess.run(
         [sys.executable, "-c", run, "--bit", "bnn.bit", "--program", "program.bin", *images_file],
         cwd=files, capture_output=True, text=True,

@@ -1,0 +1,16 @@
+"""The one error of the host, and one line of any other."""
+
+from __future__ import annotations
+
+
+class HostError(Exception):
+    """The accelerator, its program or the images are unusable; one line says what and why."""
+
+
+def line(error: BaseException) -> str:
+    """What an error says, in one line; of a gRPC error its status and details."""
+    details, code = getattr(error, "details", None), getattr(error, "code", None)
+    if callable(details) and callable(code):
+        status = str(getattr(code(), "name", code())).lower().replace("_", " ")
+        return f"{status}: {str(details() or '').strip()}".split("\n")[0]
+    return (str(error).strip() or type(error).__name__).split("\n")[0]
