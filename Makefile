@@ -22,7 +22,7 @@ training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),-
 	$(if $(DATASET),--dataset $(DATASET)) $(TRAIN)
 IMAGES  ?= $(wildcard $(dir $(MODEL))images.npz)
 
-.PHONY: help env demo data train export accuracy hls sim test lint clean
+.PHONY: help env demo data train export accuracy hls sim board board-demo test lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -34,6 +34,8 @@ help:
 	@echo "make data DATASET=cifar10    fetch and check a data set"
 	@echo "make hls  DESIGN=pynq_z1     render sources and scripts, pack the program; synthesise where the tools are"
 	@echo "make sim                     engines and programs, bit by bit, RTL units under cocotb"
+	@echo "make board                   serve a simulated PYNQ-Z1 to pynq; HOST=127.0.0.1 CORE=rtl or functional"
+	@echo "make board-demo              such a board, and host/pynq_infer.py on 64 images against it"
 	@echo "make lint, make clean"
 
 env: $(READY)
@@ -70,7 +72,13 @@ hls: $(READY)
 	$(PY) -m hls $(MODEL) --design $(DESIGN) -o build/$(DESIGN)
 
 sim: $(READY)
-	$(with_verilator) $(PY) -m pytest sim/cocotb tests/test_hls_csim.py tests/test_program.py
+	$(with_verilator) $(PY) -m pytest sim/cocotb tests/test_cores.py tests/test_program.py
+
+board: $(READY)
+	$(PY) -m sim.board --design $(DESIGN) --host $(or $(HOST),127.0.0.1) --core $(or $(CORE),rtl)
+
+board-demo: $(READY)
+	$(PY) -m sim.board.demo $(MODEL) --design $(DESIGN) --core $(or $(CORE),rtl)
 
 test: $(READY)
 	$(with_verilator) $(PY) -m pytest
