@@ -22,7 +22,7 @@ training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),-
 	$(if $(DATASET),--dataset $(DATASET)) $(TRAIN)
 IMAGES  ?= $(wildcard $(dir $(MODEL))images.npz)
 
-.PHONY: help env demo data train export accuracy hls sim board board-demo test lint clean
+.PHONY: help env demo data train export zoo-check report ablation float accuracy hls sim board board-demo test lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -30,11 +30,14 @@ help:
 	@echo "make test                    environment, then all tests"
 	@echo "make train  NET=cnv RECIPE=modern  train, or go on with, a network into OUT=build/NET; EPOCHS=, DATA=folder"
 	@echo "make export NET=cnv          fold it into OUT/model.npz, checked against PyTorch"
+	@echo "make zoo-check [ZOO=cnv]     evaluate the shipped models and compare with their cards"
+	@echo "make report MODEL=...        a page about a model, HTML and PNG, beside it"
+	@echo "make ablation, make float    what each ingredient of modern is worth; what binarization costs (NET=, EPOCHS=)"
 	@echo "make accuracy MODEL=...      the integer model over the whole test set of DATASET"
 	@echo "make data DATASET=cifar10    fetch and check a data set"
 	@echo "make hls  DESIGN=pynq_z1     render sources and scripts, pack the program; synthesise where the tools are"
 	@echo "make sim                     engines and programs, bit by bit, RTL units under cocotb"
-	@echo "make board                   serve a simulated PYNQ-Z1 to pynq; HOST=127.0.0.1 CORE=rtl or functional"
+	@echo "make board                   serve a simulated PYNQ-Z1 to pynq; LISTEN=127.0.0.1 CORE=rtl or functional"
 	@echo "make board-demo              such a board, and host/pynq_infer.py on 64 images against it"
 	@echo "make lint, make clean"
 
@@ -63,6 +66,15 @@ $(OUT)/model.npz: $(OUT)/checkpoint.pt
 
 export: $(OUT)/model.npz
 
+zoo-check: $(READY)
+	$(PY) -m train.zoo check $(ZOO)
+
+report: $(READY)
+	$(PY) -m train.report $(MODEL)
+
+ablation float: $(READY)
+	$(PY) -m train.study $@ $(NET) $(if $(EPOCHS),--epochs $(EPOCHS)) --compile --write train/README.md
+
 accuracy: $(READY)
 	$(PY) -m train.accuracy $(MODEL) --dataset $(or $(DATASET),cifar10)
 
@@ -75,7 +87,7 @@ sim: $(READY)
 	$(with_verilator) $(PY) -m pytest sim/cocotb tests/test_cores.py tests/test_program.py
 
 board: $(READY)
-	$(PY) -m sim.board --design $(DESIGN) --host $(or $(HOST),127.0.0.1) --core $(or $(CORE),rtl)
+	$(PY) -m sim.board --design $(DESIGN) --host $(or $(LISTEN),127.0.0.1) --core $(or $(CORE),rtl)
 
 board-demo: $(READY)
 	$(PY) -m sim.board.demo $(MODEL) --design $(DESIGN) --core $(or $(CORE),rtl)

@@ -101,16 +101,23 @@ class PynqBackend:
         if self.board is None:
             self._open()
         else:
-            os.environ.setdefault(REMOTE, self.board)  # pynq looks at it when it is imported
             within(LOAD_S, f"{self.board}: loading {self._path.name}", self._open)
 
     def _open(self) -> None:
         with _loading, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an error follows where one matters
+            before = os.environ.get(REMOTE)
+            if self.board is not None:
+                os.environ[REMOTE] = self.board  # pynq looks at it when it is imported
             try:
                 self._pynq: Any = importlib.import_module("pynq")
             except Exception as error:  # its dependencies raise many kinds
                 raise HostError(f"pynq cannot be imported: {line(error)}") from None
+            finally:
+                if before is None:
+                    os.environ.pop(REMOTE, None)
+                else:
+                    os.environ[REMOTE] = before
             if self.board is not None:
                 self._connect(self.board)
             self._load()
