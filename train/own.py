@@ -81,7 +81,7 @@ def _read_classes(folder: Path, classes: tuple[str, ...], size: int) -> tuple[li
 
 def _stack(images: list[np.ndarray], grey: bool) -> np.ndarray:
     if grey:
-        return np.stack(images)[..., None]
+        return np.expand_dims(np.stack(images), 3)
     return np.stack([np.repeat(image[..., None], 3, 2) if image.ndim == 2 else image for image in images])
 
 

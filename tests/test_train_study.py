@@ -1,0 +1,73 @@
+"""The studies: every row can be trained, results are kept, tables go where they belong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from train import data, study
+from train.recipes import recipe
+from train.trainer import TrainError
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.integers(0, 256, (96, 3, 32, 32)).astype(np.uint8)
+    y = (np.arange(96) % 10).astype(np.uint8)
+    monkeypatch.setattr(data, "load", lambda name, folder, cache: data.Dataset(x, y, x[:20], y[:20]))
+    monkeypatch.setattr(
+        data, "split_validation", lambda dataset: ({"x": x[:80], "y": y[:80]}, {"x": x[80:], "y": y[80:]})
+    )
+
+
+def test_rows_differ_from_the_first(small: None) -> None:
+    base = recipe("modern", "cifar10")
+    for rows in study.STUDIES.values():
+        changed = [row.change(base) for row in rows]
+        assert changed[0] == base and all(other != base for other in changed[1:])
+        assert len({row.label for row in rows}) == len(rows)
+
+
+def test_float_study_keeps_results_and_replaces_the_table(
+    small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- float: made by x -->\nold\n<!-- end of float -->\nafter\n")
+    command = ["float", "tiny", "--epochs", "1", "--seeds", "2", "-o", str(tmp_path / "out"), "--write", str(page)]
+    assert study.main(command) == 0
+    text = page.read_text()
+    assert text.startswith("before\n<!-- float: made by x -->\n| recipe") and text.endswith(
+        "<!-- end of float -->\nafter\n"
+    )
+    assert "old" not in text and text.count("| binary weights and activations |") == 1
+    assert "80 training images, 1 epochs, batch 64, 2 seeds" in text
+    assert len(list((tmp_path / "out").glob("*.json"))) == 4
+    monkeypatch.setattr(study, "train", None)
+    assert study.main(command) == 0 and page.read_text() == text
+
+
+def test_summary_by_hand() -> None:
+    assert study.summary("x", [80.0, 82.0, 84.0], [81.0, 81.0]) == "| x | 82.00 ± 2.00 | +1.00 |"
+    assert study.summary("x", [80.0], [81.0]) == "| x | 80.00 ± 0.00 | -1.00 |"
+
+
+def test_missing_markers_and_bad_counts_are_refused(small: None, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(TrainError, match="markers '<!-- float: made by"):
+        study.marked("nothing", "float", "x")
+    assert study.main(["float", "tiny", "--seeds", "0"]) == 1
+    assert capsys.readouterr().err == "error: --seeds is 0, expected at least 1\n"
+
+
+@pytest.mark.parametrize("row", study.ABLATION, ids=lambda row: row.label)
+def test_every_row_of_the_ablation_takes_a_step(small: None, row: study.Row, tmp_path: Path) -> None:
+    base = replace(recipe("modern", "cifar10"), epochs=1, batch=40)
+    training, validation = data.split_validation(data.load("cifar10", None, tmp_path))
+    config = study.Config("tiny", row.change(base), dataset="cifar10")
+    assert 0 <= study.run_one(config, (training, validation, validation), tmp_path, False) <= 100

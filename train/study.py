@@ -1,0 +1,190 @@
+"""``python -m train.study``: what each ingredient of ``modern`` is worth, and what binarization costs.
+
+Every row is trained with every seed; results are kept, one small file a run, so that an interrupted study goes on.
+The table is printed, and put between the markers of a Markdown file with ``--write``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import statistics
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sim.files import write_atomically
+from train import data
+from train.networks import NETWORKS
+from train.recipes import RECIPES, Recipe, recipe
+from train.trainer import Config, TrainError, accuracy, to_dict, train
+
+Change = Callable[[Recipe], Recipe]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A variant of a recipe."""
+
+    label: str
+    change: Change
+
+
+def _methods(**changes: Any) -> Change:
+    def change(base: Recipe) -> Recipe:
+        return replace(base, methods=replace(base.methods, **changes))
+
+    return change
+
+
+def _fields(**changes: Any) -> Change:
+    return lambda base: replace(base, **changes)
+
+
+ABLATION = (
+    Row("modern", lambda base: base),
+    Row("activation gradient: clip in place of triangle", _methods(activation_window="clip")),
+    Row("activation gradient: identity in place of triangle", _methods(activation_window="identity")),
+    Row("activation gradient: annealed in place of triangle", _methods(activation_window="annealed")),
+    Row(
+        "weight gradient: identity in place of clip, latent weights not clipped",
+        lambda base: _methods(weight_window="identity")(replace(base, clip="none")),
+    ),
+    Row("loss: squared hinge in place of cross-entropy", _fields(loss="squared_hinge")),
+    Row("schedule: exponential in place of cosine", _fields(schedule="exponential")),
+    Row("start: U(-1, 1) in place of U(-1, 1) / sqrt(fan-in)", _fields(initial="unit")),
+    Row(
+        "start: U(-1, 1) with learning rates scaled by layer, 2.5e-4",
+        _fields(initial="unit", glorot="exact", learning_rate=2.5e-4),
+    ),
+    Row("optimizer: SGD 0.1 with momentum in place of Adam", _fields(optimizer="sgd", learning_rate=0.1)),
+    Row("no augmentation", _fields(crop=0, flip=False)),
+    Row("crop of 4 pixels in place of 2", _fields(crop=4)),
+    Row("with scale alpha", _methods(alpha=True)),
+    Row(
+        "with standardised weights and quantile clamp",
+        _methods(standardise=True, quantile=True, weight_window="identity"),
+    ),
+    Row("with learned threshold shifts", _methods(threshold_shift=True)),
+    Row("with stochastic activations", _methods(stochastic_activations=True)),
+    Row("with shift-based batch norm", _methods(norm="shift")),
+    Row("with an average of the parameters, decay 0.999", _fields(average=0.999)),
+)
+
+FLOAT = (
+    Row("binary weights and activations", lambda base: base),
+    Row("float32 weights, ReLU", _methods(real=True)),
+)
+
+STUDIES = {"ablation": ABLATION, "float": FLOAT}
+
+
+def marked(text: str, name: str, content: str) -> str:
+    """``text`` with what stands between the markers of ``name`` replaced.
+
+    Raises:
+        TrainError: a marker is missing.
+    """
+    begin, end = f"<!-- {name}: made by", f"<!-- end of {name} -->"
+    if begin not in text or end not in text:
+        raise TrainError(f"markers '{begin} ...' and '{end}' are missing")
+    head, rest = text.split(begin, 1)
+    first_line = rest.split("\n", 1)[0]
+    tail = rest.split(end, 1)[1]
+    return f"{head}{begin}{first_line}\n{content}\n{end}{tail}"
+
+
+def run_one(config: Config, sets: tuple[data.Arrays, data.Arrays, data.Arrays], folder: Path, compiled: bool) -> float:
+    """Train one run, or read its result; test accuracy in percent."""
+    digest = hashlib.sha256(json.dumps(to_dict(config), sort_keys=True).encode())
+    digest.update(str([len(part["x"]) for part in sets]).encode())
+    result = folder / f"{digest.hexdigest()[:16]}.json"
+    if result.exists():
+        return float(json.loads(result.read_text())["test"])
+    work = folder / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    training, validation, test = sets
+    model = train(config, training, validation, work, compile_step=compiled)
+    device = next(model.parameters()).device
+    images, labels = torch.from_numpy(test["x"]).to(device), torch.from_numpy(test["y"]).long().to(device)
+    value = 100 * accuracy(model, images, labels)
+    write_atomically(result, json.dumps({"config": to_dict(config), "test": value}).encode())
+    shutil.rmtree(work, ignore_errors=True)
+    return value
+
+
+def summary(label: str, values: list[float], base: list[float]) -> str:
+    """One row: mean +- standard deviation of the seeds, and the difference to the first row's mean."""
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    difference = statistics.mean(values) - statistics.mean(base)
+    return f"| {label} | {statistics.mean(values):.2f} ± {spread:.2f} | {difference:+.2f} |"
+
+
+def study(
+    name: str, arguments: argparse.Namespace, sets: tuple[data.Arrays, data.Arrays, data.Arrays], base: Recipe
+) -> str:
+    """Run every row with every seed; the Markdown table."""
+    network = NETWORKS[arguments.network]
+    lines = ["| recipe | test accuracy [%] | difference |", "|---|---|---|"]
+    first: list[float] = []
+    for row in STUDIES[name]:
+        values = []
+        for seed in range(1, arguments.seeds + 1):
+            config = Config(network.name, row.change(base), dataset=network.dataset, seed=seed)
+            values.append(run_one(config, sets, arguments.out, arguments.compile))
+            print(f"study: {row.label}, seed {seed}: {values[-1]:.2f} %", flush=True)
+        first = first or values
+        lines.append(summary(row.label, values, first))
+    images = len(sets[0]["x"])
+    lines.append("")
+    lines.append(
+        f"`{network.name}`, {network.dataset}, {images:,} training images, {base.epochs} epochs, batch {base.batch}, "
+        f"{arguments.seeds} seeds: mean ± standard deviation on {len(sets[2]['x']):,} test images."
+    )
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m train.study", description=__doc__.splitlines()[0])
+    parser.add_argument("study", choices=list(STUDIES))
+    parser.add_argument("network", choices=list(NETWORKS), nargs="?", default="cnv")
+    parser.add_argument("--recipe", choices=list(RECIPES), default="modern")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--limit", type=int, help="use only the first so many training images")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the step (faster, needs g++)")
+    parser.add_argument("--data-folder", type=Path, help="local folder with the official files")
+    parser.add_argument("--cache", type=Path, default=data.DEFAULT_FOLDER, help="checked copies of data sets")
+    parser.add_argument("-o", "--out", type=Path, default=data.DEFAULT_FOLDER.parent / "study", help="results")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="Markdown file whose table is replaced")
+    arguments = parser.parse_args(argv)
+    try:
+        for key in ("epochs", "seeds", "limit"):
+            value = getattr(arguments, key)
+            if value is not None and value < 1:
+                raise TrainError(f"--{key} is {value}, expected at least 1")
+        network = NETWORKS[arguments.network]
+        dataset = data.load(network.dataset, arguments.data_folder, arguments.cache)
+        training, validation = data.split_validation(dataset)
+        training = {key: value[: arguments.limit] for key, value in training.items()}
+        sets = (training, validation, {"x": dataset.x_test, "y": dataset.y_test})
+        base = replace(recipe(arguments.recipe, network.dataset), epochs=arguments.epochs)
+        text = study(arguments.study, arguments, sets, base)
+        print(text)
+        if arguments.write:
+            content = marked(arguments.write.read_text(), arguments.study, text)
+            write_atomically(arguments.write, content.encode())
+    except (TrainError, data.DataError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
