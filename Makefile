@@ -31,7 +31,7 @@ help:
 	@echo "make train  NET=cnv RECIPE=modern  train, or go on with, a network into OUT=build/NET; EPOCHS=, DATA=folder"
 	@echo "make export NET=cnv          fold it into OUT/model.npz, checked against PyTorch"
 	@echo "make zoo-check [ZOO=cnv]     evaluate the shipped models and compare with their cards"
-	@echo "make report MODEL=...        a page about a model, HTML and PNG, beside it"
+	@echo "make report MODEL=...        a page about a model, HTML and PNG, in build/report"
 	@echo "make ablation, make float    what each ingredient of modern is worth; what binarization costs (NET=, EPOCHS=)"
 	@echo "make accuracy MODEL=...      the integer model over the whole test set of DATASET"
 	@echo "make data DATASET=cifar10    fetch and check a data set"
@@ -70,13 +70,13 @@ zoo-check: $(READY)
 	$(PY) -m train.zoo check $(ZOO)
 
 report: $(READY)
-	$(PY) -m train.report $(MODEL)
+	$(PY) -m train.report $(MODEL) -o build/report/$(notdir $(basename $(MODEL))).html
 
 ablation float: $(READY)
 	$(PY) -m train.study $@ $(NET) $(if $(EPOCHS),--epochs $(EPOCHS)) --compile --write train/README.md
 
 accuracy: $(READY)
-	$(PY) -m train.accuracy $(MODEL) --dataset $(or $(DATASET),cifar10)
+	$(PY) -m train.accuracy $(MODEL) $(if $(DATASET),--dataset $(DATASET))
 
 hls: $(READY)
 	$(PY) -m hls.build --design $(DESIGN) -o build/$(DESIGN)

@@ -116,7 +116,8 @@ def test_report_refuses_in_one_line(
 
 
 def test_zoo_adds_and_checks(tmp_path: Path, small_test_set: data.Dataset, capsys: pytest.CaptureFixture[str]) -> None:
-    right = zoo.count_right(make_model(), small_test_set.x_test, small_test_set.y_test)
+    images = np.ascontiguousarray(small_test_set.x_test.transpose(0, 2, 3, 1))
+    right = zoo.count_right(make_model(), images, small_test_set.y_test)
     meta = {
         "dataset": "cifar10",
         "command": "python -m train tiny",

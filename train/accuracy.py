@@ -11,9 +11,31 @@ import numpy as np
 
 from sim.golden import infer
 from sim.model import Model, ModelError, load
-from train import data
+from train import data, own
 
 CHUNK = 1000
+
+
+def test_set(
+    model: Model, folder: Path, name: str | None, data_folder: Path | None, cache: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """A model's test set: uint8 (N, H, W, C) and labels (N,).
+
+    Args:
+        folder: of the model, which holds own data.
+        name: of the data set; default: the one that the model names in ``meta``.
+
+    Raises:
+        ModelError, DataError: the model names no data, or they cannot be had.
+    """
+    name = name or str(model.meta.get("dataset"))
+    if name.startswith(own.PREFIX):
+        dataset = own.load_kept(folder, name)[0]
+    elif name in data.SOURCES:
+        dataset = data.load(name, data_folder, cache)
+    else:
+        raise ModelError(f"header.meta.dataset is '{name}', expected one of {', '.join(data.SOURCES)} or own data")
+    return np.ascontiguousarray(dataset.x_test.transpose(0, 2, 3, 1)), dataset.y_test
 
 
 def count_right(model: Model, images: np.ndarray, labels: np.ndarray, progress: bool = False) -> int:
@@ -21,13 +43,13 @@ def count_right(model: Model, images: np.ndarray, labels: np.ndarray, progress: 
 
     Args:
         model: the network.
-        images: uint8 (N, C, H, W), as ``train.data`` gives them.
+        images: uint8 (N, H, W, C).
         labels: uint8 (N,).
         progress: tell on the standard error how far it is.
     """
     right, started = 0, time.time()
     for start in range(0, len(images), CHUNK):
-        part = np.ascontiguousarray(images[start : start + CHUNK].transpose(0, 2, 3, 1))
+        part = images[start : start + CHUNK]
         found = infer(model, part).argmax(axis=1)
         right += int((found == labels[start : start + CHUNK]).sum())
         if progress:
@@ -49,15 +71,13 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         model = load(arguments.model)
-        name = arguments.dataset or model.meta.get("dataset")
-        if name not in data.SOURCES:
-            raise ModelError(f"{arguments.model}: header.meta.dataset is {name!r}: give --dataset")
-        dataset = data.load(name, arguments.data_folder, arguments.cache)
-        right = count_right(model, dataset.x_test, dataset.y_test, progress=sys.stderr.isatty())
+        folder = arguments.model.parent
+        images, labels = test_set(model, folder, arguments.dataset, arguments.data_folder, arguments.cache)
+        right = count_right(model, images, labels, progress=sys.stderr.isatty())
     except (ModelError, data.DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"accuracy: {right}/{len(dataset.y_test)}")
+    print(f"accuracy: {right}/{len(labels)}")
     return 0
 
 

@@ -20,7 +20,8 @@ import numpy as np
 from sim.files import write_atomically
 from sim.golden import infer
 from sim.model import Model, ModelError, load
-from train import cost, data, own
+from train import cost, data
+from train.accuracy import test_set
 
 CHUNK = 500
 LOG_COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_accuracy")
@@ -28,25 +29,6 @@ LOG_COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_accuracy")
 
 class ReportError(Exception):
     """The report cannot be made; one line says why."""
-
-
-def test_images(model: Model, folder: Path, data_folder: Path | None, cache: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The test set a model names in ``meta``: uint8 (N, H, W, C) and labels (N,).
-
-    Args:
-        folder: of the model, which holds own data.
-
-    Raises:
-        ModelError, DataError: the model names no data, or they cannot be had.
-    """
-    name = str(model.meta.get("dataset"))
-    if name.startswith(own.PREFIX):
-        dataset = own.load_kept(folder, name)[0]
-    elif name in data.SOURCES:
-        dataset = data.load(name, data_folder, cache)
-    else:
-        raise ModelError(f"header.meta.dataset is '{name}', expected one of {', '.join(data.SOURCES)} or own data")
-    return np.ascontiguousarray(dataset.x_test.transpose(0, 2, 3, 1)), dataset.y_test
 
 
 def confusion(model: Model, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -226,7 +208,7 @@ def main(argv: list[str] | None = None) -> int:
         model = load(arguments.model)
         log = find_log(arguments.log, arguments.model)
         columns = None if log is None else read_log(log)
-        images, labels = test_images(model, arguments.model.parent, arguments.data_folder, arguments.cache)
+        images, labels = test_set(model, arguments.model.parent, None, arguments.data_folder, arguments.cache)
         table = confusion(model, images[: arguments.limit], labels[: arguments.limit])
         picture = draw(model, table, columns)
         write_atomically(out, page(model, table, picture).encode())

@@ -17,7 +17,7 @@ from typing import Any
 from sim.files import write_atomically
 from sim.model import ModelError, load
 from train import cost, data
-from train.accuracy import count_right
+from train.accuracy import count_right, test_set
 
 ZOO = Path(__file__).resolve().parent.parent / "models"
 END = ".card.json"
@@ -85,11 +85,11 @@ def check(path: Path, data_folder: Path | None, cache: Path) -> tuple[str, bool]
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     if digest != card["sha256"]:
         return f"zoo: {card['name']} sha256 {digest[:12]} card {card['sha256'][:12]} DIFFERS", False
-    dataset = data.load(card["dataset"], data_folder, cache)
-    right = count_right(model, dataset.x_test, dataset.y_test)
-    good = (right, len(dataset.y_test)) == (card["test_correct"], card["test_images"])
+    images, labels = test_set(model, path.parent, card["dataset"], data_folder, cache)
+    right = count_right(model, images, labels)
+    good = (right, len(labels)) == (card["test_correct"], card["test_images"])
     verdict = "ok" if good else "DIFFERS"
-    return f"zoo: {card['name']} {right}/{len(dataset.y_test)} card {card['test_correct']} {verdict}", good
+    return f"zoo: {card['name']} {right}/{len(labels)} card {card['test_correct']} {verdict}", good
 
 
 def add(model_file: Path, name: str, folder: Path, command: str) -> Path:
