@@ -1,13 +1,15 @@
 // Lane rotation and padding between the activation memory and the array.
 //
-//   out[l] = pad_i[l] ? pad_word_i : in[(l + shift_i) mod Lanes],  shift_i = -1 .. 2
+//   out[l] = pad_i[l] ? pad : in[(l + shift_i) mod Lanes],  shift_i = -1 .. 2
+//   pad    = plus_i ? (tail_i ? tail_mask_i : all ones) : 0
 //
 // shift_i is kx - pad (signed, two's complement); lane l of a column block reads input column
 // block*Lanes + l + shift_i, which lies in lane memory (l + shift_i) mod Lanes. pad_i[l] marks
-// a lane whose column or row is outside the image; pad_word_i is 0 or the real channels' ones.
-// Layout: lane l at [l*Simd +: Simd].
+// a lane whose column or row is outside the image; tail_i the last word of a tap, whose real
+// channels are the ones of tail_mask_i (constant during a layer). Layout: lane l at [l*Simd +: Simd].
 //
-// Latency: 1 cycle; data only, no reset.
+// Control comes two cycles before data_i and is registered once per lane and once per 16 bits.
+// Latency: 1 cycle from data_i; no reset.
 module bnn_align #(
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4
@@ -15,7 +17,9 @@ module bnn_align #(
     input  logic                  clk_i,
     input  logic signed [2:0]     shift_i,
     input  logic [Lanes-1:0]      pad_i,
-    input  logic [Simd-1:0]       pad_word_i,
+    input  logic                  plus_i,
+    input  logic                  tail_i,
+    input  logic [Simd-1:0]       tail_mask_i,
     input  logic [Lanes*Simd-1:0] data_i,
     output logic [Lanes*Simd-1:0] data_o
 );
@@ -27,21 +31,24 @@ module bnn_align #(
     localparam int unsigned Left = (l + Lanes - 1) % Lanes;
     localparam int unsigned Right = (l + 1) % Lanes;
     localparam int unsigned Right2 = (l + 2) % Lanes;
-    logic [Simd-1:0] lane_q;
 
-    always_ff @(posedge clk_i) begin
-      if (pad_i[l]) begin
-        lane_q <= pad_word_i;
-      end else begin
-        unique case (shift_i)
-          -3'sd1:  lane_q <= data_i[Left*Simd+:Simd];
-          3'sd1:   lane_q <= data_i[Right*Simd+:Simd];
-          3'sd2:   lane_q <= data_i[Right2*Simd+:Simd];
-          default: lane_q <= data_i[l*Simd+:Simd];
-        endcase
-      end
-    end
-
-    assign data_o[l*Simd+:Simd] = lane_q;
+    bnn_align_lane #(
+        .Simd(Simd)
+    ) u_lane (
+        .clk_i,
+        .shift_i    (shift_i[1:0]),
+        .pad_i      (pad_i[l]),
+        .plus_i,
+        .tail_i,
+        .tail_mask_i,
+        .same_i     (data_i[l*Simd+:Simd]),
+        .right_i    (data_i[Right*Simd+:Simd]),
+        .right2_i   (data_i[Right2*Simd+:Simd]),
+        .left_i     (data_i[Left*Simd+:Simd]),
+        .data_o     (data_o[l*Simd+:Simd])
+    );
   end
+
+  logic unused_shift;
+  assign unused_shift = shift_i[2];
 endmodule

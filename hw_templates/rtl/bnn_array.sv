@@ -1,84 +1,194 @@
-// Pe x Lanes accumulators of matching bits.
+// Pe x Lanes dot products of binary words: sums, thresholds, pool.
 //
 //   acc[p][l] = sum over the words from first_i to last_i of popcount(weight[p] xnor act[l])
+//   hit[p][l] = acc[p][l] >= threshold[p];  bit_o: bnn_threshold
 //
 // Layout: weight_i[p*Simd +: Simd] belongs to PE p, act_i[l*Simd +: Simd] to lane l,
-// acc_o[(l*Pe + p)*AccBits +: AccBits] is the accumulator of PE p and lane l. A cycle without
-// valid_i is a bubble anywhere in a sum; first_i and last_i may come with the same word. Sums
-// may follow one another without a gap.
+// bit_o[l*Pe + p] (with pool_i the first Lanes / 2 lanes). A cycle without valid_i is a bubble
+// anywhere in a sum; first_i and last_i may come with the same word. second_i counts with last_i.
 //
-// Latency: acc_valid_o is high for one cycle after edge t + Latency - 1, where the word with
-// last_i is sampled at edge t and Latency = 3 + clog2(ceil(Simd / 36)). acc_o holds the sum in
-// that cycle only. busy_o is high while a word is in the pipeline.
+// header_i (not together with valid_i) takes thresholds from weight_i: bits [15:0] of PE p the
+// threshold, bit 16 the flip; they hold for the words that follow. With plain_i the threshold
+// is 0. Headers come at least Latency cycles apart.
+//
+// Sums are read out at sum_o, PE 0 of every lane at [l*AccBits +: AccBits], when sum_valid_o
+// has come and no word follows: shift_i moves the next PE there, ShiftLatency cycles later.
+//
+// The array is made of tiles of at most 4 x 4. Latency: bit_valid_o, a pulse, Latency + 2
+// cycles and sum_valid_o Latency cycles after the cycle with last_i; bits hold until the next.
 module bnn_array #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
-    parameter int unsigned AccBits = 16
+    parameter int unsigned AccBits = 17
 ) (
-    input  logic                        clk_i,
-    input  logic                        rst_i,
-    input  logic                        valid_i,
-    input  logic                        first_i,
-    input  logic                        last_i,
-    input  logic [Pe*Simd-1:0]          weight_i,
-    input  logic [Lanes*Simd-1:0]       act_i,
-    output logic                        acc_valid_o,
-    output logic [Lanes*Pe*AccBits-1:0] acc_o,
-    output logic                        busy_o
+    input  logic                     clk_i,
+    input  logic                     rst_i,
+    input  logic                     valid_i,
+    input  logic                     first_i,
+    input  logic                     last_i,
+    input  logic                     second_i,
+    input  logic                     header_i,
+    input  logic                     pool_i,
+    input  logic                     plain_i,
+    input  logic [Pe*Simd-1:0]       weight_i,
+    input  logic [Lanes*Simd-1:0]    act_i,
+    output logic                     bit_valid_o,
+    output logic [Lanes*Pe-1:0]      bit_o,
+    input  logic                     shift_i,
+    output logic                     sum_valid_o,
+    output logic [Lanes*AccBits-1:0] sum_o
 );
-  localparam int unsigned CountBits = $clog2(Simd + 1);
-  localparam int unsigned CountLatency = 2 + $clog2((Simd + 35) / 36);
+  localparam int unsigned S1 = Simd / 3 + Simd % 3;
+  localparam int unsigned S2 = (S1 > 2) ? S1 / 3 + S1 % 3 : S1;
+  localparam int unsigned S3 = (S2 > 2) ? S2 / 3 + S2 % 3 : S2;
+  localparam int unsigned S4 = (S3 > 2) ? S3 / 3 + S3 % 3 : S3;
+  localparam int unsigned Nodes = Simd + Simd / 3 + S1 / 3 + S2 / 3 + S3 / 3 + S4 / 3;
+  // From the operands of a dot product to its count
+  localparam int unsigned Count = (Simd > 64) ? 4 + $clog2(Simd / 64) : 4;
+  localparam int unsigned Latency = Count + 5;
+  localparam int unsigned TilePe = 4;
+  localparam int unsigned TileLanes = (Lanes < 4) ? Lanes : 4;
 
+  if (Simd < 32 || Simd > 256 || (Simd & (Simd - 1)) != 0) begin : gen_check_simd
+    $error("bnn_array: Simd = %0d, must be a power of two from 32 to 256", Simd);
+  end
   if (Pe < 4 || Pe > Simd || (Pe & (Pe - 1)) != 0) begin : gen_check_pe
     $error("bnn_array: Pe = %0d, must be a power of two from 4 to Simd = %0d", Pe, Simd);
   end
   if (Lanes < 2 || Lanes > 16 || (Lanes & (Lanes - 1)) != 0) begin : gen_check_lanes
     $error("bnn_array: Lanes = %0d, must be a power of two from 2 to 16", Lanes);
   end
-  if (AccBits < CountBits) begin : gen_check_acc
-    $error("bnn_array: AccBits = %0d, must be at least %0d", AccBits, CountBits);
-  end
 
-  logic [CountLatency-1:0] valid_q, first_q, last_q;
-  logic acc_valid_q;
+  // Control, n + 1 cycles after the operands at [n].
+  logic [Latency:0] valid_q, last_q;
+  logic [Latency-2:0] first_q, second_q, header_q;
+  logic [1:0] bit_second_q;
+  logic bit_valid_q, shift_q, pool_q;
 
   always_ff @(posedge clk_i) begin
-    first_q <= {first_q[CountLatency-2:0], first_i};
-    last_q  <= {last_q[CountLatency-2:0], last_i};
+    first_q  <= {first_q[Latency-3:0], first_i & valid_i};
+    last_q   <= {last_q[Latency-1:0], last_i};
+    second_q <= {second_q[Latency-3:0], second_i};
+    pool_q   <= pool_i;
+    bit_second_q <= {bit_second_q[0], second_q[Latency-2]};
     if (rst_i) begin
       valid_q     <= '0;
-      acc_valid_q <= 1'b0;
+      header_q    <= '0;
+      bit_valid_q <= 1'b0;
+      shift_q     <= 1'b0;
     end else begin
-      valid_q     <= {valid_q[CountLatency-2:0], valid_i};
-      acc_valid_q <= valid_q[CountLatency-1] & last_q[CountLatency-1];
+      valid_q     <= {valid_q[Latency-1:0], valid_i};
+      header_q    <= {header_q[Latency-3:0], header_i};
+      bit_valid_q <= valid_q[Latency] & last_q[Latency] & (~pool_q | bit_second_q[1]);
+      shift_q     <= shift_i;
     end
   end
 
-  for (genvar l = 0; l < Lanes; l++) begin : gen_lane
-    for (genvar p = 0; p < Pe; p++) begin : gen_pe
-      logic [CountBits-1:0] count;
-      logic [AccBits-1:0] acc_q;
+  // Operands with their parities, 2 cycles; the parity of all of a word follows its count.
+  logic [Pe*Nodes-1:0] weight;
+  logic [Lanes*Nodes-1:0] act;
+  logic [Pe-1:0] parity_weight;
+  logic [Lanes-1:0] parity_act;
 
-      bnn_popcount #(
-          .Simd(Simd)
-      ) u_popcount (
+  for (genvar p = 0; p < Pe; p++) begin : gen_weight
+    bnn_operand #(
+        .Simd (Simd),
+        .Nodes(Nodes),
+        .Delay(Count)
+    ) u_operand (
+        .clk_i,
+        .word_i  (weight_i[p*Simd+:Simd]),
+        .node_o  (weight[p*Nodes+:Nodes]),
+        .parity_o(parity_weight[p])
+    );
+  end
+  for (genvar l = 0; l < Lanes; l++) begin : gen_act
+    bnn_operand #(
+        .Simd (Simd),
+        .Nodes(Nodes),
+        .Delay(Count)
+    ) u_operand (
+        .clk_i,
+        .word_i  (act_i[l*Simd+:Simd]),
+        .node_o  (act[l*Nodes+:Nodes]),
+        .parity_o(parity_act[l])
+    );
+  end
+
+  // Headers wait in next_* until the sums of the group before are done.
+  logic [Pe*(AccBits-1)-1:0] next_threshold_q, threshold_q;
+  logic [Pe-1:0] next_flip_q, flip_q;
+
+  for (genvar p = 0; p < Pe; p++) begin : gen_header
+    always_ff @(posedge clk_i) begin
+      if (header_i) begin
+        next_flip_q[p] <= weight_i[p*Simd+16];
+        if (plain_i) next_threshold_q[p*(AccBits-1)+:AccBits-1] <= '0;
+        else next_threshold_q[p*(AccBits-1)+:AccBits-1] <= weight_i[p*Simd+:AccBits-1];
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (header_q[Latency-2]) begin
+      threshold_q <= next_threshold_q;
+      flip_q      <= next_flip_q;
+    end
+  end
+
+  logic [Lanes*Pe-1:0] low;
+  logic [Lanes*Pe/2-1:0] pair;
+
+  // Tiles; the last PE of a lane is at the end of its chain.
+  logic [(Pe/TilePe+1)*Lanes*AccBits-1:0] sum;
+
+  assign sum[(Pe/TilePe)*Lanes*AccBits+:Lanes*AccBits] = '0;
+  assign sum_o = sum[0+:Lanes*AccBits];
+
+  for (genvar l = 0; l < Lanes; l += TileLanes) begin : gen_lane
+    for (genvar p = 0; p < Pe; p += TilePe) begin : gen_pe
+      logic [TileLanes*TilePe-1:0] bits;
+
+      bnn_tile #(
+          .Pe     (TilePe),
+          .Lanes  (TileLanes),
+          .Simd   (Simd),
+          .AccBits(AccBits),
+          .Nodes  (Nodes)
+      ) u_tile (
           .clk_i,
-          .a_i    (weight_i[p*Simd+:Simd]),
-          .b_i    (act_i[l*Simd+:Simd]),
-          .count_o(count)
+          .weight_i       (weight[p*Nodes+:TilePe*Nodes]),
+          .act_i          (act[l*Nodes+:TileLanes*Nodes]),
+          .parity_weight_i(parity_weight[p+:TilePe]),
+          .parity_act_i   (parity_act[l+:TileLanes]),
+          .count_valid_i  (valid_q[Count+1]),
+          .acc_first_i    (first_q[Count+1]),
+          .shift_i        (shift_q),
+          .hit_valid_i    (valid_q[Count+3] & last_q[Count+3]),
+          .second_i       (second_q[Count+3]),
+          .pool_i         (pool_q),
+          .threshold_i    (threshold_q[p*(AccBits-1)+:TilePe*(AccBits-1)]),
+          .flip_i         (flip_q[p+:TilePe]),
+          .chain_i        (sum[((p/TilePe+1)*Lanes+l)*AccBits+:TileLanes*AccBits]),
+          .sum_o          (sum[(p/TilePe*Lanes+l)*AccBits+:TileLanes*AccBits]),
+          .bit_o          (bits)
       );
 
-      always_ff @(posedge clk_i) begin
-        if (valid_q[CountLatency-1]) begin
-          acc_q <= (first_q[CountLatency-1] ? '0 : acc_q) + AccBits'(count);
+      // bit_o[j*Pe + p]: lane, or pair of lanes with the pool
+      for (genvar j = 0; j < TileLanes; j++) begin : gen_bit
+        if (j < TileLanes / 2) begin : gen_low
+          assign low[(l+j)*Pe+p+:TilePe] = bits[j*TilePe+:TilePe];
+          assign pair[(l/2+j)*Pe+p+:TilePe] = bits[j*TilePe+:TilePe];
+        end else begin : gen_high
+          assign low[(l+j)*Pe+p+:TilePe] = bits[j*TilePe+:TilePe];
         end
       end
-
-      assign acc_o[(l*Pe+p)*AccBits+:AccBits] = acc_q;
     end
   end
 
-  assign acc_valid_o = acc_valid_q;
-  assign busy_o = (|valid_q) | acc_valid_q;
+  assign bit_o[Lanes*Pe-1:Lanes*Pe/2] = low[Lanes*Pe-1:Lanes*Pe/2];
+  assign bit_o[Lanes*Pe/2-1:0] = pool_q ? pair : low[Lanes*Pe/2-1:0];
+  assign bit_valid_o = bit_valid_q;
+  assign sum_valid_o = valid_q[Latency-1] & last_q[Latency-1];
 endmodule

@@ -11,7 +11,7 @@
 // after the last write. images_i counts the images of the sub-batch or batch. multiply_o is high
 // in cycles in which the array has a word.
 //
-// Latency, from a step to the array: 4 cycles (step register, memory 2, alignment 1).
+// Latency, from a step to the array: 6 cycles (addresses 3, memory 2, alignment 1).
 module bnn_engine #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
@@ -56,13 +56,13 @@ module bnn_engine #(
     output logic [63:0]               score_addr_o,
     output logic [31:0]               score_o
 );
-  localparam int unsigned AccBits = 16;
+  localparam int unsigned AccBits = 17;
   localparam int unsigned LaneBits = $clog2(Lanes);
-  localparam int unsigned ArrayLatency = 3 + $clog2((Simd + 35) / 36);
-  localparam int unsigned MemoryLatency = 3;  // step register to the operands of the array
-  localparam int unsigned Latency = MemoryLatency + ArrayLatency;  // to acc_valid
-  localparam int unsigned DrainBits = 5;
-  localparam int unsigned Drain = Latency + 6;
+  localparam int unsigned ArrayLatency = (Simd > 64) ? 9 + $clog2(Simd / 64) : 9;
+  localparam int unsigned StepLatency = 3;  // from a step to the addresses
+  localparam int unsigned MemoryLatency = 3;  // from the addresses to the operands of the array
+  localparam int unsigned Drain = StepLatency + MemoryLatency + ArrayLatency + 8;
+  localparam int unsigned DrainBits = $clog2(Drain + 1);
 
   // ---- Descriptor ----------------------------------------------------------------------------
 
@@ -96,68 +96,61 @@ module bnn_engine #(
   } state_e;
 
   state_e state_q;
-  logic step_valid, step_ready, step, hold, one_by_one, pending_q, enough_q, block_done;
+  logic seq_busy, seq_done, ready, step, hold, one_by_one, pending_q, enough_q, block_done;
+  logic now_first, now_final, now_group_last, sequence_over_q;
   logic [$clog2(ArrayLatency+2)-1:0] space_q;  // cycles until a header may come
-  logic pop_wait_q;
+  logic [2:0] pop_wait_q;
   logic [DrainBits-1:0] drain_q;
-  logic first, last, second, group_last, final_step, seq_done, seq_busy;
-  logic signed [2:0] shift;
-  logic [Lanes-1:0] pad;
-  logic [Simd-1:0] pad_word;
-  logic [15:0] weight_index;
-  logic [Lanes*AddrBits-1:0] read_addr;
-  logic group_first, sequence_over_q;
-  logic [15:0] group, image, row, block;
+  // Steps taken, as they read the memories
+  logic step_q, first_q, last_q, second_q, group_last_q, tail_q;
+  logic signed [2:0] shift_q;
+  logic [Lanes-1:0] pad_q;
+  logic [15:0] weight_index_q;
 
   bnn_sequencer #(
-      .Simd    (Simd),
       .Lanes   (Lanes),
       .ActDepth(ActDepth)
   ) u_sequencer (
       .clk_i,
       .rst_i,
-      .start_i       (start_i),
-      .busy_o        (seq_busy),
-      .done_o        (seq_done),
-      .kernel3_i     (layer_i[0]),
-      .pad_one_i     (layer_i[1]),
-      .pad_plus_i    (layer_i[2]),
-      .pool_i        (pool),
-      .dense_i       (dense),
-      .groups_i      (layer_i[1*32+:16]),
-      .images_i      (dense ? dense_blocks : images_i),
-      .rows_i        (rows),
-      .blocks_i      (blocks),
-      .cw_i          (layer_i[2*32+:16]),
-      .height_i      (layer_i[6*32+:16]),
-      .width_i       (layer_i[6*32+16+:16]),
-      .valid_bits_i  (layer_i[16*32+:9]),
-      .source_base_i (odd_i ? layer_i[8*32+:AddrBits] : layer_i[7*32+:AddrBits]),
-      .image_stride_i(layer_i[9*32+:AddrBits]),
-      .row_stride_i  (layer_i[10*32+:AddrBits]),
-      .step_valid_o  (step_valid),
-      .step_ready_i  (step_ready),
-      .read_addr_o   (read_addr),
-      .shift_o       (shift),
-      .pad_o         (pad),
-      .pad_word_o    (pad_word),
-      .weight_index_o(weight_index),
-      .first_o       (first),
-      .last_o        (last),
-      .second_o      (second),
-      .group_first_o (group_first),
-      .group_last_o  (group_last),
-      .group_o       (group),
-      .image_o       (image),
-      .row_o         (row),
-      .block_o       (block)
+      .start_i,
+      .busy_o          (seq_busy),
+      .done_o          (seq_done),
+      .kernel3_i       (layer_i[0]),
+      .pad_one_i       (layer_i[1]),
+      .pool_i          (pool),
+      .dense_i         (dense),
+      .groups_i        (layer_i[1*32+:16]),
+      .images_i        (dense ? dense_blocks : images_i),
+      .rows_i          (rows),
+      .blocks_i        (blocks),
+      .cw_i            (layer_i[2*32+:16]),
+      .height_i        (layer_i[6*32+:16]),
+      .width_i         (layer_i[6*32+16+:16]),
+      .source_base_i   (odd_i ? layer_i[8*32+:AddrBits] : layer_i[7*32+:AddrBits]),
+      .image_stride_i  (layer_i[9*32+:AddrBits]),
+      .row_stride_i    (layer_i[10*32+:AddrBits]),
+      .ready_i         (ready),
+      .now_first_o     (now_first),
+      .now_final_o     (now_final),
+      .now_group_last_o(now_group_last),
+      .valid_o         (step_q),
+      .read_addr_o     (act_addr_o),
+      .shift_o         (shift_q),
+      .pad_o           (pad_q),
+      .tail_o          (tail_q),
+      .index_o         (weight_index_q),
+      .first_o         (first_q),
+      .last_o          (last_q),
+      .second_o        (second_q),
+      .group_last_o    (group_last_q)
   );
 
+  // Sums leave the array one by one while the next ones are begun, scores before.
   assign one_by_one = serial | scores;
-  assign final_step = last & (second == pool);
-  assign hold       = one_by_one & final_step & pending_q;
-  assign step_ready = (state_q == Run) & ~hold;
-  assign step       = step_valid & step_ready;
+  assign hold = pending_q & ((serial & now_final) | (scores & now_first));
+  assign ready = (state_q == Run) & ~hold;
+  assign step = seq_busy & ready;
 
   always_ff @(posedge clk_i) begin
     group_total_q <= (RingBits + 1)'(group_words) + (RingBits + 1)'(headers);
@@ -166,31 +159,31 @@ module bnn_engine #(
       state_q         <= Stop;
       pending_q       <= 1'b0;
       space_q         <= '0;
-      pop_wait_q      <= 1'b0;
+      pop_wait_q      <= '0;
       drain_q         <= '0;
       sequence_over_q <= 1'b0;
     end else begin
-      if (step && one_by_one && final_step) pending_q <= 1'b1;
+      if (step && one_by_one && now_final) pending_q <= 1'b1;
       else if (block_done) pending_q <= 1'b0;
-      if (state_q == Header0) space_q <= ($bits(space_q))'(ArrayLatency + 1);
+      if (state_q == Header0) space_q <= ($bits(space_q))'(ArrayLatency);
       else if (space_q != '0) space_q <= space_q - 1'b1;
       if (start_i) sequence_over_q <= 1'b0;
       else if (seq_done) sequence_over_q <= 1'b1;
       unique case (state_q)
         Stop: if (start_i) state_q <= Wait;
-        Wait: if (enough_q && space_q == '0 && !(one_by_one && pending_q)) state_q <= Header0;
+        Wait: if (enough_q && space_q == '0 && !(scores && pending_q)) state_q <= Header0;
         Header0: state_q <= scores ? Header1 : Run;
         Header1: state_q <= Run;
         Run: begin
-          if (step && group_last) begin
+          if (step && now_group_last) begin
             state_q    <= Pop;
-            pop_wait_q <= 1'b1;
+            pop_wait_q <= 3'd3;
           end
         end
-        // The pop follows the last step by a cycle; enough_q knows of it two cycles later.
+        // The pop follows the last step by StepLatency cycles; enough_q knows of it two later.
         Pop: begin
-          pop_wait_q <= 1'b0;
-          if (!pop_wait_q) begin
+          pop_wait_q <= pop_wait_q - 3'd1;
+          if (pop_wait_q == '0) begin
             state_q <= sequence_over_q ? Finish : Wait;
             drain_q <= DrainBits'(Drain);
           end
@@ -206,74 +199,60 @@ module bnn_engine #(
 
   assign done_o = (state_q == Finish) & (drain_q == '0);
 
-  // ---- Step register -------------------------------------------------------------------------
+  // ---- Reads -----------------------------------------------------------------------------------
 
-  logic step_q, header0_q, header1_q, first_q, last_q, second_q, pop_q;
-  logic [RingBits-1:0] index_q;
-  logic [Lanes*AddrBits-1:0] read_addr_q;
-  logic signed [2:0] shift_q[MemoryLatency];
-  logic [Lanes-1:0] pad_q[MemoryLatency];
-  logic [Simd-1:0] pad_word_q[MemoryLatency];
+  // Headers pass through the same stages as steps.
+  logic [StepLatency-1:0] header0_d_q, header1_d_q;
+  logic [RingBits-1:0] index;
 
   always_ff @(posedge clk_i) begin
-    read_addr_q <= read_addr;
-    first_q     <= first;
-    last_q      <= last;
-    second_q    <= second;
-    if (state_q == Header0) index_q <= '0;
-    else if (state_q == Header1) index_q <= RingBits'(1);
-    else index_q <= RingBits'(weight_index) + RingBits'(headers);
-    shift_q[0]    <= shift;
-    pad_q[0]      <= pad;
-    pad_word_q[0] <= pad_word;
-    for (int unsigned i = 1; i < MemoryLatency; i++) begin
-      shift_q[i]    <= shift_q[i-1];
-      pad_q[i]      <= pad_q[i-1];
-      pad_word_q[i] <= pad_word_q[i-1];
-    end
     if (rst_i) begin
-      step_q    <= 1'b0;
-      header0_q <= 1'b0;
-      header1_q <= 1'b0;
-      pop_q     <= 1'b0;
+      header0_d_q <= '0;
+      header1_d_q <= '0;
     end else begin
-      step_q    <= step;
-      header0_q <= state_q == Header0;
-      header1_q <= state_q == Header1;
-      pop_q     <= step & group_last;
+      header0_d_q <= {header0_d_q[StepLatency-2:0], state_q == Header0};
+      header1_d_q <= {header1_d_q[StepLatency-2:0], state_q == Header1};
     end
   end
 
-  assign ring_read_o      = step_q | header0_q | header1_q;
-  assign ring_index_o     = index_q;
-  assign ring_pop_o       = pop_q;
+  always_comb begin
+    index = RingBits'(weight_index_q) + RingBits'(headers);
+    if (header0_d_q[StepLatency-1]) index = '0;
+    if (header1_d_q[StepLatency-1]) index = RingBits'(1);
+  end
+
+  assign ring_read_o      = step_q | header0_d_q[StepLatency-1] | header1_d_q[StepLatency-1];
+  assign ring_index_o     = index;
+  assign ring_pop_o       = step_q & group_last_q;
   assign ring_pop_count_o = group_total_q;
   assign act_read_o       = step_q;
-  assign act_addr_o       = read_addr_q;
   assign multiply_o       = step_q;
 
-  // ---- Operands ------------------------------------------------------------------------------
+  // ---- Operands --------------------------------------------------------------------------------
 
   logic [Pe*Simd-1:0] weight_q;
   logic [Lanes*Simd-1:0] operand;
-  // [0] is one cycle after the step register
-  logic [MemoryLatency-1:0] valid_d_q, first_d_q, last_d_q;
-  logic [Latency-1:0] second_d_q, header0_d_q;
-  logic [MemoryLatency-1:0] header1_d_q;
+  logic [Simd-1:0] tail_mask_q;
+  // [n] is n + 1 cycles after the addresses
+  logic [MemoryLatency-1:0] valid_d_q, first_d_q, last_d_q, second_d_q, header0_m_q, header1_m_q;
+
+  for (genvar i = 0; i < Simd; i++) begin : gen_mask
+    always_ff @(posedge clk_i) tail_mask_q[i] <= 9'(i) < layer_i[16*32+:9];
+  end
 
   always_ff @(posedge clk_i) begin
     weight_q   <= ring_data_i;
     first_d_q  <= {first_d_q[MemoryLatency-2:0], first_q};
     last_d_q   <= {last_d_q[MemoryLatency-2:0], last_q};
-    second_d_q <= {second_d_q[Latency-2:0], second_q};
+    second_d_q <= {second_d_q[MemoryLatency-2:0], second_q};
     if (rst_i) begin
       valid_d_q   <= '0;
-      header0_d_q <= '0;
-      header1_d_q <= '0;
+      header0_m_q <= '0;
+      header1_m_q <= '0;
     end else begin
       valid_d_q   <= {valid_d_q[MemoryLatency-2:0], step_q};
-      header0_d_q <= {header0_d_q[Latency-2:0], header0_q};
-      header1_d_q <= {header1_d_q[MemoryLatency-2:0], header1_q};
+      header0_m_q <= {header0_m_q[MemoryLatency-2:0], header0_d_q[StepLatency-1]};
+      header1_m_q <= {header1_m_q[MemoryLatency-2:0], header1_d_q[StepLatency-1]};
     end
   end
 
@@ -282,17 +261,20 @@ module bnn_engine #(
       .Lanes(Lanes)
   ) u_align (
       .clk_i,
-      .shift_i   (shift_q[MemoryLatency-1]),
-      .pad_i     (pad_q[MemoryLatency-1]),
-      .pad_word_i(pad_word_q[MemoryLatency-1]),
-      .data_i    (act_data_i),
-      .data_o    (operand)
+      .shift_i    (shift_q),
+      .pad_i      (pad_q),
+      .plus_i     (layer_i[2]),
+      .tail_i     (tail_q),
+      .tail_mask_i(tail_mask_q),
+      .data_i     (act_data_i),
+      .data_o     (operand)
   );
 
-  // ---- Array ---------------------------------------------------------------------------------
+  // ---- Array and what becomes of its results -----------------------------------------------------
 
-  logic acc_valid, array_busy;
-  logic [Lanes*Pe*AccBits-1:0] acc;
+  logic bits_valid, sum_valid, sum_shift, serial_done, score_done;
+  logic [Lanes*Pe-1:0] bits;
+  logic [Lanes*AccBits-1:0] sums;
 
   bnn_array #(
       .Pe     (Pe),
@@ -305,59 +287,17 @@ module bnn_engine #(
       .valid_i    (valid_d_q[MemoryLatency-1]),
       .first_i    (first_d_q[MemoryLatency-1]),
       .last_i     (last_d_q[MemoryLatency-1]),
+      .second_i   (second_d_q[MemoryLatency-1]),
+      .header_i   (header0_m_q[MemoryLatency-1]),
+      .pool_i     (pool),
+      .plain_i    (scores),
       .weight_i   (weight_q),
       .act_i      (operand),
-      .acc_valid_o(acc_valid),
-      .acc_o      (acc),
-      .busy_o     (array_busy)
-  );
-
-  // ---- Headers -------------------------------------------------------------------------------
-
-  // A threshold header waits in next_* until the sums of the group before have left the array.
-  logic [Pe*AccBits-1:0] next_threshold_q, threshold_q;
-  logic [Pe-1:0] next_flip_q, flip_q;
-  logic [Pe*32-1:0] offset_q;
-  logic [Pe*16-1:0] scale_q;
-
-  for (genvar p = 0; p < Pe; p++) begin : gen_header
-    always_ff @(posedge clk_i) begin
-      if (header0_d_q[MemoryLatency-1]) begin
-        next_threshold_q[p*AccBits+:AccBits] <= weight_q[p*Simd+:AccBits];
-        next_flip_q[p] <= weight_q[p*Simd+16];
-        offset_q[p*32+:32] <= weight_q[p*Simd+:32];
-      end
-      if (header1_d_q[MemoryLatency-1]) scale_q[p*16+:16] <= weight_q[p*Simd+:16];
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (header0_d_q[Latency-1]) begin
-      threshold_q <= next_threshold_q;
-      flip_q      <= next_flip_q;
-    end
-  end
-
-  // ---- Bits ----------------------------------------------------------------------------------
-
-  logic bits_valid, serial_done, score_done, score_idle;
-  logic [Lanes*Pe-1:0] bits;
-
-  bnn_threshold #(
-      .Pe     (Pe),
-      .Lanes  (Lanes),
-      .AccBits(AccBits)
-  ) u_threshold (
-      .clk_i,
-      .rst_i,
-      .valid_i    (acc_valid & ~scores),
-      .pool_i     (pool),
-      .second_i   (second_d_q[Latency-1]),
-      .acc_i      (acc),
-      .threshold_i(threshold_q),
-      .flip_i     (flip_q),
-      .valid_o    (bits_valid),
-      .bit_o      (bits)
+      .bit_valid_o(bits_valid),
+      .bit_o      (bits),
+      .shift_i    (sum_shift),
+      .sum_valid_o(sum_valid),
+      .sum_o      (sums)
   );
 
   bnn_writeback #(
@@ -381,7 +321,7 @@ module bnn_engine #(
       .image_stride_i(layer_i[12*32+:AddrBits]),
       .row_stride_i  (layer_i[13*32+:AddrBits]),
       .words_i       (layer_i[14*32+:AddrBits]),
-      .valid_i       (bits_valid),
+      .valid_i       (bits_valid & ~scores),
       .bit_i         (bits),
       .block_done_o  (serial_done),
       .write_lane_o,
@@ -392,6 +332,7 @@ module bnn_engine #(
 
   bnn_score #(
       .Pe     (Pe),
+      .Simd   (Simd),
       .Lanes  (Lanes),
       .AccBits(AccBits)
   ) u_score (
@@ -402,12 +343,13 @@ module bnn_engine #(
       .classes_i   (layer_i[17*32+:16]),
       .base_i      (scores_i),
       .next_o      (scores_next_o),
-      .valid_i     (acc_valid & scores),
-      .idle_o      (score_idle),
+      .header0_i   (header0_m_q[MemoryLatency-1] & scores),
+      .header1_i   (header1_m_q[MemoryLatency-1]),
+      .weight_i    (weight_q),
+      .valid_i     (sum_valid & scores),
+      .sum_i       (sums),
+      .shift_o     (sum_shift),
       .block_done_o(score_done),
-      .acc_i       (acc),
-      .offset_i    (offset_q),
-      .scale_i     (scale_q),
       .score_valid_o,
       .score_ready_i,
       .score_addr_o,
@@ -417,6 +359,5 @@ module bnn_engine #(
   assign block_done = scores ? score_done : serial_done;
 
   logic unused_engine;
-  assign unused_engine = ^{layer_i, group_first, group, image, row, block, seq_busy, array_busy,
-                           score_idle, group_words, weight_index};
+  assign unused_engine = ^{layer_i, group_words, weight_index_q};
 endmodule

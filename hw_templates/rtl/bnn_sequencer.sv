@@ -6,20 +6,19 @@
 // A step reads lane l's column b*Lanes + l + shift, shift = kx - pad, of row y + dy + ky - pad:
 // memory m is read at  source_base + i*image_stride + row*row_stride + (b + n)*cw + c,
 // n = -1 for m = Lanes-1 if shift < 0, n = 1 for m < shift, else 0. pad_o[l] is set for a lane
-// outside the image (never with dense_i); pad_word_o is 0, or with pad_plus_i the ones of the
-// real channels (valid_bits_i of the last word of a tap). weight_index_o counts the steps of a
-// sum: 0 .. k*k*cw - 1. first_o and last_o mark the first and last step of a sum, second_o the
-// lower row of a pool (dy = 1), group_first_o and group_last_o the ends of a group.
+// outside the image (never with dense_i), tail_o on the last word of a tap. index_o counts the
+// steps of a sum: 0 .. k*k*cw - 1. first_o and last_o mark the first and last step of a sum,
+// second_o the lower row of a pool (dy = 1), group_last_o the last step of a group.
 //
-// start_i takes a pulse while busy_o is low; the configuration is constant while busy_o is
-// high, and groups, images, rows, blocks and cw are at least 1, rows even with pool_i. A step
-// is taken when step_valid_o and step_ready_i are high; its outputs hold until then.
-// image_o, row_o, block_o and group_o name the step. done_o is a one-cycle pulse.
+// start_i takes a pulse while busy_o is low; the configuration is constant from start_i to
+// done_o, and groups, images, rows, blocks and cw are at least 1, rows even with pool_i. A step is
+// taken when busy_o and ready_i are high; now_*_o name it. done_o is a pulse in the cycle after
+// the last step was taken.
 //
-// Latency: the first step is valid after the edge that samples start_i; one step per cycle;
-// done_o is high in the cycle after the last step.
+// Latency: the first step can be taken after the edge that samples start_i; the outputs of a
+// step, with valid_o, are there 3 cycles after it was taken. One step per cycle. Counters run
+// down and keep a flag for their last value, so no comparison lies between the loops.
 module bnn_sequencer #(
-    parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
     parameter int unsigned ActDepth = 1024,
     localparam int unsigned AddrBits = $clog2(ActDepth)
@@ -32,7 +31,6 @@ module bnn_sequencer #(
     // Configuration, from the descriptor
     input  logic                      kernel3_i,
     input  logic                      pad_one_i,
-    input  logic                      pad_plus_i,
     input  logic                      pool_i,
     input  logic                      dense_i,
     input  logic [15:0]               groups_i,
@@ -42,28 +40,28 @@ module bnn_sequencer #(
     input  logic [15:0]               cw_i,
     input  logic [15:0]               height_i,
     input  logic [15:0]               width_i,
-    input  logic [8:0]                valid_bits_i,
     input  logic [AddrBits-1:0]       source_base_i,
     input  logic [AddrBits-1:0]       image_stride_i,
     input  logic [AddrBits-1:0]       row_stride_i,
-    // Steps
-    output logic                      step_valid_o,
-    input  logic                      step_ready_i,
+    // The step that can be taken
+    input  logic                      ready_i,
+    output logic                      now_first_o,
+    output logic                      now_final_o,  // last, of the lower row if there are two
+    output logic                      now_group_last_o,
+    // Steps taken
+    output logic                      valid_o,
     output logic [Lanes*AddrBits-1:0] read_addr_o,
     output logic signed [2:0]         shift_o,
     output logic [Lanes-1:0]          pad_o,
-    output logic [Simd-1:0]           pad_word_o,
-    output logic [15:0]               weight_index_o,
+    output logic                      tail_o,
+    output logic [15:0]               index_o,
     output logic                      first_o,
     output logic                      last_o,
     output logic                      second_o,
-    output logic                      group_first_o,
-    output logic                      group_last_o,
-    output logic [15:0]               group_o,
-    output logic [15:0]               image_o,
-    output logic [15:0]               row_o,
-    output logic [15:0]               block_o
+    output logic                      group_last_o
 );
+  localparam int unsigned LaneBits = $clog2(Lanes);
+
   if (Lanes < 2 || Lanes > 16 || (Lanes & (Lanes - 1)) != 0) begin : gen_check_lanes
     $error("bnn_sequencer: Lanes = %0d, must be a power of two from 2 to 16", Lanes);
   end
@@ -71,118 +69,248 @@ module bnn_sequencer #(
     $error("bnn_sequencer: ActDepth = %0d, must be a power of two from 2 to 65536", ActDepth);
   end
 
-  logic busy_q, done_q, dy_q;
-  logic [15:0] group_q, image_q, row_q, block_q, c_q, index_q;
+  // ---- Loops -----------------------------------------------------------------------------------
+
+  logic busy_q, done_q, step;
+  // Remaining values of a loop and whether this is the last one.
+  logic [15:0] c_q, block_q, row_q, image_q, group_q, c_count_q, index_q;
+  logic c_last_q, kx_last_q, ky_last_q, dy_last_q, block_last_q, row_last_q, image_last_q;
+  logic group_last_q, first_q;
   logic [1:0] ky_q, kx_q;
-  logic [AddrBits-1:0] image_addr_q;  // row 0 of the image
-  logic [AddrBits-1:0] row_addr_q;  // row y - pad
-  logic [AddrBits-1:0] tap_addr_q;  // row y + dy + ky - pad
-  logic [AddrBits-1:0] block_addr_q;  // b * cw
+  logic dy_q;
+  logic end_c, end_kx, end_ky, end_dy, end_block, end_row, end_image, end_group;
+  logic [15:0] row_count;
 
-  // End of each loop: of this one and of all inside it.
-  logic end_c, end_kx, end_ky, end_dy, end_b, end_y, end_i, end_g, step;
-  logic [1:0] taps;
-  logic [AddrBits-1:0] pad_row, two_rows, cw, here;
-  logic signed [17:0] input_row;
-  logic row_out;
-
-  assign taps     = kernel3_i ? 2'd2 : 2'd0;
-  assign cw       = cw_i[AddrBits-1:0];
-  assign pad_row  = pad_one_i ? row_stride_i : '0;
-  assign two_rows = pool_i ? row_stride_i << 1 : row_stride_i;
-  assign step     = busy_q & step_ready_i;
-  assign end_c    = c_q == cw_i - 16'd1;
-  assign end_kx   = end_c & (kx_q == taps);
-  assign end_ky   = end_kx & (ky_q == taps);
-  assign end_dy   = end_ky & (dy_q == pool_i);
-  assign end_b    = end_dy & (block_q == blocks_i - 16'd1);
-  assign end_y    = end_b & (row_q + (pool_i ? 16'd2 : 16'd1) == rows_i);
-  assign end_i    = end_y & (image_q == images_i - 16'd1);
-  assign end_g    = end_i & (group_q == groups_i - 16'd1);
+  assign step = busy_q & ready_i;
+  assign row_count = pool_i ? rows_i >> 1 : rows_i;
+  assign end_c = c_last_q;
+  assign end_kx = c_last_q & kx_last_q;
+  assign end_ky = c_last_q & kx_last_q & ky_last_q;
+  assign end_dy = c_last_q & kx_last_q & ky_last_q & dy_last_q;
+  assign end_block = end_dy & block_last_q;
+  assign end_row = end_dy & block_last_q & row_last_q;
+  assign end_image = end_dy & block_last_q & row_last_q & image_last_q;
+  assign end_group = end_dy & block_last_q & row_last_q & image_last_q & group_last_q;
 
   always_ff @(posedge clk_i) begin
-    if (start_i && !busy_q) begin
-      {group_q, image_q, row_q, block_q, c_q, index_q} <= '0;
-      {dy_q, ky_q, kx_q} <= '0;
-      image_addr_q <= source_base_i;
-      row_addr_q   <= source_base_i - pad_row;
-      tap_addr_q   <= source_base_i - pad_row;
-      block_addr_q <= '0;
+    if (start_i || (step && end_c)) begin
+      c_q      <= cw_i;
+      c_last_q <= cw_i == 16'd1;
     end else if (step) begin
-      c_q     <= end_c ? '0 : c_q + 16'd1;
-      index_q <= end_ky ? '0 : index_q + 16'd1;
-      if (end_c) kx_q <= end_kx ? '0 : kx_q + 2'd1;
-      if (end_kx) begin
-        ky_q       <= end_ky ? '0 : ky_q + 2'd1;
-        tap_addr_q <= tap_addr_q + row_stride_i;
-      end
-      if (end_ky) begin
-        dy_q       <= ~end_dy & pool_i;
-        tap_addr_q <= end_dy ? row_addr_q : row_addr_q + row_stride_i;
-      end
-      if (end_dy) begin
-        block_q      <= end_b ? '0 : block_q + 16'd1;
-        block_addr_q <= end_b ? '0 : block_addr_q + cw;
-      end
-      if (end_b) begin
-        row_q      <= end_y ? '0 : row_q + (pool_i ? 16'd2 : 16'd1);
-        row_addr_q <= row_addr_q + two_rows;
-        tap_addr_q <= row_addr_q + two_rows;
-      end
-      if (end_y) begin
-        image_q      <= end_i ? '0 : image_q + 16'd1;
-        image_addr_q <= end_i ? source_base_i : image_addr_q + image_stride_i;
-        row_addr_q   <= (end_i ? source_base_i : image_addr_q + image_stride_i) - pad_row;
-        tap_addr_q   <= (end_i ? source_base_i : image_addr_q + image_stride_i) - pad_row;
-      end
-      if (end_i) group_q <= group_q + 16'd1;
+      c_q      <= c_q - 16'd1;
+      c_last_q <= c_q == 16'd2;
     end
+    if (start_i || (step && end_kx)) begin
+      kx_q      <= '0;
+      kx_last_q <= ~kernel3_i;
+    end else if (step && end_c) begin
+      kx_q      <= kx_q + 2'd1;
+      kx_last_q <= kx_q == 2'd1;
+    end
+    if (start_i || (step && end_ky)) begin
+      ky_q      <= '0;
+      ky_last_q <= ~kernel3_i;
+    end else if (step && end_kx) begin
+      ky_q      <= ky_q + 2'd1;
+      ky_last_q <= ky_q == 2'd1;
+    end
+    if (start_i || (step && end_dy)) begin
+      dy_q      <= 1'b0;
+      dy_last_q <= ~pool_i;
+    end else if (step && end_ky) begin
+      dy_q      <= 1'b1;
+      dy_last_q <= 1'b1;
+    end
+    if (start_i || (step && end_block)) begin
+      block_q      <= blocks_i;
+      block_last_q <= blocks_i == 16'd1;
+    end else if (step && end_dy) begin
+      block_q      <= block_q - 16'd1;
+      block_last_q <= block_q == 16'd2;
+    end
+    if (start_i || (step && end_row)) begin
+      row_q      <= row_count;
+      row_last_q <= row_count == 16'd1;
+    end else if (step && end_block) begin
+      row_q      <= row_q - 16'd1;
+      row_last_q <= row_q == 16'd2;
+    end
+    if (start_i || (step && end_image)) begin
+      image_q      <= images_i;
+      image_last_q <= images_i == 16'd1;
+    end else if (step && end_row) begin
+      image_q      <= image_q - 16'd1;
+      image_last_q <= image_q == 16'd2;
+    end
+    if (start_i) begin
+      group_q      <= groups_i;
+      group_last_q <= groups_i == 16'd1;
+    end else if (step && end_image) begin
+      group_q      <= group_q - 16'd1;
+      group_last_q <= group_q == 16'd2;
+    end
+    if (start_i || (step && end_ky)) begin
+      index_q <= '0;
+      first_q <= 1'b1;
+    end else if (step) begin
+      index_q <= index_q + 16'd1;
+      first_q <= 1'b0;
+    end
+    if (start_i || (step && end_c)) c_count_q <= '0;
+    else if (step) c_count_q <= c_count_q + 16'd1;
     if (rst_i) begin
       busy_q <= 1'b0;
       done_q <= 1'b0;
     end else begin
-      busy_q <= busy_q ? ~(step & end_g) : start_i;
-      done_q <= step & end_g;
+      busy_q <= busy_q ? ~(step & end_group) : start_i;
+      done_q <= step & end_group;
     end
   end
 
-  assign shift_o = signed'({1'b0, kx_q}) - signed'({2'b00, pad_one_i});
-  assign here = tap_addr_q + block_addr_q + c_q[AddrBits-1:0];
-  assign input_row = 18'(row_q) + 18'(dy_q) + 18'(ky_q) - 18'(pad_one_i);
-  assign row_out = (input_row < 0) | (input_row >= 18'(height_i));
+  // ---- Positions -------------------------------------------------------------------------------
+
+  logic [AddrBits-1:0] image_addr_q;  // row 0 of the image
+  logic [AddrBits-1:0] row_addr_q;  // row y - pad
+  logic [AddrBits-1:0] tap_addr_q;  // row y + dy + ky - pad
+  logic [AddrBits-1:0] block_addr_q;  // b * cw
+  logic [AddrBits-1:0] pad_row, two_rows, cw, next_row, next_image;
+  logic [15:0] left_q;  // columns from the block's first one on
+  logic signed [16:0] y_q, tap_row_q;  // row y - pad; row y + dy + ky - pad
+  logic signed [16:0] y_first;
+  logic block_first_q;
+
+  assign cw = cw_i[AddrBits-1:0];
+  assign pad_row = pad_one_i ? row_stride_i : '0;
+  assign two_rows = pool_i ? row_stride_i << 1 : row_stride_i;
+  assign next_row = row_addr_q + two_rows;
+  assign next_image = image_addr_q + image_stride_i;
+  assign y_first = pad_one_i ? -17'sd1 : 17'sd0;
+
+  always_ff @(posedge clk_i) begin
+    if (start_i || (step && end_image)) begin
+      image_addr_q <= source_base_i;
+      row_addr_q   <= source_base_i - pad_row;
+      tap_addr_q   <= source_base_i - pad_row;
+    end else if (step && end_row) begin
+      image_addr_q <= next_image;
+      row_addr_q   <= next_image - pad_row;
+      tap_addr_q   <= next_image - pad_row;
+    end else if (step && end_block) begin
+      row_addr_q <= next_row;
+      tap_addr_q <= next_row;
+    end else if (step && end_dy) begin
+      tap_addr_q <= row_addr_q;
+    end else if (step && end_ky) begin
+      tap_addr_q <= row_addr_q + row_stride_i;
+    end else if (step && end_kx) begin
+      tap_addr_q <= tap_addr_q + row_stride_i;
+    end
+    if (start_i || (step && end_row)) begin
+      y_q       <= y_first;
+      tap_row_q <= y_first;
+    end else if (step && end_block) begin
+      y_q       <= y_q + (pool_i ? 17'sd2 : 17'sd1);
+      tap_row_q <= y_q + (pool_i ? 17'sd2 : 17'sd1);
+    end else if (step && end_dy) begin
+      tap_row_q <= y_q;
+    end else if (step && end_ky) begin
+      tap_row_q <= y_q + 17'sd1;
+    end else if (step && end_kx) begin
+      tap_row_q <= tap_row_q + 17'sd1;
+    end
+    if (start_i || (step && end_block)) begin
+      block_addr_q  <= '0;
+      left_q        <= width_i;
+      block_first_q <= 1'b1;
+    end else if (step && end_dy) begin
+      block_addr_q  <= block_addr_q + cw;
+      left_q        <= left_q - 16'(Lanes);
+      block_first_q <= 1'b0;
+    end
+  end
+
+  // ---- Pipeline: sums of addresses, positions against the edges -----------------------------------
+
+  logic [2:0] valid_p;
+  logic [1:0] first_p, last_p, second_p, group_last_p, tail_p;
+  logic [15:0] index_p[2];
+  logic signed [2:0] shift_p[2];
+  logic [AddrBits-1:0] here_p[2], c_p;
+  logic row_above_p, row_below_p, row_out_p, block_first_p[2];
+  logic [LaneBits+1:0] left_p[2];  // min(left, 2*Lanes): lanes and a shift of at most 2
+
+  always_ff @(posedge clk_i) begin
+    first_p      <= {first_p[0], first_q};
+    last_p       <= {last_p[0], end_ky};
+    second_p     <= {second_p[0], dy_q};
+    group_last_p <= {group_last_p[0], end_image};
+    tail_p       <= {tail_p[0], c_last_q};
+    index_p[0]   <= index_q;
+    index_p[1]   <= index_p[0];
+    shift_p[0]   <= signed'({1'b0, kx_q}) - signed'({2'b00, pad_one_i});
+    shift_p[1]   <= shift_p[0];
+    here_p[0]    <= tap_addr_q + block_addr_q;
+    c_p          <= c_count_q[AddrBits-1:0];
+    here_p[1]    <= here_p[0] + c_p;
+    row_above_p  <= tap_row_q[16];
+    row_below_p  <= ~tap_row_q[16] & (tap_row_q[15:0] >= height_i);
+    row_out_p    <= row_above_p | row_below_p;
+    block_first_p[0] <= block_first_q;
+    block_first_p[1] <= block_first_p[0];
+    left_p[0]    <= (|left_q[15:LaneBits+1]) ? (LaneBits + 2)'(2 * Lanes)
+        : {1'b0, left_q[LaneBits:0]};
+    left_p[1]    <= left_p[0];
+    if (rst_i) valid_p <= '0;
+    else valid_p <= {valid_p[1:0], step};
+  end
+
+  logic [Lanes*AddrBits-1:0] read_addr_q;
+  logic [Lanes-1:0] pad_q;
+  logic signed [2:0] shift_q;
+  logic tail_q, first_o_q, last_o_q, second_o_q, group_last_o_q;
+  logic [15:0] index_o_q;
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
-    logic signed [20:0] column;
+    logic signed [LaneBits+2:0] column;  // relative to the block
     logic next, previous;
 
-    assign column = 21'(block_q) * 21'(Lanes) + 21'(l) + 21'(kx_q) - 21'(pad_one_i);
-    assign pad_o[l] = ~dense_i & (row_out | (column < 0) | (column >= 21'(width_i)));
+    assign column = (LaneBits + 3)'(signed'({1'b0, (LaneBits + 1)'(l)})) + (LaneBits + 3)'(shift_p[1]);
+    assign next = shift_p[1] > 3'(l) && l < 2;
+    assign previous = shift_p[1] < 0 && l == Lanes - 1;
 
-    assign next = shift_o > 3'(l) && l < 2;
-    assign previous = shift_o < 0 && l == Lanes - 1;
-    assign read_addr_o[l*AddrBits+:AddrBits] = here + (next ? cw : '0) - (previous ? cw : '0);
-  end
-
-  always_comb begin
-    pad_word_o = '0;
-    if (pad_plus_i) begin
-      for (int unsigned i = 0; i < Simd; i++) begin
-        pad_word_o[i] = ~end_c | (i < 32'(valid_bits_i));
-      end
+    always_ff @(posedge clk_i) begin
+      pad_q[l] <= ~dense_i & (row_out_p | (column < 0 ? block_first_p[1]
+                                                      : (LaneBits + 2)'(column) >= left_p[1]));
+      read_addr_q[l*AddrBits+:AddrBits] <= here_p[1] + (next ? cw : previous ? '0 - cw : '0);
     end
   end
 
-  assign busy_o         = busy_q;
-  assign done_o         = done_q;
-  assign step_valid_o   = busy_q;
-  assign weight_index_o = index_q;
-  assign first_o        = index_q == '0;
-  assign last_o         = end_ky;
-  assign second_o       = dy_q;
-  assign group_first_o  = first_o & ~dy_q & (block_q == '0) & (row_q == '0) & (image_q == '0);
-  assign group_last_o   = end_i;
-  assign group_o        = group_q;
-  assign image_o        = image_q;
-  assign row_o          = row_q;
-  assign block_o        = block_q;
+  always_ff @(posedge clk_i) begin
+    shift_q        <= shift_p[1];
+    tail_q         <= tail_p[1];
+    first_o_q      <= first_p[1];
+    last_o_q       <= last_p[1];
+    second_o_q     <= second_p[1];
+    group_last_o_q <= group_last_p[1];
+    index_o_q      <= index_p[1];
+  end
+
+  logic unused_sequencer;
+  assign unused_sequencer = ^c_count_q;
+
+  assign busy_o           = busy_q;
+  assign done_o           = done_q;
+  assign now_first_o      = first_q;
+  assign now_final_o      = end_dy;
+  assign now_group_last_o = end_image;
+  assign valid_o          = valid_p[2];
+  assign read_addr_o      = read_addr_q;
+  assign shift_o          = shift_q;
+  assign pad_o            = pad_q;
+  assign tail_o           = tail_q;
+  assign index_o          = index_o_q;
+  assign first_o          = first_o_q;
+  assign last_o           = last_o_q;
+  assign second_o         = second_o_q;
+  assign group_last_o     = group_last_o_q;
 endmodule

@@ -1,0 +1,28 @@
+// A word with its parities (bnn_parity), and the parity of the whole word Delay cycles later.
+//
+// Latency: node_o 2 cycles, parity_o 2 + Delay cycles; data only, no reset.
+(* keep_hierarchy = "yes" *)
+module bnn_operand #(
+    parameter int unsigned Simd = 64,
+    parameter int unsigned Nodes = 95,
+    parameter int unsigned Delay = 4
+) (
+    input  logic             clk_i,
+    input  logic [Simd-1:0]  word_i,
+    output logic [Nodes-1:0] node_o,
+    output logic             parity_o
+);
+  logic [Delay-1:0] parity_q;
+
+  bnn_parity #(
+      .Simd(Simd)
+  ) u_parity (
+      .clk_i,
+      .word_i,
+      .node_o
+  );
+
+  always_ff @(posedge clk_i) parity_q <= {parity_q[Delay-2:0], ^node_o[Simd-1:0]};
+
+  assign parity_o = parity_q[Delay-1];
+endmodule

@@ -1,0 +1,22 @@
+// A few bits of bnn_pick.
+(* keep_hierarchy = "yes" *)
+module bnn_pick_slice #(
+    parameter int unsigned Words = 32,
+    parameter int unsigned Bits = 2,
+    localparam int unsigned SelectBits = $clog2(Words)
+) (
+    input  logic                  clk_i,
+    input  logic [SelectBits-1:0] select_i,
+    input  logic [Words*Bits-1:0] word_i,
+    output logic [Bits-1:0]       data_o
+);
+  logic [SelectBits-1:0] select_q;
+  logic [Bits-1:0] data_q;
+
+  always_ff @(posedge clk_i) begin
+    select_q <= select_i;
+    data_q   <= word_i[select_q*Bits+:Bits];
+  end
+
+  assign data_o = data_q;
+endmodule

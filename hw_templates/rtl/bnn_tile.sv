@@ -1,0 +1,92 @@
+// Pe x Lanes dot products next to each other, with their own operand and control registers.
+//
+// Operands are registered here once per tile, so that no net spans the array. Control inputs
+// are one cycle early for the same reason. Layout: operand n at [n*Nodes +: Nodes], hits and bits
+// at [l*Pe + p]; chain_i[l*AccBits +: AccBits] is the sum right of PE Pe - 1 of lane l, sum_o
+// that of PE 0.
+//
+// Timing and meaning of the inputs: bnn_array.
+(* keep_hierarchy = "yes" *)
+module bnn_tile #(
+    parameter int unsigned Pe = 4,
+    parameter int unsigned Lanes = 4,
+    parameter int unsigned Simd = 64,
+    parameter int unsigned AccBits = 17,
+    parameter int unsigned Nodes = 95
+) (
+    input  logic                      clk_i,
+    input  logic [Pe*Nodes-1:0]       weight_i,
+    input  logic [Lanes*Nodes-1:0]    act_i,
+    input  logic [Pe-1:0]             parity_weight_i,
+    input  logic [Lanes-1:0]          parity_act_i,
+    input  logic                      count_valid_i,
+    input  logic                      acc_first_i,
+    input  logic                      shift_i,
+    input  logic                      hit_valid_i,
+    input  logic                      second_i,
+    input  logic                      pool_i,
+    input  logic [Pe*(AccBits-1)-1:0] threshold_i,
+    input  logic [Pe-1:0]             flip_i,
+    input  logic [Lanes*AccBits-1:0]  chain_i,
+    output logic [Lanes*AccBits-1:0]  sum_o,
+    output logic [Lanes*Pe-1:0]       bit_o
+);
+  logic [Pe*Nodes-1:0] weight_q;
+  logic [Lanes*Nodes-1:0] act_q;
+  logic [Pe-1:0] parity_weight_q;
+  logic [Lanes-1:0] parity_act_q;
+  logic count_valid_q, acc_first_q, shift_q, hit_valid_q, second_q, pool_q;
+  logic [Lanes*Pe-1:0] hit;
+
+  always_ff @(posedge clk_i) begin
+    weight_q        <= weight_i;
+    act_q           <= act_i;
+    parity_weight_q <= parity_weight_i;
+    parity_act_q    <= parity_act_i;
+    count_valid_q   <= count_valid_i;
+    acc_first_q     <= acc_first_i;
+    shift_q         <= shift_i;
+    hit_valid_q     <= hit_valid_i;
+    second_q        <= second_i;
+    pool_q          <= pool_i;
+  end
+
+  for (genvar l = 0; l < Lanes; l++) begin : gen_lane
+    logic [(Pe+1)*AccBits-1:0] sum;  // of PE p at [p*AccBits +: AccBits]
+    assign sum[Pe*AccBits+:AccBits] = chain_i[l*AccBits+:AccBits];
+    assign sum_o[l*AccBits+:AccBits] = sum[AccBits-1:0];
+
+    for (genvar p = 0; p < Pe; p++) begin : gen_pe
+      bnn_dot #(
+          .Simd   (Simd),
+          .AccBits(AccBits)
+      ) u_dot (
+          .clk_i,
+          .weight_i       (weight_q[p*Nodes+:Nodes]),
+          .act_i          (act_q[l*Nodes+:Nodes]),
+          .parity_weight_i(parity_weight_q[p]),
+          .parity_act_i   (parity_act_q[l]),
+          .count_valid_i  (count_valid_q),
+          .acc_first_i    (acc_first_q),
+          .shift_i        (shift_q),
+          .threshold_i    (threshold_i[p*(AccBits-1)+:AccBits-1]),
+          .chain_i        (sum[(p+1)*AccBits+:AccBits]),
+          .acc_o          (sum[p*AccBits+:AccBits])
+      );
+      assign hit[l*Pe+p] = ~sum[p*AccBits+AccBits-1];
+    end
+  end
+
+  bnn_threshold #(
+      .Pe   (Pe),
+      .Lanes(Lanes)
+  ) u_threshold (
+      .clk_i,
+      .valid_i (hit_valid_q),
+      .pool_i  (pool_q),
+      .second_i(second_q),
+      .hit_i   (hit),
+      .flip_i,
+      .bit_o
+  );
+endmodule
