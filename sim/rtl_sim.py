@@ -33,9 +33,9 @@ TOP = "bnn_top"
 ID, VERSION = 0x314E4E42, 1
 
 _FLAGS = ["--cc", "--exe", "-O3", "--x-assign", "fast", "--x-initial", "unique", "--noassert", "--top-module", TOP]
-_FLAGS += ["-Wno-lint", "-Wno-style", "-Wno-SYMRSVDWORD", "--output-split", "20000", "-CFLAGS", "-std=c++17"]
+_FLAGS += ["-Wno-lint", "-Wno-style", "-Wno-SYMRSVDWORD", "-CFLAGS", "-std=c++17"]
 # some packages of Verilator leave out the flag that a precompiled header needs
-_MAKE = ["CXX=g++", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "CFG_CXXFLAGS_PCH_I=-include"]
+_MAKE = ["CXX=g++", "OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "CFG_CXXFLAGS_PCH_I=-include"]
 
 
 class RtlSimError(Exception):
@@ -205,9 +205,7 @@ def _environment(verilator: Path) -> Dict[str, str]:
     return result
 
 
-def build(
-    design: Design, folder: Path, jobs: int = 2, wave: bool = False, optimize: str = "-O2", rtl: Path = RTL
-) -> Core:
+def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: Path = RTL) -> Core:
     """Verilate the core for a design into `folder`, unless what is there was made from the same sources.
 
     Args:
@@ -215,7 +213,6 @@ def build(
         folder: where to build.
         jobs: compilers at a time.
         wave: whether the simulation can write waveforms; it is slower then.
-        optimize: the compiler's flag for the core; "-O0" builds fastest.
         rtl: folder of the SystemVerilog sources.
 
     Raises:
@@ -239,13 +236,14 @@ def build(
     flags = _FLAGS + [f"-G{name}={value}" for name, value in parameters.items()]
     flags += ["-CFLAGS", " ".join(f"-DBNN_{name}={value}" for name, value in macros.items())]
     flags += ["--trace-vcd", "--trace-structs"] if wave else []
+    # one file is quickest for a small core, several compile side by side for a large one
+    flags += ["--output-split", "0" if design.pe * design.simd * design.lanes <= 2048 else "20000"]
 
-    make = [*_MAKE, f"OPT_FAST={optimize}"]
     environment = _environment(verilator)
     compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True).stdout
     harness = sorted(HARNESS.glob("*.h")) + sorted(HARNESS.glob("*.cpp"))
     version = subprocess.run([str(verilator), "--version"], env=environment, capture_output=True, text=True).stdout
-    digest = hashlib.sha256(json.dumps([version, compiler, flags, make]).encode())
+    digest = hashlib.sha256(json.dumps([version, compiler, flags, _MAKE]).encode())
     for path in sources + harness:
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     folder = folder.resolve()
@@ -264,7 +262,7 @@ def build(
     library = folder.parent / f".verilated-{key}"
     for path in library.glob("*.o"):
         shutil.copyfile(path, objects / path.name)
-    _call("make", ["make", "-C", str(objects), "-f", f"V{TOP}.mk", f"-j{jobs}", *make], environment)
+    _call("make", ["make", "-C", str(objects), "-f", f"V{TOP}.mk", f"-j{jobs}", *_MAKE], environment)
     for path in objects.glob("verilated*.o"):
         if not (library / path.name).is_file():
             write_atomically(library / path.name, path.read_bytes())
