@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Dict, Optional, Tuple
+from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -25,6 +25,11 @@ from hls.render import render_header
 from sim.core_io import RUNS, Stats, decode, header, image_bytes, same_runs
 
 SOURCES = Path(__file__).resolve().parent.parent / "hw_templates" / "hls"
+WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wno-unknown-pragmas", "-Wno-unused-label"]
+# g++ finds members of ap_int that its constructors leave open, in the header files themselves
+WARNINGS += ["-Wno-uninitialized", "-Wno-maybe-uninitialized"]
+THREADS = ["-DBNN_CSIM_THREADS", "-pthread", "-I", str(Path(__file__).resolve().parent / "hls_threads")]
+"""Flags of a simulation whose processes run at the same time, joined by FIFOs of two elements."""
 
 
 class CsimError(Exception):
@@ -96,8 +101,23 @@ class Core:
         return scores[0], traces[0]
 
 
-def build(design: Design, folder: Path, ap_types: Optional[Path] = None, compiler: str = "g++") -> Core:
+def build(
+    design: Design,
+    folder: Path,
+    ap_types: Optional[Path] = None,
+    compiler: str = "g++",
+    flags: Sequence[str] = (),
+    sources: Path = SOURCES,
+) -> Core:
     """Render bnn_design.h into `folder` and build the C simulation there.
+
+    Args:
+        design: parameters of the core.
+        folder: where to build; the binary is `csim`, what the compiler said `log`.
+        ap_types: folder with ap_int.h, looked for if None.
+        compiler: g++ or clang++.
+        flags: more options of the compiler, before its others.
+        sources: folder of the C++ sources.
 
     Raises:
         CsimError: the headers or the compiler are missing, or the compiler reports an error.
@@ -110,10 +130,11 @@ def build(design: Design, folder: Path, ap_types: Optional[Path] = None, compile
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bnn_design.h").write_text(render_header(design))
     binary = folder.resolve() / "csim"
-    command = [compiler, "-std=c++14", "-O2", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-label"]
-    command += ["-Wno-uninitialized", "-isystem", str(ap_types), "-I", str(folder), "-I", str(SOURCES)]
-    command += [str(SOURCES / name) for name in ("bnn_top.cpp", "csim_main.cpp")]
+    command = [compiler, "-std=c++14", *WARNINGS, "-O2", *flags]
+    command += ["-isystem", str(ap_types), "-I", str(folder), "-I", str(sources)]
+    command += [str(sources / name) for name in ("bnn_top.cpp", "csim_main.cpp")]
     done = subprocess.run(command + ["-o", str(binary)], capture_output=True, text=True)
+    (folder / "log").write_text(done.stdout + done.stderr)
     if done.returncode:
         raise CsimError(f"{compiler}: {done.stderr.strip()}")
     return Core(design, binary)

@@ -127,16 +127,23 @@ inline int take_ahead(WriteStream& first, Ahead& ahead, bool on[LANES], int addr
   return int(ap_uint<8>(item >> FIRST_PE).to_uint());
 }
 
-// A cycle in which the array has nothing to multiply yet.
-inline void wait_cycle(BeatStream& weights_in, WriteStream& first, Ring& ring, Ahead& ahead, WeightMemory weights,
-                       ActMemory act) {
-#pragma HLS INLINE  // part of the caller's pipeline
+// In C simulation the producers have ended before: what is not there will never come.
+inline void check_supply(BeatStream& weights_in, WriteStream& first) {
 #if !defined(__SYNTHESIS__) && !defined(BNN_CSIM_THREADS)
   if (weights_in.empty() && first.empty()) {
     std::fprintf(stderr, "the array waits for data that nobody sends\n");
     std::exit(3);
   }
+#else
+  (void)weights_in;
+  (void)first;
 #endif
+}
+
+// A cycle in which the array has nothing to multiply.
+inline void wait_cycle(BeatStream& weights_in, WriteStream& first, Ring& ring, Ahead& ahead, WeightMemory weights,
+                       ActMemory act) {
+#pragma HLS INLINE  // part of the caller's pipeline
   bool on[LANES] = {};
   int address[LANES] = {};
   ap_uint<PE> bits[LANES];
@@ -406,13 +413,19 @@ layers:
   while (!finished) {
     Word d[D_WORDS];
 #pragma HLS ARRAY_PARTITION variable=d type=complete  // the fields are used together in every cycle
+    int fields = 0;
   command:
-    for (int k = 0; k < D_WORDS; ++k) {
+    while (fields < D_WORDS) {
 #pragma HLS PIPELINE II=1  // one word a cycle
-      d[k] = commands.read();
+#pragma HLS DEPENDENCE variable=act type=inter dependent=false      // only written
+#pragma HLS DEPENDENCE variable=weights type=inter dependent=false  // only written
+      // Data is taken here too: `control` may be waiting for the first layer, which waits for the array.
+      if (take(commands, d[fields])) ++fields;
+      wait_cycle(weights_in, first, ring, ahead, weights, act);
+      ++cycles;
     }
     const Layer f = decode(d);
-    const int groups = d[R_FINISH] != 0 ? 0 : f.groups;
+    const int groups = f.groups;  // 0 in a command that only sets the limit or ends the run
     const unsigned group_words = unsigned(f.group_words) + (f.score ? 2U : 1U);
     unsigned position = d[R_POSITION].to_uint();
     finished = d[R_FINISH] != 0;
@@ -420,6 +433,9 @@ layers:
   first_bits:
     while (!finished && int(ahead.stored - d[R_FIRST_NEED].to_uint()) < 0) {
 #pragma HLS PIPELINE II=1  // a slice and a beat a cycle
+#pragma HLS DEPENDENCE variable=act type=inter dependent=false      // only written
+#pragma HLS DEPENDENCE variable=weights type=inter dependent=false  // only written
+      check_supply(weights_in, first);
       wait_cycle(weights_in, first, ring, ahead, weights, act);
       ++cycles;
     }
@@ -434,6 +450,9 @@ layers:
     group_weights:
       while (int(ring.received - position - group_words) < 0) {
 #pragma HLS PIPELINE II=1  // a slice and a beat a cycle
+#pragma HLS DEPENDENCE variable=act type=inter dependent=false      // only written
+#pragma HLS DEPENDENCE variable=weights type=inter dependent=false  // only written
+        check_supply(weights_in, first);
         wait_cycle(weights_in, first, ring, ahead, weights, act);
         ++cycles;
       }
@@ -442,7 +461,7 @@ layers:
       if (d[R_RELEASE] != 0) ring.released = position;
     }
 #ifndef __SYNTHESIS__
-    if (trace_hook != nullptr && !finished && !f.score) {
+    if (trace_hook != nullptr && groups > 0 && !f.score) {
       const bool by_image = f.dense || f.serial;
       const int skip = by_image ? f.write_first / LANES : 0;
       const int blocks = by_image ? round_up(f.write_first + f.images, LANES) - skip : f.images;

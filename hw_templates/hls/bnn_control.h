@@ -72,10 +72,15 @@ header_words:
     to_first.write(header[n]);
   }
   to_first.write(Word(unsigned(count)));
+  const int first_images = sub_batch_size(0, count, batch, sub_batch);
+allow_first:
+  for (int k = 0; k < D_WORDS; ++k) {
+#pragma HLS PIPELINE II=1  // one word a cycle
+    to_array.write(Word(k == R_FIRST_LIMIT ? unsigned(first_images) * unsigned(slices) : 0U));
+  }
   order(to_read, READ_FIRST, header[H_FIRST].to_uint() / 8, 32 + unsigned(first_groups * FIRST_PE));
 
   int ordered = 0;  // images whose read is ordered
-  const int first_images = sub_batch_size(0, count, batch, sub_batch);
 first_sub_batch:
   for (; ordered < first_images; ++ordered) {
     order_image(image, ordered, ordered, false, to_read, to_first);

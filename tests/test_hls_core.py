@@ -1,0 +1,190 @@
+"""The HLS core's C++ itself: warnings, constraints, sanitizers, and its processes running at the same time."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_program import network
+
+from hls.designs import DESIGNS
+from hls.program import pack
+from hls.schedule import plan
+from sim import golden, hls_csim
+from sim.model import Model, load
+
+SMALL = DESIGNS["sim_small"]
+CLANG = next((name for name in ("clang++", "clang++-14", "clang++-15", "clang++-16", "clang++-19")
+              if shutil.which(name)), None)
+
+pytestmark = pytest.mark.skipif(
+    hls_csim.find_ap_types() is None or shutil.which("g++") is None, reason="ap_int.h or g++ is not installed"
+)
+needs_clang = pytest.mark.skipif(CLANG is None, reason="clang++ is not installed")
+
+# Small memories: sub-batches, two segments, a ring that wraps.
+TIGHT = replace(SMALL, act_depth=128, weight_depth=128)
+# Between them: pool and none, both paddings, several words per pixel and groups, odd classes in one group and in
+# several, resident weights and packed images, batches that are not full.
+NETWORKS = {
+    "segments": (network(4, (8, 8, 3), [("conv", 34, 0, 0, False), ("conv", 64, 1, 1, True), ("dense", 64),
+                                        ("dense", 33), ("dense", 11)]), 8, 19),
+    "ring": (network(5, (9, 8, 3), [("conv", 40, 1, 0, True), ("conv", 70, 1, -1, False), ("conv", 33, 1, 1, False),
+                                    ("dense", 5)]), 4, 9),
+    "packed": (network(2, (7, 9, 3), [("dense", 40), ("dense", 65), ("dense", 21)], binary=True), 5, 13),
+}
+BUILDS = {
+    "plain": ("g++", []),
+    "clang": (CLANG or "", []),
+    "sanitizers": ("g++", ["-O1", "-fsanitize=address,undefined"]),
+    "late": ("g++", ["-DBNN_CSIM_STALL=200"]),
+    "threads": ("g++", hls_csim.THREADS),
+}
+
+
+@pytest.fixture(scope="module")
+def cores(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], hls_csim.Core]:
+    """Simulations of TIGHT, each built once."""
+    folder = tmp_path_factory.mktemp("cores")
+
+    @cache
+    def get(name: str) -> hls_csim.Core:
+        if name == "clang" and CLANG is None:
+            pytest.skip("clang++ is not installed")
+        compiler, flags = BUILDS[name]
+        return hls_csim.build(TIGHT, folder / name, compiler=compiler, flags=flags)
+
+    return get
+
+
+def test_the_networks_use_what_they_are_for() -> None:
+    plans = {name: plan(model, TIGHT, batch) for name, (model, batch, _) in NETWORKS.items()}
+    assert plans["segments"].sub_batch < plans["segments"].batch
+    assert plans["segments"].segment_a < len(plans["segments"].descriptors)
+    assert not plans["ring"].resident and plans["ring"].words_a > 2 * TIGHT.weight_depth
+    assert plans["packed"].resident and not plans["packed"].first.channels
+
+
+def check(core: hls_csim.Core, model: Model, batch: int, images: int) -> None:
+    """Run the program on random images and compare every layer's bits and the scores."""
+    shape = (images, model.height, model.width, model.channels)
+    pixels = np.random.default_rng(images).integers(0, 256, shape, np.uint8)
+    scores, traces = core.run(pack(plan(model, core.design, batch)), pixels)
+    expected = golden.trace(model, pixels)
+    skip = 1 if model.layers[0].kind == "conv" else 0
+    for index, layer in enumerate(model.layers[:-1]):
+        want = expected[layer.name]
+        assert (traces[index - skip][..., : want.shape[-1]].reshape(want.shape) == want).all(), layer.name
+    assert (scores == expected[model.layers[-1].name]).all()
+
+
+def warnings_of(core: hls_csim.Core) -> list[str]:
+    """Warnings whose place is in the core's own files."""
+    lines = (core.binary.parent / "log").read_text().splitlines()
+    return [line for line in lines if "warning:" in line and "hw_templates/hls" in line]
+
+
+@pytest.mark.parametrize("compiler", ["g++", pytest.param(CLANG, marks=needs_clang, id="clang++")])
+def test_no_warnings(compiler: str, tmp_path: Path) -> None:
+    assert warnings_of(hls_csim.build(SMALL, tmp_path, compiler=compiler, flags=["-fsyntax-only"])) == []
+
+
+def test_warnings_are_seen(tmp_path: Path) -> None:
+    sources = tmp_path / "hw_templates/hls"
+    shutil.copytree(hls_csim.SOURCES, sources)
+    text = (sources / "bnn_top.cpp").read_text()
+    (sources / "bnn_top.cpp").write_text(text + "\nchar narrow(int wide) { return wide; }\n")
+    core = hls_csim.build(SMALL, tmp_path / "csim", flags=["-fsyntax-only"], sources=sources)
+    assert [line for line in warnings_of(core) if "-Wconversion" in line]
+
+
+@pytest.mark.parametrize("build", ["plain", "clang", "threads"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks(name: str, build: str, cores: Callable[[str], hls_csim.Core]) -> None:
+    """Every bit; with threads also that no FIFO needs more than two elements to keep the processes going."""
+    model, batch, images = NETWORKS[name]
+    check(cores(build), model, batch, images)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_under_sanitizers(name: str, cores: Callable[[str], hls_csim.Core], tmp_path: Path,
+                          monkeypatch: pytest.MonkeyPatch) -> None:
+    """AddressSanitizer stops a run; what UBSan finds in the header files themselves is not ours."""
+    options = f"log_path={tmp_path / 'found'}"
+    monkeypatch.setenv("ASAN_OPTIONS", options)
+    monkeypatch.setenv("UBSAN_OPTIONS", options)
+    model, batch, images = NETWORKS[name]
+    check(cores("sanitizers"), model, batch, images)
+    found = "".join(path.read_text() for path in tmp_path.glob("found*"))
+    assert [line for line in found.splitlines() if "runtime error" in line and "hw_templates/hls" in line] == []
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_late_data(name: str, cores: Callable[[str], hls_csim.Core]) -> None:
+    """Weights and first-layer bits that come late: the array waits, and nothing is overwritten."""
+    model, batch, images = NETWORKS[name]
+    stats = []
+    for build in ("plain", "late"):
+        check(cores(build), model, batch, images)
+        stats.append(cores(build).stats)
+    early, late = stats
+    assert early is not None and late is not None and early.cycles is not None and late.cycles is not None
+    assert late.busy == early.busy <= early.cycles < late.cycles
+
+
+@pytest.mark.parametrize(
+    ("change", "sentences"),
+    [
+        ({"lanes": 3, "simd": 48, "pe": 2, "weight_depth": 500, "act_depth": 65536, "image_pixels": 1000,
+          "max_layers": 512},
+         ["LANES must be a power of two from 2 to 16", "SIMD must be a power of two from 32 to 256",
+          "PE must be a power of two from 4 to SIMD", "WEIGHT_DEPTH must be a power of two from 16",
+          "ACT_DEPTH must be a power of two from 16 to 32768", "IMAGE_PIXELS must be a power of two from 16 to 32768",
+          "MAX_LAYERS must be a power of two up to 256"]),
+        ({"lanes": 32, "pe": 64, "first_pe": 2},
+         ["LANES must be a power of two from 2 to 16", "PE must be a power of two from 4 to SIMD",
+          "FIRST_PE must be a power of two from 4 to PE"]),
+    ],
+)
+def test_constraints_are_sentences(change: dict[str, int], sentences: list[str], tmp_path: Path) -> None:
+    broken = replace(SMALL)
+    for parameter, value in change.items():
+        object.__setattr__(broken, parameter, value)
+    with pytest.raises(hls_csim.CsimError) as caught:
+        hls_csim.build(broken, tmp_path, flags=["-fsyntax-only"])
+    for sentence in sentences:
+        assert sentence in str(caught.value)
+
+
+def test_every_directive_has_its_reason() -> None:
+    """Pragmas other than the interface's, whose reasons stand above them, are followed by a comment."""
+    for path in sorted(hls_csim.SOURCES.glob("bnn_*")):
+        for line in path.read_text().splitlines():
+            if line.startswith("#pragma") and " INTERFACE " not in line:
+                assert re.search(r"  // \S", line), f"{path.name}: {line}"
+
+
+def test_scores_end_where_they_should(cores: Callable[[str], hls_csim.Core]) -> None:
+    """Odd numbers of scores: the C simulation itself checks the half of the last beat that is not a score."""
+    for classes in (5, 9, 17):
+        model = network(7, (4, 4, 1), [("dense", 16), ("dense", classes)], binary=True)
+        for batch, images in ((1, 3), (3, 7), (4, 5)):
+            check(cores("plain"), model, batch, images)
+
+
+@pytest.mark.slow
+def test_shipped_model() -> None:
+    """The shipped CNV on the design of the board."""
+    root = Path(__file__).resolve().parent.parent
+    core = hls_csim.build(DESIGNS["pynq_z1"], root / "build/test/hls-pynq_z1")
+    with np.load(root / "models/cifar10_sample.npz", allow_pickle=False) as sample:
+        pixels = sample["x"][:4]
+    model = load(root / "models/cnv.npz")
+    scores, _ = core.run(pack(plan(model, core.design, 4)), pixels)
+    assert (scores == golden.infer(model, pixels)).all()
