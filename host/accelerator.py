@@ -156,8 +156,8 @@ def _geometry(word: int) -> str:
 class _Slot:
     """A pair of arrays shared with the core: the images of a run and its scores."""
 
-    def __init__(self, images: Any, scores: Any) -> None:
-        self.images, self.scores = images, scores
+    def __init__(self, images: Any, scores: Any, addresses: tuple[int, int]) -> None:
+        self.images, self.scores, self.addresses = images, scores, addresses
 
 
 class Accelerator:
@@ -210,7 +210,7 @@ class Accelerator:
             self._code = self._allocate((words.size,), np.uint32)
             self._code[:] = words
             self._backend.flush(self._code)
-            self._address(PROGRAM, self._code)
+            self._address(PROGRAM, self._place(self._code))
             self._check_core()
         except BaseException:
             self.close()
@@ -306,7 +306,7 @@ class Accelerator:
                 self._backend.free(slot.images)
                 self._backend.free(slot.scores)
         self._backend.flush(self._code)
-        self._address(PROGRAM, self._code)
+        self._address(PROGRAM, self._place(self._code))
         self._check_core()
 
     def close(self) -> None:
@@ -399,14 +399,17 @@ class Accelerator:
         except HostError:
             self._backend.free(images)
             raise
-        slot = self._slots[index] = _Slot(images, scores)
+        slot = self._slots[index] = _Slot(images, scores, (self._place(images), self._place(scores)))
         self._backend.flush(scores)
         return slot
 
-    def _address(self, offset: int, buffer: Any) -> None:
-        address = self._backend.address(buffer)
+    def _place(self, buffer: Any) -> int:
+        address = int(self._backend.address(buffer))
         if address % 8:
             raise HostError(f"a buffer lies at 0x{address:X}, expected a multiple of 8")
+        return address
+
+    def _address(self, offset: int, address: int) -> None:
         self._backend.write(offset, address & 0xFFFFFFFF)
         self._backend.write(offset + 4, address >> 32)
 
@@ -428,8 +431,8 @@ class Accelerator:
         if not status & IDLE:
             raise HostError(f"the core is not idle (control 0x{status:X}); load the bitstream again")
         if slot is not None:
-            self._address(IMAGES, slot.images)
-            self._address(SCORES, slot.scores)
+            self._address(IMAGES, slot.addresses[0])
+            self._address(SCORES, slot.addresses[1])
         backend.write(COUNT, count)
         self._running = True
         started = time.perf_counter()

@@ -86,6 +86,7 @@ class Memory:
         if not 0 < size <= self.cma_bytes:
             raise MemoryLimit(f"{size} bytes cannot be allocated, expected 1 to {self.cma_bytes}")
         with self._lock:
+            self._seen[owner] = time.monotonic()
             mine = [buffer for buffer in self._buffers.values() if buffer.owner == owner]
             held = sum(buffer.size for buffer in mine)
             if held + size > self.client_bytes:
