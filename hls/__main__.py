@@ -1,4 +1,8 @@
-"""`python -m hls MODEL --design NAME -o DIR [--batch N]`: write program.bin and plan.json."""
+"""`python -m hls MODEL --design NAME -o DIR [--batch N]`: write program.bin and plan.json.
+
+`python -m hls MODEL --engine wired -o DIR` writes engines with the model's weights wired in, and
+`python -m hls reuse MODEL` tells what sharing repeated work in them is worth.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +18,34 @@ from sim.files import write_atomically
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit status is 0, or 1 after one line on stderr."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["reuse"]:
+        from hls.wired import reuse
+
+        return reuse.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m hls", description="Plan a model for a design.")
     parser.add_argument("model", type=Path, help="model file (.npz)")
     parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    parser.add_argument("--engine", choices=("array", "wired"), default="array",
+                        help="one array for every network, or this network's weights wired in")
+    parser.add_argument("--level", default="best", help="sharing in wired engines: none, kernel, cse or best")
     parser.add_argument("-o", "--output", type=Path, required=True, help="output folder")
     parser.add_argument("--batch", type=int, default=64, help="largest number of images in a batch")
     options = parser.parse_args(arguments)
     try:
         design = designs.find(options.design)
+        if options.engine == "wired":
+            from hls.wired import network
+
+            network.write(models.load(options.model), options.output, options.level)
+            return 0
         plan = schedule.plan(models.load(options.model), design, options.batch)
         content = program.pack(plan)
         text = json.dumps(program.summary(plan), indent=2) + "\n"
         options.output.mkdir(parents=True, exist_ok=True)
         write_atomically(options.output / "program.bin", content)
         write_atomically(options.output / "plan.json", text.encode())
-    except (designs.DesignError, models.ModelError, OSError) as error:
+    except (designs.DesignError, models.ModelError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -1,0 +1,111 @@
+"""Cost model of adder graphs on 7-series LUTs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hls.wired.graph import Add, Chain, Compare, Graph, Input, width
+
+LEVELS_PER_STAGE = 2
+"""Carry chains between two registers."""
+
+
+class Cost(NamedTuple):
+    """LUTs and flip-flops of an engine."""
+
+    lut: int
+    ff: int
+
+
+def is_plain(node: Chain) -> bool:
+    """Whether a chain is LUTs only, without carry logic."""
+    return not node.row and node.carry is None and len(node.groups) == 1
+
+
+def stage(level: int, levels_per_stage: int) -> int:
+    """Pipeline stage of a node of that level; inputs are in stage 0."""
+    return max(0, level - 1) // levels_per_stage
+
+
+def delays(graph: Graph, levels_per_stage: int = LEVELS_PER_STAGE) -> tuple[list[int], int]:
+    """Registers after each node, and the engine's latency in cycles.
+
+    Every result leaves through a register at the end of the last stage.
+    """
+    last = max([stage(node.level, levels_per_stage) for node in graph.nodes], default=0)
+    need = [0] * len(graph.nodes)
+    for number, node in enumerate(graph.nodes):
+        here = stage(node.level, levels_per_stage)
+        for source in sources(graph, number):
+            need[source] = max(need[source], here - stage(graph.nodes[source].level, levels_per_stage))
+    for number in outputs(graph):
+        if number >= 0:
+            need[number] = max(need[number], last + 1 - stage(graph.nodes[number].level, levels_per_stage))
+    return need, last + 1
+
+
+def outputs(graph: Graph) -> list[int]:
+    """Nodes that leave the engine."""
+    return graph.results if graph.results else graph.sums
+
+
+def sources(graph: Graph, number: int) -> list[int]:
+    """Nodes that a node reads."""
+    node = graph.nodes[number]
+    if isinstance(node, Chain):
+        return [term.bit.node for term in node.terms() if term.bit.node >= 0]
+    if isinstance(node, Add):
+        return [node.a, node.b]
+    return [node.a] if isinstance(node, Compare) else []
+
+
+def estimate(graph: Graph, levels_per_stage: int = LEVELS_PER_STAGE) -> Cost:
+    """LUTs and flip-flops that the engine should take.
+
+    Equal functions count once: a column of a chain without a bit of the row depends on its group only, so
+    outputs whose weights agree on the group share it, at every level.
+    """
+    functions: set[object] = set()
+    lut = 0
+    for node in graph.nodes:
+        if isinstance(node, Chain):
+            functions.update(_functions(node))
+        elif isinstance(node, Add):
+            lut += _add(graph, node)
+        elif isinstance(node, Compare):
+            bits = width(graph.nodes[node.a])
+            lut += 1 if bits <= 6 else 2 if bits <= 11 else 3
+    need, _ = delays(graph, levels_per_stage)
+    ff = sum(count * width(node) for count, node in zip(need, graph.nodes, strict=True))
+    return Cost(lut + len(functions), ff)
+
+
+def _functions(node: Chain) -> list[object]:
+    """What the LUTs of a chain compute, as keys."""
+    result: list[object] = []
+    row = {term.column: term.bit for term in node.row}
+    for column in row:
+        if row[column].inverted:  # the carry chain wants the bit itself
+            result.append((row[column],))
+    if node.carry is not None and node.carry.inverted:
+        result.append((node.carry,))
+    for group in node.groups:
+        first = min(term.column for term in group)
+        size = sum(1 << (term.column - first) for term in group).bit_length()
+        key = frozenset((term.bit, term.column - first) for term in group)
+        for column in range(first, first + size):
+            if len(group) > 1 or column in row:
+                result.append((key, column - first, row.get(column)))
+    return result
+
+
+def _add(graph: Graph, node: Add) -> int:
+    """Full columns: those below the other operand's shift pass through, if nothing is subtracted there."""
+    low = min(width(graph.nodes[node.a]) + node.shift_a, width(graph.nodes[node.b]) + node.shift_b, node.shift_a
+              if node.shift_a > node.shift_b and node.sign_b > 0 else node.shift_b if node.sign_a > 0 else 0)
+    return width(node) - low
+
+
+def inputs(graph: Graph) -> int:
+    """Input nodes."""
+    return sum(isinstance(node, Input) for node in graph.nodes)

@@ -1,0 +1,259 @@
+"""A whole model with its weights wired in: engines, streaming top, resources, latency."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hls.render import environment
+from hls.wired import cost, cpp, verilog
+from hls.wired.graph import Graph, adders
+from hls.wired.levels import LEVELS, Task, build
+from sim.files import write_atomically
+from sim.model import Layer, Model, ModelError, shapes
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "hw_templates" / "wired"
+STATIC_RTL = ("wired_window.sv", "wired_pool.sv", "wired_collect.sv", "wired_valid.sv", "wired_input.sv",
+              "wired_scores.sv")
+TOP = "wired_top"
+CLOCK_MHZ = 143.0
+"""Clock that reports assume: what routed compressor trees of this kind reach with a margin on the XC7Z020."""
+LARGEST_MACS = 400_000
+"""Products of one engine beyond which nothing near the XC7Z020 could hold it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """A layer's engine at one level."""
+
+    task: Task
+    level: str
+    graph: Graph
+    module: str
+
+    @property
+    def cost(self) -> cost.Cost:
+        """What the cost model says."""
+        return cost.estimate(self.graph)
+
+    @property
+    def adders(self) -> int:
+        """Adders and carry chains."""
+        return adders(self.graph)
+
+    def verilog(self) -> str:
+        """The module's text."""
+        return verilog.engine(self.graph, self.module, *self.task.value_range())
+
+
+def task_of(model: Model, layer: Layer, comparisons: bool = True) -> Task:
+    """What a layer's engine computes."""
+    first = layer is model.layers[0]
+    thresholds = layer.thresholds if comparisons else None
+    bits = 8 if first and layer.kind == "conv" else 1
+    taps = 9 if layer.kind == "conv" else 1
+    return Task(layer.name, layer.weights.reshape(layer.outputs, -1), bits, taps, thresholds)
+
+
+def engine(task: Task, level: str, budget_s: float = 60.0) -> Engine:
+    """Build one engine; level `best` is the cheapest by the cost model."""
+    if level == "best":
+        return min((engine(task, each, budget_s) for each in LEVELS), key=lambda item: item.cost.lut)
+    return Engine(task, level, build(task, level, budget_s), f"wired_{task.name}_{level}")
+
+
+def check_size(model: Model) -> None:
+    """Refuse what cannot be wired.
+
+    Raises:
+        ModelError: a layer has too many products, or a map that the window cannot pad.
+    """
+    sizes = shapes(model)
+    height, width = model.height, model.width
+    for layer in model.layers:
+        macs = layer.outputs * layer.fan_in
+        if macs > LARGEST_MACS:
+            raise ModelError(f"layer {layer.name}: {macs} weights, a wired engine has at most {LARGEST_MACS}")
+        if not layer.name.isidentifier() or not layer.name.isascii():
+            raise ModelError(f"layer {layer.name}: the name must be an identifier")
+        if layer.kind == "conv" and layer.pad and (height < 2 or width < 2):
+            raise ModelError(f"layer {layer.name}: a padded map of {height}x{width}, expected at least 2x2")
+        height, width = sizes[layer.name][:2]
+
+
+def engines(model: Model, level: str = "best", budget_s: float = 60.0) -> list[Engine]:
+    """The engines of all layers, in order."""
+    check_size(model)
+    return [engine(task_of(model, layer), level, budget_s) for layer in model.layers]
+
+
+def _hex(values: list[int], bits: int) -> str:
+    """Values of `bits` bits as one hexadecimal number, value 0 least significant."""
+    number = 0
+    for index, value in enumerate(values):
+        number |= (int(value) & ((1 << bits) - 1)) << (bits * index)
+    return f"{number:x}"
+
+
+def variables(model: Model, built: list[Engine], digest: str) -> dict[str, Any]:
+    """What the templates may name."""
+    sizes = shapes(model)
+    layers = []
+    height, width, channels = model.height, model.width, model.channels
+    for layer, item in zip(model.layers, built, strict=True):
+        conv = layer.kind == "conv"
+        assert layer.flip is not None or layer.scale is not None
+        out_height, out_width = (height + 2 * layer.pad - 2, width + 2 * layer.pad - 2) if conv else (1, 1)
+        low, high = item.task.value_range()
+        layers.append({
+            "name": layer.name,
+            "kind": layer.kind,
+            "module": item.module,
+            "summary": f"{layer.kind}, {layer.fan_in} inputs, {layer.outputs} outputs, level {item.level}",
+            "inputs": item.task.inputs,
+            "outputs": item.task.outputs,
+            "input_bits": item.task.input_bits,
+            "output_bits": verilog.output_bits(item.graph, low, high),
+            "pixel_bits": channels * item.task.input_bits,
+            "collect": 1 if conv else height * width,
+            "height": height,
+            "width": width,
+            "pad": layer.pad if conv else 0,
+            "pad_bit": int(layer.pad_value > 0),
+            "pool": int(layer.pool),
+            "out_height": out_height,
+            "out_width": out_width,
+            "flip_hex": _hex([int(bit) for bit in layer.flip], 1) if layer.flip is not None else "0",
+            "flip": [int(bit) for bit in layer.flip] if layer.flip is not None else [],
+            "latency": verilog.latency(item.graph),
+        })
+        height, width, channels = sizes[layer.name]
+    last = model.layers[-1]
+    assert last.scale is not None and last.offset is not None
+    table = model.input_table.astype(int)
+    input_bits = built[0].task.input_bits
+    return {
+        "model": f"model {model.name} (SHA-256 {digest[:16]})",
+        "top": TOP,
+        "layers": layers,
+        "classes": len(model.classes),
+        "pixels": model.height * model.width,
+        "channels": model.channels,
+        "input_bits": input_bits,
+        "pixel_bits": 8 * model.channels,
+        "beat_bits": 8 * (1 << max(0, model.channels - 1).bit_length()),
+        "table_offset": bool((table == np.arange(256) - 128).all()),
+        "table": [int(value) for value in table],
+        "table_hex": _hex([int(value > 0) for value in table], 1) if input_bits == 1 else _hex(list(table), 8),
+        "images": images_inside(model, built),
+        "scale": [int(value) for value in last.scale],
+        "offset": [int(value) for value in last.offset],
+        "scale_hex": _hex(list(last.scale), 16),
+        "offset_hex": _hex(list(last.offset), 32),
+    }
+
+
+def latency_cycles(model: Model, built: list[Engine]) -> int:
+    """Cycles from an image's first pixel to its last score, nothing stalled and no other image behind it."""
+    cycles = 1 + model.height * model.width
+    width = model.width
+    for layer, item in zip(model.layers, built, strict=True):
+        if layer.kind == "conv":
+            cycles += 1 + (width + 1 if layer.pad else 0)
+            width = width + 2 * layer.pad - 2
+            width = width // 2 if layer.pool else width
+        else:
+            cycles += int(width > 0)
+            width = 0
+        cycles += verilog.latency(item.graph) + 1
+    return cycles + 3 + len(model.classes)
+
+
+def period_cycles(model: Model) -> int:
+    """Cycles per image in a steady stream."""
+    return max(model.height * model.width, len(model.classes))
+
+
+def images_inside(model: Model, built: list[Engine]) -> int:
+    """Images between admission and the queue of results at full rate, and one more."""
+    return -(-latency_cycles(model, built) // period_cycles(model)) + 1
+
+
+def digest_of(model: Model) -> str:
+    """SHA-256 of what the hardware depends on."""
+    state = hashlib.sha256()
+    for layer in model.layers:
+        for array in (layer.weights, layer.thresholds, layer.flip, layer.scale, layer.offset):
+            if array is not None:
+                state.update(np.ascontiguousarray(array).tobytes())
+    return state.hexdigest()
+
+
+def render_rtl(model: Model, built: list[Engine]) -> dict[str, str]:
+    """SystemVerilog files by name, those a compiler needs first coming first."""
+    values = variables(model, built, digest_of(model))
+    files = {name: (TEMPLATES / "rtl" / name).read_text(encoding="utf-8") for name in STATIC_RTL}
+    for item in built:
+        files[f"{item.module}.sv"] = item.verilog()
+    template = (TEMPLATES / "rtl" / "wired_top.sv.j2").read_text(encoding="utf-8")
+    files[f"{TOP}.sv"] = environment().from_string(template).render(values)
+    return files
+
+
+def render_hls(model: Model, built: list[Engine]) -> dict[str, str]:
+    """HLS C++ files by name: the top, the processes between the engines, one header per engine, a bench."""
+    values = variables(model, built, digest_of(model))
+    files = {"wired_stream.h": (TEMPLATES / "hls" / "wired_stream.h").read_text(encoding="utf-8")}
+    for item in built:
+        files[f"{item.module}.h"] = "#pragma once\n\n#include <ap_int.h>\n\n" + cpp.engine(
+            item.graph, item.module, *item.task.value_range())
+    for name in ("wired_top.h", "wired_top.cpp", "wired_main.cpp"):
+        template = (TEMPLATES / "hls" / f"{name}.j2").read_text(encoding="utf-8")
+        files[name] = environment().from_string(template).render(values)
+    return files
+
+
+def write(model: Model, folder: Path, level: str = "best", clock_mhz: float = CLOCK_MHZ) -> list[Engine]:
+    """Write `rtl/`, `hls/` and `wired.json` into a build folder, each file atomically.
+
+    Raises:
+        ModelError: the model cannot be wired.
+        ValueError: unknown level.
+    """
+    built = engines(model, level)
+    files = {f"rtl/{name}": text for name, text in render_rtl(model, built).items()}
+    files |= {f"hls/{name}": text for name, text in render_hls(model, built).items()}
+    files["wired.json"] = report_text(report(model, built, clock_mhz))
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / name, text.encode())
+    return built
+
+
+def report(model: Model, built: list[Engine], clock_mhz: float) -> dict[str, Any]:
+    """What was built, in numbers of the cost model."""
+    latency, period = latency_cycles(model, built), period_cycles(model)
+    return {
+        "model": model.name,
+        "engine": "wired",
+        "clock_mhz": clock_mhz,
+        "latency_cycles": latency,
+        "latency_us": round(latency / clock_mhz, 3),
+        "cycles_per_image": period,
+        "images_per_second": round(clock_mhz * 1e6 / period),
+        "estimated_lut": sum(item.cost.lut for item in built),
+        "estimated_ff": sum(item.cost.ff for item in built),
+        "layers": [{"layer": item.task.name, "level": item.level, "inputs": item.task.inputs,
+                    "outputs": item.task.outputs, "input_bits": item.task.input_bits, "adders": item.adders,
+                    "estimated_lut": item.cost.lut, "estimated_ff": item.cost.ff} for item in built],
+    }
+
+
+def report_text(values: dict[str, Any]) -> str:
+    """The report as a file."""
+    return json.dumps(values, indent=2) + "\n"

@@ -1,0 +1,78 @@
+// Results of the last layer as an AXI4-Stream of scores: Classes beats per image, tlast on the last.
+//
+//   score[c] = Scale[c] * acc[c] + Offset[c], 32-bit two's complement
+//
+// valid_i must not come while Images vectors wait: wired_input sees to it with done_o, which is high for a cycle
+// when a vector leaves the queue. One multiplier.
+module wired_scores #(
+    parameter int unsigned Classes = 10,
+    parameter int unsigned AccBits = 8,
+    parameter int unsigned Images = 4,
+    parameter logic [Classes-1:0][15:0] Scale = '0,
+    parameter logic [Classes-1:0][31:0] Offset = '0
+) (
+    input  logic                            clk_i,
+    input  logic                            rst_ni,
+    input  logic                            valid_i,
+    input  logic [Classes-1:0][AccBits-1:0] acc_i,
+    output logic                            done_o,
+    output logic                            m_axis_tvalid,
+    input  logic                            m_axis_tready,
+    output logic [31:0]                     m_axis_tdata,
+    output logic                            m_axis_tlast
+);
+  localparam int unsigned PlaceBits = $clog2(Images + 1);
+  localparam int unsigned ClassBits = Classes > 1 ? $clog2(Classes) : 1;
+
+  logic [Classes-1:0][AccBits-1:0] queue_q[Images];
+  logic [PlaceBits-1:0] count_q;
+  logic [ClassBits-1:0] class_q;
+  logic enable, last, pop;
+  logic valid1_q, valid2_q, last1_q, last2_q;
+  logic signed [15:0] scale_q;
+  logic [31:0] offset1_q, offset2_q;
+  logic signed [AccBits:0] acc_q;
+  logic signed [AccBits+16:0] product_q;
+
+  assign enable = !m_axis_tvalid || m_axis_tready;
+  assign last = class_q == ClassBits'(Classes - 1);
+  assign pop = enable && count_q != '0 && last;
+
+  // the oldest vector is in place 0
+  for (genvar i = 0; i < Images; i++) begin : gen_place
+    always_ff @(posedge clk_i) begin
+      if (valid_i && count_q - PlaceBits'(pop) == PlaceBits'(i)) queue_q[i] <= acc_i;
+      else if (pop && i + 1 < Images) queue_q[i] <= queue_q[(i+1)%Images];
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (enable) begin
+      acc_q <= {1'b0, queue_q[0][class_q]};
+      scale_q <= Scale[class_q];
+      offset1_q <= Offset[class_q];
+      last1_q <= last;
+      product_q <= acc_q * scale_q;
+      offset2_q <= offset1_q;
+      last2_q <= last1_q;
+      m_axis_tdata <= 32'(product_q) + offset2_q;
+      m_axis_tlast <= last2_q;
+    end
+    done_o <= rst_ni && pop;
+    if (!rst_ni) begin
+      count_q <= '0;
+      class_q <= '0;
+      valid1_q <= 1'b0;
+      valid2_q <= 1'b0;
+      m_axis_tvalid <= 1'b0;
+    end else begin
+      count_q <= count_q + PlaceBits'(valid_i) - PlaceBits'(pop);
+      if (enable) begin
+        if (count_q != '0) class_q <= last ? '0 : class_q + 1'b1;
+        valid1_q <= count_q != '0;
+        valid2_q <= valid1_q;
+        m_axis_tvalid <= valid2_q;
+      end
+    end
+  end
+endmodule

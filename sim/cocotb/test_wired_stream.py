@@ -1,0 +1,157 @@
+"""Whole random networks with their weights wired in, stream in and out, against the golden scores."""
+
+import os
+import sys
+from pathlib import Path
+
+import cocotb
+import numpy as np
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, RisingEdge
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "tests"))
+
+CASES = {
+    # name: (level, arguments of random_model)
+    "padded": ("none", {"seed": 1, "height": 6, "width": 5, "channels": 3, "convs": ((5, True), (7, False)),
+                        "dense": (6,), "pad": 1, "pad_value": -1}),
+    "odd": ("kernel", {"seed": 2, "height": 11, "width": 9, "channels": 1, "convs": ((4, True), (6, False)),
+                       "dense": (), "pad": 0}),
+    "pad_plus": ("cse", {"seed": 3, "height": 7, "width": 8, "channels": 2, "convs": ((6, True), (5, True)),
+                         "dense": (5, 7), "pad": 1, "pad_value": 1}),
+    "dense": ("cse", {"seed": 4, "height": 4, "width": 5, "channels": 2, "convs": (), "dense": (9, 8), "classes": 3}),
+    "short": ("none", {"seed": 5, "height": 2, "width": 2, "channels": 4, "convs": ((3, False),), "dense": (),
+                       "classes": 7, "pad": 1}),
+}
+COUNT = 9
+
+
+def images_of(model):
+    rng = np.random.default_rng(7)
+    return rng.integers(0, 256, (COUNT, model.height, model.width, model.channels)).astype(np.uint8)
+
+
+class Bench:
+    """Clock, reset, one source and one sink of the stream."""
+
+    def __init__(self, dut):
+        self.dut = dut
+        cocotb.start_soon(Clock(dut.ap_clk, 10, unit="ns").start())
+
+    async def reset(self):
+        self.dut.ap_rst_n.value = 0
+        self.dut.s_axis_tvalid.value = 0
+        self.dut.s_axis_tdata.value = 0
+        self.dut.m_axis_tready.value = 0
+        for _ in range(4):
+            await RisingEdge(self.dut.ap_clk)
+        await FallingEdge(self.dut.ap_clk)
+        self.dut.ap_rst_n.value = 1
+        await FallingEdge(self.dut.ap_clk)
+
+    async def send(self, images, idle, rng):
+        """Pixels of all images; in each free cycle nothing is offered with probability `idle`."""
+        dut = self.dut
+        for image in images:
+            for pixel in image.reshape(-1, image.shape[-1]):
+                while rng.random() < idle:
+                    dut.s_axis_tvalid.value = 0
+                    await FallingEdge(dut.ap_clk)
+                dut.s_axis_tvalid.value = 1
+                dut.s_axis_tdata.value = int.from_bytes(pixel.tobytes(), "little")
+                while True:
+                    ready = int(dut.s_axis_tready.value)
+                    await FallingEdge(dut.ap_clk)
+                    if ready:
+                        break
+        dut.s_axis_tvalid.value = 0
+
+    async def receive(self, count, classes, stall, rng, limit=20000):
+        """`count` images' scores; in each cycle the sink is not ready with probability `stall`."""
+        dut, got, held = self.dut, [], None
+        for _ in range(limit):
+            dut.m_axis_tready.value = ready = int(rng.random() >= stall)
+            # neither valid nor data depends on ready, so what is offered now is what the next edge takes
+            valid = int(dut.m_axis_tvalid.value)
+            beat = (dut.m_axis_tdata.value.to_signed(), int(dut.m_axis_tlast.value)) if valid else None
+            assert held is None or beat == held, "an offered beat changed or went away"
+            held = beat if valid and not ready else None
+            if valid and ready:
+                assert beat[1] == int(len(got) % classes == classes - 1), f"tlast of beat {len(got)}"
+                got.append(beat[0])
+            await FallingEdge(dut.ap_clk)
+            if len(got) == count * classes:
+                return np.array(got, np.int64).reshape(count, classes)
+        raise AssertionError(f"{len(got)} of {count * classes} scores came")
+
+
+@cocotb.test()
+async def stream(dut):
+    from sim.golden import infer
+    from sim.model import load
+
+    model = load(os.environ["BNN_MODEL"])
+    images = images_of(model)
+    want = infer(model, images).astype(np.int64)
+    classes = len(model.classes)
+    bench = Bench(dut)
+    await bench.reset()
+    for number, (idle, stall) in enumerate(((0, 0), (0.4, 0), (0, 0.95), (0.6, 0.6), (0, 0))):
+        sent = cocotb.start_soon(bench.send(images, idle, np.random.default_rng(number)))
+        got = await bench.receive(COUNT, classes, stall, np.random.default_rng(100 + number))
+        await sent
+        wrong = np.argwhere(got != want)
+        assert not len(wrong), (
+            f"idle {idle}, stall {stall}, image {wrong[0][0]}, class {wrong[0][1]}: expected "
+            f"{want[tuple(wrong[0])]}, got {got[tuple(wrong[0])]}"
+        )
+        dut.m_axis_tready.value = 1
+        for _ in range(100):
+            await FallingEdge(dut.ap_clk)
+            assert not int(dut.m_axis_tvalid.value), "a score too many"
+    # an image alone comes out without a pixel after it
+    sent = cocotb.start_soon(bench.send(images[:1], 0, np.random.default_rng(0)))
+    assert (await bench.receive(1, classes, 0, np.random.default_rng(0)) == want[:1]).all()
+    await sent
+
+
+def simulate(model, level, folder):
+    """Render a model, build it with Verilator, run the cocotb tests of this file."""
+    from cocotb_tools.check_results import get_results
+    from cocotb_tools.runner import get_runner
+
+    from hls.wired import network
+    from sim.model import save
+
+    files = network.render_rtl(model, network.engines(model, level))
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    save(model, folder / "model.npz")
+    runner = get_runner("verilator")
+    runner.build(
+        sources=[folder / name for name in files],
+        hdl_toplevel=network.TOP,
+        build_dir=folder / "sim",
+        # One C++ file: builds of Verilator differ in how they include a precompiled header.
+        build_args=["-Wall", "--output-split", "0"],
+        always=True,
+    )
+    results = runner.test(
+        hdl_toplevel=network.TOP,
+        test_module=Path(__file__).stem,
+        test_dir=HERE,
+        results_xml=str(folder / "results.xml"),
+        extra_env={"BNN_MODEL": str(folder / "model.npz")},
+    )
+    return get_results(results)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_network(case, tmp_path):
+    from test_model import random_model
+
+    level, arguments = CASES[case]
+    tests, failed = simulate(random_model(**arguments), level, tmp_path)
+    assert tests > 0 and failed == 0
