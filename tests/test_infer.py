@@ -1,0 +1,325 @@
+"""The command host/pynq_infer.py: what it reads, what it prints, what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_host import CLASSES, FakeCore, images, make_model
+
+from hls import designs, program, schedule
+from host import HostError, accelerator, pynq_infer, report
+from host import images as sources
+from sim import golden
+from sim.model import save
+
+ROOT = Path(__file__).resolve().parent.parent
+SHAPE = (9, 7, 1)
+
+
+@pytest.fixture
+def core() -> FakeCore:
+    return FakeCore(make_model())
+
+
+@pytest.fixture
+def files(tmp_path: Path, core: FakeCore, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with model.npz, program.bin and x.npz of 23 images; the backend is the fake core."""
+    monkeypatch.setattr(accelerator, "PynqBackend", lambda bitfile, board: core)
+    monkeypatch.delenv("PYNQ_REMOTE_DEVICES", raising=False)
+    monkeypatch.chdir(tmp_path)
+    save(make_model(), tmp_path / "model.npz")
+    (tmp_path / "program.bin").write_bytes(program.pack(schedule.plan(make_model(), designs.find("sim_small"), 8)))
+    np.savez(tmp_path / "x.npz", x=images(23), y=golden.infer(make_model(), images(23)).argmax(axis=1))
+    return tmp_path
+
+
+DEVICE = ["--bit", "bnn.bit", "--program", "program.bin"]
+CPU = ["--cpu", "--model", "model.npz"]
+
+
+def picture(path: Path, size: tuple[int, int], mode: str = "RGB") -> np.ndarray:
+    rng = np.random.default_rng(3)
+    shape = (size[1], size[0]) + ((len(mode),) if len(mode) > 1 else ())
+    content = rng.integers(0, 256, shape, np.uint8)
+    Image.fromarray(content, mode).save(path)
+    return content
+
+
+# Reading
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp", "tif", "ppm"])
+def test_pictures_of_the_right_size_are_kept(tmp_path: Path, ending: str) -> None:
+    content = picture(tmp_path / f"a.{ending}", (8, 5))
+    found = sources.read([str(tmp_path)], (5, 8, 3))
+    assert np.array_equal(found.images, content[None]) and found.names == [f"a.{ending}"]
+    assert found.labels is None and not found.remarks
+
+
+@pytest.mark.parametrize(("name", "size", "mode"), [
+    ("a.jpg", (101, 67), "RGB"), ("a.png", (1, 1), "RGBA"), ("a.png", (3, 400), "L"), ("a.webp", (64, 9), "RGB"),
+    ("a.gif", (20, 20), "L"),
+])
+@pytest.mark.parametrize("shape", [(32, 32, 3), (9, 7, 1)])
+def test_pictures_of_any_size_are_resized_and_said_so(
+    tmp_path: Path, name: str, size: tuple[int, int], mode: str, shape: tuple[int, int, int]
+) -> None:
+    picture(tmp_path / name, size, mode)
+    found = sources.read([str(tmp_path / name)], shape)
+    assert found.images.shape == (1, *shape) and found.images.dtype == np.uint8
+    assert found.remarks == [f"resized 1 pictures ({size[0]}x{size[1]}) to {shape[1]}x{shape[0]}"]
+
+
+def test_the_middle_of_a_picture_is_taken(tmp_path: Path) -> None:
+    content = np.zeros((10, 30, 3), np.uint8)
+    content[:, 10:20] = 200
+    Image.fromarray(content).save(tmp_path / "wide.png")
+    assert (sources.read_picture(tmp_path / "wide.png", (10, 10, 3))[0] == 200).all()
+
+
+def test_sources_are_joined(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=images(3), y=np.array([2, 0, 1]))
+    np.savez(tmp_path / "b.npz", x=images(2, 1), y=np.array([1, 1]))
+    np.save(tmp_path / "c.npy", images(1, 2))
+    both = sources.read([str(tmp_path / "a.npz"), str(tmp_path / "b.npz")], None)
+    assert both.labels is not None and both.labels.tolist() == [2, 0, 1, 1, 1] and len(both.names) == 5
+    every = sources.read([str(tmp_path / name) for name in ("a.npz", "b.npz", "c.npy")], None)
+    assert every.labels is None
+    assert np.array_equal(every.images, np.concatenate([images(3), images(2, 1), images(1, 2)]))
+
+
+def test_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    monkeypatch.delenv("BNN_DATA", raising=False)
+    with pytest.raises(HostError, match="the test set is not in .*; fetch it with make data DATASET=cifar10"):
+        sources.read(["cifar10"], None)
+    (tmp_path / "build" / "data").mkdir(parents=True)
+    pictures = np.zeros((4, 32, 32, 3), np.uint8)
+    arrays = {"x_train": pictures, "y_train": np.zeros(4, int), "x_test": pictures[:2], "y_test": np.array([3, 8])}
+    np.savez(tmp_path / "build" / "data" / "cifar10.npz", **arrays)
+    found = sources.read(["cifar10"], None)
+    assert found.labels is not None and found.labels.tolist() == [3, 8] and found.images.shape == (2, 32, 32, 3)
+
+
+def hostile(folder: Path) -> dict[str, str]:
+    """Files that are no images, and what is said of each."""
+    picture(folder / "good.png", (40, 40))
+    content = (folder / "good.png").read_bytes()
+    (folder / "cut.png").write_bytes(content[: len(content) // 2])
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.png").write_text("no picture")
+    size = (60000).to_bytes(4, "big")
+    (folder / "bomb.png").write_bytes(content[:16] + size + size + content[24:])
+    (folder / "huge.ppm").write_bytes(b"P6 9000 9000 255\n" + bytes(100))
+    (folder / "named.npy").write_bytes(content)
+    with (folder / "pickle.npy").open("wb") as out:
+        np.save(out, np.array([{"a": 1}], object), allow_pickle=True)
+    np.save(folder / "nan.npy", np.full((2, 9, 7, 1), np.nan))
+    np.save(folder / "float.npy", np.zeros((2, 9, 7, 1)))
+    np.save(folder / "wide.npy", np.zeros((2, 3, 3, 1), np.uint8))
+    header = np.lib.format.magic(1, 0) + (118).to_bytes(2, "little")
+    text = "{'descr': '|u1', 'fortran_order': False, 'shape': (99999999, 9, 7, 1), }"
+    (folder / "short.npy").write_bytes(header + text.ljust(117).encode() + b"\n" + bytes(64))
+    return {"cut.png": "", "empty.jpg": "", "text.png": "", "bomb.png": "", "huge.ppm": "expected at most",
+            "named.npy": "is no .npy", "pickle.npy": "is no .npy", "nan.npy": "holds NaN", "float.npy": "are float64",
+            "wide.npy": "expected uint8", "short.npy": "is no .npy", "missing.npy": "cannot be read",
+            "missing.png": "cannot be read"}
+
+
+def test_hostile_files(files: Path, core: FakeCore, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, message in hostile(files).items():
+        for engine in (DEVICE, CPU):
+            assert pynq_infer.main([*engine, "--images", name]) == 1, name
+            streams = capsys.readouterr()
+            assert streams.err.startswith("error: ") and streams.err.count("\n") == 1 and not streams.out, name
+            assert name in streams.err or "images are" in streams.err
+            assert message in streams.err
+    assert not core.counts
+    assert pynq_infer.main([*DEVICE, "--images", "good.png"]) == 0
+
+
+def test_pictures_without_pillow(files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    picture(files / "a.png", (7, 9), "L")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert pynq_infer.main([*DEVICE, "--images", "a.png"]) == 1
+    assert capsys.readouterr().err == "error: a.png: pictures need Pillow (pip install pillow); .npy and .npz do not\n"
+
+
+# Running
+
+
+@pytest.mark.parametrize("count", [0, 1, 13, 23])
+@pytest.mark.parametrize("engine", [DEVICE, CPU])
+def test_json_and_csv(files: Path, engine: list[str], count: int, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(files / "y.npz", x=images(count), y=np.arange(count) % 3)
+    arguments = [*engine, "--images", "y.npz", "--json", "--csv", "out.csv", "--batch", "5", "--model", "model.npz"]
+    assert pynq_infer.main(arguments) == 0
+    result = json.loads(capsys.readouterr().out)
+    wanted = golden.infer(make_model(), images(count))
+    assert result["scores"] == wanted.tolist() and result["images"] == count
+    assert result["classes"] == list(CLASSES)
+    if engine is DEVICE:
+        assert result["runs"] == -(-count // 5) and result["cycles"] == 1000 * count
+    rows = list(csv.reader((files / "out.csv").open()))
+    assert rows[0] == ["image", "predicted", "label", "score_ant", "score_bee", "score_cat"]
+    assert [[int(value) for value in row[3:]] for row in rows[1:]] == wanted.tolist()
+    assert [row[1] for row in rows[1:]] == [CLASSES[best] for best in wanted.argmax(axis=1)]
+    assert [row[2] for row in rows[1:]] == [CLASSES[index % 3] for index in range(count)]
+
+
+def test_table_of_pictures(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture(files / "one.png", (70, 90), "L")
+    picture(files / "two.png", (7, 9), "L")
+    assert pynq_infer.main([*DEVICE, "--model", "model.npz", "--images", "one.png", "two.png"]) == 0
+    text = capsys.readouterr().out
+    assert "one.png" in text and "two.png" in text and "resized 1 pictures (70x90) to 7x9" in text
+    assert "latency of 1 runs in ms: p50" in text
+
+
+def test_throughput(files: Path, core: FakeCore, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*DEVICE, "--images", "x.npz", "--batch", "10", "--throughput", "--repeats", "3"]
+    assert pynq_infer.main([*arguments, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert core.counts == [10, 10, 3] * 4
+    assert set(result["steps"]) == {"copy", "run", "read", "load"} and result["repeats"] == 3
+    assert list(result["latency_ms"]) == ["p50", "p90", "p99", "max"]
+    assert result["accelerator_images_per_s"] == 23 * 100e6 / 23000
+    assert pynq_infer.main(arguments) == 0
+    assert "images/s" in capsys.readouterr().out
+
+
+def test_validate(files: Path, core: FakeCore, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*DEVICE, "--images", "x.npz", "--model", "model.npz", "--validate"]
+    assert pynq_infer.main(arguments) == 0
+    assert "validated: 69 scores of 23 images equal to the golden model's" in capsys.readouterr().out
+    core.model = make_model()
+    offset = core.model.layers[-1].offset
+    assert offset is not None
+    offset[1] += 1
+    assert pynq_infer.main(arguments) == 1
+    first = int(golden.infer(make_model(), images(1))[0, 1])
+    assert capsys.readouterr().err == (
+        f"error: 23 of 23 images differ from the golden model; first: image 0, class 1, expected {first}, "
+        f"got {first + 1}; its traces: mismatch.npz\n")
+    with np.load(files / "mismatch.npz") as traces:
+        assert traces["images"].tolist() == list(range(16))
+        assert np.array_equal(traces["conv2"], golden.trace(make_model(), images(16))["conv2"])
+
+
+def test_watch(files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    (files / "in").mkdir()
+    picture(files / "in" / "first.png", (7, 9), "L")
+    (files / "in" / "broken.png").write_bytes(b"not yet")
+
+    def add() -> None:
+        time.sleep(0.1)
+        picture(files / "in" / "second.png", (30, 30))
+
+    monkeypatch.setattr(pynq_infer, "POLL_S", 0.02)
+    thread = threading.Thread(target=add)
+    thread.start()
+    assert pynq_infer.main([*DEVICE, "--watch", "in", "--limit", "2", "--watch-s", "20", "--json"]) == 0
+    thread.join()
+    streams = capsys.readouterr()
+    lines = [json.loads(line) for line in streams.out.splitlines()]
+    assert [item["image"] for item in lines] == ["first.png", "second.png"]
+    assert streams.err.count("skipped: ") == 1 and "broken.png" in streams.err
+    assert pynq_infer.main([*DEVICE, "--watch", "nowhere"]) == 1
+    assert capsys.readouterr().err == "error: nowhere: no such folder\n"
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--images", "x.npz"], [*CPU], [*DEVICE, "--images", "x.npz", "--watch", "in"], ["--cpu", "--images", "x.npz"],
+    [*DEVICE, "--images", "x.npz", "--validate"], [*DEVICE, "--images", "x.npz", "--timeout", "0"],
+    [*DEVICE, "--images", "x.npz", "--batch", "0"], [*DEVICE, "--images", "x.npz", "--timeout", "nan"],
+])
+def test_usage(files: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        pynq_infer.main(arguments)
+    assert ended.value.code == 2 and "error: " in capsys.readouterr().err
+
+
+def test_percentiles() -> None:
+    runs = [{"images": 2, "cycles": 10, "busy_cycles": 5, "run": value / 1000} for value in range(1, 102)]
+    found = report.of_runs(runs, None)
+    assert found["latency_ms"] == pytest.approx({"p50": 51, "p90": 91, "p99": 100, "max": 101})
+    assert report.of_runs([], None)["runs"] == 0
+
+
+# Double buffering
+
+
+def test_the_next_batch_is_written_while_the_core_works(files: Path, core: FakeCore) -> None:
+    log: list[str] = []
+
+    class Recorder(FakeCore):
+        def write(self, offset: int, value: int) -> None:
+            super().write(offset, value)
+            if offset == 0:
+                log.append("start")
+
+        def flush(self, buffer: np.ndarray) -> None:
+            super().flush(buffer)
+            if buffer.dtype == np.uint8:
+                log.append("images")
+
+        def invalidate(self, buffer: np.ndarray) -> None:
+            super().invalidate(buffer)
+            log.append("scores")
+
+        def finish(self) -> None:
+            super().finish()
+            log.append("end")
+
+    recorder = Recorder(make_model())
+    with accelerator.Accelerator("bnn.bit", files / "program.bin", backend=recorder) as device:
+        scores = device.infer(images(7), batch=3)
+    assert np.array_equal(scores, golden.infer(make_model(), images(7)))
+    assert log == ["images", "start", "images", "end", "start", "images", "scores", "end", "start", "scores", "end",
+                   "scores"]
+    assert not recorder.memory
+
+
+# What the board needs
+
+
+def test_syntax_of_python_3_8() -> None:
+    vermin = shutil.which("vermin", path=str(Path(sys.executable).parent)) or shutil.which("vermin")
+    if vermin is None:
+        pytest.skip("vermin is not installed")
+    paths = ["host", *(f"sim/{name}.py" for name in ("model", "golden", "packing", "files"))]
+    done = subprocess.run([vermin, "--target=3.8-", "--no-tips", "--violations", *paths], cwd=ROOT,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def imports(path: Path) -> set[str]:
+    import ast
+
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name.split(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def test_host_and_planner_do_not_import_each_other() -> None:
+    for path in (ROOT / "host").rglob("*.py"):
+        assert not imports(path) & {"hls", "train", "torch", "jinja2"}, path
+    for folder in ("hls", "train"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert "host" not in imports(path), path
+
+
