@@ -16,11 +16,17 @@ def by_name(model: Model, traces: Dict[int, np.ndarray]) -> Dict[str, np.ndarray
         traces: key -1 is the first-layer engine, key j array layer j; uint8 (N, H, W, C).
 
     Returns:
-        layer name -> bits; a packed input is named ``input``.
+        layer name -> bits, without the channels that fill up a core's last group; a packed input is named ``input``.
     """
-    names = ["input"] if model.layers[0].kind == "dense" else []
-    names += [layer.name for layer in model.layers]
-    return {names[key + 1]: bits for key, bits in traces.items()}
+    shift = 0 if model.layers[0].kind == "dense" else 1
+    named = {}
+    for key, bits in traces.items():
+        if key + shift < 0:
+            named["input"] = bits
+        else:
+            layer = model.layers[key + shift]
+            named[layer.name] = bits[..., : layer.outputs]
+    return named
 
 
 def differences(expected: Dict[str, np.ndarray], got: Dict[str, np.ndarray]) -> List[str]:

@@ -1,4 +1,4 @@
-"""``python -m sim.demo``: a trained model on real images, golden model against the HLS core."""
+"""``python -m sim.demo``: a trained model on real images, golden model against the HLS and the RTL core."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hls import designs, program, schedule
-from sim import golden, hls_csim
+from sim import golden, hls_csim, rtl_sim
 from sim.compare import by_name, differences
 from sim.model import ModelError, load
 
@@ -38,43 +38,57 @@ def main(argv: list[str] | None = None) -> int:
         placed = schedule.plan(model, design, len(images))
         content = program.pack(placed)
         step(f"planned {model.name} for {design.name}: {len(content)} bytes of program")
-        core = hls_csim.build(design, arguments.out / "hls")
+        hls = hls_csim.build(design, arguments.out / "hls")
         step("built the HLS C simulation")
-        scores, traces = core.run(content, images)
+        results = {"HLS": hls.run(content, images)}
         step("ran the HLS C simulation twice, back to back")
-    except (designs.DesignError, ModelError, hls_csim.CsimError, OSError, KeyError) as error:
+        step("building the RTL simulation; a first build takes a minute or two")
+        rtl = rtl_sim.build(design, arguments.out / "rtl")
+        step("built the RTL simulation")
+        results["RTL"] = rtl.run(content, images)
+        step("ran the RTL simulation twice, back to back")
+    except (designs.DesignError, ModelError, hls_csim.CsimError, rtl_sim.RtlSimError, OSError, KeyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     expected = golden.trace(model, images)
     golden_scores = expected.pop(model.layers[-1].name)
-    named = by_name(model, traces)
+    named = {core: by_name(model, traces) for core, (_, traces) in results.items()}
     exact = 0
-    width = max(len(name) for name in model.classes)
-    print(f"{'image':>5}  {'label':{width}}  {'golden':{width}}  {'HLS':{width}}  bit-exact")
+    width = max(len(name) for name in (*model.classes, "golden"))
+    print("  ".join(f"{title:{width}}" for title in ("image", "label", "golden", *results)) + "  bit-exact")
     for index, label in enumerate(labels):
         one = slice(index, index + 1)
-        wrong = differences(
-            {name: bits[one] for name, bits in expected.items()}, {name: bits[one] for name, bits in named.items()}
-        )
-        same = not wrong and np.array_equal(golden_scores[index], scores[index])
-        exact += same
-        cells = [
-            model.classes[int(label)],
-            model.classes[golden_scores[index].argmax()],
-            model.classes[scores[index].argmax()],
-        ]
-        print(f"{index:5}  " + "  ".join(f"{cell:{width}}" for cell in cells) + f"  {'yes' if same else 'NO'}")
+        cells = [str(index), model.classes[int(label)], model.classes[golden_scores[index].argmax()]]
+        wrong = []
+        for core, (scores, _) in results.items():
+            cells.append(model.classes[scores[index].argmax()])
+            wrong += [f"{core}: {line}" for line in differences(
+                {name: bits[one] for name, bits in expected.items()},
+                {name: bits[one] for name, bits in named[core].items()},
+            )]
+            if not np.array_equal(golden_scores[index], scores[index]):
+                wrong.append(f"{core}: scores {scores[index].tolist()}, expected {golden_scores[index].tolist()}")
+        exact += not wrong
+        print("  ".join(f"{cell:{width}}" for cell in cells) + f"  {'NO' if wrong else 'yes'}")
         for line in wrong:
             print(f"       {line}")
     count = len(images)
     right = int((golden_scores.argmax(axis=1) == labels).sum())
-    cycles = placed.batch_cycles() / count
+    what = f"{design.name} ({design.pe}x{design.simd}x{design.lanes}) at {design.clock_mhz:g} MHz, batch {count}"
+
+    def rate(cycles: float) -> str:
+        return f"{cycles:.0f} cycles/image, {design.clock_mhz * 1e6 / cycles:.0f} images/s"
+
+    estimate = placed.batch_cycles() / count
+    assert rtl.stats is not None and rtl.stats.cycles is not None
+    cycles = rtl.stats.cycles / count
+    print(f"demo: accuracy on these images {right / count:.1%}")
+    print(f"demo: cycle model of {what}: {rate(estimate)} (estimated)")
+    print(f"demo: RTL of {what}: {rate(cycles)}, array busy {rtl.stats.busy / rtl.stats.cycles:.0%} (simulated)")
     print(
-        f"demo: cycle model of {design.name} ({design.pe}x{design.simd}x{design.lanes}), batch {count}: "
-        f"{cycles:.0f} cycles/image, {design.clock_mhz * 1e6 / cycles:.0f} images/s at {design.clock_mhz:g} MHz "
-        "(estimated)"
+        f"demo: {exact}/{count} images bit-exact (golden = HLS = RTL), {right}/{count} correct, "
+        f"{cycles:.0f} cycles/image"
     )
-    print(f"demo: {exact}/{count} images bit-exact (golden = HLS), {right}/{count} correct")
     return 0 if exact == count else 1
 
 
