@@ -2,10 +2,9 @@
 //
 //   read:  data_o[l*Simd +: Simd] = mem[l][read_addr_i[l]]
 //   write: mem[l][write_addr_i[l]][g*GroupBits +: GroupBits] = write_data_i, for lanes with
-//          write_lane_i[l] and groups with write_group_i[g]
+//          write_lane_i[l] and groups with write_group_i[l*Groups + g]
 //
-// Layout: addresses at [l*AddrBits +: AddrBits], data at [l*Simd +: Simd]. A lane has its own
-// addresses and enable, the group enables are common. Memories have no reset.
+// Layout: addresses at [l*AddrBits +: AddrBits], data at [l*Simd +: Simd]. Memories have no reset.
 //
 // Latency: a read sampled at edge t with read_i is in data_o after edge t + 1 (2 cycles: memory
 // and output register). A write at edge t is seen by reads sampled at t + 1 or later; reading
@@ -23,7 +22,7 @@ module bnn_act_mem #(
     input  logic [Lanes*AddrBits-1:0] read_addr_i,
     output logic [Lanes*Simd-1:0]     data_o,
     input  logic [Lanes-1:0]          write_lane_i,
-    input  logic [Groups-1:0]         write_group_i,
+    input  logic [Lanes*Groups-1:0]   write_group_i,
     input  logic [Lanes*AddrBits-1:0] write_addr_i,
     input  logic [Lanes*Simd-1:0]     write_data_i
 );
@@ -40,7 +39,7 @@ module bnn_act_mem #(
 
     always_ff @(posedge clk_i) begin
       for (int unsigned g = 0; g < Groups; g++) begin
-        if (write_lane_i[l] && write_group_i[g]) begin
+        if (write_lane_i[l] && write_group_i[l*Groups+g]) begin
           mem[write_addr_i[l*AddrBits+:AddrBits]][g*GroupBits+:GroupBits] <=
               write_data_i[l*Simd+g*GroupBits+:GroupBits];
         end

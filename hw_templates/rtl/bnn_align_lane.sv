@@ -15,6 +15,7 @@ module bnn_align_lane #(
     input  logic [Simd-1:0] left_i,
     output logic [Simd-1:0] data_o
 );
+  /* verilator no_inline_module */
   localparam int unsigned Bits = 16;
 
   logic [1:0] shift_q;

@@ -32,6 +32,7 @@ module bnn_dot #(
     input  logic [AccBits-1:0] chain_i,
     output logic [AccBits-1:0] acc_o
 );
+  /* verilator no_inline_module */
   localparam int unsigned S5 = (S4 > 2) ? S4 / 3 + S4 % 3 : S4;
   localparam int unsigned Carries = Simd / 2;
   localparam int unsigned CountBits = $clog2(Carries + 1);

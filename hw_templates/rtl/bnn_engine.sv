@@ -61,7 +61,7 @@ module bnn_engine #(
   localparam int unsigned ArrayLatency = (Simd > 64) ? 9 + $clog2(Simd / 64) : 9;
   localparam int unsigned StepLatency = 3;  // from a step to the addresses
   localparam int unsigned MemoryLatency = 3;  // from the addresses to the operands of the array
-  localparam int unsigned Drain = StepLatency + MemoryLatency + ArrayLatency + 8;
+  localparam int unsigned Drain = StepLatency + MemoryLatency + ArrayLatency + 12;
   localparam int unsigned DrainBits = $clog2(Drain + 1);
 
   // ---- Descriptor ----------------------------------------------------------------------------
@@ -230,7 +230,6 @@ module bnn_engine #(
 
   // ---- Operands --------------------------------------------------------------------------------
 
-  logic [Pe*Simd-1:0] weight_q;
   logic [Lanes*Simd-1:0] operand;
   logic [Simd-1:0] tail_mask_q;
   // [n] is n + 1 cycles after the addresses
@@ -241,7 +240,6 @@ module bnn_engine #(
   end
 
   always_ff @(posedge clk_i) begin
-    weight_q   <= ring_data_i;
     first_d_q  <= {first_d_q[MemoryLatency-2:0], first_q};
     last_d_q   <= {last_d_q[MemoryLatency-2:0], last_q};
     second_d_q <= {second_d_q[MemoryLatency-2:0], second_q};
@@ -291,7 +289,7 @@ module bnn_engine #(
       .header_i   (header0_m_q[MemoryLatency-1]),
       .pool_i     (pool),
       .plain_i    (scores),
-      .weight_i   (weight_q),
+      .weight_i   (ring_data_i),
       .act_i      (operand),
       .bit_valid_o(bits_valid),
       .bit_o      (bits),
@@ -345,7 +343,7 @@ module bnn_engine #(
       .next_o      (scores_next_o),
       .header0_i   (header0_m_q[MemoryLatency-1] & scores),
       .header1_i   (header1_m_q[MemoryLatency-1]),
-      .weight_i    (weight_q),
+      .weight_i    (ring_data_i),
       .valid_i     (sum_valid & scores),
       .sum_i       (sums),
       .shift_o     (sum_shift),

@@ -12,6 +12,7 @@ module bnn_operand #(
     output logic [Nodes-1:0] node_o,
     output logic             parity_o
 );
+  /* verilator no_inline_module */
   logic [Delay-1:0] parity_q;
 
   bnn_parity #(

@@ -462,26 +462,35 @@ module bnn_top #(
       .score_o         (score)
   );
 
-  // ---- Activation memory: the array writes first ---------------------------------------------
+  // ---- Activation memory -----------------------------------------------------------------------
 
-  logic [Lanes-1:0] tap_write_lane  /* verilator public_flat_rd */;
-  logic [Groups-1:0] tap_write_group  /* verilator public_flat_rd */;
-  logic [Lanes*AddrBits-1:0] tap_write_addr  /* verilator public_flat_rd */;
-  logic [Lanes*Simd-1:0] tap_write_data  /* verilator public_flat_rd */;
-  logic tap_first_done  /* verilator public_flat_rd */;
-  logic tap_layer_done  /* verilator public_flat_rd */;
+  logic [Lanes-1:0] act_write_lane;
+  logic [Lanes*Groups-1:0] act_write_group;
+  logic [Lanes*AddrBits-1:0] act_write_addr;
+  logic [Lanes*Simd-1:0] act_write_data;
 
-  assign first_ready = write_lane == '0;
-
-  always_ff @(posedge clk) begin
-    tap_write_lane  <= first_ready ? first_lane & {Lanes{first_valid}} : write_lane;
-    tap_write_group <= first_ready ? first_group : write_group;
-    tap_write_addr  <= {Lanes{first_ready ? first_addr : write_addr}};
-    tap_write_data  <= first_ready ? {Lanes{first_data}} : write_data;
-  end
-
-  assign tap_first_done = first_done;
-  assign tap_layer_done = layer_done;
+  bnn_act_write #(
+      .Simd     (Simd),
+      .Lanes    (Lanes),
+      .AddrBits (AddrBits),
+      .GroupBits(FirstPe)
+  ) u_act_write (
+      .clk_i        (clk),
+      .array_lane_i (write_lane),
+      .array_group_i(write_group),
+      .array_addr_i (write_addr),
+      .array_data_i (write_data),
+      .first_valid_i(first_valid),
+      .first_ready_o(first_ready),
+      .first_lane_i (first_lane),
+      .first_group_i(first_group),
+      .first_addr_i (first_addr),
+      .first_data_i (first_data),
+      .write_lane_o (act_write_lane),
+      .write_group_o(act_write_group),
+      .write_addr_o (act_write_addr),
+      .write_data_o (act_write_data)
+  );
 
   bnn_act_mem #(
       .Simd     (Simd),
@@ -493,11 +502,26 @@ module bnn_top #(
       .read_i       (act_read),
       .read_addr_i  (act_addr),
       .data_o       (act_data),
-      .write_lane_i (tap_write_lane),
-      .write_group_i(tap_write_group),
-      .write_addr_i (tap_write_addr),
-      .write_data_i (tap_write_data)
+      .write_lane_i (act_write_lane),
+      .write_group_i(act_write_group),
+      .write_addr_i (act_write_addr),
+      .write_data_i (act_write_data)
   );
+
+  // For simulation: what is written, and when a sub-batch or a layer is done.
+  logic [Lanes-1:0] tap_write_lane  /* verilator public_flat_rd */;
+  logic [Groups-1:0] tap_write_group  /* verilator public_flat_rd */;
+  logic [Lanes*AddrBits-1:0] tap_write_addr  /* verilator public_flat_rd */;
+  logic [Lanes*Simd-1:0] tap_write_data  /* verilator public_flat_rd */;
+  logic tap_first_done  /* verilator public_flat_rd */;
+  logic tap_layer_done  /* verilator public_flat_rd */;
+
+  assign tap_write_lane  = first_ready ? first_lane & {Lanes{first_valid}} : write_lane;
+  assign tap_write_group = first_ready ? first_group : write_group;
+  assign tap_write_addr  = {Lanes{first_ready ? first_addr : write_addr}};
+  assign tap_write_data  = first_ready ? {Lanes{first_data}} : write_data;
+  assign tap_first_done  = first_done;
+  assign tap_layer_done  = layer_done;
 
   // ---- Writes of scores ----------------------------------------------------------------------
 

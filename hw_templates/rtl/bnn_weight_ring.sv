@@ -4,8 +4,8 @@
 //
 // Fill: WordBits/64 beats make a word, least significant first; beat_ready_o is low while the
 // ring is full. available_o is the number of words from base on; a reader reads only indices
-// below it (the word of index available_o - 1 may be read in the same cycle). pop_i drops
-// pop_count_i words, at most available_o.
+// below it, two cycles after it has seen it at the earliest. pop_i drops pop_count_i words, at
+// most available_o.
 //
 // hold_i (resident program): popped words stay. words_i, 1 .. Depth, is the number of words of
 // the program; the stream brings exactly these, once, and base returns to word 0 when it
@@ -14,7 +14,8 @@
 //
 // clear_i empties the ring and drops a partly filled word; reset does the same.
 //
-// Latency: a read sampled at edge t with read_i is in data_o after edge t + 1 (2 cycles).
+// The memory is cut into banks with address registers of their own. Latency: a read with read_i
+// in cycle t is in data_o in cycle t + 3 (address, memory, output register).
 module bnn_weight_ring #(
     parameter int unsigned WordBits = 256,
     parameter int unsigned Depth = 1024,
@@ -39,29 +40,27 @@ module bnn_weight_ring #(
 );
   localparam int unsigned Beats = WordBits / 64;
   localparam int unsigned BeatBits = (Beats > 1) ? $clog2(Beats) : 1;
+  localparam int unsigned BankBits = (WordBits < 512) ? WordBits : 512;
 
   if (Depth < 2 || (Depth & (Depth - 1)) != 0) begin : gen_check_depth
     $error("bnn_weight_ring: Depth = %0d, must be a power of two, at least 2", Depth);
   end
-  if (WordBits < 128 || WordBits % 64 != 0) begin : gen_check_word
-    $error("bnn_weight_ring: WordBits = %0d, must be a multiple of 64, at least 128", WordBits);
+  if (WordBits < 128 || (WordBits & (WordBits - 1)) != 0) begin : gen_check_word
+    $error("bnn_weight_ring: WordBits = %0d, must be a power of two, at least 128", WordBits);
   end
 
-  (* ram_style = "ultra" *) logic [WordBits-1:0] mem[Depth];
-
-  logic [WordBits-65:0] part_q;
+  logic [WordBits-1:0] word_q;  // beats enter at the top
   logic [BeatBits-1:0] beat_q;
-  logic [AddrBits-1:0] fill_q, base_q;
+  logic [AddrBits-1:0] fill_q, base_q, read_addr;
   logic [AddrBits:0] level_q;  // words from base on; all loaded words with hold_i
   logic beat, word;
   logic [AddrBits:0] base_next;
-  logic [WordBits-1:0] filled, read_q, out_q;
 
-  assign filled = {beat_i, part_q};
   assign beat_ready_o = level_q < (hold_i ? words_i : (AddrBits + 1)'(Depth));
   assign beat = beat_valid_i & beat_ready_o;
   assign word = beat & (beat_q == BeatBits'(Beats - 1));
   assign available_o = hold_i ? level_q - {1'b0, base_q} : level_q;
+  assign read_addr = base_q + index_i;
 
   always_comb begin
     base_next = {1'b0, base_q} + pop_count_i;
@@ -69,10 +68,7 @@ module bnn_weight_ring #(
   end
 
   always_ff @(posedge clk_i) begin
-    if (beat) part_q <= filled[WordBits-1:64];
-    if (word) mem[fill_q] <= filled;
-    if (read_i) read_q <= mem[base_q+index_i];
-    out_q <= read_q;
+    if (beat) word_q <= {beat_i, word_q[WordBits-1:64]};
     if (rst_i || clear_i) begin
       beat_q  <= '0;
       fill_q  <= '0;
@@ -87,5 +83,18 @@ module bnn_weight_ring #(
     end
   end
 
-  assign data_o = out_q;
+  for (genvar b = 0; b < WordBits; b += BankBits) begin : gen_bank
+    bnn_weight_bank #(
+        .Bits (BankBits),
+        .Depth(Depth)
+    ) u_bank (
+        .clk_i,
+        .write_i     (word),
+        .write_addr_i(fill_q),
+        .data_i      (word_q[b+:BankBits]),
+        .read_i,
+        .read_addr_i (read_addr),
+        .data_o      (data_o[b+:BankBits])
+    );
+  end
 endmodule

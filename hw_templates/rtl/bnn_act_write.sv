@@ -1,0 +1,58 @@
+// Write port of the activation memory: the array's writes, and the first layer's between them.
+//
+// Both write the lanes of their lane mask at one address; the array has Simd bits for every
+// lane, the first layer the same Simd bits for all. first_ready_o is low in a cycle in which the
+// array writes. Every lane has its own registers, so that no net spans the memory.
+//
+// Layout: outputs per lane, see bnn_act_mem. Latency: 2 cycles.
+module bnn_act_write #(
+    parameter int unsigned Simd = 64,
+    parameter int unsigned Lanes = 4,
+    parameter int unsigned AddrBits = 10,
+    parameter int unsigned GroupBits = 4,
+    localparam int unsigned Groups = Simd / GroupBits
+) (
+    input  logic                      clk_i,
+    input  logic [Lanes-1:0]          array_lane_i,
+    input  logic [Groups-1:0]         array_group_i,
+    input  logic [AddrBits-1:0]       array_addr_i,
+    input  logic [Lanes*Simd-1:0]     array_data_i,
+    input  logic                      first_valid_i,
+    output logic                      first_ready_o,
+    input  logic [Lanes-1:0]          first_lane_i,
+    input  logic [Groups-1:0]         first_group_i,
+    input  logic [AddrBits-1:0]       first_addr_i,
+    input  logic [Simd-1:0]           first_data_i,
+    output logic [Lanes-1:0]          write_lane_o,
+    output logic [Lanes*Groups-1:0]   write_group_o,
+    output logic [Lanes*AddrBits-1:0] write_addr_o,
+    output logic [Lanes*Simd-1:0]     write_data_o
+);
+  logic first;
+
+  assign first = array_lane_i == '0;
+  assign first_ready_o = first;
+
+  for (genvar l = 0; l < Lanes; l++) begin : gen_lane
+    bnn_act_write_lane #(
+        .Simd    (Simd),
+        .AddrBits(AddrBits),
+        .Groups  (Groups)
+    ) u_lane (
+        .clk_i,
+        .first_i       (first),
+        .array_enable_i(array_lane_i[l]),
+        .array_group_i,
+        .array_addr_i,
+        .array_data_i  (array_data_i[l*Simd+:Simd]),
+        .first_enable_i(first_valid_i & first_lane_i[l]),
+        .first_group_i,
+        .first_addr_i,
+        .first_data_i,
+        .enable_o      (write_lane_o[l]),
+        .group_o       (write_group_o[l*Groups+:Groups]),
+        .addr_o        (write_addr_o[l*AddrBits+:AddrBits]),
+        .data_o        (write_data_o[l*Simd+:Simd])
+    );
+  end
+endmodule
