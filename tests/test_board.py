@@ -50,6 +50,11 @@ ROOT = Path(__file__).resolve().parent.parent
 _hosts = (f"127.{os.getpid() % 200 + 20}.{number // 250 + 1}.{number % 250 + 1}" for number in itertools.count())
 
 
+def next_host() -> str:
+    """A loopback address that no other test uses."""
+    return next(_hosts)
+
+
 class TestCore(FunctionalCore):
     """A functional core that can be slow, hang, or report an error."""
 
@@ -74,7 +79,7 @@ class Station:
     def __init__(self, folder: Path, **bounds: Any) -> None:
         self.memory = Memory(**bounds)
         self.core = TestCore(DESIGN, self.memory)
-        self.host = next(_hosts)
+        self.host = next_host()
         self.server = Server(Board(DESIGN, self.core, self.memory), self.host)
         self.bit = overlay.write(DESIGN, folder)
         self.model = make_model()
@@ -194,7 +199,7 @@ def test_addresses_beyond_the_memory(shared: Station, offset: int) -> None:
 
 def test_shipped_network_through_the_unmodified_script(tmp_path: Path) -> None:
     """What make board-demo does: board and script as processes, 64 CIFAR-10 images, every score."""
-    host = next(_hosts)
+    host = next_host()
     sample = ROOT / "models" / "cifar10_sample.npz"
     server = demo.start(["--core", "functional", "--host", host, "-o", str(tmp_path)], 60)
     try:
@@ -521,7 +526,7 @@ device.infer(images(4))
 
 
 def test_board_that_cannot_be_reached(station: Station, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    nobody = next(_hosts)
+    nobody = next_host()
     np.save(tmp_path / "x.npy", images(2))
     arguments = [*station.arguments()[:4], "--images", str(tmp_path / "x.npy")]
     assert pynq_infer.main([*arguments, "--boards", nobody]) == 1
@@ -549,7 +554,7 @@ def test_board_that_goes_away_in_a_run(station: Station, tmp_path: Path, capsys:
 
 def test_board_that_no_longer_answers(tmp_path: Path) -> None:
     """A stopped process keeps its connections open: only the deadline of the host ends a call."""
-    host = next(_hosts)
+    host = next_host()
     server = demo.start(["--core", "functional", "--host", host, "--design", "sim_small", "-o", str(tmp_path)], 60)
     try:
         code = tmp_path / "program.bin"
@@ -637,7 +642,7 @@ def test_pool_on_the_command_line(
     pair: list[Station], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     np.save(tmp_path / "x.npy", images(17))
-    boards = ",".join([pair[0].host, next(_hosts), pair[1].host])
+    boards = ",".join([pair[0].host, next_host(), pair[1].host])
     arguments = [*pair[0].arguments()[:4], "--images", str(tmp_path / "x.npy"), "--batch", "2", "--json"]
     assert pynq_infer.main([*arguments, "--boards", boards]) == 0
     streams = capsys.readouterr()
@@ -658,7 +663,7 @@ def rtl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
     made.server.close()
     where = "-".join(f"{value}" for value in astuple(DESIGN)[2:-1])
     core: Any = RtlCore(DESIGN, made.memory, ROOT / "build" / "test" / where)
-    made.core, made.host = core, next(_hosts)
+    made.core, made.host = core, next_host()
     made.server = Server(Board(DESIGN, core, made.memory), made.host)
     yield made
     made.close()
