@@ -22,7 +22,7 @@ training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),-
 	$(if $(DATASET),--dataset $(DATASET)) $(TRAIN)
 IMAGES  ?= $(wildcard $(dir $(MODEL))images.npz)
 
-.PHONY: help env demo data train export zoo-check report ablation float accuracy hls sim board board-demo test lint clean
+.PHONY: help env demo data train export zoo-check report ablation float accuracy hls sim board board-demo deploy test lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -39,6 +39,7 @@ help:
 	@echo "make sim                     engines and programs, bit by bit, RTL units under cocotb"
 	@echo "make board                   serve a simulated PYNQ-Z1 to pynq; LISTEN=127.0.0.1 CORE=rtl or functional"
 	@echo "make board-demo              such a board, and host/pynq_infer.py on 64 images against it"
+	@echo "make deploy BOARD=address    copy to a board what it needs and say what to run there"
 	@echo "make lint, make clean"
 
 env: $(READY)
@@ -91,6 +92,12 @@ board: $(READY)
 
 board-demo: $(READY)
 	$(PY) -m sim.board.demo $(MODEL) --design $(DESIGN) --core $(or $(CORE),rtl)
+
+deploy: $(READY)
+	@test -n "$(BOARD)" || { echo "error: give BOARD=address, as xilinx@192.168.2.99" >&2; exit 1; }
+	$(PY) -m hls $(MODEL) --design $(DESIGN) -o build/$(DESIGN)
+	$(PY) -m host.deploy $(BOARD) --bit build/$(DESIGN)/bitstream/bnn.bit --program build/$(DESIGN)/program.bin \
+		--model $(MODEL) --images models/cifar10_sample.npz
 
 test: $(READY)
 	$(with_verilator) $(PY) -m pytest

@@ -1,0 +1,102 @@
+"""`python -m host.deploy ADDRESS`: copy to a board exactly what it needs, and say what to run there.
+
+The folder on the board holds the driver, the integer model, the bitstream, the program and the model. On the
+board numpy and pynq are enough.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE = (
+    "host/__init__.py", "host/accelerator.py", "host/backend.py", "host/errors.py", "host/images.py", "host/pool.py",
+    "host/pynq_infer.py", "host/report.py", "host/web.py", "host/web.html", "host/notebooks/cifar10.ipynb",
+    "sim/__init__.py", "sim/files.py", "sim/golden.py", "sim/model.py", "sim/packing.py",
+)
+"""What runs on the board."""
+
+
+class DeployError(Exception):
+    """Something to be copied is missing, or copying failed; one line says what."""
+
+
+def collect(folder: Path, bit: Path, program: Path, model: Path, images: Path | None) -> list[str]:
+    """Lay out in `folder` what goes to the board; gives the paths in it.
+
+    Raises:
+        DeployError: a file is missing.
+    """
+    hwh = bit.with_suffix(".hwh")
+    files = {ROOT / name: name for name in CODE}
+    files.update({bit: f"{bit.stem}.bit", hwh: f"{bit.stem}.hwh", program: "program.bin", model: "model.npz"})
+    if images is not None:
+        files[images] = images.name
+    for source, name in files.items():
+        if not source.is_file():
+            hint = "; build the bitstream with make hls where Vivado is" if source in (bit, hwh) else ""
+            hint = "; make hls packs it" if source == program else hint
+            raise DeployError(f"{source}: no such file{hint}")
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    if b"Version=simulation" in bit.read_bytes()[:256]:
+        raise DeployError(f"{bit}: is the overlay of the simulated board, a real one needs a bitstream from Vivado")
+    return sorted(files.values())
+
+
+def copy(folder: Path, address: str, target: str) -> None:
+    """Copy a folder's content to `target` on the board, with rsync, else with scp.
+
+    Raises:
+        DeployError: neither is there, or the copy fails.
+    """
+    destination = f"{address}:{target}"
+    if shutil.which("rsync"):
+        commands = [["rsync", "-rt", f"{folder}/", f"{destination}/"]]
+    elif shutil.which("scp") and shutil.which("ssh"):
+        commands = [["ssh", address, f"mkdir -p {shlex.quote(target)}"],
+                    ["scp", "-rq", *[str(path) for path in sorted(folder.iterdir())], f"{destination}/"]]
+    else:
+        raise DeployError("neither rsync nor ssh and scp are installed")
+    for command in commands:
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+            raise DeployError(f"{command[0]}: {lines[0]}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit status is 0, or 1 after one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m host.deploy", description="Copy what a board needs to it.")
+    parser.add_argument("address", help="the board, as for ssh: xilinx@192.168.2.99")
+    parser.add_argument("--bit", type=Path, required=True, help="bitstream, its .hwh beside it")
+    parser.add_argument("--program", type=Path, required=True, help="program.bin")
+    parser.add_argument("--model", type=Path, required=True, help="model.npz")
+    parser.add_argument("--images", type=Path, help="images to try, .npz")
+    parser.add_argument("--target", default="bnn", help="folder on the board (default bnn)")
+    options = parser.parse_args(arguments)
+    try:
+        if options.address.startswith("-") or options.target.startswith("-"):
+            raise DeployError(f"{options.address} {options.target}: an address or folder starts with -")
+        with tempfile.TemporaryDirectory() as name:
+            files = collect(Path(name), options.bit, options.program, options.model, options.images)
+            copy(Path(name), options.address, options.target)
+    except (DeployError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    images = options.images.name if options.images else "IMAGES"
+    print(f"copied {len(files)} files to {options.address}:{options.target}; there:")
+    print(f"cd {shlex.quote(options.target)} && sudo -E python3 host/pynq_infer.py --bit {options.bit.stem}.bit "
+          f"--program program.bin --model model.npz --images {images}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

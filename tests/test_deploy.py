@@ -1,0 +1,90 @@
+"""Copying to a board: what goes there is enough, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_host import images, make_model
+
+from host import deploy
+from sim import golden
+from sim.model import save
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCKED = """
+import sys
+for name in ('torch', 'jinja2', 'PIL', 'scipy', 'grpc', 'hls', 'train'):
+    sys.modules[name] = None
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files to deploy, and stand-ins for ssh and scp that copy into the folder `board`."""
+    for name in ("bnn.bit", "bnn.hwh", "program.bin"):
+        (tmp_path / name).write_bytes(b"x")
+    save(make_model(), tmp_path / "net.npz")
+    np.savez(tmp_path / "some.npz", x=images(4), y=np.zeros(4, int))
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    board = tmp_path / "board"
+    (tools / "ssh").write_text(f'#!/bin/sh\n[ "$1" = xilinx@board ] || {{ echo "ssh: no route" >&2; exit 255; }}\n'
+                               f'mkdir -p "{board}" && cd "{board}" && eval "$2"\n')
+    (tools / "scp").write_text(f'#!/bin/sh\nshift\nfor last; do :; done\nwhile [ $# -gt 1 ]; do '
+                               f'cp -r "$1" "{board}/${{last#*:}}"; shift; done\n')
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
+    real = deploy.shutil.which
+    monkeypatch.setattr(deploy.shutil, "which", lambda name: None if name == "rsync" else real(name))
+    return tmp_path
+
+
+def arguments(files: Path) -> list[str]:
+    return ["--bit", str(files / "bnn.bit"), "--program", str(files / "program.bin"), "--model",
+            str(files / "net.npz"), "--images", str(files / "some.npz")]
+
+
+def test_what_was_copied_runs(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert deploy.main(["xilinx@board", *arguments(files)]) == 0
+    text = capsys.readouterr().out
+    there = files / "board" / "bnn"
+    copied = {str(path.relative_to(there)) for path in there.rglob("*") if path.is_file()}
+    assert copied == {*deploy.CODE, "bnn.bit", "bnn.hwh", "program.bin", "model.npz", "some.npz"}
+    assert "cd bnn && sudo -E python3 host/pynq_infer.py --bit bnn.bit --program program.bin" in text
+    given = ["host/pynq_infer.py", "--cpu", "--model", "model.npz", "--images", "some.npz", "--json"]
+    run = f"{BLOCKED}sys.argv = {given}"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{run}\nimport runpy\nrunpy.run_path('host/pynq_infer.py', run_name='__main__')"],
+        cwd=there, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["scores"] == golden.infer(make_model(), images(4)).tolist()
+    assert str(ROOT) not in done.stdout
+
+
+def test_every_module_of_the_host_is_copied_or_left_out_on_purpose() -> None:
+    here = {f"host/{path.name}" for path in (ROOT / "host").glob("*.py")}
+    assert here - set(deploy.CODE) == {"host/deploy.py"}
+
+
+def test_errors(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def error(*given: str) -> str:
+        assert deploy.main([*given]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("error: ") and said.count("\n") == 1
+        return said
+
+    assert "ssh: no route" in error("xilinx@nowhere", *arguments(files))
+    assert "starts with -" in error("xilinx@board", *arguments(files), "--target=-rf")
+    (files / "bnn.bit").write_bytes(b"\0\x09bnn;Version=simulation")
+    assert "is the overlay of the simulated board" in error("xilinx@board", *arguments(files))
+    (files / "bnn.hwh").unlink()
+    assert "bnn.hwh: no such file; build the bitstream" in error("xilinx@board", *arguments(files))
+    assert not (files / "board").exists()
