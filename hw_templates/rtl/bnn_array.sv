@@ -4,7 +4,7 @@
 //   hit[p][l] = acc[p][l] >= threshold[p];  bit_o: bnn_threshold
 //
 // Layout: weight_i[p*Simd +: Simd] belongs to PE p, act_i[l*Simd +: Simd] to lane l,
-// bit_o[l*Pe + p] (with pool_i the first Lanes / 2 lanes). A cycle without valid_i is a bubble
+// bit_o[l*Pe + p]. With pool_i pair j is where lane (j / 2)*4 + j % 2 was, the first half of a tile. A cycle without valid_i is a bubble
 // anywhere in a sum; first_i and last_i may come with the same word. second_i counts with last_i.
 //
 // header_i (not together with valid_i) takes thresholds from weight_i: bits [15:0] of PE p the
@@ -137,9 +137,6 @@ module bnn_array #(
     end
   end
 
-  logic [Lanes*Pe-1:0] low;
-  logic [Lanes*Pe/2-1:0] pair;
-
   // Tiles; the last PE of a lane is at the end of its chain.
   logic [(Pe/TilePe+1)*Lanes*AccBits-1:0] sum;
 
@@ -175,20 +172,12 @@ module bnn_array #(
           .bit_o          (bits)
       );
 
-      // bit_o[j*Pe + p]: lane, or pair of lanes with the pool
       for (genvar j = 0; j < TileLanes; j++) begin : gen_bit
-        if (j < TileLanes / 2) begin : gen_low
-          assign low[(l+j)*Pe+p+:TilePe] = bits[j*TilePe+:TilePe];
-          assign pair[(l/2+j)*Pe+p+:TilePe] = bits[j*TilePe+:TilePe];
-        end else begin : gen_high
-          assign low[(l+j)*Pe+p+:TilePe] = bits[j*TilePe+:TilePe];
-        end
+        assign bit_o[(l+j)*Pe+p+:TilePe] = bits[j*TilePe+:TilePe];
       end
     end
   end
 
-  assign bit_o[Lanes*Pe-1:Lanes*Pe/2] = low[Lanes*Pe-1:Lanes*Pe/2];
-  assign bit_o[Lanes*Pe/2-1:0] = pool_q ? pair : low[Lanes*Pe/2-1:0];
   assign bit_valid_o = bit_valid_q;
   assign sum_valid_o = valid_q[Latency-1] & last_q[Latency-1];
 endmodule
