@@ -231,6 +231,12 @@ with pynq.allocate((3, 5), 'u4') as buffer:
     buffer[:] = 0
     buffer.invalidate()
     assert (buffer.ravel() == numpy.arange(15)).all() and buffer.device_address % 8 == 0
+with pynq.allocate((5 << 20,), 'u1') as buffer:  # more than one message
+    buffer[:] = wanted = numpy.random.default_rng(1).integers(0, 256, 5 << 20, 'u1')
+    buffer.flush()
+    buffer[:] = 0
+    buffer.invalidate()
+    assert (numpy.asarray(buffer) == wanted).all()
 assert pynq.Clocks.fclk0_mhz == {DESIGN.clock_mhz}
 print('fine')
 """

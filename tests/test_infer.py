@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -236,6 +237,30 @@ def test_watch(files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     assert streams.err.count("skipped: ") == 1 and "broken.png" in streams.err
     assert pynq_infer.main([*DEVICE, "--watch", "nowhere"]) == 1
     assert capsys.readouterr().err == "error: nowhere: no such folder\n"
+
+
+def test_watch_a_camera(files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Camera:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def isOpened(self) -> bool:
+            return self.number == 1
+
+        def read(self) -> tuple[bool, np.ndarray]:
+            return True, np.full((18, 14, 3), (10, 20, 30), np.uint8)  # blue, green, red
+
+    monkeypatch.setitem(sys.modules, "cv2", SimpleNamespace(VideoCapture=Camera))
+    assert pynq_infer.main([*DEVICE, "--watch", "camera:1", "--limit", "3", "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    grey = int(np.asarray(Image.fromarray(np.full((1, 1, 3), (30, 20, 10), np.uint8)).convert("L"))[0, 0])
+    wanted = golden.infer(make_model(), np.full((1, 9, 7, 1), grey, np.uint8))[0].tolist()
+    assert [item["scores"] for item in lines] == [wanted] * 3
+    assert pynq_infer.main([*DEVICE, "--watch", "camera"]) == 1
+    assert capsys.readouterr().err == "error: camera: cannot be opened\n"
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert pynq_infer.main([*DEVICE, "--watch", "camera"]) == 1
+    assert capsys.readouterr().err == "error: camera: cameras need OpenCV (pip install opencv-python)\n"
 
 
 @pytest.mark.parametrize("arguments", [

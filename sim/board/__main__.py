@@ -23,7 +23,10 @@ def make_core(kind: str, design: designs.Design, memory: Memory, folder: Path) -
         CoreError: it cannot be built or started.
     """
     if kind == "rtl":
-        return RtlCore(design, memory, folder / "rtl")
+        try:
+            return RtlCore(design, memory, folder / "rtl")
+        except CoreError as error:
+            raise CoreError(f"{error}; --core functional needs no simulator") from None
     return FunctionalCore(design, memory)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import secrets
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -51,8 +52,12 @@ class Memory:
         lease_s: float = 600.0,
         cma_bytes: int = CMA_BYTES,
     ) -> None:
-        self.handle = os.memfd_create("bnn_ddr")
-        """File descriptor of the memory, for a simulation in another process."""
+        if hasattr(os, "memfd_create"):
+            self.handle = os.memfd_create("bnn_ddr")
+        else:
+            with tempfile.TemporaryFile() as unnamed:
+                self.handle = os.dup(unnamed.fileno())
+        # a simulation in another process maps the same descriptor
         os.ftruncate(self.handle, DDR_BYTES)
         self.content = mmap.mmap(self.handle, DDR_BYTES)
         self.client_bytes, self.client_buffers = client_bytes, client_buffers
