@@ -110,13 +110,15 @@ def _read_module(name: str, data: Mapping[str, Any], modules: Mapping[str, Any])
     inputs = {port for port, entry in data["ports"].items() if entry["direction"] != "output"}
     used = [bit for bits in ports.values() for bit in bits]
     names: dict[int, str] = {}
-    for net, entry in sorted(data.get("netnames", {}).items(), key=lambda item: (item[0].count("."), len(item[0]))):
+    # a register that is an output has two names: its own comes first
+    for net, entry in sorted(data.get("netnames", {}).items(), key=lambda item: (item[0] in ports, len(item[0]))):
         if entry.get("hide_name") in (1, "1"):
             continue
         bits = _bits(entry["bits"])
         for index, bit in enumerate(bits):
             names.setdefault(bit, net if len(bits) == 1 else f"{net}[{index}]")
-    children, leaves = [], []
+    children: list[tuple[str, str, dict[str, list[int]]]] = []
+    leaves: list[Cell] = []
     own = Resources()
     tables: dict[str, list[tuple]] = {"arcs": [], "starts": [], "ends": [], "loads": [], "drivers": []}
     counted: Counter[str] = Counter()
