@@ -65,6 +65,12 @@ def test_all_methods_together_train_and_export(archive: Path, tmp_path: Path) ->
     assert {layer.pad_value for layer in load(tmp_path / "model.npz").layers if layer.pad} == {0, 1}
 
 
+def test_bfloat16_training_exports_exactly(archive: Path, tmp_path: Path) -> None:
+    assert run(archive, tmp_path, "--bf16", "--alpha", "yes") == 0
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["config"]["bf16"] is True
+    assert export.main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "model.npz")]) == 0
+
+
 def test_float_reference_teaches_but_is_not_exported(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,7 +115,10 @@ def test_start_gives_the_models_signs_and_thresholds(archive: Path, tmp_path: Pa
     [
         (["--epochs", "0"], "error: --epochs is 0, expected at least 1"),
         (["--distil", "0.5"], "error: the recipe distils: give the checkpoint of a teacher"),
-        (["--teacher", "/none/checkpoint.pt"], "error: /none/checkpoint.pt: cannot be read (No such file or directory)"),
+        (
+            ["--teacher", "/none/checkpoint.pt"],
+            "error: /none/checkpoint.pt: cannot be read (No such file or directory)",
+        ),
         (["--start", "/none/model.npz"], "error: /none/model.npz: cannot be read (No such"),
     ],
 )

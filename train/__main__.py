@@ -48,13 +48,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dataset", choices=list(data.SOURCES), help="default: the network's")
     parser.add_argument("--data-folder", type=Path, help="local folder with the official files")
     parser.add_argument("--cache", type=Path, default=data.DEFAULT_FOLDER, help="checked copies of data sets")
-    parser.add_argument("--limit", type=int, help="use only the first so many training images")
+    parser.add_argument("--limit", type=int, help="use only the first so many training and validation images")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--teacher", type=Path, help="checkpoint of a float32 network, for distillation")
     parser.add_argument("--start", type=Path, metavar="MODEL", help="model.npz whose weights the training starts from")
     parser.add_argument("--pad-value", type=int, choices=(-1, 1), help="what stands around padded maps")
     parser.add_argument("--real", action="store_true", help="float32 weights and ReLU: the reference")
     parser.add_argument("--compile", action="store_true", help="torch.compile the step (faster, needs g++)")
+    parser.add_argument("--bf16", action="store_true", help="layers in bfloat16 while training, for GPUs")
     parser.add_argument("--recipe", choices=list(RECIPES), default="modern")
     changes = parser.add_argument_group("changes to the recipe")
     changes.add_argument("--epochs", type=int)
@@ -100,7 +101,7 @@ def make_config(arguments: argparse.Namespace, dataset: str, own_data: own.OwnDa
     chosen = replace(chosen, **given(type(chosen)) | {"methods": methods})
     if own_data is None and arguments.flip is None and NETWORKS[arguments.network].channels != 3:
         chosen = replace(chosen, flip=False)
-    config = Config(network=arguments.network, recipe=chosen, dataset=dataset, seed=arguments.seed)
+    config = Config(network=arguments.network, recipe=chosen, dataset=dataset, seed=arguments.seed, bf16=arguments.bf16)
     if own_data is not None:
         count, channels, height, width = own_data.dataset.x_train.shape
         config = replace(config, shape=(height, width, channels), classes=len(own_data.classes))
@@ -129,7 +130,9 @@ def _run(arguments: argparse.Namespace) -> None:
         dataset = data.load(name, arguments.data_folder, arguments.cache)
         training, validation = data.split_validation(dataset)
     if arguments.limit:
-        training = {key: value[: arguments.limit] for key, value in training.items()}
+        training, validation = (
+            {key: value[: arguments.limit] for key, value in part.items()} for part in (training, validation)
+        )
     config = make_config(arguments, name, own_data)
     own.check_size(topology(config))
     teacher: BinaryNetwork | None = None

@@ -56,6 +56,7 @@ class Config:
     shape: tuple[int, ...] = ()
     classes: int = 0
     pad_value: int = 0
+    bf16: bool = False  # layers in bfloat16 while training, for GPUs
     teacher: str = ""  # sha256 of the teacher's checkpoint
     start: str = ""  # sha256 of the model that the weights start from
 
@@ -418,7 +419,8 @@ def train(
     images, labels = torch.from_numpy(data["x"]).to(device), torch.from_numpy(data["y"]).long().to(device)
     if path.exists():
         saved = load_checkpoint(path, device)
-        different = differences(to_dict(config), saved["config"])
+        # fields that the checkpoint lacks have their defaults
+        different = differences(to_dict(config), to_dict(from_dict(saved["config"])))
         if different:
             raise TrainError(f"checkpoint {path} is of another run: {', '.join(different)}")
         model.load_state_dict(saved["model"])
@@ -469,7 +471,8 @@ def train(
             index = index.to(device)
             x, y = images[index], labels[index]
             x, flipped = crop_flip(x, draw, recipe.crop, recipe.flip)
-            scores = step_model(x.contiguous(memory_format=torch.channels_last))
+            with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+                scores = step_model(x.contiguous(memory_format=torch.channels_last)).float()
             loss = loss_function(scores, y)
             if softened is not None:
                 wanted = softened[flipped.long(), index]
