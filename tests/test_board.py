@@ -40,6 +40,7 @@ from sim import golden, rtl_sim  # noqa: E402
 from sim.board import __main__ as command  # noqa: E402
 from sim.board import core as cores  # noqa: E402
 from sim.board import demo  # noqa: E402
+from sim.board import rtl as board_rtl  # noqa: E402
 from sim.board.core import FunctionalCore  # noqa: E402
 from sim.board.memory import CMA_BASE, Memory, MemoryLimit  # noqa: E402
 from sim.board.rtl import RtlCore  # noqa: E402
@@ -721,6 +722,16 @@ def test_rtl_simulation_that_is_killed(rtl: Station) -> None:
             device.infer(images(2))
         device.reload()
         assert np.array_equal(device.infer(images(3)), expected(3))
+
+
+def test_rtl_simulation_that_is_stopped(rtl: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    core: Any = rtl.core
+    monkeypatch.setattr(board_rtl, "ANSWER_S", 0.2)
+    os.kill(core.pid, signal.SIGSTOP)
+    with pytest.raises(cores.CoreError, match="gave no answer within 0.2 s"):
+        core.read(0x40)
+    core.reset()
+    assert core.read(0x40) == cores.CORE_ID
 
 
 # The command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import struct
 import subprocess
 import tempfile
@@ -16,7 +17,8 @@ from sim.board.core import Core, CoreError
 from sim.board.memory import DDR_BYTES, Memory
 
 READ, WRITE = 0, 1
-STOP_S = 5.0
+STOP_S, ANSWER_S = 5.0, 30.0
+"""Seconds that the end of the process, and an answer, may take."""
 
 
 class RtlCore(Core):
@@ -109,6 +111,9 @@ class RtlCore(Core):
         try:
             process.stdin.write(struct.pack("<III", operation, offset, value))
             while len(answer) < 8:
+                if not select.select([process.stdout], [], [], ANSWER_S)[0]:
+                    process.kill()
+                    raise CoreError(f"the simulation gave no answer within {ANSWER_S:g} s; load the bitstream again")
                 part = process.stdout.read(8 - len(answer))
                 if not part:
                     break
