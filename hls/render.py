@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from hls.designs import ACC_BITS, BOARDS, FIRST_CHANNELS, MAX_CHANNELS, Design
+from hls.boards import PLATFORMS, ZYNQ7
+from hls.designs import ACC_BITS, BOARDS, FIRST_CHANNELS, MAX_CHANNELS, Design, DesignError
+from hls.directives import DEFAULT_VERSION, dialect, translate
 from hls.schedule import MAX_BATCH
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "hw_templates"
@@ -21,9 +24,9 @@ TOP = "bnn_top"
 VENDOR, LIBRARY, VERSION = "bnn", "hls", "1.0"
 """With `TOP`, the VLNV of the core as an IP."""
 CONTROL_BASE = 0x43C00000
-"""Address of the core's registers."""
-BOARD_PARTS = {"pynq_z1": "www.digilentinc.com:pynq-z1:part0:1.0"}
-"""Vivado's names of boards; a board without one is built from its part alone."""
+"""Address of the core's registers on a Zynq-7000."""
+BACKENDS = ("hls", "rtl")
+"""Which core becomes the IP."""
 FOLDERS = {"hls": (".h", ".cpp", ".j2"), "rtl": (".sv", ".svh", ".j2"), "vitis": (".j2",), "vivado": (".j2",)}
 """Folders of `TEMPLATES` and the files taken from them."""
 
@@ -57,8 +60,32 @@ def number(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
-def variables(design: Design) -> dict[str, Any]:
-    """What the templates may name."""
+def core_ports() -> list[tuple[str, str, str]]:
+    """Ports of rtl/bnn_top.sv, none without that file: direction, width such as "[7:0]" or "", name."""
+    path = TEMPLATES / "rtl" / "bnn_top.sv"
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    return re.findall(r"^ *(input|output) +logic +(\[\d+:\d+\])? *(\w+)", text[: text.index("\n);")], re.MULTILINE)
+
+
+def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str = "hls") -> dict[str, Any]:
+    """What the templates may name.
+
+    Raises:
+        DesignError: the board is not one of `hls.boards.PLATFORMS`, or the back end not one of `BACKENDS`.
+        hls.directives.DirectiveError: the tool's version is not known.
+    """
+    from hls.overlay import registers  # which renders too
+
+    if design.board not in PLATFORMS:
+        raise DesignError(f"design {design.name}: board {design.board} is not one of {', '.join(PLATFORMS)}")
+    if backend not in BACKENDS:
+        raise DesignError(f"back end {backend!r} is not one of {', '.join(BACKENDS)}")
+    platform = PLATFORMS[design.board]
+    legacy = dialect(hls_version) == "vivado_hls"
+    ports = core_ports()
+    rtl = sorted(path.name for path in (TEMPLATES / "rtl").glob("*.sv"))
     return {
         **dataclasses.asdict(design),
         "max_channels": MAX_CHANNELS,
@@ -68,40 +95,64 @@ def variables(design: Design) -> dict[str, Any]:
         "clock_mhz": number(design.clock_mhz),
         "period_ns": number(1000 / design.clock_mhz),
         "part": BOARDS[design.board].part,
-        "board_part": BOARD_PARTS.get(design.board, ""),
+        "family": "zynq" if platform.ps == ZYNQ7 else "zynquplus",
+        "board_part": platform.board_part,
+        "preset": platform.preset,
+        "ps_ip": platform.ps,
+        "ps_control": platform.control,
+        "ps_memory": platform.memory,
+        "ps_segment": platform.segment,
+        "control_base": platform.control_base,
+        "backend": backend,
+        "hls_version": hls_version,
+        "hls_tool": "vivado_hls" if legacy else "vitis_hls",
+        "legacy": legacy,
         "top": TOP,
         "vendor": VENDOR,
         "library": LIBRARY,
         "version": VERSION,
         "vlnv": f"{VENDOR}:{LIBRARY}:{TOP}:{VERSION}",
-        "control_base": CONTROL_BASE,
         "sources": ["bnn_top.cpp"],
         "bench": ["csim_main.cpp"],
+        "rtl_sources": [*rtl, "bnn_core.v"],
+        "core_ports": [" ".join(part for part in (direction, "wire", width, name) if part)
+                       for direction, width, name in ports],
+        "core_port_names": [name for _, _, name in ports],
+        "registers": registers(),
+        "jobs": 4,
     }
 
 
 def render_header(design: Design) -> str:
     """The text of bnn_design.h."""
-    return _render(TEMPLATES / "hls" / "bnn_design.h.j2", design)
+    return _render(TEMPLATES / "hls" / "bnn_design.h.j2", variables(design))
 
 
-def render(design: Design) -> dict[str, str]:
+def render(design: Design, hls_version: str = DEFAULT_VERSION, backend: str = "hls") -> dict[str, str]:
     """The text of every file, by its path relative to the build folder, in order of path.
 
     The SystemVerilog is left out as long as its top `rtl/bnn_top.sv` is missing.
 
+    Args:
+        design: what is rendered.
+        hls_version: version of the HLS tool, such as "2022.2"; its directives and scripts differ.
+        backend: which core becomes the IP.
+
     Raises:
         jinja2.UndefinedError: a template names an unknown variable.
+        hls.designs.DesignError, hls.directives.DirectiveError: a choice is not known.
     """
+    names = variables(design, hls_version, backend)
     files = {}
     for folder, endings in FOLDERS.items():
         if folder == "rtl" and not (TEMPLATES / "rtl" / "bnn_top.sv").is_file():
             continue
         for path in (TEMPLATES / folder).iterdir():
             if path.suffix == ".j2":
-                files[f"{folder}/{path.stem}"] = _render(path, design)
+                files[f"{folder}/{path.stem}"] = _render(path, names)
             elif path.suffix in endings:
-                files[f"{folder}/{path.name}"] = path.read_text(encoding="utf-8")
+                text = path.read_text(encoding="utf-8")
+                files[f"{folder}/{path.name}"] = translate(text, hls_version) if folder == "hls" else text
     return dict(sorted(files.items()))
 
 
@@ -114,5 +165,5 @@ def digest(files: dict[str, str]) -> str:
     return state.hexdigest()
 
 
-def _render(path: Path, design: Design) -> str:
-    return environment().from_string(path.read_text(encoding="utf-8")).render(variables(design))
+def _render(path: Path, names: dict[str, Any]) -> str:
+    return environment().from_string(path.read_text(encoding="utf-8")).render(names)

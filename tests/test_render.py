@@ -1,4 +1,4 @@
-"""The build folder: strict rendering, the digest, and every Tcl script in tclsh with recorders as tools."""
+"""The build folder: strict rendering, the digest, directives, and every Tcl script in tclsh with recorders as tools."""
 
 from __future__ import annotations
 
@@ -11,58 +11,85 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from hls import build, render
-from hls.designs import DESIGNS
+from hls import boards, build, directives, render
+from hls.designs import DESIGNS, DesignError
 
 FILES = render.render(DESIGNS["pynq_z1"])
 TCL = sorted(path for path in FILES if path.endswith(".tcl"))
+VERSIONS = ("2019.2", "2020.2", "2022.2", "2024.2")
 
 needs_tclsh = pytest.mark.skipif(shutil.which("tclsh") is None, reason="tclsh is not installed")
 
-# Command: its options without a value, its options with one, least and most other arguments (UG1399, UG835).
+# Command: its options without a value, its options with one, least and most other arguments.
+# HLS: UG1399 for Vitis HLS, UG902 for Vivado HLS. Vivado: UG835; ipx: UG1118.
+HLS = {
+    "open_project": ("-reset", "", 1, 1),
+    "set_top": ("", "", 1, 1),
+    "add_files": ("-tb -blackbox", "-cflags -csimflags", 1, 1),
+    "open_solution": ("-reset", "-flow_target", 1, 1),
+    "set_part": ("", "", 1, 1),
+    "create_clock": ("", "-name -period -uncertainty", 0, 0),
+    "csim_design": ("-clean -setup -O -profile", "-argv -ldflags -mflags", 0, 0),
+    "csynth_design": ("-dump_cfg -dump_post_cfg -synthesis_check", "", 0, 0),
+    "cosim_design": ("-O -setup -random_stall -wave_debug -disable_dependency_check",
+                     "-argv -rtl -tool -trace_level -ldflags -mflags -reduce_diskspace", 0, 0),
+    "export_design": ("", "-description -display_name -flow -format -ipname -library -output -rtl -vendor -version "
+                          "-taxonomy", 0, 0),
+    "close_project": ("", "", 0, 0),
+}
+VIVADO_HLS = {
+    **HLS,
+    "add_files": ("-tb -blackbox", "-cflags -csimflags", 1, 1),
+    "open_solution": ("-reset", "", 1, 1),
+    "config_interface": ("-clock_enable -m_axi_addr64 -register_io", "-expose_global -m_axi_offset", 0, 0),
+    "cosim_design": ("-O -setup -random_stall -wave_debug -compiled_library_dir",
+                     "-argv -rtl -tool -trace_level -ldflags -mflags -reduce_diskspace", 0, 0),
+    "export_design": ("", "-description -display_name -evaluate -format -ipname -library -rtl -vendor -version "
+                          "-taxonomy", 0, 0),
+}
+PROJECT = {
+    "create_project": ("-force -in_memory -ip -rtl_kernel", "-part", 1, 2),
+    "set_property": ("-quiet -verbose", "-dict", 1, 3),
+    "current_project": ("-quiet -verbose", "", 0, 1),
+    "current_fileset": ("-constrset -simset -srcset -blockset -quiet -verbose", "", 0, 1),
+    "update_compile_order": ("-force_gui -quiet -verbose", "-fileset", 0, 0),
+    "close_project": ("-delete -quiet -verbose", "", 0, 0),
+}
+BUILD = {
+    **PROJECT,
+    "update_ip_catalog": ("-rebuild -quiet -verbose", "-add_ip -delete_ip -disable_ip -enable_ip -repo_path", 0, 0),
+    "create_bd_design": ("-quiet -verbose", "-dir -cell", 1, 1),
+    "create_bd_cell": ("-quiet -verbose", "-vlnv -type -reference -revision", 1, 1),
+    "apply_bd_automation": ("-quiet -verbose", "-rule -config -opts", 1, 1),
+    "connect_bd_net": ("-quiet -verbose", "-net -boundary_type", 1, 99),
+    "connect_bd_intf_net": ("-quiet -verbose", "-intf_net -boundary_type", 2, 2),
+    "get_bd_pins": ("-regexp -hierarchical -quiet -verbose", "-filter -of_objects", 0, 1),
+    "get_bd_intf_pins": ("-regexp -hierarchical -quiet -verbose", "-filter -of_objects", 0, 1),
+    "get_bd_addr_spaces": ("-regexp -hierarchical -quiet -verbose", "-filter -of_objects", 0, 1),
+    "get_bd_addr_segs": ("-regexp -hierarchical -addressables -addressing -addressed -unaddressed -excluded "
+                         "-quiet -verbose", "-filter -of_objects", 0, 1),
+    "assign_bd_address": ("-boundary -master_boundary -external -force -quiet -verbose", "-target_address_space "
+                          "-dict -import_from_file -export_to_file -export_gui_to_file -offset -range -base_high",
+                          0, 9),
+    "validate_bd_design": ("-force -include_pfm -quiet -verbose", "-design -steps", 0, 0),
+    "save_bd_design": ("-quiet -verbose", "", 0, 1),
+    "get_files": ("-regexp -nocase -all -norecurse -quiet -verbose", "-filter -of_objects -compile_order -used_in",
+                  0, 9),
+    "generate_target": ("-force -quiet -verbose", "", 2, 2),
+    "make_wrapper": ("-top -testbench -inst_template -import -force -quiet -verbose", "-fileset -files", 0, 1),
+}
+BOARD_PARTS = {
+    "get_board_parts": ("-regexp -nocase -latest_file_version -latest_hw_revision -quiet -verbose",
+                        "-of_objects -filter", 0, 1),
+}
+OBJECTS = ("-regexp -nocase -quiet -verbose", "-filter -of_objects", 0, 1)
 COMMANDS = {
-    "vitis/hls.tcl": {
-        "open_project": ("-reset", "", 1, 1),
-        "set_top": ("", "", 1, 1),
-        "add_files": ("-tb -blackbox", "-cflags -csimflags", 1, 1),
-        "open_solution": ("-reset", "-flow_target", 1, 1),
-        "set_part": ("", "", 1, 1),
-        "create_clock": ("", "-name -period -uncertainty", 0, 0),
-        "csim_design": ("-clean -setup", "-argv -ldflags", 0, 0),
-        "csynth_design": ("-dump_cfg -dump_post_cfg -synthesis_check", "", 0, 0),
-        "export_design": ("", "-description -display_name -flow -format -ipname -library -output -rtl -vendor -version "
-                              "-taxonomy", 0, 0),
-        "close_project": ("", "", 0, 0),
-    },
-    "vivado/build.tcl": {
-        "create_project": ("-force -in_memory -ip -rtl_kernel", "-part", 1, 2),
-        "get_board_parts": ("-regexp -nocase -latest_file_version -latest_hw_revision -quiet -verbose", "-of_objects "
-                            "-filter", 0, 1),
-        "set_property": ("-quiet -verbose", "-dict", 1, 3),
+    "vitis/hls.tcl": HLS,
+    "vivado/build.tcl": BUILD,
+    "vivado/bitstream.tcl": {
+        "open_project": ("-read_only -quiet -verbose", "-part", 1, 1),
         "get_property": ("-min -max -quiet -verbose", "", 2, 2),
-        "current_project": ("-quiet -verbose", "", 0, 1),
-        "current_fileset": ("-constrset -simset -srcset -blockset -quiet -verbose", "", 0, 1),
-        "update_ip_catalog": ("-rebuild -quiet -verbose", "-add_ip -delete_ip -disable_ip -enable_ip -repo_path", 0, 0),
-        "create_bd_design": ("-quiet -verbose", "-dir -cell", 1, 1),
-        "create_bd_cell": ("-quiet -verbose", "-vlnv -type -reference -revision", 1, 1),
-        "apply_bd_automation": ("-quiet -verbose", "-rule -config -opts", 1, 1),
-        "connect_bd_net": ("-quiet -verbose", "-net -boundary_type", 1, 99),
-        "connect_bd_intf_net": ("-quiet -verbose", "-intf_net -boundary_type", 2, 2),
-        "get_bd_pins": ("-regexp -hierarchical -quiet -verbose", "-filter -of_objects", 0, 1),
-        "get_bd_intf_pins": ("-regexp -hierarchical -quiet -verbose", "-filter -of_objects", 0, 1),
-        "get_bd_addr_spaces": ("-regexp -hierarchical -quiet -verbose", "-filter -of_objects", 0, 1),
-        "get_bd_addr_segs": ("-regexp -hierarchical -addressables -addressing -addressed -unaddressed -excluded "
-                             "-quiet -verbose", "-filter -of_objects", 0, 1),
-        "assign_bd_address": ("-boundary -master_boundary -external -force -quiet -verbose", "-target_address_space "
-                              "-dict -import_from_file -export_to_file -export_gui_to_file -offset -range -base_high",
-                              0, 9),
-        "validate_bd_design": ("-force -include_pfm -quiet -verbose", "-design -steps", 0, 0),
-        "save_bd_design": ("-quiet -verbose", "", 0, 1),
-        "get_files": ("-regexp -nocase -all -norecurse -quiet -verbose", "-filter -of_objects -compile_order -used_in",
-                      0, 9),
-        "generate_target": ("-force -quiet -verbose", "", 2, 2),
-        "make_wrapper": ("-top -testbench -inst_template -import -force -quiet -verbose", "-fileset -files", 0, 1),
-        "update_compile_order": ("-force_gui -quiet -verbose", "-fileset", 0, 0),
+        "reset_run": ("-quiet -verbose", "-from_step", 1, 1),
         "launch_runs": ("-next_step -force -scripts_only -quiet -verbose", "-jobs -to_step -dir -host", 1, 9),
         "wait_on_run": ("-quiet -verbose", "-timeout", 1, 1),
         "get_runs": ("-regexp -nocase -quiet -verbose", "-filter -of_objects", 0, 9),
@@ -72,12 +99,34 @@ COMMANDS = {
         "report_utilization": ("-hierarchical -append -return_string -quiet -verbose", "-file -hierarchical_depth",
                                0, 0),
         "write_bitstream": ("-force -raw_bitfile -no_binary_bitfile -bin_file -quiet -verbose", "-cell", 1, 1),
-        "close_project": ("-delete -quiet -verbose", "", 0, 0),
+        "close_project": PROJECT["close_project"],
+    },
+    "vivado/package_rtl.tcl": {
+        **{name: value for name, value in PROJECT.items() if name != "current_project"},
+        "add_files": ("-norecurse -copy_to -force -scan_for_includes -quiet -verbose", "-fileset", 1, 1),
+        "ipx::package_project": ("-import_files -force -force_update_compile_order -quiet -verbose",
+                                 "-root_dir -vendor -library -taxonomy -set_current -name -version -module", 0, 1),
+        "ipx::current_core": ("-quiet -verbose", "", 0, 1),
+        "ipx::infer_bus_interface": ("-quiet -verbose", "", 2, 3),
+        "ipx::associate_bus_interfaces": ("-clear -quiet -verbose", "-busif -clock -reset", 0, 1),
+        "ipx::get_bus_interfaces": OBJECTS,
+        "ipx::get_memory_maps": OBJECTS,
+        "ipx::get_address_blocks": OBJECTS,
+        "ipx::get_registers": OBJECTS,
+        "ipx::remove_memory_map": ("-quiet -verbose", "", 2, 2),
+        "ipx::add_memory_map": ("-quiet -verbose", "", 2, 2),
+        "ipx::add_address_block": ("-quiet -verbose", "", 2, 2),
+        "ipx::add_register": ("-quiet -verbose", "", 2, 2),
+        "ipx::create_xgui_files": ("-quiet -verbose", "-logo_file", 0, 1),
+        "ipx::update_checksums": ("-force -quiet -verbose", "", 0, 1),
+        "ipx::check_integrity": ("-kernel -xrt -quiet -verbose", "", 0, 1),
+        "ipx::save_core": ("-quiet -verbose", "", 0, 1),
     },
 }
 
 HARNESS = r"""
 proc unknown {name args} { error "unknown command $name" }
+namespace eval ipx {}
 proc recorder {name flags values low high} {
     proc $name args [string map [list @N $name @F $flags @V $values @L $low @H $high] {
         puts [linsert $args 0 CALL @N]
@@ -92,16 +141,20 @@ proc recorder {name flags values low high} {
             }
         }
         if {[llength $rest] < @L || [llength $rest] > @H} { error "@N: [llength $rest] arguments" }
+        if {{@N} eq "add_files" && ![file exists [lindex $rest 0]]} { error "@N: [lindex $rest 0]: no such file" }
         return [result @N $args $rest]
     }]
 }
 proc result {name words rest} {
     if {$name eq "get_property"} {
         switch -glob -- [lindex $rest 0] {
-            PROGRESS { return $::env(PROGRESS) }
+            PROGRESS { return [lindex $::env(PROGRESS) [info exists ::launched([lindex $rest 1])]] }
+            NEEDS_REFRESH { return $::env(REFRESH) }
             STATS.* { return $::env(SLACK) }
         }
     }
+    if {$name eq "launch_runs"} { set ::launched([lindex $rest end]) 1 }
+    if {$name eq "get_board_parts" && ![info exists ::env(BOARDS)]} { return {} }
     return [lindex $rest end]
 }
 rename exit leave
@@ -115,20 +168,41 @@ def run(script: Path, commands: dict, **variables: str) -> subprocess.CompletedP
              for name, (flags, values, low, high) in commands.items()]
     harness = script.parent / "harness.tcl"
     harness.write_text(HARNESS + "\n".join(lines) + f"\nsource {render.tcl_quote(script)}\n")
-    environment = {"SLACK": "0.5", "PROGRESS": "100%", **os.environ, **variables}
+    environment = {"SLACK": "0.5", "PROGRESS": "0% 100%", "REFRESH": "0", **os.environ, **variables}
     return subprocess.run(["tclsh", str(harness)], capture_output=True, text=True, env=environment)
+
+
+def calls(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The recorded commands in order, without their options."""
+    return [line.split()[1] for line in done.stdout.splitlines() if line.startswith("CALL ")]
+
+
+def in_order(done: subprocess.CompletedProcess[str], *lines: str) -> None:
+    """Assert that commands starting with `lines` were recorded in this order."""
+    recorded = [line for line in done.stdout.splitlines() if line.startswith("CALL ")]
+    at = 0
+    for line in lines:
+        found = next((index for index in range(at, len(recorded)) if recorded[index].startswith(f"CALL {line}")), None)
+        assert found is not None, f"{line}: not recorded after {recorded[at - 1] if at else 'the start'}"
+        at = found + 1
+
+
+def filled(made: Path, files: dict[str, str]) -> Path:
+    """Write a build folder, and what the tools would have left in it."""
+    build.write(files, made)
+    (made / "vitis/bnn_hls/solution/impl/ip").mkdir(parents=True)
+    (made / "vivado/ip").mkdir()
+    handoff = made / "vivado/project/bnn.gen/sources_1/bd/bnn/hw_handoff"
+    handoff.mkdir(parents=True)
+    (handoff / "bnn.hwh").write_text("hwh")
+    (made / "vivado/project/bnn.xpr").write_text("xpr")
+    return made
 
 
 @pytest.fixture()
 def folder(tmp_path: Path) -> Path:
-    """A build folder with spaces and brackets in its path, and what the tools would have left in it."""
-    made = tmp_path / "a build [1] $x"
-    build.write(FILES, made)
-    (made / "vitis/bnn_hls/solution/impl/ip").mkdir(parents=True)
-    handoff = made / "vivado/project/bnn.gen/sources_1/bd/bnn/hw_handoff"
-    handoff.mkdir(parents=True)
-    (handoff / "bnn.hwh").write_text("hwh")
-    return made
+    """The build folder of the PYNQ-Z1, with spaces and brackets in its path."""
+    return filled(tmp_path / "a build [1] $x", FILES)
 
 
 def test_unknown_variable_fails() -> None:
@@ -143,7 +217,7 @@ def test_render_is_deterministic_and_marked(name: str) -> None:
     assert render.digest(files) == render.digest(render.render(DESIGNS[name]))
     assert list(files) == sorted(files)
     for path in ("hls/bnn_design.h", *TCL):
-        assert re.search(r"Generated.*do not edit", files[path].splitlines()[0]), path
+        assert re.search(r"Generated.*do not edit", "".join(files[path].splitlines()[:2])), path
     assert f"constexpr int PE = {DESIGNS[name].pe};" in files["hls/bnn_design.h"]
     sources = [path for path in files if path.endswith(".cpp")]
     assert sources and all(f'"{Path(path).name}"' in files["vitis/hls.tcl"] for path in sources)
@@ -180,17 +254,24 @@ def test_every_script_has_a_table() -> None:
 @needs_tclsh
 @pytest.mark.parametrize("script", TCL)
 def test_scripts_use_legal_commands(script: str, folder: Path) -> None:
-    done = run(folder / script, COMMANDS[script])
+    variables = {}
+    if script == "vitis/hls.tcl":
+        (folder / "vitis/csim").mkdir()
+        for name in ("program.bin", "images.bin"):
+            (folder / "vitis/csim" / name).write_bytes(b"")
+        variables = {"BNN_STAGES": "csim csynth cosim export", "BNN_COUNT": "2"}
+    done = run(folder / script, COMMANDS[script], **variables)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("EXIT\n")
-    used = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("CALL ")}
-    assert used == set(COMMANDS[script])
+    assert set(calls(done)) == set(COMMANDS[script])
 
 
 @needs_tclsh
 @pytest.mark.parametrize("script", TCL)
 def test_unknown_commands_and_options_fail(script: str, folder: Path) -> None:
     for name, (_, _, low, high) in COMMANDS[script].items():
+        if name == "cosim_design":
+            continue
         less = {key: value for key, value in COMMANDS[script].items() if key != name}
         done = run(folder / script, less)
         assert done.returncode and f"unknown command {name}" in done.stderr
@@ -200,77 +281,238 @@ def test_unknown_commands_and_options_fail(script: str, folder: Path) -> None:
 
 
 @needs_tclsh
+def test_missing_sources_fail(folder: Path) -> None:
+    (folder / "hls/bnn_top.cpp").unlink()
+    done = run(folder / "vitis/hls.tcl", HLS)
+    assert done.returncode and "bnn_top.cpp: no such file" in done.stderr
+    (folder / "rtl/bnn_array.sv").unlink()
+    done = run(folder / "vivado/package_rtl.tcl", COMMANDS["vivado/package_rtl.tcl"])
+    assert done.returncode and "bnn_array.sv: no such file" in done.stderr
+
+
+@needs_tclsh
+def test_a_path_with_spaces_has_to_be_quoted(folder: Path) -> None:
+    """The recorders themselves: a path that falls apart is seen."""
+    script = folder / "vivado/build.tcl"
+    script.write_text(script.read_text().replace("bnn $project\n", "bnn {*}$project\n"))
+    done = run(script, BUILD)
+    assert done.returncode and "create_project: " in done.stderr
+
+
+@needs_tclsh
+@pytest.mark.parametrize("version", VERSIONS)
+def test_hls_stages(version: str, tmp_path: Path) -> None:
+    made = filled(tmp_path / "a b", render.render(DESIGNS["pynq_z1"], version))
+    table = VIVADO_HLS if version == "2019.2" else HLS
+    done = run(made / "vitis/hls.tcl", table)
+    assert (done.returncode, done.stderr) == (0, "")
+    in_order(done, "open_project -reset bnn_hls", "set_top bnn_top", "add_files ../hls/bnn_top.cpp",
+             "add_files -tb ../hls/csim_main.cpp", "open_solution", "set_part xc7z020clg400-1",
+             "create_clock -period 10", "csim_design -setup", "csynth_design", "export_design -format ip_catalog -rtl verilog -vendor bnn "
+             "-library hls -ipname bnn_top -version 1.0", "close_project")
+    assert ("-flow_target vivado" in done.stdout) == (version != "2019.2")
+    assert ("-std=c++0x" in done.stdout) == (version == "2019.2")
+    assert ("config_interface -m_axi_addr64" in done.stdout) == (version == "2019.2")
+    done = run(made / "vitis/hls.tcl", table, BNN_STAGES="csynth")
+    assert "CALL open_project bnn_hls" in done.stdout and "csim_design" not in done.stdout
+    assert "CALL csynth_design" in done.stdout and "export_design" not in done.stdout
+    for stage, text in (("cosim", "cosim: needs csim/program.bin"), ("none", "stage none is not one of")):
+        done = run(made / "vitis/hls.tcl", table, BNN_STAGES=stage)
+        assert done.returncode and text in done.stderr
+
+
+@needs_tclsh
+def test_the_scripts_of_one_tool_are_not_those_of_another(tmp_path: Path) -> None:
+    made = filled(tmp_path / "new", render.render(DESIGNS["pynq_z1"], "2022.2"))
+    done = run(made / "vitis/hls.tcl", VIVADO_HLS)
+    assert done.returncode and "open_solution: unknown option -flow_target" in done.stderr
+
+
+@needs_tclsh
 def test_hls_simulates_a_program(folder: Path) -> None:
     data = folder / "vitis/csim"
     data.mkdir()
     for name in ("program.bin", "images.bin"):
         (data / name).write_bytes(b"")
-    done = run(folder / "vitis/hls.tcl", COMMANDS["vitis/hls.tcl"], BNN_COUNT="3")
+    done = run(folder / "vitis/hls.tcl", HLS, BNN_COUNT="3")
     assert done.returncode == 0
     assert "CALL csim_design -argv {program.bin images.bin 3 scores.bin}" in done.stdout
     assert "CALL add_files -tb csim/program.bin" in done.stdout
 
 
 @needs_tclsh
-def test_vivado_follows_the_design(folder: Path) -> None:
-    done = run(folder / "vivado/build.tcl", COMMANDS["vivado/build.tcl"])
-    for text in ("-part xc7z020clg400-1", "CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ 100 ",
-                 "CONFIG.PCW_S_AXI_HP0_DATA_WIDTH 64", "-vlnv bnn:hls:bnn_top:1.0", "-offset 0x43C00000",
-                 "CALL connect_bd_net core/interrupt ps/IRQ_F2P"):
-        assert text in done.stdout
-    assert (folder / "bitstream/bnn.hwh").read_text() == "hwh"
+@pytest.mark.parametrize("backend", render.BACKENDS)
+@pytest.mark.parametrize("name", ["pynq_z1", "pynq_z2", "ultra96v2", "kv260"])
+def test_vivado_follows_board_and_back_end(name: str, backend: str, tmp_path: Path) -> None:
+    design = DESIGNS[name]
+    made = filled(tmp_path / "a b", render.render(design, backend=backend))
+    zynq = name.startswith("pynq")
+    table = BUILD if zynq else {**BUILD, **BOARD_PARTS}
+    done = run(made / "vivado/build.tcl", table, BOARDS="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    ip = made / ("vivado/ip" if backend == "rtl" else "vitis/bnn_hls/solution/impl/ip")
+    part = {"ultra96v2": "xczu3eg-sbva484-1-i", "kv260": "xck26-sfvc784-2LV-c"}.get(name, "xc7z020clg400-1")
+    in_order(done, f"create_project -force -part {part} bnn", f"set_property ip_repo_paths {{{{{ip}}}}}",
+             "update_ip_catalog -rebuild", "create_bd_design bnn", "create_bd_cell -type ip -vlnv xilinx.com:ip:",
+             "apply_bd_automation", "set_property -dict", "create_bd_cell -type ip -vlnv bnn:hls:bnn_top:1.0 core",
+             "connect_bd_net", "connect_bd_intf_net", "assign_bd_address", "validate_bd_design", "save_bd_design",
+             "generate_target all", "make_wrapper", "close_project")
+    wanted = ["connect_bd_net core/interrupt ps/IRQ_F2P", "CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ 100 ",
+              "CONFIG.PCW_S_AXI_HP0_DATA_WIDTH 64", "connect_bd_intf_net ps/M_AXI_GP0 control/S00_AXI",
+              "connect_bd_intf_net memory/M00_AXI ps/S_AXI_HP0", "-offset 0x43C00000",
+              *(f"CONFIG.{key} " for key in boards.PYNQ_PS)]
+    if not zynq:
+        wanted = ["connect_bd_net core/interrupt ps/pl_ps_irq0", "CONFIG.PSU__SAXIGP2__DATA_WIDTH 64",
+                  f"PL0_REF_CTRL__FREQMHZ {render.number(design.clock_mhz)}", "-offset 0xA0000000",
+                  "connect_bd_intf_net ps/M_AXI_HPM0_FPD control/S00_AXI",
+                  f"set_property board_part {boards.PLATFORMS[name].board_part}"]
+    for text in wanted:
+        assert text in done.stdout, text
+    clocks = [line for line in done.stdout.splitlines() if line.startswith("CALL connect_bd_net ps/FCLK_CLK0 ") or
+              line.startswith("CALL connect_bd_net ps/pl_clk0 ")]
+    assert len(clocks) == 6
+    ip.rmdir()
+    done = run(made / "vivado/build.tcl", table, BOARDS="1")
+    script = "vivado/package_rtl.tcl" if backend == "rtl" else "vitis/hls.tcl"
+    assert done.returncode and f"not found, run {script} first" in done.stderr
+
+
+@needs_tclsh
+def test_vivado_needs_board_files_where_no_settings_are_written_out(tmp_path: Path) -> None:
+    made = filled(tmp_path / "b", render.render(DESIGNS["kv260"]))
+    done = run(made / "vivado/build.tcl", {**BUILD, **BOARD_PARTS})
+    assert done.returncode and "board files of xilinx.com:kv260_som:part0:1.3 not found" in done.stderr
+
+
+@needs_tclsh
+def test_package_has_the_core_and_its_registers(folder: Path) -> None:
+    done = run(folder / "vivado/package_rtl.tcl", COMMANDS["vivado/package_rtl.tcl"])
+    in_order(done, "create_project", "add_files -norecurse", "set_property top bnn_core",
+             "ipx::package_project -root_dir", "set_property name bnn_top", "set_property version 1.0",
+             "ipx::associate_bus_interfaces -busif s_axi_control",
+             "ipx::add_address_block Reg", "ipx::add_register CTRL", "set_property -dict {address_offset 0x00",
+             "ipx::add_register error", "set_property -dict {address_offset 0xC0", "ipx::save_core", "close_project")
+    added = {Path(line.split("/")[-1].rstrip("}")).name for line in done.stdout.splitlines()
+             if line.startswith("CALL add_files")}
+    assert added == {Path(path).name for path in FILES if path.startswith("rtl/")}
+
+
+def test_the_wrapper_has_the_ports_of_both_cores() -> None:
+    text = FILES["rtl/bnn_core.v"]
+    ports = re.findall(r"^    (?:input|output) wire (?:\[\d+:\d+\] )?(\w+),?$", text, re.MULTILINE)
+    assert ports == [name for _, _, name in render.core_ports()] and len(ports) > 50
+    assert {"ap_clk", "ap_rst_n", "interrupt", "s_axi_control_AWADDR", "m_axi_gmem_ARADDR"} <= set(ports)
+    assert all(text.count(f".{name}({name})") == 1 for name in ports)
+    for name, value in (("Pe", 16), ("Simd", 64), ("ActDepth", 2048), ("MaxLayers", 16)):
+        assert f".{name}({value})" in text
+
+
+@needs_tclsh
+def test_bitstream_is_the_designs(folder: Path) -> None:
+    done = run(folder / "vivado/bitstream.tcl", COMMANDS["vivado/bitstream.tcl"])
+    assert (done.returncode, done.stderr) == (0, "")
+    in_order(done, "open_project", "launch_runs synth_1", "wait_on_run synth_1", "launch_runs impl_1",
+             "wait_on_run impl_1", "open_run impl_1", "report_timing_summary", "report_utilization -file",
+             "write_bitstream -force", "close_project")
+    assert f"write_bitstream -force {{{folder / 'bitstream/pynq_z1.bit'}}}" in done.stdout
+    assert (folder / "bitstream/pynq_z1.hwh").read_text() == "hwh"
+
+
+@needs_tclsh
+def test_finished_runs_are_kept(folder: Path) -> None:
+    script, table = folder / "vivado/bitstream.tcl", COMMANDS["vivado/bitstream.tcl"]
+    assert "launch_runs" not in calls(run(script, table, PROGRESS="100% 100%"))
+    assert "launch_runs" in calls(run(script, table, PROGRESS="100% 100%", REFRESH="1"))
 
 
 @needs_tclsh
 @pytest.mark.parametrize("slack", ["-0.001", "", "nan ns"])
 def test_vivado_writes_no_bitstream_without_timing(slack: str, folder: Path) -> None:
     (folder / "bitstream").mkdir()
-    (folder / "bitstream/bnn.bit").write_text("of an earlier run")
-    done = run(folder / "vivado/build.tcl", COMMANDS["vivado/build.tcl"], SLACK=slack)
+    (folder / "bitstream/pynq_z1.bit").write_text("of an earlier run")
+    done = run(folder / "vivado/bitstream.tcl", COMMANDS["vivado/bitstream.tcl"], SLACK=slack)
     assert done.returncode and "timing: WNS" in done.stderr
     assert "CALL write_bitstream" not in done.stdout
-    assert not (folder / "bitstream/bnn.bit").exists()
+    assert not (folder / "bitstream/pynq_z1.bit").exists()
 
 
 @needs_tclsh
 def test_vivado_stops_at_a_failed_run(folder: Path) -> None:
-    done = run(folder / "vivado/build.tcl", COMMANDS["vivado/build.tcl"], PROGRESS="40%")
+    done = run(folder / "vivado/bitstream.tcl", COMMANDS["vivado/bitstream.tcl"], PROGRESS="0% 40%")
     assert done.returncode and "synth_1:" in done.stderr
     assert "CALL launch_runs impl_1" not in done.stdout
 
 
 @needs_tclsh
-def test_vivado_needs_the_core(folder: Path) -> None:
-    (folder / "vitis/bnn_hls/solution/impl/ip").rmdir()
-    done = run(folder / "vivado/build.tcl", COMMANDS["vivado/build.tcl"])
-    assert done.returncode and "run vitis/hls.tcl first" in done.stderr
+def test_vivado_needs_the_project(folder: Path) -> None:
+    (folder / "vivado/project/bnn.xpr").unlink()
+    done = run(folder / "vivado/bitstream.tcl", COMMANDS["vivado/bitstream.tcl"])
+    assert done.returncode and "run vivado/build.tcl first" in done.stderr
 
 
-def test_build_without_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    out = tmp_path / "out"
-    assert build.main(["--design", "pynq_z1", "-o", str(out)]) == 0
-    written = {str(path.relative_to(out)): path.read_text() for path in out.rglob("*") if path.is_file()}
-    assert written.pop(build.DIGEST) == render.digest(FILES) + "\n"
-    assert written == FILES
-    assert capsys.readouterr().out == (
-        f"hls: wrote {len(FILES) + 1} files to {out}; vitis_hls and vivado not found, synthesis skipped\n")
+# What the tools take, by directive (UG1399, UG902). The first form is older than Vitis HLS 2021.1.
+NAME = r"variable=\w+"
+POSITIONAL = {
+    "INTERFACE": r"(m_axi|s_axilite) port=\w+( bundle=\w+)?( offset=\w+)?( depth=\d+)?( max_read_burst_length=\d+)?",
+    "ARRAY_PARTITION": rf"{NAME} (complete( dim=\d)?|(cyclic|block) factor=\w+( dim=\d)?)",
+    "DEPENDENCE": rf"{NAME} (inter|intra) (true|false)",
+    "PIPELINE": r"II=\d+", "UNROLL": "", "INLINE": "", "DATAFLOW": "",
+    "STREAM": rf"{NAME} depth=\d+",
+}
+BIND = {"BIND_STORAGE": rf"{NAME} type=(ram_1p|ram_s2p|ram_t2p) impl=(bram|lutram|uram)"}
+FORMS = {
+    "vivado_hls": {**POSITIONAL, "RESOURCE": rf"{NAME} core=RAM_(1P|S2P|T2P)(_BRAM|_LUTRAM)"},
+    "vitis_hls_2020": {**POSITIONAL, **BIND},
+    "vitis_hls": {
+        **POSITIONAL, **BIND,
+        "INTERFACE": r"mode=" + POSITIONAL["INTERFACE"],
+        "ARRAY_PARTITION": rf"{NAME} type=(complete( dim=\d)?|(cyclic|block) factor=\w+( dim=\d)?)",
+        "DEPENDENCE": rf"{NAME} type=(inter|intra) dependent=(true|false)",
+    },
+}
 
 
-@pytest.mark.parametrize("status", [0, 3])
-def test_build_runs_the_tools(status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                              capsys: pytest.CaptureFixture) -> None:
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name, result in (("vitis_hls", 0), ("vivado", status)):
-        (tools / name).write_text(f'#!/bin/sh\necho "$PWD: $*" >> "{tmp_path}/log"\nexit {result}\n')
-        (tools / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
-    out = tmp_path / "o p"
-    assert build.main(["-o", str(out)]) == bool(status)
-    assert (tmp_path / "log").read_text().splitlines() == [
-        f"{out}/vitis: -f hls.tcl", f"{out}/vivado: -mode batch -source build.tcl"]
-    assert capsys.readouterr().err == (f"error: vivado: exit status {status}\n" if status else "")
+def illegal(files: dict[str, str], forms: dict[str, str]) -> list[str]:
+    """Directives of the C++ that a tool does not take."""
+    lines = [line.split("//")[0].strip() for path, text in files.items() if path.startswith("hls/")
+             for line in text.splitlines() if line.startswith("#pragma HLS")]
+    assert lines
+    found = [re.match(r"#pragma HLS (\w+) ?(.*)", line) for line in lines]
+    return [item.group(0) for item in found
+            if item and not re.fullmatch(forms.get(item.group(1), "none"), item.group(2))]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_directives_are_those_of_the_tool(version: str) -> None:
+    files = render.render(DESIGNS["pynq_z1"], version)
+    assert illegal(files, FORMS[directives.dialect(version)]) == []
+    for other, forms in FORMS.items():
+        if other != directives.dialect(version):
+            assert illegal(files, forms), other
+    # nothing but the directives changes
+    for path, text in FILES.items():
+        if path.startswith("hls/"):
+            for old, new in zip(text.splitlines(), files[path].splitlines(), strict=True):
+                assert old == new or (new.startswith("#pragma HLS") and new.partition("//")[2] == old.partition("//")[2])
+
+
+@pytest.mark.parametrize("line", ["#pragma HLS SOMETHING variable=a", "#pragma HLS ARRAY_PARTITION variable=a complete",
+                                  "#pragma HLS BIND_STORAGE variable=a type=fifo impl=bram",
+                                  "#pragma HLS DEPENDENCE variable=a type=inter"])
+def test_a_directive_without_translation_is_an_error(line: str) -> None:
+    with pytest.raises(directives.DirectiveError, match="#pragma HLS"):
+        directives.translate(f"void f() {{\n{line}  // why\n}}\n", "2019.2")
+
+
+@pytest.mark.parametrize("version", ["2019.1", "2025.1", "2022", "new", "2022.2.1"])
+def test_unknown_versions(version: str) -> None:
+    with pytest.raises(directives.DirectiveError, match="is not one of 2019.2 to 2024.2"):
+        directives.dialect(version)
+
+
+def test_unknown_back_end() -> None:
+    with pytest.raises(DesignError, match="back end 'vhdl' is not one of hls, rtl"):
+        render.render(DESIGNS["pynq_z1"], backend="vhdl")
 
 
 def test_unknown_design(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -68,10 +68,10 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
              bnn::Word* max_layers, bnn::Word* cycles, bnn::Word* busy, bnn::Word* error) {
   // One memory port for everything, as the block design connects it. All three have 64 bits:
   // bursts are not inferred for a bundle of mixed widths. So scores must start at a multiple of
-  // 8 bytes.
-#pragma HLS INTERFACE mode=m_axi port=program bundle=gmem offset=slave max_read_burst_length=64
-#pragma HLS INTERFACE mode=m_axi port=images bundle=gmem offset=slave max_read_burst_length=64
-#pragma HLS INTERFACE mode=m_axi port=scores bundle=gmem offset=slave
+  // 8 bytes. The depths, in beats, are for co-simulation only: what its model of the memory holds.
+#pragma HLS INTERFACE mode=m_axi port=program bundle=gmem offset=slave depth=262144 max_read_burst_length=64
+#pragma HLS INTERFACE mode=m_axi port=images bundle=gmem offset=slave depth=65536 max_read_burst_length=64
+#pragma HLS INTERFACE mode=m_axi port=scores bundle=gmem offset=slave depth=16384
   // The offsets are those of the contract's register table.
 #pragma HLS INTERFACE mode=s_axilite port=program bundle=control offset=0x10
 #pragma HLS INTERFACE mode=s_axilite port=images bundle=control offset=0x1C

@@ -61,8 +61,12 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::vector<uint64_t> program_data = read_file(argv[1]), image_data = read_file(argv[2]);
-  const std::vector<bnn::Beat> program(program_data.begin(), program_data.end());
-  const std::vector<bnn::Beat> images(image_data.begin(), image_data.end());
+  std::vector<bnn::Beat> program(program_data.begin(), program_data.end());
+  std::vector<bnn::Beat> images(image_data.begin(), image_data.end());
+#ifdef BNN_COSIM  // co-simulation reads and writes as much as the depths of bnn_top.cpp say
+  program.resize(262144);
+  images.resize(65536);
+#endif
   const unsigned count = unsigned(std::strtoul(argv[3], nullptr, 10));
   const size_t classes = program_data[8] >> 32;
   FILE* out = std::fopen(argv[4], "wb");
@@ -78,6 +82,9 @@ int main(int argc, char** argv) {
   for (run_number = 0; run_number < 2; ++run_number) {
     const size_t total = count * classes;
     std::vector<bnn::Beat> beats(total / 2 + 1, bnn::Beat(0x8080808080808080ULL));
+#ifdef BNN_COSIM
+    beats.resize(16384, bnn::Beat(0x8080808080808080ULL));
+#endif
     bnn_top(program.data(), images.data(), beats.data(), count, &id, &version, &geometry, &weight_depth,
             &act_depth, &max_layers, &cycles, &busy, &error);
     if (error != 0) {

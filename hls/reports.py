@@ -1,0 +1,334 @@
+"""Figures of the HLS core in report.json: what the loops' schedule says, and what the tools report.
+
+report.json also holds the figures of the RTL core (`python -m hls.report`); this module adds
+
+- `hls.estimated`: cycles, block RAM, DSP and LUT from the loops of hw_templates/hls, before any synthesis;
+- `hls.synthesis`: from csynth.xml of Vitis HLS, once it has run;
+- `implementation`: from Vivado's utilisation and timing reports of the whole block design.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from hls.designs import BOARDS, MAX_CHANNELS, Design
+from hls.schedule import FLAG_DENSE, FLAG_POOL, FLAG_SCORES, FLAG_SERIAL, MAX_BATCH, Descriptor, Plan, ceil_div
+from sim.files import write_atomically
+
+FILE = "report.json"
+DEPTH = {"step": 14, "wait": 4, "command": 4, "copy": 70, "slots": 12, "unpack": 6, "values": 8, "order": 40}
+"""Assumed depth of the pipelined loops in cycles; a read or write of memory is in `copy` and `values`."""
+LUT_PER_MAC = 2.1
+"""An XNOR and its share of an adder tree that the synthesiser builds."""
+LUT_PER_FIRST = 11
+"""An 8-bit add or subtract of the first layer, with the choice between them."""
+LUT_REST = 9000
+"""Control, address arithmetic, multiplexers, AXI adapters."""
+_BRAM18 = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+
+
+class ReportError(Exception):
+    """A report that is not understood or a design that misses its timing; one line names the file."""
+
+
+def update(folder: Path, content: Any, *keys: str) -> None:
+    """Put `content` under `keys` in `folder`/report.json and keep the rest.
+
+    Raises:
+        ReportError: the file there is not a JSON object.
+    """
+    path = folder / FILE
+    try:
+        report = json.loads(path.read_text()) if path.is_file() else {}
+    except ValueError as error:
+        raise ReportError(f"{path}: {error}") from error
+    if not isinstance(report, dict):
+        raise ReportError(f"{path}: expected a JSON object")
+    place = report
+    for key in keys[:-1]:
+        place = place.setdefault(key, {})
+    place[keys[-1]] = content
+    write_atomically(path, (json.dumps(report, indent=1) + "\n").encode())
+
+
+# ---- Estimate ---------------------------------------------------------------------------------
+
+
+def _loop(name: str, calls: int, trips: float, depth: int) -> dict[str, Any]:
+    """A pipelined loop with II 1: its cycles over all calls."""
+    return {"loop": name, "ii": 1, "depth": depth, "calls": calls, "trips": trips,
+            "cycles": round(calls * (depth + trips))}
+
+
+def _steps(item: Descriptor, images: int, design: Design) -> int:
+    """Cycles of the loop `step` for a group: multiplications, and waits for bits or scores that leave serially."""
+    lanes = design.lanes
+    units = ceil_div(images, lanes) if item.flags & FLAG_DENSE else images
+    pool = 2 if item.flags & FLAG_POOL else 1
+    finished = units * (item.rows // pool) * item.blocks
+    leaving = 1
+    if item.flags & FLAG_SCORES:
+        leaving = lanes * min(item.outputs, design.pe)
+    elif item.flags & FLAG_SERIAL:
+        leaving = lanes // pool
+    return units * item.rows * item.blocks * item.group_words + finished * max(0, leaving - pool * item.group_words) + 1
+
+
+def estimate(plan: Plan) -> dict[str, Any]:
+    """Cycles of one batch by process and loop, and resources, from the loops of hw_templates/hls.
+
+    The processes overlap, so the slowest one sets the pace; JSON types only.
+    """
+    design, first = plan.design, plan.first
+    passes = ceil_div(plan.batch, plan.sub_batch)
+    weights = sum(item.weight_words for item in plan.descriptors[: plan.segment_a]) * passes
+    weights += sum(item.weight_words for item in plan.descriptors[plan.segment_a :])
+    array = []
+    for index, item in enumerate(plan.descriptors):
+        segment_a = index < plan.segment_a
+        images, calls = (plan.sub_batch, passes) if segment_a else (plan.batch, 1)
+        array.append({**_loop(f"step {item.name}", calls * item.groups, _steps(item, images, design), DEPTH["step"]),
+                      "layer": item.name})
+    commands = plan.segment_a * passes + len(plan.descriptors) - plan.segment_a
+    array.append(_loop("command", commands, 32, DEPTH["command"]))
+
+    pixels = plan.model.height * plan.model.width
+    image_beats = ceil_div(pixels * plan.model.channels, 8)
+    orders = plan.batch + (0 if plan.resident else commands)
+    beats = plan.batch * image_beats + (0 if plan.resident else weights * design.word_bytes // 8)
+    if first.channels:
+        step = 2 if first.pool else 1
+        reads, lead = step * (step + 2), 2 if first.pool else 3
+        slots = max(first.channels // design.first_pe * step * step, reads)
+        trips = first.rows // step * (lead * reads + first.columns // step * slots)
+        layer = [_loop("unpack", plan.batch, pixels, DEPTH["unpack"]),
+                 _loop("slots", plan.batch, trips, DEPTH["slots"])]
+    else:
+        layer = [_loop("unpack", plan.batch, first.words * design.simd // 8, DEPTH["unpack"]),
+                 _loop("packed", plan.batch, first.words * design.simd // min(design.first_pe, 32), DEPTH["slots"])]
+    classes = len(plan.model.classes)
+    groups = ceil_div(classes, design.pe)
+    processes = {
+        "read": [_loop("copy", orders, beats / orders, DEPTH["copy"])],
+        "first_layer": layer,
+        "array": array,
+        "store": [_loop("values", plan.batch * groups, classes / groups, DEPTH["values"])],
+    }
+    # the two loops of the first layer work on two images at the same time
+    cycles = {name: (max if name == "first_layer" else sum)(loop["cycles"] for loop in loops)
+              for name, loops in processes.items()}
+    slowest = max(cycles, key=lambda name: cycles[name])
+    per_batch = cycles[slowest]
+    return {
+        "estimated": True,
+        "note": "from II, trip counts and assumed depths of the loops; not from a synthesis",
+        "model": plan.model.name, "design": design.name, "clock_mhz": design.clock_mhz, "batch": plan.batch,
+        "cycles_per_batch": per_batch, "cycles_per_image": round(per_batch / plan.batch),
+        "images_per_second": round(design.clock_mhz * 1e6 * plan.batch / per_batch),
+        "slowest": slowest, "process_cycles": cycles, "loops": processes,
+        "resources": resources(design),
+    }
+
+
+def bram18(words: int, bits: int) -> int:
+    """Block RAMs of 18 kbit for a memory of one read and one write port."""
+    return min(ceil_div(words, depth) * ceil_div(bits, width) for depth, width in _BRAM18)
+
+
+def resources(design: Design) -> dict[str, Any]:
+    """Estimated resources of the HLS core, by memory and in all."""
+    slices = design.simd // design.first_pe
+    memories = {
+        "weights": design.pe * bram18(design.weight_depth, design.simd),
+        "act": design.lanes * slices * bram18(design.act_depth, design.first_pe),
+        "buffer": 2 * bram18(design.image_pixels, 8 * MAX_CHANNELS),
+        "first": bram18(512, 64),
+        "head, tail": 2 * bram18(MAX_BATCH // 2, 32),
+        "descriptors": bram18(32 * design.max_layers, 32),
+    }
+    macs = design.pe * design.simd * design.lanes
+    total = sum(memories.values())
+    found = {
+        "lut": round(LUT_PER_MAC * macs + LUT_PER_FIRST * 9 * MAX_CHANNELS * design.first_pe + LUT_REST),
+        # accumulators, finished sums, the operands' registers and two levels of the adder trees
+        "ff": round(32 * design.pe * design.lanes + design.simd * (design.pe + design.lanes) + 0.5 * macs + LUT_REST),
+        "bram36": total / 2,
+        # scores: 1; addresses of the array: 9; control: 8; the first layer's addresses: 3
+        "dsp": 21,
+    }
+    board = BOARDS[design.board]
+    return {**found, "bram18_by_memory": memories,
+            "percent": {key: round(100 * value / getattr(board, key), 1) for key, value in found.items()}}
+
+
+def add_estimate(folder: Path, plan: Plan) -> None:
+    """Put the estimate for `plan` into report.json."""
+    update(folder, estimate(plan), "hls", "estimated")
+
+
+# ---- Reports of the tools ---------------------------------------------------------------------
+
+
+def _value(text: str | None) -> Any:
+    """A figure of csynth.xml: an int, a float, or None for "undef" and the like."""
+    text = (text or "").strip()
+    if re.fullmatch(r"-?\d+", text):
+        return int(text)
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def csynth(path: Path) -> dict[str, Any]:
+    """What csynth.xml says: clock in ns, latency and interval in cycles, loops, resources used and available.
+
+    Figures that the tool leaves open, such as the latency of loops without fixed bounds, are None.
+
+    Raises:
+        ReportError: the file is missing, no XML, or lacks a section.
+    """
+    try:
+        root = ElementTree.fromstring(path.read_text())
+    except (OSError, UnicodeDecodeError, ElementTree.ParseError) as error:
+        raise ReportError(f"{path}: {error}") from error
+
+    def need(name: str) -> ElementTree.Element:
+        found = root.find(name)
+        if found is None:
+            raise ReportError(f"{path}: no {name}")
+        return found
+
+    def number(name: str) -> Any:
+        return _value(need(name).text)
+
+    latency = "PerformanceEstimates/SummaryOfOverallLatency"
+    target, found = number("UserAssignments/TargetClockPeriod"), number(
+        "PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod")
+    if not isinstance(target, int | float) or not isinstance(found, int | float):
+        raise ReportError(f"{path}: the clock periods are not numbers")
+    used, available = need("AreaEstimates/Resources"), need("AreaEstimates/AvailableResources")
+
+    def figures(place: ElementTree.Element) -> dict[str, Any]:
+        values = {item.tag: _value(item.text) for item in place}
+        missing = [name for name in ("LUT", "FF", "BRAM_18K") if not isinstance(values.get(name), int)]
+        dsp = values.get("DSP", values.get("DSP48E"))  # Vivado HLS counts DSP48E
+        if missing or not isinstance(dsp, int):
+            raise ReportError(f"{path}: {place.tag}: no {', '.join(missing or ['DSP'])}")
+        return {"lut": values["LUT"], "ff": values["FF"], "bram36": values["BRAM_18K"] / 2, "dsp": dsp}
+
+    loops: dict[str, Any] = {}
+
+    def walk(place: ElementTree.Element, prefix: str) -> None:
+        for item in place:
+            if item.find("TripCount") is None and item.find("IterationLatency") is None:
+                continue
+            loops[prefix + item.tag] = {
+                "trips": _value(item.findtext("TripCount")), "ii": _value(item.findtext("PipelineII")),
+                "depth": _value(item.findtext("PipelineDepth")) or _value(item.findtext("IterationLatency")),
+                "latency": _value(item.findtext("Latency"))}
+            walk(item, f"{prefix}{item.tag}/")
+
+    summary = root.find("PerformanceEstimates/SummaryOfLoopLatency")
+    if summary is not None:
+        walk(summary, "")
+    return {
+        "source": path.name, "tool": root.findtext("ReportVersion/Version") or "",
+        "part": (need("UserAssignments/Part").text or "").strip(),
+        "clock_ns": {"target": target, "estimated": found},
+        "latency_cycles": {"best": number(f"{latency}/Best-caseLatency"),
+                           "worst": number(f"{latency}/Worst-caseLatency")},
+        "interval_cycles": {"best": number(f"{latency}/Interval-min"), "worst": number(f"{latency}/Interval-max")},
+        "loops": loops, "resources": figures(used), "available": figures(available),
+    }
+
+
+def add_csynth(folder: Path, path: Path) -> None:
+    """Put csynth.xml into report.json.
+
+    Raises:
+        ReportError: as `csynth`; or the core takes more of the part than there is.
+    """
+    found = csynth(path)
+    update(folder, found, "hls", "synthesis")
+    over = [f"{found['resources'][key]:g} {key} of {found['available'][key]:g}" for key in found["resources"]
+            if found["resources"][key] > found["available"][key]]
+    if over:
+        raise ReportError(f"{path}: the core does not fit {found['part']}: {', '.join(over)}")
+
+
+_SITES = {"lut": ("Slice LUTs", "CLB LUTs"), "ff": ("Slice Registers", "CLB Registers", "Register as Flip Flop"),
+          "bram36": ("Block RAM Tile",), "dsp": ("DSPs",)}
+
+
+def utilization(path: Path) -> dict[str, Any]:
+    """What `report_utilization` says: used and available LUTs, flip-flops, BRAM36 and DSPs.
+
+    Raises:
+        ReportError: the file is missing or a row is.
+    """
+    try:
+        text = path.read_text(errors="replace")
+    except OSError as error:
+        raise ReportError(f"{path}: {error.strerror}") from error
+    columns: list[str] = []
+    rows: dict[str, dict[str, str]] = {}
+    for line in text.splitlines():
+        if not line.startswith("|"):
+            continue
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if cells[0] == "Site Type":
+            columns = cells
+        elif columns and len(cells) == len(columns):
+            rows.setdefault(cells[0].rstrip("*"), dict(zip(columns, cells, strict=True)))
+    used, available = {}, {}
+    for key, names in _SITES.items():
+        row = next((rows[name] for name in names if name in rows), None)
+        if row is None or not {"Used", "Available"} <= set(row):
+            raise ReportError(f"{path}: no row {names[0]}")
+        used[key], available[key] = _value(row["Used"]), _value(row["Available"])
+        if used[key] is None or available[key] is None:
+            raise ReportError(f"{path}: {names[0]}: {row['Used']!r} of {row['Available']!r}")
+    return {"used": used, "available": available}
+
+
+def timing(path: Path) -> dict[str, Any]:
+    """What the "Design Timing Summary" of `report_timing_summary` says: slack in ns, failing endpoints.
+
+    Raises:
+        ReportError: the file is missing or has no such table.
+    """
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError as error:
+        raise ReportError(f"{path}: {error.strerror}") from error
+    for index, line in enumerate(lines):
+        names = re.split(r"\s{2,}", line.strip())
+        if names[:2] == ["WNS(ns)", "TNS(ns)"] and index + 2 < len(lines):
+            values = dict(zip(names, lines[index + 2].split(), strict=False))
+            found = {name: _value(values.get(name)) for name in ("WNS(ns)", "TNS(ns)", "WHS(ns)", "THS(ns)")}
+            if not values or any(not isinstance(value, int | float) for value in found.values()):
+                raise ReportError(f"{path}: Design Timing Summary: {lines[index + 2].strip() or 'no figures'}")
+            result: dict[str, Any] = {"wns_ns": found["WNS(ns)"], "tns_ns": found["TNS(ns)"],
+                                      "whs_ns": found["WHS(ns)"], "ths_ns": found["THS(ns)"]}
+            result["failing_endpoints"] = _value(values.get("TNS Failing Endpoints"))
+            result["met"] = found["WNS(ns)"] >= 0 and found["WHS(ns)"] >= 0
+            return result
+    raise ReportError(f"{path}: no Design Timing Summary")
+
+
+def add_implementation(folder: Path, reports: Path) -> None:
+    """Put utilization.txt and timing.txt of `reports` into report.json.
+
+    Raises:
+        ReportError: a report is not understood, or timing is not met.
+    """
+    found = timing(reports / "timing.txt")
+    update(folder, {"source": "Vivado", **utilization(reports / "utilization.txt"), "timing": found}, "implementation")
+    if not found["met"]:
+        raise ReportError(f"{reports / 'timing.txt'}: timing is not met: WNS {found['wns_ns']} ns, "
+                          f"WHS {found['whs_ns']} ns")
