@@ -8,7 +8,9 @@ hardware through a backend, an object with
 - ``address(buffer)``, ``flush(buffer)``, ``invalidate(buffer)``, ``free(buffer)``,
 - ``clock_hz``: the core's clock or None where it is unknown,
 - ``reload()``: load the bitstream again,
-- ``close()``.
+- ``close()``,
+- where the core's interrupt reaches the program, ``interrupts`` (true), ``pause(seconds) -> bool``
+  (whether it came) and ``forget_interrupt()``; otherwise the driver polls.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ import numpy as np
 from host.backend import PynqBackend
 from host.errors import HostError, line
 
-CONTROL, PROGRAM, IMAGES, SCORES, COUNT = 0x00, 0x10, 0x1C, 0x28, 0x34
+CONTROL, INTERRUPTS, DONE_INTERRUPT, STATUS = 0x00, 0x04, 0x08, 0x0C
+PROGRAM, IMAGES, SCORES, COUNT = 0x10, 0x1C, 0x28, 0x34
 ID, VERSION, GEOMETRY, WEIGHTS, ACTIVATIONS, MAX_LAYERS = 0x40, 0x50, 0x60, 0x70, 0x80, 0x90
 CYCLES, BUSY_CYCLES, ERROR = 0xA0, 0xB0, 0xC0
 START, DONE, IDLE = 1, 2, 4
@@ -53,6 +56,7 @@ BATCH = 256
 SPIN_S = 0.002
 SLEEP_S = 0.0005
 LONGEST_SLEEP_S = 0.02
+LONGEST_PAUSE_S = 0.25
 
 _abandoned: list[Any] = []  # buffers that a core still running may write to
 
@@ -433,6 +437,9 @@ class Accelerator:
         if slot is not None:
             self._address(IMAGES, slot.addresses[0])
             self._address(SCORES, slot.addresses[1])
+        if getattr(backend, "interrupts", False):
+            backend.write(INTERRUPTS, 1)
+            backend.write(DONE_INTERRUPT, 1)
         backend.write(COUNT, count)
         self._running = True
         started = time.perf_counter()
@@ -450,8 +457,15 @@ class Accelerator:
                     f"no result for {count} images after {self.timeout_s:g} s "
                     f"(control 0x{status:X}, error {code}: {ERRORS.get(code, 'unknown')})"
                 )
-            if waited > SPIN_S:
+            if waited <= SPIN_S:
+                continue
+            if not getattr(backend, "interrupts", False):
                 time.sleep(min(max(SLEEP_S, waited / 50), LONGEST_SLEEP_S))
+            elif not backend.pause(min(LONGEST_PAUSE_S, self.timeout_s)) and self._finished():
+                backend.forget_interrupt()
+                break
+        if getattr(backend, "interrupts", False) and backend.read(STATUS) & 1:
+            backend.write(STATUS, 1)
         seconds = time.perf_counter() - started
         self.times["run"] = self.times.get("run", 0.0) + seconds
         cycles, busy, code = (backend.read(at) for at in (CYCLES, BUSY_CYCLES, ERROR))

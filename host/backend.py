@@ -7,6 +7,7 @@ to the simulated one of sim/board; every call then has a deadline, which pynq it
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import threading
@@ -98,6 +99,7 @@ class PynqBackend:
         self._overlay: Any = None
         self._device: Any = None
         self._clock_hz: float | None = None
+        self._interrupt: Any = None
         if self.board is None:
             self._open()
         else:
@@ -148,12 +150,48 @@ class PynqBackend:
         except Exception as error:
             where = "" if self.board is None else f"{self.board}: "
             raise HostError(f"{where}{self._path}: cannot be loaded: {line(error)}") from None
-        block = blocks[find_core(blocks)]
+        name = find_core(blocks)
+        block = blocks[name]
+        self._interrupt = self._find_interrupt(name)
         self._mmio = self._pynq.MMIO(block["phys_addr"], block["addr_range"], **target)
         try:
             self._clock_hz = float(self._pynq.Clocks.fclk0_mhz) * 1e6
         except Exception:  # not every platform lets the clock be read
             self._clock_hz = None
+
+    def _find_interrupt(self, name: str) -> Any:
+        """pynq's interrupt of the core, or None: there is none at an address, nor without a UIO device for it."""
+        if self.board is not None:
+            return None
+        try:
+            driver = self._overlay
+            for part in name.split("/"):
+                driver = getattr(driver, part)
+            found = getattr(driver, "interrupt", None)
+        except Exception:
+            return None
+        return found if hasattr(found, "wait") else None
+
+    @property
+    def interrupts(self) -> bool:
+        """Whether `pause` ends with the core's interrupt."""
+        return self._interrupt is not None
+
+    def pause(self, seconds: float) -> bool:
+        """Wait for the core's interrupt, at most `seconds`; gives whether it came."""
+        try:
+            loop = asyncio.get_event_loop()
+            loop.run_until_complete(asyncio.wait_for(self._interrupt.wait(), seconds))
+            return True
+        except asyncio.TimeoutError:
+            return False
+        except Exception:  # as in a notebook, whose loop runs already
+            self._interrupt = None
+            return False
+
+    def forget_interrupt(self) -> None:
+        """Poll from now on: a run ended without an interrupt."""
+        self._interrupt = None
 
     @property
     def clock_hz(self) -> float | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,7 @@ class FakeCore:
             0x70: DESIGN.weight_depth | DESIGN.first_pe << 16,
             0x80: DESIGN.act_depth | DESIGN.image_pixels << 16,
             0x90: DESIGN.max_layers,
-            0xA0: 0, 0xB0: 0, 0xC0: 0,
+            0xA0: 0, 0xB0: 0, 0xC0: 0, 4: 0, 8: 0, 0xC: 0,
         }
         self.late: dict[int, int] = {}
         self.memory: dict[int, np.ndarray] = {}
@@ -94,7 +96,9 @@ class FakeCore:
         return status
 
     def write(self, offset: int, value: int) -> None:
-        assert offset in (0, 0x10, 0x14, 0x1C, 0x20, 0x28, 0x2C, 0x34) and 0 <= value < 2**32
+        assert offset in (0, 4, 8, 0xC, 0x10, 0x14, 0x1C, 0x20, 0x28, 0x2C, 0x34) and 0 <= value < 2**32
+        if offset == 0xC:
+            value ^= self.registers[offset]
         if offset:
             assert self.status & 4, "registers change only while the core is idle"
             self.registers[offset] = value
@@ -391,6 +395,44 @@ def test_pynq_backend(
         assert type(scores) is np.ndarray and np.array_equal(scores, golden.infer(model, images(5)))
         assert device.clock_hz == 125e6
     assert stub.loaded == [str((tmp_path / "bnn.bit").resolve())] and not core.memory
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_interrupt_of_pynq(core: FakeCore, code: Path, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                           works: bool) -> None:
+    """Where pynq has an interrupt of the core the driver waits for it, and polls when it does not come."""
+    for name in ("bnn.bit", "bnn.hwh"):
+        (tmp_path / name).write_bytes(b"")
+    waits: list[int] = []
+
+    class Interrupt:
+        async def wait(self) -> None:
+            waits.append(core.registers[8] & core.registers[4])
+            await asyncio.sleep(0.001 if works else 10)
+            core.hangs, core.wait = False, 0
+            core.registers[0xC] = 1
+
+    stub = StubPynq(core)
+    make = stub.Overlay
+
+    def load(path: str, download: bool) -> Any:
+        overlay = make(path, download)
+        overlay.bnn_0 = type("Driver", (), {"interrupt": Interrupt()})()
+        return overlay
+
+    stub.Overlay = load  # type: ignore[method-assign]
+    monkeypatch.setitem(sys.modules, "pynq", stub)
+    monkeypatch.setattr(accelerator, "LONGEST_PAUSE_S", 0.02)
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    with Accelerator(tmp_path / "bnn.bit", code) as device:
+        core.hangs = works
+        core.polls = 1 if works else 10**9
+        if not works:
+            threading.Timer(0.01, lambda: setattr(core, "wait", 0)).start()
+        assert np.array_equal(device.infer(images(5)), golden.infer(model, images(5)))
+        assert waits == [1] and core.registers[0xC] == 0
+        assert device._backend.interrupts == works
+    asyncio.get_event_loop().close()
 
 
 def test_find_core() -> None:
