@@ -308,7 +308,8 @@ def test_hls_stages(version: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     in_order(done, "open_project -reset bnn_hls", "set_top bnn_top", "add_files ../hls/bnn_top.cpp",
              "add_files -tb ../hls/csim_main.cpp", "open_solution", "set_part xc7z020clg400-1",
-             "create_clock -period 10", "csim_design -setup", "csynth_design", "export_design -format ip_catalog -rtl verilog -vendor bnn "
+             "create_clock -period 10", "csim_design -setup", "csynth_design",
+             "export_design -format ip_catalog -rtl verilog -vendor bnn "
              "-library hls -ipname bnn_top -version 1.0", "close_project")
     assert ("-flow_target vivado" in done.stdout) == (version != "2019.2")
     assert ("-std=c++0x" in done.stdout) == (version == "2019.2")
@@ -493,7 +494,7 @@ def test_directives_are_those_of_the_tool(version: str) -> None:
     for path, text in FILES.items():
         if path.startswith("hls/"):
             for old, new in zip(text.splitlines(), files[path].splitlines(), strict=True):
-                assert old == new or (new.startswith("#pragma HLS") and new.partition("//")[2] == old.partition("//")[2])
+                assert old == new or new.startswith("#pragma HLS") and new.split("//")[1:] == old.split("//")[1:]
 
 
 @pytest.mark.parametrize("line", ["#pragma HLS SOMETHING variable=a", "#pragma HLS ARRAY_PARTITION variable=a complete",

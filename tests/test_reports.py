@@ -1,0 +1,229 @@
+"""report.json: the estimate of the HLS core against its C simulation, and the tools' reports in their format."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_program import network
+
+from hls import reports
+from hls.designs import DESIGNS
+from hls.program import pack
+from hls.schedule import plan
+from sim import hls_csim
+
+SMALL = DESIGNS["sim_small"]
+
+CSYNTH_XML = """<?xml version="1.0" encoding="UTF-8"?>
+<profile>
+  <section name="Vitis HLS Report for 'bnn_top'" level="0"/>
+  <ReportVersion><Version>2022.2</Version></ReportVersion>
+  <UserAssignments>
+    <unit>ns</unit><ProductFamily>zynq</ProductFamily><Part>xc7z020-clg400-1</Part>
+    <TopModelName>bnn_top</TopModelName><TargetClockPeriod>10.00</TargetClockPeriod>
+    <ClockUncertainty>2.70</ClockUncertainty><FlowTarget>vivado</FlowTarget>
+  </UserAssignments>
+  <PerformanceEstimates>
+    <PipelineType>no</PipelineType>
+    <SummaryOfTimingAnalysis><unit>ns</unit><EstimatedClockPeriod>7.300</EstimatedClockPeriod></SummaryOfTimingAnalysis>
+    <SummaryOfOverallLatency>
+      <unit>clock cycles</unit><Best-caseLatency>17</Best-caseLatency><Average-caseLatency>undef</Average-caseLatency>
+      <Worst-caseLatency>undef</Worst-caseLatency><Interval-min>18</Interval-min><Interval-max>undef</Interval-max>
+    </SummaryOfOverallLatency>
+    <SummaryOfLoopLatency>
+      <layers><TripCount>undef</TripCount><Latency>undef</Latency><IterationLatency>undef</IterationLatency>
+        <step><TripCount>undef</TripCount><Latency>undef</Latency><PipelineII>1</PipelineII>
+          <PipelineDepth>14</PipelineDepth></step>
+      </layers>
+      <words><TripCount>16</TripCount><Latency>17</Latency><PipelineII>1</PipelineII><PipelineDepth>3</PipelineDepth></words>
+    </SummaryOfLoopLatency>
+  </PerformanceEstimates>
+  <AreaEstimates>
+    <Resources><BRAM_18K>201</BRAM_18K><DSP>23</DSP><FF>21034</FF><LUT>38912</LUT><URAM>0</URAM></Resources>
+    <AvailableResources><BRAM_18K>280</BRAM_18K><DSP>220</DSP><FF>106400</FF><LUT>53200</LUT><URAM>0</URAM></AvailableResources>
+  </AreaEstimates>
+</profile>
+"""
+
+UTILIZATION = """Copyright 1986-2022 Xilinx, Inc. All Rights Reserved.
+| Tool Version : Vivado v.2022.2 (lin64) Build 3671981
+| Command      : report_utilization -file utilization.txt
+| Device       : xc7z020clg400-1
+
+1. Slice Logic
+--------------
+
++----------------------------+-------+-------+------------+-----------+-------+
+|          Site Type         |  Used | Fixed | Prohibited | Available | Util% |
++----------------------------+-------+-------+------------+-----------+-------+
+| Slice LUTs                 | 35210 |     0 |          0 |     53200 | 66.18 |
+|   LUT as Logic             | 33001 |     0 |          0 |     53200 | 62.03 |
+| Slice Registers            | 24876 |     0 |          0 |    106400 | 23.38 |
+|   Register as Flip Flop    | 24876 |     0 |          0 |    106400 | 23.38 |
++----------------------------+-------+-------+------------+-----------+-------+
+
+2. Memory
+---------
+
++-------------------+-------+-------+------------+-----------+-------+
+|     Site Type     |  Used | Fixed | Prohibited | Available | Util% |
++-------------------+-------+-------+------------+-----------+-------+
+| Block RAM Tile    | 101.5 |     0 |          0 |       140 | 72.50 |
+|   RAMB36/FIFO*    |    64 |     0 |          0 |       140 | 45.71 |
++-------------------+-------+-------+------------+-----------+-------+
+
+3. DSP
+------
+
++----------------+------+-------+------------+-----------+-------+
+|    Site Type   | Used | Fixed | Prohibited | Available | Util% |
++----------------+------+-------+------------+-----------+-------+
+| DSPs           |   23 |     0 |          0 |       220 | 10.45 |
++----------------+------+-------+------------+-----------+-------+
+"""
+
+# Vivado 2019.2: no column Prohibited; another family's names.
+UTILIZATION_2019 = UTILIZATION.replace(" Prohibited |", "").replace("     0 |          0 |", "     0 |").replace(
+    "Slice LUTs ", "CLB LUTs*  ").replace("Slice Registers", "CLB Registers  ")
+
+TIMING = """------------------------------------------------------------------------------------------------
+| Design Timing Summary
+| ---------------------
+------------------------------------------------------------------------------------------------
+
+    WNS(ns)      TNS(ns)  TNS Failing Endpoints  TNS Total Endpoints      WHS(ns)      THS(ns)  THS Failing Endpoints
+    -------      -------  ---------------------  -------------------      -------      -------  ---------------------
+      0.214        0.000                      0                61234        0.021        0.000                      0
+
+All user specified timing constraints are met.
+"""
+
+
+def put(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_csynth(tmp_path: Path) -> None:
+    found = reports.csynth(put(tmp_path, "csynth.xml", CSYNTH_XML))
+    assert found["tool"] == "2022.2" and found["part"] == "xc7z020-clg400-1"
+    assert found["clock_ns"] == {"target": 10.0, "estimated": 7.3}
+    assert found["latency_cycles"] == {"best": 17, "worst": None}
+    assert found["loops"]["layers/step"] == {"trips": None, "ii": 1, "depth": 14, "latency": None}
+    assert found["loops"]["words"] == {"trips": 16, "ii": 1, "depth": 3, "latency": 17}
+    assert found["resources"] == {"lut": 38912, "ff": 21034, "bram36": 100.5, "dsp": 23}
+    assert found["available"]["bram36"] == 140
+
+
+def test_csynth_of_vivado_hls(tmp_path: Path) -> None:
+    text = CSYNTH_XML.replace("DSP>", "DSP48E>").replace("<URAM>0</URAM>", "")
+    assert reports.csynth(put(tmp_path, "csynth.xml", text))["resources"]["dsp"] == 23
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("<profile>", "<profile", "not well-formed"),
+        ("<LUT>38912</LUT>", "", "Resources: no LUT"),
+        ("<LUT>38912</LUT>", "<LUT>many</LUT>", "Resources: no LUT"),
+        ("SummaryOfOverallLatency", "Other", "no PerformanceEstimates/SummaryOfOverallLatency"),
+        ("7.300", "undef", "the clock periods are not numbers"),
+    ],
+)
+def test_bad_csynth(old: str, new: str, message: str, tmp_path: Path) -> None:
+    path = put(tmp_path, "csynth.xml", CSYNTH_XML.replace(old, new))
+    with pytest.raises(reports.ReportError, match=message) as caught:
+        reports.csynth(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_missing_reports(tmp_path: Path) -> None:
+    for read in (reports.csynth, reports.utilization, reports.timing):
+        with pytest.raises(reports.ReportError, match="none.txt"):
+            read(tmp_path / "none.txt")
+
+
+def test_a_core_that_does_not_fit(tmp_path: Path) -> None:
+    path = put(tmp_path, "csynth.xml", CSYNTH_XML.replace("38912", "60000"))
+    with pytest.raises(reports.ReportError, match=r"does not fit xc7z020-clg400-1: 60000 lut of 53200"):
+        reports.add_csynth(tmp_path, path)
+    assert json.loads((tmp_path / reports.FILE).read_text())["hls"]["synthesis"]["resources"]["lut"] == 60000
+
+
+@pytest.mark.parametrize("text", [UTILIZATION, UTILIZATION_2019])
+def test_utilization(text: str, tmp_path: Path) -> None:
+    assert reports.utilization(put(tmp_path, "utilization.txt", text)) == {
+        "used": {"lut": 35210, "ff": 24876, "bram36": 101.5, "dsp": 23},
+        "available": {"lut": 53200, "ff": 106400, "bram36": 140, "dsp": 220}}
+
+
+def test_the_older_table_is_another() -> None:
+    assert "Prohibited" not in UTILIZATION_2019 and "CLB LUTs" in UTILIZATION_2019
+
+
+@pytest.mark.parametrize(("old", "message"), [("| DSPs ", "no row DSPs"), ("35210", "Slice LUTs: 'x' of")])
+def test_bad_utilization(old: str, message: str, tmp_path: Path) -> None:
+    path = put(tmp_path, "utilization.txt", UTILIZATION.replace(old, "x" if old.isdigit() else "| Xs "))
+    with pytest.raises(reports.ReportError, match=message):
+        reports.utilization(path)
+
+
+def test_timing(tmp_path: Path) -> None:
+    found = reports.timing(put(tmp_path, "timing.txt", TIMING))
+    assert found == {"wns_ns": 0.214, "tns_ns": 0.0, "whs_ns": 0.021, "ths_ns": 0.0, "failing_endpoints": 0,
+                     "met": True}
+    for old, new in (("0.214", "-0.214"), ("0.021", "-0.02")):
+        assert not reports.timing(put(tmp_path, "timing.txt", TIMING.replace(old, new)))["met"]
+
+
+@pytest.mark.parametrize(("old", "new"), [("WNS(ns)", "WNS"), ("0.214", "NA")])
+def test_bad_timing(old: str, new: str, tmp_path: Path) -> None:
+    with pytest.raises(reports.ReportError, match="Design Timing Summary"):
+        reports.timing(put(tmp_path, "timing.txt", TIMING.replace(old, new)))
+
+
+def test_update_keeps_the_rest(tmp_path: Path) -> None:
+    put(tmp_path, reports.FILE, '{"format": 1, "total": {"lut": 1}, "hls": {"estimated": 2}}')
+    put(tmp_path, "utilization.txt", UTILIZATION)
+    put(tmp_path, "timing.txt", TIMING)
+    reports.add_csynth(tmp_path, put(tmp_path, "csynth.xml", CSYNTH_XML))
+    reports.add_implementation(tmp_path, tmp_path)
+    found = json.loads((tmp_path / reports.FILE).read_text())
+    assert found["total"] == {"lut": 1} and found["hls"]["estimated"] == 2
+    assert set(found) == {"format", "total", "hls", "implementation"}
+    put(tmp_path, reports.FILE, "[")
+    with pytest.raises(reports.ReportError, match=reports.FILE):
+        reports.update(tmp_path, 1, "a")
+
+
+@pytest.mark.parametrize(("words", "bits", "expected"),
+                         [(512, 36, 1), (512, 37, 2), (1024, 16, 1), (2048, 16, 2), (2048, 64, 8), (16384, 1, 1)])
+def test_block_rams(words: int, bits: int, expected: int) -> None:
+    assert reports.bram18(words, bits) == expected
+
+
+@pytest.mark.skipif(hls_csim.find_ap_types() is None or shutil.which("g++") is None, reason="no ap_int.h or g++")
+def test_trip_counts_are_those_of_the_core(tmp_path: Path) -> None:
+    """A batch more takes as many cycles of the array's loops as the estimate says, depths left out."""
+    design = replace(SMALL, act_depth=1024)
+    core = hls_csim.build(design, tmp_path)
+    stages = [("conv", 24, 1, 0, False), ("conv", 40, 1, -1, True), ("conv", 16, 0, 0, False), ("dense", 33),
+              ("dense", 11)]
+    model = network(4, (10, 10, 3), stages)
+    placed = plan(model, design, 4)
+    assert placed.resident and placed.batch == placed.sub_batch == 4
+    cycles = []
+    for images in (8, 12, 16):
+        core.run(pack(placed), np.zeros((images, 10, 10, 3), np.uint8), trace=False)
+        assert core.stats is not None and core.stats.cycles is not None
+        cycles.append(core.stats.cycles)
+    assert cycles[2] - cycles[1] == cycles[1] - cycles[0]
+    loops = reports.estimate(placed)["loops"]["array"]
+    trips = sum(loop["calls"] * loop["trips"] for loop in loops)
+    assert abs(cycles[1] - cycles[0] - trips) <= 0.002 * trips
