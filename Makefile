@@ -35,7 +35,8 @@ help:
 	@echo "make ablation, make float    what each ingredient of modern is worth; what binarization costs (NET=, EPOCHS=)"
 	@echo "make accuracy MODEL=...      the integer model over the whole test set of DATASET"
 	@echo "make data DATASET=cifar10    fetch and check a data set"
-	@echo "make hls  DESIGN=pynq_z1     render sources and scripts, pack the program; synthesise where the tools are"
+	@echo "make hls  DESIGN=pynq_z1     render sources and scripts, pack the program; synthesise where the tools are;"
+	@echo "                             BACKEND=rtl packs the RTL core, HLS_VERSION=2019.2, COSIM=1"
 	@echo "make sim                     engines and programs, bit by bit, RTL units under cocotb"
 	@echo "make board                   serve a simulated PYNQ-Z1 to pynq; LISTEN=127.0.0.1 CORE=rtl or functional"
 	@echo "make board-demo              such a board, and host/pynq_infer.py on 64 images against it"
@@ -79,8 +80,12 @@ ablation float: $(READY)
 accuracy: $(READY)
 	$(PY) -m train.accuracy $(MODEL) $(if $(DATASET),--dataset $(DATASET))
 
+hls_images = $(or $(IMAGES),$(if $(filter models/cnv.npz,$(MODEL)),models/cifar10_sample.npz))
+
 hls: $(READY)
-	$(PY) -m hls.build --design $(DESIGN) -o build/$(DESIGN)
+	$(PY) -m hls.build --design $(DESIGN) -o build/$(DESIGN) --backend $(or $(BACKEND),hls) --model $(MODEL) \
+		$(if $(hls_images),--images $(hls_images)) $(if $(HLS_VERSION),--hls-version $(HLS_VERSION)) \
+		$(if $(COSIM),--cosim)
 	$(PY) -m hls.overlay --design $(DESIGN) -o build/$(DESIGN)/overlay
 	$(PY) -m hls $(MODEL) --design $(DESIGN) -o build/$(DESIGN)
 
