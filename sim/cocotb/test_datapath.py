@@ -1,187 +1,193 @@
-"""Popcount, array and threshold blocks against numpy (cocotb and Verilator)."""
-
-import os
-from pathlib import Path
+"""Counts, thresholds and the array against numpy (cocotb and Verilator)."""
 
 import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
+from bench import begin, fields, parameter, run, seed, to_int
+from cocotb.triggers import FallingEdge
 
-HERE = Path(__file__).resolve().parent
-RTL = HERE.parents[1] / "hw_templates" / "rtl"
-
-
-def to_int(bits):
-    """Bit array, element 0 least significant, to an integer."""
-    packed = np.packbits(np.asarray(bits, dtype=np.uint8).ravel(), bitorder="little")
-    return int.from_bytes(packed.tobytes(), "little")
+SHIFT_WAIT = 6  # cycles from shift_i of the array to the next PE's sums: ShiftWait of bnn_score
 
 
-def fields(value, width, count):
-    """The `count` fields of `width` bits of a handle's value."""
-    number = int(value)
-    return np.array([(number >> (width * i)) & ((1 << width) - 1) for i in range(count)])
+def array_latency(simd):
+    """`Latency` of bnn_array."""
+    return 9 if simd <= 64 else 9 + (simd // 64 - 1).bit_length()
 
 
-def start(dut):
-    cocotb.start_soon(Clock(dut.clk_i, 10, unit="ns").start())
-    return np.random.default_rng(int(os.environ.get("BNN_SEED", "1")))
+def count_latency(bits):
+    """`Depth` of bnn_count."""
+    return 3 if bits <= 36 else 3 + (bits // 32 - 1).bit_length()
 
 
-def parameter(name):
-    return int(os.environ["BNN_" + name.upper()])
-
-
-def tree_levels(simd):
-    return int(np.ceil(np.log2(np.ceil(simd / 36))))
-
-
-@cocotb.test(skip=os.environ.get("BNN_TOP") != "bnn_popcount")
-async def popcount(dut):
-    rng = start(dut)
-    simd = parameter("Simd")
-    a = rng.integers(0, 2, (300, simd), dtype=np.uint8)
-    b = rng.integers(0, 2, (300, simd), dtype=np.uint8)
-    a[0], b[0] = 1, 1
-    a[1], b[1] = 1, 0
-    want = (a == b).sum(axis=1)
-    latency = 2 + tree_levels(simd)
-    await RisingEdge(dut.clk_i)
-    for t in range(len(a) + latency - 1):
-        i = min(t, len(a) - 1)
-        dut.a_i.value = to_int(a[i])
-        dut.b_i.value = to_int(b[i])
-        await RisingEdge(dut.clk_i)
-        await ReadOnly()
-        done = t - latency + 1
-        if done >= 0:
-            assert int(dut.count_o.value) == want[done], f"word {done}"
-        # Leave the read-only phase before the next write.
+@cocotb.test()
+async def count(dut):
+    await begin(dut)
+    rng = np.random.default_rng(seed())
+    size = parameter("Bits")
+    words = rng.integers(0, 2, (300, size), np.uint8)
+    words[0], words[1] = 1, 0
+    words[2] = np.arange(size) == size - 1
+    latency = count_latency(size)
+    for t in range(len(words) + latency):
+        dut.word_i.value = to_int(words[min(t, len(words) - 1)])
         await FallingEdge(dut.clk_i)
-
-
-@cocotb.test(skip=os.environ.get("BNN_TOP") != "bnn_array")
-async def array(dut):
-    rng = start(dut)
-    pe, simd, lanes = parameter("Pe"), parameter("Simd"), parameter("Lanes")
-    latency = 3 + tree_levels(simd)
-    steps = []  # (valid, first, last, weights, activations)
-    want = {}  # step of the last word: sums [lanes][pe]
-    for _ in range(60):
-        words = int(rng.integers(1, 9))
-        acc = np.zeros((lanes, pe), dtype=int)
-        for n in range(words):
-            while rng.random() < 0.2:
-                steps.append((0, int(rng.integers(2)), int(rng.integers(2)), 0, 0))
-            w = rng.integers(0, 2, (pe, simd), dtype=np.uint8)
-            x = rng.integers(0, 2, (lanes, simd), dtype=np.uint8)
-            acc += (x[:, None, :] == w[None, :, :]).sum(axis=2)
-            steps.append((1, int(n == 0), int(n == words - 1), to_int(w), to_int(x)))
-        want[len(steps) - 1] = acc.ravel()
-    dut.rst_i.value = 1
-    dut.valid_i.value = 0
-    for _ in range(8):
-        await RisingEdge(dut.clk_i)
-    await FallingEdge(dut.clk_i)
-    dut.rst_i.value = 0
-    for t in range(len(steps) + latency + 4):
-        valid, first, last, w, x = steps[t] if t < len(steps) else (0, 0, 0, 0, 0)
-        dut.valid_i.value = valid
-        dut.first_i.value = first
-        dut.last_i.value = last
-        dut.weight_i.value = w
-        dut.act_i.value = x
-        await RisingEdge(dut.clk_i)
-        await ReadOnly()
         done = t - latency + 1
-        assert int(dut.acc_valid_o.value) == (done in want), f"step {t}"
-        if done in want:
-            got = fields(dut.acc_o.value, 16, lanes * pe)
-            assert np.array_equal(got, want[done]), f"step {t}"
-        await FallingEdge(dut.clk_i)
-    assert int(dut.busy_o.value) == 0
+        if 0 <= done < len(words):
+            assert int(dut.count_o.value) == words[done].sum(), f"word {done}"
 
 
-@cocotb.test(skip=os.environ.get("BNN_TOP") != "bnn_threshold")
+@cocotb.test()
 async def threshold(dut):
-    rng = start(dut)
     pe, lanes = parameter("Pe"), parameter("Lanes")
-    steps = []  # (valid, pool, second, acc, threshold, flip)
-    want = {}
-    idle = (0, 0, 0, np.zeros((lanes, pe), int), np.zeros(pe, int), np.zeros(pe, int))
-    for _ in range(200):
-        pool = int(rng.integers(2))
-        limit = rng.choice([0, 1, 100, 65534, 65535], pe)
-        flip = rng.integers(0, 2, pe)
-        rows = []
-        for second in range(1 + pool):
-            while rng.random() < 0.3:
-                steps.append(idle)
-            near = limit[None, :] + rng.integers(-2, 2, (lanes, pe))
-            acc = np.clip(np.where(rng.random((lanes, pe)) < 0.7, near, 0), 0, 65535)
-            rows.append(acc >= limit[None, :])
-            steps.append((1, pool, second if pool else int(rng.integers(2)), acc, limit, flip))
-        bits = np.zeros((lanes, pe), int)
-        if pool:
-            either = rows[0] | rows[1]
-            bits[: lanes // 2] = (either[0::2] | either[1::2]) ^ flip[None, :].astype(bool)
-        else:
-            bits[:] = rows[0] ^ flip[None, :].astype(bool)
-        want[len(steps) - 1] = bits.ravel()
-    dut.rst_i.value = 1
-    dut.valid_i.value = 0
-    for _ in range(4):
-        await RisingEdge(dut.clk_i)
-    await FallingEdge(dut.clk_i)
-    dut.rst_i.value = 0
-    for t in range(len(steps) + 4):
-        valid, pool, second, acc, limit, flip = steps[t] if t < len(steps) else idle
-        dut.valid_i.value = valid
+    await begin(dut, valid_i=0)
+    rng = np.random.default_rng(seed())
+    held = None
+    for layer in range(12):
+        pool = layer % 2
         dut.pool_i.value = pool
-        dut.second_i.value = second
-        dut.acc_i.value = sum(int(v) << (16 * i) for i, v in enumerate(acc.ravel()))
-        dut.threshold_i.value = sum(int(v) << (16 * i) for i, v in enumerate(limit))
-        dut.flip_i.value = to_int(flip)
-        await RisingEdge(dut.clk_i)
-        await ReadOnly()
-        done = t - 1
-        assert int(dut.valid_o.value) == (done in want), f"step {t}"
-        if done in want:
-            got = fields(dut.bit_o.value, 1, lanes * pe)
-            assert np.array_equal(got, want[done]), f"step {t}"
-        await FallingEdge(dut.clk_i)
+        for _ in range(3):
+            await FallingEdge(dut.clk_i)
+        expected = [held, held]
+        upper = None
+        for step in range(120):
+            valid, second = rng.random() < 0.7, int(rng.integers(2))
+            if pool and upper is None:
+                second = 0
+            hit, flip = rng.random((lanes, pe)) < 0.4, rng.integers(0, 2, pe)
+            dut.valid_i.value, dut.second_i.value = int(valid), second
+            dut.hit_i.value, dut.flip_i.value = to_int(hit), to_int(flip)
+            if valid and not pool:
+                held = hit ^ (flip > 0)
+            elif valid and not second:
+                upper = hit
+            elif valid:
+                either = upper | hit
+                held = np.zeros((lanes, pe), bool)
+                held[: lanes // 2] = (either[0::2] | either[1::2]) ^ (flip > 0)
+            expected.append(None if held is None else to_int(held))
+            await FallingEdge(dut.clk_i)
+            want = expected[-2]
+            assert want is None or int(dut.bit_o.value) == want, f"layer {layer}, step {step}"
+        held = expected[-1]
+        held = None if held is None else np.array(fields(held, 1, lanes * pe)).reshape(lanes, pe) > 0
+        dut.valid_i.value = 0
+
+
+class Array:
+    """Words and headers for bnn_array, and the bits that it must give, cycle by cycle."""
+
+    def __init__(self, dut, rng):
+        self.dut, self.rng = dut, rng
+        self.pe, self.simd, self.lanes = parameter("Pe"), parameter("Simd"), parameter("Lanes")
+        self.latency = array_latency(self.simd)
+        self.cycle, self.header_at = 0, -100
+        self.bits, self.sums = {}, set()  # cycle: bits; cycles with sum_valid_o
+        self.given = 0
+        self.pool = self.plain = False
+
+    async def step(self, **inputs):
+        """One cycle; inputs without a value are bubbles."""
+        defaults = {"valid": 0, "header": 0, "shift": 0, "first": int(self.rng.integers(2)),
+                    "last": int(self.rng.integers(2)), "second": int(self.rng.integers(2)),
+                    "weight": to_int(self.rng.integers(0, 2, self.pe * self.simd)),
+                    "act": to_int(self.rng.integers(0, 2, self.lanes * self.simd))}
+        for name, value in {**defaults, **inputs}.items():
+            getattr(self.dut, name + "_i").value = value
+        await FallingEdge(self.dut.clk_i)
+        self.cycle += 1
+        if not self.plain:
+            assert int(self.dut.bit_valid_o.value) == (self.cycle in self.bits), f"cycle {self.cycle}"
+        assert int(self.dut.sum_valid_o.value) == (self.cycle in self.sums), f"cycle {self.cycle}"
+        if self.cycle in self.bits:
+            got = np.array(fields(int(self.dut.bit_o.value), 1, self.lanes * self.pe)).reshape(self.lanes, self.pe)
+            if self.pool:  # pairs lie in the first half of each tile of four lanes
+                got = got[[j // 2 * 4 + j % 2 for j in range(self.lanes // 2)]]
+            assert np.array_equal(got, self.bits[self.cycle]), f"cycle {self.cycle}"
+            self.given += 1
+
+    async def bubbles(self, probability):
+        while self.rng.random() < probability:
+            await self.step()
+
+    async def header(self, limits, flip):
+        while self.cycle - self.header_at < self.latency:
+            await self.step()
+        self.header_at = self.cycle
+        words = self.rng.integers(0, 2, (self.pe, self.simd), np.uint8)
+        for p in range(self.pe):
+            words[p, :17] = fields(int(limits[p]) | int(flip[p]) << 16, 1, 17)
+        await self.step(header=1, weight=to_int(words))
+
+    async def sum(self, words, second, equal=False):
+        """One sum of `words` words (lanes, pe); its last word ends with the cycle `self.cycle`."""
+        acc = np.zeros((self.lanes, self.pe), int)
+        for n in range(words):
+            await self.bubbles(0.15)
+            w = self.rng.integers(0, 2, (self.pe, self.simd), np.uint8)
+            x = self.rng.integers(0, 2, (self.lanes, self.simd), np.uint8)
+            if equal:
+                w[:], x[:] = 1, 1
+            acc += (x[:, None, :] == w[None, :, :]).sum(axis=2)
+            if n == words - 1:
+                self.sums.add(self.cycle + self.latency)
+                self.last = self.cycle
+            await self.step(valid=1, first=int(n == 0), last=int(n == words - 1), second=second, weight=to_int(w),
+                            act=to_int(x))
+        return acc
+
+
+@cocotb.test()
+async def array(dut):
+    rng = np.random.default_rng(seed())
+    await begin(dut, valid_i=0, header_i=0, shift_i=0, pool_i=0, plain_i=0)
+    bench = Array(dut, rng)
+    pe, simd = bench.pe, bench.simd
+    for layer in range(9):
+        mode = ("bits", "pool", "sums")[layer % 3]
+        bench.pool, bench.plain = mode == "pool", mode == "sums"
+        dut.pool_i.value, dut.plain_i.value = int(bench.pool), int(bench.plain)
+        for _ in range(4):
+            await bench.step()
+        for _ in range(int(rng.integers(1, 4))):
+            words = int(rng.integers(1, 9))
+            middle = words * simd // 2
+            limits = rng.choice([0, 1, middle - 3, middle, middle + 2, words * simd, 65535], pe)
+            flip = rng.integers(0, 2, pe)
+            await bench.header(limits, flip)
+            for n in range(int(rng.integers(1, 6))):
+                equal = n == 0 and rng.random() < 0.3
+                if mode == "sums":
+                    await sums(bench, await bench.sum(words, 0, equal))
+                    continue
+                hit = await bench.sum(words, int(rng.integers(2)) if mode == "bits" else 0, equal) >= limits
+                if mode == "pool":
+                    hit |= await bench.sum(words, 1) >= limits
+                    hit = hit[0::2] | hit[1::2]
+                bench.bits[bench.last + bench.latency + 2] = (hit ^ (flip > 0)).astype(int)
+        for _ in range(bench.latency + 4):
+            await bench.step()
+    assert bench.given == len(bench.bits) > 10
+
+
+async def sums(bench, acc):
+    """Reads the sums out, PE after PE; no word follows until then."""
+    while bench.cycle < bench.last + bench.latency:
+        await bench.step()
+    for p in range(bench.pe):
+        got = fields(int(bench.dut.sum_o.value), 17, bench.lanes)
+        assert got == acc[:, p].tolist(), f"PE {p}"
+        await bench.step(shift=1)
+        for _ in range(SHIFT_WAIT - 1):
+            await bench.step()
 
 
 CASES = (
-    [("bnn_popcount", {"Simd": s}) for s in (32, 64, 128, 256)]
-    + [("bnn_array", {"Pe": p, "Simd": s, "Lanes": n}) for p, s, n in ((4, 32, 2), (4, 64, 2))]
-    + [("bnn_threshold", {"Pe": p, "Lanes": n}) for p, n in ((4, 2), (8, 4), (4, 8))]
+    [("bnn_count", {"Bits": b}) for b in (16, 32, 64, 128)]
+    + [("bnn_threshold", {"Pe": p, "Lanes": n}) for p, n in ((4, 2), (4, 4))]
+    + [("bnn_array", {"Pe": p, "Simd": s, "Lanes": n}) for p, s, n in ((8, 32, 2), (4, 64, 8), (4, 128, 4))]
 )
 
 
 @pytest.mark.parametrize("top,parameters", CASES)
 def test_block(top, parameters, tmp_path):
-    from cocotb_tools.check_results import get_results
-    from cocotb_tools.runner import get_runner
-
-    runner = get_runner("verilator")
-    runner.build(
-        sources=sorted(RTL.glob("*.sv")),
-        hdl_toplevel=top,
-        parameters=parameters,
-        build_dir=tmp_path,
-        # One C++ file: builds of Verilator differ in how they include a precompiled header.
-        build_args=["-Wall", "-Wno-MULTITOP", "--output-split", "0"],
-        always=True,
-    )
-    results = runner.test(
-        hdl_toplevel=top,
-        test_module=Path(__file__).stem,
-        test_dir=HERE,
-        results_xml=str(tmp_path / "results.xml"),
-        extra_env={"BNN_TOP": top, **{f"BNN_{k.upper()}": str(v) for k, v in parameters.items()}},
-    )
-    tests, failed = get_results(results)
-    assert tests > 0 and failed == 0
+    run(__file__, top, parameters, tmp_path)

@@ -1,28 +1,19 @@
 """First-layer arithmetic against numpy (cocotb and Verilator)."""
 
-import os
-from pathlib import Path
-
 import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
+from bench import begin, join, parameter, run, seed
 from cocotb.triggers import FallingEdge
 
-HERE = Path(__file__).resolve().parent
-RTL = HERE.parents[1] / "hw_templates" / "rtl"
 LATENCY = 5
-
-
-def join(values, width):
-    return sum((int(v) & ((1 << width) - 1)) << (width * i) for i, v in enumerate(values))
 
 
 @cocotb.test()
 async def first_array(dut):
-    rng = np.random.default_rng(int(os.environ.get("BNN_SEED", "1")))
-    pe = int(os.environ["BNN_FIRSTPE"])
-    cocotb.start_soon(Clock(dut.clk_i, 10, unit="ns").start())
+    await begin(dut, valid_i=0)
+    rng = np.random.default_rng(seed())
+    pe = parameter("FirstPe")
     steps, want = [], {}
     idle = (0, 0, 0, 0, 0)
     for n in range(300):
@@ -43,11 +34,6 @@ async def first_array(dut):
             first, last = int(i == 0), int(i == count - 1)
             steps.append((1, first, last, join(windows[i], 8), join(channels, 64)))
         want[len(steps) - 1] = join((sums >= limit).any(axis=0) ^ flip.astype(bool), 1)
-    dut.rst_i.value = 1
-    dut.valid_i.value = 0
-    for _ in range(8):
-        await FallingEdge(dut.clk_i)
-    dut.rst_i.value = 0
     for t in range(len(steps) + LATENCY):
         valid, first, last, window, channel = steps[t] if t < len(steps) else idle
         dut.valid_i.value = valid
@@ -64,25 +50,4 @@ async def first_array(dut):
 
 @pytest.mark.parametrize("first_pe", [4, 8])
 def test_first_array(first_pe, tmp_path):
-    from cocotb_tools.check_results import get_results
-    from cocotb_tools.runner import get_runner
-
-    runner = get_runner("verilator")
-    runner.build(
-        sources=[RTL / "bnn_first_array.sv"],
-        hdl_toplevel="bnn_first_array",
-        parameters={"FirstPe": first_pe},
-        build_dir=tmp_path,
-        # One C++ file: builds of Verilator differ in how they include a precompiled header.
-        build_args=["-Wall", "--output-split", "0"],
-        always=True,
-    )
-    results = runner.test(
-        hdl_toplevel="bnn_first_array",
-        test_module=Path(__file__).stem,
-        test_dir=HERE,
-        results_xml=str(tmp_path / "results.xml"),
-        extra_env={"BNN_FIRSTPE": str(first_pe)},
-    )
-    tests, failed = get_results(results)
-    assert tests > 0 and failed == 0
+    run(__file__, "bnn_first_array", {"FirstPe": first_pe}, tmp_path)

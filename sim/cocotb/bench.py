@@ -1,0 +1,107 @@
+"""What the benches share: build and run of one block, its clock and reset, vectors as integers."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import Dict, Iterable, List, Sequence
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge
+
+HERE = Path(__file__).resolve().parent
+RTL = HERE.parents[1] / "hw_templates" / "rtl"
+
+
+def run(bench: str, top: str, parameters: Dict[str, int], folder: Path, tests: Sequence[str] = ()) -> None:
+    """Build `top` from the RTL sources and run cocotb tests on it.
+
+    Args:
+        bench: the file of the tests, `__file__`.
+        top: module of the block.
+        parameters: its parameters; the tests read them with `parameter`.
+        folder: an empty folder for the build; builds of the same parent share Verilator's library.
+        tests: names of the tests, by default one named like the block without "bnn_".
+    """
+    from cocotb_tools.check_results import get_results
+    from cocotb_tools.runner import get_runner
+
+    tests = tests or [top[len("bnn_"):]]
+    shared = folder.parent / "verilated"
+    shared.mkdir(exist_ok=True)
+    later = time.time() + 3600  # make compares it with the makefile that Verilator is about to write
+    for path in shared.glob("*.o"):
+        shutil.copyfile(path, folder / path.name)
+        os.utime(folder / path.name, (later, later))
+    runner = get_runner("verilator")
+    runner.build(
+        sources=[RTL / f"{top}.sv"],
+        hdl_toplevel=top,
+        parameters=parameters,
+        build_dir=folder,
+        # One C++ file: builds of Verilator differ in how they include a precompiled header. Where cocotb may write
+        # every signal, independent parts of a vector look like a loop.
+        build_args=["-Wall", "-Wno-UNOPTFLAT", "--output-split", "0", "-y", str(RTL)],
+        always=True,
+    )
+    for path in folder.glob("verilated*.o"):
+        if not (shared / path.name).exists():
+            shutil.copyfile(path, shared / path.name)
+    results = runner.test(
+        hdl_toplevel=top,
+        test_module=Path(bench).stem,
+        test_filter=r"\.(" + "|".join(map(re.escape, tests)) + ")$",
+        test_dir=HERE,
+        results_xml=str(folder / "results.xml"),
+        extra_env={f"BNN_{name.upper()}": str(value) for name, value in parameters.items()},
+    )
+    assert get_results(results) == (len(tests), 0)
+
+
+def parameter(name: str) -> int:
+    """A parameter of the block."""
+    return int(os.environ["BNN_" + name.upper()])
+
+
+def seed() -> int:
+    """BNN_SEED, 1 where it is not set."""
+    value = int(os.environ.get("BNN_SEED", "1"))
+    cocotb.log.info("BNN_SEED=%d", value)
+    return value
+
+
+async def begin(dut, **values: int) -> random.Random:
+    """Clock, inputs at `values`, eight cycles of reset; returns at a falling edge."""
+    cocotb.start_soon(Clock(dut.clk_i, 10, unit="ns").start())
+    for name, value in values.items():
+        getattr(dut, name).value = value
+    if hasattr(dut, "rst_i"):
+        dut.rst_i.value = 1
+    for _ in range(8):
+        await FallingEdge(dut.clk_i)
+    if hasattr(dut, "rst_i"):
+        dut.rst_i.value = 0
+    return random.Random(seed())
+
+
+def join(values: Iterable[int], width: int) -> int:
+    """Fields of `width` bits, the first in the lowest bits, as one integer; negative ones in two's complement."""
+    mask = (1 << width) - 1
+    return sum((int(value) & mask) << (width * index) for index, value in enumerate(values))
+
+
+def fields(value: int, width: int, count: int) -> List[int]:
+    """The inverse of `join`, without a sign."""
+    return [value >> (width * index) & ((1 << width) - 1) for index in range(count)]
+
+
+def to_int(array) -> int:
+    """An array of bits, element 0 least significant, as an integer."""
+    packed = np.packbits(np.asarray(array, dtype=np.uint8).ravel(), bitorder="little")
+    return int.from_bytes(packed.tobytes(), "little")

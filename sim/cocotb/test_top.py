@@ -1,0 +1,530 @@
+"""The whole RTL core between an AXI4-Lite host and an AXI4 memory, against the golden networks (cocotb, Verilator).
+
+Every channel stalls at random. Sources of randomness start from BNN_SEED.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import sys
+import warnings
+from pathlib import Path
+
+import cocotb
+import numpy as np
+import pytest
+from bench import fields, run, seed
+from cocotb.clock import Clock
+from cocotb.triggers import First, RisingEdge, Timer
+from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiSlave
+
+from hls.designs import Design
+from hls.program import pack
+from hls.schedule import plan
+from sim import golden
+from sim.compare import by_name, differences
+from sim.core_io import DENSE, SCORES, SERIAL, decode, header, image_bytes
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+from test_program import network  # noqa: E402
+
+logging.getLogger("cocotb.bnn_top").setLevel("ERROR")  # every burst otherwise
+warnings.filterwarnings("ignore", category=DeprecationWarning, module="cocotbext")
+
+DESIGN = Design("rtl_test", "pynq_z1", pe=8, simd=32, lanes=4, weight_depth=128, act_depth=128, first_pe=4,
+                image_pixels=64, max_layers=4, clock_mhz=100.0)
+PARAMETERS = {"Pe": DESIGN.pe, "Simd": DESIGN.simd, "Lanes": DESIGN.lanes, "WeightDepth": DESIGN.weight_depth,
+              "ActDepth": DESIGN.act_depth, "FirstPe": DESIGN.first_pe, "ImagePixels": DESIGN.image_pixels,
+              "MaxLayers": DESIGN.max_layers}
+# name: model, batch, images of two runs
+NETWORKS = {
+    "resident": (network(1, (6, 5, 1), [("conv", 7, 0, 0, False), ("conv", 5, 1, 1, True), ("dense", 9)]), 4, (9, 4)),
+    "streamed": (network(2, (7, 6, 4), [("conv", 36, 1, 0, True), ("conv", 36, 1, -1, False), ("conv", 9, 0, 1, False),
+                                        ("dense", 3)]), 3, (5, 3)),
+    "resident_segments": (network(3, (8, 8, 1), [("conv", 20, 1, 0, False), ("conv", 20, 1, 1, True), ("dense", 8),
+                                                 ("dense", 5)]), 5, (9, 3)),
+    "streamed_segments": (network(4, (7, 6, 2), [("conv", 34, 1, 0, False), ("conv", 40, 1, -1, True), ("dense", 33),
+                                                 ("dense", 11)]), 5, (7, 5)),
+    "dense": (network(5, (5, 7, 1), [("dense", 40), ("dense", 20), ("dense", 11)], binary=True), 6, (15, 1)),
+}
+TESTS = ("networks", "networks_without_stalls", "registers", "control", "no_images", "start_while_busy", "auto_restart",
+         "wrong_programs", "memory_errors")
+
+CONTROL, GLOBAL, ENABLE, STATUS, PROGRAM, IMAGES, SCORE, COUNT = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x1C, 0x28, 0x34
+CYCLES, BUSY, ERROR = 0xA0, 0xB0, 0xC0
+START, DONE, IDLE, READY, RESTART = 1, 2, 4, 8, 0x80
+OTHER_MAGIC, GEOMETRY, LAYERS, RESPONSE, RANGE = 1, 2, 3, 4, 5  # error codes
+LIMIT = 60_000  # cycles of a run
+UNWRITTEN = 0x80
+
+
+class Memory:
+    """The regions of the core's memory; what lies outside of them, or in `bad`, answers with an error."""
+
+    def __init__(self):
+        self.regions, self.outside = {}, []
+        self.bad = range(0)
+        self.reads = self.writes = 0
+
+    def place(self, name, base, content, writable=False):
+        self.regions[name] = (base, bytearray(content), writable)
+
+    def content(self, name):
+        return bytes(self.regions[name][1])
+
+    def _find(self, address, size, writable):
+        if self.bad.start < address + size and address < self.bad.stop:
+            raise ValueError("bad")
+        for base, content, is_writable in self.regions.values():
+            if base <= address and address + size <= base + len(content) and is_writable == writable:
+                return content, address - base
+        self.outside.append(address)
+        raise ValueError("outside")
+
+    async def read(self, address, size):
+        self.reads += 1
+        content, at = self._find(address, size, False)
+        return bytes(content[at : at + size])
+
+    async def write(self, address, data):
+        self.writes += 1
+        content, at = self._find(address, len(data), True)
+        content[at : at + len(data)] = data
+
+
+class Bench:
+    """Clock, reset, host and memory of the core; follows the writes of its activation memory."""
+
+    def __init__(self, dut, stall=0.3):
+        self.dut = dut
+        self.rng = random.Random(seed())
+        cocotb.start_soon(Clock(dut.ap_clk, 10, unit="ns").start())
+        dut.ap_rst_n.value = 0
+        bus = AxiBus.from_prefix(dut, "m_axi_gmem")
+        for channel, name in ((bus.write.aw, "awlock"), (bus.read.ar, "arlock")):
+            delattr(channel, name)  # two bits, as Vitis HLS has it
+            del channel._signals[name]
+        self.memory = Memory()
+        self.slave = AxiSlave(bus, dut.ap_clk, dut.ap_rst_n, self.memory, reset_active_level=False)
+        lite = AxiLiteBus.from_prefix(dut, "s_axi_control")
+        self.host = AxiLiteMaster(lite, dut.ap_clk, dut.ap_rst_n, reset_active_level=False)
+        for owner in (self.slave, self.host):
+            for interface in (owner.write_if, owner.read_if):
+                for name in ("aw_channel", "w_channel", "b_channel", "ar_channel", "r_channel"):
+                    channel = getattr(interface, name, None)
+                    if channel is not None:
+                        channel.set_pause_generator(self.stalls(stall))
+        self.act = np.zeros((DESIGN.lanes, DESIGN.act_depth, DESIGN.simd), np.uint8)
+        self.records, self.pending = [], {"first": [], "layer": []}
+        self.error = ""
+
+    def stalls(self, probability):
+        rng = random.Random(self.rng.random())
+        while True:
+            yield rng.random() < probability
+
+    async def reset(self):
+        self.dut.ap_rst_n.value = 0
+        for _ in range(8):
+            await RisingEdge(self.dut.ap_clk)
+        self.dut.ap_rst_n.value = 1
+        for _ in range(2):
+            await RisingEdge(self.dut.ap_clk)
+        cocotb.start_soon(self.watch())
+        cocotb.start_soon(self.stable("AR", ("ADDR", "LEN", "SIZE", "BURST")))
+        cocotb.start_soon(self.stable("AW", ("ADDR", "LEN", "SIZE", "BURST")))
+        cocotb.start_soon(self.stable("W", ("DATA", "STRB", "LAST")))
+        return self
+
+    async def stable(self, channel, names):
+        """What is offered on a channel stays until it is taken."""
+        valid, ready = (getattr(self.dut, f"m_axi_gmem_{channel}{name}") for name in ("VALID", "READY"))
+        signals = [getattr(self.dut, f"m_axi_gmem_{channel}{name}") for name in names]
+        waiting = None
+        while True:
+            await RisingEdge(self.dut.ap_clk)
+            if not int(valid.value):
+                assert waiting is None, f"{channel} withdrawn"
+                await RisingEdge(valid)
+                continue
+            values = [int(signal.value) for signal in signals]
+            assert waiting in (None, values), f"{channel} changed"
+            waiting = None if int(ready.value) else values
+
+    async def watch(self):
+        """Mirrors the activation memory and notes the regions that are complete."""
+        dut, lanes, simd = self.dut, DESIGN.lanes, DESIGN.simd
+        bits = (DESIGN.act_depth - 1).bit_length()
+        while True:
+            await RisingEdge(dut.ap_clk)
+            # Values before the edge: what this edge writes.
+            mask = int(dut.tap_write_lane.value)
+            if mask:
+                groups = np.array(fields(int(dut.tap_write_group.value), 1, simd // DESIGN.first_pe), bool)
+                enable = np.repeat(groups, DESIGN.first_pe)
+                addresses = fields(int(dut.tap_write_addr.value), bits, lanes)
+                data = int(dut.tap_write_data.value).to_bytes(lanes * simd // 8, "little")
+                data = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little").reshape(lanes, simd)
+                for lane in range(lanes):
+                    if mask >> lane & 1:
+                        self.act[lane, addresses[lane], enable] = data[lane, enable]
+            if int(dut.tap_first_done.value):
+                self.record("first")
+            if int(dut.tap_layer_done.value):
+                self.record("layer")
+
+    def record(self, kind):
+        assert self.pending[kind], f"one more {kind} than the program has"
+        layer, start, count, first, base, size, scores = self.pending[kind].pop(0)
+        if not scores:
+            head = np.array([0, layer, start, count, first, size, 0], "<i4").tobytes()
+            self.records.append(head + np.packbits(self.act[:, base : base + size], bitorder="little").tobytes())
+
+    def expect(self, program, count):
+        """The regions in the order of work: layer + 1, images, place of the first, base, words, whether scores."""
+        head = header(program).tolist()
+        layers, split, sub_batch, batch = head[4:8]
+        words = np.frombuffer(program, "<u4")
+
+        def array(layer, start, images, origin):
+            item = words[head[9] // 4 + 32 * layer :][:32].tolist()
+            by_image, serial = item[0] & (SERIAL | DENSE), item[0] & SERIAL
+            first = origin if serial else 0
+            skip = first // DESIGN.lanes if by_image else 0
+            blocks = -(-(first + images) // DESIGN.lanes) - skip if by_image else images
+            self.pending["layer"].append((layer + 1, start, images, first - skip * DESIGN.lanes,
+                                          item[11] + skip * item[12], blocks * item[12], bool(item[0] & SCORES)))
+            steps = -(-images // DESIGN.lanes) if item[0] & DENSE else images
+            self.busy += item[1] * steps * item[3] * item[5] * item[15]
+
+        self.records, self.busy, parity = [], 0, 0
+        self.pending = {"first": [], "layer": []}
+        for start in range(0, count, batch):
+            in_batch = min(batch, count - start)
+            for at in range(0, in_batch, sub_batch):
+                images = min(sub_batch, in_batch - at)
+                blocks = images if head[15] else -(-images // DESIGN.lanes)
+                self.pending["first"].append((0, start + at, images, 0, head[23 + parity], blocks * head[25], False))
+                parity ^= 1
+                for layer in range(split):
+                    array(layer, start + at, images, at if split < layers else 0)
+            for layer in range(split, layers):
+                array(layer, start, in_batch, 0)
+
+    async def read(self, offset):
+        return await self.host.read_dword(offset)
+
+    async def write(self, offset, value):
+        await self.host.write_dword(offset, value)
+
+    async def address(self, offset, value):
+        await self.host.write_qword(offset, value)
+
+    async def setup(self, program, images, classes):
+        """Memory contents and arguments of a run, away from those of the last; enables the interrupt."""
+        base = self.rng.randrange(1 << 40) * 4096
+        # ends and starts near 4 KiB boundaries
+        bases = [base + n * (1 << 20) + 4096 - 8 * self.rng.randrange(1, 40) for n in range(3)]
+        self.memory.place("program", bases[0], program)
+        self.memory.place("images", bases[1], images.tobytes() if images.ndim == 2 else image_bytes(program, images))
+        size = -(-4 * classes * len(images) // 8) * 8
+        self.memory.place("scores", bases[2], bytes([UNWRITTEN]) * size, writable=True)
+        for offset, value in zip((PROGRAM, IMAGES, SCORE), bases):
+            await self.address(offset, value)
+        await self.write(COUNT, len(images))
+        await self.write(GLOBAL, 1)
+        await self.write(ENABLE, 1)
+
+    async def interrupt(self, limit=LIMIT):
+        """Waits for it; the run has left nothing on the bus."""
+        if not int(self.dut.interrupt.value):
+            await First(RisingEdge(self.dut.interrupt), Timer(limit * 10, "ns"))
+            assert int(self.dut.interrupt.value), f"no interrupt in {limit} cycles"
+        for interface in (self.slave.read_if.ar_channel, self.slave.read_if.r_channel,
+                          self.slave.write_if.aw_channel, self.slave.write_if.w_channel):
+            assert interface.empty(), "a burst in flight at the end of the run"
+        assert not int(self.dut.m_axi_gmem_ARVALID.value) and not int(self.dut.m_axi_gmem_RVALID.value)
+        await self.write(STATUS, await self.read(STATUS))
+
+    async def finish(self, code=0, limit=LIMIT):
+        await self.interrupt(limit)
+        assert await self.read(CONTROL) == DONE | IDLE | READY
+        assert await self.read(CONTROL) == IDLE
+        assert not int(self.dut.interrupt.value)
+        got = await self.read(ERROR)
+        assert got == code, f"error code {got}, expected {code}"
+
+    def scores(self, images, classes):
+        content = np.frombuffer(self.memory.content("scores"), "<i4")
+        return content[: images * classes].reshape(images, classes)
+
+    async def infer(self, name, count, start=True):
+        """One run that must be right in every bit; the network and the images are those of `name` and `count`."""
+        model, batch, _ = NETWORKS[name]
+        shape = (count, model.height, model.width, model.channels)
+        pixels = np.random.default_rng(self.rng.randrange(1 << 32)).integers(0, 256, shape, np.uint8)
+        program, classes = pack(plan(model, DESIGN, batch)), len(model.classes)
+        await self.setup(program, pixels, classes)
+        self.expect(program, count)
+        await self.write(CONTROL, START)
+        await self.finish()
+        self.check(name, program, pixels)
+        assert await self.read(BUSY) == self.busy
+        assert self.busy < await self.read(CYCLES) < LIMIT
+        return program, pixels
+
+    def check(self, name, program, pixels):
+        model = NETWORKS[name][0]
+        expected = golden.trace(model, pixels)
+        want = expected.pop(model.layers[-1].name)
+        assert self.pending == {"first": [], "layer": []}, f"{name}: layers not run"
+        got = by_name(model, decode(DESIGN, program, b"".join(self.records), 0))
+        lines = differences(expected, got)
+        assert not lines, f"{name}: " + "; ".join(lines)
+        assert np.array_equal(self.scores(len(pixels), len(model.classes)), want), f"{name}: scores"
+        assert not self.memory.outside, f"{name}: addresses {[hex(a) for a in self.memory.outside]}"
+
+
+async def begin(dut, **options):
+    bench = await Bench(dut, **options).reset()
+    assert await bench.read(CONTROL) == IDLE
+    return bench
+
+
+async def all_networks(bench):
+    for name, (_, _, counts) in NETWORKS.items():
+        for count in counts:
+            await bench.infer(name, count)
+
+
+@cocotb.test()
+async def networks(dut):
+    await all_networks(await begin(dut))
+
+
+@cocotb.test()
+async def networks_without_stalls(dut):
+    await all_networks(await begin(dut, stall=0.0))
+
+
+@cocotb.test()
+async def registers(dut):
+    bench = await begin(dut)
+    d = DESIGN
+    constants = {0x40: 0x314E4E42, 0x50: 1, 0x60: d.pe | d.lanes << 8 | d.simd << 16,
+                 0x70: d.weight_depth | d.first_pe << 16, 0x80: d.act_depth | d.image_pixels << 16, 0x90: d.max_layers,
+                 0xA0: 0, 0xB0: 0, 0xC0: 0, 0x44: 0, 0xFC: 0}
+    for offset, value in constants.items():
+        assert await bench.read(offset) == value
+        await bench.write(offset, 0xFFFFFFFF)
+        assert await bench.read(offset) == value
+    for offset in (PROGRAM, PROGRAM + 4, IMAGES, IMAGES + 4, SCORE, SCORE + 4, COUNT):
+        want = bytearray(4)
+        for _ in range(8):
+            start = bench.rng.randrange(4)
+            data = bytes(bench.rng.randrange(256) for _ in range(bench.rng.randrange(1, 5 - start)))
+            want[start : start + len(data)] = data
+            await bench.host.write(offset + start, data)  # strobes of these bytes only
+            assert await bench.read(offset) == int.from_bytes(want, "little")
+    # the byte that holds a control bit is not written
+    await bench.host.write(CONTROL + 1, b"\xff\xff\xff")
+    await bench.host.write(GLOBAL + 1, b"\xff")
+    await bench.host.write(ENABLE + 1, b"\xff\xff")
+    for offset, value in ((CONTROL, IDLE), (GLOBAL, 0), (ENABLE, 0), (STATUS, 0)):
+        assert await bench.read(offset) == value
+    await bench.write(ENABLE, 0xFFFFFFFF)
+    assert await bench.read(ENABLE) == 3
+    assert not int(dut.interrupt.value) and bench.memory.reads == 0
+
+
+@cocotb.test()
+async def control(dut):
+    """ap_start, ap_done, ap_idle, ap_ready and the interrupt."""
+    bench = await begin(dut)
+    model, batch, _ = NETWORKS["resident"]
+    program = pack(plan(model, DESIGN, batch))
+    pixels = np.zeros((2, model.height, model.width, model.channels), np.uint8)
+    for enable, enabled in ((1, 1), (2, 1), (3, 1), (3, 0), (0, 1)):
+        await bench.setup(program, pixels, len(model.classes))
+        await bench.write(ENABLE, enable)
+        await bench.write(GLOBAL, enabled)
+        bench.expect(program, len(pixels))
+        await bench.write(CONTROL, START)
+        polls = 0
+        while not (value := await bench.read(CONTROL)) & DONE:
+            assert value & ~START == 0, f"control register {value:#x} in a run"
+            polls += 1
+            assert polls < 3000
+        assert polls > 3 and value == DONE | IDLE | READY
+        assert await bench.read(CONTROL) == IDLE
+        assert await bench.read(STATUS) == enable
+        assert int(dut.interrupt.value) == (enable != 0 and enabled)
+        if enable == 3:
+            await bench.write(STATUS, 1)  # one of two
+            assert await bench.read(STATUS) == 2 and int(dut.interrupt.value) == enabled
+            await bench.write(GLOBAL, 1 - enabled)
+            assert int(dut.interrupt.value) == 1 - enabled
+            await bench.write(STATUS, 3)  # toggles: 0 becomes 1
+            assert await bench.read(STATUS) == 1
+        await bench.write(STATUS, await bench.read(STATUS))
+        assert await bench.read(STATUS) == 0 and not int(dut.interrupt.value)
+        bench.check("resident", program, pixels)
+
+
+@cocotb.test()
+async def no_images(dut):
+    bench = await begin(dut)
+    await bench.infer("resident", 2)
+    reads = bench.memory.reads
+    await bench.setup(b"", np.zeros((0, 8), np.uint8), 1)
+    await bench.write(CONTROL, START)
+    await bench.finish(limit=20)
+    assert bench.memory.reads == reads and await bench.read(BUSY) == 0
+    await bench.infer("dense", 3)
+
+
+@cocotb.test()
+async def start_while_busy(dut):
+    """A start written during a run begins a second one, with the addresses of then."""
+    bench = await begin(dut)
+    program, pixels = await bench.infer("resident", 5)
+    model = NETWORKS["resident"][0]
+    await bench.setup(program, pixels, len(model.classes))
+    bench.expect(program, len(pixels))
+    await bench.write(CONTROL, START)
+    while await bench.read(CONTROL) & START:
+        pass
+    await bench.write(CONTROL, START)
+    assert await bench.read(CONTROL) == START  # waits
+    first = bench.memory.regions["scores"][0]
+    second = first + (1 << 24)
+    bench.memory.place("second", second, bytes([UNWRITTEN]) * len(bench.memory.content("scores")), writable=True)
+    await bench.address(SCORE, second)
+    await bench.interrupt()
+    bench.check("resident", program, pixels)
+    bench.expect(program, len(pixels))
+    await bench.finish()
+    bench.check("resident", program, pixels)
+    assert bench.memory.content("second") == bench.memory.content("scores")
+
+
+@cocotb.test()
+async def auto_restart(dut):
+    bench = await begin(dut)
+    program, pixels = await bench.infer("dense", 7)
+    classes = len(NETWORKS["dense"][0].classes)
+    await bench.setup(program, pixels, classes)
+    await bench.write(CONTROL, START | RESTART)
+    runs = 4
+    for n in range(runs):
+        bench.expect(program, len(pixels))
+        if n == runs - 1:
+            await bench.write(CONTROL, 0)
+        else:
+            assert await bench.read(CONTROL) & RESTART
+        await bench.interrupt()
+        bench.check("dense", program, pixels)
+        base, content, _ = bench.memory.regions["scores"]
+        bench.memory.place("scores", base, bytes([UNWRITTEN]) * len(content), writable=True)
+    assert await bench.read(CONTROL) == DONE | IDLE | READY
+    for _ in range(50):
+        await RisingEdge(dut.ap_clk)
+    assert await bench.read(CONTROL) == IDLE
+
+
+def change(program, **words):
+    """The program with other words: w5 of the header, d3 of the last descriptor."""
+    table = np.frombuffer(program, "<u4").copy()
+    last = int(table[9]) // 4 + 32 * (int(table[4]) - 1)
+    for name, value in words.items():
+        table[int(name[1:]) + (last if name[0] == "d" else 0)] = value & 0xFFFFFFFF
+    return table.tobytes()
+
+
+# code, words
+WRONG = [
+    (OTHER_MAGIC, {"w0": 0x504E4E43}), (OTHER_MAGIC, {"w1": 2}),
+    (GEOMETRY, {"w2": 0}), (GEOMETRY, {"w2": DESIGN.pe | DESIGN.lanes << 8 | DESIGN.simd << 15}),
+    (GEOMETRY, {"w18": 2 * DESIGN.first_pe}),
+    (LAYERS, {"w4": DESIGN.max_layers + 1}), (LAYERS, {"w4": 1 << 16}), (LAYERS, {"w4": 0}),
+    (RANGE, {"w5": 0}), (RANGE, {"w5": 4}), (RANGE, {"w5": 0x10001}),
+    (RANGE, {"w6": 0}), (RANGE, {"w6": 0x10001}), (RANGE, {"w7": 1}), (RANGE, {"w7": 0x10002}),
+    (RANGE, {"w9": 132}), (RANGE, {"w10": 4}), (RANGE, {"w12": 2}), (RANGE, {"w14": 1}),
+    (RANGE, {"w11": 0}), (RANGE, {"w11": 2 * DESIGN.weight_depth}),
+    (RANGE, {"w15": 2}), (RANGE, {"w15": 516}),
+    (RANGE, {"w16": 0}), (RANGE, {"w16": 4}), (RANGE, {"w19": 0}), (RANGE, {"w19": DESIGN.image_pixels + 1}),
+    (RANGE, {"w21": 0}), (RANGE, {"w21": 5}), (RANGE, {"w22": 3}), (RANGE, {"w22": 3 << 16}), (RANGE, {"w27": 0}),
+    (RANGE, {"d1": 0}), (RANGE, {"d1": 1 << 16}), (RANGE, {"d2": 0}), (RANGE, {"d3": 0}), (RANGE, {"d5": 0}),
+    (RANGE, {"d15": 0}), (RANGE, {"d15": DESIGN.weight_depth - 1}), (RANGE, {"d17": 0}), (RANGE, {"d18": 0}),
+]
+
+
+@cocotb.test()
+async def wrong_programs(dut):
+    """Every wrong program ends with its code, and the run after it is right."""
+    bench = await begin(dut)
+    program, pixels = await bench.infer("resident_segments", 3)
+    classes = len(NETWORKS["resident_segments"][0].classes)
+    for number, (code, words) in enumerate(WRONG):
+        await bench.setup(program, pixels, classes)
+        base = bench.memory.regions["program"][0]
+        bench.memory.place("program", base, change(program, **words))
+        bench.expect(program, len(pixels))
+        await bench.write(CONTROL, START)
+        try:
+            await bench.finish(code, limit=10_000)
+        except AssertionError as error:
+            raise AssertionError(f"{words}: {error}") from error
+        if words.keys() & {f"w{n}" for n in range(32)}:
+            assert len(bench.pending["first"]) and not bench.records, f"{words}: the run went on"
+        assert UNWRITTEN in bench.memory.content("scores")
+        bench.memory.outside.clear()
+        if number % 4 == 0:
+            await bench.infer(*[("resident_segments", 3), ("dense", 2)][number // 4 % 2])
+    await bench.infer("streamed", 2)
+
+
+@cocotb.test()
+async def memory_errors(dut):
+    """An error response anywhere ends the run with its code and a quiet bus; the run after it is right."""
+    bench = await begin(dut)
+    for name, count in (("streamed_segments", 6), ("resident", 6)):
+        program, pixels = await bench.infer(name, count)
+        head = header(program).tolist()
+        size = head[16]
+        classes = len(NETWORKS[name][0].classes)
+        places = [("program", 0), ("program", 120), ("program", head[9] + 8), ("program", head[14]),
+                  ("program", head[14] + 264), ("program", head[10]), ("program", head[10] + 32 * head[11] - 8),
+                  ("images", 0), ("images", size), ("images", 5 * size + size - 8), ("scores", 0),
+                  ("scores", 4 * classes * count - 4)]
+        if head[13]:
+            places += [("program", head[12]), ("program", head[12] + 32 * head[13] - 8)]
+        for region, offset in places:
+            await bench.setup(program, pixels, classes)
+            at = bench.memory.regions[region][0] + offset
+            bench.memory.bad = range(at // 8 * 8, at // 8 * 8 + 8)
+            bench.expect(program, count)
+            await bench.write(CONTROL, START)
+            try:
+                await bench.finish(RESPONSE)
+            except AssertionError as error:
+                raise AssertionError(f"{name}, error at {region} + {offset}: {error}") from error
+            bench.memory.bad = range(0)
+            await bench.infer(name if offset % 3 else "dense", 1)
+
+
+def test_networks_are_what_they_are_named() -> None:
+    plans = {name: plan(model, DESIGN, batch) for name, (model, batch, _) in NETWORKS.items()}
+    for name, item in plans.items():
+        assert item.resident == ("streamed" not in name), name
+        assert (item.segment_a < len(item.descriptors)) == ("segments" in name), name
+        assert (item.sub_batch < item.batch or item.batch == 5) == ("segments" in name), name
+        assert any(count > item.batch for count in NETWORKS[name][2]), name
+    assert not plans["dense"].first.channels
+    assert plans["streamed"].words_a > DESIGN.weight_depth
+
+
+@pytest.mark.slow
+def test_top(tmp_path) -> None:
+    run(__file__, "bnn_top", PARAMETERS, tmp_path, TESTS)

@@ -1,0 +1,358 @@
+"""Queue, unpacking, write-back and the first layer against the formulas of docs/ARCHITECTURE.md (cocotb, Verilator)."""
+
+from collections import deque
+
+import cocotb
+import numpy as np
+import pytest
+from bench import begin, fields, parameter, run, seed, to_int
+from cocotb.triggers import FallingEdge, ReadOnly
+
+WRITE_LATENCY = 6  # of bnn_writeback, the most
+
+
+@cocotb.test()
+async def fifo(dut):
+    width, depth = parameter("Width"), parameter("Depth")
+    rng = await begin(dut, push_i=0, pop_i=0)
+    model, full, empty = deque(), 0, 0
+    for step in range(4000):
+        # long stretches in which it fills and empties
+        push = rng.random() < (0.8 if step // 100 % 2 else 0.3)
+        pop = bool(model) and rng.random() < (0.3 if step // 100 % 2 else 0.8)
+        data = rng.getrandbits(width)
+        assert int(dut.room_o.value) == (len(model) < depth)
+        assert int(dut.valid_o.value) == bool(model)
+        if model:
+            assert int(dut.data_o.value) == model[0]
+        full, empty = full + (len(model) == depth), empty + (not model)
+        dut.push_i.value, dut.pop_i.value, dut.data_i.value = int(push), int(pop), data
+        accepted = push and len(model) < depth
+        if pop:
+            model.popleft()
+        if accepted:
+            model.append(data)
+        await FallingEdge(dut.clk_i)
+    assert full > 100 and empty > 100
+
+
+@cocotb.test()
+async def unpack(dut):
+    rng = await begin(dut, beat_valid_i=0, ready_i=0, channels_i=1, pixels_i=1)
+    cases = [(c, p) for c in range(1, 5) for p in (1, 2, 3, 5, 7, 8, 9, 11, 16, rng.randrange(17, 60))]
+    for channels, pixels in cases:
+        dut.channels_i.value, dut.pixels_i.value, dut.rst_i.value = channels, pixels, 1
+        dut.beat_valid_i.value = 0
+        await FallingEdge(dut.clk_i)
+        dut.rst_i.value = 0
+        images = [bytes(rng.randrange(256) for _ in range(pixels * channels)) for _ in range(5)]
+        beats = deque()
+        for image in images:
+            row = image + bytes(rng.randrange(256) for _ in range(-len(image) % 8))
+            beats.extend(int.from_bytes(row[i : i + 8], "little") for i in range(0, len(row), 8))
+        want = deque()
+        for image in images:
+            for n in range(pixels):
+                want.append((int.from_bytes(image[n * channels : (n + 1) * channels], "little"), n == pixels - 1))
+        often = rng.choice([0.3, 0.9])
+        for _ in range(3000):
+            if not want:
+                break
+            offer = bool(beats) and rng.random() < often
+            dut.beat_valid_i.value = int(offer)
+            dut.beat_i.value = beats[0] if beats else 0
+            dut.ready_i.value = int(rng.random() < 0.7)
+            await ReadOnly()
+            if int(dut.valid_o.value) and int(dut.ready_i.value):
+                pixel, last = want.popleft()
+                got = int(dut.pixel_o.value) & ((1 << (8 * channels)) - 1)
+                assert (got, int(dut.last_o.value)) == (pixel, last), f"{channels} channels, {pixels} pixels"
+            if offer and int(dut.beat_take_o.value):
+                beats.popleft()
+            await FallingEdge(dut.clk_i)
+        assert not want and not beats, f"{channels} channels, {pixels} pixels: {len(want)} missing"
+        dut.beat_valid_i.value, dut.ready_i.value = 0, 1
+        for _ in range(4):
+            await FallingEdge(dut.clk_i)
+            assert not int(dut.valid_o.value), "a pixel behind the last"
+
+
+class Memory:
+    """The activation memory as bits (lanes, depth, simd); writes of `group` bits."""
+
+    def __init__(self, rng, lanes, depth, simd, group):
+        self.bits = rng.integers(0, 2, (lanes, depth, simd), np.uint8)
+        self.group = group
+
+    def write(self, lanes, groups, address, data):
+        """`lanes` and `groups` are masks, `data` bits (lanes, simd)."""
+        count, _, simd = self.bits.shape
+        enable = np.repeat(fields(groups, 1, simd // self.group), self.group).astype(bool)
+        for lane in range(count):
+            if lanes >> lane & 1:
+                self.bits[lane, address, enable] = data[lane, enable]
+
+
+def words(array, simd):
+    """Channels (..., C) as whole words: (..., CW, simd), the bits behind the channels 0."""
+    channels = array.shape[-1]
+    padded = np.zeros((*array.shape[:-1], -(-channels // simd) * simd), np.uint8)
+    padded[..., :channels] = array
+    return padded.reshape(*array.shape[:-1], -1, simd)
+
+
+@cocotb.test()
+async def writeback(dut):
+    pe, simd, lanes, depth, group = (parameter(n) for n in ("Pe", "Simd", "Lanes", "ActDepth", "GroupBits"))
+    names = ("pool", "serial", "images", "rows", "blocks", "columns", "in_batch", "base", "image_stride", "row_stride",
+             "words")
+    await begin(dut, start_i=0, valid_i=0, **{name + "_i": 0 for name in names})
+    rng = np.random.default_rng(seed())
+    for n in range(32):
+        mode = ("pixel", "dense", "serial")[n % 3]
+        pool = int(mode != "dense" and n // 3 % 2)
+        groups = int(rng.choice([1, simd // pe, simd // pe + 1, 2 * simd // pe + 1]))
+        cw = -(-groups * pe // simd)
+        rows, columns = (1, lanes) if mode == "dense" else (int(rng.integers(1, 4)), int(rng.integers(1, 3 * lanes)))
+        images, in_batch = int(rng.integers(1, 4)), int(rng.integers(0, 2 * lanes)) if mode == "serial" else 0
+        blocks = -(-columns * (1 + pool) // lanes)
+        row_words = columns * cw if mode == "serial" else -(-columns // lanes) * cw
+        gap = int(rng.integers(0, 3))
+        layer = {
+            "pool": pool, "serial": int(mode == "serial"), "images": images, "rows": rows, "blocks": blocks,
+            "columns": columns, "in_batch": in_batch, "base": int(rng.integers(0, 20)), "words": cw,
+            "row_stride": 0 if mode == "dense" else row_words, "image_stride": rows * row_words + gap,
+        }
+        for name, value in layer.items():
+            getattr(dut, name + "_i").value = value
+        memory = Memory(rng, lanes, depth, simd, group)
+        expected = memory.bits.copy()
+        # image, row, column, channel; the channels of absent output channels are bits of the sums too
+        bits = rng.integers(0, 2, (images, rows, columns, groups * pe), np.uint8)
+        for i, y, x in np.ndindex(images, rows, columns):
+            lane, address = x % lanes, i * layer["image_stride"] + y * layer["row_stride"] + x // lanes * cw
+            if mode == "serial":
+                lane, block = (in_batch + i) % lanes, (in_batch + i) // lanes
+                address = block * layer["image_stride"] + y * layer["row_stride"] + x * cw
+            address += layer["base"]
+            assert address + cw <= depth
+            expected[lane, address : address + cw] = words(bits[i, y, x], simd)
+        done, taken = 0, 0
+
+        async def cycle():
+            nonlocal done
+            await FallingEdge(dut.clk_i)
+            mask = int(dut.write_lane_o.value)
+            done += int(dut.block_done_o.value)
+            if mask:
+                data = np.array(fields(int(dut.write_data_o.value), 1, lanes * simd), np.uint8).reshape(lanes, simd)
+                memory.write(mask, int(dut.write_group_o.value), int(dut.write_addr_o.value), data)  # noqa: B023
+
+        await cycle()
+        dut.start_i.value = 1
+        await cycle()
+        dut.start_i.value = 0
+        await cycle()
+        per_block = lanes // 2 if pool else lanes
+        for g, i, y, b in np.ndindex(groups, images, rows, blocks):
+            block = rng.integers(0, 2, (lanes, pe), np.uint8)  # lanes behind the last column: anything
+            present = min(per_block, columns - b * per_block)
+            # with a pool the pairs lie in the first half of each tile of four lanes
+            at = [j // 2 * 4 + j % 2 if pool else j for j in range(present)]
+            block[at] = bits[i, y, b * per_block : b * per_block + present, g * pe : (g + 1) * pe]
+            while rng.random() < 0.2:
+                await cycle()
+            dut.valid_i.value, dut.bit_i.value = 1, to_int(block)
+            await cycle()
+            dut.valid_i.value = 0
+            taken += 1
+            for _ in range(lanes + WRITE_LATENCY):
+                if mode != "serial" or done == taken:
+                    break
+                await cycle()
+            assert done == (taken if mode == "serial" else 0), f"{layer}: block_done"
+        for _ in range(WRITE_LATENCY):
+            await cycle()
+        wrong = np.argwhere(memory.bits != expected)
+        assert not len(wrong), f"{mode} {layer}: {len(wrong)} bits, the first at lane, address, bit {wrong[0]}"
+
+
+def convolution(table, images, weights, limits, flip, pad, pool):
+    """Bits (N, H, W, O) of the first layer; weights are +-1 (O, 3, 3, C)."""
+    values = np.pad(table.astype(np.int64)[images], ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    rows, columns = values.shape[1] - 2, values.shape[2] - 2
+    sums = sum(values[:, y : y + rows, x : x + columns] @ weights[:, y, x].T for y in range(3) for x in range(3))
+    bits = sums >= limits
+    if pool:
+        bits = bits[:, : rows & ~1, : columns & ~1]
+        bits = bits[:, 0::2, 0::2] | bits[:, 0::2, 1::2] | bits[:, 1::2, 0::2] | bits[:, 1::2, 1::2]
+    return (bits ^ flip).astype(np.uint8)
+
+
+# height, width, channels, outputs, pad, pool, sub-batch, images; outputs 0: pack mode
+FIRST = [
+    (5, 6, 3, 6, 0, 0, 2, 5),
+    (3, 3, 1, 40, 0, 0, 1, 3),
+    (6, 9, 2, 32, 1, 0, 2, 3),
+    (7, 8, 4, 12, 0, 1, 3, 7),
+    (5, 5, 3, 36, 1, 1, 2, 4),
+    (2, 3, 1, 4, 1, 1, 4, 3),
+    (4, 4, 4, 5, 0, 1, 1, 4),
+    (16, 16, 3, 8, 1, 0, 1, 1),
+    (3, 4, 2, 512, 1, 1, 1, 1),
+    (4, 5, 3, 0, 0, 0, 6, 15),
+    (1, 8, 1, 0, 0, 0, 1, 3),
+    (5, 13, 1, 0, 0, 0, 5, 6),
+    (8, 8, 2, 0, 0, 0, 4, 4),
+    (4, 3, 1, 7, 0, 0, 3, 8),
+]
+FIRST_CREDIT = 64  # beats of the image queue
+
+
+def first_case(rng, case, simd, lanes, first_pe):
+    """Configuration, program beats, image bytes and expected words of a case."""
+    height, width, channels, outputs, pad, pool, sub_batch, count = case
+    images = rng.integers(0, 256, (count, height, width, channels), np.uint8)
+    elements = height * width * channels
+    image_bytes = -(-elements // 8) * 8
+    memory = rng.integers(0, 256, (count, image_bytes), np.uint8)
+    memory[:, :elements] = images.reshape(count, -1)
+    rows, columns = height + 2 * pad - 2, width + 2 * pad - 2
+    config = {
+        "pad": pad, "pool": pool, "channels_out": -(-outputs // first_pe) * first_pe, "channels_in": channels,
+        "height": height, "width": width, "pixels": height * width, "image_bytes": image_bytes, "elements": elements,
+        "rows": rows & ~1 if pool else rows, "columns": columns & ~1 if pool else columns, "sub_batch": sub_batch,
+        "count": count,
+    }
+    if not outputs:
+        table = np.where(rng.integers(0, 2, 256) > 0, 1, -1).astype(np.int8)
+        bits = (table[images] > 0).astype(np.uint8).reshape(count, 1, 1, elements)
+        beats, cw, row_words = [], -(-elements // simd), 0
+        config.update(rows=0, columns=0, image_stride=cw, row_stride=0, words=cw)
+    else:
+        table = rng.integers(-128, 128, 256).astype(np.int8)
+        weights = rng.integers(0, 2, (outputs, 3, 3, channels)) * 2 - 1
+        limits = rng.integers(-400, 400, outputs)
+        limits[0], limits[-1] = -32768, 32767
+        flip = rng.integers(0, 2, outputs)
+        bits = convolution(table, images, weights, limits, flip.astype(bool), pad, pool)
+        taps = np.zeros((outputs, 9, 4), np.uint8)
+        taps[:, :, :channels] = weights.reshape(outputs, 9, channels) > 0
+        beats = [to_int(taps[o]) | (int(limits[o]) & 0xFFFF) << 40 | int(flip[o]) << 56 for o in range(outputs)]
+        beats += [32767 << 40] * (config["channels_out"] - outputs)
+        cw, row_words = -(-config["channels_out"] // simd), -(-bits.shape[2] // lanes) * -(-outputs // simd)
+        config.update(image_stride=bits.shape[1] * row_words, row_stride=row_words, words=cw)
+    blocks = -(-sub_batch // lanes) if not outputs else sub_batch
+    even = int(rng.integers(0, 8))
+    config.update(base_even=even, base_odd=even + blocks * config["image_stride"] + int(rng.integers(0, 4)))
+    return config, list(np.frombuffer(table.tobytes(), "<u8")) + beats, memory, words(bits, simd)
+
+
+@cocotb.test()
+async def first_layer(dut):
+    simd, lanes, depth, first_pe = (parameter(n) for n in ("Simd", "Lanes", "ActDepth", "FirstPe"))
+    await begin(dut, load_valid_i=0, start_i=0, consumed_i=0, command_ready_i=0, beat_valid_i=0, write_ready_i=0,
+                channels_out_i=first_pe, channels_in_i=1, pixels_i=1)
+    rng = np.random.default_rng(seed())
+    for case in FIRST:
+        config, program, images, expected = first_case(rng, case, simd, lanes, first_pe)
+        count, sub_batch, pack = config["count"], config["sub_batch"], not config["channels_out"]
+        for name, value in config.items():
+            getattr(dut, name + "_i").value = value
+        for index, beat in enumerate(program):
+            dut.load_valid_i.value, dut.load_index_i.value, dut.load_data_i.value = 1, index, int(beat)
+            await FallingEdge(dut.clk_i)
+        dut.load_valid_i.value = 0
+        base = int(rng.integers(0, 1 << 40)) * 8
+        dut.images_i.value, dut.start_i.value = base, 1
+        await FallingEdge(dut.clk_i)
+        dut.start_i.value = 0
+
+        memory = Memory(rng, lanes, depth, simd, first_pe)
+
+        def check(number):
+            """The region of a sub-batch."""
+            start, base = number * sub_batch, config["base_odd" if number % 2 else "base_even"]  # noqa: B023
+            batch = expected[start : start + sub_batch]  # noqa: B023
+            for i, y, x in np.ndindex(*batch.shape[:3]):
+                lane = i % lanes if pack else x % lanes  # noqa: B023
+                at = i // lanes if pack else i  # noqa: B023
+                at = base + at * config["image_stride"] + y * config["row_stride"]  # noqa: B023
+                at += 0 if pack else x // lanes * config["words"]  # noqa: B023
+                got = memory.bits[lane, at : at + batch.shape[3]]  # noqa: B023
+                assert np.array_equal(got, batch[i, y, x]), f"{case}: sub-batch {number}, image {i}, {y}, {x}"  # noqa: B023
+
+        total = -(-count // sub_batch)
+        untouched = np.ones((lanes, depth), bool)
+        beats, commands, credit = deque(), 0, FIRST_CREDIT
+        done = consumed = waits = 0
+        stall, slow = rng.choice([0.0, 0.3, 0.7]), rng.choice([0.02, 0.2])
+        old = memory.bits.copy()
+        for _ in range(60000):
+            if consumed == total:
+                break
+            eat = consumed < done and rng.random() < slow
+            if eat:
+                check(consumed)  # not overwritten until now
+            dut.consumed_i.value = int(eat)
+            consumed += eat
+            dut.command_ready_i.value = int(rng.random() < 0.5)
+            dut.write_ready_i.value = int(rng.random() >= stall)
+            send = bool(beats) and credit > 0 and rng.random() < 0.8
+            dut.beat_valid_i.value, dut.beat_i.value = int(send), beats.popleft() if send else 0
+            credit -= send
+            await ReadOnly()
+            if int(dut.command_valid_o.value) and int(dut.command_ready_i.value):
+                assert int(dut.command_addr_o.value) == base + commands * config["image_bytes"]
+                assert int(dut.command_beats_o.value) * 8 == config["image_bytes"]
+                beats.extend(int(beat) for beat in images[commands].view("<u8"))
+                commands += 1
+            credit += int(dut.beat_give_o.value)
+            if int(dut.write_valid_o.value):
+                waits += not int(dut.write_ready_i.value)
+                if int(dut.write_ready_i.value):
+                    address, mask = int(dut.write_addr_o.value), int(dut.write_lane_o.value)
+                    data = np.array(fields(int(dut.write_data_o.value), 1, simd), np.uint8)
+                    memory.write(mask, int(dut.write_group_o.value), address, np.tile(data, (lanes, 1)))
+                    untouched[:, address] &= ~np.array(fields(mask, 1, lanes), bool)
+            finished = int(dut.done_o.value)
+            await FallingEdge(dut.clk_i)
+            if finished:
+                check(done)
+                done += 1
+                assert done - consumed <= 2
+        assert (done, consumed, commands) == (total, total, count), f"{case}: {done} of {total} sub-batches"
+        dut.consumed_i.value = 0
+        for _ in range(20):
+            await FallingEdge(dut.clk_i)
+            assert not int(dut.write_valid_o.value) and not int(dut.done_o.value)
+        assert not beats and credit == FIRST_CREDIT
+        assert waits or not stall
+        # nothing else was written
+        wanted = np.zeros((lanes, depth), bool)
+        for number in range(min(total, 2)):
+            size = min(sub_batch, count - number * sub_batch)
+            start = config["base_odd" if number else "base_even"]
+            for i in range(size):
+                if pack:
+                    at = start + i // lanes * config["image_stride"]
+                    wanted[i % lanes, at : at + config["words"]] = True
+                    continue
+                for y, x in np.ndindex(*expected.shape[1:3]):
+                    at = start + i * config["image_stride"] + y * config["row_stride"] + x // lanes * config["words"]
+                    wanted[x % lanes, at : at + config["words"]] = True
+        assert np.array_equal(~untouched, wanted) and np.array_equal(memory.bits[~wanted], old[~wanted]), case
+
+
+WRITEBACK = [(4, 32, 4, 4), (8, 32, 2, 4), (32, 32, 4, 8)]
+CASES = [
+    ("bnn_fifo", {"Width": 9, "Depth": 8}),
+    ("bnn_unpack", {}),
+    *(("bnn_writeback", {"Pe": p, "Simd": s, "Lanes": n, "ActDepth": 512, "GroupBits": g}) for p, s, n, g in WRITEBACK),
+    ("bnn_first_layer", {"Simd": 32, "Lanes": 4, "ActDepth": 512, "FirstPe": 4, "ImagePixels": 256}),
+]
+
+
+@pytest.mark.parametrize("top,parameters", CASES, ids=[f"{top}{number}" for number, (top, _) in enumerate(CASES)])
+def test_unit(top, parameters, tmp_path):
+    run(__file__, top, parameters, tmp_path)
