@@ -4,13 +4,13 @@
 //   bit[p] = (OR over the windows from first_i to last_i of (sum[p] >= threshold[p])) ^ flip[p]
 //
 // Layout: window_i[i*8 +: 8] is signed, i = tap*4 + c, tap = 3*ky + kx; absent channels and
-// padding are 0. channel_i[p*64 +: 64] is the beat of channel p of the program's first-layer
-// block: weights [35:0], threshold [55:40] (signed), flip [56]. Without a pool first_i and
-// last_i come with every window; with a 2x2 pool they mark the first and last of four. All
-// inputs are sampled with valid_i; a cycle without it is a bubble. One window per cycle.
+// padding are 0. channel_i[p*64 +: 64], two cycles after the window, is the beat of channel p of
+// the program's first-layer block: weights [35:0], threshold [55:40] (signed), flip [56]. Without a
+// pool first_i and last_i come with every window; with a 2x2 pool they mark the first and last of
+// four. A cycle without valid_i is a bubble. One window per cycle.
 //
-// Latency: valid_o and bit_o appear after edge t + 4 for the last window sampled at edge t
-// (5 cycles). valid_o is high for one cycle.
+// The sums of pairs of the window are made once and registered for every eight channels.
+// Latency: valid_o and bit_o come 7 cycles after the last window. valid_o is high for one cycle.
 module bnn_first_array #(
     parameter int unsigned FirstPe = 4
 ) (
@@ -24,72 +24,65 @@ module bnn_first_array #(
     output logic                  valid_o,
     output logic [FirstPe-1:0]    bit_o
 );
-  localparam int unsigned Stages = 5;
+  localparam int unsigned GroupPe = (FirstPe < 8) ? FirstPe : 8;
 
   if (FirstPe < 4 || (FirstPe & (FirstPe - 1)) != 0) begin : gen_check
     $error("bnn_first_array: FirstPe = %0d, must be a power of two, at least 4", FirstPe);
   end
 
-  logic [Stages-2:0] valid_q, first_q, last_q;
-  logic out_valid_q;
+  // [n] is n + 1 cycles after the window.
+  logic [6:0] valid_q;
+  logic [4:0] first_q;
+  logic [6:0] last_q;
+  logic [18*25-1:0] pair_q;
+  logic signed [10:0] tap_q[9];
+  logic signed [12:0] row_q[3];
+  logic signed [13:0] all_q;
 
   always_ff @(posedge clk_i) begin
-    first_q <= {first_q[Stages-3:0], first_i};
-    last_q  <= {last_q[Stages-3:0], last_i};
-    if (rst_i) begin
-      valid_q     <= '0;
-      out_valid_q <= 1'b0;
-    end else begin
-      valid_q     <= {valid_q[Stages-3:0], valid_i};
-      out_valid_q <= valid_q[Stages-2] & last_q[Stages-2];
-    end
+    first_q <= {first_q[3:0], first_i};
+    last_q  <= {last_q[5:0], last_i};
+    if (rst_i) valid_q <= '0;
+    else valid_q <= {valid_q[5:0], valid_i};
   end
 
-  for (genvar p = 0; p < FirstPe; p++) begin : gen_pe
-    logic signed [10:0] tap_q[9];  // four terms of -128 .. 128
-    logic signed [12:0] row_q[3];
-    logic signed [13:0] sum_q;
-    logic signed [15:0] threshold_q[3];
-    logic [3:0] flip_q;
-    logic hit_q, any_q, bit_q;
-    logic any;
-
-    for (genvar t = 0; t < 9; t++) begin : gen_tap
-      logic signed [8:0] term[4];
-      for (genvar c = 0; c < 4; c++) begin : gen_term
-        logic signed [8:0] value;
-        assign value = 9'(signed'(window_i[(t*4+c)*8+:8]));
-        assign term[c] = channel_i[p*64+t*4+c] ? value : -value;
-      end
-      always_ff @(posedge clk_i) begin
-        tap_q[t] <= 11'(term[0]) + 11'(term[1]) + 11'(term[2]) + 11'(term[3]);
-      end
-    end
-
-    for (genvar r = 0; r < 3; r++) begin : gen_row
-      always_ff @(posedge clk_i) begin
-        row_q[r] <= 13'(tap_q[3*r]) + 13'(tap_q[3*r+1]) + 13'(tap_q[3*r+2]);
-      end
-    end
-
-    assign any = hit_q | (any_q & ~first_q[3]);
-
+  for (genvar j = 0; j < 18; j++) begin : gen_pair
+    logic signed [7:0] low, high;
+    assign low = window_i[16*j+:8];
+    assign high = window_i[16*j+8+:8];
     always_ff @(posedge clk_i) begin
-      sum_q          <= 14'(row_q[0]) + 14'(row_q[1]) + 14'(row_q[2]);
-      threshold_q[0] <= channel_i[p*64+40+:16];
-      threshold_q[1] <= threshold_q[0];
-      threshold_q[2] <= threshold_q[1];
-      flip_q         <= {flip_q[2:0], channel_i[p*64+56]};
-      hit_q          <= 16'(sum_q) >= threshold_q[2];
-      if (valid_q[3]) any_q <= any;
-      bit_q <= any ^ flip_q[3];
+      pair_q[25*j+:16]   <= window_i[16*j+:16];
+      pair_q[25*j+16+:9] <= 9'(low) + 9'(high);
     end
-
-    logic unused_bits;
-    assign unused_bits = ^{channel_i[p*64+36+:4], channel_i[p*64+57+:7]};
-
-    assign bit_o[p] = bit_q;
   end
 
-  assign valid_o = out_valid_q;
+  // The sum of the whole window, once: 4 cycles after it
+  for (genvar t = 0; t < 9; t++) begin : gen_tap
+    logic signed [8:0] low, high;
+    assign low = pair_q[50*t+16+:9];
+    assign high = pair_q[50*t+41+:9];
+    always_ff @(posedge clk_i) tap_q[t] <= 11'(low) + 11'(high);
+  end
+  for (genvar r = 0; r < 3; r++) begin : gen_row
+    always_ff @(posedge clk_i) begin
+      row_q[r] <= 13'(tap_q[3*r]) + 13'(tap_q[3*r+1]) + 13'(tap_q[3*r+2]);
+    end
+  end
+  always_ff @(posedge clk_i) all_q <= 14'(row_q[0]) + 14'(row_q[1]) + 14'(row_q[2]);
+
+  for (genvar g = 0; g < FirstPe; g += GroupPe) begin : gen_group
+    bnn_first_group #(
+        .Pe(GroupPe)
+    ) u_group (
+        .clk_i,
+        .pair_i   (pair_q),
+        .all_i    (all_q),
+        .valid_i  (valid_q[4]),
+        .first_i  (first_q[4]),
+        .channel_i(channel_i[g*64+:GroupPe*64]),
+        .bit_o    (bit_o[g+:GroupPe])
+    );
+  end
+
+  assign valid_o = valid_q[6] & last_q[6];
 endmodule

@@ -355,45 +355,57 @@ module bnn_first_layer #(
     end
   end
 
-  logic [36*8-1:0] window, window_q;
-  logic [FirstPe*64-1:0] channel_q;
-  logic window_valid_q, window_first_q, window_last_q, bits_valid;
+  logic [36*8-1:0] window;
+  logic [FirstPe*64-1:0] channel;
+  logic [3:0][3:0][31:0] patch_d_q;  // with the select registers of the taps
+  logic [1:0] window_valid_q, window_first_q, window_last_q;
+  logic [1:0] select;
+  logic [1:0][GroupBits-1:0] channel_addr_q;
+  logic bits_valid;
   logic [FirstPe-1:0] bits;
+
+  // Position {dy, dx}; without a pool it is the newest column, three rows shifted in from the top.
+  assign select = pool_i ? quad_q : 2'd3;
 
   for (genvar ky = 0; ky < 3; ky++) begin : gen_ky
     for (genvar kx = 0; kx < 3; kx++) begin : gen_kx
-      // quad_q = {dy, dx}
-      always_comb begin
-        if (!pool_i) begin
-          window[(3*ky+kx)*32+:32] = patch_q[kx+1][ky+1];
-        end else begin
-          unique case (quad_q)
-            2'd0: window[(3*ky+kx)*32+:32] = patch_q[kx][ky];
-            2'd1: window[(3*ky+kx)*32+:32] = patch_q[kx+1][ky];
-            2'd2: window[(3*ky+kx)*32+:32] = patch_q[kx][ky+1];
-            default: window[(3*ky+kx)*32+:32] = patch_q[kx+1][ky+1];
-          endcase
-        end
+      for (genvar h = 0; h < 2; h++) begin : gen_half
+        bnn_first_tap #(
+            .Bits(16)
+        ) u_tap (
+            .clk_i,
+            .select_i  (select),
+            .position_i({
+              patch_d_q[kx+1][ky+1][16*h+:16], patch_d_q[kx][ky+1][16*h+:16],
+              patch_d_q[kx+1][ky][16*h+:16], patch_d_q[kx][ky][16*h+:16]
+            }),
+            .data_o    (window[(3*ky+kx)*32+16*h+:16])
+        );
       end
     end
   end
 
+  // The beats of the channels come two cycles after their window.
   for (genvar p = 0; p < FirstPe; p++) begin : gen_channel
-    (* ram_style = "distributed" *) logic [63:0] mem[FirstGroups];
-    always_ff @(posedge clk_i) begin
-      if (channel_load && channel_index[PeBits-1:0] == PeBits'(p)) begin
-        mem[channel_index[PeBits+:GroupBits]] <= load_data_i;
-      end
-      channel_q[p*64+:64] <= mem[group_q[GroupBits-1:0]];
-    end
+    bnn_first_channel #(
+        .Depth(FirstGroups)
+    ) u_channel (
+        .clk_i,
+        .write_i     (channel_load && channel_index[PeBits-1:0] == PeBits'(p)),
+        .write_addr_i(channel_index[PeBits+:GroupBits]),
+        .write_data_i(load_data_i),
+        .address_i   (channel_addr_q[1]),
+        .data_o      (channel[p*64+:64])
+    );
   end
 
   always_ff @(posedge clk_i) begin
-    window_q       <= window;
-    window_first_q <= window_first;
-    window_last_q  <= window_last;
-    if (clear) window_valid_q <= 1'b0;
-    else window_valid_q <= issue;
+    patch_d_q      <= patch_q;
+    channel_addr_q <= {channel_addr_q[0], group_q[GroupBits-1:0]};
+    window_first_q <= {window_first_q[0], window_first};
+    window_last_q  <= {window_last_q[0], window_last};
+    if (clear) window_valid_q <= '0;
+    else window_valid_q <= {window_valid_q[0], issue};
   end
 
   bnn_first_array #(
@@ -401,11 +413,11 @@ module bnn_first_layer #(
   ) u_array (
       .clk_i,
       .rst_i    (clear),
-      .valid_i  (window_valid_q),
-      .first_i  (window_first_q),
-      .last_i   (window_last_q),
-      .window_i (window_q),
-      .channel_i(channel_q),
+      .valid_i  (window_valid_q[1]),
+      .first_i  (window_first_q[1]),
+      .last_i   (window_last_q[1]),
+      .window_i (window),
+      .channel_i(channel),
       .valid_o  (bits_valid),
       .bit_o    (bits)
   );
@@ -429,14 +441,14 @@ module bnn_first_layer #(
 
   // ---- Pack mode: sign bits into words -------------------------------------------------------
 
-  logic pack_q, pack_beat, word_valid_q, word_done, pack_end;
+  logic pack_q, pack_beat, word_valid_q, word_done, pack_end, write, write_room, write_valid_q;
   logic [31:0] pack_left_q;  // elements of the image still to come
   logic [Simd-1:0] word_q;
   logic [$clog2(Simd/8)-1:0] byte_q;
   logic [7:0] signs;
 
   assign pack_begin = ~pack_q & ~word_valid_q & (sub_left_q != '0) & beat_valid;
-  assign pack_beat = pack & pack_q & beat_valid & (~word_valid_q | write_ready_i);
+  assign pack_beat = pack & pack_q & beat_valid & (~word_valid_q | write);
   assign pack_end = pack_left_q <= 32'd8;
   assign word_done = pack_end | (&byte_q);
   assign beat_pop = pack ? pack_beat : (beat_valid & unpack_take);
@@ -466,16 +478,17 @@ module bnn_first_layer #(
     end else begin
       pack_q <= pack_begin | (pack_q & ~(pack_beat & pack_end));
       if (pack_beat) word_valid_q <= word_done;
-      else if (write_ready_i) word_valid_q <= 1'b0;
+      else if (write) word_valid_q <= 1'b0;
     end
   end
 
   // ---- Output addresses ----------------------------------------------------------------------
 
-  logic parity_q, write, end_sub, out_end_x, out_end_y, out_end_group, out_end_image, word_last;
+  logic parity_q, end_sub, ended_q, out_end_x, out_end_y, out_end_group, out_end_image, word_last;
   logic [31:0] out_left_q;
   logic [15:0] out_sub_q, x_q, out_y_q, out_columns, out_rows;
   logic [LaneBits-1:0] lane_q;
+  logic [Groups-1:0] here_q;  // slot_q, one-hot
   logic [GroupBits:0] out_group_q;
   logic [SlotBits-1:0] slot_q;
   logic slot_end;
@@ -484,8 +497,8 @@ module bnn_first_layer #(
 
   assign out_columns = pool_i ? columns_i >> 1 : columns_i;
   assign out_rows = pool_i ? rows_i >> 1 : rows_i;
-  assign write_valid_o = pack ? word_valid_q : out_valid & (out_sub_q != '0);
-  assign write = write_valid_o & write_ready_i;
+  assign write_room = ~write_valid_q | write_ready_i;
+  assign write = write_room & (out_sub_q != '0) & (pack ? word_valid_q : out_valid);
   assign out_pop = write & ~pack;
   assign slot_end = slot_q == SlotBits'(Groups - 1);
   assign out_end_group = out_group_q + 1'b1 == group_end;
@@ -498,6 +511,7 @@ module bnn_first_layer #(
   always_ff @(posedge clk_i) begin
     if (out_sub_q == '0) begin  // between sub-batches
       {x_q, out_y_q, lane_q, out_group_q, slot_q, word_index_q} <= '0;
+      here_q <= Groups'(1);
       image_base_q <= parity_q ? base_odd_i : base_even_i;
       row_base_q   <= parity_q ? base_odd_i : base_even_i;
       pixel_base_q <= parity_q ? base_odd_i : base_even_i;
@@ -509,6 +523,7 @@ module bnn_first_layer #(
       end
     end else if (write) begin
       slot_q      <= (out_end_group || slot_end) ? '0 : slot_q + 1'b1;
+      here_q      <= (out_end_group || slot_end) ? Groups'(1) : here_q << 1;
       out_group_q <= out_end_group ? '0 : out_group_q + 1'b1;
       if (out_end_group) word_index_q <= '0;
       else if (slot_end) word_index_q <= word_index_q + 1'b1;
@@ -533,13 +548,16 @@ module bnn_first_layer #(
       out_sub_q  <= '0;
       parity_q   <= 1'b0;
       done_q     <= '0;
+      ended_q    <= 1'b0;
     end else if (start_i) begin
       out_left_q <= count_i;
       out_sub_q  <= '0;
       parity_q   <= 1'b0;
       done_q     <= '0;
+      ended_q    <= 1'b0;
     end else begin
-      done_q <= {done_q[1:0], end_sub};
+      ended_q <= end_sub | (ended_q & ~write_ready_i);  // the last write waits
+      done_q  <= {done_q[1:0], ended_q & write_ready_i};
       if (out_sub_q == '0) begin
         out_sub_q <= (out_left_q < 32'(sub_batch_i)) ? out_left_q[15:0] : sub_batch_i;
       end else if (write && out_end_image) begin
@@ -550,13 +568,38 @@ module bnn_first_layer #(
     end
   end
 
-  assign done_o       = done_q[2];
-  assign write_lane_o = Lanes'(1) << lane_q;
-  assign write_addr_o = pixel_base_q + word_index_q;
+  // The write, registered: it waits for the array's.
+  logic [Lanes-1:0] write_lane_q;
+  logic [Groups-1:0] write_group_q;
+  logic [AddrBits-1:0] write_addr_q;
+
+  always_ff @(posedge clk_i) begin
+    if (write_room) begin
+      write_lane_q  <= Lanes'(1) << lane_q;
+      write_addr_q  <= pixel_base_q + word_index_q;
+      write_group_q <= (pack || slot_q == '0) ? '1 : here_q;
+    end
+    if (rst_i || start_i) write_valid_q <= 1'b0;
+    else if (write_room) write_valid_q <= write;
+  end
 
   for (genvar g = 0; g < Groups; g++) begin : gen_out
-    assign write_group_o[g] = pack | slot_q == '0 | 32'(slot_q) == g;
-    assign write_data_o[g*FirstPe+:FirstPe] = pack ? word_q[g*FirstPe+:FirstPe]
-        : (32'(slot_q) == g) ? out_bits : '0;
+    bnn_first_slice #(
+        .Bits(FirstPe)
+    ) u_slice (
+        .clk_i,
+        .enable_i (write_room),
+        .pack_i   (pack),
+        .here_i   (here_q[g]),
+        .channel_i(out_bits),
+        .word_i   (word_q[g*FirstPe+:FirstPe]),
+        .data_o   (write_data_o[g*FirstPe+:FirstPe])
+    );
   end
+
+  assign done_o        = done_q[2];
+  assign write_valid_o = write_valid_q;
+  assign write_lane_o  = write_lane_q;
+  assign write_group_o = write_group_q;
+  assign write_addr_o  = write_addr_q;
 endmodule
