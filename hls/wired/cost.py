@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hls.wired.graph import Add, Chain, Compare, Graph, Input, width
+from hls.wired.graph import Add, Chain, Compare, Graph, split, width
 
 LEVELS_PER_STAGE = 2
 """Carry chains between two registers."""
@@ -65,6 +65,9 @@ def estimate(graph: Graph, levels_per_stage: int = LEVELS_PER_STAGE) -> Cost:
     Equal functions count once: a column of a chain without a bit of the row depends on its group only, so
     outputs whose weights agree on the group share it, at every level.
     """
+    if graph.parts:
+        each = [estimate(single, levels_per_stage) for single in split(graph)]
+        return Cost(sum(cost.lut for cost in each), sum(cost.ff for cost in each))
     functions: set[object] = set()
     lut = 0
     for node in graph.nodes:
@@ -93,7 +96,12 @@ def _functions(node: Chain) -> list[object]:
         first = min(term.column for term in group)
         size = sum(1 << (term.column - first) for term in group).bit_length()
         key = frozenset((term.bit, term.column - first) for term in group)
-        for column in range(first, first + size):
+        lowest = [term.bit for term in group if term.column == first] + ([row[first]] if first in row else [])
+        # the lowest column is the parity of its bits: signs change it to its complement at most
+        parity = (frozenset(bit[:2] for bit in lowest), sum(bit.inverted for bit in lowest) % 2)
+        if len(lowest) > 1:
+            result.append(parity)
+        for column in range(first + 1, first + size):
             if len(group) > 1 or column in row:
                 result.append((key, column - first, row.get(column)))
     return result
@@ -104,8 +112,3 @@ def _add(graph: Graph, node: Add) -> int:
     low = min(width(graph.nodes[node.a]) + node.shift_a, width(graph.nodes[node.b]) + node.shift_b, node.shift_a
               if node.shift_a > node.shift_b and node.sign_b > 0 else node.shift_b if node.sign_a > 0 else 0)
     return width(node) - low
-
-
-def inputs(graph: Graph) -> int:
-    """Input nodes."""
-    return sum(isinstance(node, Input) for node in graph.nodes)

@@ -16,7 +16,7 @@ to the inputs, so that a graph can be checked against its constant matrix instea
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -130,6 +130,9 @@ class Graph:
 
     Output o of the engine is `sign[o] * value(sums[o]) + offsets[o]`, for a sum of no term just
     `offsets[o]` (node -1); with `results` the bit of that node instead.
+
+    With `parts`, no output shares a node with another: output o's own nodes start at `parts[o]`, and every
+    backend must keep it so.
     """
 
     inputs: int
@@ -139,6 +142,7 @@ class Graph:
     signs: list[int] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     results: list[int] = field(default_factory=list)
+    parts: list[int] = field(default_factory=list)
     known: dict[object, int] = field(default_factory=dict)
 
     def put(self, node: Node) -> int:
@@ -147,6 +151,11 @@ class Graph:
             self.known[node] = len(self.nodes)
             self.nodes.append(node)
         return self.known[node]
+
+    def part(self) -> None:
+        """Start the nodes of an output that shares nothing with those before it."""
+        self.parts.append(len(self.nodes))
+        self.known = {node: number for number, node in enumerate(self.nodes[: self.inputs])}
 
     def bits(self, number: int, inverted: bool = False) -> list[Bit]:
         """The bits of an unsigned node, least significant first."""
@@ -290,6 +299,36 @@ def _expand(graph: Graph, output: int, row: np.ndarray) -> int:
         else:
             raise GraphError(f"output {output} adds the bit of a comparison, node {number}")
     return constant
+
+
+def split(graph: Graph) -> list[Graph]:
+    """The graphs of the single outputs of a graph with `parts`, over all inputs."""
+    result = []
+    edges = [*graph.parts, len(graph.nodes) - len(graph.results)]
+    for output, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+        move = {number: number for number in range(graph.inputs)}
+        move |= {number: graph.inputs + number - start for number in range(start, end)}
+        single = Graph(graph.inputs, graph.input_bits, list(graph.nodes[: graph.inputs]))
+        single.nodes += [_renumber(node, move) for node in graph.nodes[start:end]]
+        single.output(move[graph.sums[output]], graph.signs[output], graph.offsets[output])
+        if graph.results:
+            single.results = [len(single.nodes)]
+            single.nodes.append(_renumber(graph.nodes[graph.results[output]], move))
+        result.append(single)
+    return result
+
+
+def _renumber(node: Node, move: dict[int, int]) -> Node:
+    def bit(item: Bit) -> Bit:
+        return item if item.node < 0 else item._replace(node=move[item.node])
+
+    if isinstance(node, Chain):
+        return replace(node, row=tuple(Term(bit(t.bit), t.column) for t in node.row),
+                       groups=tuple(tuple(Term(bit(t.bit), t.column) for t in group) for group in node.groups),
+                       carry=None if node.carry is None else bit(node.carry))
+    if isinstance(node, Add):
+        return replace(node, a=move[node.a], b=move[node.b])
+    return replace(node, a=move[node.a]) if isinstance(node, Compare) else node
 
 
 def adders(graph: Graph) -> int:

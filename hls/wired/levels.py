@@ -3,9 +3,10 @@
 - `none`: a compressor tree (1-bit inputs) or an adder tree (8-bit inputs) per output;
 - `kernel`: Courbariaux et al. (arXiv 1602.02830, section 3.3): every 2-D kernel of an input channel once, inverse
   kernels as complements, then the sum over the channels;
-- `cse`: shared partial sums. For 8-bit inputs the adder graph that `da4ml` finds. For 1-bit inputs the
-  cheaper of two: `da4ml`'s graph, or every pattern of signs of a chunk of inputs once (inverse patterns as
-  complements) with compressor trees over them. Chunks of three and six inputs are tried.
+- `cse`: shared partial sums. For 8-bit inputs the adder graph that `da4ml` finds. For 1-bit inputs the cheapest of
+  compressor trees that take the inputs in the same order for every output, so that outputs share each LUT whose
+  inputs have the same signs; every pattern of signs of three inputs once (inverse patterns as complements) with
+  trees over them; and, for small layers, `da4ml`'s graph.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ import numpy as np
 
 from hls.wired import heap as heaps
 from hls.wired.cost import estimate
-from hls.wired.graph import Bit, Chain, Graph, GraphError, Input, Term, evaluate, multiply_out, width
+from hls.wired.graph import Bit, Graph, GraphError, Input, Term, evaluate, multiply_out, width
 from hls.wired.optimise import shared_adders
 
 LEVELS = ("none", "kernel", "cse")
-CHUNKS = (3, 6)
 CHECK_VECTORS = 64
 
 
@@ -99,11 +99,20 @@ def _matches(row: np.ndarray, inputs: list[int]) -> list[Bit]:
     return [Bit(number, 0, not row[number]) for number in inputs]
 
 
+def trees(task: Task) -> Graph:
+    """A compressor tree per output over the inputs in order, equal functions shared."""
+    graph = _start(task)
+    for row in task.weights:
+        graph.output(heaps.compress(graph, [_matches(row, list(range(task.inputs)))]))
+    return graph
+
+
 def none(task: Task) -> Graph:
-    """A tree per output."""
+    """A tree per output; nothing is shared, even where two outputs begin alike."""
     graph = _start(task)
     every = list(range(task.inputs))
     for row in task.weights:
+        graph.part()
         if task.input_bits == 1:
             graph.output(heaps.compress(graph, [_matches(row, every)]))
         else:
@@ -186,13 +195,13 @@ def cse(task: Task, budget_s: float) -> Graph:
     """The cheapest of the graphs with shared partial sums, by the cost model."""
     if task.input_bits > 1:
         return optimised(task, budget_s)
-    found = [chunked(task, size) for size in CHUNKS]
+    found = [trees(task), chunked(task, 3)]
     if task.macs <= DA4ML_MACS:
         found.append(optimised(task, budget_s))
     return min(found, key=lambda graph: estimate(graph).lut)
 
 
-DA4ML_MACS = 1 << 13
+DA4ML_MACS = 1 << 11
 """Products up to which `cse` also asks `da4ml` for a binary layer: beyond, its time grows out of proportion
 and the patterns have won on every layer tried."""
 
@@ -215,6 +224,7 @@ def build(task: Task, level: str, budget_s: float = 60.0) -> Graph:
 def finish(task: Task, graph: Graph) -> None:
     """Add the comparisons."""
     if task.thresholds is not None:
+        graph.known = {}  # one comparison per output, in order
         graph.results = [graph.compare(output, int(t)) for output, t in enumerate(task.thresholds)]
 
 
@@ -236,8 +246,3 @@ def check(task: Task, graph: Graph) -> None:
     values, _ = evaluate(graph, vectors)
     if (values != vectors @ wanted.T + constant).any():
         raise GraphError(f"{task.name}: the graph's values differ from the product with the weights")
-
-
-def groups_of(graph: Graph) -> int:
-    """Chains that are plain LUTs."""
-    return sum(isinstance(node, Chain) and not node.row and node.carry is None for node in graph.nodes)

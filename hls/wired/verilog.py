@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hls.wired.cost import LEVELS_PER_STAGE, delays, is_plain, outputs, stage
-from hls.wired.graph import Add, Bit, Chain, Compare, Graph, Input, signed, width
+from hls.wired.cost import LEVELS_PER_STAGE, delays, is_plain, outputs, sources, stage
+from hls.wired.graph import Add, Bit, Chain, Compare, Graph, GraphError, Input, signed, split, width
 
 
 def full_adder(a: str, b: str, c: str) -> tuple[str, str]:
@@ -33,7 +33,7 @@ def count_bits(columns: dict[int, list[str]], size: int) -> list[str]:
 
 
 class _Writer:
-    """The text of one engine."""
+    """The text of one engine without parts."""
 
     def __init__(self, graph: Graph, levels_per_stage: int) -> None:
         self.graph = graph
@@ -41,6 +41,8 @@ class _Writer:
         self.need, self.latency = delays(graph, levels_per_stage)
         self.stages = [stage(node.level, levels_per_stage) for node in graph.nodes]
         self.lines: list[str] = []
+        self.wires: dict[str, str] = {}
+        """Names of functions of bits by their text: equal ones are one wire."""
 
     def name(self, number: int, at: int) -> str:
         """The node's value in stage `at`."""
@@ -66,8 +68,10 @@ class _Writer:
                 columns.setdefault(term.column - first, []).append(self.bit(term.bit, at))
             total = sum(1 << (term.column - first) for term in group).bit_length()
             for column, text in enumerate(count_bits(columns, min(total, size - first))):
-                wire = f"n{number}_g{index}_{column}"
-                self.lines.append(f"  wire {wire} = {text};")
+                wire = self.wires.get(text, "")
+                if not wire:
+                    wire = self.wires[text] = f"n{number}_g{index}_{column}"
+                    self.lines.append(f"  wire {wire} = {text};")
                 other[first + column] = wire
         joined = "{" + ", ".join(reversed(other)) + "}"
         if is_plain(node):
@@ -126,7 +130,7 @@ class _Writer:
     def body(self) -> None:
         """Declarations, nodes, registers."""
         graph = self.graph
-        used = {source for number in range(len(graph.nodes)) for source in _reads(graph, number)}
+        used = {source for number in range(len(graph.nodes)) for source in sources(graph, number)}
         used |= set(outputs(graph))
         alive = [number in used for number in range(len(graph.nodes))]
         for number, node in enumerate(graph.nodes):
@@ -149,12 +153,6 @@ class _Writer:
                 before = f"n{number}" + (f"_d{late - 1}" if late > 1 else "")
                 self.lines.append(f"    n{number}_d{late} <= {before};")
         self.lines.append("  end")
-
-
-def _reads(graph: Graph, number: int) -> list[int]:
-    from hls.wired.cost import sources
-
-    return sources(graph, number)
 
 
 def output_bits(graph: Graph, low: int, high: int) -> int:
@@ -184,6 +182,8 @@ def engine(graph: Graph, name: str, low: int, high: int, levels_per_stage: int =
         high: greatest value of an output.
         levels_per_stage: carry chains between two registers.
     """
+    if graph.parts:
+        return _separate(graph, name, low, high, levels_per_stage)
     writer = _Writer(graph, levels_per_stage)
     writer.body()
     each = output_bits(graph, low, high)
@@ -211,3 +211,30 @@ def engine(graph: Graph, name: str, low: int, high: int, levels_per_stage: int =
     tail = ["  assign y_o = {", ",\n".join(f"    {part}" for part in reversed(parts)), "  };", "endmodule",
             "/* verilator lint_on UNUSEDSIGNAL */", ""]
     return "\n".join(head + writer.lines + tail)
+
+
+def _separate(graph: Graph, name: str, low: int, high: int, levels_per_stage: int) -> str:
+    """A module per output, which synthesis must not merge, and one around them."""
+    each = output_bits(graph, low, high)
+    total = latency(graph, levels_per_stage)
+    texts = []
+    for index, single in enumerate(split(graph)):
+        text = engine(single, f"{name}_{index}", low, high, levels_per_stage)
+        if latency(single, levels_per_stage) != total:
+            raise GraphError(f"{name}: output {index} has another latency than the engine")
+        texts.append(text.replace("(* shreg", '(* keep_hierarchy = "yes" *)\n(* shreg', 1))
+    size_in = graph.inputs * graph.input_bits
+    count = len(graph.sums)
+    lines = [
+        f"// {count} outputs of {each} bits from {graph.inputs} inputs of {graph.input_bits} bits, "
+        f"latency {total} cycles, nothing shared.",
+        f"module {name} (",
+        "    input  logic clk_i,",
+        f"    input  logic [{size_in - 1}:0] x_i,",
+        f"    output logic [{count * each - 1}:0] y_o",
+        ");",
+    ]
+    for index in range(count):
+        place = f"{index}" if each == 1 else f"{index * each} +: {each}"
+        lines.append(f"  {name}_{index} i_{index} (.clk_i, .x_i, .y_o(y_o[{place}]));")
+    return "\n".join([*texts, *lines, "endmodule", ""])

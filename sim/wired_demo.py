@@ -1,0 +1,73 @@
+"""`python -m sim.wired_demo MODEL`: a network with its weights wired in, on real test images, bit for bit.
+
+Renders the engines, runs their SystemVerilog under Verilator and their HLS C++ under g++, and compares every
+score with the golden model's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import List, Optional
+
+import numpy as np
+
+from hls.wired import network, yosys
+from sim import golden
+from sim.model import ModelError, load
+from sim.wired_sim import Run, WiredSimError, run_hls, run_rtl
+
+
+def _compare(name: str, run: Run, want: np.ndarray) -> bool:
+    wrong = np.argwhere(run.scores != want)
+    print(f"{name}: {len(want)} images, {want.size} scores, mismatches = {len(wrong)}")
+    if len(wrong):
+        image, label = wrong[0]
+        print(f"  first: image {image}, class {label}: expected {want[image, label]}, got {run.scores[image, label]}")
+    return not len(wrong)
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run the command; the exit status is 0, or 1 after one line on stderr or a mismatch."""
+    parser = argparse.ArgumentParser(prog="python -m sim.wired_demo", description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path, help="model file (.npz)")
+    parser.add_argument("--images", type=Path, required=True, help=".npz with x uint8 (N, H, W, C) and labels y")
+    parser.add_argument("--count", type=int, default=64, help="images to run")
+    parser.add_argument("-o", "--output", type=Path, default=Path("build/wired"), help="build folder")
+    parser.add_argument("--no-hls", action="store_true", help="leave the HLS C++ out")
+    parser.add_argument("--synthesise", action="store_true", help="measure the whole design with yosys (minutes)")
+    options = parser.parse_args(arguments)
+    try:
+        model = load(options.model)
+        with np.load(options.images, allow_pickle=False) as archive:
+            images, labels = archive["x"][: options.count], archive["y"][: options.count]
+        want = golden.infer(model, images)
+        built = network.write(model, options.output)
+        figures = network.report(model, built, network.CLOCK_MHZ)
+        for row in figures["layers"]:
+            print(f"  {row['layer']:6} {row['level']:7} {row['inputs']:5} x {row['outputs']:<4} {row['input_bits']} bit, "
+                  f"{row['estimated_lut']} LUT, {row['estimated_ff']} FF by the cost model")
+        run = run_rtl(options.output, model, images)
+        good = _compare("RTL under Verilator", run, want)
+        if not options.no_hls:
+            good &= _compare("HLS C++ under g++", run_hls(options.output, model, images), want)
+        clock = network.CLOCK_MHZ
+        period = run.period or figures["cycles_per_image"]
+        print(f"simulated: {run.latency} cycles from first pixel to last score ({run.latency / clock:.2f} us at "
+              f"{clock:g} MHz), {period:g} cycles per image ({clock * 1e6 / period:,.0f} images/s)")
+        right = int((run.scores.argmax(axis=1) == labels).sum())
+        print(f"accuracy on these images: {right}/{len(labels)}")
+        if options.synthesise:
+            sources = network.render_rtl(model, built)
+            found = yosys.synthesise(sources, network.TOP)
+            print(f"yosys, whole design: {found.lut} LUT (LUT memory included), {found.ff} FF, {found.dsp} DSP, "
+                  f"{found.bram36:g} BRAM36")
+    except (ModelError, WiredSimError, yosys.YosysError, ValueError, KeyError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""Wired engines: graphs multiply out to their weights, count what they should, and fail on what is wrong."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_model import random_model
+
+from hls.__main__ import main
+from hls.wired import cost, heap, levels, network, reuse, verilog, yosys
+from hls.wired.graph import Add, Bit, Chain, Graph, GraphError, Input, adders, evaluate, multiply_out, split
+from sim import golden
+from sim.model import ModelError, save
+from sim.wired_sim import run_hls
+
+
+def task(seed, outputs, inputs, input_bits=1, taps=1, thresholds=True):
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(0, 2, (outputs, inputs)).astype(np.uint8)
+    made = levels.Task("layer", weights, input_bits, taps)
+    low, high = made.value_range()
+    limits = rng.integers(low - 1, high + 2, outputs) if thresholds else None
+    return dataclasses.replace(made, thresholds=limits)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 25), min_size=1, max_size=7), st.integers(0, 2**32 - 1))
+def test_a_compressed_heap_keeps_its_value(heights, seed):
+    heights[0] = max(1, heights[0])
+    rng = np.random.default_rng(seed)
+    count = sum(heights)
+    graph = Graph(count, 1)
+    for position in range(count):
+        graph.put(Input(position, 0, 1))
+    columns, used = [], 0
+    for height in heights:
+        columns.append([Bit(used + i, 0, bool(rng.integers(2))) for i in range(height)])
+        used += height
+    graph.output(heap.compress(graph, columns))
+    weights = np.repeat(1 << np.arange(len(heights)), heights)
+    inverted = np.array([bit.inverted for column in columns for bit in column])
+    matrix, constants = multiply_out(graph)
+    assert (matrix[0] == np.where(inverted, -weights, weights)).all()
+    assert constants[0] == weights[inverted].sum()
+    vectors = rng.integers(0, 2, (20, count))
+    assert (evaluate(graph, vectors)[0][:, 0] == ((vectors ^ inverted) * weights).sum(axis=1)).all()
+
+
+def test_chains_have_operands_that_fit_their_luts():
+    graph = levels.trees(task(1, 3, 150))
+    for node in graph.nodes:
+        if not isinstance(node, Chain):
+            continue
+        columns = [term.column for term in node.row]
+        assert len(columns) == len(set(columns)), "two row bits in a column"
+        taken = set()
+        for group in node.groups:
+            assert len(group) <= 5
+            first = min(term.column for term in group)
+            size = sum(1 << (term.column - first) for term in group).bit_length()
+            assert size <= 3 and not taken & set(range(first, first + size)), "groups overlap"
+            taken |= set(range(first, first + size))
+
+
+@pytest.mark.parametrize("level", ["none", "kernel", "trees", "chunked"])
+@pytest.mark.parametrize("input_bits", [1, 8])
+@pytest.mark.parametrize("taps", [1, 9])
+def test_levels_equal_the_weights(level, input_bits, taps):
+    item = task(3, 12, 27, input_bits, taps)
+    if level in levels.LEVELS:
+        graph = levels.build(item, level)
+    elif input_bits == 1:
+        graph = levels.trees(item) if level == "trees" else levels.chunked(item, 3)
+        levels.check(item, graph)
+        levels.finish(item, graph)
+    else:
+        return
+    rng = np.random.default_rng(5)
+    vectors = rng.integers(0, 2, (50, 27)) if input_bits == 1 else rng.integers(-128, 128, (50, 27))
+    signs = 2 * item.weights.astype(int) - 1
+    want = vectors @ signs.T + ((item.weights == 0).sum(axis=1) if input_bits == 1 else 0)
+    values, bits = evaluate(graph, vectors)
+    assert (values == want).all()
+    assert (bits == (want >= item.thresholds)).all()
+
+
+def test_none_shares_nothing_and_a_tree_per_output_has_the_expected_adders():
+    item = task(4, 64, 27, 8, 9)
+    graph = levels.build(item, "none")
+    assert adders(graph) == 64 * 26
+    for single in split(graph):
+        assert len(single.sums) == 1
+    assert len({id(node) for node in graph.nodes}) == len(graph.nodes)
+    assert verilog.engine(graph, "e", *item.value_range()).count("keep_hierarchy") == 64
+
+
+def test_a_wrong_graph_is_found():
+    item = task(6, 4, 40)
+    graph = levels.trees(item)
+    number = next(i for i, node in enumerate(graph.nodes) if isinstance(node, Chain))
+    node = graph.nodes[number]
+    first = node.groups[0][0]
+    changed = (first._replace(bit=first.bit.complement()), *node.groups[0][1:])
+    graph.nodes[number] = dataclasses.replace(node, groups=(changed, *node.groups[1:]))
+    with pytest.raises(GraphError, match="layer: output 0 is not the sum of its weights"):
+        levels.check(item, graph)
+
+
+def test_a_lost_carry_is_found():
+    item = task(6, 2, 40)
+    graph = levels.trees(item)
+    last = graph.nodes[graph.sums[0]]
+    graph.nodes[graph.sums[0]] = dataclasses.replace(last, row=last.row[1:])
+    with pytest.raises(GraphError, match="output 0 uses the bits of node"):
+        levels.check(item, graph)
+
+
+def test_wide_adders_are_found_when_wrong():
+    item = task(7, 3, 9, 8, 9)
+    graph = levels.build(dataclasses.replace(item, thresholds=None), "kernel")
+    number = max(i for i, node in enumerate(graph.nodes) if isinstance(node, Add))
+    node = graph.nodes[number]
+    graph.nodes[number] = dataclasses.replace(node, sign_b=-node.sign_b)
+    with pytest.raises(GraphError):
+        levels.check(item, graph)
+
+
+def test_an_unknown_level_is_refused():
+    with pytest.raises(ValueError, match="level 'most' is not one of none, kernel, cse"):
+        levels.build(task(1, 2, 9), "most")
+
+
+def test_the_cost_model_prefers_sharing():
+    item = task(8, 32, 144, 1, 9)
+    none, kernel, cse = (cost.estimate(levels.build(item, level)).lut for level in levels.LEVELS)
+    assert cse < kernel < none
+    assert cse <= 0.55 * item.macs
+
+
+@pytest.mark.parametrize("outputs,percent", [(128, 79), (256, 63), (512, 43)])
+def test_random_kernels_repeat_as_expected(outputs, percent):
+    assert round(100 * reuse.expected_ratio(outputs)) == percent
+    codes = np.random.default_rng(1).integers(0, 256, (200, outputs))
+    seen = np.mean([len(np.unique(row)) for row in codes]) / outputs
+    assert abs(seen - reuse.expected_ratio(outputs)) < 0.01
+
+
+def test_repeated_and_inverse_kernels_are_counted():
+    model = random_model(1, convs=((4, False), (6, False)), dense=())
+    layer = model.layers[1]
+    weights = layer.weights.copy()
+    weights[1] = weights[0]
+    weights[2] = 1 - weights[0]
+    weights[3] = weights[0]
+    weights[3, 0, 0, 0] ^= 1  # channel 0 differs in one tap
+    weights[4:] = weights[0]
+    found = reuse.count_kernels(dataclasses.replace(layer, weights=weights), 10)
+    # channel 0: a kernel, its inverse and a third one; the others: a kernel and its inverse
+    assert (found.unique, found.unique_inverse) == (3 + 2 * 3, 2 + 1 * 3)
+    assert (found.operations, found.operations_reused) == (6 * 4 * 9 * 10, 5 * 9 * 10)
+
+
+def test_reuse_writes_its_table(tmp_path, capsys):
+    model = random_model(2, convs=((4, True), (5, False)), dense=(70,))
+    save(model, tmp_path / "net.npz")
+    arguments = ["reuse", str(tmp_path / "net.npz"), "-o", str(tmp_path / "out"), "--no-synthesis", "--largest", "300"]
+    assert main(arguments) == 0
+    rows = json.loads((tmp_path / "out" / "net.json").read_text())
+    names = {"layer", "level", "inputs", "outputs", "input_bits", "adders", "lut", "ff", "chosen"}
+    assert all(names <= set(row) for row in rows)
+    assert "not built: layer2" in capsys.readouterr().out
+    for layer in {row["layer"] for row in rows}:
+        here = [row for row in rows if row["layer"] == layer]
+        assert [row["level"] for row in here if row["chosen"]] == [min(here, key=lambda row: row["lut"])["level"]]
+    assert (tmp_path / "out" / "net.png").stat().st_size > 1000
+    assert main(["reuse", str(tmp_path / "none.npz")]) == 1
+    assert "none.npz: cannot be read" in capsys.readouterr().err
+
+
+def test_what_cannot_be_wired_is_refused(tmp_path, capsys):
+    model = random_model(3, height=30, width=30, convs=((64, False),), dense=(16,))
+    save(model, tmp_path / "net.npz")
+    assert main([str(tmp_path / "net.npz"), "--engine", "wired", "-o", str(tmp_path / "out")]) == 1
+    assert "layer layer1: 921600 weights, a wired engine has at most 400000" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ModelError, match="padded map of 1x9"):
+        network.check_size(random_model(1, height=1, width=9, convs=((2, False),), dense=()))
+
+
+@pytest.mark.parametrize("level", ["none", "kernel"])
+@pytest.mark.parametrize("arguments", [
+    {"height": 6, "width": 5, "channels": 3, "convs": ((5, True), (7, False)), "dense": (6,)},
+    {"height": 11, "width": 8, "channels": 1, "convs": ((4, True), (3, False)), "dense": (), "pad": 0},
+    {"height": 4, "width": 3, "channels": 2, "convs": (), "dense": (9, 5)},
+])
+def test_hls_engines_give_the_golden_scores(level, arguments, tmp_path):
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is missing")
+    model = random_model(9, **arguments, pad_value=1) if "pad" not in arguments else random_model(9, **arguments)
+    rng = np.random.default_rng(2)
+    images = rng.integers(0, 256, (12, model.height, model.width, model.channels)).astype(np.uint8)
+    network.write(model, tmp_path, level)
+    assert (run_hls(tmp_path, model, images).scores == golden.infer(model, images)).all()
+
+
+@pytest.mark.slow
+def test_da4ml_graphs_equal_the_weights():
+    # a minute where da4ml is compiled for the first time
+    pytest.importorskip("da4ml")
+    for input_bits in (1, 8):
+        item = task(10, 12, 27, input_bits, 9)
+        graph = levels.optimised(item, 1.0)
+        levels.check(item, graph)
+        if input_bits == 8:
+            assert adders(graph) < adders(levels.build(item, "none")) / 2
+
+
+@pytest.mark.slow
+def test_yosys_and_the_cost_model_agree_on_the_order():
+    # three runs of yosys on a small layer
+    try:
+        yosys.find_yosys()
+    except yosys.YosysError as error:
+        pytest.skip(str(error))
+    item = task(11, 8, 72, 1, 9)
+    found = []
+    for level in levels.LEVELS:
+        graph = levels.build(item, level)
+        text = verilog.engine(graph, "engine", *item.value_range())
+        found.append((cost.estimate(graph).lut, yosys.synthesise({"e.sv": text}, "engine", srl=False).lut))
+    assert sorted(found) == sorted(found, key=lambda pair: pair[1])
