@@ -22,7 +22,7 @@ training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),-
 	$(if $(DATASET),--dataset $(DATASET)) $(TRAIN)
 IMAGES  ?= $(wildcard $(dir $(MODEL))images.npz)
 
-.PHONY: help env demo data train export zoo-check report ablation float accuracy hls sim board board-demo deploy test lint clean
+.PHONY: help env demo demo-mnist reuse data train export zoo-check report ablation float accuracy hls sim board board-demo deploy test lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -41,6 +41,8 @@ help:
 	@echo "make board                   serve a simulated PYNQ-Z1 to pynq; LISTEN=127.0.0.1 CORE=rtl or functional"
 	@echo "make board-demo              such a board, and host/pynq_infer.py on 64 images against it"
 	@echo "make deploy BOARD=address    copy to a board what it needs and say what to run there"
+	@echo "make reuse NET=cnv           repeated kernels, and engines at every level of sharing, into build/reuse"
+	@echo "make demo-mnist              a MNIST network with its weights wired in, on real test images, bit by bit"
 	@echo "make lint, make clean"
 
 env: $(READY)
@@ -53,6 +55,12 @@ $(READY): pyproject.toml
 
 demo: $(READY)
 	$(PY) -m sim.demo $(MODEL) --design $(DESIGN) $(if $(IMAGES),--images $(IMAGES))
+
+demo-mnist: $(READY)
+	$(PY) -m sim.wired_demo models/mnist_wired.npz --images models/mnist_sample.npz -o build/mnist_wired_rtl
+
+reuse: $(READY)
+	$(PY) -m hls reuse $(MODEL) -o build/reuse
 
 data: $(READY)
 	$(PY) -m train.data $(or $(DATASET),cifar10)

@@ -237,4 +237,5 @@ def _separate(graph: Graph, name: str, low: int, high: int, levels_per_stage: in
     for index in range(count):
         place = f"{index}" if each == 1 else f"{index * each} +: {each}"
         lines.append(f"  {name}_{index} i_{index} (.clk_i, .x_i, .y_o(y_o[{place}]));")
-    return "\n".join([*texts, *lines, "endmodule", ""])
+    lint = "/* verilator lint_{} DECLFILENAME */"
+    return "\n".join([lint.format("off"), *texts, *lines, "endmodule", lint.format("on"), ""])
