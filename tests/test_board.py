@@ -263,11 +263,16 @@ def test_many_batches_back_to_back(station: Station) -> None:
         parts = (images(3, number % 7) for number in range(1000))
         wanted = [expected(3, number) for number in range(7)]
         used: set[Any] = set()
+        resident: list[int] = []
         for number, scores in enumerate(device.stream(parts)):
             assert np.array_equal(scores, wanted[number % 7]), number
             if number > 2:
                 used.add((station.memory.used, len(station.memory._seen), len(station.memory._freed)))
+            if number in (99, 999):
+                resident.append(int(Path("/proc/self/statm").read_text().split()[1]))
         assert number == 999 and len(used) == 1
+        grown = (resident[1] - resident[0]) * os.sysconf("SC_PAGESIZE")
+        assert grown < 8 << 20, f"{grown} bytes more after 1,000 batches than after 100"
     assert not accelerator._abandoned
 
 
