@@ -104,7 +104,7 @@ board: $(READY)
 	$(PY) -m sim.board --design $(DESIGN) --host $(or $(LISTEN),127.0.0.1) --core $(or $(CORE),rtl)
 
 board-demo: $(READY)
-	$(PY) -m sim.board.demo $(MODEL) --design $(DESIGN) --core $(or $(CORE),rtl)
+	$(PY) -m sim.board.demo $(MODEL) --design $(DESIGN) --core $(or $(CORE),rtl) $(if $(IMAGES),--images $(IMAGES))
 
 deploy: $(READY)
 	@test -n "$(BOARD)" || { echo "error: give BOARD=address, as xilinx@192.168.2.99" >&2; exit 1; }
