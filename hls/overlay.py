@@ -25,6 +25,10 @@ MAGIC = b"BNN simulation overlay\n"
 PLL_MHZ = 1000.0
 """IO PLL of the PS, the source of its four PL clocks: 20 times 50 MHz."""
 PADDING = b"\xff" * 64
+CONTROL_BASE = 0x43C00000
+"""Address of the core's registers on the simulated board."""
+SIMULATED = "pynq_z1"
+"""The board that is simulated, whatever board the design is for."""
 
 
 class Register(NamedTuple):
@@ -102,11 +106,16 @@ def _ps_parameters(design: Design) -> list[tuple[str, str]]:
 
 def render_hwh(design: Design) -> str:
     """The text of the `.hwh`."""
-    part = BOARDS[design.board].part  # as xc7z020clg400-1
+    part = BOARDS[SIMULATED].part  # as xc7z020clg400-1
     device, speed = part.rsplit("-", 1)
     at = device.index("clg") if "clg" in device else len(device)
     names: dict[str, Any] = {
-        **render.variables(design),
+        "name": design.name,
+        "top": render.TOP,
+        "version": render.VERSION,
+        "vlnv": f"{render.VENDOR}:{render.LIBRARY}:{render.TOP}:{render.VERSION}",
+        "control_base": CONTROL_BASE,
+        "period_ns": render.number(1000 / design.clock_mhz),
         "device": device[2:at], "package": device[at:], "speed": f"-{speed}",
         "clock_hz": round(design.clock_mhz * 1e6),
         "registers": registers(),
@@ -127,7 +136,7 @@ def bitfile(design: Design) -> bytes:
     text = json.dumps(identity(design), sort_keys=True).encode()
     payload = PADDING + MAGIC + text + b"\n"
     payload += b"\xff" * (-len(payload) % 4) + PADDING
-    part = BOARDS[design.board].part[2:].rsplit("-", 1)[0]
+    part = BOARDS[SIMULATED].part[2:].rsplit("-", 1)[0]
     fields = (b"a", f"{design.name};UserID=0XFFFFFFFF;Version=simulation"), (b"b", part), (b"c", "2000/01/01"), (
         b"d", "00:00:00")
     header = struct.pack(">H", 9) + b"\x0f\xf0\x0f\xf0\x0f\xf0\x0f\xf0\x00" + struct.pack(">H", 1)

@@ -24,8 +24,7 @@ from pynq.remote import (
 )
 
 from hls.designs import Design
-from hls.overlay import MAGIC, identity
-from hls.render import CONTROL_BASE
+from hls.overlay import CONTROL_BASE, MAGIC, identity
 from sim.board.core import Core, CoreError
 from sim.board.memory import Memory, MemoryLimit
 
