@@ -26,7 +26,7 @@ IMAGES  ?= $(wildcard $(dir $(MODEL))images.npz)
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo                    the shipped CNV on 16 CIFAR-10 images: golden model against the HLS core"
+	@echo "make demo                    the shipped CNV on 16 CIFAR-10 images: golden model against the HLS and the RTL core"
 	@echo "make test                    environment, then all tests"
 	@echo "make train  NET=cnv RECIPE=modern  train, or go on with, a network into OUT=build/NET; EPOCHS=, DATA=folder"
 	@echo "make export NET=cnv          fold it into OUT/model.npz, checked against PyTorch"
