@@ -46,8 +46,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
         built = network.write(model, options.output)
         figures = network.report(model, built, network.CLOCK_MHZ)
         for row in figures["layers"]:
-            print(f"  {row['layer']:6} {row['level']:7} {row['inputs']:5} x {row['outputs']:<4} {row['input_bits']} bit, "
-                  f"{row['estimated_lut']} LUT, {row['estimated_ff']} FF by the cost model")
+            print(f"  {row['layer']:6} {row['level']:7} {row['inputs']:5} x {row['outputs']:<4} "
+                  f"{row['input_bits']} bit, {row['estimated_lut']} LUT, {row['estimated_ff']} FF by the cost model")
         run = run_rtl(options.output, model, images)
         good = _compare("RTL under Verilator", run, want)
         if not options.no_hls:

@@ -9,7 +9,7 @@ is either a plain signal or a function of five, so that synthesisers find it in 
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from hls.wired.graph import GROUP_BITS, Bit, Graph, Term
 
@@ -47,7 +47,7 @@ def _cover(heights: tuple[int, ...]) -> list[tuple[int, ...]] | None:
     bit, is the row's. Column 0 has the carry input in addition.
     """
 
-    @lru_cache(maxsize=None)
+    @cache
     def walk(column: int) -> tuple[tuple[int, ...], ...] | None:
         if column >= len(heights):
             return ()

@@ -193,7 +193,8 @@ def engine(graph: Graph, name: str, low: int, high: int, levels_per_stage: int =
         last = writer.name(number, writer.latency) if number >= 0 else "1'b0"
         if not graph.results:
             value = f"{each}'({last})"
-            last = f"{each}'({graph.offsets[index]})" if graph.offsets[index] >= 0 else f"-{each}'({-graph.offsets[index]})"
+            offset = graph.offsets[index]
+            last = f"{each}'({offset})" if offset >= 0 else f"-{each}'({-offset})"
             if number >= 0:
                 last = f"{each}'({last} {'-' if graph.signs[index] < 0 else '+'} {value})"
         parts.append(last)

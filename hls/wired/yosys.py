@@ -62,7 +62,8 @@ def synthesise(sources: dict[str, str], top: str, srl: bool = True, timeout_s: f
             (folder / path).write_text(text, encoding="utf-8")
         flags = "" if srl else "-nosrl "
         script = (f"read_verilog -sv {' '.join(sources)}; "
-                  f"synth_xilinx -family xc7 -flatten -noiopad -noclkbuf {flags}-top {top}; tee -q -o stat.json stat -json")
+                  f"synth_xilinx -family xc7 -flatten -noiopad -noclkbuf {flags}-top {top}; "
+                  "tee -q -o stat.json stat -json")
         command = [find_yosys(), "-q", "-p", script]
         try:
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout_s,
