@@ -103,18 +103,21 @@ class Design:
 BOARDS: dict[str, Board] = {
     "pynq_z1": Board("pynq_z1", "xc7z020clg400-1", 53200, 106400, 140, 220, 100.0),
     "pynq_z2": Board("pynq_z2", "xc7z020clg400-1", 53200, 106400, 140, 220, 100.0),
+    "zybo_z7_10": Board("zybo_z7_10", "xc7z010clg400-1", 17600, 35200, 60, 80, 125.0),
     "ultra96v2": Board("ultra96v2", "xczu3eg-sbva484-1-i", 70560, 141120, 216, 360, 150.0),
     "kv260": Board("kv260", "xck26-sfvc784-2LV-c", 117120, 234240, 144, 1248, 200.0),
 }
 
 DESIGNS: dict[str, Design] = {
-    "pynq_z1": Design("pynq_z1", "pynq_z1", pe=16, simd=64, lanes=8, weight_depth=2048, act_depth=2048,
-                      first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=100.0),
-    "pynq_z2": Design("pynq_z2", "pynq_z2", pe=16, simd=64, lanes=8, weight_depth=2048, act_depth=2048,
-                      first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=100.0),
-    "ultra96v2": Design("ultra96v2", "ultra96v2", pe=16, simd=64, lanes=8, weight_depth=2048, act_depth=4096,
-                        first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=150.0),
-    "kv260": Design("kv260", "kv260", pe=16, simd=64, lanes=8, weight_depth=2048, act_depth=2048,
+    "pynq_z1": Design("pynq_z1", "pynq_z1", pe=32, simd=64, lanes=8, weight_depth=1024, act_depth=4096,
+                      first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=142.857),
+    "pynq_z2": Design("pynq_z2", "pynq_z2", pe=32, simd=64, lanes=8, weight_depth=1024, act_depth=4096,
+                      first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=142.857),
+    "pynq_z1_small": Design("pynq_z1_small", "zybo_z7_10", pe=16, simd=64, lanes=4, weight_depth=1024,
+                            act_depth=2048, first_pe=8, image_pixels=1024, max_layers=16, clock_mhz=125.0),
+    "ultra96v2": Design("ultra96v2", "ultra96v2", pe=32, simd=64, lanes=8, weight_depth=1024, act_depth=4096,
+                        first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=200.0),
+    "kv260": Design("kv260", "kv260", pe=32, simd=64, lanes=8, weight_depth=1024, act_depth=4096,
                     first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=200.0),
     "sim_small": Design("sim_small", "pynq_z1", pe=8, simd=32, lanes=4, weight_depth=512, act_depth=4096,
                         first_pe=4, image_pixels=1024, max_layers=16, clock_mhz=100.0),

@@ -63,10 +63,11 @@ class Memory:
 
 
 class Job(NamedTuple):
-    """One run: the bytes of program.bin and images uint8 (N, H, W, C)."""
+    """One run: the bytes of program.bin and images uint8 (N, H, W, C); `keep` asks for the program in place."""
 
     program: bytes
     images: np.ndarray
+    keep: bool = False
 
 
 class Run(NamedTuple):
@@ -147,7 +148,7 @@ class Core:
             if trace:
                 command.append("--trace=trace.bin")
             shapes = []
-            for number, (program, images) in enumerate(jobs):
+            for number, (program, images, keep) in enumerate(jobs):
                 try:
                     rows = image_bytes(program, images)
                     shapes.append((len(images), int(header(program)[17])))
@@ -156,7 +157,7 @@ class Core:
                 paths = f"program{number}.bin", f"images{number}.bin"
                 (folder / paths[0]).write_bytes(program)
                 (folder / paths[1]).write_bytes(rows)
-                command += [*paths, str(len(images))]
+                command += [*paths, f"{len(images)}{'k' if keep else ''}"]
             try:
                 done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
             except OSError as error:

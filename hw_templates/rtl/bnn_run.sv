@@ -6,6 +6,9 @@
 // started by first_start_o) and the array layers. done_o ends the run; cycles_o, busy_o and
 // error_o hold until the next start.
 //
+// With keep_i a run goes on with what the last one left in the core, if that was a resident program
+// at the same address and ended without error: it starts at once, and loads nothing but images.
+//
 // Errors end the run: the readers drop what is left (abort_o), all units are reset (flush_o)
 // when the bus is quiet, and done_o follows. Codes: 1 magic or version, 2 geometry,
 // 3 layers, 4 AXI response, 5 a value of the header or of a descriptor out of range.
@@ -28,7 +31,8 @@ module bnn_run #(
     input  logic [63:0]         program_i,
     input  logic [63:0]         images_i,
     input  logic [63:0]         scores_i,
-    input  logic [31:0]         count_i,
+    input  logic [30:0]         count_i,
+    input  logic                keep_i,
     output logic                done_o,
     output logic [31:0]         cycles_o,
     output logic [31:0]         busy_o,
@@ -119,6 +123,7 @@ module bnn_run #(
   logic [31:0] cycles_q, busy_q, error_q;
   logic [63:0] program_q, images_q, scores_q;
   logic [31:0] count_q;
+  logic kept_q, same_q, keep_q;  // the program is in place; its address too; this run uses it
   logic [12:0] beat_q;
 
   // ---- Header --------------------------------------------------------------------------------
@@ -297,7 +302,7 @@ module bnn_run #(
   assign weight_valid_o = stream_q;
   assign weight_addr_o = program_q + 64'(stream_b_q ? header_q[12*32+:32] : header_q[10*32+:32]);
   assign weight_beats_o = (stream_b_q ? words_b : words_a) << WordShift;
-  assign ring_clear_o = state_q == Begin;
+  assign ring_clear_o = (state_q == Begin) & ~keep_q;
   assign ring_hold_o = resident;
   assign ring_words_o = (RingBits + 1)'(words_a + words_b);
 
@@ -316,7 +321,7 @@ module bnn_run #(
       end
     end
     if (rst_i || flush_o) stream_q <= 1'b0;
-    else if (state_q == Begin) stream_q <= 1'b1;
+    else if (state_q == Begin) stream_q <= ~keep_q;
     else if (abort_o) stream_q <= 1'b0;
     else if (stream_taken && (stream_b_q || !two_segments || (!stream_batch_end && !resident))) begin
       stream_q <= ~resident & (stream_left_q != 32'(stream_images));
@@ -336,10 +341,11 @@ module bnn_run #(
       program_q <= program_i;
       images_q  <= images_i;
       scores_q  <= scores_i;
-      count_q   <= count_i;
+      count_q   <= {1'b0, count_i};
     end else if (layer_done_i && layer_q[5]) begin
       scores_q <= scores_next_i;
     end
+    same_q <= program_i == program_q;
     if (beat_valid_i) beat_q <= beat_q + 13'd1;
     else if (program_valid_o) beat_q <= '0;
     wait_q <= (state_q == Check) ? wait_q + 3'd1 : '0;
@@ -361,7 +367,12 @@ module bnn_run #(
       cycles_q <= '0;
       busy_q   <= '0;
       error_q  <= '0;
+      kept_q   <= 1'b0;
+      keep_q   <= 1'b0;
     end else begin
+      if (start_i) keep_q <= keep_i & kept_q & same_q & (count_i != '0);
+      if (state_q == HeaderAsk || (state_q == Done && error_q != '0)) kept_q <= 1'b0;
+      else if (state_q == Done && count_q != '0) kept_q <= resident;
       if (start_i) begin
         cycles_q <= '0;
         busy_q   <= '0;
@@ -373,7 +384,13 @@ module bnn_run #(
       if (state_q == Begin) ready_q <= '0;
       else ready_q <= ready_q + 2'(first_done_i) - 2'(sub_taken);
       unique case (state_q)
-        Idle: if (start_i) state_q <= (count_i == '0) ? Done : HeaderAsk;
+        Idle: begin
+          if (start_i) begin
+            if (count_i == '0) state_q <= Done;
+            else if (keep_i && kept_q && same_q) state_q <= Begin;
+            else state_q <= HeaderAsk;
+          end
+        end
         HeaderAsk: if (program_ready_i) state_q <= Header;
         Header: if (beat_valid_i && beat_q == 13'd15) state_q <= Check;
         Check: begin

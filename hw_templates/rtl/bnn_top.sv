@@ -185,7 +185,8 @@ module bnn_top #(
       .program_i           (program_addr),
       .images_i            (images_addr),
       .scores_i            (scores_addr),
-      .count_i             (count),
+      .count_i             (count[30:0]),
+      .keep_i              (count[31]),
       .done_o              (done),
       .cycles_o            (cycles),
       .busy_o              (busy_cycles),
@@ -339,7 +340,7 @@ module bnn_top #(
       .Depth   (WeightDepth)
   ) u_ring (
       .clk_i        (clk),
-      .rst_i        (unit_rst),
+      .rst_i        (rst),
       .clear_i      (ring_clear),
       .hold_i       (ring_hold),
       .words_i      (ring_words),

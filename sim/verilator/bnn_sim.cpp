@@ -4,7 +4,8 @@
 //
 //   bnn_sim --serve ...    registers through a pipe instead (bnn_board.cpp)
 //
-// Every PROGRAM IMAGES COUNT is one run, all in one process without a reset between them. Scores
+// Every PROGRAM IMAGES COUNT is one run (COUNT with a k behind it: with the program kept), all in
+// one process without a reset between them. Scores
 // and trace have the format of hw_templates/hls/csim_main.cpp; the last word of a trace record is
 // the cycle of its run. Prints one line of JSON. Options:
 //
@@ -91,6 +92,7 @@ static const uint64_t PROGRAM_BASE = 0x700000E38, IMAGES_BASE = 0x310000FF8, SCO
 struct Job {
   std::vector<uint8_t> program, images;
   uint32_t count;
+  bool keep = false;  // asks for what the run before left in the core
 
   uint32_t word(uint64_t at, uint32_t n) const {
     uint32_t value = 0;
@@ -213,7 +215,7 @@ class Simulation {
     write_address(PROGRAM, PROGRAM_BASE);
     write_address(IMAGES, IMAGES_BASE);
     write_address(SCORES, SCORES_BASE);
-    write(COUNT, job.count);
+    write(COUNT, job.count | uint32_t(job.keep) << 31);
     write(GLOBAL_ENABLE, 1);
     write(ENABLE, 1);
     if (interrupt_) throw failure("run %d: interrupt before ap_start", run_);
@@ -541,7 +543,10 @@ static void simulate(int argc, char** argv) {
     Job job;
     job.program = read_file(words[n]);
     job.images = read_file(words[n + 1]);
-    job.count = uint32_t(number("COUNT", words[n + 2]));
+    std::string images = words[n + 2];
+    job.keep = images.size() > 1 && images.back() == 'k';
+    if (job.keep) images.pop_back();
+    job.count = uint32_t(number("COUNT", images));
     std::vector<uint8_t> scores;
     text += (n ? ", " : "") + simulation.run(int(n / 3), job, &scores);
     std::fwrite(scores.data(), 1, scores.size(), out);
