@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -176,6 +177,34 @@ def test_scores_end_where_they_should(cores: Callable[[str], hls_csim.Core]) -> 
         model = network(7, (4, 4, 1), [("dense", 16), ("dense", classes)], binary=True)
         for batch, images in ((1, 3), (3, 7), (4, 5)):
             check(cores("plain"), model, batch, images)
+
+
+LAST = 64  # word of the header from which the last descriptor counts in the table below
+# error code, word, value
+WRONG = [
+    (1, 0, 0x504E4E43), (1, 1, 2), (2, 2, 0), (2, 18, 2 * TIGHT.first_pe), (3, 4, TIGHT.max_layers + 1), (3, 4, 0),
+    (5, 5, 0), (5, 5, 5), (5, 6, 0), (5, 6, 0x10001), (5, 7, 0), (5, 7, 0x10002), (5, 9, 132), (5, 10, 4), (5, 12, 2),
+    (5, 14, 1), (5, 11, 0), (5, 15, 2), (5, 15, 516), (5, 16, 0), (5, 16, 4), (5, 17, 0), (5, 19, 0),
+    (5, 19, TIGHT.image_pixels + 1), (5, 21, 0), (5, 21, 5), (5, 22, 3), (5, 22, 3 << 16), (5, 27, 0),
+    (5, 7, 2048),  # more images than halves of beats of the scores are kept for
+    (5, LAST + 1, 0), (5, LAST + 1, 1 << 16), (5, LAST + 2, 0), (5, LAST + 3, 0), (5, LAST + 5, 0), (5, LAST + 15, 0),
+    (5, LAST + 15, TIGHT.weight_depth - 1), (5, LAST + 17, 0), (5, LAST + 18, 0),
+]
+
+
+@pytest.mark.parametrize(("code", "word", "value"), WRONG)
+def test_wrong_programs(code: int, word: int, value: int, cores: Callable[[str], hls_csim.Core],
+                        tmp_path: Path) -> None:
+    """A program that would not run ends with its code before anything is written."""
+    model, batch, images = NETWORKS["segments"]
+    table = np.frombuffer(pack(plan(model, TIGHT, batch)), "<u4").copy()
+    last = int(table[9]) // 4 + 32 * (int(table[4]) - 1)
+    table[word if word < LAST else last + word - LAST] = value
+    (tmp_path / "program.bin").write_bytes(table.tobytes())
+    (tmp_path / "images.bin").write_bytes(bytes(images * 8 * 8 * 3))
+    command = [str(cores("plain").binary), "program.bin", "images.bin", str(images), "scores.bin"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (1, f"error code {code}")
 
 
 @pytest.mark.slow

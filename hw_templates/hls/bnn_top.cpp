@@ -1,6 +1,7 @@
 #include "bnn_top.h"
 
 #include "bnn_array.h"
+#include "bnn_check.h"
 #include "bnn_control.h"
 #include "bnn_first.h"
 #include "bnn_memory.h"
@@ -95,32 +96,35 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
   *act_depth = unsigned(ACT_DEPTH) | unsigned(IMAGE_PIXELS) << 16;
   *max_layers = unsigned(MAX_LAYERS);
   unsigned worked = 0, multiplied = 0;
-  unsigned code = 0;
+  Error code = E_NONE;
   if (count != 0) {
     Word header[H_WORDS];
 #pragma HLS ARRAY_PARTITION variable=header type=complete  // the fields are used together
     read_words(program, 0, H_WORDS, header);
-    const int classes = low16(header[H_CLASSES]), batch = to_int(header[H_BATCH]);
-    if (header[H_MAGIC] != MAGIC || header[H_VERSION] != VERSION) {
-      code = 1;
-    } else if (header[H_GEOMETRY] != GEOMETRY || header[H_FIRST_PE] != unsigned(FIRST_PE)) {
-      code = 2;
-    } else if (header[H_LAYERS] > unsigned(MAX_LAYERS) || (classes % 2 == 1 && classes > PE && batch > MAX_BATCH)) {
-      code = 3;  // or a batch with more halves of beats to keep than `store` has room for
-    } else {
-      Word descriptors[MAX_LAYERS][D_WORDS];
-    descriptors:
-      for (int n = 0; n < low16(header[H_LAYERS]); ++n) {
-        read_words(program, header[H_DESCRIPTORS].to_uint() / 8 + unsigned(n * (D_WORDS / 2)), D_WORDS,
-                   descriptors[n]);
+    code = check_header(header);
+    const int layers = code == E_NONE ? low16(header[H_LAYERS]) : 0;
+    Word descriptors[MAX_LAYERS][D_WORDS];
+  descriptors:
+    for (int n = 0; n < layers; ++n) {
+      Word d[D_WORDS];
+#pragma HLS ARRAY_PARTITION variable=d type=complete  // the fields are checked together
+      read_words(program, header[H_DESCRIPTORS].to_uint() / 8 + unsigned(n * (D_WORDS / 2)), D_WORDS, d);
+      if (check_layer(d) != E_NONE) code = E_RANGE;
+    fields:
+      for (int k = 0; k < D_WORDS; ++k) {
+#pragma HLS PIPELINE II=1  // the memory takes one word a cycle
+        descriptors[n][k] = d[k];
       }
+    }
+    if (code == E_NONE) {
+      const int classes = low16(header[H_CLASSES]);
       const unsigned total = count.to_uint() * unsigned(classes);
       const Word spare = total % 2 == 1 ? Word(scores[total / 2] >> 32) : Word(0);
-      run_program(program, images, scores, to_int(count), batch, classes, spare, header, descriptors, &multiplied,
-                  &worked);
+      run_program(program, images, scores, to_int(count), to_int(header[H_BATCH]), classes, spare, header,
+                  descriptors, &multiplied, &worked);
     }
   }
   *cycles = worked;
   *busy = multiplied;
-  *error = code;
+  *error = unsigned(code);
 }

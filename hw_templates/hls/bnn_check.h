@@ -1,0 +1,55 @@
+// What a program must be before it is run: codes of the error register.
+#ifndef BNN_CHECK_H
+#define BNN_CHECK_H
+
+#include "bnn_types.h"
+
+namespace bnn {
+
+enum Error { E_NONE, E_MAGIC, E_GEOMETRY, E_LAYERS, E_RESPONSE, E_RANGE };
+
+// 1 to 65535, which the core's counters hold.
+inline bool is_size(Word word) { return word != 0 && word.to_uint() <= 0xFFFFU; }
+
+inline Error check_header(const Word h[H_WORDS]) {
+#pragma HLS INLINE  // comparisons only
+  if (h[H_MAGIC] != MAGIC || h[H_VERSION] != VERSION) return E_MAGIC;
+  if (h[H_GEOMETRY] != GEOMETRY || h[H_FIRST_PE] != unsigned(FIRST_PE)) return E_GEOMETRY;
+  if (h[H_LAYERS] == 0 || h[H_LAYERS] > unsigned(MAX_LAYERS)) return E_LAYERS;
+  const unsigned words_a = h[H_WORDS_A].to_uint(), words_b = h[H_WORDS_B].to_uint();
+  const unsigned classes = h[H_CLASSES].to_uint(), channels = h[H_IMAGE_FLAGS].to_uint() & 7U;
+  const bool two_segments = h[H_LAYERS_A] != h[H_LAYERS];
+  const bool first = h[H_FIRST_CHANNELS] != 0;
+  bool wrong = h[H_LAYERS_A] == 0 || h[H_LAYERS_A] > h[H_LAYERS];
+  wrong |= !is_size(h[H_SUB_BATCH]) || !is_size(h[H_BATCH]) || h[H_BATCH] < h[H_SUB_BATCH];
+  wrong |= h[H_RESIDENT] != 0 && words_a + words_b > unsigned(WEIGHT_DEPTH);
+  wrong |= words_a == 0 || (two_segments && words_b == 0);
+  wrong |= h[H_FIRST_CHANNELS] > unsigned(FIRST_CHANNELS) || h[H_FIRST_CHANNELS].to_uint() % FIRST_PE != 0;
+  wrong |= h[H_PIXELS] == 0 || h[H_PIXELS] > unsigned(IMAGE_PIXELS);
+  wrong |= h[H_IMAGE_BYTES] == 0 || h[H_IMAGE_BYTES].to_uint() % 8 != 0;
+  wrong |= channels == 0 || channels > unsigned(MAX_CHANNELS);
+  wrong |= first ? low16(h[H_COMPUTED]) == 0 || high16(h[H_COMPUTED]) == 0 : h[H_ELEMENTS] == 0;
+  wrong |= h[H_OUT_WORDS] == 0;
+  wrong |= (h[H_DESCRIPTORS].to_uint() | h[H_WEIGHTS_A].to_uint() | h[H_WEIGHTS_B].to_uint() |
+            h[H_FIRST].to_uint()) % 8 != 0;
+  wrong |= !is_size(h[H_CLASSES]);
+  // `store` keeps a half of a beat for every other image where scores of several groups are odd in number.
+  wrong |= classes % 2 == 1 && classes > unsigned(PE) && h[H_BATCH] > unsigned(MAX_BATCH);
+  // The image buffer holds a packed image in words of 32 bits.
+  wrong |= !first && h[H_OUT_WORDS].to_uint() > unsigned(IMAGE_PIXELS) / (SIMD / 32);
+  return wrong ? E_RANGE : E_NONE;
+}
+
+inline Error check_layer(const Word d[D_WORDS]) {
+#pragma HLS INLINE  // comparisons only
+  const bool score = d[D_FLAGS][F_SCORES], pool = d[D_FLAGS][F_POOL];
+  bool wrong = !is_size(d[D_GROUPS]) || !is_size(d[D_TAP_WORDS]) || !is_size(d[D_BLOCKS]);
+  wrong |= d[D_ROWS] == 0 || (pool && d[D_ROWS].to_uint() % 2 != 0);
+  wrong |= !is_size(d[D_GROUP_WORDS]) || low16(d[D_GROUP_WORDS]) + (score ? 2 : 1) > WEIGHT_DEPTH;
+  wrong |= d[D_OUTPUTS] == 0 || d[D_OUT_COLUMNS] == 0;
+  return wrong ? E_RANGE : E_NONE;
+}
+
+}  // namespace bnn
+
+#endif
