@@ -60,6 +60,27 @@ def test_other_programs_without_a_reset() -> None:
         assert cycles == sorted(cycles) and bool(cycles) == bool(len(job.images))
 
 
+def test_a_kept_program_is_not_read_again() -> None:
+    def run(case, keeps: list[bool], error: tuple[int, str, int, int] | None = None) -> list[rtl_sim.Run]:
+        model, placed = case()
+        jobs = [Job(pack(placed), pixels(model, count + 3), keep) for count, keep in enumerate(keeps)]
+        runs = built(TIGHT).sequence(jobs, memory=Memory(stall=0.1, error=error))
+        for job, one in zip(jobs, runs, strict=True):
+            if one.stats.error == 0:
+                assert (one.scores == golden.infer(model, job.images)).all()
+        return runs
+
+    images = 4  # beats of one image
+    for keep in (False, True):
+        first, second, third = run(packed, [keep, True, False])
+        assert first.stats.read_beats > 3 * images and third.stats.read_beats > 5 * images
+        assert second.stats.read_beats == 4 * images
+    failed, after = run(packed, [False, True], error=(0, "images", 0, 8))
+    assert failed.stats.error == 4 and after.stats.error == 0 and after.stats.read_beats > 4 * images
+    streamed = run(convolutions, [False, True])  # its weights do not stay
+    assert streamed[1].stats.read_beats > streamed[0].stats.read_beats
+
+
 @pytest.mark.parametrize(
     "memory",
     [
