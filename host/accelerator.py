@@ -210,12 +210,7 @@ class Accelerator:
         self._backend = PynqBackend(bitfile, board) if backend is None else backend
         self._open = True
         try:
-            words = self.program.words
-            self._code = self._allocate((words.size,), np.uint32)
-            self._code[:] = words
-            self._backend.flush(self._code)
-            self._address(PROGRAM, self._place(self._code))
-            self._check_core()
+            self._load_program()
         except BaseException:
             self.close()
             raise
@@ -302,35 +297,46 @@ class Accelerator:
         """
         if not self._open:
             raise HostError("the accelerator is closed")
-        slots, self._slots = self._slots, [None, None]
+        buffers = self._take_buffers()
         self._backend.reload()
         self._running = False
-        for slot in slots:
-            if slot is not None:
-                self._backend.free(slot.images)
-                self._backend.free(slot.scores)
-        self._backend.flush(self._code)
-        self._address(PROGRAM, self._place(self._code))
-        self._check_core()
+        for buffer in buffers:
+            try:
+                self._backend.free(buffer)
+            except HostError:
+                pass  # the board has started anew
+        self._load_program()
 
     def close(self) -> None:
         """Free the buffers; those that a core still running may write to are kept until the process ends."""
         if not self._open:
             return
         self._open = False
-        buffers = [self._code] + [part for slot in self._slots if slot for part in (slot.images, slot.scores)]
-        self._code, self._slots = None, [None, None]
+        buffers = self._take_buffers()
         try:
             if self._running and not self._finished():
                 _abandoned.extend(buffers)
             else:
                 for buffer in buffers:
-                    if buffer is not None:
-                        self._backend.free(buffer)
+                    self._backend.free(buffer)
         except HostError:
             pass  # the board is gone, and its memory with it
         finally:
             self._backend.close()
+
+    def _take_buffers(self) -> list[Any]:
+        """The arrays shared with the core, which are no longer this object's."""
+        buffers = [self._code] + [part for slot in self._slots if slot for part in (slot.images, slot.scores)]
+        self._code, self._slots = None, [None, None]
+        return [buffer for buffer in buffers if buffer is not None]
+
+    def _load_program(self) -> None:
+        words = self.program.words
+        self._code = self._allocate((words.size,), np.uint32)
+        self._code[:] = words
+        self._backend.flush(self._code)
+        self._address(PROGRAM, self._place(self._code))
+        self._check_core()
 
     def _stream(self, parts: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         began = time.perf_counter()

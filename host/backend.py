@@ -120,9 +120,9 @@ class PynqBackend:
                     os.environ.pop(REMOTE, None)
                 else:
                     os.environ[REMOTE] = before
-            if self.board is not None:
-                self._connect(self.board)
-            self._load()
+        if self.board is not None:
+            self._connect(self.board)  # without the lock: another board need not wait for this one
+        self._load()
 
     def _connect(self, board: str) -> None:
         try:
@@ -139,7 +139,20 @@ class PynqBackend:
         except Exception as error:
             raise HostError(f"{board}: cannot be reached: {line(error)}") from None
 
+    def _wait_until_reached(self) -> None:
+        """A connection that broke is not tried again at once; wait for that."""
+        grpc: Any = importlib.import_module("grpc")
+        try:
+            grpc.channel_ready_future(self._device.client.channel).result(timeout=self._timeout_s)
+        except grpc.FutureTimeoutError:
+            raise HostError(f"{self.board}: cannot be reached within {self._timeout_s:g} s") from None
+
     def _load(self) -> None:
+        with _loading, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._load_alone()
+
+    def _load_alone(self) -> None:
         target = {} if self._device is None else {"device": self._device}
         forget_clocks(self._pynq)
         try:
@@ -205,10 +218,10 @@ class PynqBackend:
             HostError: as the constructor's.
         """
         if self.board is None:
-            with _loading:
-                self._load()
+            self._load()
         else:
-            within(LOAD_S, f"{self.board}: loading {self._path.name}", self._open)
+            self._wait_until_reached()
+            within(LOAD_S, f"{self.board}: loading {self._path.name}", self._load)
 
     def _do(self, what: str, call: Callable[..., Any], *arguments: Any) -> Any:
         try:

@@ -60,6 +60,11 @@ class Engine:
                 options.bit, options.program, timeout, board=self.boards[0] if self.boards else None
             )
 
+    @property
+    def program(self) -> Program | None:
+        """The program of the accelerator; None on the processor."""
+        return None if self._device is None else self._device.program
+
     def close(self) -> None:
         """Free the accelerator."""
         if self._device is not None:
@@ -250,13 +255,13 @@ def _run(options: argparse.Namespace) -> None:
     given = None if options.watch else sources.read(options.images, shape)
     engine = Engine(options, model)
     try:
-        device = engine._device
-        classes = device.program.classes if device is not None else len(model.classes) if model else 0
+        program = engine.program
+        classes = program.classes if program is not None else len(model.classes) if model else 0
         names = [str(index) for index in range(classes)] if model is None else list(model.classes)
         if len(names) != classes:
             raise HostError(f"{path} has {len(names)} classes, {options.program} has {classes}")
         if given is None:
-            shape = device.program.shape if device is not None else shape
+            shape = program.shape if program is not None else shape
             assert shape is not None
             watch(engine, options, shape, names)
             return

@@ -565,6 +565,18 @@ def test_board_that_goes_away_in_a_run(station: Station, tmp_path: Path, capsys:
     assert error.startswith(f"error: {station.host}: reading a register failed: ") and error.count("\n") == 1
 
 
+def test_board_that_is_started_anew(station: Station, tmp_path: Path) -> None:
+    with station.accelerator() as device:
+        assert np.array_equal(device.infer(images(2)), expected(2))
+        station.server.close()
+        with pytest.raises(HostError):
+            device.infer(images(2))
+        memory = Memory()
+        station.server = Server(Board(DESIGN, FunctionalCore(DESIGN, memory), memory), station.host)
+        device.reload()
+        assert np.array_equal(device.infer(images(3)), expected(3))
+
+
 def test_board_that_no_longer_answers(tmp_path: Path) -> None:
     """A stopped process keeps its connections open: only the deadline of the host ends a call."""
     host = next_host()
