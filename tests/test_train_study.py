@@ -11,7 +11,7 @@ import torch
 
 from train import data, study
 from train.recipes import recipe
-from train.trainer import TrainError
+from train.tables import marked
 
 torch.set_num_threads(1)
 
@@ -59,8 +59,8 @@ def test_summary_by_hand() -> None:
 
 
 def test_missing_markers_and_bad_counts_are_refused(small: None, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(TrainError, match="markers '<!-- float: made by"):
-        study.marked("nothing", "float", "x")
+    with pytest.raises(ValueError, match="markers '<!-- float: made by"):
+        marked("nothing", "float", "x")
     assert study.main(["float", "tiny", "--seeds", "0"]) == 1
     assert capsys.readouterr().err == "error: --seeds is 0, expected at least 1\n"
 

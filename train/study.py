@@ -23,6 +23,7 @@ from sim.files import write_atomically
 from train import data
 from train.networks import NETWORKS
 from train.recipes import RECIPES, Recipe, recipe
+from train.tables import marked
 from train.trainer import Config, TrainError, accuracy, to_dict, train
 
 Change = Callable[[Recipe], Recipe]
@@ -83,21 +84,6 @@ FLOAT = (
 )
 
 STUDIES = {"ablation": ABLATION, "float": FLOAT}
-
-
-def marked(text: str, name: str, content: str) -> str:
-    """``text`` with what stands between the markers of ``name`` replaced.
-
-    Raises:
-        TrainError: a marker is missing.
-    """
-    begin, end = f"<!-- {name}: made by", f"<!-- end of {name} -->"
-    if begin not in text or end not in text:
-        raise TrainError(f"markers '{begin} ...' and '{end}' are missing")
-    head, rest = text.split(begin, 1)
-    first_line = rest.split("\n", 1)[0]
-    tail = rest.split(end, 1)[1]
-    return f"{head}{begin}{first_line}\n{content}\n{end}{tail}"
 
 
 def run_one(config: Config, sets: tuple[data.Arrays, data.Arrays, data.Arrays], folder: Path, compiled: bool) -> float:

@@ -2,7 +2,7 @@
 
 A card ``models/NAME.card.json`` says what a model was trained on and how, what it reaches, and the checksum of
 ``models/NAME.npz``. ``check`` runs every model with the golden integer network over its whole test set and
-compares; ``add`` ships an exported model and writes its card; ``table`` prints the cards for ``models/README.md``.
+compares; ``add`` ships an exported model and writes its card; ``table`` lists the cards.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sim.files import write_atomically
 from sim.model import ModelError, load
 from train import cost, data
 from train.accuracy import count_right, test_set
+from train.tables import marked
 
 ZOO = Path(__file__).resolve().parent.parent / "models"
 END = ".card.json"
@@ -155,14 +156,18 @@ def main(argv: list[str] | None = None) -> int:
     adder.add_argument("model", type=Path)
     adder.add_argument("name")
     adder.add_argument("--command", default="", help="default: what the export recorded")
-    commands.add_parser("table", help="print the cards")
+    tabler = commands.add_parser("table", help="print the cards")
+    tabler.add_argument("--write", type=Path, metavar="FILE", help="Markdown file whose table is replaced")
     arguments = parser.parse_args(argv)
     try:
         if arguments.action == "add":
             print(f"zoo: {add(arguments.model, arguments.name, arguments.zoo, arguments.command)} written")
             return 0
         if arguments.action == "table":
-            print(table(arguments.zoo))
+            text = table(arguments.zoo)
+            print(text)
+            if arguments.write:
+                write_atomically(arguments.write, marked(arguments.write.read_text(), "zoo", text).encode())
             return 0
         paths = cards(arguments.zoo, arguments.names)
         if not paths:
@@ -172,7 +177,7 @@ def main(argv: list[str] | None = None) -> int:
             line, good = check(path, arguments.data_folder, arguments.cache)
             print(line, flush=True)
             failures += not good
-    except (ZooError, ModelError, data.DataError, OSError) as error:
+    except (ZooError, ModelError, data.DataError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 1 if failures else 0
