@@ -111,6 +111,14 @@ _TABLE = (
         source="small enough for engines with the weights wired in",
     ),
     _colour(
+        name="cifar_wired",
+        convs=((32, True), (64, True), (96, False)),
+        dense=(),
+        pad=0,
+        dataset="cifar10",
+        source="the largest of its kind to wire whole on the XC7Z020",
+    ),
+    _colour(
         name="tiny",
         convs=((16, True), (32, True)),
         dense=(64,),
