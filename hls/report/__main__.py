@@ -1,0 +1,222 @@
+"""`python -m hls.report --design NAME -o DIR`: synthesise the RTL core with yosys and report what it takes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from hls import designs
+from hls.report import cells, netlist, synth
+from hls.report.cells import Resources
+from hls.report.synth import Memory
+from sim.files import write_atomically
+
+RTL = Path(__file__).resolve().parent.parent.parent / "hw_templates" / "rtl"
+TOP, ARRAY = "bnn_top", "bnn_array"
+FORMAT = 1
+RANKED = 10
+"""Length of the lists of paths and of fan-out."""
+DEEP = 16
+"""Words from which an array of any style must not become registers."""
+DELAYS = {
+    "note": "typical of speed grade -1; an estimate before placement",
+    "lut_ns": cells.LUT_NS, "net_ns": "0.45 + 0.15 log2(loads), 0 inside a slice", "level_ns": cells.LEVEL_NS,
+    "clock_to_q_ns": cells.CLOCK_TO_Q_NS, "setup_ns": cells.SETUP_NS, "carry4_ns": cells.CARRY_NS,
+    "mux_ns": cells.MUX_NS, "lutram_ns": cells.LUTRAM_NS, "bram_ns": cells.BRAM_NS, "dsp_ns": cells.DSP_NS,
+}
+
+
+def parameters(design: designs.Design) -> dict[str, int]:
+    """Parameters of the top by name."""
+    return {"Pe": design.pe, "Simd": design.simd, "Lanes": design.lanes, "WeightDepth": design.weight_depth,
+            "ActDepth": design.act_depth, "FirstPe": design.first_pe, "ImagePixels": design.image_pixels,
+            "MaxLayers": design.max_layers}
+
+
+def failed(memory: Memory) -> bool:
+    """Whether a memory is not what it is meant to be: block or LUT RAM as its ram_style says."""
+    if memory.became == "removed" or memory.style in ("registers", "logic"):
+        return False
+    if memory.became == "registers":
+        return bool(memory.style) or memory.words >= DEEP
+    return memory.became != {"block": "block RAM", "ultra": "block RAM",
+                             "distributed": "LUT RAM"}.get(memory.style, memory.became)
+
+
+def analyse(results: dict[str, synth.Netlist], top: str, board: designs.Board, macs: int) -> dict[str, Any]:
+    """The report of synthesised modules.
+
+    Args:
+        results: by module name, `top` and all below it.
+        macs: multiplications that the array does in a cycle.
+
+    Raises:
+        netlist.NetlistError, cells.CellError: the netlist is not understood.
+    """
+    text = {name: data for part in results.values() for name, data in part.modules.items()}
+    modules = netlist.read({"modules": text})
+    placed = netlist.Design(modules, top)
+    total = placed.total(top)
+    instances = Counter(name for _, name, _ in placed.instances)
+    example = {name: path for path, name, _ in reversed(placed.instances)}
+    rows: dict[str, Any] = {}
+    for name, numbers in placed.module_cells().items():
+        by_level = placed.longest_through(numbers)
+        by_ns = placed.longest_through(numbers, levels=False)
+        rows[name] = {
+            "instances": instances[name], "example": example[name], "own": _figures(modules[name].own),
+            "total": _figures(placed.total(name)), "levels": by_level.levels if by_level else 0,
+            "ns": by_ns.ns if by_ns else 0, "path": by_level._asdict() if by_level else None,
+            "slowest": by_ns._asdict() if by_ns else None,
+        }
+    memories = [
+        {"module": name, "instances": instances[name], "name": memory.name, "words": memory.words,
+         "bits": memory.bits, "style": memory.style, "became": memory.became, "failed": failed(memory)}
+        for name, part in results.items() for memory in part.memories
+        if memory.style or memory.words >= DEEP or memory.became in ("block RAM", "LUT RAM")
+    ]
+    array = [name for name in modules if name.split(".")[0] == ARRAY and instances[name]]
+    luts = sum(placed.total(name).lut * instances[name] for name in array)
+    worst = placed.paths(RANKED)
+    fanout = placed.fanout(RANKED)
+    return {
+        "format": FORMAT,
+        "total": _figures(total),
+        "percent": {key: round(100 * value / getattr(board, key), 1) for key, value in _figures(total).items()},
+        "array_lut_per_mac": round(luts / macs, 3) if array else None,
+        "max_logic_levels": worst[0].levels if worst else 0,
+        "max_ns": max((row["ns"] for row in rows.values()), default=0),
+        "max_fanout": fanout[0].loads if fanout else 0,
+        "modules": rows,
+        "memories": memories,
+        "paths": [path._asdict() for path in worst],
+        "slowest": [path._asdict() for path in placed.paths(RANKED, levels=False)],
+        "fanout": [item._asdict() for item in fanout],
+        "fanout_logic": [item._asdict() for item in placed.fanout(RANKED, (cells.LUT, cells.MUX, cells.CARRY))],
+        "fanout_control": [item._asdict() for item in placed.fanout(
+            RANKED, (*cells.SEQUENTIAL, cells.LUT, cells.PORT), control=True)],
+        "delays": DELAYS,
+    }
+
+
+def _figures(found: Resources) -> dict[str, float]:
+    return {"lut": found.lut, "ff": found.ff, "bram36": found.bram36, "dsp": found.dsp}
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report as text."""
+    lines = [f"{'module':24} {'inst':>5} {'LUT':>7} {'FF':>7} {'BRAM36':>7} {'DSP':>4} "
+             f"{'all LUT':>8} {'levels':>7} {'ns':>6}"]
+    rows = report["modules"].items()
+    for name, row in sorted(rows, key=lambda item: -item[1]["total"]["lut"] * item[1]["instances"]):
+        own, whole = row["own"], row["total"]
+        lines.append(f"{name:24} {row['instances']:5} {own['lut']:7} {own['ff']:7} {own['bram36']:7g} {own['dsp']:4} "
+                     f"{whole['lut'] * row['instances']:8} {row['levels']:7g} {row['ns']:6g}")
+    lines.append("  LUT, FF, BRAM36, DSP: one instance without its children; all LUT: all instances with theirs;")
+    lines.append("  levels, ns: longest path through one of its cells, also from and to other modules")
+    lines.append("")
+    lines.append(f"{'memory':40} {'count':>5} {'words x bits':>14}  {'asked for':12} became")
+    alike: Counter[tuple] = Counter()
+    for item in report["memories"]:
+        name = re.sub(r"\[\d+\]", "[*]", f"{item['module']}.{item['name']}")
+        shape = f"{item['words']} x {item['bits']}"
+        mark = "  <-- not as meant" if item["failed"] else ""
+        alike[name, shape, item["style"] or "-", item["became"] + mark] += item["instances"]
+    for (name, shape, style, became), count in alike.items():
+        lines.append(f"{name:40} {count:5} {shape:>14}  {style:12} {became}")
+    for title, key in (("longest paths, by levels", "paths"), ("longest paths, by ns", "slowest")):
+        lines.append("")
+        lines.append(f"{title}:")
+        for path in report[key]:
+            lines.append(f"{path['levels']:7g} {path['ns']:6g} ns  {path['start']} -> {path['end']}  [{path['cells']}]")
+    for title, key in (("data loads of registers and memories", "fanout"), ("data loads of logic", "fanout_logic"),
+                       ("enable, reset and write pins", "fanout_control")):
+        lines.append("")
+        lines.append(f"{title}:")
+        lines.extend(f"{item['loads']:7}  {item['name']} ({item['kind']})" for item in report[key][:5])
+    lines.append("")
+    total, percent = report["total"], report["percent"]
+    for key, label in (("lut", "LUT"), ("ff", "FF"), ("bram36", "BRAM36"), ("dsp", "DSP")):
+        lines.append(f"{label:24} {total[key]:9g}  {percent[key]:5.1f} % of {report['board']}")
+    if report["array_lut_per_mac"] is not None:
+        lines.append(f"{'array LUT per MAC':24} {report['array_lut_per_mac']:9g}")
+    lines.append(f"{'logic levels at most':24} {report['max_logic_levels']:9g}")
+    lines.append(f"{'ns at most, estimated':24} {report['max_ns']:9g}")
+    lines.append(f"{'fan-out at most':24} {report['max_fanout']:9g}")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit status is 0, or 1 after one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m hls.report", description="Synthesise the RTL core, report it.")
+    parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    parser.add_argument("-o", "--output", type=Path, help="folder for report.json (default build/DESIGN)")
+    parser.add_argument("--module", help="this module and what it contains, out of the whole core")
+    parser.add_argument("--alone", action="store_true", help="with --module: elaborate the module without the core")
+    parser.add_argument("-P", dest="values", action="append", default=[], metavar="NAME=VALUE",
+                        help="value of a parameter of the core, or of the module with --alone")
+    parser.add_argument("--rtl", type=Path, default=RTL, help="folder of the SystemVerilog")
+    parser.add_argument("--cache", type=Path, default=Path("build/synthesis"), help="folder for netlists")
+    parser.add_argument("--jobs", type=int, default=synth.JOBS, help="runs of yosys at a time")
+    options = parser.parse_args(arguments)
+    began = time.monotonic()
+    try:
+        design = designs.find(options.design)
+        sources = sorted(options.rtl.glob("*.sv"))
+        if not sources:
+            raise synth.SynthesisError(f"{options.rtl}: no SystemVerilog files")
+        values = parameters(design)
+        top = options.module if options.alone and options.module else TOP
+        if top != TOP:
+            values = _declared(options.rtl / f"{top}.sv", values)
+        values.update(_values(options.values))
+        modules = synth.elaborate(sources, top, values, options.cache)
+        print(f"report: {len(modules)} modules after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        chosen = options.module or TOP
+        modules = synth.below(modules, chosen)
+        results = synth.synthesise(modules, options.cache, options.jobs,
+                                   lambda line: print(f"report: {line}", file=sys.stderr, flush=True))
+        macs = values.get("Pe", design.pe) * values.get("Simd", design.simd) * values.get("Lanes", design.lanes)
+        report = analyse(results, chosen, designs.BOARDS[design.board], macs)
+        report.update(design=design.name, board=design.board, top=chosen, parameters=values, yosys=synth.version())
+        name = "report.json" if chosen == TOP else f"report_{chosen}.json"
+        target = (options.output or Path("build") / design.name) / name
+        write_atomically(target, (json.dumps(report, indent=1) + "\n").encode())
+        print(table(report))
+        print(f"report: wrote {target} after {time.monotonic() - began:.0f} s", file=sys.stderr)
+        wrong = [f"{item['module']}.{item['name']} ({item['words']} x {item['bits']}, {item['style'] or 'any'}) "
+                 f"became {item['became']}" for item in report["memories"] if item["failed"]]
+        if wrong:
+            raise synth.SynthesisError(f"memory {', '.join(wrong)}")
+    except (designs.DesignError, synth.SynthesisError, netlist.NetlistError, cells.CellError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _values(texts: list[str]) -> dict[str, int]:
+    values = {}
+    for text in texts:
+        match = re.fullmatch(r"(\w+)=(\d+)", text)
+        if match is None:
+            raise synth.SynthesisError(f"parameter {text!r}: expected NAME=NUMBER")
+        values[match.group(1)] = int(match.group(2))
+    return values
+
+
+def _declared(path: Path, values: dict[str, int]) -> dict[str, int]:
+    """Those of the values that the module in a file declares as parameters."""
+    if not path.is_file():
+        raise synth.SynthesisError(f"module {path.stem}: no file {path}")
+    names = re.findall(r"^\s*parameter\s+(?:int\s+unsigned\s+)?(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: value for name, value in values.items() if name in names}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
