@@ -22,7 +22,7 @@ training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),-
 	$(if $(DATASET),--dataset $(DATASET)) $(TRAIN)
 IMAGES  ?= $(wildcard $(dir $(MODEL))images.npz)
 
-.PHONY: help env demo demo-mnist reuse data train export zoo-check report ablation float accuracy hls sim board board-demo deploy test lint clean
+.PHONY: help env demo demo-mnist reuse data train export zoo-check report ablation float accuracy hls sim board board-demo deploy test ci lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -43,6 +43,7 @@ help:
 	@echo "make deploy BOARD=address    copy to a board what it needs and say what to run there"
 	@echo "make reuse NET=cnv           repeated kernels, and engines at every level of sharing, into build/reuse"
 	@echo "make demo-mnist              a MNIST network with its weights wired in, on real test images, bit by bit"
+	@echo "make ci                      make test, make zoo-check, and tiny trained for an epoch and exported"
 	@echo "make lint, make clean"
 
 env: $(READY)
@@ -114,6 +115,11 @@ deploy: $(READY)
 
 test: $(READY)
 	$(with_verilator) $(PY) -m pytest
+
+# from the data to a checked model, and the shipped models against their cards
+ci: test zoo-check
+	rm -rf build/ci
+	$(MAKE) train export NET=tiny EPOCHS=1 OUT=build/ci
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
