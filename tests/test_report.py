@@ -74,7 +74,7 @@ def test_of_two_ways_the_longer_and_each_module_its_own() -> None:
 
 
 def carry(first: int, carry_in: object, s: object) -> dict:
-    return cell("CARRY4", CI=carry_in, CYINIT="0", DI=["0"] * 4, S=[s, "0", "0", "0"],
+    return cell("CARRY4", CI=carry_in, CYINIT="0", DI=["0"] * 4, S=["0", "0", "0", s],
                 O=[first, first + 1, first + 2, first + 3], CO=[first + 4, first + 5, first + 6, first + 7])
 
 

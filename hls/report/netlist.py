@@ -187,15 +187,11 @@ class Design:
 
     def _flatten(self) -> None:
         merges = np.array(self._merges, dtype=np.int64).reshape(-1, 2)
-        # a net tied to both constants keeps them apart: constants are joined to none
+        # a net that is constant stays without a driver
         live = (merges > 1).all(axis=1)
         graph = sparse.coo_matrix((np.ones(int(live.sum()), np.int8), (merges[live, 0], merges[live, 1])),
                                   shape=(self.nets, self.nets))
         count, self._root = csgraph.connected_components(graph, directed=False)
-        constant = np.zeros(count, bool)
-        constant[self._root[:2]] = True
-        tied = merges[~live]
-        constant[self._root[tied[tied > 1]]] = True
         parts: dict[str, list[np.ndarray]] = {key: [] for key in ("arcs", "starts", "ends", "loads", "drivers")}
         self._first_cell = np.cumsum([0] + [len(self.modules[name].cells) for _, name, _ in self.instances])
         for index, (_, name, base) in enumerate(self.instances):
@@ -226,11 +222,8 @@ class Design:
         total = self.data_loads + self.control_loads
 
         arcs = tables["arcs"]
-        source, target = arcs[:, 0].astype(np.int64), arcs[:, 1].astype(np.int64)
-        keep = ~constant[source] & ~constant[target]
-        arcs, source, target = arcs[keep], source[keep], target[keep]
-        order = np.argsort(target, kind="stable")
-        self._source, self._target, arcs = source[order], target[order], arcs[order]
+        arcs = arcs[np.argsort(arcs[:, 1], kind="stable")]
+        self._source, self._target = arcs[:, 0].astype(np.int64), arcs[:, 1].astype(np.int64)
         self._arc_cell = arcs[:, 5].astype(np.int64)
         self._level = arcs[:, 3]
         self._ns = arcs[:, 2] + self._net_ns(self._source, arcs[:, 4], total)
@@ -240,10 +233,7 @@ class Design:
         self._start_ns = np.concatenate([starts[:, 1], np.full(len(inputs), cells.CLOCK_TO_Q_NS)])
         self._start_cell = np.concatenate([starts[:, 2].astype(np.int64), np.full(len(inputs), -1)])
         ends = tables["ends"]
-        end_net = ends[:, 0].astype(np.int64)
-        keep = ~constant[end_net]
-        ends, end_net = ends[keep], end_net[keep]
-        self._end_net = np.concatenate([end_net, np.array(outputs, np.int64)])
+        self._end_net = np.concatenate([ends[:, 0].astype(np.int64), np.array(outputs, np.int64)])
         pins = np.concatenate([ends[:, 2], np.full(len(outputs), cells.ROUTED)])
         setup = np.concatenate([ends[:, 1], np.full(len(outputs), cells.SETUP_NS)])
         self._end_cost = setup + self._net_ns(self._end_net, pins, total)
