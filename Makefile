@@ -22,7 +22,7 @@ training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),-
 	$(if $(DATASET),--dataset $(DATASET)) $(TRAIN)
 IMAGES  ?= $(wildcard $(dir $(MODEL))images.npz)
 
-.PHONY: help env demo demo-mnist reuse data train export zoo-check report ablation float accuracy hls sim board board-demo deploy test ci lint clean
+.PHONY: help env demo demo-mnist reuse data train export zoo-check page report ablation float accuracy hls sim board board-demo deploy test ci lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -31,10 +31,11 @@ help:
 	@echo "make train  NET=cnv RECIPE=modern  train, or go on with, a network into OUT=build/NET; EPOCHS=, DATA=folder"
 	@echo "make export NET=cnv          fold it into OUT/model.npz, checked against PyTorch"
 	@echo "make zoo-check [ZOO=cnv]     evaluate the shipped models and compare with their cards"
-	@echo "make report MODEL=...        a page about a model, HTML and PNG, in build/report"
+	@echo "make page MODEL=...          a page about a model, HTML and PNG, in build/page"
 	@echo "make ablation, make float    what each ingredient of modern is worth; what binarization costs (NET=, EPOCHS=)"
 	@echo "make accuracy MODEL=...      the integer model over the whole test set of DATASET"
 	@echo "make data DATASET=cifar10    fetch and check a data set"
+	@echo "make report DESIGN=pynq_z1   synthesise the RTL core with yosys: LUT, FF, BRAM, DSP, paths, fan-out, memories"
 	@echo "make hls  DESIGN=pynq_z1     render sources and scripts, pack the program; synthesise where the tools are;"
 	@echo "                             BACKEND=rtl packs the RTL core, HLS_VERSION=2019.2, COSIM=1"
 	@echo "make sim                     engines and programs, bit by bit, RTL units under cocotb"
@@ -80,8 +81,8 @@ export: $(OUT)/model.npz
 zoo-check: $(READY)
 	$(PY) -m train.zoo check $(ZOO)
 
-report: $(READY)
-	$(PY) -m train.report $(MODEL) -o build/report/$(notdir $(basename $(MODEL))).html
+page: $(READY)
+	$(PY) -m train.report $(MODEL) -o build/page/$(notdir $(basename $(MODEL))).html
 
 ablation float: $(READY)
 	$(PY) -m train.study $@ $(NET) $(if $(EPOCHS),--epochs $(EPOCHS)) --compile --write train/README.md
@@ -90,6 +91,9 @@ accuracy: $(READY)
 	$(PY) -m train.accuracy $(MODEL) $(if $(DATASET),--dataset $(DATASET))
 
 hls_images = $(or $(IMAGES),$(if $(filter models/cnv.npz,$(MODEL)),models/cifar10_sample.npz))
+
+report: $(READY)
+	$(PY) -m hls.report --design $(DESIGN) -o build/$(DESIGN)
 
 hls: $(READY)
 	$(PY) -m hls.build --design $(DESIGN) -o build/$(DESIGN) --backend $(or $(BACKEND),hls) --model $(MODEL) \
