@@ -64,13 +64,14 @@ module bnn_array #(
   logic [Latency:0] valid_q, last_q;
   logic [Latency-2:0] first_q, second_q, header_q;
   logic [1:0] bit_second_q;
-  logic bit_valid_q, shift_q, pool_q;
+  logic bit_valid_q, shift_q, pool_q, clear_q;
 
   always_ff @(posedge clk_i) begin
     first_q  <= {first_q[Latency-3:0], first_i & valid_i};
     last_q   <= {last_q[Latency-1:0], last_i};
     second_q <= {second_q[Latency-3:0], second_i};
     pool_q   <= pool_i;
+    clear_q  <= ~valid_q[Count];
     bit_second_q <= {bit_second_q[0], second_q[Latency-2]};
     if (rst_i) begin
       valid_q     <= '0;
@@ -159,7 +160,7 @@ module bnn_array #(
           .act_i          (act[l*Nodes+:TileLanes*Nodes]),
           .parity_weight_i(parity_weight[p+:TilePe]),
           .parity_act_i   (parity_act[l+:TileLanes]),
-          .count_valid_i  (valid_q[Count+1]),
+          .count_clear_i  (clear_q),
           .acc_first_i    (first_q[Count+1]),
           .shift_i        (shift_q),
           .hit_valid_i    (valid_q[Count+3] & last_q[Count+3]),

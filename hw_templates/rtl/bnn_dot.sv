@@ -4,10 +4,10 @@
 //
 // The operands come with the parities of bnn_parity. Full adders over three matches then need
 // their carry only, one LUT6 each: Simd matches become Simd/2 carries of weight 2 and one
-// parity. A cycle without count_valid_i adds nothing. shift_i loads chain_i instead, the neighbour's
+// parity. A cycle with count_clear_i adds nothing. shift_i loads chain_i instead, the neighbour's
 // accumulator, so that a row of them can be read out; shift_i comes without valid words.
 //
-// count_valid_i, acc_first_i and the parities of all positions of both operands come with the
+// count_clear_i, acc_first_i and the parities of all positions of both operands come with the
 // count, 4 + clog2(leaves of bnn_count) cycles after the operands; acc_o has the sum 2 cycles
 // after that, and the neighbour's 2 cycles after shift_i.
 (* keep_hierarchy = "yes" *)
@@ -25,7 +25,7 @@ module bnn_dot #(
     input  logic [Nodes-1:0]   act_i,
     input  logic               parity_weight_i,
     input  logic               parity_act_i,
-    input  logic               count_valid_i,
+    input  logic               count_clear_i,  // no word
     input  logic               acc_first_i,
     input  logic               shift_i,
     input  logic [AccBits-2:0] threshold_i,
@@ -128,7 +128,7 @@ module bnn_dot #(
   assign start = first_q ? {1'b1, ~threshold_i} : acc_q;
 
   always_ff @(posedge clk_i) begin
-    if (!count_valid_i) count_q <= '0;
+    if (count_clear_i) count_q <= '0;
     else count_q <= {count, parity_weight_i ^ parity_act_i};
     first_q <= acc_first_i;
     shift_q <= shift_i;

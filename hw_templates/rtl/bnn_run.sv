@@ -371,8 +371,9 @@ module bnn_run #(
       keep_q   <= 1'b0;
     end else begin
       if (start_i) keep_q <= keep_i & kept_q & same_q & (count_i != '0);
-      if (state_q == HeaderAsk || (state_q == Done && error_q != '0)) kept_q <= 1'b0;
-      else if (state_q == Done && count_q != '0) kept_q <= resident;
+      // A run without images may have had another address.
+      if (state_q == HeaderAsk) kept_q <= 1'b0;
+      else if (state_q == Done) kept_q <= resident & (error_q == '0) & (count_q != '0);
       if (start_i) begin
         cycles_q <= '0;
         busy_q   <= '0;

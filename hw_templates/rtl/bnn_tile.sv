@@ -19,7 +19,7 @@ module bnn_tile #(
     input  logic [Lanes*Nodes-1:0]    act_i,
     input  logic [Pe-1:0]             parity_weight_i,
     input  logic [Lanes-1:0]          parity_act_i,
-    input  logic                      count_valid_i,
+    input  logic                      count_clear_i,
     input  logic                      acc_first_i,
     input  logic                      shift_i,
     input  logic                      hit_valid_i,
@@ -35,7 +35,7 @@ module bnn_tile #(
   logic [Lanes*Nodes-1:0] act_q;
   logic [Pe-1:0] parity_weight_q;
   logic [Lanes-1:0] parity_act_q;
-  logic count_valid_q, acc_first_q, shift_q, hit_valid_q, second_q, pool_q;
+  logic count_clear_q, acc_first_q, shift_q, hit_valid_q, second_q, pool_q;
   logic [Lanes*Pe-1:0] hit;
 
   always_ff @(posedge clk_i) begin
@@ -43,7 +43,7 @@ module bnn_tile #(
     act_q           <= act_i;
     parity_weight_q <= parity_weight_i;
     parity_act_q    <= parity_act_i;
-    count_valid_q   <= count_valid_i;
+    count_clear_q   <= count_clear_i;
     acc_first_q     <= acc_first_i;
     shift_q         <= shift_i;
     hit_valid_q     <= hit_valid_i;
@@ -66,7 +66,7 @@ module bnn_tile #(
           .act_i          (act_q[l*Nodes+:Nodes]),
           .parity_weight_i(parity_weight_q[p]),
           .parity_act_i   (parity_act_q[l]),
-          .count_valid_i  (count_valid_q),
+          .count_clear_i  (count_clear_q),
           .acc_first_i    (acc_first_q),
           .shift_i        (shift_q),
           .threshold_i    (threshold_i[p*(AccBits-1)+:AccBits-1]),
