@@ -198,6 +198,7 @@ def test_addresses_beyond_the_memory(shared: Station, offset: int) -> None:
 # The unmodified script and package
 
 
+@pytest.mark.slow
 def test_shipped_network_through_the_unmodified_script(tmp_path: Path) -> None:
     """What make board-demo does: board and script as processes, 64 CIFAR-10 images, every score."""
     host = next_host()
@@ -514,6 +515,7 @@ def test_one_thread_at_a_time(station: Station) -> None:
         assert np.array_equal(outcome[0], expected(2))
 
 
+@pytest.mark.slow
 def test_client_that_vanishes_in_a_run(station: Station) -> None:
     station.core.delay_s = 30.0
     script = f"""
@@ -538,6 +540,7 @@ device.infer(images(4))
         assert np.array_equal(device.infer(images(5)), expected(5))
 
 
+@pytest.mark.slow
 def test_board_that_cannot_be_reached(station: Station, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nobody = next_host()
     np.save(tmp_path / "x.npy", images(2))
@@ -577,6 +580,7 @@ def test_board_that_is_started_anew(station: Station, tmp_path: Path) -> None:
         assert np.array_equal(device.infer(images(3)), expected(3))
 
 
+@pytest.mark.slow
 def test_board_that_no_longer_answers(tmp_path: Path) -> None:
     """A stopped process keeps its connections open: only the deadline of the host ends a call."""
     host = next_host()
@@ -663,6 +667,7 @@ def test_pool_goes_on_without_a_board(pair: list[Station], way: str) -> None:
     accelerator._abandoned.clear()
 
 
+@pytest.mark.slow
 def test_pool_on_the_command_line(
     pair: list[Station], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "host" / "notebooks" / "cifar10.ipynb"
 
 
+@pytest.mark.slow
 def test_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     host = next_host()
     model = ROOT / "models" / "cnv.npz"
