@@ -38,7 +38,8 @@ help:
 	@echo "make report DESIGN=pynq_z1   synthesise the RTL core with yosys: LUT, FF, BRAM, DSP, paths, fan-out, memories"
 	@echo "make hls  DESIGN=pynq_z1     render sources and scripts, pack the program; synthesise where the tools are;"
 	@echo "                             BACKEND=rtl packs the RTL core, HLS_VERSION=2019.2, COSIM=1"
-	@echo "make sim                     engines and programs, bit by bit, RTL units under cocotb"
+	@echo "make sim                     engines and programs, bit by bit, RTL units under cocotb;"
+	@echo "                             BACKEND=hls or rtl: one core, RTL=path: Verilog that Vitis HLS generated"
 	@echo "make board                   serve a simulated PYNQ-Z1 to pynq; LISTEN=127.0.0.1 CORE=rtl or functional"
 	@echo "make board-demo              such a board, and host/pynq_infer.py on 64 images against it"
 	@echo "make deploy BOARD=address    copy to a board what it needs and say what to run there"
@@ -102,8 +103,14 @@ hls: $(READY)
 	$(PY) -m hls.overlay --design $(DESIGN) -o build/$(DESIGN)/overlay
 	$(PY) -m hls $(MODEL) --design $(DESIGN) -o build/$(DESIGN)
 
+# everything; one core alone; or Verilog that Vitis HLS has generated, in a folder
+sim_hls := tests/test_hls_core.py tests/test_cores.py sim/cocotb/test_devices.py -k "not rtl and not folder"
+sim_rtl := sim/cocotb tests/test_cores.py -k "not hls"
+sim_tests = $(if $(RTL),sim/cocotb/test_devices.py -k test_folder,$(or $(sim_$(BACKEND)),sim/cocotb tests/test_cores.py \
+	tests/test_hls_core.py tests/test_program.py))
+
 sim: $(READY)
-	$(with_verilator) $(PY) -m pytest sim/cocotb tests/test_cores.py tests/test_program.py
+	$(with_verilator) BNN_RTL="$(RTL)" $(PY) -m pytest $(sim_tests)
 
 board: $(READY)
 	$(PY) -m sim.board --design $(DESIGN) --host $(or $(LISTEN),127.0.0.1) --core $(or $(CORE),rtl)
