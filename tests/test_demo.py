@@ -56,14 +56,15 @@ def test_all_bits_match(arguments: list[str], capsys: pytest.CaptureFixture[str]
 def test_a_wrong_bit_is_reported(
     arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = rtl_sim.Core.run
+    honest = rtl_sim.Core.sequence
 
-    def run(self: rtl_sim.Core, program: bytes, images: np.ndarray) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-        scores, traces = honest(self, program, images)
-        traces[0][1, 2, 0, 7] ^= 1
-        return scores, traces
+    def sequence(self: rtl_sim.Core, jobs: list[rtl_sim.Job]) -> list[rtl_sim.Run]:
+        runs = honest(self, jobs)
+        for run in runs:
+            run.traces[0][1, 2, 0, 7] ^= 1
+        return runs
 
-    monkeypatch.setattr(rtl_sim.Core, "run", run)
+    monkeypatch.setattr(rtl_sim.Core, "sequence", sequence)
     assert demo.main(arguments) == 1
     lines = capsys.readouterr().out.splitlines()
     assert any(line.strip().startswith("RTL: conv2: image 0, pixel (2, 0), channel 7: expected") for line in lines)
