@@ -2,5 +2,6 @@
 
 from host.accelerator import Accelerator
 from host.errors import HostError
+from host.pool import Pool
 
-__all__ = ["Accelerator", "HostError"]
+__all__ = ["Accelerator", "HostError", "Pool"]

@@ -155,14 +155,19 @@ class PynqBackend:
     def _load_alone(self) -> None:
         target = {} if self._device is None else {"device": self._device}
         forget_clocks(self._pynq)
-        try:
-            self._overlay = self._pynq.Overlay(str(self._path), download=False, **target)
-            complete_clocks(self._overlay)
-            self._overlay.download()
-            blocks = dict(self._overlay.ip_dict)
-        except Exception as error:
-            where = "" if self.board is None else f"{self.board}: "
-            raise HostError(f"{where}{self._path}: cannot be loaded: {line(error)}") from None
+        for last in (False, True):
+            try:
+                self._overlay = self._pynq.Overlay(str(self._path), download=False, **target)
+                complete_clocks(self._overlay)
+                self._overlay.download()
+                blocks = dict(self._overlay.ip_dict)
+                break
+            except Exception as error:
+                # another process may have removed the file in which pynq keeps the metadata
+                if isinstance(error, FileNotFoundError) and not last:
+                    continue
+                where = "" if self.board is None else f"{self.board}: "
+                raise HostError(f"{where}{self._path}: cannot be loaded: {line(error)}") from None
         name = find_core(blocks)
         block = blocks[name]
         self._interrupt = self._find_interrupt(name)
@@ -194,13 +199,15 @@ class PynqBackend:
         """Wait for the core's interrupt, at most `seconds`; gives whether it came."""
         try:
             loop = asyncio.get_event_loop()
-            loop.run_until_complete(asyncio.wait_for(self._interrupt.wait(), seconds))
-            return True
+            if not loop.is_running():  # that of a notebook runs
+                loop.run_until_complete(asyncio.wait_for(self._interrupt.wait(), seconds))
+                return True
         except asyncio.TimeoutError:
             return False
-        except Exception:  # as in a notebook, whose loop runs already
-            self._interrupt = None
-            return False
+        except Exception:  # the driver polls then
+            pass
+        self._interrupt = None
+        return False
 
     def forget_interrupt(self) -> None:
         """Poll from now on: a run ended without an interrupt."""
