@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -78,6 +79,34 @@ def _steps(item: Descriptor, images: int, design: Design) -> int:
     return units * item.rows * item.blocks * item.group_words + finished * max(0, leaving - pool * item.group_words) + 1
 
 
+def _waits(plan: Plan) -> int:
+    """Cycles of a batch in which the array waits for weights, one beat a cycle into the ring; the second of two."""
+    if plan.resident:
+        return 0
+    design, split = plan.design, plan.segment_a
+    passes = [(plan.descriptors[:split], plan.sub_batch)] * ceil_div(plan.batch, plan.sub_batch)
+    passes.append((plan.descriptors[split:], plan.batch))
+    stream = array = held = waited = 0
+    ring: deque[tuple[int, int]] = deque()  # words and end of the groups in the ring
+    for _ in range(2):
+        waited = 0
+        for items, images in passes:
+            for item in items:
+                words = item.headers + item.group_words
+                cycles = _steps(item, images, design) + DEPTH["step"]
+                for _ in range(item.groups):
+                    while held + words > design.weight_depth:
+                        freed, done = ring.popleft()
+                        held -= freed
+                        stream = max(stream, done)
+                    stream += words * design.word_bytes // 8
+                    waited += max(0, stream - array)
+                    array = max(array, stream) + cycles
+                    ring.append((words, array))
+                    held += words
+    return waited
+
+
 def estimate(plan: Plan) -> dict[str, Any]:
     """Cycles of one batch by process and loop, and resources, from the loops of hw_templates/hls.
 
@@ -95,6 +124,7 @@ def estimate(plan: Plan) -> dict[str, Any]:
                       "layer": item.name})
     commands = plan.segment_a * passes + len(plan.descriptors) - plan.segment_a
     array.append(_loop("command", commands, 32, DEPTH["command"]))
+    array.append(_loop("group_weights", 1, _waits(plan), 0))
 
     pixels = plan.model.height * plan.model.width
     image_beats = ceil_div(pixels * plan.model.channels, 8)

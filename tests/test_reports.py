@@ -209,15 +209,16 @@ def test_block_rams(words: int, bits: int, expected: int) -> None:
 
 
 @pytest.mark.skipif(hls_csim.find_ap_types() is None or shutil.which("g++") is None, reason="no ap_int.h or g++")
-def test_trip_counts_are_those_of_the_core(tmp_path: Path) -> None:
+@pytest.mark.parametrize("resident", [True, False])
+def test_trip_counts_are_those_of_the_core(resident: bool, tmp_path: Path) -> None:
     """A batch more takes as many cycles of the array's loops as the estimate says, depths left out."""
-    design = replace(SMALL, act_depth=1024)
+    design = replace(SMALL, act_depth=1024, weight_depth=512 if resident else 32)
     core = hls_csim.build(design, tmp_path)
     stages = [("conv", 24, 1, 0, False), ("conv", 40, 1, -1, True), ("conv", 16, 0, 0, False), ("dense", 33),
               ("dense", 11)]
     model = network(4, (10, 10, 3), stages)
     placed = plan(model, design, 4)
-    assert placed.resident and placed.batch == placed.sub_batch == 4
+    assert placed.resident == resident and placed.batch == placed.sub_batch == 4
     cycles = []
     for images in (8, 12, 16):
         core.run(pack(placed), np.zeros((images, 10, 10, 3), np.uint8), trace=False)
@@ -225,5 +226,7 @@ def test_trip_counts_are_those_of_the_core(tmp_path: Path) -> None:
         cycles.append(core.stats.cycles)
     assert cycles[2] - cycles[1] == cycles[1] - cycles[0]
     loops = reports.estimate(placed)["loops"]["array"]
+    assert any(loop["loop"] == "group_weights" and (loop["trips"] > 0) != resident for loop in loops)
     trips = sum(loop["calls"] * loop["trips"] for loop in loops)
-    assert abs(cycles[1] - cycles[0] - trips) <= 0.002 * trips
+    assert abs(cycles[1] - cycles[0] - trips) <= (0.002 if resident else 0.05) * trips
+    print(cycles[1] - cycles[0], trips)
