@@ -131,9 +131,10 @@ def test_killed_run_leaves_a_whole_checkpoint_and_goes_on(tmp_path: Path) -> Non
         "trainer.train(config(2), make_images(128), make_images(64), Path(sys.argv[2]))\n"
     )
     command = [sys.executable, str(script), str(ROOT), str(tmp_path / "run")]
-    assert subprocess.run([*command, "kill"], capture_output=True).returncode == -9
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    assert subprocess.run([*command, "kill"], capture_output=True, env=environment).returncode == -9
     assert trainer.load_checkpoint(tmp_path / "run" / "checkpoint.pt")["epoch"] == 1
-    done = subprocess.run([*command, "go"], capture_output=True, text=True)
+    done = subprocess.run([*command, "go"], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "epoch 1/2" not in done.stdout and "epoch 2/2" in done.stdout
 
@@ -178,6 +179,20 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_learning_rate(
 def test_unusable_recipes_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     with pytest.raises(trainer.TrainError, match=message):
         trainer.train(config(1, **change), make_images(64), make_images(64), tmp_path)
+
+
+def test_teacher_of_other_images_is_refused(tmp_path: Path) -> None:
+    message = "the teacher sfc takes 1x28x28 images of 10 classes, tiny 3x32x32 images of 10 classes"
+    with pytest.raises(trainer.TrainError, match=message):
+        trainer.train(
+            config(1, distil=0.5), make_images(64), make_images(64), tmp_path, teacher=BinaryNetwork(network("sfc"))
+        )
+
+
+def test_checkpoint_of_another_format_is_refused(tmp_path: Path) -> None:
+    torch.save({"format": "bnn-checkpoint-1"}, tmp_path / "checkpoint.pt")
+    with pytest.raises(trainer.TrainError, match="is not of format bnn-checkpoint-2"):
+        trainer.load_checkpoint(tmp_path / "checkpoint.pt")
 
 
 def test_images_of_another_shape_and_labels_out_of_range_are_refused(tmp_path: Path) -> None:

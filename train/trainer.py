@@ -28,10 +28,8 @@ from train.module import BinaryNetwork
 from train.networks import Network
 from train.networks import network as find_network
 from train.recipes import GLOROT, INITIAL, OPTIMIZERS, SCHEDULES, Recipe
-from train.recipes import recipe as find_recipe
 
 CHECKPOINT_FORMAT = "bnn-checkpoint-2"
-OLD_FORMAT = "bnn-checkpoint-1"
 #: images over which the batch norms are measured again after the last epoch
 SETTLE_IMAGES = 12_800
 LOG_FIELDS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "val_accuracy", "seconds")
@@ -226,16 +224,6 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def _from_old(content: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint of format 1, which had one recipe, as one of today whose training has ended."""
-    old = content["config"]
-    changed = {key: old[key] for key in ("epochs", "batch", "learning_rate", "schedule", "loss")}
-    network = find_network(old["network"])
-    recipe = replace(find_recipe("modern", network.dataset), **changed, crop=4, flip=old["augment"])
-    config = to_dict(Config(network.name, recipe, network.dataset, old["seed"]))
-    return {**content, "format": CHECKPOINT_FORMAT, "config": config, "average": {}, "deploy": content["model"]}
-
-
 def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str, Any]:
     """Read a checkpoint.
 
@@ -248,8 +236,6 @@ def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str,
         raise TrainError(f"checkpoint {path} does not exist") from None
     except Exception as error:  # torch.load raises many kinds
         raise TrainError(f"checkpoint {path} cannot be read: {error}") from None
-    if isinstance(content, dict) and content.get("format") == OLD_FORMAT:
-        content = _from_old(content)
     if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
         raise TrainError(f"checkpoint {path} is not of format {CHECKPOINT_FORMAT}")
     return content
@@ -368,6 +354,22 @@ def check_data(network: Network, recipe: Recipe, data: Arrays) -> None:
         raise TrainError(f"labels go up to {data['y'].max()}, {network.name} has {network.classes} classes")
 
 
+def check_teacher(network: Network, teacher: BinaryNetwork | None) -> None:
+    """Refuse a distillation without a teacher, or with one of other images or classes.
+
+    Raises:
+        TrainError: says what is wrong.
+    """
+    if teacher is None:
+        raise TrainError("the recipe distils: give the checkpoint of a teacher")
+    other = teacher.network
+    takes, wanted = (
+        f"{net.channels}x{net.height}x{net.width} images of {net.classes} classes" for net in (other, network)
+    )
+    if takes != wanted:
+        raise TrainError(f"the teacher {other.name} takes {takes}, {network.name} {wanted}")
+
+
 def train(
     config: Config,
     data: Arrays,
@@ -403,8 +405,8 @@ def train(
     check_data(network, recipe, data)
     if recipe.loss not in LOSSES:
         raise TrainError(f"loss '{recipe.loss}' is unknown: choose one of {', '.join(LOSSES)}")
-    if recipe.distil and teacher is None:
-        raise TrainError("the recipe distils: give the checkpoint of a teacher")
+    if recipe.distil:
+        check_teacher(network, teacher)
     loss_function = LOSSES[recipe.loss]
     device = pick_device()
     torch.manual_seed(config.seed)
