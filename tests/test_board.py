@@ -342,6 +342,17 @@ def test_model_is_packed_first(station: Station, tmp_path: Path, monkeypatch: py
         Accelerator(station.bit, tmp_path / "net.npz", board=station.host)
 
 
+def test_handoff_as_vivado_writes_it(station: Station) -> None:
+    """pynq 4.0 finds no frequency of the clock in it, and cannot load it by itself; the driver helps."""
+    hwh = station.bit.with_suffix(".hwh")
+    lines = hwh.read_text().splitlines(keepends=True)
+    kept = [text for text in lines if "PSU__CRL_APB" not in text]
+    assert len(kept) == len(lines) - 1
+    hwh.write_text("".join(kept))
+    with station.accelerator() as device:
+        assert np.array_equal(device.infer(images(2)), expected(2)) and device.clock_hz == 100e6
+
+
 # Files and memory
 
 
@@ -767,6 +778,13 @@ def test_command_errors(capsys: pytest.CaptureFixture[str], tmp_path: Path, shar
     assert command.main([*arguments, "--host", shared.host]) == 1
     assert capsys.readouterr().err == (
         f"error: {shared.host}:{PORT}: cannot be listened on, another server may use it\n")
+
+
+def test_demo_errors(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert demo.main([str(tmp_path / "none.npz")]) == 1
+    assert "none.npz" in capfd.readouterr().err
+    with pytest.raises(RuntimeError, match="design 'none' is not one of"):
+        demo.start(["--design", "none", "--core", "functional"], 60)
 
 
 def test_listens_on_loopback_only_unless_told() -> None:
