@@ -48,7 +48,7 @@ def test_levels_and_ns_of_a_path_through_three_modules() -> None:
             "l": cell("LUT2", I0=3, I1="0", O=4), "f": register(4, 5)}, {"taken_q": [5]}),
     })
     (path,) = [path for path in made.paths(10) if path.end == "top.sink.taken_q"]
-    assert (path.levels, path.start, path.cells) == (3, "top.source.state_q", "LUT1 LUT3 LUT2")
+    assert (path.levels, path.start, path.cells) == (3, "top.source.state_q", "logic: LUT1 LUT3, sink: LUT2")
     (slow,) = [path for path in made.paths(10, levels=False) if path.end == "top.sink.taken_q"]
     # state_q has two loads; the LUT before the register has it in its slice
     nets = cells.net_ns(2) + 2 * cells.net_ns(1)

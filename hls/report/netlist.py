@@ -8,6 +8,7 @@ DSP slices) counts by its delay in units of `cells.LEVEL_NS`.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -65,7 +66,7 @@ class Point(NamedTuple):
 
 
 class Path(NamedTuple):
-    """A path: levels, ns, where it starts and ends, the cells between."""
+    """A path: levels, ns, where it starts and ends, the cells between by instance."""
 
     levels: float
     ns: float
@@ -403,11 +404,12 @@ class Design:
             arcs = head[::-1] + arcs
         starts = np.flatnonzero(self._start_net == net)
         start_ns = float(self._start_ns[starts].max()) if len(starts) else 0.0
-        kinds = [self.cell(int(self._arc_cell[arc]))[0].type for arc in arcs]
+        passed = [self.cell(int(self._arc_cell[arc])) for arc in arcs]
         return Path(
             levels=round(float(self._level[arcs].sum()), 2),
             ns=round(start_ns + float(self._ns[arcs].sum()) + float(self._end_cost[end]), 2),
-            start=self.net_name(net), end=self._end_name(end), cells=_runs(kinds))
+            start=self.net_name(net), end=self._end_name(end),
+            cells=_runs([(path, cell.type) for cell, path, _ in passed], self.top))
 
     def _end_name(self, index: int) -> str:
         cell = int(self._end_cell[index])
@@ -435,12 +437,11 @@ class Design:
         return result
 
 
-def _runs(kinds: Sequence[str]) -> str:
-    """Cells of a path in words: LUT6 CARRY4x3 LUT2."""
-    runs: list[tuple[str, int]] = []
-    for kind in kinds:
-        if runs and runs[-1][0] == kind:
-            runs[-1] = (kind, runs[-1][1] + 1)
-        else:
-            runs.append((kind, 1))
-    return " ".join(kind if times == 1 else f"{kind}x{times}" for kind, times in runs)
+def _runs(passed: Sequence[tuple[str, str]], top: str) -> str:
+    """Cells of a path in words, after the instance they are in: u_run: LUT6 CARRY4x3, u_engine: LUT2."""
+    parts = []
+    for path, cells_in in itertools.groupby(passed, key=lambda item: item[0]):
+        runs = [(kind, len(list(run))) for kind, run in itertools.groupby(kind for _, kind in cells_in)]
+        text = " ".join(kind if times == 1 else f"{kind}x{times}" for kind, times in runs)
+        parts.append(text if path == top else f"{path.removeprefix(top + '.')}: {text}")
+    return ", ".join(parts)
