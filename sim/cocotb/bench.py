@@ -47,7 +47,7 @@ def run(bench: str, top: str, parameters: Dict[str, int], folder: Path, tests: S
         build_dir=folder,
         # One C++ file: builds of Verilator differ in how they include a precompiled header. Where cocotb may write
         # every signal, independent parts of a vector look like a loop.
-        build_args=["-Wall", "-Wno-UNOPTFLAT", "--output-split", "0", "-y", str(RTL)],
+        build_args=["-Wall", "-Wno-UNOPTFLAT", "--output-split", "0", "-CFLAGS", "-O1", "-y", str(RTL)],
         always=True,
     )
     for path in folder.glob("verilated*.o"):

@@ -6,7 +6,8 @@ import pytest
 from bench import begin, join, parameter, run, seed
 from cocotb.triggers import FallingEdge
 
-LATENCY = 5
+LATENCY = 7
+CHANNEL_LATE = 2  # cycles by which the channels follow their window
 
 
 @cocotb.test()
@@ -35,12 +36,13 @@ async def first_array(dut):
             steps.append((1, first, last, join(windows[i], 8), join(channels, 64)))
         want[len(steps) - 1] = join((sums >= limit).any(axis=0) ^ flip.astype(bool), 1)
     for t in range(len(steps) + LATENCY):
-        valid, first, last, window, channel = steps[t] if t < len(steps) else idle
+        valid, first, last, window, _ = steps[t] if t < len(steps) else idle
+        late = t - CHANNEL_LATE
         dut.valid_i.value = valid
         dut.first_i.value = first
         dut.last_i.value = last
         dut.window_i.value = window
-        dut.channel_i.value = channel
+        dut.channel_i.value = steps[late][4] if 0 <= late < len(steps) else 0
         await FallingEdge(dut.clk_i)
         done = t - LATENCY + 1
         assert int(dut.valid_o.value) == (done in want), f"step {t}"

@@ -42,17 +42,18 @@ NETWORKS = {
     "resident": (network(1, (6, 5, 1), [("conv", 7, 0, 0, False), ("conv", 5, 1, 1, True), ("dense", 9)]), 4, (9, 4)),
     "streamed": (network(2, (7, 6, 4), [("conv", 36, 1, 0, True), ("conv", 36, 1, -1, False), ("conv", 9, 0, 1, False),
                                         ("dense", 3)]), 3, (5, 3)),
-    "resident_segments": (network(3, (8, 8, 1), [("conv", 20, 1, 0, False), ("conv", 20, 1, 1, True), ("dense", 8),
-                                                 ("dense", 5)]), 5, (9, 3)),
-    "streamed_segments": (network(4, (7, 6, 2), [("conv", 34, 1, 0, False), ("conv", 40, 1, -1, True), ("dense", 33),
-                                                 ("dense", 11)]), 5, (7, 5)),
+    "resident_segments": (network(3, (4, 3, 2), [("conv", 34, 1, 0, False), ("conv", 40, 1, -1, True), ("dense", 33),
+                                                 ("dense", 11)]), 8, (11, 5)),
+    "streamed_segments": (network(4, (6, 4, 2), [("conv", 34, 1, 0, False), ("conv", 40, 1, 1, True), ("dense", 33),
+                                                 ("dense", 11)]), 6, (9, 5)),
     "dense": (network(5, (5, 7, 1), [("dense", 40), ("dense", 20), ("dense", 11)], binary=True), 6, (15, 1)),
 }
 TESTS = ("networks", "networks_without_stalls", "registers", "control", "no_images", "start_while_busy", "auto_restart",
-         "wrong_programs", "memory_errors")
+         "keep", "wrong_programs", "memory_errors")
 
 CONTROL, GLOBAL, ENABLE, STATUS, PROGRAM, IMAGES, SCORE, COUNT = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x1C, 0x28, 0x34
 CYCLES, BUSY, ERROR = 0xA0, 0xB0, 0xC0
+KEEP = 1 << 31  # of the count
 START, DONE, IDLE, READY, RESTART = 1, 2, 4, 8, 0x80
 OTHER_MAGIC, GEOMETRY, LAYERS, RESPONSE, RANGE = 1, 2, 3, 4, 5  # error codes
 LIMIT = 60_000  # cycles of a run
@@ -109,20 +110,16 @@ class Bench:
         self.slave = AxiSlave(bus, dut.ap_clk, dut.ap_rst_n, self.memory, reset_active_level=False)
         lite = AxiLiteBus.from_prefix(dut, "s_axi_control")
         self.host = AxiLiteMaster(lite, dut.ap_clk, dut.ap_rst_n, reset_active_level=False)
+        self.stall, self.channels = stall, []
         for owner in (self.slave, self.host):
             for interface in (owner.write_if, owner.read_if):
                 for name in ("aw_channel", "w_channel", "b_channel", "ar_channel", "r_channel"):
                     channel = getattr(interface, name, None)
                     if channel is not None:
-                        channel.set_pause_generator(self.stalls(stall))
+                        self.channels.append(channel)
         self.act = np.zeros((DESIGN.lanes, DESIGN.act_depth, DESIGN.simd), np.uint8)
         self.records, self.pending = [], {"first": [], "layer": []}
         self.error = ""
-
-    def stalls(self, probability):
-        rng = random.Random(self.rng.random())
-        while True:
-            yield rng.random() < probability
 
     async def reset(self):
         self.dut.ap_rst_n.value = 0
@@ -131,11 +128,20 @@ class Bench:
         self.dut.ap_rst_n.value = 1
         for _ in range(2):
             await RisingEdge(self.dut.ap_clk)
+        cocotb.start_soon(self.stalls())
         cocotb.start_soon(self.watch())
         cocotb.start_soon(self.stable("AR", ("ADDR", "LEN", "SIZE", "BURST")))
         cocotb.start_soon(self.stable("AW", ("ADDR", "LEN", "SIZE", "BURST")))
         cocotb.start_soon(self.stable("W", ("DATA", "STRB", "LAST")))
         return self
+
+    async def stalls(self):
+        """Pauses every channel in a part of the cycles."""
+        rng = random.Random(self.rng.random())
+        while self.stall:
+            await RisingEdge(self.dut.ap_clk)
+            for channel in self.channels:
+                channel.pause = rng.random() < self.stall
 
     async def stable(self, channel, names):
         """What is offered on a channel stays until it is taken."""
@@ -158,7 +164,7 @@ class Bench:
         bits = (DESIGN.act_depth - 1).bit_length()
         while True:
             await RisingEdge(dut.ap_clk)
-            # Values before the edge: what this edge writes.
+            # values before the edge: what this edge writes
             mask = int(dut.tap_write_lane.value)
             if mask:
                 groups = np.array(fields(int(dut.tap_write_group.value), 1, simd // DESIGN.first_pe), bool)
@@ -259,13 +265,18 @@ class Bench:
         content = np.frombuffer(self.memory.content("scores"), "<i4")
         return content[: images * classes].reshape(images, classes)
 
-    async def infer(self, name, count, start=True):
-        """One run that must be right in every bit; the network and the images are those of `name` and `count`."""
+    async def infer(self, name, count, keep=False):
+        """One run of the network `name` that must be right in every bit, with `keep` on the program of the last run."""
         model, batch, _ = NETWORKS[name]
         shape = (count, model.height, model.width, model.channels)
         pixels = np.random.default_rng(self.rng.randrange(1 << 32)).integers(0, 256, shape, np.uint8)
         program, classes = pack(plan(model, DESIGN, batch)), len(model.classes)
+        last = self.memory.regions.get("program")
         await self.setup(program, pixels, classes)
+        if keep:
+            self.memory.regions["program"] = last
+            await self.address(PROGRAM, last[0])
+            await self.write(COUNT, count | KEEP)
         self.expect(program, count)
         await self.write(CONTROL, START)
         await self.finish()
@@ -305,7 +316,9 @@ async def networks(dut):
 
 @cocotb.test()
 async def networks_without_stalls(dut):
-    await all_networks(await begin(dut, stall=0.0))
+    bench = await begin(dut, stall=0.0)
+    for name, (_, _, counts) in NETWORKS.items():
+        await bench.infer(name, counts[1])
 
 
 @cocotb.test()
@@ -433,6 +446,40 @@ async def auto_restart(dut):
     assert await bench.read(CONTROL) == IDLE
 
 
+@cocotb.test()
+async def keep(dut):
+    """With keep a resident program is not read again, anything else is."""
+    bench = await begin(dut)
+
+    async def reads(name, count, keep=True):
+        before = bench.memory.reads
+        program, _ = await bench.infer(name, count, keep)
+        return bench.memory.reads - before - count * header(program).tolist()[16] // 8
+
+    for name in ("resident", "resident_segments", "dense"):
+        assert await reads(name, 2, keep=False) > 0
+        for count in (3, 1):
+            assert await reads(name, count) == 0, f"{name}: the program was read again"
+    # not after a run without a resident program, an error, or for another address
+    await bench.infer("streamed", 1)
+    assert await reads("streamed", 2) > 0
+    program, _ = await bench.infer("dense", 1)
+    await bench.write(COUNT, KEEP | 1)
+    bench.memory.bad = range(bench.memory.regions["images"][0], bench.memory.regions["images"][0] + 8)
+    bench.expect(program, 1)
+    await bench.write(CONTROL, START)
+    await bench.finish(RESPONSE)
+    bench.memory.bad = range(0)
+    assert await reads("dense", 2) > 0
+    await bench.setup(pack(plan(NETWORKS["resident"][0], DESIGN, 4)), np.zeros((0, 8), np.uint8), 1)
+    assert await reads("resident", 2) > 0
+    # nor is the program of a run without images in the core
+    await bench.setup(pack(plan(NETWORKS["dense"][0], DESIGN, 6)), np.zeros((0, 8), np.uint8), 1)
+    await bench.write(CONTROL, START)
+    await bench.finish(limit=20)
+    await bench.infer("dense", 2, keep=True)
+
+
 def change(program, **words):
     """The program with other words: w5 of the header, d3 of the last descriptor."""
     table = np.frombuffer(program, "<u4").copy()
@@ -449,7 +496,7 @@ WRONG = [
     (GEOMETRY, {"w18": 2 * DESIGN.first_pe}),
     (LAYERS, {"w4": DESIGN.max_layers + 1}), (LAYERS, {"w4": 1 << 16}), (LAYERS, {"w4": 0}),
     (RANGE, {"w5": 0}), (RANGE, {"w5": 4}), (RANGE, {"w5": 0x10001}),
-    (RANGE, {"w6": 0}), (RANGE, {"w6": 0x10001}), (RANGE, {"w7": 1}), (RANGE, {"w7": 0x10002}),
+    (RANGE, {"w6": 0}), (RANGE, {"w6": 0x10001}), (RANGE, {"w6": 2, "w7": 1}), (RANGE, {"w7": 0x10002}),
     (RANGE, {"w9": 132}), (RANGE, {"w10": 4}), (RANGE, {"w12": 2}), (RANGE, {"w14": 1}),
     (RANGE, {"w11": 0}), (RANGE, {"w11": 2 * DESIGN.weight_depth}),
     (RANGE, {"w15": 2}), (RANGE, {"w15": 516}),
@@ -464,7 +511,7 @@ WRONG = [
 async def wrong_programs(dut):
     """Every wrong program ends with its code, and the run after it is right."""
     bench = await begin(dut)
-    program, pixels = await bench.infer("resident_segments", 3)
+    program, pixels = await bench.infer("resident_segments", 1)
     classes = len(NETWORKS["resident_segments"][0].classes)
     for number, (code, words) in enumerate(WRONG):
         await bench.setup(program, pixels, classes)
@@ -480,8 +527,8 @@ async def wrong_programs(dut):
             assert len(bench.pending["first"]) and not bench.records, f"{words}: the run went on"
         assert UNWRITTEN in bench.memory.content("scores")
         bench.memory.outside.clear()
-        if number % 4 == 0:
-            await bench.infer(*[("resident_segments", 3), ("dense", 2)][number // 4 % 2])
+        if number % 5 == 0:
+            await bench.infer(*[("resident_segments", 1), ("dense", 2), ("resident", 2)][number // 5 % 3])
     await bench.infer("streamed", 2)
 
 
@@ -489,18 +536,16 @@ async def wrong_programs(dut):
 async def memory_errors(dut):
     """An error response anywhere ends the run with its code and a quiet bus; the run after it is right."""
     bench = await begin(dut)
-    for name, count in (("streamed_segments", 6), ("resident", 6)):
+    for name, count in (("streamed_segments", 2), ("resident", 5)):
         program, pixels = await bench.infer(name, count)
         head = header(program).tolist()
-        size = head[16]
-        classes = len(NETWORKS[name][0].classes)
-        places = [("program", 0), ("program", 120), ("program", head[9] + 8), ("program", head[14]),
-                  ("program", head[14] + 264), ("program", head[10]), ("program", head[10] + 32 * head[11] - 8),
-                  ("images", 0), ("images", size), ("images", 5 * size + size - 8), ("scores", 0),
-                  ("scores", 4 * classes * count - 4)]
+        classes, word = len(NETWORKS[name][0].classes), DESIGN.word_bytes
+        places = [("program", 0), ("program", head[9] + 8), ("program", head[14]), ("program", head[14] + 264),
+                  ("program", head[10]), ("program", head[10] + word * head[11] - 8), ("images", 0),
+                  ("images", count * head[16] - 8), ("scores", 0), ("scores", 4 * classes * count - 4)]
         if head[13]:
-            places += [("program", head[12]), ("program", head[12] + 32 * head[13] - 8)]
-        for region, offset in places:
+            places += [("program", head[12] + word * head[13] - 8)]
+        for number, (region, offset) in enumerate(places):
             await bench.setup(program, pixels, classes)
             at = bench.memory.regions[region][0] + offset
             bench.memory.bad = range(at // 8 * 8, at // 8 * 8 + 8)
@@ -511,7 +556,7 @@ async def memory_errors(dut):
             except AssertionError as error:
                 raise AssertionError(f"{name}, error at {region} + {offset}: {error}") from error
             bench.memory.bad = range(0)
-            await bench.infer(name if offset % 3 else "dense", 1)
+            await bench.infer(name if number % 5 == 4 else "dense", 1)
 
 
 def test_networks_are_what_they_are_named() -> None:
@@ -519,7 +564,7 @@ def test_networks_are_what_they_are_named() -> None:
     for name, item in plans.items():
         assert item.resident == ("streamed" not in name), name
         assert (item.segment_a < len(item.descriptors)) == ("segments" in name), name
-        assert (item.sub_batch < item.batch or item.batch == 5) == ("segments" in name), name
+        assert (1 < item.sub_batch < item.batch) == ("segments" in name), name
         assert any(count > item.batch for count in NETWORKS[name][2]), name
     assert not plans["dense"].first.channels
     assert plans["streamed"].words_a > DESIGN.weight_depth
