@@ -85,6 +85,8 @@ def _ultrascale(board_part: str) -> Platform:
 PLATFORMS: dict[str, Platform] = {
     "pynq_z1": _pynq("www.digilentinc.com:pynq-z1:part0:1.0"),
     "pynq_z2": _pynq("tul.com.tw:pynq-z2:part0:1.0"),
+    "zybo_z7_10": Platform(ZYNQ7, "digilentinc.com:zybo-z7-10:part0:1.1", "M_AXI_GP0", "S_AXI_HP0",
+                           "ps/S_AXI_HP0/HP0_DDR_LOWOCM", 0x43C00000),
     "ultra96v2": _ultrascale("em.avnet.com:ultra96v2:part0:1.2"),
     "kv260": _ultrascale("xilinx.com:kv260_som:part0:1.3"),
 }

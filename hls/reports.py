@@ -23,8 +23,8 @@ from sim.files import write_atomically
 FILE = "report.json"
 DEPTH = {"step": 14, "wait": 4, "command": 4, "copy": 70, "slots": 12, "unpack": 6, "values": 8, "order": 40}
 """Assumed depth of the pipelined loops in cycles; a read or write of memory is in `copy` and `values`."""
-LUT_PER_MAC = 2.1
-"""An XNOR and its share of an adder tree that the synthesiser builds."""
+LUT_PER_MAC = 1.6
+"""An XNOR and its share of the compressors and adders of `count_matches`, counted by hand for 64 bits."""
 LUT_PER_FIRST = 11
 """An 8-bit add or subtract of the first layer, with the choice between them."""
 LUT_REST = 9000

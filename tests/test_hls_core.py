@@ -44,6 +44,7 @@ BUILDS = {
     "plain": ("g++", []),
     "clang": (CLANG or "", []),
     "sanitizers": ("g++", ["-O1", "-fsanitize=address,undefined"]),
+    "compressors": ("g++", ["-DBNN_CSIM_COMPRESSORS"]),
     "late": ("g++", ["-DBNN_CSIM_STALL=200"]),
     "threads": ("g++", hls_csim.THREADS),
 }
@@ -105,7 +106,7 @@ def test_warnings_are_seen(tmp_path: Path) -> None:
     assert [line for line in warnings_of(core) if "-Wconversion" in line]
 
 
-@pytest.mark.parametrize("build", ["plain", "clang", "threads"])
+@pytest.mark.parametrize("build", ["plain", "clang", "compressors", "threads"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks(name: str, build: str, cores: Callable[[str], hls_csim.Core]) -> None:
     """Every bit; with threads also that no FIFO needs more than two elements to keep the processes going."""

@@ -308,9 +308,9 @@ def test_hls_stages(version: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     in_order(done, "open_project -reset bnn_hls", "set_top bnn_top", "add_files ../hls/bnn_top.cpp",
              "add_files -tb ../hls/csim_main.cpp", "open_solution", "set_part xc7z020clg400-1",
-             "create_clock -period 10", "csim_design -setup", "csynth_design",
-             "export_design -format ip_catalog -rtl verilog -vendor bnn "
-             "-library hls -ipname bnn_top -version 1.0", "close_project")
+             f"create_clock -period {render.number(1000 / DESIGNS['pynq_z1'].clock_mhz)}", "csim_design -setup",
+             "csynth_design", "export_design -format ip_catalog -rtl verilog -vendor bnn -library hls -ipname bnn_top "
+             "-version 1.0", "close_project")
     assert ("-flow_target vivado" in done.stdout) == (version != "2019.2")
     assert ("-std=c++0x" in done.stdout) == (version == "2019.2")
     assert ("config_interface -m_axi_addr64" in done.stdout) == (version == "2019.2")
@@ -358,7 +358,8 @@ def test_vivado_follows_board_and_back_end(name: str, backend: str, tmp_path: Pa
              "apply_bd_automation", "set_property -dict", "create_bd_cell -type ip -vlnv bnn:hls:bnn_top:1.0 core",
              "connect_bd_net", "connect_bd_intf_net", "assign_bd_address", "validate_bd_design", "save_bd_design",
              "generate_target all", "make_wrapper", "close_project")
-    wanted = ["connect_bd_net core/interrupt ps/IRQ_F2P", "CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ 100 ",
+    mhz = render.number(design.clock_mhz)
+    wanted = ["connect_bd_net core/interrupt ps/IRQ_F2P", f"CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ {mhz} ",
               "CONFIG.PCW_S_AXI_HP0_DATA_WIDTH 64", "connect_bd_intf_net ps/M_AXI_GP0 control/S00_AXI",
               "connect_bd_intf_net memory/M00_AXI ps/S_AXI_HP0", "-offset 0x43C00000",
               *(f"CONFIG.{key} " for key in boards.PYNQ_PS)]
@@ -382,6 +383,8 @@ def test_vivado_follows_board_and_back_end(name: str, backend: str, tmp_path: Pa
 def test_vivado_needs_board_files_where_no_settings_are_written_out(tmp_path: Path) -> None:
     made = filled(tmp_path / "b", render.render(DESIGNS["kv260"]))
     done = run(made / "vivado/build.tcl", {**BUILD, **BOARD_PARTS})
+    small = filled(tmp_path / "c", render.render(DESIGNS["pynq_z1_small"]))
+    assert "apply_board_preset 1" in run(small / "vivado/build.tcl", {**BUILD, **BOARD_PARTS}, BOARDS="1").stdout
     assert done.returncode and "board files of xilinx.com:kv260_som:part0:1.3 not found" in done.stderr
 
 
@@ -404,7 +407,8 @@ def test_the_wrapper_has_the_ports_of_both_cores() -> None:
     assert ports == [name for _, _, name in render.core_ports()] and len(ports) > 50
     assert {"ap_clk", "ap_rst_n", "interrupt", "s_axi_control_AWADDR", "m_axi_gmem_ARADDR"} <= set(ports)
     assert all(text.count(f".{name}({name})") == 1 for name in ports)
-    for name, value in (("Pe", 16), ("Simd", 64), ("ActDepth", 2048), ("MaxLayers", 16)):
+    design = DESIGNS["pynq_z1"]
+    for name, value in (("Pe", design.pe), ("Simd", design.simd), ("ActDepth", design.act_depth), ("MaxLayers", 16)):
         assert f".{name}({value})" in text
 
 

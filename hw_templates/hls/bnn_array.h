@@ -21,20 +21,57 @@ typedef void (*TraceHook)(int layer, int start, int images, int first, int base,
 extern TraceHook trace_hook;
 #endif
 
-// Number of ones.
-inline Acc popcount(Vector bits) {
+// A full adder: three bits of the same weight become one and a carry.
+inline void add_bits(bool a, bool b, bool c, bool& sum, bool& carry) {
 #pragma HLS INLINE  // part of the array's pipeline
-#ifdef __SYNTHESIS__
+  sum = a ^ b ^ c;
+  carry = (a & b) | (a & c) | (b & c);
+}
+
+// Number of ones of six bits: every bit of the result is a function of six inputs, one LUT.
+inline ap_uint<3> count_six(ap_uint<6> bits) {
+#pragma HLS INLINE  // part of the array's pipeline
+  bool sum0, carry0, sum1, carry1, twos, fours;
+  add_bits(bits[0], bits[1], bits[2], sum0, carry0);
+  add_bits(bits[3], bits[4], bits[5], sum1, carry1);
+  add_bits(carry0, carry1, sum0 & sum1, twos, fours);
+  ap_uint<3> count = 0;
+  count[0] = sum0 ^ sum1;
+  count[1] = twos;
+  count[2] = fours;
+  return count;
+}
+
+// Number of bits in which the vectors agree. Three pairs of bits are six inputs: a LUT for the sum and
+// one for the carry. Their counts follow in sixes, so that little is left for adders with carry chains.
+inline Acc count_matches(Vector a, Vector b) {
+#pragma HLS INLINE  // part of the array's pipeline
+#if defined(__SYNTHESIS__) || defined(BNN_CSIM_COMPRESSORS)
+  constexpr int SIXES = (SIMD + 17) / 18;  // of triples
+  ap_uint<6 * SIXES> ones = 0, twos = 0;
+  for (int t = 0; t < (SIMD + 2) / 3; ++t) {
+#pragma HLS UNROLL  // first level of compressors
+    bool match[3];
+    for (int k = 0; k < 3; ++k) {
+#pragma HLS UNROLL  // inputs of one compressor
+      match[k] = 3 * t + k < SIMD && a[3 * t + k] == b[3 * t + k];
+    }
+    bool sum, carry;
+    add_bits(match[0], match[1], match[2], sum, carry);
+    ones[t] = sum;
+    twos[t] = carry;
+  }
   Acc count = 0;
-  for (int i = 0; i < SIMD; ++i) {
-#pragma HLS UNROLL  // one adder tree
-    count += bits[i];
+  for (int s = 0; s < SIXES; ++s) {
+#pragma HLS UNROLL  // second level, and the adder tree
+    count += Acc(count_six(ap_uint<6>(ones >> (6 * s)))) + (Acc(count_six(ap_uint<6>(twos >> (6 * s)))) << 1);
   }
   return count;
 #else
+  const Vector match = ~(a ^ b);
   int total = 0;
   for (int i = 0; i < SIMD; i += 64) {
-    total += __builtin_popcountll(ap_uint<64>(bits >> i).to_uint64());
+    total += __builtin_popcountll(ap_uint<64>(match >> i).to_uint64());
   }
   return Acc(unsigned(total));
 #endif
@@ -328,8 +365,7 @@ step:
         const Vector vector = weights[p][weight];
         for (int l = 0; l < LANES; ++l) {
 #pragma HLS UNROLL  // LANES columns or images
-          const Vector match = ~(vector ^ read[(left + l) & LANE_MASK]);
-          acc[p][l] = Acc((first_word ? Acc(0) : acc[p][l]) + popcount(match));
+          acc[p][l] = Acc((first_word ? Acc(0) : acc[p][l]) + count_matches(vector, read[(left + l) & LANE_MASK]));
         }
       }
       ++busy;

@@ -97,7 +97,8 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
   *max_layers = unsigned(MAX_LAYERS);
   unsigned worked = 0, multiplied = 0;
   Error code = E_NONE;
-  if (count != 0) {
+  const int images_in_run = int(count.to_uint() & 0x7FFFFFFFU);  // the bit above says "keep": no use is made of it
+  if (images_in_run != 0) {
     Word header[H_WORDS];
 #pragma HLS ARRAY_PARTITION variable=header type=complete  // the fields are used together
     read_words(program, 0, H_WORDS, header);
@@ -118,9 +119,9 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
     }
     if (code == E_NONE) {
       const int classes = low16(header[H_CLASSES]);
-      const unsigned total = count.to_uint() * unsigned(classes);
+      const unsigned total = unsigned(images_in_run) * unsigned(classes);
       const Word spare = total % 2 == 1 ? Word(scores[total / 2] >> 32) : Word(0);
-      run_program(program, images, scores, to_int(count), to_int(header[H_BATCH]), classes, spare, header,
+      run_program(program, images, scores, images_in_run, to_int(header[H_BATCH]), classes, spare, header,
                   descriptors, &multiplied, &worked);
     }
   }
