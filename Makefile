@@ -105,8 +105,8 @@ hls: $(READY)
 
 # everything; one core alone; or Verilog that Vitis HLS has generated, in a folder
 sim_hls := tests/test_hls_core.py tests/test_cores.py sim/cocotb/test_devices.py -k "not rtl and not folder"
-sim_rtl := sim/cocotb tests/test_cores.py -k "not hls"
-sim_tests = $(if $(RTL),sim/cocotb/test_devices.py -k test_folder,$(or $(sim_$(BACKEND)),sim/cocotb tests/test_cores.py \
+sim_rtl := sim/cocotb tests/test_cores.py tests/test_rtl_sim.py -k "not hls"
+sim_tests = $(if $(RTL),sim/cocotb/test_devices.py -k test_folder,$(or $(sim_$(BACKEND)),sim/cocotb tests/test_cores.py tests/test_rtl_sim.py \
 	tests/test_hls_core.py tests/test_program.py))
 
 sim: $(READY)
