@@ -1,0 +1,47 @@
+"""The pages in docs/: code that they quote is in the sources, files and commands that they name exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ["docs/hls_walkthrough.md", "docs/adding_a_layer.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_quoted_code_is_in_the_sources(page: str) -> None:
+    sources = "\n".join(path.read_text() for path in (ROOT / "hw_templates/hls").glob("bnn_*"))
+    lines = {line.strip() for line in sources.splitlines()}
+    quoted = re.findall(r"```cpp\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    assert quoted or "walkthrough" not in page
+    for block in quoted:
+        for line in block.splitlines():
+            assert line.strip() in lines, line
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_named_files_exist(page: str) -> None:
+    text = (ROOT / page).read_text()
+    for name in re.findall(r"`([\w/]+\.(?:py|h|cpp|sv|md))`", text):
+        places = [ROOT, ROOT / "hw_templates/hls", ROOT / "hw_templates/rtl", ROOT / "docs", ROOT / "sim/cocotb"]
+        generated = name == "bnn_design.h"
+        assert generated or any((place / name).is_file() for place in places), name
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"`?make (\w[\w-]*)", text):
+        assert re.search(rf"^[\w \-]*\b{target}\b[\w \-]*:", makefile, re.MULTILINE), target
+
+
+def test_numbers_of_the_walkthrough() -> None:
+    """The layer that the page follows is the one of the shipped model on the shipped design."""
+    from hls.designs import DESIGNS
+    from hls.schedule import plan
+    from sim.model import load
+
+    design = DESIGNS["pynq_z1"]
+    item = plan(load(ROOT / "models/cnv.npz"), design, 16).descriptors[0]
+    assert (design.pe, design.simd, design.lanes) == (32, 64, 8)
+    assert (item.name, item.groups, item.words_per_tap, item.rows, item.columns, item.blocks, item.group_words) == (
+        "conv2", 2, 1, 28, 28, 4, 9)
