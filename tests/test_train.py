@@ -335,3 +335,45 @@ def test_two_processes_train_together(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "checkpoint.pt").exists()
+
+
+def test_the_teacher_sees_the_image_as_it_is_mirrored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    teacher = BinaryNetwork(network("tiny"), Methods(real=True)).eval()
+    seen: list[torch.Tensor] = []
+    wanted: list[torch.Tensor] = []
+
+    def moving(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
+        moved, flipped = crop_flip(*arguments)  # type: ignore[arg-type]
+        seen.append(moved)
+        return moved, flipped
+
+    def compare(scores: torch.Tensor, target: torch.Tensor, temperature: float) -> torch.Tensor:
+        wanted.append(target)
+        return scores.sum() * 0
+
+    monkeypatch.setattr(trainer, "crop_flip", moving)
+    monkeypatch.setattr(trainer, "distillation", compare)
+    run = config(1, distil=0.5, crop=0, batch=32)
+    trainer.train(run, make_images(64), make_images(32), tmp_path, teacher=teacher)
+    assert len(wanted) == 2
+    for images, scores in zip(seen, wanted, strict=False):
+        assert torch.allclose(teacher(images), scores, atol=1e-4)
+
+
+def test_the_better_of_last_weights_and_average_is_deployed(tmp_path: Path) -> None:
+    run = config(1, average=0.5)
+    train, val = make_images(128), make_images(64, seed=8)
+    model = trainer.train(run, train, val, tmp_path)
+    saved = trainer.load_checkpoint(tmp_path / "checkpoint.pt")
+    images, labels = torch.from_numpy(val["x"]), torch.from_numpy(val["y"]).long()
+    assert trainer.accuracy(model, images, labels) == saved["deploy_accuracy"]
+    weight = "blocks.1.layer.weight"
+    chosen = saved["deploy"][weight]
+    assert torch.equal(chosen, saved["model"][weight]) != torch.equal(chosen, saved["average"][weight])
+    other = BinaryNetwork(network("tiny"), run.recipe.methods)
+    other.load_state_dict(
+        {**saved["model"], **({} if torch.equal(chosen, saved["average"][weight]) else saved["average"])}
+    )
+    trainer.settle(other, run, torch.from_numpy(train["x"]), trainer.SETTLE_IMAGES // 64)
+    assert trainer.accuracy(other, images, labels) <= saved["deploy_accuracy"]

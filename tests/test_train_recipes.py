@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sim import golden
-from sim.model import load
+from sim.model import load, save
 from train import export
 from train.__main__ import main
 from train.module import BinaryNetwork
@@ -84,11 +84,16 @@ def test_float_reference_teaches_but_is_not_exported(
 
 def test_start_gives_the_models_signs_and_thresholds(archive: Path, tmp_path: Path) -> None:
     assert run(archive, tmp_path) == 0
-    assert export.main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "model.npz")]) == 0
-    model = load(tmp_path / "model.npz")
+    started = load_network(tmp_path / "checkpoint.pt")
+    with torch.no_grad():
+        for block in started.each()[:-1]:  # the same network, but for the pools, every other channel flipped
+            for part in (block.layer.weight, block.norm.weight, block.norm.running_mean):
+                part[::2] *= -1
+    model = export.export(started, ("red", "green", "blue"), {})
+    assert any(layer.flip.any() for layer in model.layers[:-1])
+    save(model, tmp_path / "model.npz")
     with np.load(tmp_path / "data.npz") as kept:
         images = torch.from_numpy(kept["x_train"])
-    started = load_network(tmp_path / "checkpoint.pt")
     for block in started.each():
         torch.nn.init.normal_(block.layer.weight)
         block.norm.reset_parameters()
