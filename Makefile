@@ -91,7 +91,7 @@ ablation float: $(READY)
 accuracy: $(READY)
 	$(PY) -m train.accuracy $(MODEL) $(if $(DATASET),--dataset $(DATASET))
 
-hls_images = $(or $(IMAGES),$(if $(filter models/cnv.npz,$(MODEL)),models/cifar10_sample.npz))
+hls_images = $(if $(filter models/cnv.npz,$(MODEL)),models/cifar10_sample.npz,$(IMAGES))
 
 report: $(READY)
 	$(PY) -m hls.report --design $(DESIGN) -o build/$(DESIGN)
