@@ -107,22 +107,33 @@ def _load(path: Path, keys: tuple[str, str]) -> tuple[np.ndarray, np.ndarray | N
 
 
 def read_cifar10() -> Images:
-    """The CIFAR-10 test set, from $BNN_DATA/cifar10.npz or build/data/cifar10.npz.
+    """The CIFAR-10 test set: cifar10.npz or the official test_batch.bin, in $BNN_DATA or build/data.
 
     Raises:
-        HostError: the data set is not there.
+        HostError: the data set is not there, or the file holds something else.
     """
     folders = [Path(os.environ["BNN_DATA"])] if os.environ.get("BNN_DATA") else []
     folders.append(ROOT / "build" / "data")
     for folder in folders:
-        path = folder / "cifar10.npz"
-        if path.is_file():
-            images, labels = _load(path, ("x_test", "y_test"))
-            if images.ndim != 4 or images.dtype != np.uint8 or labels is None or len(labels) != len(images):
-                raise HostError(f"{path}: holds no uint8 images x_test (N, H, W, C) with labels y_test")
-            return Images(images, labels.reshape(-1), [f"test[{index}]" for index in range(len(images))], [])
+        for name in ("cifar10.npz", "test_batch.bin", "cifar-10-batches-bin/test_batch.bin"):
+            path = folder / name
+            if path.is_file():
+                images, labels = _load_test_batch(path) if path.suffix == ".bin" else _load(path, ("x_test", "y_test"))
+                if images.ndim != 4 or images.dtype != np.uint8 or labels is None or labels.size != len(images):
+                    raise HostError(f"{path}: holds no uint8 images x_test (N, H, W, C) with labels y_test")
+                return Images(images, labels.reshape(-1), [f"test[{index}]" for index in range(len(images))], [])
     looked = " and ".join(str(folder) for folder in folders)
     raise HostError(f"cifar10: the test set is not in {looked}; fetch it with make data DATASET=cifar10")
+
+
+def _load_test_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of CIFAR-10's binary version: a label byte, then the planes red, green and blue."""
+    content = np.fromfile(str(path), np.uint8)
+    if not content.size or content.size % 3073:
+        raise HostError(f"{path}: {content.size} bytes, expected a multiple of 3073")
+    rows = content.reshape(-1, 3073)
+    images = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(images), rows[:, 0].astype(np.int64)
 
 
 def list_pictures(folder: Path) -> list[Path]:

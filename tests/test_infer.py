@@ -112,6 +112,19 @@ def test_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.labels is not None and found.labels.tolist() == [3, 8] and found.images.shape == (2, 32, 32, 3)
 
 
+def test_cifar10_in_its_binary_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    pictures = rng.integers(0, 256, (3, 32, 32, 3), np.uint8)
+    rows = [bytes([7 + index]) + image.transpose(2, 0, 1).tobytes() for index, image in enumerate(pictures)]
+    (tmp_path / "test_batch.bin").write_bytes(b"".join(rows))
+    monkeypatch.setenv("BNN_DATA", str(tmp_path))
+    found = sources.read(["cifar10"], None)
+    assert np.array_equal(found.images, pictures) and found.labels is not None and found.labels.tolist() == [7, 8, 9]
+    (tmp_path / "test_batch.bin").write_bytes(rows[0][:-1])
+    with pytest.raises(HostError, match="test_batch.bin: 3072 bytes, expected a multiple of 3073"):
+        sources.read(["cifar10"], None)
+
+
 def hostile(folder: Path) -> dict[str, str]:
     """Files that are no images, and what is said of each."""
     picture(folder / "good.png", (40, 40))
