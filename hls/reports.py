@@ -56,6 +56,15 @@ def update(folder: Path, content: Any, *keys: str) -> None:
     write_atomically(path, (json.dumps(report, indent=1) + "\n").encode())
 
 
+def sections(path: Path) -> dict[str, Any]:
+    """What this module has put into a report.json, {} where there is none; for those who write the file anew."""
+    try:
+        report = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return {key: report[key] for key in ("hls", "implementation") if isinstance(report, dict) and key in report}
+
+
 # ---- Estimate ---------------------------------------------------------------------------------
 
 

@@ -197,7 +197,9 @@ def test_update_keeps_the_rest(tmp_path: Path) -> None:
     found = json.loads((tmp_path / reports.FILE).read_text())
     assert found["total"] == {"lut": 1} and found["hls"]["estimated"] == 2
     assert set(found) == {"format", "total", "hls", "implementation"}
+    assert reports.sections(tmp_path / reports.FILE) == {name: found[name] for name in ("hls", "implementation")}
     put(tmp_path, reports.FILE, "[")
+    assert reports.sections(tmp_path / reports.FILE) == {}
     with pytest.raises(reports.ReportError, match=reports.FILE):
         reports.update(tmp_path, 1, "a")
 

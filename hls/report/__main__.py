@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from hls import designs
+from hls import designs, reports
 from hls.report import cells, netlist, synth
 from hls.report.cells import Resources
 from hls.report.synth import Memory
@@ -187,6 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
         report.update(design=design.name, board=design.board, top=chosen, parameters=values, yosys=synth.version())
         name = "report.json" if chosen == TOP else f"report_{chosen}.json"
         target = (options.output or Path("build") / design.name) / name
+        report.update(reports.sections(target))
         write_atomically(target, (json.dumps(report, indent=1) + "\n").encode())
         print(table(report))
         print(f"report: wrote {target} after {time.monotonic() - began:.0f} s", file=sys.stderr)
