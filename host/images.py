@@ -119,21 +119,22 @@ def read_cifar10() -> Images:
             path = folder / name
             if path.is_file():
                 images, labels = _load_test_batch(path) if path.suffix == ".bin" else _load(path, ("x_test", "y_test"))
-                if images.ndim != 4 or images.dtype != np.uint8 or labels is None or labels.size != len(images):
-                    raise HostError(f"{path}: holds no uint8 images x_test (N, H, W, C) with labels y_test")
+                planes = images.ndim == 4 and images.shape[1:] == (3, 32, 32)
+                if not planes or images.dtype != np.uint8 or labels is None or labels.size != len(images):
+                    raise HostError(f"{path}: holds no uint8 images x_test (N, 3, 32, 32) with labels y_test")
+                images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
                 return Images(images, labels.reshape(-1), [f"test[{index}]" for index in range(len(images))], [])
     looked = " and ".join(str(folder) for folder in folders)
     raise HostError(f"cifar10: the test set is not in {looked}; fetch it with make data DATASET=cifar10")
 
 
 def _load_test_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of CIFAR-10's binary version: a label byte, then the planes red, green and blue."""
+    """Images (N, 3, 32, 32) and labels of CIFAR-10's binary version: a label byte, then three planes."""
     content = np.fromfile(str(path), np.uint8)
     if not content.size or content.size % 3073:
         raise HostError(f"{path}: {content.size} bytes, expected a multiple of 3073")
     rows = content.reshape(-1, 3073)
-    images = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(images), rows[:, 0].astype(np.int64)
+    return rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].astype(np.int64)
 
 
 def list_pictures(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ import posixpath
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, Optional
 
 import grpc
 from pynq.remote import (
@@ -421,8 +421,3 @@ class Server:
         """Stop listening and end the simulation."""
         self._server.stop(0).wait()
         self.board.core.close()
-
-
-def services() -> List[str]:
-    """Names of the gRPC services."""
-    return ["RemoteDevice", "Mmio", "RemoteBuffer"]
