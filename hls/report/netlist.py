@@ -307,7 +307,7 @@ class Design:
         if cell.kind in (cells.LUTRAM, cells.BRAM, cells.DSP):
             return self.cell_name(driver)
         for bit, name in module.names.items():
-            if bit > 1 and self._root[bit + base] == net:
+            if 1 < bit < module.bits and self._root[bit + base] == net:
                 return f"{path}.{name}"
         return self.cell_name(driver)
 
