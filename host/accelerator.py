@@ -49,7 +49,10 @@ ERRORS = {
     2: "geometry",
     3: "too many layers",
     4: "AXI error response",
+    5: "a value of the program out of range",
 }
+KEEP = 1 << 31
+"""In the image count: the core may go on with the program that the last run left in it."""
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 256
 """Images of a run where the caller does not say."""
@@ -204,7 +207,9 @@ class Accelerator:
         """Of the last `infer`: ``images``, ``cycles``, ``busy_cycles`` and seconds (``run``) of every run."""
         self._slots: list[_Slot | None] = [None, None]
         self._code: Any = None
+        self._code_address = 0
         self._running = False
+        self._left: tuple[int, int] | None = None  # image count and cycles that the last run left in the registers
         self._bitfile = bitfile
         self._used = threading.Lock()
         self._backend = PynqBackend(bitfile, board) if backend is None else backend
@@ -335,7 +340,9 @@ class Accelerator:
         self._code = self._allocate((words.size,), np.uint32)
         self._code[:] = words
         self._backend.flush(self._code)
-        self._address(PROGRAM, self._place(self._code))
+        self._code_address = self._place(self._code)
+        self._address(PROGRAM, self._code_address)
+        self._left = None
         self._check_core()
 
     def _stream(self, parts: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
@@ -440,13 +447,17 @@ class Accelerator:
         status = backend.read(CONTROL)  # clears a done bit left over
         if not status & IDLE:
             raise HostError(f"the core is not idle (control 0x{status:X}); load the bitstream again")
+        # what another user of the board ran meanwhile would show in these registers
+        keep = self._left is not None and self._left == (backend.read(COUNT), backend.read(CYCLES))
+        self._left = None
         if slot is not None:
+            self._address(PROGRAM, self._code_address)
             self._address(IMAGES, slot.addresses[0])
             self._address(SCORES, slot.addresses[1])
         if getattr(backend, "interrupts", False):
             backend.write(INTERRUPTS, 1)
             backend.write(DONE_INTERRUPT, 1)
-        backend.write(COUNT, count)
+        backend.write(COUNT, count | (KEEP if keep else 0))
         self._running = True
         started = time.perf_counter()
         backend.write(CONTROL, START)
@@ -477,8 +488,11 @@ class Accelerator:
         cycles, busy, code = (backend.read(at) for at in (CYCLES, BUSY_CYCLES, ERROR))
         if code:
             raise HostError(f"the core reports error {code}: {ERRORS.get(code, 'unknown')}")
-        if backend.read(COUNT) != count:
+        word = backend.read(COUNT)
+        if word & ~KEEP != count:
             raise HostError(f"the core was reset while it worked on {count} images; does someone else use the board?")
+        if self.program.resident:
+            self._left = word, cycles
         self.runs.append({"images": count, "cycles": cycles, "busy_cycles": busy, "run": seconds})
 
     def _settle(self) -> None:

@@ -176,7 +176,9 @@ def test_registers_and_interrupt(shared: Station) -> None:
     assert not core.interrupt and core.read(0xC0) == 0 and core.read(0xB0) > 0
 
 
-@pytest.mark.parametrize(("word", "value", "code"), [(0, 1, 1), (1, 9, 1), (2, 1, 2), (18, 8, 2), (4, 99, 3)])
+@pytest.mark.parametrize(("word", "value", "code"), [
+    (0, 1, 1), (1, 9, 1), (2, 1, 2), (18, 8, 2), (4, 99, 3), (7, 0, 5), (14, 1 << 20, 5),
+])
 def test_error_codes(shared: Station, word: int, value: int, code: int) -> None:
     core = ready(shared)
     at = CMA_BASE + 4 * word
@@ -718,6 +720,8 @@ def test_rtl_scores(rtl: Station) -> None:
         code = rtl.code.read_bytes()
         assert device.busy_cycles == cores.busy_cycles(code, 5) * 2 + cores.busy_cycles(code, 3)
         assert device.cycles > device.busy_cycles
+        first, second, _ = (run["cycles"] for run in device.runs)
+        assert device.program.resident and second < first, "the program stays in the core"
     assert np.array_equal(scores, expected(13))
     time.sleep(0.2)
     assert not rtl.core.running

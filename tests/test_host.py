@@ -71,6 +71,7 @@ class FakeCore:
         self.core_sees: dict[int, np.ndarray] = {}
         self.allocations: list[tuple[int, ...]] = []
         self.counts: list[int] = []
+        self.keeps: list[int] = []
         self.next = 0x1_0000_0000
         self.polls = 2
         self.wait = 0
@@ -105,13 +106,14 @@ class FakeCore:
             return
         assert value == 1 and self.status == 4
         self.status, self.wait = 1, self.polls
-        self.counts.append(self.registers[0x34])
+        self.counts.append(self.registers[0x34] & 0x7FFFFFFF)
+        self.keeps.append(self.registers[0x34] >> 31)
 
     def buffer(self, offset: int) -> int:
         return self.registers[offset] | self.registers[offset + 4] << 32
 
     def finish(self) -> None:
-        count = self.registers[0x34]
+        count = self.registers[0x34] & 0x7FFFFFFF
         self.status = 0xE
         self.registers.update(self.late)
         self.registers[0xC0] = self.error if count else 0
@@ -284,6 +286,35 @@ def test_timeout(core: FakeCore, code: Path) -> None:
     device.close()
     assert core.closed and len(core.memory) == 3, "a running core may still write to its buffers"
     accelerator._abandoned.clear()
+
+
+def test_program_is_kept_between_runs(core: FakeCore, code: Path, model: Model) -> None:
+    """Only after a run of this program without error, and not where someone else used the core meanwhile."""
+    with start(core, code) as device:
+        assert device.program.resident
+        for batch in (3, 2):
+            assert np.array_equal(device.infer(images(5), batch), golden.infer(model, images(5)))
+        assert core.keeps == [0, 1, 1, 1, 1]
+        core.error = 4
+        with pytest.raises(HostError, match="error 4"):
+            device.infer(images(1))
+        core.error = 0
+        device.infer(images(1))
+        core.registers[0xA0] += 1
+        device.infer(images(1))
+        core.registers[0x34] = 9
+        device.infer(images(1))
+        device.reload()
+        device.infer(images(1))
+        assert core.keeps[5:] == [1, 0, 0, 0, 0]
+        device.infer(images(1))
+        assert core.keeps[-1] == 1
+    words = np.frombuffer(code.read_bytes(), "<u4").copy()
+    words[8] = 0
+    code.write_bytes(words.tobytes())
+    with start(core, code) as device:
+        device.infer(images(4), 1)
+        assert core.keeps[-4:] == [0, 0, 0, 0]
 
 
 def test_late_run_is_waited_out(core: FakeCore, code: Path, model: Model) -> None:

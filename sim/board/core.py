@@ -11,7 +11,7 @@ import numpy as np
 from hls.designs import Design
 from sim import golden
 from sim.board.memory import DDR_BYTES, Memory
-from sim.model import Layer, Model, ModelError
+from sim.model import Layer, Model
 from sim.program_model import DENSE, KERNEL, MAGIC, PAD, PAD_ONE, POOL, SCORES, VERSION
 
 CORE_ID, INTERFACE_VERSION = 0x314E4E42, 1
@@ -19,7 +19,7 @@ CONTROL, GLOBAL_ENABLE, ENABLE, STATUS = 0x00, 0x04, 0x08, 0x0C
 PROGRAM, IMAGES, SCORES_AT, COUNT = 0x10, 0x1C, 0x28, 0x34
 CYCLES, BUSY, ERROR = 0xA0, 0xB0, 0xC0
 START, DONE, IDLE, READY, RESTART = 1, 2, 4, 8, 128
-BAD_MAGIC, BAD_GEOMETRY, TOO_MANY_LAYERS, BUS_ERROR = 1, 2, 3, 4
+BAD_MAGIC, BAD_GEOMETRY, TOO_MANY_LAYERS, BUS_ERROR, BAD_VALUE = 1, 2, 3, 4, 5
 
 
 class CoreError(Exception):
@@ -160,6 +160,8 @@ class FunctionalCore(Core):
             scores, busy = self._compute(registers)
         except RunError as error:
             code = error.code
+        except Exception:  # values that make no network
+            code = BAD_VALUE
         with self._lock:
             if number != self._run:
                 return
@@ -177,7 +179,7 @@ class FunctionalCore(Core):
 
     def _compute(self, registers: Dict[int, int]) -> Tuple[np.ndarray, int]:
         """Scores int32 (N, classes) and busy cycles of a run."""
-        count = registers.get(COUNT, 0)
+        count = registers.get(COUNT, 0) & 0x7FFFFFFF  # bit 31 is keep: the program is read in any case
         if not count:
             return np.zeros(0, np.int32), 0
         code, images, scores = (
@@ -193,20 +195,14 @@ class FunctionalCore(Core):
         program = self._bytes(code, head[3])
         key = hashlib.sha256(program).digest()
         if self._decoded[0] != key:
-            try:
-                self._decoded = key, decode(program)
-            except (ValueError, IndexError):
-                raise RunError(BAD_MAGIC) from None
+            self._decoded = key, decode(program)
         model = self._decoded[1]
         assert model is not None
         pixels = model.height * model.width * model.channels
         raw = np.frombuffer(self._bytes(images, count * head[16]), np.uint8).reshape(count, head[16])
         self._bytes(scores, 4 * count * head[17])
         given = raw[:, :pixels].reshape(count, model.height, model.width, model.channels)
-        try:
-            return golden.infer(model, given), busy_cycles(program, count)
-        except ModelError:
-            raise RunError(BAD_MAGIC) from None
+        return golden.infer(model, given), busy_cycles(program, count)
 
 
 def busy_cycles(program: bytes, count: int) -> int:
