@@ -6,6 +6,7 @@ RECIPE  ?= modern
 EPOCHS  ?=
 DATA    ?=
 TRAIN   ?=
+COMPILE ?= --compile
 OUT     ?= build/$(NET)
 MODEL   ?= models/$(NET).npz
 PYTHON  ?= python3
@@ -69,7 +70,7 @@ data: $(READY)
 	$(PY) -m train.data $(or $(DATASET),cifar10)
 
 train: $(READY)
-	$(PY) -m train $(NET) $(training) -o $(OUT) --compile
+	$(PY) -m train $(NET) $(training) -o $(OUT) $(COMPILE)
 
 $(OUT)/checkpoint.pt: | $(READY)
 	$(MAKE) train
@@ -86,7 +87,7 @@ page: $(READY)
 	$(PY) -m train.report $(MODEL) -o build/page/$(notdir $(basename $(MODEL))).html
 
 ablation float: $(READY)
-	$(PY) -m train.study $@ $(NET) $(if $(EPOCHS),--epochs $(EPOCHS)) --compile --write train/README.md
+	$(PY) -m train.study $@ $(NET) $(if $(EPOCHS),--epochs $(EPOCHS)) $(COMPILE) --write train/README.md
 
 accuracy: $(READY)
 	$(PY) -m train.accuracy $(MODEL) $(if $(DATASET),--dataset $(DATASET))
@@ -130,7 +131,7 @@ test: $(READY)
 # from the data to a checked model, and the shipped models against their cards
 ci: test zoo-check
 	rm -rf build/ci
-	$(MAKE) train export NET=tiny EPOCHS=1 OUT=build/ci
+	$(MAKE) train export NET=tiny EPOCHS=1 OUT=build/ci COMPILE=
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
