@@ -16,6 +16,7 @@ from test_program import network
 
 from hls.designs import DESIGNS
 from hls.program import pack
+from hls.render import render
 from hls.schedule import plan
 from sim import golden, hls_csim
 from sim.model import Model, load
@@ -162,6 +163,57 @@ def test_constraints_are_sentences(change: dict[str, int], sentences: list[str],
         hls_csim.build(broken, tmp_path, flags=["-fsyntax-only"])
     for sentence in sentences:
         assert sentence in str(caught.value)
+
+
+def body_of(function: str) -> list[str]:
+    """The statements of a function of bnn_top.cpp, without comments and what is for threads."""
+    text = (hls_csim.SOURCES / "bnn_top.cpp").read_text()
+    text = re.sub(r"#ifdef BNN_CSIM_THREADS\n(?:(?!#endif).)*#else\n(.*?)#endif\n", r"\1", text, flags=re.DOTALL)
+    found = re.search(rf"\bvoid {function}\([^{{]*\{{(.*?)\n\}}", text, re.DOTALL)
+    assert found
+    lines = re.sub(r"//[^\n]*", "", found.group(1)).splitlines()
+    pragmas = [line.strip() for line in lines if line.startswith("#pragma")]
+    code = " ".join(line for line in lines if not line.startswith("#pragma"))
+    return pragmas + [statement.strip() for statement in code.split(";") if statement.strip()]
+
+
+def test_the_processes_are_a_canonical_region() -> None:
+    """Nothing but streams and calls; a stream has one writer and then one reader (UG1399, canonical dataflow)."""
+    statements = body_of("run_program")
+    assert "#pragma HLS DATAFLOW" in statements
+    streams, calls = [], []
+    for statement in statements:
+        if re.match(r"(Word|Beat|Write|Score)Stream ", statement):
+            streams += re.findall(r'(\w+)\("\1"\)', statement)
+        elif not statement.startswith("#pragma"):
+            assert re.fullmatch(r"\w+\([\w, ]+\)", statement), statement
+            calls.append(re.findall(r"\w+", statement))
+    assert [call[0] for call in calls] == ["control", "read", "first_layer", "array", "store"]
+    headers = "\n".join(path.read_text() for path in hls_csim.SOURCES.glob("*.h"))
+    depths = {name for line in statements for name in re.findall(r"STREAM variable=(\w+)", line)}
+    assert depths == set(streams) and len(streams) == 7
+    for stream in streams:
+        assert sum(stream in call for call in calls) == 2, stream
+    # memory: one process has the arguments that are read, another the one that is written
+    for argument, process in (("program", "read"), ("images", "read"), ("scores", "store")):
+        assert [call[0] for call in calls if argument in call] == [process]
+    assert "memory[" in headers and headers.count("scores[at / 2] =") >= 1
+
+
+def test_the_branch_for_synthesis_compiles(tmp_path: Path) -> None:
+    """The open header files refuse __SYNTHESIS__, so our own files get another name; as C++11, too, for Vivado HLS."""
+    files = render(SMALL, "2019.2")
+    for path, text in files.items():
+        if path.startswith("hls/"):
+            (tmp_path / Path(path).name).write_text(text.replace("__SYNTHESIS__", "BNN_SYNTHESIS"))
+    for standard in ("c++11", "c++14"):
+        command = ["g++", f"-std={standard}", "-fsyntax-only", "-DBNN_SYNTHESIS", *hls_csim.WARNINGS, "-isystem",
+                   str(hls_csim.find_ap_types()), str(tmp_path / "bnn_top.cpp")]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert not [line for line in done.stderr.splitlines() if "warning:" in line and str(tmp_path) in line]
+    everything = "".join((tmp_path / name).read_text() for name in ("bnn_array.h", "bnn_top.cpp", "bnn_types.h"))
+    assert everything.count("BNN_SYNTHESIS") >= 6
 
 
 def test_every_directive_has_its_reason() -> None:
