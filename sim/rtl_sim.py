@@ -120,7 +120,7 @@ class Core:
                 raise RtlSimError(f"RTL core: error code {item.stats.error}")
         different = same_runs([item.scores for item in done], [item.traces for item in done])
         if different:
-            raise RtlSimError(different)
+            raise RtlSimError(f"RTL core: {different}")
         self.stats = done[-1].stats
         return done[0].scores, done[0].traces
 
@@ -183,7 +183,7 @@ class Core:
                     item.act_depth | item.image_pixels << 16, item.max_layers]
         for index, want in enumerate(expected):
             if constants[index] != want:
-                raise RtlSimError(f"register {0x40 + 16 * index:#x}: reads {constants[index]:#x}, expected {want:#x}")
+                raise RtlSimError(f"RTL core: register {0x40 + 16 * index:#x}: reads {constants[index]:#x}, expected {want:#x}")
 
 
 def find_verilator() -> Optional[Path]:
