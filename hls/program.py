@@ -120,7 +120,7 @@ def summary(plan: Plan) -> dict[str, Any]:
         "activation_words": {"used": max(item.base + item.words for item in plan.regions),
                              "depth": design.act_depth},
         "regions": [{"name": item.name, "base": item.base, "words": item.words} for item in plan.regions],
-        "first_layer_cycles_per_batch": plan.first.cycles(plan.batch, design.first_pe,
-                                                          plan.model.height * plan.model.width),
+        "first_layer_cycles_per_image": plan.first.cycles(
+            design.first_pe, plan.model.height * plan.model.width * plan.model.channels),
         "layers": layers, "cycles_per_batch": cycles,
         "images_per_second": round(plan.batch * design.clock_mhz * 1e6 / cycles, 1)}

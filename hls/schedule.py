@@ -88,11 +88,18 @@ class FirstLayer:
     row_stride: int
     words: int
 
-    def cycles(self, images: int, first_pe: int, pixels: int) -> int:
-        """Estimate: one pixel per cycle and group of FIRST_PE channels (pack mode: one pixel per cycle)."""
+    def cycles(self, first_pe: int, image_bytes: int) -> int:
+        """Cycles of one image in the engine, once it is in the image buffer.
+
+        A column of the window takes a cycle per row to read, a position a cycle per FIRST_PE channels (four with
+        a pool, and one more for its second column); pack mode takes eight bytes a cycle.
+        """
         if not self.channels:
-            return images * pixels
-        return images * self.rows * self.columns * (self.channels // first_pe)
+            return ceil_div(image_bytes, 8) + 2
+        groups = self.channels // first_pe
+        if self.pool:
+            return self.rows // 2 * max(4 * (self.columns + 2), self.columns // 2 * (4 * groups + 1) + 3) + 12
+        return self.rows * max(3 * (self.columns + 2), self.columns * groups + 2) + 12
 
 
 @dataclass(frozen=True)
@@ -134,41 +141,148 @@ class Plan:
             return self.batch // self.sub_batch * layer.cycles(self.sub_batch, lanes)
         return layer.cycles(self.batch, lanes)
 
-    def segment_cycles(self, begin: int, end: int, images: int) -> int:
-        """Estimated cycles of the layers `begin` to `end` on `images` images in steady state.
+    def run_cycles(self, images: int, keep: bool = False, latency: int = 40,
+                   bytes_per_second: float = 1e9) -> int:
+        """Cycles of one run of `images` images, from start to done.
 
-        The weight stream brings one 64-bit beat per cycle and runs ahead as far as the ring has room; a
-        group starts when its words are there and frees them when it is done. Two passes are simulated,
-        the second one counts.
+        The three loops of the core are followed side by side: the weight stream, bounded by the bus and by the
+        ring's room; the first layer, one sub-batch ahead; the array, layer by layer and group by group.
+
+        Args:
+            images: image count, 0 or more.
+            keep: the resident program is in the core already.
+            latency: cycles from a read address to its first beat.
+            bytes_per_second: what the bus carries at most.
         """
-        beats, depth, lanes = self.design.word_bytes // 8, self.design.weight_depth, self.design.lanes
-        groups = [(layer.headers + layer.group_words, layer.cycles(images, lanes) // layer.groups)
-                  for layer in self.descriptors[begin:end] for _ in range(layer.groups)]
-        if self.resident:
-            return sum(cycles for _, cycles in groups)
-        stream = array = first = 0
-        held = 0
-        ring: deque[tuple[int, int]] = deque()  # words and end of the groups in the ring
-        for number in range(2):
-            for words, cycles in groups:
-                while held + words > depth:
-                    freed, done = ring.popleft()
-                    held -= freed
-                    stream = max(stream, done)
-                stream += words * beats
-                array = max(array, stream) + cycles
-                ring.append((words, array))
-                held += words
-            first = array if number == 0 else first
-        return array - first
+        return _Run(self, keep, latency, bytes_per_second).cycles(images)
 
     def batch_cycles(self) -> int:
-        """Estimated cycles of one full batch: the slower of the first layer and the two segments."""
-        segment_a = self.segment_cycles(0, self.segment_a, self.sub_batch)
-        segment_b = self.segment_cycles(self.segment_a, len(self.descriptors), self.batch)
-        pixels = self.model.height * self.model.width
-        first = self.first.cycles(self.sub_batch, self.design.first_pe, pixels)
-        return self.batch // self.sub_batch * max(segment_a, first) + segment_b
+        """Estimated cycles of a run of one full batch."""
+        return self.run_cycles(self.batch)
+
+
+LAYER_START = 8
+"""Cycles from the end of a layer to the first step of the next."""
+LAYER_END = 17
+"""Cycles from the one after a layer's last step to its end: its bits leave the array."""
+GROUP_GAP = 6
+"""Cycles between the last step of a group and the first of the next, its header among them."""
+WEIGHTS = 3
+"""Cycles from a group's last weight in the ring to its first step."""
+SERIAL = 22
+"""Cycles from the last step of a block with serial writes to that of the next, and one per column."""
+SCORES = 22
+"""Cycles from the last step of a block of scores to the first of the next, and those of its scores."""
+SCORE, CLASS = 5, 7
+"""Cycles of a score, and between classes."""
+DRAIN = 14
+"""Cycles from the last serial write or score to the end of the layer."""
+FILL = 36
+"""Cycles from the last column of an image to its last bits in memory and the start of the array."""
+
+
+class _Run:
+    """One run of a plan in time; see Plan.run_cycles."""
+
+    def __init__(self, plan: Plan, keep: bool, latency: int, bytes_per_second: float) -> None:
+        self.plan, self.design, self.latency = plan, plan.design, latency
+        self.keep = keep and plan.resident
+        self.beat = max(1.0, 8 * plan.design.clock_mhz * 1e6 / bytes_per_second)
+        self.ring: deque[tuple[int, float]] = deque()  # words and end of the groups in the ring
+        self.held = 0
+        self.stream = self.array = 0.0  # when the next weights come, when the array is free
+        self.steps: list[tuple[int, int]] = []  # layers (-1: the first) and their ends
+
+    def cycles(self, images: int) -> int:
+        if images == 0:
+            return 2
+        plan, model = self.plan, self.plan.model
+        image_bytes = ceil_div(model.height * model.width * model.channels, 8) * 8
+        now = 4.0
+        if not self.keep:
+            for beats in (16, 16 * len(plan.descriptors), 32 + plan.first.channels):
+                now += self.latency + 8 + beats * self.beat
+        self.stream = now + self.latency + 8
+        if plan.resident:
+            self.stream += 0 if self.keep else (plan.words_a + plan.words_b) * self.design.word_bytes // 8 * self.beat
+        self.array = now
+        pixels = model.height * model.width if plan.first.channels else 0
+        load = max(pixels, image_bytes // 8 * self.beat)
+        engine = plan.first.cycles(self.design.first_pe, image_bytes)
+        if not plan.first.channels:
+            engine, load = max(engine, int(load)), 0
+        loaded = now + self.latency + 8  # image n is in the buffer
+        ends = [now, now]  # the engine has read image n - 2, n - 1
+        first_free = [now, now]  # the array has read sub-batch n - 2, n - 1
+        in_batch = 0
+        for start in range(0, images, plan.sub_batch):
+            count = min(plan.sub_batch, images - start)
+            done = first_free[0]
+            for _ in range(count):
+                loaded = max(loaded, ends[0]) + load
+                done = max(done, loaded, ends[1]) + engine
+                ends = [ends[1], done]
+            self.array = max(self.array, done + FILL)
+            self.steps.append((-1, int(done)))
+            for index in range(plan.segment_a):
+                self._layer(index, count)
+                if index == 0:
+                    first_free = [first_free[1], self.array]
+            in_batch += count
+            if in_batch == plan.batch or start + count == images:
+                for index in range(plan.segment_a, len(plan.descriptors)):
+                    self._layer(index, in_batch)
+                in_batch = 0
+        return int(self.array) + 8
+
+    def _layer(self, index: int, images: int) -> None:
+        """Follow the array through one layer."""
+        layer, lanes = self.plan.descriptors[index], self.design.lanes
+        dense = layer.flags & FLAG_DENSE
+        blocks = (ceil_div(images, lanes) if dense else images) * layer.blocks
+        blocks *= layer.rows // 2 if layer.flags & FLAG_POOL else layer.rows
+        steps = layer.group_words * (2 if layer.flags & FLAG_POOL else 1)
+        words = layer.headers + layer.group_words
+        self.array += LAYER_START - GROUP_GAP
+        tail = 0
+        for group in range(layer.groups):
+            self.array += GROUP_GAP + layer.headers - 1
+            if not self.plan.resident:
+                beats = self.design.word_bytes // 8 * self.beat
+                end = self.stream + words * beats
+                while self.held + words > self.design.weight_depth:
+                    waiting = self.held + words - self.design.weight_depth  # words without room until then
+                    freed, done = self.ring.popleft()
+                    self.held -= freed
+                    end = max(end, done + self.latency + 12 + min(waiting, words) * beats)
+                self.stream = end
+                self.array = max(self.array, self.stream + WEIGHTS)
+            elif not self.keep:
+                self.array = max(self.array, self._resident(index, group) + WEIGHTS)
+            body = max(blocks * steps, 4)  # headers come at most every ten cycles
+            if layer.flags & FLAG_SERIAL:
+                columns = min(layer.out_columns, lanes // 2 if layer.flags & FLAG_POOL else lanes)
+                body = steps + (blocks - 1) * max(steps, SERIAL + columns)
+                tail = SERIAL + columns
+            elif layer.flags & FLAG_SCORES:
+                classes = min(self.design.pe, layer.outputs - group * self.design.pe)
+                body = 0
+                for left in range(images, 0, -lanes):
+                    body += steps + SCORES + classes * (min(left, lanes) * SCORE + CLASS) - CLASS
+            self.array += body
+            if not self.plan.resident:
+                self.ring.append((words, self.array))
+                self.held += words
+        self.array += DRAIN + tail if layer.flags & (FLAG_SERIAL | FLAG_SCORES) else LAYER_END
+        self.steps.append((index, int(self.array)))
+
+    def _resident(self, index: int, group: int) -> float:
+        """When the stream that fills the ring once has brought a group."""
+        plan = self.plan
+        before = sum(item.weight_words for item in plan.descriptors[:index])
+        words = before + (group + 1) * (plan.descriptors[index].weight_words // plan.descriptors[index].groups)
+        after = plan.words_a + plan.words_b - words
+        return self.stream - after * (self.design.word_bytes // 8) * self.beat
 
 
 def _array_layers(model: Model) -> tuple[Layer, ...]:
@@ -336,9 +450,8 @@ def _build(model: Model, design: Design, maps: list[_Map], sub_batch: int, batch
 def plan(model: Model, design: Design, batch: int = 64) -> Plan:
     """Place `model` on `design` for batches of at most `batch` images.
 
-    If all layers fit with `batch` images at once, there is one segment. Else the network is split at its
-    first dense layer, and of the sub-batch sizes that fit (also those of one smaller batch without a split)
-    the one with the fewest estimated cycles per image is taken, the larger one if equal.
+    Of the sub-batch sizes that fit, each with and without a split at the first dense layer, the one with the
+    fewest estimated cycles per image of a run of one batch is taken, the larger one if equal.
 
     Raises:
         DesignError: the model does not fit the design; one line names the layer, what it needs and the limit.
@@ -351,10 +464,6 @@ def plan(model: Model, design: Design, batch: int = 64) -> Plan:
     maps = _maps(model, design)
     layers = _array_layers(model)
     total = len(layers)
-
-    regions, depth = _place(model, design, maps, batch, batch, total)
-    if depth <= design.act_depth:
-        return _build(model, design, maps, batch, batch, total, regions)
 
     split = next(index for index, layer in enumerate(layers) if layer.kind == "dense")
     best: Plan | None = None

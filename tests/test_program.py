@@ -144,10 +144,18 @@ def test_regions_do_not_overlap_while_live() -> None:
 def test_cycles_count_headers_and_taps() -> None:
     placed = plan(network(10, (8, 8, 3), CONVS[0]), SMALL, 4)
     conv, dense = placed.descriptors
-    assert placed.layer_cycles(0) == conv.cycles(4, 4) == 4 * (1 + 4 * 4 * 1 * 9)
-    assert placed.layer_cycles(1) == dense.cycles(4, 4) == 2 * (2 + 1 * 16)
+    assert conv.cycles(4, 4) == 4 * (1 + 4 * 4 * 1 * 9)
+    assert dense.cycles(4, 4) == 2 * (2 + 1 * 16)
+    assert placed.layer_cycles(0) == 4 // placed.sub_batch * conv.cycles(placed.sub_batch, 4)
+
+
+def test_a_run_takes_longer_with_more_images_less_memory_and_a_slow_bus() -> None:
+    placed = plan(network(10, (8, 8, 3), CONVS[0]), SMALL, 4)
+    assert placed.run_cycles(0) < placed.run_cycles(1) < placed.run_cycles(4) < placed.run_cycles(9)
+    assert placed.resident and placed.run_cycles(4, keep=True) < placed.run_cycles(4)
     thin = replace(placed, design=replace(SMALL, weight_depth=32))
-    assert not thin.resident and thin.segment_cycles(0, 2, 4) > placed.segment_cycles(0, 2, 4) == 580 + 36
+    assert not thin.resident and thin.run_cycles(4, keep=True) == thin.run_cycles(4) > placed.run_cycles(4)
+    assert thin.run_cycles(4, bytes_per_second=1e8) > 1.5 * thin.run_cycles(4)
 
 
 def test_shallow_weight_memory() -> None:

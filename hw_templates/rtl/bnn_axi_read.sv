@@ -10,6 +10,8 @@
 // credit_set_i sets the credit to credit_i, credit_give_i adds to it, a burst takes its beats.
 // So a full consumer never holds up the bus, on which other masters' data wait.
 //
+// want_o is high while there is a burst to issue and credit for it; with yield_i none is issued.
+//
 // abort_i drops the rest of the command and the beats still to come. error_o rises and stays
 // with the first response other than OKAY; clear_error_i or reset clears it. busy_o is high
 // while a command or a burst is in flight. Reset must not come while busy_o is high unless the
@@ -37,6 +39,9 @@ module bnn_axi_read #(
     input  logic                  credit_set_i,
     input  logic [CreditBits-1:0] credit_i,
     input  logic [CreditBits-1:0] credit_give_i,
+    // Priority
+    input  logic                  yield_i,
+    output logic                  want_o,
     // State
     input  logic                  abort_i,
     output logic                  busy_o,
@@ -75,7 +80,7 @@ module bnn_axi_read #(
   logic [FlightBits-1:0] flight_q;
 
   logic [9:0] burst, to_boundary;
-  logic issue, done, command;
+  logic issue, done, command, credit;
 
   always_comb begin
     to_boundary = 10'd512 - {1'b0, addr_q[8:0]};
@@ -85,7 +90,8 @@ module bnn_axi_read #(
   end
 
   assign issue = sized_q & ~arvalid_q & (flight_q != FlightBits'(MaxOutstanding))
-      & (credit_q >= CreditBits'(burst_q)) & ~abort_i;
+      & credit & ~yield_i & ~abort_i;
+  assign credit = credit_q >= CreditBits'(burst_q);
   assign done = rvalid_i & rlast_i;
   assign command = command_valid_i & command_ready_o;
   assign command_ready_o = (left_q == '0) & ~sized_q & ~drop_q & ~abort_i;
@@ -130,6 +136,7 @@ module bnn_axi_read #(
   assign arlen_o   = arlen_q;
   assign valid_o   = rvalid_i & ~drop_q & ~abort_i;
   assign data_o    = rdata_i;
+  assign want_o    = (sized_q & credit) | arvalid_q;
   assign busy_o    = (left_q != '0) | (flight_q != '0);
   assign error_o   = error_q;
 endmodule

@@ -7,8 +7,8 @@
 // time.
 //
 // start_i: a pulse with idle; layer_i (the words of the descriptor, word n at [32*n +: 32]) and
-// the other inputs of the layer are constant from two cycles before it until done_o, a pulse
-// after the last write. images_i counts the images of the sub-batch or batch. multiply_o is high
+// the other inputs of the layer are constant from two cycles before it until two cycles after done_o,
+// a pulse. The next start_i comes at least five cycles after it: its reads find all bits written. images_i counts the images of the sub-batch or batch. multiply_o is high
 // in cycles in which the array has a word.
 //
 // Latency, from a step to the array: 6 cycles (addresses 3, memory 2, alignment 1).
@@ -61,7 +61,9 @@ module bnn_engine #(
   localparam int unsigned ArrayLatency = (Simd > 64) ? 9 + $clog2(Simd / 64) : 9;
   localparam int unsigned StepLatency = 3;  // from a step to the addresses
   localparam int unsigned MemoryLatency = 3;  // from the addresses to the operands of the array
-  localparam int unsigned Drain = StepLatency + MemoryLatency + ArrayLatency + 12;
+  // A write leaves the write-back StepLatency + MemoryLatency + ArrayLatency + 5 cycles after its
+  // step. Finish is entered 5 cycles after the last step, layer_i changes 3 cycles after done_o.
+  localparam int unsigned Drain = StepLatency + MemoryLatency + ArrayLatency + 5 - 5 - 3 + 1;
   localparam int unsigned DrainBits = $clog2(Drain + 1);
 
   // ---- Descriptor ----------------------------------------------------------------------------

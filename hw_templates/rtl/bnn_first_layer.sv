@@ -77,7 +77,7 @@ module bnn_first_layer #(
   localparam int unsigned GroupBits = $clog2(FirstGroups);
   localparam int unsigned PeBits = $clog2(FirstPe);
   localparam int unsigned SlotBits = (Groups > 1) ? $clog2(Groups) : 1;
-  localparam int unsigned BeatFifo = 64;
+  localparam int unsigned BeatFifo = 128;
   localparam int unsigned OutFifo = 16;
   localparam int unsigned ColumnFifo = 8;
 

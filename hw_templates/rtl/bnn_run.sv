@@ -100,7 +100,7 @@ module bnn_run #(
   localparam int unsigned WordShift = $clog2(WordBeats);
   localparam logic [31:0] Geometry = {16'(Simd), 8'(Lanes), 8'(Pe)};
 
-  typedef enum logic [3:0] {
+  typedef enum logic [4:0] {
     Idle,
     HeaderAsk,
     Header,
@@ -111,7 +111,8 @@ module bnn_run #(
     First,
     Begin,
     SubBatch,
-    Load,
+    Copy,
+    Settle,
     Start,
     Layer,
     Next,
@@ -196,43 +197,52 @@ module bnn_run #(
 
   (* ram_style = "block" *) logic [63:0] layer_mem[MaxLayers*16];
   logic [63:0] layer_beat_q;
-  logic [19*32-1:0] layer_q;
-  logic [3:0] load_q, load_at_q;
-  logic load_valid_q, load_busy_q;
+  logic [19*32-1:0] fetched_q, layer_q;
   logic [15:0] layer_index_q;
+  logic [LayerBits-1:0] fetch_index_q, next_index;
+  logic [3:0] fetch_q, fetch_at_q;
+  logic fetch_busy_q, fetch_valid_q;
+  logic [2:0] settle_q;  // cycles since the last word, until the check of the range is over
+  logic fetched;
+
+  // The next descriptor is fetched while a layer runs.
+  assign fetched = settle_q == 3'd3;
 
   always_ff @(posedge clk_i) begin
     if (state_q == Layers && beat_valid_i) layer_mem[beat_q[LayerBits+3:0]] <= beat_i;
-    layer_beat_q <= layer_mem[{layer_index_q[LayerBits-1:0], load_q}];
-    load_at_q    <= load_q;
-    load_valid_q <= load_busy_q;
-    if (load_valid_q) begin
+    layer_beat_q  <= layer_mem[{fetch_index_q, fetch_q}];
+    fetch_at_q    <= fetch_q;
+    fetch_valid_q <= fetch_busy_q;
+    if (fetch_valid_q) begin
       for (int unsigned i = 0; i < 19; i++) begin
-        if (32'(load_at_q) == i / 2) layer_q[i*32+:32] <= layer_beat_q[(i%2)*32+:32];
+        if (32'(fetch_at_q) == i / 2) fetched_q[i*32+:32] <= layer_beat_q[(i%2)*32+:32];
       end
     end
-    if (state_q != Load) begin
-      load_q      <= '0;
-      load_busy_q <= 1'b1;
-    end else if (load_busy_q) begin
-      load_q      <= load_q + 4'd1;
-      load_busy_q <= load_q != 4'd9;
+    if (state_q == Copy && fetched) layer_q <= fetched_q;
+    if (state_q == Begin || state_q == Start) begin
+      fetch_index_q <= (state_q == Begin) ? '0 : next_index;
+      fetch_q       <= '0;
+      fetch_busy_q  <= 1'b1;
+      settle_q      <= '0;
+    end else if (fetch_busy_q) begin
+      fetch_q      <= fetch_q + 4'd1;
+      fetch_busy_q <= fetch_q != 4'd9;
+    end else if (!fetch_valid_q && !fetched) begin
+      settle_q <= settle_q + 3'd1;
     end
   end
 
-  // Range of the descriptor, registered twice while it settles.
   logic [5:0] layer_range_q;
-  logic [2:0] settle_q;
+  logic bad_layer_q;
   always_ff @(posedge clk_i) begin
-    layer_range_q[0] <= layer_q[1*32+:32] == '0 || layer_q[1*32+16+:16] != '0;
-    layer_range_q[1] <= layer_q[2*32+:32] == '0 || layer_q[2*32+16+:16] != '0;
-    layer_range_q[2] <= layer_q[3*32+:32] == '0 || (layer_q[3] && layer_q[3*32]);
-    layer_range_q[3] <= layer_q[5*32+:32] == '0 || layer_q[5*32+16+:16] != '0;
-    layer_range_q[4] <= layer_q[15*32+:32] + 32'd2 > 32'(WeightDepth) + 32'(!layer_q[5])
-        || layer_q[15*32+:32] == '0;
-    layer_range_q[5] <= layer_q[17*32+:32] == '0 || layer_q[18*32+:32] == '0;
-    if (state_q != Load || load_busy_q || load_valid_q) settle_q <= '0;
-    else if (settle_q != '1) settle_q <= settle_q + 3'd1;
+    layer_range_q[0] <= fetched_q[1*32+:32] == '0 || fetched_q[1*32+16+:16] != '0;
+    layer_range_q[1] <= fetched_q[2*32+:32] == '0 || fetched_q[2*32+16+:16] != '0;
+    layer_range_q[2] <= fetched_q[3*32+:32] == '0 || (fetched_q[3] && fetched_q[3*32]);
+    layer_range_q[3] <= fetched_q[5*32+:32] == '0 || fetched_q[5*32+16+:16] != '0;
+    layer_range_q[4] <= fetched_q[15*32+:32] + 32'd2 > 32'(WeightDepth) + 32'(!fetched_q[5])
+        || fetched_q[15*32+:32] == '0;
+    layer_range_q[5] <= fetched_q[17*32+:32] == '0 || fetched_q[18*32+:32] == '0;
+    bad_layer_q      <= |layer_range_q;
   end
 
   // ---- Array layers --------------------------------------------------------------------------
@@ -243,6 +253,8 @@ module bnn_run #(
   logic odd_q, in_b_q, sub_taken, last_of_segment, batch_end_q;
 
   assign sub_taken = (state_q == SubBatch) & (ready_q != '0);
+  assign next_index = (last_of_segment && (in_b_q || !batch_end_q || !two_segments))
+      ? '0 : layer_index_q[LayerBits-1:0] + 1'b1;
   assign last_of_segment = (layer_index_q + 16'd1 == (in_b_q ? layers : layers_a));
 
   always_ff @(posedge clk_i) begin
@@ -348,7 +360,7 @@ module bnn_run #(
     same_q <= program_i == program_q;
     if (beat_valid_i) beat_q <= beat_q + 13'd1;
     else if (program_valid_o) beat_q <= '0;
-    wait_q <= (state_q == Check) ? wait_q + 3'd1 : '0;
+    wait_q <= (state_q == Check || state_q == Settle) ? wait_q + 3'd1 : '0;
     if (state_q == Begin) begin
       left_q     <= count_q;
       in_batch_q <= '0;
@@ -414,23 +426,24 @@ module bnn_run #(
           layer_index_q <= '0;
           state_q       <= SubBatch;
         end
-        SubBatch: if (sub_taken) state_q <= Load;
-        Load: begin
-          if (settle_q == 3'd3) begin
-            if (layer_range_q != '0) error_q <= 32'd5;
-            state_q <= (layer_range_q != '0) ? Abort : Start;
+        SubBatch: if (sub_taken) state_q <= Copy;
+        Copy: begin
+          if (fetched) begin
+            if (bad_layer_q) error_q <= 32'd5;
+            state_q <= bad_layer_q ? Abort : Settle;
           end
         end
+        Settle: if (wait_q == 3'd1) state_q <= Start;
         Start: state_q <= Layer;
         Layer: if (layer_done_i) state_q <= Next;
         Next: begin
           if (!last_of_segment) begin
             layer_index_q <= layer_index_q + 16'd1;
-            state_q       <= Load;
+            state_q       <= Copy;
           end else if (!in_b_q && batch_end_q && two_segments) begin
             layer_index_q <= layer_index_q + 16'd1;
             in_b_q        <= 1'b1;
-            state_q       <= Load;
+            state_q       <= Copy;
           end else begin
             layer_index_q <= '0;
             in_b_q        <= 1'b0;

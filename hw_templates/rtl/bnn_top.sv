@@ -247,7 +247,7 @@ module bnn_top #(
 
   // ---- Reads ---------------------------------------------------------------------------------
 
-  logic [2:0] ar_valid, ar_ready, r_valid, credit_set;
+  logic [2:0] ar_valid, ar_ready, r_valid, credit_set, read_want;
   logic [2:0][63:0] ar_addr;
   logic [2:0][7:0] ar_len;
   logic [2:0][CreditBits-1:0] credit, credit_give;
@@ -255,9 +255,10 @@ module bnn_top #(
   logic [1:0] r_resp;
   logic r_last;
 
-  // The image queue of the first layer has 64 beats; the ring gives its room back word by word.
+  // The image queue of the first layer has 128 beats; the ring gives its room back word by word.
+  // Weights yield to images: the array can run ahead of its weights, not of its images.
   assign credit_set[Image]    = first_start;
-  assign credit[Image]        = CreditBits'(64);
+  assign credit[Image]        = CreditBits'(128);
   assign credit_give[Image]   = CreditBits'(first_give);
   assign credit_set[Program]  = start;
   assign credit[Program]      = '1;
@@ -269,8 +270,8 @@ module bnn_top #(
 
   for (genvar m = 0; m < 3; m++) begin : gen_reader
     bnn_axi_read #(
-        .MaxBurst      (m == Image ? 32 : 64),
-        .MaxOutstanding(m == Weight ? 8 : 2),
+        .MaxBurst      (64),
+        .MaxOutstanding(m == Weight ? 4 : 2),
         .CreditBits    (CreditBits)
     ) u_read (
         .clk_i          (clk),
@@ -284,6 +285,8 @@ module bnn_top #(
         .credit_set_i   (credit_set[m]),
         .credit_i       (credit[m]),
         .credit_give_i  (credit_give[m]),
+        .yield_i        (m == Weight ? read_want[Image] : 1'b0),
+        .want_o         (read_want[m]),
         .abort_i        (abort),
         .busy_o         (read_busy[m]),
         .clear_error_i  (clear_error),
@@ -301,7 +304,7 @@ module bnn_top #(
 
   bnn_read_arbiter #(
       .Masters       (3),
-      .MaxOutstanding(16)
+      .MaxOutstanding(8)
   ) u_arbiter (
       .clk_i     (clk),
       .rst_i     (rst),
@@ -522,7 +525,11 @@ module bnn_top #(
   assign tap_write_addr  = {Lanes{first_ready ? first_addr : write_addr}};
   assign tap_write_data  = first_ready ? {Lanes{first_data}} : write_data;
   assign tap_first_done  = first_done;
-  assign tap_layer_done  = layer_done;
+  assign tap_layer_done  = layer_done_q[7];
+
+  // A layer is done when the next one can start; its last writes are still on their way.
+  logic [7:0] layer_done_q;
+  always_ff @(posedge clk) layer_done_q <= rst ? '0 : {layer_done_q[6:0], layer_done};
 
   // ---- Writes of scores ----------------------------------------------------------------------
 
@@ -564,5 +571,5 @@ module bnn_top #(
   assign m_axi_gmem_AWREGION = '0;
 
   logic unused_top;
-  assign unused_top = ^{m_axi_gmem_BID, m_axi_gmem_RID, ring_ready};
+  assign unused_top = ^{read_want, m_axi_gmem_BID, m_axi_gmem_RID, ring_ready};
 endmodule
