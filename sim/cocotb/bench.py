@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 from pathlib import Path
-from typing import Dict, Iterable, List, Sequence
+from typing import Dict, Iterable, List, Optional, Sequence
 
 import cocotb
 import numpy as np
@@ -19,21 +19,27 @@ HERE = Path(__file__).resolve().parent
 RTL = HERE.parents[1] / "hw_templates" / "rtl"
 
 
-def run(bench: str, top: str, parameters: Dict[str, int], folder: Path, tests: Sequence[str] = ()) -> None:
-    """Build `top` from the RTL sources and run cocotb tests on it.
+def run(bench: str, top: str, parameters: Dict[str, int], folder: Path, tests: Sequence[str] = (),
+        sources: Sequence[Path] = (), arguments: Sequence[str] = ("-Wall", "-y", str(RTL)),
+        environment: Optional[Dict[str, str]] = None) -> None:
+    """Build a block and run cocotb tests on it.
 
     Args:
         bench: the file of the tests, `__file__`.
         top: module of the block.
         parameters: its parameters; the tests read them with `parameter`.
-        folder: an empty folder for the build; builds of the same parent share Verilator's library.
+        folder: an empty folder for the build; builds with the same parent share Verilator's library.
         tests: names of the tests, by default one named like the block without "bnn_".
+        sources: by default the file of the block in the RTL folder.
+        arguments: more of Verilator's.
+        environment: more variables for the tests.
     """
     from cocotb_tools.check_results import get_results
     from cocotb_tools.runner import get_runner
 
     tests = tests or [top[len("bnn_"):]]
     shared = folder.parent / "verilated"
+    folder.mkdir(parents=True, exist_ok=True)
     shared.mkdir(exist_ok=True)
     later = time.time() + 3600  # make compares it with the makefile that Verilator is about to write
     for path in shared.glob("*.o"):
@@ -41,13 +47,13 @@ def run(bench: str, top: str, parameters: Dict[str, int], folder: Path, tests: S
         os.utime(folder / path.name, (later, later))
     runner = get_runner("verilator")
     runner.build(
-        sources=[RTL / f"{top}.sv"],
+        sources=list(sources) or [RTL / f"{top}.sv"],
         hdl_toplevel=top,
         parameters=parameters,
         build_dir=folder,
         # One C++ file: builds of Verilator differ in how they include a precompiled header. Where cocotb may write
         # every signal, independent parts of a vector look like a loop.
-        build_args=["-Wall", "-Wno-UNOPTFLAT", "--output-split", "0", "-CFLAGS", "-O1", "-y", str(RTL)],
+        build_args=["--output-split", "0", "-CFLAGS", "-O1", *arguments, "-Wno-UNOPTFLAT"],
         always=True,
     )
     for path in folder.glob("verilated*.o"):
@@ -59,7 +65,7 @@ def run(bench: str, top: str, parameters: Dict[str, int], folder: Path, tests: S
         test_filter=r"\.(" + "|".join(map(re.escape, tests)) + ")$",
         test_dir=HERE,
         results_xml=str(folder / "results.xml"),
-        extra_env={f"BNN_{name.upper()}": str(value) for name, value in parameters.items()},
+        extra_env={**{f"BNN_{name.upper()}": str(value) for name, value in parameters.items()}, **(environment or {})},
     )
     assert get_results(results) == (len(tests), 0)
 

@@ -12,12 +12,12 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import List
 
 import cocotb
 import pytest
 import test_top
-from bench import HERE, RTL
+from bench import HERE, RTL, run
 
 from hls.designs import DESIGNS, Design
 from hls.render import core_ports, render_header
@@ -132,21 +132,6 @@ async def device_errors(dut):
 # ---- Building -----------------------------------------------------------------------------------
 
 
-def simulate(sources: Sequence[Path], arguments: Sequence[str], parameters: Dict[str, int], folder: Path,
-             tests: Sequence[str], environment: Optional[Dict[str, str]] = None) -> None:
-    """Build top bnn_top from `sources` and run cocotb tests of this file on it."""
-    from cocotb_tools.check_results import get_results
-    from cocotb_tools.runner import get_runner
-
-    runner = get_runner("verilator")
-    runner.build(sources=list(sources), hdl_toplevel="bnn_top", parameters=parameters, build_dir=folder, always=True,
-                 build_args=["-Wno-fatal", "--output-split", "0", *arguments])
-    results = runner.test(hdl_toplevel="bnn_top", test_module=Path(__file__).stem, test_dir=HERE,
-                          test_filter=r"\.(" + "|".join(tests) + ")$", results_xml=str(folder / "results.xml"),
-                          extra_env=environment or {})
-    assert get_results(results) == (len(tests), 0)
-
-
 def generated(folder: Path) -> List[Path]:
     """The Verilog of a folder, checked to be the core: its top, the ports, a reset that is active low.
 
@@ -178,7 +163,8 @@ def test_hls_core(tmp_path: Path) -> None:
     flags = f"-isystem {hls_csim.find_ap_types()} -I{tmp_path} -I{hls_csim.SOURCES} -Wno-unknown-pragmas"
     sources = [DPI / "bnn_top.sv", *(RTL / f"bnn_{name}.sv" for name in ("control", "axi_read", "axi_write"))]
     cpp = [str(DPI / "bnn_dpi.cpp"), str(hls_csim.SOURCES / "bnn_top.cpp")]
-    simulate(sources, ["-CFLAGS", flags, "-y", str(RTL), *cpp], test_top.PARAMETERS, tmp_path / "build", UNTIMED)
+    run(__file__, "bnn_top", test_top.PARAMETERS, tmp_path / "build", UNTIMED, sources,
+        ["-Wno-fatal", "-CFLAGS", flags, "-y", str(RTL), *cpp])
 
 
 def stand_in(folder: Path) -> Path:
@@ -210,7 +196,7 @@ def test_folder(tmp_path: Path) -> None:
     given = os.environ.get("BNN_RTL")
     folder = Path(given).resolve() if given else stand_in(tmp_path / "syn verilog")
     sources = generated(folder)
-    simulate(sources, ["-y", str(folder)], {}, tmp_path / "build", COMMON)
+    run(__file__, "bnn_top", {}, tmp_path / "build", COMMON, sources, ["-Wno-fatal", "-y", str(folder)])
 
 
 @pytest.mark.parametrize(
