@@ -209,16 +209,22 @@ class ReadSlave:
 @cocotb.test()
 async def axi_read(dut):
     max_burst, outstanding = parameter("MaxBurst"), parameter("MaxOutstanding")
-    idle = dict.fromkeys(("command_valid_i", "credit_set_i", "credit_give_i", "abort_i", "clear_error_i"), 0)
+    names = ("command_valid_i", "credit_set_i", "credit_give_i", "yield_i", "abort_i", "clear_error_i")
+    idle = dict.fromkeys(names, 0)
     rng = await begin(dut, arready_i=0, rvalid_i=0, rresp_i=0, rlast_i=0, **idle)
     slave = ReadSlave(dut, rng, max_burst)
-    got, most = [], 0
+    got, most, yielded = [], 0, False
 
     async def cycle():
-        nonlocal most
+        nonlocal most, yielded
         slave.drive()
+        dut.yield_i.value = int(rng.random() < 0.3)
+        before = slave.offered
         await ReadOnly()
         slave.sample()
+        assert not yielded or slave.offered == before, "a burst while others go first"
+        assert int(dut.want_o.value) or not int(dut.arvalid_o.value)
+        yielded = bool(int(dut.yield_i.value))
         most = max(most, slave.in_flight())
         if int(dut.valid_o.value):
             got.append(int(dut.data_o.value))
@@ -277,7 +283,7 @@ async def axi_read(dut):
         assert int(dut.error_o.value) == (slave.bad is not None and (slave.bad - addr) // 8 < answered)
         for _ in range(rng.randrange(4)):
             await cycle()
-            assert not int(dut.valid_o.value) and not int(dut.arvalid_o.value)
+            assert not int(dut.valid_o.value) and not int(dut.arvalid_o.value) and not int(dut.want_o.value)
         dut.clear_error_i.value = 1
         await cycle()
         dut.clear_error_i.value = 0

@@ -206,7 +206,7 @@ FIRST = [
     (8, 8, 2, 0, 0, 0, 4, 4),
     (4, 3, 1, 7, 0, 0, 3, 8),
 ]
-FIRST_CREDIT = 64  # beats of the image queue
+FIRST_CREDIT = 128  # beats of the image queue
 
 
 def first_case(rng, case, simd, lanes, first_pe):
