@@ -413,10 +413,6 @@ class Server:
             raise BoardError(f"{address}: cannot be listened on, another server may use it")
         self._server.start()
 
-    def wait(self, timeout: Optional[float] = None) -> bool:
-        """Wait for the end of the server; gives whether it came."""
-        return not self._server.wait_for_termination(timeout)
-
     def close(self) -> None:
         """Stop listening and end the simulation."""
         self._server.stop(0).wait()
