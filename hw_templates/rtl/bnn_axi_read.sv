@@ -10,7 +10,7 @@
 // credit_set_i sets the credit to credit_i, credit_give_i adds to it, a burst takes its beats.
 // So a full consumer never holds up the bus, on which other masters' data wait.
 //
-// want_o is high while there is a burst to issue and credit for it; with yield_i none is issued.
+// want_o is high while there are bursts to issue; with yield_i none is issued.
 //
 // abort_i drops the rest of the command and the beats still to come. error_o rises and stays
 // with the first response other than OKAY; clear_error_i or reset clears it. busy_o is high
@@ -136,7 +136,7 @@ module bnn_axi_read #(
   assign arlen_o   = arlen_q;
   assign valid_o   = rvalid_i & ~drop_q & ~abort_i;
   assign data_o    = rdata_i;
-  assign want_o    = (sized_q & credit) | arvalid_q;
+  assign want_o    = (left_q != '0) | sized_q | command_valid_i;
   assign busy_o    = (left_q != '0) | (flight_q != '0);
   assign error_o   = error_q;
 endmodule

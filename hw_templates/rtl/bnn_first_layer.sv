@@ -63,6 +63,7 @@ module bnn_first_layer #(
     input  logic                beat_valid_i,
     input  logic [63:0]         beat_i,
     output logic                beat_give_o,
+    output logic                hungry_o,  // half of the queue or more is free
     // Writes
     output logic                write_valid_o,
     input  logic                write_ready_i,
@@ -119,6 +120,17 @@ module bnn_first_layer #(
   assign command_addr_o  = command_addr_q;
   assign command_beats_o = image_bytes_i >> 3;
   assign beat_give_o     = beat_pop;
+
+  logic [$clog2(BeatFifo):0] level_q;
+  logic hungry_q;
+
+  always_ff @(posedge clk_i) begin
+    if (clear) level_q <= '0;
+    else level_q <= level_q + ($bits(level_q))'(beat_valid_i) - ($bits(level_q))'(beat_pop);
+    hungry_q <= level_q <= ($bits(level_q))'(BeatFifo / 2);
+  end
+
+  assign hungry_o = hungry_q;
 
   bnn_fifo #(
       .Width(64),

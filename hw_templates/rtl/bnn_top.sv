@@ -247,6 +247,7 @@ module bnn_top #(
 
   // ---- Reads ---------------------------------------------------------------------------------
 
+  logic first_hungry;
   logic [2:0] ar_valid, ar_ready, r_valid, credit_set, read_want;
   logic [2:0][63:0] ar_addr;
   logic [2:0][7:0] ar_len;
@@ -271,7 +272,7 @@ module bnn_top #(
   for (genvar m = 0; m < 3; m++) begin : gen_reader
     bnn_axi_read #(
         .MaxBurst      (64),
-        .MaxOutstanding(m == Weight ? 4 : 2),
+        .MaxOutstanding(4),
         .CreditBits    (CreditBits)
     ) u_read (
         .clk_i          (clk),
@@ -285,7 +286,7 @@ module bnn_top #(
         .credit_set_i   (credit_set[m]),
         .credit_i       (credit[m]),
         .credit_give_i  (credit_give[m]),
-        .yield_i        (m == Weight ? read_want[Image] : 1'b0),
+        .yield_i        (m == Weight ? read_want[Image] & first_hungry : 1'b0),
         .want_o         (read_want[m]),
         .abort_i        (abort),
         .busy_o         (read_busy[m]),
@@ -304,7 +305,7 @@ module bnn_top #(
 
   bnn_read_arbiter #(
       .Masters       (3),
-      .MaxOutstanding(8)
+      .MaxOutstanding(16)
   ) u_arbiter (
       .clk_i     (clk),
       .rst_i     (rst),
@@ -409,6 +410,7 @@ module bnn_top #(
       .beat_valid_i   (read_valid[Image]),
       .beat_i         (read_data[Image]),
       .beat_give_o    (first_give),
+      .hungry_o       (first_hungry),
       .write_valid_o  (first_valid),
       .write_ready_i  (first_ready),
       .write_lane_o   (first_lane),
