@@ -522,16 +522,16 @@ module bnn_top #(
   logic tap_first_done  /* verilator public_flat_rd */;
   logic tap_layer_done  /* verilator public_flat_rd */;
 
+  // A layer is done when the next one can start; its last writes are still on their way.
+  logic [7:0] layer_done_q;
+  always_ff @(posedge clk) layer_done_q <= rst ? '0 : {layer_done_q[6:0], layer_done};
+
   assign tap_write_lane  = first_ready ? first_lane & {Lanes{first_valid}} : write_lane;
   assign tap_write_group = first_ready ? first_group : write_group;
   assign tap_write_addr  = {Lanes{first_ready ? first_addr : write_addr}};
   assign tap_write_data  = first_ready ? {Lanes{first_data}} : write_data;
   assign tap_first_done  = first_done;
   assign tap_layer_done  = layer_done_q[7];
-
-  // A layer is done when the next one can start; its last writes are still on their way.
-  logic [7:0] layer_done_q;
-  always_ff @(posedge clk) layer_done_q <= rst ? '0 : {layer_done_q[6:0], layer_done};
 
   // ---- Writes of scores ----------------------------------------------------------------------
 
