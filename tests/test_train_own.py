@@ -75,7 +75,7 @@ def test_folder_trains_exports_and_has_its_images(tmp_path: Path, capsys: pytest
     model = load(out / "model.npz")
     assert model.classes == ("blue", "green", "red") and model.height == 16
     assert model.meta["test_correct"] >= 5 and model.meta["test_images"] == 6
-    with np.load(out / "images.npz") as sample:
+    with np.load(out / "model.images.npz") as sample:
         assert sample["x"].shape == (6, 16, 16, 3)
     (folder / "red" / "000.png").unlink()
     assert main(command) == 1

@@ -47,7 +47,7 @@ def test_recipe_exports_and_passes_the_golden_check(
     assert "export: 24 images, score mismatches = 0" in capsys.readouterr().out
     model = load(out)
     assert model.classes == ("red", "green", "blue") and (model.height, model.width) == (12, 12)
-    with np.load(tmp_path / "images.npz") as sample:
+    with np.load(tmp_path / "model.images.npz") as sample:
         right = int((golden.infer(model, sample["x"]).argmax(1) == sample["y"]).sum())
     assert right == model.meta["test_correct"]
     if name == "modern":

@@ -26,7 +26,7 @@ from train.module import BinaryNetwork, input_table
 from train.networks import INPUT_BINARY
 from train.trainer import Config, TrainError, from_dict, load_checkpoint, load_network
 
-#: test images in images.npz
+#: test images kept beside a model
 SAMPLE = 64
 
 
@@ -174,7 +174,7 @@ def load_data(
 def export_run(checkpoint: Path, out: Path, data_folder: Path | None, cache: Path, command: str = "") -> Model:
     """Fold the network of a checkpoint, compare it with PyTorch on every test image, and write it.
 
-    Beside the model, ``images.npz`` gets the first test images (``x`` uint8 (N, H, W, C), ``y``).
+    Beside ``NAME.npz``, ``NAME.images.npz`` gets the first test images (``x`` uint8 (N, H, W, C), ``y``).
 
     Raises:
         ExportError: the integer model's scores differ, or it cannot be folded.
@@ -203,7 +203,7 @@ def export_run(checkpoint: Path, out: Path, data_folder: Path | None, cache: Pat
     sample = io.BytesIO()
     images = np.ascontiguousarray(dataset.x_test[:SAMPLE].transpose(0, 2, 3, 1))
     np.savez_compressed(sample, x=images, y=dataset.y_test[:SAMPLE])
-    write_atomically(out.parent / "images.npz", sample.getvalue())
+    write_atomically(out.with_suffix(".images.npz"), sample.getvalue())
     print(f"export: {out} written, test accuracy {right}/{total}")
     return exported
 
