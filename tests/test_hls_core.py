@@ -39,6 +39,8 @@ NETWORKS = {
                                         ("dense", 33), ("dense", 11)]), 8, 19),
     "ring": (network(5, (9, 8, 3), [("conv", 40, 1, 0, True), ("conv", 70, 1, -1, False), ("conv", 33, 1, 1, False),
                                     ("dense", 5)]), 4, 9),
+    "full": (network(6, (8, 8, 1), [("conv", 8, 1, 0, False), ("conv", 40, 1, -1, False), ("conv", 40, 0, 1, True),
+                                    ("dense", 5)]), 1, 4),
     "packed": (network(2, (7, 9, 3), [("dense", 40), ("dense", 65), ("dense", 21)], binary=True), 5, 13),
 }
 BUILDS = {
@@ -71,6 +73,8 @@ def test_the_networks_use_what_they_are_for() -> None:
     assert plans["segments"].sub_batch < plans["segments"].batch
     assert plans["segments"].segment_a < len(plans["segments"].descriptors)
     assert not plans["ring"].resident and plans["ring"].words_a > 2 * TIGHT.weight_depth
+    # four beats a word: while a group of conv2 runs, more words than it has come in, until the ring is full
+    assert not plans["full"].resident and plans["full"].descriptors[0].cycles(1, TIGHT.lanes) > 4 * TIGHT.weight_depth
     assert plans["packed"].resident and not plans["packed"].first.channels
 
 
@@ -228,7 +232,8 @@ def test_scores_end_where_they_should(cores: Callable[[str], hls_csim.Core]) -> 
     """Odd numbers of scores: the C simulation itself checks the half of the last beat that is not a score."""
     for classes in (5, 9, 17):
         model = network(7, (4, 4, 1), [("dense", 16), ("dense", classes)], binary=True)
-        for batch, images in ((1, 3), (3, 7), (4, 5)):
+        for batch, images in ((1, 3), (3, 8), (4, 5)):
+            assert plan(model, TIGHT, batch).batch == batch
             check(cores("plain"), model, batch, images)
 
 
