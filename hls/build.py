@@ -104,15 +104,27 @@ def stages(design: Design, backend: str, count: int, cosim: bool) -> list[Stage]
 
 
 def command(stage: Stage, version: str) -> list[str] | None:
-    """The command of a stage, None if its tool is not on PATH. Vitis 2024.2 has vitis-run in place of vitis_hls."""
+    """The command of a stage, None if its tool is not there.
+
+    Vitis 2024.2 has vitis-run in place of vitis_hls. Where only v++ is on PATH, they are looked for beside it: in its
+    folder, or in Vitis_HLS/VERSION/bin beside Vitis/VERSION/bin.
+    """
     if stage.tool == "vivado":
         return ["vivado", "-mode", "batch", "-source", stage.script] if shutil.which("vivado") else None
     if directives.dialect(version) == "vivado_hls":
         return ["vivado_hls", "-f", stage.script] if shutil.which("vivado_hls") else None
-    if shutil.which("vitis_hls"):
-        return ["vitis_hls", "-f", stage.script]
-    if shutil.which("vitis-run"):
-        return ["vitis-run", "--mode", "hls", "--tcl", stage.script]
+    folders = [""]
+    compiler = shutil.which("v++")
+    if compiler:
+        home = Path(compiler).resolve().parent
+        folders.append(str(home))
+        if len(home.parents) > 2:
+            folders.append(str(home.parents[2] / "Vitis_HLS" / home.parent.name / "bin"))
+    for folder in folders:
+        for name, arguments in (("vitis_hls", ["-f"]), ("vitis-run", ["--mode", "hls", "--tcl"])):
+            found = shutil.which(os.path.join(folder, name))
+            if found:
+                return [found if folder else name, *arguments, stage.script]
     return None
 
 
@@ -192,16 +204,16 @@ def run(folder: Path, plan: list[Stage], version: str) -> None:
         stamp.unlink(missing_ok=True)
         log = folder / LOGS / f"{stage.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        print(f"hls: {stage.name}: {line[0]}, output in {log}", flush=True)
+        print(f"hls: {stage.name}: {Path(line[0]).name}, output in {log}", flush=True)
         with log.open("wb") as out:
             status = subprocess.run(line, cwd=folder / stage.folder, env={**os.environ, **stage.variables},
                                     stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL).returncode
         if status:
             last = [text.strip() for text in log.read_text(errors="replace").splitlines() if text.strip()][-TAIL:]
-            raise BuildError(f"{stage.name}: {line[0]}: exit status {status}, see {log}: {' | '.join(last)}")
+            raise BuildError(f"{stage.name}: {Path(line[0]).name}: exit status {status}, see {log}: {' | '.join(last)}")
         for path in stage.outputs:
             if not (folder / path).exists():
-                raise BuildError(f"{stage.name}: {line[0]} left no {folder / path}, see {log}")
+                raise BuildError(f"{stage.name}: {Path(line[0]).name} left no {folder / path}, see {log}")
         stage.check(folder)
         write_atomically(stamp, (before + "\n").encode())
 

@@ -169,6 +169,19 @@ def test_tools_of_several_versions(version: str, tool: str, line: str, tools: To
     assert tools.log.read_text().splitlines()[0] == line
 
 
+@pytest.mark.parametrize("place", ["Vitis/2022.2/bin", "Vitis_HLS/2022.2/bin"])
+def test_the_hls_tool_is_found_beside_the_compiler(place: str, tools: Tools) -> None:
+    folder = tools.folder / "Xilinx"
+    for name in ("Vitis/2022.2/bin/v++", f"{place}/vitis_hls"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(TOOL)
+        path.chmod(0o755)
+    tools.monkeypatch.setenv("PATH", os.pathsep.join([str(folder / "Vitis/2022.2/bin"), os.environ["PATH"]]))
+    assert tools.run() == 0
+    assert tools.stages() == ["csim", "csynth", "export"]
+
+
 def test_timing_that_is_not_met_fails(tools: Tools, capsys: pytest.CaptureFixture) -> None:
     tools.add("vitis_hls", "vivado")
     path = tools.folder / "data/timing.txt"
