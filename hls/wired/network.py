@@ -230,8 +230,10 @@ def write(model: Model, folder: Path, level: str = "best", clock_mhz: float = CL
     files |= {f"hls/{name}": text for name, text in render_hls(model, built).items()}
     files["wired.json"] = report_text(report(model, built, clock_mhz))
     for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / name, text.encode())
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.is_file() or path.read_bytes() != text.encode():  # what is built from it stays up to date
+            write_atomically(path, text.encode())
     return built
 
 

@@ -8,13 +8,13 @@ module wired_scores #(
     parameter int unsigned Classes = 10,
     parameter int unsigned AccBits = 8,
     parameter int unsigned Images = 4,
-    parameter logic [Classes-1:0][15:0] Scale = '0,
-    parameter logic [Classes-1:0][31:0] Offset = '0
+    parameter logic [Classes*16-1:0] Scale = '0,
+    parameter logic [Classes*32-1:0] Offset = '0
 ) (
     input  logic                            clk_i,
     input  logic                            rst_ni,
     input  logic                            valid_i,
-    input  logic [Classes-1:0][AccBits-1:0] acc_i,
+    input  logic [Classes*AccBits-1:0]      acc_i,
     output logic                            done_o,
     output logic                            m_axis_tvalid,
     input  logic                            m_axis_tready,
@@ -24,7 +24,7 @@ module wired_scores #(
   localparam int unsigned PlaceBits = $clog2(Images + 1);
   localparam int unsigned ClassBits = Classes > 1 ? $clog2(Classes) : 1;
 
-  logic [Classes-1:0][AccBits-1:0] queue_q[Images];
+  logic [Classes*AccBits-1:0] queue_q[Images];
   logic [PlaceBits-1:0] count_q;
   logic [ClassBits-1:0] class_q;
   logic enable, last, pop;
@@ -48,9 +48,9 @@ module wired_scores #(
 
   always_ff @(posedge clk_i) begin
     if (enable) begin
-      acc_q <= {1'b0, queue_q[0][class_q]};
-      scale_q <= Scale[class_q];
-      offset1_q <= Offset[class_q];
+      acc_q <= {1'b0, queue_q[0][class_q*AccBits+:AccBits]};
+      scale_q <= Scale[class_q*16+:16];
+      offset1_q <= Offset[class_q*32+:32];
       last1_q <= last;
       product_q <= acc_q * scale_q;
       offset2_q <= offset1_q;
