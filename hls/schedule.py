@@ -451,7 +451,7 @@ def plan(model: Model, design: Design, batch: int = 64) -> Plan:
     """Place `model` on `design` for batches of at most `batch` images.
 
     Of the sub-batch sizes that fit, each with and without a split at the first dense layer, the one with the
-    fewest estimated cycles per image of a run of one batch is taken, the larger one if equal.
+    fewest estimated cycles of a run of `batch` images is taken, the larger one if equal.
 
     Raises:
         DesignError: the model does not fit the design; one line names the layer, what it needs and the limit.
@@ -467,6 +467,7 @@ def plan(model: Model, design: Design, batch: int = 64) -> Plan:
 
     split = next(index for index, layer in enumerate(layers) if layer.kind == "dense")
     best: Plan | None = None
+    least = 1 << 62
     for sub_batch in range(batch, 0, -1):
         options = [(sub_batch, total)]
         if split:
@@ -476,8 +477,9 @@ def plan(model: Model, design: Design, batch: int = 64) -> Plan:
             if depth > design.act_depth:
                 continue
             found = _build(model, design, maps, sub_batch, size, segment_a, regions)
-            if best is None or found.batch_cycles() * best.batch < best.batch_cycles() * found.batch:
-                best = found
+            cycles = found.run_cycles(batch)
+            if cycles < least:
+                best, least = found, cycles
     if best is None:
         regions, depth = _place(model, design, maps, 1, 1, total)
         worst = max(regions, key=lambda region: region.words)

@@ -18,7 +18,7 @@
 // bus is reset too.
 //
 // Latency: a command accepted at edge t raises arvalid after edge t + 2, one burst every three
-// cycles.
+// cycles; the next command can come two cycles after the last burst.
 module bnn_axi_read #(
     parameter int unsigned MaxBurst = 64,
     parameter int unsigned MaxOutstanding = 8,
@@ -74,7 +74,7 @@ module bnn_axi_read #(
   logic [BeatsBits-1:0] left_q;
   logic [CreditBits-1:0] credit_q;
   logic [9:0] burst_q;
-  logic sized_q, arvalid_q, error_q, drop_q;
+  logic sized_q, arvalid_q, error_q, drop_q, ready_q, left_zero;
   logic [60:0] araddr_q;
   logic [7:0] arlen_q;
   logic [FlightBits-1:0] flight_q;
@@ -92,9 +92,10 @@ module bnn_axi_read #(
   assign issue = sized_q & ~arvalid_q & (flight_q != FlightBits'(MaxOutstanding))
       & credit & ~yield_i & ~abort_i;
   assign credit = credit_q >= CreditBits'(burst_q);
+  assign left_zero = left_q == '0;
   assign done = rvalid_i & rlast_i;
   assign command = command_valid_i & command_ready_o;
-  assign command_ready_o = (left_q == '0) & ~sized_q & ~drop_q & ~abort_i;
+  assign command_ready_o = ready_q;
 
   always_ff @(posedge clk_i) begin
     if (command) addr_q <= addr_i[63:3];
@@ -107,6 +108,7 @@ module bnn_axi_read #(
     if (credit_set_i) credit_q <= credit_i;
     else credit_q <= credit_q + credit_give_i - (issue ? CreditBits'(burst_q) : '0);
     if (rst_i) begin
+      ready_q   <= 1'b0;
       left_q    <= '0;
       sized_q   <= 1'b0;
       arvalid_q <= 1'b0;
@@ -114,6 +116,7 @@ module bnn_axi_read #(
       error_q   <= 1'b0;
       drop_q    <= 1'b0;
     end else begin
+      ready_q <= left_zero & ~sized_q & ~drop_q & ~abort_i & ~command;
       if (abort_i) left_q <= '0;
       else if (command) left_q <= beats_i;
       else if (issue) left_q <= left_q - BeatsBits'(burst_q);

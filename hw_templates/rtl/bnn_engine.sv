@@ -201,6 +201,20 @@ module bnn_engine #(
 
   assign done_o = (state_q == Finish) & (drain_q == '0);
 
+  // For simulation: 0 idle, 1 a step, or why there is none: 2 weights, 3 serial writes, 4 scores,
+  // 5 change of group or layer.
+  logic [2:0] tap_engine  /* verilator public_flat_rd */;
+
+  always_comb begin
+    tap_engine = 3'd5;
+    if (state_q == Stop) tap_engine = 3'd0;
+    else if (step) tap_engine = 3'd1;
+    else if (state_q == Wait && !enough_q) tap_engine = 3'd2;
+    else if (pending_q && (state_q == Run || state_q == Wait || state_q == Finish)) begin
+      tap_engine = scores ? 3'd4 : 3'd3;
+    end
+  end
+
   // ---- Reads -----------------------------------------------------------------------------------
 
   // Headers pass through the same stages as steps.

@@ -129,17 +129,13 @@ module bnn_run #(
 
   // ---- Header --------------------------------------------------------------------------------
 
-  logic [29*32-1:0] header_q;
+  logic [32*32-1:0] header_q;  // beats enter at the top
   logic [31:0] words_a, words_b;
   logic [15:0] sub_batch, batch, layers, layers_a;
   logic resident, two_segments;
 
   always_ff @(posedge clk_i) begin
-    if (state_q == Header && beat_valid_i) begin
-      for (int unsigned i = 0; i < 29; i++) begin
-        if (32'(beat_q) == i / 2) header_q[i*32+:32] <= beat_i[(i%2)*32+:32];
-      end
-    end
+    if (state_q == Header && beat_valid_i) header_q <= {beat_i, header_q[32*32-1:64]};
   end
 
   assign layers       = header_q[4*32+:16];
@@ -197,10 +193,11 @@ module bnn_run #(
 
   (* ram_style = "block" *) logic [63:0] layer_mem[MaxLayers*16];
   logic [63:0] layer_beat_q;
-  logic [19*32-1:0] fetched_q, layer_q;
+  logic [20*32-1:0] fetched_q;  // beats enter at the top
+  logic [19*32-1:0] layer_q;
   logic [15:0] layer_index_q;
   logic [LayerBits-1:0] fetch_index_q, next_index;
-  logic [3:0] fetch_q, fetch_at_q;
+  logic [3:0] fetch_q;
   logic fetch_busy_q, fetch_valid_q;
   logic [2:0] settle_q;  // cycles since the last word, until the check of the range is over
   logic fetched;
@@ -211,14 +208,9 @@ module bnn_run #(
   always_ff @(posedge clk_i) begin
     if (state_q == Layers && beat_valid_i) layer_mem[beat_q[LayerBits+3:0]] <= beat_i;
     layer_beat_q  <= layer_mem[{fetch_index_q, fetch_q}];
-    fetch_at_q    <= fetch_q;
     fetch_valid_q <= fetch_busy_q;
-    if (fetch_valid_q) begin
-      for (int unsigned i = 0; i < 19; i++) begin
-        if (32'(fetch_at_q) == i / 2) fetched_q[i*32+:32] <= layer_beat_q[(i%2)*32+:32];
-      end
-    end
-    if (state_q == Copy && fetched) layer_q <= fetched_q;
+    if (fetch_valid_q) fetched_q <= {layer_beat_q, fetched_q[20*32-1:64]};
+    if (state_q == Copy && fetched) layer_q <= fetched_q[19*32-1:0];
     if (state_q == Begin || state_q == Start) begin
       fetch_index_q <= (state_q == Begin) ? '0 : next_index;
       fetch_q       <= '0;
@@ -251,15 +243,20 @@ module bnn_run #(
   logic [15:0] sub_images_q, in_batch_q;
   logic [1:0] ready_q;  // sub-batches the first layer has done
   logic odd_q, in_b_q, sub_taken, last_of_segment, batch_end_q;
+  logic [15:0] in_batch_next_q;
+  logic last_images_q, done_images_q;
 
   assign sub_taken = (state_q == SubBatch) & (ready_q != '0);
   assign next_index = (last_of_segment && (in_b_q || !batch_end_q || !two_segments))
       ? '0 : layer_index_q[LayerBits-1:0] + 1'b1;
-  assign last_of_segment = (layer_index_q + 16'd1 == (in_b_q ? layers : layers_a));
-
+  // These settle in the four cycles before they are used.
   always_ff @(posedge clk_i) begin
-    sub_images_q <= (left_q < 32'(sub_batch)) ? left_q[15:0] : sub_batch;
-    batch_end_q  <= (left_q == 32'(sub_images_q)) | (in_batch_q + sub_images_q == batch);
+    last_of_segment <= layer_index_q + 16'd1 == (in_b_q ? layers : layers_a);
+    sub_images_q    <= (left_q < 32'(sub_batch)) ? left_q[15:0] : sub_batch;
+    in_batch_next_q <= in_batch_q + sub_images_q;
+    last_images_q   <= left_q == 32'(sub_images_q);
+    done_images_q   <= left_q == '0;
+    batch_end_q     <= last_images_q | (in_batch_next_q == batch);
   end
 
   assign layer_start_o    = state_q == Start;
@@ -303,15 +300,14 @@ module bnn_run #(
 
   // ---- Weight stream -------------------------------------------------------------------------
 
-  logic stream_q, stream_b_q, stream_taken, stream_batch_end;
+  logic stream_q, stream_b_q, stream_taken;
   logic [31:0] stream_left_q;
-  logic [15:0] stream_in_batch_q, stream_images;
+  logic [15:0] stream_in_batch_q, stream_images_q, stream_next_q;
+  logic [2:0] stream_wait_q;  // the comparisons settle
+  logic stream_last_q, stream_batch_end_q;
 
-  assign stream_images = (stream_left_q < 32'(sub_batch)) ? stream_left_q[15:0] : sub_batch;
-  assign stream_batch_end = (stream_left_q == 32'(stream_images))
-      | (stream_in_batch_q + stream_images == batch);
   assign stream_taken = weight_valid_o & weight_ready_i;
-  assign weight_valid_o = stream_q;
+  assign weight_valid_o = stream_q & (stream_wait_q == '0);
   assign weight_addr_o = program_q + 64'(stream_b_q ? header_q[12*32+:32] : header_q[10*32+:32]);
   assign weight_beats_o = (stream_b_q ? words_b : words_a) << WordShift;
   assign ring_clear_o = (state_q == Begin) & ~keep_q;
@@ -319,24 +315,30 @@ module bnn_run #(
   assign ring_words_o = (RingBits + 1)'(words_a + words_b);
 
   always_ff @(posedge clk_i) begin
+    stream_images_q    <= (stream_left_q < 32'(sub_batch)) ? stream_left_q[15:0] : sub_batch;
+    stream_next_q      <= stream_in_batch_q + stream_images_q;
+    stream_last_q      <= stream_left_q == 32'(stream_images_q);
+    stream_batch_end_q <= stream_last_q | (stream_next_q == batch);
+    if (state_q == Begin || stream_taken) stream_wait_q <= 3'd5;
+    else if (stream_wait_q != '0) stream_wait_q <= stream_wait_q - 3'd1;
     if (state_q == Begin) begin
       stream_b_q        <= 1'b0;
       stream_left_q     <= count_q;
       stream_in_batch_q <= '0;
     end else if (stream_taken) begin
-      if (!stream_b_q && two_segments && (stream_batch_end || resident)) begin
+      if (!stream_b_q && two_segments && (stream_batch_end_q || resident)) begin
         stream_b_q <= 1'b1;
       end else begin
         stream_b_q        <= 1'b0;
-        stream_left_q     <= stream_left_q - 32'(stream_images);
-        stream_in_batch_q <= stream_batch_end ? '0 : stream_in_batch_q + stream_images;
+        stream_left_q     <= stream_left_q - 32'(stream_images_q);
+        stream_in_batch_q <= stream_batch_end_q ? '0 : stream_next_q;
       end
     end
     if (rst_i || flush_o) stream_q <= 1'b0;
     else if (state_q == Begin) stream_q <= ~keep_q;
     else if (abort_o) stream_q <= 1'b0;
-    else if (stream_taken && (stream_b_q || !two_segments || (!stream_batch_end && !resident))) begin
-      stream_q <= ~resident & (stream_left_q != 32'(stream_images));
+    else if (stream_taken && (stream_b_q || !two_segments || (!stream_batch_end_q && !resident))) begin
+      stream_q <= ~resident & ~stream_last_q;
     end
   end
 
@@ -371,7 +373,7 @@ module bnn_run #(
         left_q <= left_q - 32'(sub_images_q);
       end
       // Segment B takes the images of the batch.
-      if (!in_b_q && !(batch_end_q && !two_segments)) in_batch_q <= in_batch_q + sub_images_q;
+      if (!in_b_q && !(batch_end_q && !two_segments)) in_batch_q <= in_batch_next_q;
       else in_batch_q <= '0;
     end
     if (rst_i) begin
@@ -448,7 +450,7 @@ module bnn_run #(
             layer_index_q <= '0;
             in_b_q        <= 1'b0;
             // left_q still counts this sub-batch unless segment B has run.
-            if (in_b_q ? left_q == '0 : left_q == 32'(sub_images_q)) state_q <= Abort;
+            if (in_b_q ? done_images_q : last_images_q) state_q <= Abort;
             else state_q <= SubBatch;
           end
         end
@@ -464,8 +466,18 @@ module bnn_run #(
     end
   end
 
-  assign ring_rewind_o = (state_q == Next) & last_of_segment & ~in_b_q & resident
+  always_ff @(posedge clk_i) ring_rewind_o <= (state_q == Next) & last_of_segment & ~in_b_q & resident
       & two_segments & ~batch_end_q;
+  // For simulation: 0 idle, 1 loads the program, 2 waits for the first layer, 3 other.
+  logic [1:0] tap_run  /* verilator public_flat_rd */;
+
+  always_comb begin
+    tap_run = 2'd3;
+    if (state_q == Idle) tap_run = 2'd0;
+    else if (state_q < Begin) tap_run = 2'd1;
+    else if (state_q == SubBatch) tap_run = 2'd2;
+  end
+
   assign abort_o = state_q == Abort;
   assign flush_o = state_q == Done;
   assign clear_error_o = start_i;
@@ -476,5 +488,6 @@ module bnn_run #(
 
   logic unused_run;
   assign unused_run = ^{header_q[3*32+:32], header_q[17*32+:32], header_q[21*32+:32],
-                        header_q[23*32+:5*32], header_q[8*32+:32]};
+                        header_q[23*32+:5*32], header_q[8*32+:32], header_q[29*32+:3*32],
+                        fetched_q[19*32+:32]};
 endmodule
