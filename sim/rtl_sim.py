@@ -183,7 +183,8 @@ class Core:
                     item.act_depth | item.image_pixels << 16, item.max_layers]
         for index, want in enumerate(expected):
             if constants[index] != want:
-                raise RtlSimError(f"RTL core: register {0x40 + 16 * index:#x}: reads {constants[index]:#x}, expected {want:#x}")
+                what = f"reads {constants[index]:#x}, expected {want:#x}"
+                raise RtlSimError(f"RTL core: register {0x40 + 16 * index:#x}: {what}")
 
 
 def find_verilator() -> Optional[Path]:
