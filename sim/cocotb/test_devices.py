@@ -79,6 +79,7 @@ async def device_registers(dut):
     for offset, value in zip((0x40, 0x50, 0x60, 0x70, 0x80, 0x90), [0x314E4E42, 1, *constants(test_top.DESIGN)]):
         assert await bench.read(offset) == value
     await bench.infer("dense", 3)
+    await bench.infer("dense", 2, keep=True)
     await bench.setup(b"", test_top.np.zeros((0, 8), test_top.np.uint8), 1)
     await bench.write(test_top.CONTROL, test_top.START)
     await bench.finish()  # no images: nothing but an interrupt
