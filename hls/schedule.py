@@ -165,13 +165,13 @@ LAYER_START = 8
 """Cycles from the end of a layer to the first step of the next."""
 LAYER_END = 17
 """Cycles from the one after a layer's last step to its end: its bits leave the array."""
-GROUP_GAP = 6
+GROUP_GAP = 7
 """Cycles between the last step of a group and the first of the next, its header among them."""
 WEIGHTS = 3
 """Cycles from a group's last weight in the ring to its first step."""
-SERIAL = 22
+SERIAL = 23
 """Cycles from the last step of a block with serial writes to that of the next, and one per column."""
-SCORES = 22
+SCORES = 23
 """Cycles from the last step of a block of scores to the first of the next, and those of its scores."""
 SCORE, CLASS = 5, 7
 """Cycles of a score, and between classes."""

@@ -11,7 +11,7 @@
 // a pulse. The next start_i comes at least five cycles after it: its reads find all bits written. images_i counts the images of the sub-batch or batch. multiply_o is high
 // in cycles in which the array has a word.
 //
-// Latency, from a step to the array: 6 cycles (addresses 3, memory 2, alignment 1).
+// Latency, from a step to the array: 7 cycles (addresses 4, memory 2, alignment 1).
 module bnn_engine #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
@@ -59,11 +59,11 @@ module bnn_engine #(
   localparam int unsigned AccBits = 17;
   localparam int unsigned LaneBits = $clog2(Lanes);
   localparam int unsigned ArrayLatency = (Simd > 64) ? 9 + $clog2(Simd / 64) : 9;
-  localparam int unsigned StepLatency = 3;  // from a step to the addresses
+  localparam int unsigned StepLatency = 4;  // from a step to the addresses
   localparam int unsigned MemoryLatency = 3;  // from the addresses to the operands of the array
   // A write leaves the write-back StepLatency + MemoryLatency + ArrayLatency + 5 cycles after its
-  // step. Finish is entered 5 cycles after the last step, layer_i changes 3 cycles after done_o.
-  localparam int unsigned Drain = StepLatency + MemoryLatency + ArrayLatency + 5 - 5 - 3 + 1;
+  // step. Finish is entered 6 cycles after the last step, layer_i changes 3 cycles after done_o.
+  localparam int unsigned Drain = StepLatency + MemoryLatency + ArrayLatency + 5 - 6 - 3 + 1;
   localparam int unsigned DrainBits = $clog2(Drain + 1);
 
   // ---- Descriptor ----------------------------------------------------------------------------
@@ -179,7 +179,7 @@ module bnn_engine #(
         Run: begin
           if (step && now_group_last) begin
             state_q    <= Pop;
-            pop_wait_q <= 3'd3;
+            pop_wait_q <= 3'd4;
           end
         end
         // The pop follows the last step by StepLatency cycles; enough_q knows of it two later.

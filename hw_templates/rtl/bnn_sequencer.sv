@@ -16,7 +16,7 @@
 // the last step was taken.
 //
 // Latency: the first step can be taken after the edge that samples start_i; the outputs of a
-// step, with valid_o, are there 3 cycles after it was taken. One step per cycle. Counters run
+// step, with valid_o, are there 4 cycles after it was taken. One step per cycle. Counters run
 // down and keep a flag for their last value, so no comparison lies between the loops.
 module bnn_sequencer #(
     parameter int unsigned Lanes = 4,
@@ -167,62 +167,89 @@ module bnn_sequencer #(
     end
   end
 
-  // ---- Positions -------------------------------------------------------------------------------
+  // ---- Events, registered: which loop goes on after the step of the cycle before ---------------------
 
-  logic [AddrBits-1:0] image_addr_q;  // row 0 of the image
+  // Exclusive; begin_q also at the end of a group.
+  logic step_q, begin_q, image_next_q, row_next_q, block_next_q, dy_next_q, ky_next_q;
+  logic block_begin_q, block_step_q;
+  // The step itself
+  logic first_d_q, last_d_q, dy_d_q, tail_d_q, end_image_q;
+  logic [15:0] index_d_q, c_d_q;
+  logic [1:0] kx_d_q;
+
+  always_ff @(posedge clk_i) begin
+    begin_q       <= start_i | (step & end_image);
+    image_next_q  <= step & end_row & ~end_image;
+    row_next_q    <= step & end_block & ~end_row;
+    block_next_q  <= step & end_dy & ~end_block;
+    dy_next_q     <= step & end_ky & ~end_dy;
+    ky_next_q     <= step & end_kx & ~end_ky;
+    block_begin_q <= start_i | (step & end_block);
+    block_step_q  <= step & end_dy & ~end_block;
+    first_d_q     <= first_q;
+    last_d_q      <= end_ky;
+    dy_d_q        <= dy_q;
+    tail_d_q      <= c_last_q;
+    end_image_q   <= end_image;
+    index_d_q     <= index_q;
+    c_d_q         <= c_count_q;
+    kx_d_q        <= kx_q;
+    if (rst_i) step_q <= 1'b0;
+    else step_q <= step;
+  end
+
+  // ---- Positions, as they are for the step of the cycle before ---------------------------------------
+
+  logic [AddrBits-1:0] image_addr_q;  // row -pad of the image
   logic [AddrBits-1:0] row_addr_q;  // row y - pad
   logic [AddrBits-1:0] tap_addr_q;  // row y + dy + ky - pad
   logic [AddrBits-1:0] block_addr_q;  // b * cw
-  logic [AddrBits-1:0] pad_row, two_rows, cw, next_row, next_image;
+  logic [AddrBits-1:0] base_q, two_rows_q, cw;  // row -pad of the first image; two rows with a pool
+  logic [AddrBits-1:0] next_image, next_row, next_tap;
   logic [15:0] left_q;  // columns from the block's first one on
   logic signed [16:0] y_q, tap_row_q;  // row y - pad; row y + dy + ky - pad
-  logic signed [16:0] y_first;
+  logic signed [16:0] next_y;
   logic block_first_q;
 
   assign cw = cw_i[AddrBits-1:0];
-  assign pad_row = pad_one_i ? row_stride_i : '0;
-  assign two_rows = pool_i ? row_stride_i << 1 : row_stride_i;
-  assign next_row = row_addr_q + two_rows;
   assign next_image = image_addr_q + image_stride_i;
-  assign y_first = pad_one_i ? -17'sd1 : 17'sd0;
+  assign next_row = row_addr_q + (row_next_q ? two_rows_q : row_stride_i);
+  assign next_tap = tap_addr_q + row_stride_i;
+  assign next_y = y_q + (row_next_q && pool_i ? 17'sd2 : 17'sd1);
 
   always_ff @(posedge clk_i) begin
-    if (start_i || (step && end_image)) begin
-      image_addr_q <= source_base_i;
-      row_addr_q   <= source_base_i - pad_row;
-      tap_addr_q   <= source_base_i - pad_row;
-    end else if (step && end_row) begin
-      image_addr_q <= next_image;
-      row_addr_q   <= next_image - pad_row;
-      tap_addr_q   <= next_image - pad_row;
-    end else if (step && end_block) begin
-      row_addr_q <= next_row;
-      tap_addr_q <= next_row;
-    end else if (step && end_dy) begin
-      tap_addr_q <= row_addr_q;
-    end else if (step && end_ky) begin
-      tap_addr_q <= row_addr_q + row_stride_i;
-    end else if (step && end_kx) begin
-      tap_addr_q <= tap_addr_q + row_stride_i;
-    end
-    if (start_i || (step && end_row)) begin
-      y_q       <= y_first;
-      tap_row_q <= y_first;
-    end else if (step && end_block) begin
-      y_q       <= y_q + (pool_i ? 17'sd2 : 17'sd1);
-      tap_row_q <= y_q + (pool_i ? 17'sd2 : 17'sd1);
-    end else if (step && end_dy) begin
-      tap_row_q <= y_q;
-    end else if (step && end_ky) begin
-      tap_row_q <= y_q + 17'sd1;
-    end else if (step && end_kx) begin
-      tap_row_q <= tap_row_q + 17'sd1;
-    end
-    if (start_i || (step && end_block)) begin
+    base_q     <= source_base_i - (pad_one_i ? row_stride_i : '0);
+    two_rows_q <= pool_i ? row_stride_i << 1 : row_stride_i;
+    if (begin_q) image_addr_q <= base_q;
+    else if (image_next_q) image_addr_q <= next_image;
+    if (begin_q) row_addr_q <= base_q;
+    else if (image_next_q) row_addr_q <= next_image;
+    else if (row_next_q) row_addr_q <= next_row;
+    unique case (1'b1)
+      begin_q:      tap_addr_q <= base_q;
+      image_next_q: tap_addr_q <= next_image;
+      row_next_q:   tap_addr_q <= next_row;
+      dy_next_q:    tap_addr_q <= next_row;
+      block_next_q: tap_addr_q <= row_addr_q;
+      ky_next_q:    tap_addr_q <= next_tap;
+      default: ;
+    endcase
+    if (begin_q || image_next_q) y_q <= pad_one_i ? -17'sd1 : 17'sd0;
+    else if (row_next_q) y_q <= next_y;
+    unique case (1'b1)
+      begin_q:      tap_row_q <= pad_one_i ? -17'sd1 : 17'sd0;
+      image_next_q: tap_row_q <= pad_one_i ? -17'sd1 : 17'sd0;
+      row_next_q:   tap_row_q <= next_y;
+      dy_next_q:    tap_row_q <= next_y;
+      block_next_q: tap_row_q <= y_q;
+      ky_next_q:    tap_row_q <= tap_row_q + 17'sd1;
+      default: ;
+    endcase
+    if (block_begin_q) begin
       block_addr_q  <= '0;
       left_q        <= width_i;
       block_first_q <= 1'b1;
-    end else if (step && end_dy) begin
+    end else if (block_step_q) begin
       block_addr_q  <= block_addr_q + cw;
       left_q        <= left_q - 16'(Lanes);
       block_first_q <= 1'b0;
@@ -240,17 +267,17 @@ module bnn_sequencer #(
   logic [LaneBits+1:0] left_p[2];  // min(left, 2*Lanes): lanes and a shift of at most 2
 
   always_ff @(posedge clk_i) begin
-    first_p      <= {first_p[0], first_q};
-    last_p       <= {last_p[0], end_ky};
-    second_p     <= {second_p[0], dy_q};
-    group_last_p <= {group_last_p[0], end_image};
-    tail_p       <= {tail_p[0], c_last_q};
-    index_p[0]   <= index_q;
+    first_p      <= {first_p[0], first_d_q};
+    last_p       <= {last_p[0], last_d_q};
+    second_p     <= {second_p[0], dy_d_q};
+    group_last_p <= {group_last_p[0], end_image_q};
+    tail_p       <= {tail_p[0], tail_d_q};
+    index_p[0]   <= index_d_q;
     index_p[1]   <= index_p[0];
-    shift_p[0]   <= signed'({1'b0, kx_q}) - signed'({2'b00, pad_one_i});
+    shift_p[0]   <= signed'({1'b0, kx_d_q}) - signed'({2'b00, pad_one_i});
     shift_p[1]   <= shift_p[0];
     here_p[0]    <= tap_addr_q + block_addr_q;
-    c_p          <= c_count_q[AddrBits-1:0];
+    c_p          <= c_d_q[AddrBits-1:0];
     here_p[1]    <= here_p[0] + c_p;
     row_above_p  <= tap_row_q[16];
     row_below_p  <= ~tap_row_q[16] & (tap_row_q[15:0] >= height_i);
@@ -261,7 +288,7 @@ module bnn_sequencer #(
         : {1'b0, left_q[LaneBits:0]};
     left_p[1]    <= left_p[0];
     if (rst_i) valid_p <= '0;
-    else valid_p <= {valid_p[1:0], step};
+    else valid_p <= {valid_p[1:0], step_q};
   end
 
   logic [Lanes*AddrBits-1:0] read_addr_q;
@@ -296,7 +323,7 @@ module bnn_sequencer #(
   end
 
   logic unused_sequencer;
-  assign unused_sequencer = ^c_count_q;
+  assign unused_sequencer = ^c_d_q;
 
   assign busy_o           = busy_q;
   assign done_o           = done_q;
