@@ -1,7 +1,7 @@
 """`python -m sim.wired_demo MODEL`: a network with its weights wired in, on real test images, bit for bit.
 
-Renders the engines, runs their SystemVerilog under Verilator and their HLS C++ under g++, and compares every
-score with the golden model's.
+Renders the engines, runs their SystemVerilog under Verilator (with `--hls` their C++ under g++ too), and compares
+every score with the golden model's.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("--images", type=Path, required=True, help=".npz with x uint8 (N, H, W, C) and labels y")
     parser.add_argument("--count", type=int, default=64, help="images to run")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/wired"), help="build folder")
-    parser.add_argument("--no-hls", action="store_true", help="leave the HLS C++ out")
+    parser.add_argument("--hls", action="store_true", help="the HLS C++ too; g++ takes very long on large engines")
     parser.add_argument("--synthesise", action="store_true", help="measure the whole design with yosys (minutes)")
     options = parser.parse_args(arguments)
     try:
@@ -50,7 +50,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
                   f"{row['input_bits']} bit, {row['estimated_lut']} LUT, {row['estimated_ff']} FF by the cost model")
         run = run_rtl(options.output, model, images)
         good = _compare("RTL under Verilator", run, want)
-        if not options.no_hls:
+        if options.hls:
             good &= _compare("HLS C++ under g++", run_hls(options.output, model, images), want)
         clock = network.CLOCK_MHZ
         period = run.period or figures["cycles_per_image"]

@@ -70,7 +70,7 @@ def run_hls(folder: Path, model: Model, images: np.ndarray, compiler: str = "g++
     if ap_types is None:
         raise WiredSimError("ap_int.h: not found, expected in the folder AP_TYPES or in an installed hls4ml")
     hls = folder / "hls"
-    command = [compiler, "-std=c++14", "-O1", "-Wno-unknown-pragmas", "-isystem", str(ap_types), "-I", str(hls)]
+    command = [compiler, "-std=c++14", "-O0", "-Wno-unknown-pragmas", "-isystem", str(ap_types), "-I", str(hls)]
     command += [str(hls / "wired_top.cpp"), str(hls / "wired_main.cpp"), "-o", str(folder / "wired_main")]
     _call(command, folder)
     _, scores = _scores([str((folder / "wired_main").resolve())], model, images, [])
