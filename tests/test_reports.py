@@ -220,9 +220,9 @@ def test_trip_counts_are_those_of_the_core(resident: bool, tmp_path: Path) -> No
               ("dense", 11)]
     model = network(4, (10, 10, 3), stages)
     placed = plan(model, design, 4)
-    assert placed.resident == resident and placed.batch == placed.sub_batch == 4
+    assert placed.resident == resident
     cycles = []
-    for images in (8, 12, 16):
+    for images in (2 * placed.batch, 3 * placed.batch, 4 * placed.batch):
         core.run(pack(placed), np.zeros((images, 10, 10, 3), np.uint8), trace=False)
         assert core.stats is not None and core.stats.cycles is not None
         cycles.append(core.stats.cycles)
@@ -231,4 +231,3 @@ def test_trip_counts_are_those_of_the_core(resident: bool, tmp_path: Path) -> No
     assert any(loop["loop"] == "group_weights" and (loop["trips"] > 0) != resident for loop in loops)
     trips = sum(loop["calls"] * loop["trips"] for loop in loops)
     assert abs(cycles[1] - cycles[0] - trips) <= (0.002 if resident else 0.05) * trips
-    print(cycles[1] - cycles[0], trips)
