@@ -24,7 +24,10 @@ class Stats:
     """One run of a core; None where a simulation has no clock or no bus.
 
     `cycles` and `busy` are the registers of that name, `interrupt_cycles` those from the accepted
-    ap_start to the interrupt, the beats those of the 64-bit memory port.
+    ap_start to the interrupt, the beats those of the 64-bit memory port. `waits` are the cycles in which the
+    array did not multiply, by cause: "weights" not in the ring yet, "first_layer" not done, "write_back" of a
+    layer that is written serially, "scores", "switching" of groups and layers, "program" being read. Their sum
+    and `busy` are the `cycles` of a run without error.
     """
 
     busy: int
@@ -33,6 +36,7 @@ class Stats:
     interrupt_cycles: Optional[int] = None
     read_beats: Optional[int] = None
     write_beats: Optional[int] = None
+    waits: Optional[Dict[str, int]] = None
 
 
 def header(program: bytes) -> np.ndarray:

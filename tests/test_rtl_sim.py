@@ -138,6 +138,7 @@ def test_cycles_are_counted() -> None:
             busy += (cycles - layer.groups * layer.headers) * (parts if inside else 1)
         assert stats.busy == busy < stats.cycles <= stats.interrupt_cycles
         assert stats.write_beats == placed.batch * len(model.classes)
+        assert stats.waits is not None and busy + sum(stats.waits.values()) == stats.cycles
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,9 @@
 #endif
 
 static const int SIMD = BNN_SIMD, LANES = BNN_LANES, ACT_DEPTH = BNN_ACT_DEPTH, GROUP = BNN_FIRST_PE;
+// Why the array does not multiply, in the order of waits_.
+enum { WEIGHTS, FIRST_LAYER, WRITE_BACK, WAIT_SCORES, SWITCHING, LOAD, CAUSES };
+static const char* const CAUSE_NAMES[CAUSES] = {"weights", "first_layer", "write_back", "scores", "switching", "program"};
 static const int WORDS = SIMD / 32;  // 32-bit words of an activation word
 static int address_bits() {
   int bits = 0;
@@ -210,6 +213,7 @@ class Simulation {
     const Order order(job);
     order_ = &order;
     first_done_ = layer_done_ = 0;
+    std::fill(waits_, waits_ + CAUSES, 0);
     memory_.read_beats = memory_.write_beats = 0;
 
     write_address(PROGRAM, PROGRAM_BASE);
@@ -249,7 +253,11 @@ class Simulation {
                   "{\"cycles\": %u, \"busy\": %u, \"error\": %u, \"interrupt_cycles\": %llu, \"read_beats\": %llu, "
                   "\"write_beats\": %llu, \"steps\": [",
                   read(CYCLES), read(BUSY), error, ull(cycles), ull(memory_.read_beats), ull(memory_.write_beats));
-    return text + steps_ + "]}";
+    std::string waits;
+    for (int cause = 0; cause < CAUSES; ++cause) {
+      waits += (cause ? ", \"" : "\"") + std::string(CAUSE_NAMES[cause]) + "\": " + std::to_string(waits_[cause]);
+    }
+    return text + steps_ + "], \"waits\": {" + waits + "}}";
   }
 
  private:
@@ -302,6 +310,7 @@ class Simulation {
     if (!in_reset_) {
       bool active = sample_writes();
       sample_pulses();
+      sample_waits();
       active |= memory_.edge(from);
       if (active) quiet_since_ = cycle_;
     }
@@ -370,6 +379,20 @@ class Simulation {
   void sample_pulses() {
     if (top_->rootp->bnn_top__DOT__tap_first_done) record("tap_first_done", &Order::first, &first_done_);
     if (top_->rootp->bnn_top__DOT__tap_layer_done) record("tap_layer_done", &Order::layers, &layer_done_);
+  }
+
+  // Cycles of a run without a step of the array, by cause (tap_engine of bnn_engine, tap_run of bnn_run).
+  void sample_waits() {
+    const int run = top_->rootp->bnn_top__DOT__u_run__DOT__tap_run;
+    if (run == 0) return;
+    switch (top_->rootp->bnn_top__DOT__u_engine__DOT__tap_engine) {
+      case 0: ++waits_[run == 1 ? LOAD : run == 2 ? FIRST_LAYER : SWITCHING]; break;
+      case 1: break;
+      case 2: ++waits_[WEIGHTS]; break;
+      case 3: ++waits_[WRITE_BACK]; break;
+      case 4: ++waits_[WAIT_SCORES]; break;
+      default: ++waits_[SWITCHING];
+    }
   }
 
   void record(const char* name, std::vector<Step> Order::*steps, size_t* done) {
@@ -461,6 +484,7 @@ class Simulation {
   const Order* order_ = nullptr;
   std::string steps_;
   size_t first_done_ = 0, layer_done_ = 0;
+  uint64_t waits_[CAUSES] = {};
   int run_ = 0;
   uint64_t cycle_ = 0, start_ = 0, quiet_since_ = 0;
   bool in_reset_ = false, interrupt_ = false;

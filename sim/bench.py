@@ -1,0 +1,311 @@
+"""``python -m sim.bench``: whole networks through the Verilated core, in cycles, against published figures.
+
+Every number is cycles that the simulation counted from start to done, at the design's clock: "simulated cycles x
+clock", not a measurement on a board. The memory answers after 40 cycles with at most 1.0 GB/s. Networks without a
+shipped model get random weights and thresholds. Where a program stays in the core, it is run twice, and the second
+run counts: it reads images only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from hls import designs, program, schedule
+from hls.designs import Design
+from sim import golden, rtl_sim
+from sim.compare import by_name, differences
+from sim.files import write_atomically
+from sim.model import Layer, Model, ModelError, load, shapes
+
+ROOT = Path(__file__).resolve().parent.parent
+TRACED = 4
+"""Images whose layers are compared bit by bit; the scores of all images are."""
+
+CAUSES = {
+    "weights": "weights", "first_layer": "first layer", "write_back": "write-back", "scores": "scores",
+    "switching": "switching", "program": "program",
+}
+"""Heading of every cause in `sim.core_io.Stats.waits`."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A topology: `convs` are (outputs, pool), `dense` the widths of the hidden layers.
+
+    `model` and `images` are files in the models folder.
+    """
+
+    name: str
+    size: Tuple[int, int, int]
+    convs: Tuple[Tuple[int, bool], ...]
+    dense: Tuple[int, ...]
+    pad: int
+    model: str
+    images: str
+    classes: int = 10
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network at a batch size, what is wanted at 32x64x8 (cycles per image), and what was published."""
+
+    network: str
+    batch: int
+    target: int
+    anchor: str = ""
+
+
+_DOUBLE = ((128, False), (128, True), (256, False), (256, True), (512, False), (512, True))
+NETWORKS = {
+    item.name: item
+    for item in (
+        Network("BinaryNet", (32, 32, 3), _DOUBLE, (1024, 1024), 1, "binarynet.npz", "cifar10_sample.npz"),
+        Network("VGG-small", (32, 32, 3), _DOUBLE, (), 1, "vgg_small.npz", "cifar10_sample.npz"),
+        Network("CNV", (32, 32, 3), ((64, False), (64, True), (128, False), (128, True), (256, False), (256, False)),
+                (512, 512), 0, "cnv.npz", "cifar10_sample.npz"),
+        Network("LFC", (28, 28, 1), (), (1024, 1024, 1024), 0, "lfc.npz", "mnist_sample.npz"),
+    )
+}
+CASES = (
+    Case("BinaryNet", 16, 50000, "Zhao et al., FPGA'17: 168 images/s"),
+    Case("BinaryNet", 1, 275000, "Zhao et al., FPGA'17: 5.94 ms"),
+    Case("VGG-small", 16, 42000),
+    Case("CNV", 16, 6000, "BNN-PYNQ: 3,050 images/s at 100 MHz"),
+    Case("CNV", 1, 14000, "FINN CNV: 1.51 ms; an INT8 ResNet-8: 0.41 ms"),
+    Case("LFC", 256, 350),
+)
+
+
+def random_model(network: Network, seed: int = 1) -> Model:
+    """A model of the topology with random weights, and thresholds about the middle of their sums."""
+    rng = np.random.default_rng(seed)
+    pixels = np.arange(256)
+    table = pixels - 128 if network.convs else np.where(pixels < 128, -1, 1)
+    height, width, channels = network.size
+    layers: List[Layer] = []
+    previous = "input"
+
+    def add(kind: str, weights: np.ndarray, pad: int, pool: bool, last: bool) -> None:
+        nonlocal previous
+        outputs, fan_in = len(weights), int(np.prod(weights.shape[1:]))
+        eight_bit = not layers and kind == "conv"
+        vectors: Dict[str, Any]
+        if last:
+            vectors = {"scale": rng.integers(-300, 300, outputs).astype(np.int32),
+                       "offset": rng.integers(-10**6, 10**6, outputs).astype(np.int32)}
+        else:
+            spread = 500 if eight_bit else int(np.sqrt(fan_in)) + 1
+            centre = 0 if eight_bit else fan_in // 2
+            vectors = {"thresholds": (centre + rng.integers(-spread, spread, outputs)).astype(np.int32),
+                       "flip": rng.integers(0, 2, outputs) > 0}
+        name = "{}{}".format(kind, len(layers) + 1)
+        value = -1 if pad and not eight_bit else 0
+        layers.append(Layer(name, kind, (previous,), weights, pad, value, pool, **vectors))
+        previous = name
+
+    for outputs, pool in network.convs:
+        add("conv", rng.integers(0, 2, (outputs, 3, 3, channels), np.uint8), network.pad, pool, False)
+        height, width, channels = height + 2 * network.pad - 2, width + 2 * network.pad - 2, outputs
+        if pool:
+            height, width = height // 2, width // 2
+    inputs = height * width * channels
+    widths = (*network.dense, network.classes)
+    for index, outputs in enumerate(widths):
+        add("dense", rng.integers(0, 2, (outputs, inputs), np.uint8), 0, False, index == len(widths) - 1)
+        inputs = outputs
+    names = tuple(str(index) for index in range(network.classes))
+    model = Model(network.name, *network.size, table.astype(np.int8), tuple(layers), names)
+    shapes(model)
+    return model
+
+
+def macs(model: Model) -> List[int]:
+    """Multiplications of every layer for one image, before pool."""
+    sizes = shapes(model)
+    result = []
+    height, width = model.height, model.width
+    for layer in model.layers:
+        pixels = 1
+        if layer.kind == "conv":
+            rows, columns = height + 2 * layer.pad - 2, width + 2 * layer.pad - 2
+            pixels = (rows & ~1) * (columns & ~1) if layer.pool else rows * columns
+        result.append(pixels * layer.outputs * layer.fan_in)
+        height, width, _ = sizes[layer.name]
+    return result
+
+
+def find(network: Network, folder: Path) -> Tuple[Model, str]:
+    """The network's shipped model, or one with random weights, and which of both.
+
+    Raises:
+        sim.model.ModelError: the shipped model cannot be read.
+    """
+    path = folder / network.model
+    return (load(path), "trained") if path.is_file() else (random_model(network), "random")
+
+
+def pictures(network: Network, folder: Path, count: int) -> Tuple[np.ndarray, str]:
+    """`count` real images, repeated where there are fewer, and their name; noise where there are none."""
+    path = folder / network.images
+    if not path.is_file():
+        return np.random.default_rng(1).integers(0, 256, (count, *network.size), np.uint8), "random"
+    with np.load(path, allow_pickle=False) as sample:
+        x = sample["x"]
+    return x[np.arange(count) % len(x)], network.images
+
+
+def measure(core: rtl_sim.Core, case: Case, folder: Path, traced: int = TRACED,
+            model: Optional[Model] = None) -> Dict[str, Any]:
+    """Run one case and give its record.
+
+    Args:
+        core: a built simulation.
+        case: network and batch.
+        folder: where shipped models and images are.
+        traced: images whose layers are compared, at most.
+        model: instead of the shipped one.
+
+    Raises:
+        rtl_sim.RtlSimError, designs.DesignError, sim.model.ModelError, OSError.
+    """
+    started = time.time()
+    network, design = NETWORKS[case.network], core.design
+    found, weights = (model, "random") if model is not None else find(network, folder)
+    images, source = pictures(network, folder, case.batch)
+    placed = schedule.plan(found, design, case.batch)
+    content = program.pack(placed)
+    jobs = [rtl_sim.Job(content, images)]
+    if placed.resident:
+        jobs.append(rtl_sim.Job(content, images, keep=True))
+    run = core.sequence(jobs, trace=True)[-1]
+    stats = run.stats
+    if stats.error or not stats.cycles:
+        raise rtl_sim.RtlSimError(f"{case.network}, batch {case.batch}: error code {stats.error}")
+    count = min(traced, case.batch)
+    expected = golden.trace(found, images[:count])
+    expected.pop(found.layers[-1].name)
+    got = {name: bits[:count] for name, bits in by_name(found, run.traces).items()}
+    wrong = differences(expected, got)
+    bad = int((run.scores != golden.infer(found, images)).any(axis=1).sum())
+    if bad:
+        wrong.append(f"scores: {bad} of {case.batch} images differ")
+    for line in wrong:
+        print(f"bench: {case.network}, batch {case.batch}: {line}", file=sys.stderr)
+    counts = macs(found)
+    on_array = sum(counts[1:] if placed.first.channels else counts)
+    cycles, clock = stats.cycles, design.clock_mhz * 1e6
+    return {
+        "network": case.network, "design": design.name, "batch": case.batch, "clock_mhz": design.clock_mhz,
+        "cycles_per_image": round(cycles / case.batch, 1), "images_per_s": round(clock * case.batch / cycles, 1),
+        "latency_ms": round(1000 * cycles / clock, 4), "macs_per_image": sum(counts),
+        "array_utilisation": round(on_array * case.batch / (cycles * design.pe * design.simd * design.lanes), 4),
+        "bit_exact": not wrong, "measured": "verilator", "weights": weights, "images": source,
+        "keep": placed.resident, "images_compared_by_layer": count, "sub_batch": placed.sub_batch,
+        "planned_batch": placed.batch, "cycles": cycles, "array_busy_cycles": stats.busy,
+        "predicted_cycles": placed.run_cycles(case.batch, placed.resident), "waits": stats.waits,
+        "simulation_s": round(time.time() - started, 1),
+    }
+
+
+def tables(records: Sequence[Dict[str, Any]]) -> str:
+    """The records as two tables in Markdown: figures beside targets and anchors, and where the cycles went."""
+    wanted = {(case.network, case.batch): case for case in CASES}
+    first = records[0]
+    lines = [f"Simulated cycles x clock: {first['design']} under Verilator at {first['clock_mhz']:g} MHz, memory of "
+             f"64 bit, {rtl_sim.Memory().latency} cycles latency, {rtl_sim.Memory().bandwidth / 1e9:.1f} GB/s.", "",
+             "| network, batch | cycles/image | predicted | images/s | start to done | array used | bit-exact | "
+             "published |", "|---|--:|--:|--:|--:|--:|---|---|"]
+    for item in records:
+        case = wanted.get((item["network"], item["batch"]))
+        notes = [text for text, said in (("random weights", item["weights"] == "random"),
+                                         ("program kept", item["keep"])) if said]
+        name = f"{item['network']}, {item['batch']}" + (f" ({', '.join(notes)})" if notes else "")
+        lines.append(f"| {name} | {item['cycles_per_image']:,.0f} | {item['predicted_cycles'] / item['batch']:,.0f} | "
+                     f"{item['images_per_s']:,.0f} | {item['latency_ms']:.3f} ms | {item['array_utilisation']:.0%} | "
+                     f"{'yes' if item['bit_exact'] else 'NO'} | {case.anchor if case else ''} |")
+    known = [item for item in records if item["waits"]]
+    if known:
+        lines += ["", "Share of the cycles:", "",
+                  "| network, batch | multiplying | " + " | ".join(CAUSES.values()) + " |",
+                  "|---|--:|" + "--:|" * len(CAUSES)]
+    for item in known:
+        parts = [item["array_busy_cycles"], *(item["waits"][cause] for cause in CAUSES)]
+        cells = " | ".join(f"{part / item['cycles']:.1%}" for part in parts)
+        lines.append(f"| {item['network']}, {item['batch']} | {cells} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the command; the exit status is 0, or 1 where bits differ or after one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m sim.bench", description="Cycles of networks on the RTL core.")
+    parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    parser.add_argument("--only", action="append", metavar="NETWORK:BATCH", help="this case; more than once if wanted")
+    parser.add_argument("--models", type=Path, default=ROOT / "models", help="folder of models and images")
+    parser.add_argument("--traced", type=int, default=TRACED, help="images whose layers are compared, at most")
+    parser.add_argument("--core", type=Path, help="a built bnn_sim of the design, instead of building one")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "build" / "bench.json")
+    options = parser.parse_args(argv)
+    try:
+        design = designs.find(options.design)
+        cases = chosen(options.only)
+        if options.traced < 1:
+            raise ValueError(f"--traced {options.traced}: is not positive")
+        core = built(design, options.core)
+        records = []
+        for case in cases:
+            records.append(measure(core, case, options.models, options.traced))
+            item = records[-1]
+            print(f"bench: {case.network}, batch {case.batch}: {item['cycles_per_image']:,.0f} cycles/image, "
+                  f"{'bit-exact' if item['bit_exact'] else 'NOT bit-exact'} [{item['simulation_s']} s]", flush=True)
+            write_atomically(options.output, (json.dumps(records, indent=2) + "\n").encode())
+    except (designs.DesignError, ModelError, rtl_sim.RtlSimError, ValueError, KeyError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print("\n" + tables(records), end="")
+    return 0 if all(item["bit_exact"] for item in records) else 1
+
+
+def chosen(only: Optional[Sequence[str]]) -> List[Case]:
+    """The cases named NETWORK:BATCH, or all.
+
+    Raises:
+        ValueError: a name is not that of a network, or a batch not a positive number.
+    """
+    if not only:
+        return list(CASES)
+    result = []
+    for text in only:
+        name, _, batch = text.partition(":")
+        if name not in NETWORKS or not batch.isdigit() or not 1 <= int(batch) <= schedule.MAX_BATCH:
+            raise ValueError(f"--only {text}: is not NETWORK:BATCH with one of {', '.join(NETWORKS)} "
+                             f"and 1 to {schedule.MAX_BATCH}")
+        known = [case for case in CASES if (case.network, case.batch) == (name, int(batch))]
+        result += known or [Case(name, int(batch), 0)]
+    return result
+
+
+def built(design: Design, binary: Optional[Path]) -> rtl_sim.Core:
+    """The simulation in `binary`, or one built now.
+
+    Raises:
+        rtl_sim.RtlSimError: it cannot be built.
+    """
+    if binary is not None:
+        return rtl_sim.Core(design, binary)
+    started = time.time()
+    print(f"bench: building {design.name}; a first build takes minutes", flush=True)
+    core = rtl_sim.build(design, ROOT / "build" / design.name / "rtl")
+    print(f"bench: built in {time.time() - started:.0f} s", flush=True)
+    return core
+
+
+if __name__ == "__main__":
+    sys.exit(main())
