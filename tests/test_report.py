@@ -142,6 +142,39 @@ def test_constants_and_inputs_of_the_top() -> None:
     assert constant.paths(10) == [] and constant.fanout(10)[0].loads == 0
 
 
+def test_a_module_without_its_children_ends_at_their_pins() -> None:
+    inside = module({"clk": ("input", [CLOCK])}, {
+        "f": register("0", 3), "l": cell("LUT1", I0=3, O=4), "c": cell("child", i=4, o=5), "m": cell("LUT1", I0=5, O=6),
+        "n": cell("LUT1", I0=6, O=7), "g": register(7, 8)})
+    inside["cells"]["c"]["port_directions"] = {"i": "input", "o": "output"}
+    made = design({"top": netlist.opened(inside)})
+    assert [(path.levels, path.start, path.end) for path in made.paths(10)] == [
+        (2, "top.c.o", "top.g"), (1, "top.f", "top.c.i")]
+
+
+def chain(luts: int) -> dict:
+    inside = {"f": register("0", 10), "g": register(10 + luts, 5)}
+    inside.update({f"l{i}": cell("LUT1", I0=10 + i, O=11 + i) for i in range(luts)})
+    return {"modules": {"slow": module({"clk": ("input", [CLOCK])}, inside)}, "memories": []}
+
+
+@pytest.mark.parametrize(("usual", "delay", "runs", "kept"), [(4, 3, 1, 4), (6, 5, 2, 5), (6, 7, 2, 6)])
+def test_a_slow_module_is_mapped_for_delay_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual: int,
+                                               delay: int, runs: int, kept: int) -> None:
+    ran = []
+
+    def run(name: str, text: str, arrays: object, cache: Path, stem: str, before: str) -> dict:
+        ran.append(before)
+        return chain(delay if before else usual)
+
+    monkeypatch.setattr(synth, "_run", run)
+    for _ in range(2):
+        result = synth.synthesise({"\\slow": "module \\slow\nend\n"}, tmp_path)
+        assert len(ran) == runs
+        luts = [entry for entry in result["slow"].modules["slow"]["cells"].values() if entry["type"] == "LUT1"]
+        assert len(luts) == kept
+
+
 def test_what_is_no_netlist_is_refused() -> None:
     loop = module({}, {"a": cell("LUT1", I0=3, O=4), "b": cell("LUT2", I0=4, I1=5, O=3), "f": register("0", 5)})
     with pytest.raises(netlist.NetlistError, match=r"combinational loop through top\.\S+$"):

