@@ -161,12 +161,15 @@ def test_a_constraint_is_checked_when_the_core_is_built(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("size", "stages", "depth"),
     [
-        ((24, 24, 3), [("conv", 16, 1, 0, False), ("conv", 32, 1, 1, True), ("conv", 32, 1, -1, True), ("dense", 10)], 512),
+        ((24, 24, 3), [("conv", 16, 1, 0, False), ("conv", 32, 1, 1, True), ("conv", 32, 1, -1, True),
+                       ("dense", 10)], 512),
         ((16, 16, 3), [("conv", 32, 1, 0, False), ("conv", 64, 1, 1, True), ("conv", 32, 1, -1, False), ("dense", 64),
                        ("dense", 10)], 256),
     ],
 )
-def test_the_cycle_model_tells_the_cycles_of_the_rtl(size: tuple[int, int, int], stages: list[tuple], depth: int) -> None:
+def test_the_cycle_model_tells_the_cycles_of_the_rtl(
+    size: tuple[int, int, int], stages: list[tuple], depth: int
+) -> None:
     if rtl_sim.find_verilator() is None or shutil.which("g++") is None:
         pytest.skip("verilator or g++ is not installed")
     design = replace(SMALL, weight_depth=depth)
@@ -176,6 +179,6 @@ def test_the_cycle_model_tells_the_cycles_of_the_rtl(size: tuple[int, int, int],
     for batch, count in ((1, 1), (4, 12)):
         placed = plan(model, design, batch)
         jobs = [rtl_sim.Job(pack(placed), images[:count], keep) for keep in (False, True)]
-        for job, run in zip(jobs, core.sequence(jobs, trace=False)):
+        for job, run in zip(jobs, core.sequence(jobs, trace=False), strict=True):
             predicted = placed.run_cycles(count, job.keep)
             assert abs(predicted / run.stats.cycles - 1) < 0.02, (batch, job.keep, predicted, run.stats.cycles)
