@@ -14,7 +14,7 @@ def _type(bits: int, negative: bool) -> str:
 def _bit(graph: Graph, bit: Bit) -> str:
     if bit.node < 0:
         return "0" if bit.inverted else "1"
-    text = f"n{bit.node}" if width(graph.nodes[bit.node]) == 1 else f"n{bit.node}[{bit.index}]"
+    text = f"n{bit.node}" if width(graph.nodes[bit.node]) == 1 else f"n{bit.node}[{bit.place}]"
     return f"!{text}" if bit.inverted else f"{text}"
 
 

@@ -30,15 +30,15 @@ class GraphError(Exception):
 
 
 class Bit(NamedTuple):
-    """Bit `index` of node `node`, complemented if `inverted`. `ONE` is the constant 1."""
+    """Bit `place` of node `node`, complemented if `inverted`. `ONE` is the constant 1."""
 
     node: int
-    index: int
+    place: int
     inverted: bool = False
 
     def complement(self) -> Bit:
         """The other value."""
-        return Bit(self.node, self.index, not self.inverted)
+        return Bit(self.node, self.place, not self.inverted)
 
 
 ONE = Bit(-1, 0)
@@ -218,7 +218,7 @@ def evaluate(graph: Graph, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     def bit(item: Bit) -> np.ndarray:
         if item.node < 0:
             return np.full(count, int(not item.inverted), np.int64)
-        return np.asarray((values[item.node] >> item.index & 1) ^ int(item.inverted))
+        return np.asarray((values[item.node] >> item.place & 1) ^ int(item.inverted))
 
     for node in graph.nodes:
         if isinstance(node, Input):

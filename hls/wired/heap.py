@@ -152,7 +152,7 @@ def compress(graph: Graph, heap: Heap) -> int:
             level = copy
             number = graph.chain(row, groups, carry)
             for bit in graph.bits(number):
-                after[start + bit.index].append(bit)
+                after[start + bit.place].append(bit)
             worked = True
         if not worked:
             # what no chain takes well: full adders from the lowest high column up, which spread the rest
@@ -160,9 +160,9 @@ def compress(graph: Graph, heap: Heap) -> int:
                 while len(level[column]) >= 3:
                     three = [Term(bit, 0) for bit in _take(level[column], 3)]
                     for bit in graph.bits(graph.chain(groups=[three])):
-                        after[column + bit.index].append(bit)
-        for index, column in enumerate(level):
-            after[index] += column
+                        after[column + bit.place].append(bit)
+        for index, left in enumerate(level):
+            after[index] += left
         heap = after
         while heap and not heap[-1]:
             heap.pop()

@@ -134,9 +134,9 @@ def _patterns(task: Task, chunks: list[list[int]], build: Callable[[Graph, list[
             if key not in known:
                 known[key] = build(graph, [Bit(n, 0, not sign) for n, sign in zip(chunk, signs, strict=True)])
             for bit in graph.bits(known[key], inverse):
-                while len(heap[output]) <= bit.index:
+                while len(heap[output]) <= bit.place:
                     heap[output].append([])
-                heap[output][bit.index].append(bit)
+                heap[output][bit.place].append(bit)
             if inverse:  # len - v  =  (2**width - 1 - v) + len - (2**width - 1)
                 offsets[output] += len(chunk) + 1 - (1 << width(graph.nodes[known[key]]))
     for columns, offset in zip(heap, offsets, strict=True):
@@ -215,7 +215,7 @@ def build(task: Task, level: str, budget_s: float = 60.0) -> Graph:
     """
     if level not in LEVELS:
         raise ValueError(f"level {level!r} is not one of {', '.join(LEVELS)}")
-    graph = {"none": none, "kernel": kernel}.get(level, lambda task: cse(task, budget_s))(task)
+    graph: Graph = none(task) if level == "none" else kernel(task) if level == "kernel" else cse(task, budget_s)
     check(task, graph)
     finish(task, graph)
     return graph

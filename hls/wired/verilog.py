@@ -54,7 +54,7 @@ class _Writer:
         if bit.node < 0:
             return "1'b0" if bit.inverted else "1'b1"
         single = width(self.graph.nodes[bit.node]) == 1
-        text = self.name(bit.node, at) + ("" if single else f"[{bit.index}]")
+        text = self.name(bit.node, at) + ("" if single else f"[{bit.place}]")
         return f"~{text}" if bit.inverted else text
 
     def chain(self, number: int, node: Chain) -> None:
