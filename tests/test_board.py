@@ -580,7 +580,9 @@ def test_board_that_goes_away_in_a_run(station: Station, tmp_path: Path, capsys:
     assert pynq_infer.main([*station.arguments(), "--images", str(tmp_path / "x.npy")]) == 1
     thread.join()
     error = capsys.readouterr().err
-    assert error.startswith(f"error: {station.host}: reading a register failed: ") and error.count("\n") == 1
+    # the answer to the write that starts the run may be lost, too
+    assert error.startswith((f"error: {station.host}: reading a register failed: ",
+                             f"error: {station.host}: writing a register failed: ")) and error.count("\n") == 1
 
 
 def test_board_that_is_started_anew(station: Station, tmp_path: Path) -> None:
