@@ -537,12 +537,12 @@ module bnn_top #(
 
   logic write_ready;
 
-  assign score_ready = write_ready & ~abort;
+  assign score_ready = write_ready & ~abort & ~flush;
 
   bnn_axi_write u_write (
       .clk_i          (clk),
       .rst_i          (rst),
-      .command_valid_i(score_valid & ~abort),
+      .command_valid_i(score_valid & ~abort & ~flush),
       .command_ready_o(write_ready),
       .addr_i         (score_addr),
       .data_i         (score),
