@@ -9,9 +9,6 @@ KNOWN = {
     "test_program.py::test_segment_input_outlives_every_sub_batch": "expects the planner's earlier split",
     "test_rtl_sim.py::test_a_bus_error_ends_the_run_and_not_the_core[convolutions-scores": "late write responses",
     "test_rtl_sim.py::test_a_bus_error_ends_the_run_and_not_the_core[packed-scores": "late write responses",
-    "test_memory.py::test_block[bnn_axi_read": "the bench's latency of the next command",
-    "test_sequencer.py::test_sequencer": "the bench's latency of a step",
-    "test_top.py::test_networks_are_what_they_are_named": "expects the planner's earlier split",
 }
 
 

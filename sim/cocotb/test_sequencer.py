@@ -6,7 +6,7 @@ from bench import begin, parameter, run
 from cocotb.triggers import FallingEdge
 
 DEPTH = 1024
-LATENCY = 3  # from a step to its outputs
+LATENCY = 4  # from a step to its outputs
 
 
 def steps(layer, lanes):
