@@ -23,7 +23,7 @@ training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),-
 	$(if $(DATASET),--dataset $(DATASET)) $(TRAIN)
 IMAGES  ?= $(wildcard $(basename $(MODEL)).images.npz)
 
-.PHONY: help env demo demo-mnist reuse data train export zoo-check page report ablation float accuracy hls sim board board-demo deploy test ci lint clean
+.PHONY: help env demo demo-mnist reuse data train export zoo-check page report ablation float accuracy hls sim board board-demo deploy bench test ci lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -37,6 +37,7 @@ help:
 	@echo "make accuracy MODEL=...      the integer model over the whole test set of DATASET"
 	@echo "make data DATASET=cifar10    fetch and check a data set"
 	@echo "make report DESIGN=pynq_z1   synthesise the RTL core with yosys: LUT, FF, BRAM, DSP, paths, fan-out, memories"
+	@echo "make bench DESIGN=pynq_z1    whole networks through the Verilated core, in cycles: build/bench.json; BENCH=\"--only CNV:16\""
 	@echo "make hls  DESIGN=pynq_z1     render sources and scripts, pack the program; synthesise where the tools are;"
 	@echo "                             BACKEND=rtl packs the RTL core, HLS_VERSION=2019.2, COSIM=1"
 	@echo "make sim                     engines and programs, bit by bit, RTL units under cocotb;"
@@ -96,6 +97,9 @@ hls_images = $(if $(filter models/cnv.npz,$(MODEL)),models/cifar10_sample.npz,$(
 
 report: $(READY)
 	$(PY) -m hls.report --design $(DESIGN) -o build/$(DESIGN)
+
+bench: $(READY)
+	$(PY) -m sim.bench --design $(DESIGN) -o build/bench.json $(BENCH)
 
 hls: $(READY)
 	$(PY) -m hls.build --design $(DESIGN) -o build/$(DESIGN) --backend $(or $(BACKEND),hls) --model $(MODEL) \

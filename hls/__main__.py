@@ -2,6 +2,7 @@
 
 `python -m hls MODEL --engine wired -o DIR` writes engines with the model's weights wired in, and
 `python -m hls reuse MODEL` tells what sharing repeated work in them is worth.
+`python -m hls explore MODEL... --board NAME` lists designs for some models on a board.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
         from hls.wired import reuse
 
         return reuse.main(arguments[1:])
+    if arguments[:1] == ["explore"]:
+        from hls import explore
+
+        return explore.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m hls", description="Plan a model for a design.")
     parser.add_argument("model", type=Path, help="model file (.npz)")
     parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")

@@ -1,0 +1,218 @@
+"""`python -m hls explore MODEL... --board NAME [--target CYCLES]`: which design suits some models on a board.
+
+Every PE, SIMD, LANES, WEIGHT_DEPTH, ACT_DEPTH and FIRST_PE that the board takes by `hls.estimate` is planned for
+every model. Printed is the Pareto set: designs such that no other has fewer cycles without more LUT or block RAM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hls import schedule
+from hls.designs import BOARDS, DESIGNS, Design, DesignError
+from hls.estimate import Estimate, estimate
+from sim import model as models
+from sim.files import write_atomically
+from sim.model import Model
+
+FILL = 0.85
+"""Share of a board's LUT and FF that a design may take, so that it can be routed."""
+RANGES = {
+    "pe": (8, 16, 32, 64), "simd": (32, 64, 128), "lanes": (2, 4, 8, 16), "first_pe": (4, 8, 16, 32),
+    "weight_depth": (512, 1024, 2048, 4096), "act_depth": (512, 1024, 2048, 4096, 8192),
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """A design, its cells, and cycles per image of every model in a run of one batch."""
+
+    design: Design
+    cells: Estimate
+    cycles: tuple[float, ...]
+
+    @property
+    def cost(self) -> float:
+        """What is to be small: the cycles of an image of every model together."""
+        return sum(self.cycles)
+
+    def record(self) -> dict[str, object]:
+        """JSON types only."""
+        item = self.design
+        return {**{name: getattr(item, name) for name in RANGES}, "clock_mhz": item.clock_mhz,
+                **asdict(self.cells), "cycles_per_image": list(self.cycles)}
+
+
+def candidates(board: str, clock_mhz: float, fill: float = FILL) -> Iterator[tuple[Design, Estimate]]:
+    """Designs that `board` takes, those with the largest array first, small ones before large ones among equals.
+
+    Raises:
+        DesignError: there is no such board.
+    """
+    if board not in BOARDS:
+        raise DesignError(f"board {board!r} is not one of {', '.join(BOARDS)}")
+    found = []
+    base = DESIGNS["pynq_z1"]
+    for pe in RANGES["pe"]:
+        for simd in RANGES["simd"]:
+            for lanes in RANGES["lanes"]:
+                for first_pe in RANGES["first_pe"]:
+                    for weights in RANGES["weight_depth"]:
+                        for acts in RANGES["act_depth"]:
+                            try:
+                                item = Design("explore", board, pe, simd, lanes, weights, acts, first_pe,
+                                              base.image_pixels, base.max_layers, clock_mhz)
+                            except DesignError:
+                                continue
+                            cells = estimate(item)
+                            if cells.fits(BOARDS[board], fill):
+                                found.append((item, cells))
+    found.sort(key=lambda pair: (-pair[0].pe * pair[0].simd * pair[0].lanes, pair[1].lut, pair[1].bram36))
+    yield from found
+
+
+def least(model: Model, design: Design) -> float:
+    """Cycles per image below which no plan comes: the array never waits and has no word that is not full."""
+    sizes = models.shapes(model)
+    macs, height, width = 0, model.height, model.width
+    for index, layer in enumerate(model.layers):
+        rows, columns = height + 2 * layer.pad - 2, width + 2 * layer.pad - 2
+        if layer.pool:
+            rows, columns = rows & ~1, columns & ~1
+        if index or layer.kind == "dense":
+            macs += (rows * columns if layer.kind == "conv" else 1) * layer.outputs * layer.fan_in
+        height, width, _ = sizes[layer.name]
+    return macs / (design.pe * design.simd * design.lanes)
+
+
+def explore(found: Sequence[Model], board: str, clock_mhz: float, batch: int = 16, keep: bool = True,
+            fill: float = FILL) -> list[Point]:
+    """The Pareto set of cycles, LUT and BRAM36, fewest cycles first.
+
+    Args:
+        found: the models, at least one; a design must run all.
+        board: name of the board.
+        clock_mhz: clock of the designs, which the memory's speed is held against.
+        batch: images of a run.
+        keep: a program that stays in the core is there already.
+        fill: share of the board's LUT and FF that a design may take.
+
+    Raises:
+        DesignError: there is no such board, or no design on it runs all models.
+    """
+    front: list[Point] = []
+    reason = f"no design takes at most {fill:.0%} of {board}"
+
+    def beaten(cells: Estimate, cost: float) -> bool:
+        return any(other.cells.lut <= cells.lut and other.cells.bram36 <= cells.bram36 and other.cost <= cost
+                   for other in front)
+
+    for design, cells in candidates(board, clock_mhz, fill):
+        if beaten(cells, sum(least(model, design) for model in found)):
+            continue
+        try:
+            plans = [schedule.plan(model, design, batch) for model in found]
+        except DesignError as error:
+            reason = str(error)
+            continue
+        point = Point(design, cells, tuple(plan.run_cycles(batch, keep) / batch for plan in plans))
+        if beaten(cells, point.cost):
+            continue
+        front = [other for other in front if not (cells.lut <= other.cells.lut and cells.bram36 <= other.cells.bram36
+                                                  and point.cost <= other.cost)]
+        front.append(point)
+    if not front:
+        raise DesignError(f"{board}: no design runs {', '.join(model.name for model in found)}: {reason}")
+    return sorted(front, key=lambda point: (point.cost, point.cells.lut))
+
+
+def pick(front: Sequence[Point], targets: Sequence[float] = ()) -> Point:
+    """The design with the fewest LUT whose cycles per image are within the targets; the fastest without targets.
+
+    `targets` has one value for all models or one for each.
+
+    Raises:
+        DesignError: none is fast enough, or the number of targets is another.
+    """
+    if not targets:
+        return front[0]
+    count = len(front[0].cycles)
+    if len(targets) not in (1, count):
+        raise DesignError(f"{len(targets)} targets for {count} models, expected 1 or {count}")
+    limits = list(targets) * (count if len(targets) == 1 else 1)
+    good = [point for point in front if all(c <= limit for c, limit in zip(point.cycles, limits, strict=True))]
+    if not good:
+        raise DesignError(f"no design has at most {', '.join(f'{limit:g}' for limit in limits)} cycles per image; "
+                          f"the fastest has {', '.join(f'{c:.0f}' for c in front[0].cycles)}")
+    return min(good, key=lambda point: (point.cells.lut, point.cells.bram36, point.cost))
+
+
+def table(front: Sequence[Point], names: Sequence[str], board: str) -> str:
+    """The points as text, one a line."""
+    part = BOARDS[board]
+    lines = ["PE x SIMD x LANES  FIRST_PE  WEIGHT_DEPTH  ACT_DEPTH     LUT      FF  BRAM36   LUT%  " +
+             "  ".join(f"{name} cycles/image" for name in names)]
+    for point in front:
+        item, cells = point.design, point.cells
+        size = f"{item.pe}x{item.simd}x{item.lanes}"
+        numbers = "  ".join(f"{value:>{len(name) + 13}.0f}" for name, value in zip(names, point.cycles, strict=True))
+        lines.append(f"{size:>17}  {item.first_pe:>8}  {item.weight_depth:>12}  {item.act_depth:>9}  {cells.lut:>6}  "
+                     f"{cells.ff:>6}  {cells.bram36:>6g}  {cells.lut / part.lut:>5.0%}  {numbers}")
+    return "\n".join(lines)
+
+
+def find(name: str) -> Model:
+    """A model file, or a network of sim.bench by its name, with random weights: only its shape counts.
+
+    Raises:
+        sim.model.ModelError: it is neither.
+    """
+    from sim import bench
+
+    if not Path(name).is_file() and name in bench.NETWORKS:
+        return bench.random_model(bench.NETWORKS[name])
+    return models.load(Path(name))
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; the exit status is 0, or 1 after one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m hls explore", description="Designs for models on a board.")
+    parser.add_argument("model", nargs="+", help="model file (.npz), or BinaryNet, VGG-small, CNV, LFC")
+    parser.add_argument("--board", default="pynq_z1", help=f"one of {', '.join(BOARDS)}")
+    parser.add_argument("--target", type=float, action="append", default=[], metavar="CYCLES",
+                        help="cycles per image to reach; one for all models, or one for each in their order")
+    parser.add_argument("--batch", type=int, default=16, help="images of a run")
+    parser.add_argument("--clock", type=float, help="MHz; that of the board's design if left out")
+    parser.add_argument("--fill", type=float, default=FILL, help="share of LUT and FF that a design may take")
+    parser.add_argument("--lines", type=int, default=24, help="length of the printed list, the fastest first")
+    parser.add_argument("--load", action="store_true", help="count loading a program that could stay in the core")
+    parser.add_argument("-o", "--output", type=Path, help="also write the set as JSON")
+    options = parser.parse_args(arguments)
+    try:
+        found = [find(name) for name in options.model]
+        clocks = [design.clock_mhz for design in DESIGNS.values() if design.board == options.board]
+        clock = options.clock or (clocks[0] if clocks else 100.0)
+        if not 0 < options.fill <= 1:
+            raise DesignError(f"--fill {options.fill:g}: is not in 0 to 1")
+        front = explore(found, options.board, clock, options.batch, not options.load, options.fill)
+        if options.output:
+            record = {"board": options.board, "models": [model.name for model in found], "batch": options.batch,
+                      "designs": [point.record() for point in front]}
+            write_atomically(options.output, (json.dumps(record, indent=2) + "\n").encode())
+        print(table(front[: max(options.lines, 1)], [model.name for model in found], options.board))
+        if len(front) > max(options.lines, 1):
+            print(f"and {len(front) - max(options.lines, 1)} more, see --lines")
+        print(f"estimated: LUT and FF as yosys counts, cycles by the schedule, batch {options.batch}, {clock:g} MHz")
+        chosen = pick(front, options.target)
+    except (DesignError, models.ModelError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    item, cells = chosen.design, chosen.cells
+    print(f"picked: PE={item.pe} SIMD={item.simd} LANES={item.lanes} WEIGHT_DEPTH={item.weight_depth} "
+          f"ACT_DEPTH={item.act_depth} FIRST_PE={item.first_pe}: {cells.lut} LUT, {cells.bram36:g} BRAM36")
+    return 0

@@ -1,0 +1,93 @@
+"""The bench: records and tables of networks on the RTL core."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_cores import BUILD, SMALL
+
+from sim import bench, golden, rtl_sim
+from sim.bench import Case, Network
+
+TINY = Network("tiny", (8, 8, 3), ((8, False), (12, True)), (16,), 1, "tiny.npz", "none.npz", 3)
+
+needs_verilator = pytest.mark.skipif(
+    rtl_sim.find_verilator() is None or shutil.which("g++") is None, reason="verilator or g++ is not installed"
+)
+
+
+@pytest.fixture
+def core(monkeypatch: pytest.MonkeyPatch) -> rtl_sim.Core:
+    monkeypatch.setitem(bench.NETWORKS, "tiny", TINY)
+    return rtl_sim.build(SMALL, BUILD / "-".join(f"{value}" for value in astuple(SMALL)[2:-1]))
+
+
+@needs_verilator
+def test_record_of_a_kept_program(core: rtl_sim.Core, tmp_path: Path) -> None:
+    record = bench.measure(core, Case("tiny", 5, 0), tmp_path)
+    assert record["bit_exact"] and record["keep"] and record["weights"] == record["images"] == "random"
+    assert record["array_busy_cycles"] + sum(record["waits"].values()) == record["cycles"]
+    assert record["waits"]["program"] == 0 and record["images_compared_by_layer"] == 4
+    seconds = record["cycles"] / (SMALL.clock_mhz * 1e6)
+    assert record["latency_ms"] == pytest.approx(1000 * seconds, rel=0.01)
+    assert record["images_per_s"] == pytest.approx(5 / seconds, rel=0.01)
+    array = 8 * 8 * 12 * 72 + 16 * 4 * 4 * 12 + 3 * 16
+    assert record["macs_per_image"] == array + 8 * 8 * 8 * 27
+    assert record["array_utilisation"] == pytest.approx(5 * array / (record["cycles"] * 1024), abs=1e-4)
+    text = bench.tables([record])
+    assert "| tiny, 5 (random weights, program kept) |" in text and "first layer" in text
+    json.dumps(record)
+
+
+@needs_verilator
+def test_streamed_weights(core: rtl_sim.Core, tmp_path: Path) -> None:
+    record = bench.measure(core, Case("LFC", 6, 0), tmp_path, traced=2)
+    assert record["bit_exact"] and not record["keep"] and record["waits"]["program"] > 0
+    # with few images a run is as long as its weights take on the bus
+    assert record["waits"]["weights"] > record["cycles"] / 2
+
+
+@needs_verilator
+def test_differences_are_found(core: rtl_sim.Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                               capsys: pytest.CaptureFixture) -> None:
+    trace, infer = golden.trace, golden.infer
+
+    def wrong_bit(model, images):
+        result = trace(model, images)
+        result["conv2"][1, 0, 0, 3] ^= 1
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(golden, "trace", wrong_bit)
+        assert not bench.measure(core, Case("tiny", 3, 0), tmp_path)["bit_exact"]
+    assert "conv2: image 1" in capsys.readouterr().err
+    monkeypatch.setattr(golden, "infer", lambda model, images: infer(model, images) + (np.arange(3) == 2)[:, None])
+    assert not bench.measure(core, Case("tiny", 3, 0), tmp_path)["bit_exact"]
+    assert "1 of 3 images differ" in capsys.readouterr().err
+
+
+def test_multiplications() -> None:
+    counts = bench.macs(bench.random_model(bench.NETWORKS["BinaryNet"]))
+    assert counts == [3538944, 150994944, 75497472, 150994944, 75497472, 150994944, 8388608, 1048576, 10240]
+    assert bench.macs(bench.random_model(bench.NETWORKS["CNV"]))[0] == 30 * 30 * 64 * 27
+
+
+def test_shipped_models_have_the_topology() -> None:
+    for network in bench.NETWORKS.values():
+        model, weights = bench.find(network, bench.ROOT / "models")
+        assert weights in ("trained", "random")
+        shape = [layer.weights.shape for layer in bench.random_model(network).layers]
+        assert [layer.weights.shape for layer in model.layers] == shape
+
+
+@pytest.mark.parametrize("arguments", [["--only", "AlexNet:1"], ["--only", "CNV:0"], ["--only", "CNV"],
+                                       ["--design", "none"], ["--traced", "0"]])
+def test_bad_arguments(arguments: list[str], capsys: pytest.CaptureFixture) -> None:
+    assert bench.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1

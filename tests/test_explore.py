@@ -1,0 +1,94 @@
+"""Estimates of a design's cells, and the choice of designs for models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from test_program import network
+
+from hls import __main__ as command
+from hls import explore
+from hls.designs import BOARDS, DESIGNS, DesignError
+from hls.estimate import block_ram, estimate
+from hls.schedule import plan
+
+# yosys, python -m hls.report: LUT, FF, BRAM36, DSP and LUT of the array
+MEASURED = {"pynq_z1": (40711, 67136, 125, 2, 24073)}
+CONV = network(1, (12, 12, 3), [("conv", 32, 1, 0, False), ("conv", 64, 1, -1, True), ("dense", 64), ("dense", 10)])
+DENSE = network(2, (8, 8, 1), [("dense", 128), ("dense", 64), ("dense", 10)], binary=True)
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_estimate_is_near_synthesis(name: str) -> None:
+    found = estimate(DESIGNS[name])
+    for got, want in zip((found.lut, found.ff, found.bram36, found.dsp, found.array_lut), MEASURED[name], strict=True):
+        assert abs(got - want) <= 0.1 * want
+
+
+@pytest.mark.parametrize(("words", "bits", "enable", "want"), [
+    (1024, 512, 0, 14.5), (4096, 64, 16, 8), (2048, 32, 0, 2), (256, 64, 0, 1), (1024, 64, 8, 2), (512, 36, 0, 0.5),
+])
+def test_block_ram(words: int, bits: int, enable: int, want: float) -> None:
+    assert block_ram(words, bits, enable) == want
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explore, "RANGES", {"pe": (8, 16, 32), "simd": (32, 64), "lanes": (2, 4), "first_pe": (4, 8),
+                                            "weight_depth": (256, 512), "act_depth": (128, 512)})
+
+
+def test_front_is_the_pareto_set(few: None) -> None:
+    front = explore.explore([CONV, DENSE], "pynq_z1", 142.857, batch=4)
+    every = []
+    for design, cells in explore.candidates("pynq_z1", 142.857):
+        try:
+            cost = sum(plan(model, design, 4).run_cycles(4, True) / 4 for model in (CONV, DENSE))
+        except DesignError:
+            continue
+        every.append((cells.lut, cells.bram36, cost))
+
+    def beaten(a: tuple, b: tuple) -> bool:
+        return a != b and all(y <= x for x, y in zip(a, b, strict=True))
+
+    best = {item for item in every if not any(beaten(item, other) for other in every)}
+    assert len(best) > 3 and len(every) > len(best)
+    assert {(point.cells.lut, point.cells.bram36, point.cost) for point in front} == best
+    assert [point.cost for point in front] == sorted(point.cost for point in front)
+    for point in front:
+        for model, cycles in zip((CONV, DENSE), point.cycles, strict=True):
+            assert explore.least(model, point.design) < cycles
+
+
+def test_pick(few: None) -> None:
+    front = explore.explore([CONV], "pynq_z1", 142.857, batch=4)
+    assert explore.pick(front) is front[0]
+    target = front[len(front) // 2].cycles[0]
+    chosen = explore.pick(front, [target])
+    assert chosen.cycles[0] <= target
+    assert all(point.cells.lut >= chosen.cells.lut for point in front if point.cycles[0] <= target)
+    with pytest.raises(DesignError, match="the fastest has"):
+        explore.pick(front, [1])
+    with pytest.raises(DesignError, match="2 targets for 1 models"):
+        explore.pick(front, [1, 2])
+
+
+def test_every_candidate_is_within_the_board() -> None:
+    part = BOARDS["zybo_z7_10"]
+    found = list(explore.candidates("zybo_z7_10", 125.0, 0.9))
+    assert found and all(cells.lut <= 0.9 * part.lut and cells.bram36 <= part.bram36 for _, cells in found)
+
+
+def test_command(few: None, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out = tmp_path / "front.json"
+    assert command.main(["explore", "LFC", "--batch", "4", "--target", "1e6", "-o", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "LFC cycles/image" in text and "picked: PE=" in text
+    assert json.loads(out.read_text())["designs"][0]["cycles_per_image"]
+    for bad in (["LFC", "--board", "none"], ["none.npz"], ["LFC", "--target", "1"], ["LFC", "--fill", "2"],
+                ["LFC", "--batch", "0"]):
+        assert command.main(["explore", *bad]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and error.count("\n") == 1
