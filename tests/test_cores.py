@@ -154,7 +154,7 @@ def test_a_constraint_is_checked_when_the_core_is_built(tmp_path: Path) -> None:
     object.__setattr__(broken, "lanes", 3)
     with pytest.raises(hls_csim.CsimError, match="LANES must be a power of two from 2 to 16"):
         hls_csim.build(broken, tmp_path / "hls")
-    with pytest.raises(rtl_sim.RtlSimError, match="Lanes = 3, must be a power of two from 2 to 16"):
+    with pytest.raises(rtl_sim.RtlSimError, match="Lanes = 3, must be a power of two"):
         rtl_sim.build(broken, tmp_path / "rtl")
 
 

@@ -126,7 +126,7 @@ def test_two_segments(depth: int) -> None:
 def test_segment_input_outlives_every_sub_batch() -> None:
     """The input of segment B keeps earlier sub-batches while the layers of segment A run again."""
     stages = [("conv", 8, 1, 0, False)] + [("conv", 8, 1, 1, False)] * 3
-    stages += [("conv", 8, 1, -1, True), ("dense", 5)]
+    stages += [("conv", 8, 1, -1, True), ("dense", 128), ("dense", 5)]
     placed = check(network(8, (8, 8, 1), stages), replace(SMALL, act_depth=128), 8, 13)
     assert placed.segment_a == 4 and placed.sub_batch < placed.batch
 
