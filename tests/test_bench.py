@@ -48,8 +48,8 @@ def test_record_of_a_kept_program(core: rtl_sim.Core, tmp_path: Path) -> None:
 def test_streamed_weights(core: rtl_sim.Core, tmp_path: Path) -> None:
     record = bench.measure(core, Case("LFC", 6, 0), tmp_path, traced=2)
     assert record["bit_exact"] and not record["keep"] and record["waits"]["program"] > 0
-    # with few images a run is as long as its weights take on the bus
-    assert record["waits"]["weights"] > record["cycles"] / 2
+    # with few images the bus is what a run waits for
+    assert record["waits"]["weights"] == max(record["waits"].values()) > record["cycles"] / 3
 
 
 @needs_verilator
