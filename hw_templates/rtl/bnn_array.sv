@@ -39,11 +39,7 @@ module bnn_array #(
     output logic                     sum_valid_o,
     output logic [Lanes*AccBits-1:0] sum_o
 );
-  localparam int unsigned S1 = Simd / 3 + Simd % 3;
-  localparam int unsigned S2 = (S1 > 2) ? S1 / 3 + S1 % 3 : S1;
-  localparam int unsigned S3 = (S2 > 2) ? S2 / 3 + S2 % 3 : S2;
-  localparam int unsigned S4 = (S3 > 2) ? S3 / 3 + S3 % 3 : S3;
-  localparam int unsigned Nodes = Simd + Simd / 3 + S1 / 3 + S2 / 3 + S3 / 3 + S4 / 3;
+  localparam int unsigned Nodes = 3 * Simd / 2 - 1;  // bnn_parity
   // From the operands of a dot product to its count
   localparam int unsigned Count = (Simd > 64) ? 4 + $clog2(Simd / 64) : 4;
   localparam int unsigned Latency = Count + 5;

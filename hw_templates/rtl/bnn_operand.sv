@@ -16,7 +16,8 @@ module bnn_operand #(
   logic [Delay-1:0] parity_q;
 
   bnn_parity #(
-      .Simd(Simd)
+      .Simd (Simd),
+      .Nodes(Nodes)
   ) u_parity (
       .clk_i,
       .word_i,

@@ -59,7 +59,8 @@ module bnn_tile #(
     for (genvar p = 0; p < Pe; p++) begin : gen_pe
       bnn_dot #(
           .Simd   (Simd),
-          .AccBits(AccBits)
+          .AccBits(AccBits),
+          .Nodes  (Nodes)
       ) u_dot (
           .clk_i,
           .weight_i       (weight_q[p*Nodes+:Nodes]),
