@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RTL = ROOT / "hw_templates" / "rtl"
 HARNESS = ROOT / "sim" / "verilator"
 HARNESS_SOURCES = ("bnn_sim.cpp", "bnn_board.cpp")
-HARNESS_HEADERS = ("axi_memory.h",)
+HARNESS_HEADERS = ("axi_memory.h", "core_pins.h")
 TOP = "bnn_top"
 ID, VERSION = 0x314E4E42, 1
 

@@ -19,6 +19,7 @@
 
 #include "Vbnn_top.h"
 #include "axi_memory.h"
+#include "core_pins.h"
 #include "verilated.h"
 
 namespace {
@@ -125,48 +126,14 @@ class Server {
   void tick() {
     top_->ap_clk = 0;
     top_->eval();
-    FromCore from;
-    from.arvalid = top_->m_axi_gmem_ARVALID;
-    from.araddr = top_->m_axi_gmem_ARADDR;
-    from.arlen = top_->m_axi_gmem_ARLEN;
-    from.arid = top_->m_axi_gmem_ARID;
-    from.arsize = top_->m_axi_gmem_ARSIZE;
-    from.arburst = top_->m_axi_gmem_ARBURST;
-    from.rready = top_->m_axi_gmem_RREADY;
-    from.awvalid = top_->m_axi_gmem_AWVALID;
-    from.awaddr = top_->m_axi_gmem_AWADDR;
-    from.awlen = top_->m_axi_gmem_AWLEN;
-    from.awid = top_->m_axi_gmem_AWID;
-    from.awsize = top_->m_axi_gmem_AWSIZE;
-    from.awburst = top_->m_axi_gmem_AWBURST;
-    from.wvalid = top_->m_axi_gmem_WVALID;
-    from.wdata = top_->m_axi_gmem_WDATA;
-    from.wstrb = top_->m_axi_gmem_WSTRB;
-    from.wlast = top_->m_axi_gmem_WLAST;
-    from.bready = top_->m_axi_gmem_BREADY;
-    aw_taken_ = top_->s_axi_control_AWVALID && top_->s_axi_control_AWREADY;
-    w_taken_ = top_->s_axi_control_WVALID && top_->s_axi_control_WREADY;
-    b_taken_ = top_->s_axi_control_BVALID && top_->s_axi_control_BREADY;
-    ar_taken_ = top_->s_axi_control_ARVALID && top_->s_axi_control_ARREADY;
-    r_taken_ = top_->s_axi_control_RVALID && top_->s_axi_control_RREADY;
-    read_data_ = top_->s_axi_control_RDATA;
-    interrupt_ = top_->__SYM__interrupt && !in_reset_;
+    const FromCore from = from_core(*top_);
+    control_port_ = control_transfers(*top_);
+    interrupt_ = interrupt_level(*top_) && !in_reset_;
     if (!in_reset_) memory_.edge(from);
     top_->ap_clk = 1;
     top_->eval();
     ++cycle_;
-    const ToCore& to = memory_.to_core;
-    top_->m_axi_gmem_ARREADY = to.arready;
-    top_->m_axi_gmem_RVALID = to.rvalid;
-    top_->m_axi_gmem_RDATA = to.rdata;
-    top_->m_axi_gmem_RRESP = to.rresp;
-    top_->m_axi_gmem_RLAST = to.rlast;
-    top_->m_axi_gmem_RID = to.rid;
-    top_->m_axi_gmem_AWREADY = to.awready;
-    top_->m_axi_gmem_WREADY = to.wready;
-    top_->m_axi_gmem_BVALID = to.bvalid;
-    top_->m_axi_gmem_BRESP = to.bresp;
-    top_->m_axi_gmem_BID = to.bid;
+    to_core(memory_.to_core, top_.get());
   }
 
   void write(uint32_t offset, uint32_t value) {
@@ -175,9 +142,9 @@ class Server {
     top_->s_axi_control_AWVALID = top_->s_axi_control_WVALID = top_->s_axi_control_BREADY = 1;
     for (int n = 0; n < 1000; ++n) {
       tick();
-      if (aw_taken_) top_->s_axi_control_AWVALID = 0;
-      if (w_taken_) top_->s_axi_control_WVALID = 0;
-      if (!b_taken_) continue;
+      if (control_port_.aw) top_->s_axi_control_AWVALID = 0;
+      if (control_port_.w) top_->s_axi_control_WVALID = 0;
+      if (!control_port_.b) continue;
       top_->s_axi_control_BREADY = 0;
       return;
     }
@@ -189,10 +156,10 @@ class Server {
     top_->s_axi_control_ARVALID = top_->s_axi_control_RREADY = 1;
     for (int n = 0; n < 1000; ++n) {
       tick();
-      if (ar_taken_) top_->s_axi_control_ARVALID = 0;
-      if (!r_taken_) continue;
+      if (control_port_.ar) top_->s_axi_control_ARVALID = 0;
+      if (!control_port_.r) continue;
       top_->s_axi_control_RREADY = 0;
-      return read_data_;
+      return control_port_.data;
     }
     throw failure("s_axi_control: read of 0x%02x is not answered", offset);
   }
@@ -201,9 +168,9 @@ class Server {
   std::unique_ptr<Vbnn_top> top_;
   FlatMemory memory_;
   uint64_t cycle_ = 0, looked_ = 0;
-  uint32_t control_ = 0, sticky_ = 0, read_data_ = 0;
+  uint32_t control_ = 0, sticky_ = 0;
   bool in_reset_ = false, running_ = false, interrupt_ = false;
-  bool aw_taken_ = false, w_taken_ = false, b_taken_ = false, ar_taken_ = false, r_taken_ = false;
+  ControlTransfers control_port_;
 };
 
 }  // namespace

@@ -27,6 +27,7 @@
 #include "Vbnn_top.h"
 #include "Vbnn_top___024root.h"
 #include "axi_memory.h"
+#include "core_pins.h"
 #include "verilated.h"
 #if VM_TRACE
 #include "verilated_vcd_c.h"
@@ -55,32 +56,6 @@ static uint32_t bits(const VlWide<N>& signal, int at) {
   const uint64_t low = signal[word], high = std::size_t(word) + 1 < N ? signal[word + 1] : 0;
   return uint32_t((high << 32 | low) >> shift);
 }
-
-// Ports that a top may lack.
-#define OPTIONAL_OUTPUT(port)                                                                       \
-  template <class T>                                                                                \
-  static auto get_##port(const T* top, uint32_t, int) -> decltype(uint32_t(top->m_axi_gmem_##port)) { \
-    return top->m_axi_gmem_##port;                                                                  \
-  }                                                                                                 \
-  template <class T>                                                                                \
-  static uint32_t get_##port(const T*, uint32_t otherwise, long) {                                  \
-    return otherwise;                                                                               \
-  }
-#define OPTIONAL_INPUT(port)                                                                           \
-  template <class T>                                                                                   \
-  static auto set_##port(T* top, uint32_t value, int) -> decltype(void(top->m_axi_gmem_##port = value)) { \
-    top->m_axi_gmem_##port = value;                                                                    \
-  }                                                                                                    \
-  template <class T>                                                                                   \
-  static void set_##port(T*, uint32_t, long) {}
-OPTIONAL_OUTPUT(ARID)
-OPTIONAL_OUTPUT(AWID)
-OPTIONAL_OUTPUT(ARSIZE)
-OPTIONAL_OUTPUT(AWSIZE)
-OPTIONAL_OUTPUT(ARBURST)
-OPTIONAL_OUTPUT(AWBURST)
-OPTIONAL_INPUT(RID)
-OPTIONAL_INPUT(BID)
 
 // Registers and header words (docs/ARCHITECTURE.md).
 enum { CONTROL = 0x00, GLOBAL_ENABLE = 0x04, ENABLE = 0x08, STATUS = 0x0C, PROGRAM = 0x10, IMAGES = 0x1C, SCORES = 0x28 };
@@ -279,34 +254,9 @@ class Simulation {
     top_->ap_clk = 0;
     top_->eval();
     dump_wave();
-    FromCore from;
-    from.arvalid = top_->m_axi_gmem_ARVALID;
-    from.araddr = top_->m_axi_gmem_ARADDR;
-    from.arlen = top_->m_axi_gmem_ARLEN;
-    from.arid = get_ARID(top_.get(), 0, 0);
-    from.arsize = get_ARSIZE(top_.get(), 3, 0);
-    from.arburst = get_ARBURST(top_.get(), 1, 0);
-    from.rready = top_->m_axi_gmem_RREADY;
-    from.awvalid = top_->m_axi_gmem_AWVALID;
-    from.awaddr = top_->m_axi_gmem_AWADDR;
-    from.awlen = top_->m_axi_gmem_AWLEN;
-    from.awid = get_AWID(top_.get(), 0, 0);
-    from.awsize = get_AWSIZE(top_.get(), 3, 0);
-    from.awburst = get_AWBURST(top_.get(), 1, 0);
-    from.wvalid = top_->m_axi_gmem_WVALID;
-    from.wdata = top_->m_axi_gmem_WDATA;
-    from.wstrb = top_->m_axi_gmem_WSTRB;
-    from.wlast = top_->m_axi_gmem_WLAST;
-    from.bready = top_->m_axi_gmem_BREADY;
-    aw_taken_ = top_->s_axi_control_AWVALID && top_->s_axi_control_AWREADY;
-    w_taken_ = top_->s_axi_control_WVALID && top_->s_axi_control_WREADY;
-    b_taken_ = top_->s_axi_control_BVALID && top_->s_axi_control_BREADY;
-    ar_taken_ = top_->s_axi_control_ARVALID && top_->s_axi_control_ARREADY;
-    r_taken_ = top_->s_axi_control_RVALID && top_->s_axi_control_RREADY;
-    read_data_ = top_->s_axi_control_RDATA;
-    response_ = b_taken_ ? top_->s_axi_control_BRESP : r_taken_ ? top_->s_axi_control_RRESP : 0;
-    // Verilator renames a port that could be a word of C++.
-    interrupt_ = top_->__SYM__interrupt && !in_reset_;
+    const FromCore from = from_core(*top_);
+    control_port_ = control_transfers(*top_);
+    interrupt_ = interrupt_level(*top_) && !in_reset_;
     if (!in_reset_) {
       bool active = sample_writes();
       sample_pulses();
@@ -318,18 +268,7 @@ class Simulation {
     top_->eval();
     dump_wave();
     ++cycle_;
-    const ToCore& to = memory_.to_core;
-    top_->m_axi_gmem_ARREADY = to.arready;
-    top_->m_axi_gmem_RVALID = to.rvalid;
-    top_->m_axi_gmem_RDATA = to.rdata;
-    top_->m_axi_gmem_RRESP = to.rresp;
-    top_->m_axi_gmem_RLAST = to.rlast;
-    set_RID(top_.get(), to.rid, 0);
-    top_->m_axi_gmem_AWREADY = to.awready;
-    top_->m_axi_gmem_WREADY = to.wready;
-    top_->m_axi_gmem_BVALID = to.bvalid;
-    top_->m_axi_gmem_BRESP = to.bresp;
-    set_BID(top_.get(), to.bid, 0);
+    to_core(memory_.to_core, top_.get());
     if (order_ != nullptr && !interrupt_ && cycle_ - quiet_since_ > options_.watchdog) {
       throw failure("run %d: no transfer and no activation written for %llu cycles, at cycle %llu; %d of %d sub-batches "
                     "of the first layer and %d of %d array layers done, last burst at 0x%llx",
@@ -434,16 +373,18 @@ class Simulation {
       if (!data && !top_->s_axi_control_WVALID) top_->s_axi_control_WVALID = !pause();
       top_->s_axi_control_BREADY = !pause();
       tick();
-      if (aw_taken_) top_->s_axi_control_AWVALID = 0;
-      if (w_taken_) top_->s_axi_control_WVALID = 0;
-      address |= aw_taken_;
-      data |= w_taken_;
+      if (control_port_.aw) top_->s_axi_control_AWVALID = 0;
+      if (control_port_.w) top_->s_axi_control_WVALID = 0;
+      address |= control_port_.aw;
+      data |= control_port_.w;
       if (accepted != nullptr && address && data) {
         *accepted = cycle_;
         accepted = nullptr;
       }
-      answered = b_taken_;
-      if (answered && response_ != 0) throw failure("s_axi_control: write to 0x%02x: response %u", offset, response_);
+      answered = control_port_.b;
+      if (answered && control_port_.response != 0) {
+        throw failure("s_axi_control: write to 0x%02x: response %u", offset, control_port_.response);
+      }
     }
     top_->s_axi_control_BREADY = 0;
   }
@@ -456,12 +397,14 @@ class Simulation {
       if (!address && !top_->s_axi_control_ARVALID) top_->s_axi_control_ARVALID = !pause();
       top_->s_axi_control_RREADY = !pause();
       tick();
-      if (ar_taken_) top_->s_axi_control_ARVALID = 0;
-      address |= ar_taken_;
-      if (!r_taken_) continue;
+      if (control_port_.ar) top_->s_axi_control_ARVALID = 0;
+      address |= control_port_.ar;
+      if (!control_port_.r) continue;
       top_->s_axi_control_RREADY = 0;
-      if (response_ != 0) throw failure("s_axi_control: read of 0x%02x: response %u", offset, response_);
-      return read_data_;
+      if (control_port_.response != 0) {
+        throw failure("s_axi_control: read of 0x%02x: response %u", offset, control_port_.response);
+      }
+      return control_port_.data;
     }
   }
 
@@ -488,8 +431,7 @@ class Simulation {
   int run_ = 0;
   uint64_t cycle_ = 0, start_ = 0, quiet_since_ = 0;
   bool in_reset_ = false, interrupt_ = false;
-  bool aw_taken_ = false, w_taken_ = false, b_taken_ = false, ar_taken_ = false, r_taken_ = false;
-  uint32_t read_data_ = 0, response_ = 0;
+  ControlTransfers control_port_;
 };
 
 static std::vector<uint8_t> read_file(const std::string& path) {
