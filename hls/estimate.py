@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hls.designs import BOARDS, MAX_CHANNELS, Board, Design
+from hls.designs import MAX_CHANNELS, Board, Design
 
 WIDTHS = {512: 72, 1024: 36, 2048: 18, 4096: 9, 8192: 4, 16384: 2, 32768: 1}
 """Bits per word of a RAMB36, by its words; a RAMB18 has half."""
@@ -80,9 +80,3 @@ def estimate(design: Design) -> Estimate:
     memory += lanes * block_ram(design.act_depth, simd, first)
     memory += block_ram(2 * design.image_pixels, 8 * MAX_CHANNELS) + block_ram(16 * design.max_layers, 64)
     return Estimate(round(lut), round(ff), memory, DSP, round(array_lut))
-
-
-def of_board(design: Design) -> dict[str, float]:
-    """Share of the board's cells that a design takes, by name."""
-    found, board = estimate(design), BOARDS[design.board]
-    return {name: getattr(found, name) / getattr(board, name) for name in ("lut", "ff", "bram36", "dsp")}

@@ -14,6 +14,7 @@ from sim import golden, hls_csim, rtl_sim
 from sim.compare import by_name, differences
 from sim.core_io import same_runs
 from sim.model import ModelError, load
+from sim.samples import sample_images
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sim.demo", description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path, nargs="?", default=ROOT / "models" / "cnv.npz")
-    parser.add_argument("--images", type=Path, default=ROOT / "models" / "cifar10_sample.npz", help=".npz with x and y")
+    parser.add_argument("--images", type=Path, help=".npz with x and y, default the shipped ones of that size")
     parser.add_argument("--count", type=int, default=16)
     parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
     parser.add_argument("-o", "--out", type=Path, default=ROOT / "build" / "demo")
@@ -34,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         model = load(arguments.model)
         design = designs.find(arguments.design)
-        with np.load(arguments.images, allow_pickle=False) as sample:
+        with np.load(arguments.images or sample_images(model), allow_pickle=False) as sample:
             images, labels = sample["x"][: arguments.count], sample["y"][: arguments.count]
         placed = schedule.plan(model, design, len(images))
         content = program.pack(placed)

@@ -13,7 +13,6 @@ from train.methods import Methods
 OPTIMIZERS = ("adam", "adamax_shift", "sgd")
 SCHEDULES = ("cosine", "exponential", "halving")
 INITIAL = ("fan_in", "unit")
-CLIPS = ("none", "weights", "all")
 GLOROT = ("none", "exact", "power_of_two")
 
 

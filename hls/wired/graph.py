@@ -30,7 +30,7 @@ class GraphError(Exception):
 
 
 class Bit(NamedTuple):
-    """Bit `place` of node `node`, complemented if `inverted`. `ONE` is the constant 1."""
+    """Bit `place` of node `node`, complemented if `inverted`; node -1 is the constant 1."""
 
     node: int
     place: int
@@ -40,8 +40,6 @@ class Bit(NamedTuple):
         """The other value."""
         return Bit(self.node, self.place, not self.inverted)
 
-
-ONE = Bit(-1, 0)
 
 
 class Term(NamedTuple):

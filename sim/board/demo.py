@@ -14,6 +14,9 @@ import time
 from pathlib import Path
 from typing import List, Optional
 
+from sim.model import ModelError, load
+from sim.samples import sample_images
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY = "clients:"
 
@@ -46,10 +49,15 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("--design", default="pynq_z1")
     parser.add_argument("--core", choices=("rtl", "functional"), default="rtl")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default 127.0.0.1)")
-    parser.add_argument("--images", default=str(ROOT / "models" / "cifar10_sample.npz"))
+    parser.add_argument("--images", help="default: the shipped ones of the model's size")
     parser.add_argument("--limit", type=int, default=64, help="images (default 64)")
     parser.add_argument("--batch", type=int, default=16, help="images of a run (default 16)")
     options = parser.parse_args(arguments)
+    try:
+        images = options.images or str(sample_images(load(options.model)))
+    except ModelError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     folder = ROOT / "build" / options.design
     packing = [sys.executable, "-m", "hls", str(options.model), "--design", options.design, "-o", str(folder)]
     packed = subprocess.run(packing, cwd=ROOT, stderr=subprocess.PIPE, text=True)
@@ -65,7 +73,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         client = [
             sys.executable, str(ROOT / "host" / "pynq_infer.py"),
             "--bit", str(folder / "overlay" / f"{options.design}.bit"), "--program", str(folder / "program.bin"),
-            "--model", str(options.model), "--images", options.images, "--limit", str(options.limit),
+            "--model", str(options.model), "--images", images, "--limit", str(options.limit),
             "--batch", str(options.batch), "--validate",
         ]
         return subprocess.run(client, env={**os.environ, "PYNQ_REMOTE_DEVICES": options.host}).returncode
