@@ -23,4 +23,4 @@ def sample_images(model: Model) -> Path:
             if sample["x"].shape[1:] == wanted:
                 return path
     size = "x".join(map(str, wanted))
-    raise ModelError(f"model '{model.name}' takes images of {size}, none of that size is shipped: give --images FILE.npz")
+    raise ModelError(f"model '{model.name}' takes images of {size} and none are shipped: give --images FILE.npz")
