@@ -49,12 +49,14 @@ def failed(memory: Memory) -> bool:
                              "distributed": "LUT RAM"}.get(memory.style, memory.became)
 
 
-def analyse(results: dict[str, synth.Netlist], top: str, board: designs.Board, macs: int) -> dict[str, Any]:
+def analyse(results: dict[str, synth.Netlist], top: str, board: designs.Board, macs: int,
+            ranked: int = RANKED) -> dict[str, Any]:
     """The report of synthesised modules.
 
     Args:
         results: by module name, `top` and all below it.
         macs: multiplications that the array does in a cycle.
+        ranked: entries of each list of worst ones.
 
     Raises:
         netlist.NetlistError, cells.CellError: the netlist is not understood.
@@ -83,8 +85,8 @@ def analyse(results: dict[str, synth.Netlist], top: str, board: designs.Board, m
     ]
     array = [name for name in modules if name.split(".")[0] == ARRAY and instances[name]]
     luts = sum(placed.total(name).lut * instances[name] for name in array)
-    worst = placed.paths(RANKED)
-    fanout = placed.fanout(RANKED)
+    worst = placed.paths(ranked)
+    fanout = placed.fanout(ranked)
     return {
         "format": FORMAT,
         "total": _figures(total),
@@ -96,11 +98,11 @@ def analyse(results: dict[str, synth.Netlist], top: str, board: designs.Board, m
         "modules": rows,
         "memories": memories,
         "paths": [path._asdict() for path in worst],
-        "slowest": [path._asdict() for path in placed.paths(RANKED, levels=False)],
+        "slowest": [path._asdict() for path in placed.paths(ranked, levels=False)],
         "fanout": [item._asdict() for item in fanout],
-        "fanout_logic": [item._asdict() for item in placed.fanout(RANKED, (cells.LUT, cells.MUX, cells.CARRY))],
+        "fanout_logic": [item._asdict() for item in placed.fanout(ranked, (cells.LUT, cells.MUX, cells.CARRY))],
         "fanout_control": [item._asdict() for item in placed.fanout(
-            RANKED, (*cells.SEQUENTIAL, cells.LUT, cells.PORT), control=True)],
+            ranked, (*cells.SEQUENTIAL, cells.LUT, cells.PORT), control=True)],
         "delays": DELAYS,
     }
 
@@ -164,6 +166,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rtl", type=Path, default=RTL, help="folder of the SystemVerilog")
     parser.add_argument("--cache", type=Path, default=Path("build/synthesis"), help="folder for netlists")
     parser.add_argument("--jobs", type=int, default=synth.JOBS, help="runs of yosys at a time")
+    parser.add_argument("--ranked", type=int, default=RANKED, help=f"entries of each list of worst ones ({RANKED})")
     options = parser.parse_args(arguments)
     began = time.monotonic()
     try:
@@ -183,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
         results = synth.synthesise(modules, options.cache, options.jobs,
                                    lambda line: print(f"report: {line}", file=sys.stderr, flush=True))
         macs = values.get("Pe", design.pe) * values.get("Simd", design.simd) * values.get("Lanes", design.lanes)
-        report = analyse(results, chosen, designs.BOARDS[design.board], macs)
+        report = analyse(results, chosen, designs.BOARDS[design.board], macs, options.ranked)
         report.update(design=design.name, board=design.board, top=chosen, parameters=values, yosys=synth.version())
         name = "report.json" if chosen == TOP else f"report_{chosen}.json"
         target = (options.output or Path("build") / design.name) / name
