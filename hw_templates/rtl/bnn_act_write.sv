@@ -1,8 +1,9 @@
 // Write port of the activation memory: the array's writes, and the first layer's between them.
 //
 // Both write the lanes of their lane mask at one address; the array has Simd bits for every
-// lane, the first layer the same Simd bits for all. first_ready_o is low in a cycle in which the
-// array writes. Every lane has its own registers, so that no net spans the memory.
+// lane, the first layer the same Simd bits for all. array_next_i is high in the cycle before one in
+// which the array writes, first_ready_o low in that one. Every lane has its own registers, so that
+// no net spans the memory.
 //
 // Layout: outputs per lane, see bnn_act_mem. Latency: 2 cycles.
 module bnn_act_write #(
@@ -13,6 +14,7 @@ module bnn_act_write #(
     localparam int unsigned Groups = Simd / GroupBits
 ) (
     input  logic                      clk_i,
+    input  logic                      array_next_i,
     input  logic [Lanes-1:0]          array_lane_i,
     input  logic [Groups-1:0]         array_group_i,
     input  logic [AddrBits-1:0]       array_addr_i,
@@ -28,10 +30,10 @@ module bnn_act_write #(
     output logic [Lanes*AddrBits-1:0] write_addr_o,
     output logic [Lanes*Simd-1:0]     write_data_o
 );
-  logic first;
+  logic ready_q;
 
-  assign first = array_lane_i == '0;
-  assign first_ready_o = first;
+  always_ff @(posedge clk_i) ready_q <= ~array_next_i;
+  assign first_ready_o = ready_q;
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     bnn_act_write_lane #(
@@ -40,7 +42,7 @@ module bnn_act_write #(
         .Groups  (Groups)
     ) u_lane (
         .clk_i,
-        .first_i       (first),
+        .array_next_i,
         .array_enable_i(array_lane_i[l]),
         .array_group_i,
         .array_addr_i,

@@ -6,7 +6,7 @@ module bnn_act_write_lane #(
     parameter int unsigned Groups = 4
 ) (
     input  logic                clk_i,
-    input  logic                first_i,
+    input  logic                array_next_i,  // a cycle before the others
     input  logic                array_enable_i,
     input  logic [Groups-1:0]   array_group_i,
     input  logic [AddrBits-1:0] array_addr_i,
@@ -23,21 +23,22 @@ module bnn_act_write_lane #(
   /* verilator no_inline_module */
   localparam int unsigned Bits = 16;
 
-  logic first_q, array_enable_q, first_enable_q, enable_q;
+  logic first_q, first_d_q, array_enable_q, first_enable_q, enable_q;
   logic [Groups-1:0] array_group_q, first_group_q, group_q;
   logic [AddrBits-1:0] array_addr_q, first_addr_q, addr_q;
 
   always_ff @(posedge clk_i) begin
-    first_q        <= first_i;
+    first_q        <= ~array_next_i;
+    first_d_q      <= first_q;
     array_enable_q <= array_enable_i;
     array_group_q  <= array_group_i;
     array_addr_q   <= array_addr_i;
     first_enable_q <= first_enable_i;
     first_group_q  <= first_group_i;
     first_addr_q   <= first_addr_i;
-    enable_q       <= first_q ? first_enable_q : array_enable_q;
-    group_q        <= first_q ? first_group_q : array_group_q;
-    addr_q         <= first_q ? first_addr_q : array_addr_q;
+    enable_q       <= first_d_q ? first_enable_q : array_enable_q;
+    group_q        <= first_d_q ? first_group_q : array_group_q;
+    addr_q         <= first_d_q ? first_addr_q : array_addr_q;
   end
 
   for (genvar s = 0; s < Simd; s += Bits) begin : gen_slice
@@ -45,7 +46,7 @@ module bnn_act_write_lane #(
         .Bits(Bits)
     ) u_select (
         .clk_i,
-        .select_i(first_i),
+        .select_i(first_q),
         .zero_i  (array_data_i[s+:Bits]),
         .one_i   (first_data_i[s+:Bits]),
         .data_o  (data_o[s+:Bits])

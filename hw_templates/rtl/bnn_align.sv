@@ -3,7 +3,7 @@
 //   out[l] = pad_i[l] ? pad : in[(l + shift_i) mod Lanes],  shift_i = -1 .. 2
 //   pad    = plus_i ? (tail_i ? tail_mask_i : all ones) : 0
 //
-// shift_i is kx - pad (signed, two's complement); lane l of a column block reads input column
+// shift_i is kx - pad, one-hot: 0, 1, 2, -1; lane l of a column block reads input column
 // block*Lanes + l + shift_i, which lies in lane memory (l + shift_i) mod Lanes. pad_i[l] marks
 // a lane whose column or row is outside the image; tail_i the last word of a tap, whose real
 // channels are the ones of tail_mask_i (constant during a layer). Layout: lane l at [l*Simd +: Simd].
@@ -15,7 +15,7 @@ module bnn_align #(
     parameter int unsigned Lanes = 4
 ) (
     input  logic                  clk_i,
-    input  logic signed [2:0]     shift_i,
+    input  logic [3:0]            shift_i,
     input  logic [Lanes-1:0]      pad_i,
     input  logic                  plus_i,
     input  logic                  tail_i,
@@ -36,7 +36,7 @@ module bnn_align #(
         .Simd(Simd)
     ) u_lane (
         .clk_i,
-        .shift_i    (shift_i[1:0]),
+        .shift_i,
         .pad_i      (pad_i[l]),
         .plus_i,
         .tail_i,
@@ -48,7 +48,4 @@ module bnn_align #(
         .data_o     (data_o[l*Simd+:Simd])
     );
   end
-
-  logic unused_shift;
-  assign unused_shift = shift_i[2];
 endmodule

@@ -4,7 +4,7 @@ module bnn_align_lane #(
     parameter int unsigned Simd = 64
 ) (
     input  logic            clk_i,
-    input  logic [1:0]      shift_i,  // 0, 1, 2, 3: left
+    input  logic [3:0]      shift_i,  // one-hot: same, right, right2, left
     input  logic            pad_i,
     input  logic            plus_i,
     input  logic            tail_i,
@@ -18,14 +18,13 @@ module bnn_align_lane #(
   /* verilator no_inline_module */
   localparam int unsigned Bits = 16;
 
-  logic [1:0] shift_q;
-  logic pad_q, plus_q, tail_q;
+  logic [3:0] source_q;  // one-hot, none with a pad
+  logic plus_q, tail_q;
 
   always_ff @(posedge clk_i) begin
-    shift_q <= shift_i;
-    pad_q   <= pad_i;
-    plus_q  <= pad_i & plus_i & ~tail_i;
-    tail_q  <= pad_i & plus_i & tail_i;
+    source_q <= shift_i & {4{~pad_i}};
+    plus_q   <= pad_i & plus_i & ~tail_i;
+    tail_q   <= pad_i & plus_i & tail_i;
   end
 
   for (genvar s = 0; s < Simd / Bits; s++) begin : gen_slice
@@ -33,8 +32,7 @@ module bnn_align_lane #(
         .Bits(Bits)
     ) u_slice (
         .clk_i,
-        .shift_i (shift_q),
-        .pad_i   (pad_q),
+        .source_i(source_q),
         .plus_i  (plus_q),
         .tail_i  (tail_q),
         .mask_i  (tail_mask_i[s*Bits+:Bits]),

@@ -14,8 +14,9 @@
 // Sums are read out at sum_o, PE 0 of every lane at [l*AccBits +: AccBits], when sum_valid_o
 // has come and no word follows: shift_i moves the next PE there, ShiftLatency cycles later.
 //
-// The array is made of tiles of at most 4 x 4. Latency: bit_valid_o, a pulse, Latency + 2
-// cycles and sum_valid_o Latency cycles after the cycle with last_i; bits hold until the next.
+// The array is made of tiles of at most 4 x 4. Latency: bits are there Latency + 2 cycles after the
+// cycle with last_i and hold until the next; bit_soon_o, a pulse, comes two cycles before them,
+// sum_valid_o with it.
 module bnn_array #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
@@ -33,7 +34,7 @@ module bnn_array #(
     input  logic                     plain_i,
     input  logic [Pe*Simd-1:0]       weight_i,
     input  logic [Lanes*Simd-1:0]    act_i,
-    output logic                     bit_valid_o,
+    output logic                     bit_soon_o,
     output logic [Lanes*Pe-1:0]      bit_o,
     input  logic                     shift_i,
     output logic                     sum_valid_o,
@@ -57,27 +58,26 @@ module bnn_array #(
   end
 
   // Control, n + 1 cycles after the operands at [n].
-  logic [Latency:0] valid_q, last_q;
-  logic [Latency-2:0] first_q, second_q, header_q;
-  logic [1:0] bit_second_q;
-  logic bit_valid_q, shift_q, pool_q, clear_q;
+  logic [Latency-2:0] valid_q, first_q, last_q, second_q, header_q;
+  logic bit_soon_q, sum_valid_q, shift_q, pool_q, clear_q;
 
   always_ff @(posedge clk_i) begin
     first_q  <= {first_q[Latency-3:0], first_i & valid_i};
-    last_q   <= {last_q[Latency-1:0], last_i};
+    last_q   <= {last_q[Latency-3:0], last_i};
     second_q <= {second_q[Latency-3:0], second_i};
     pool_q   <= pool_i;
     clear_q  <= ~valid_q[Count];
-    bit_second_q <= {bit_second_q[0], second_q[Latency-2]};
     if (rst_i) begin
       valid_q     <= '0;
       header_q    <= '0;
-      bit_valid_q <= 1'b0;
+      bit_soon_q  <= 1'b0;
+      sum_valid_q <= 1'b0;
       shift_q     <= 1'b0;
     end else begin
-      valid_q     <= {valid_q[Latency-1:0], valid_i};
+      valid_q     <= {valid_q[Latency-3:0], valid_i};
       header_q    <= {header_q[Latency-3:0], header_i};
-      bit_valid_q <= valid_q[Latency] & last_q[Latency] & (~pool_q | bit_second_q[1]);
+      bit_soon_q  <= valid_q[Latency-2] & last_q[Latency-2] & (~pool_q | second_q[Latency-2]);
+      sum_valid_q <= valid_q[Latency-2] & last_q[Latency-2];
       shift_q     <= shift_i;
     end
   end
@@ -175,6 +175,6 @@ module bnn_array #(
     end
   end
 
-  assign bit_valid_o = bit_valid_q;
-  assign sum_valid_o = valid_q[Latency-1] & last_q[Latency-1];
+  assign bit_soon_o  = bit_soon_q;
+  assign sum_valid_o = sum_valid_q;
 endmodule

@@ -3,16 +3,17 @@
 //   memory[addr_i +: 4] = data_i
 //
 // addr_i is a multiple of 4; the word goes to the half of the 64-bit beat that addr_i[2]
-// selects, with the strobes of that half. Address and data are offered together and may be
-// taken in either order. At most MaxOutstanding writes wait for their response.
+// selects, with the strobes of that half. Commands are queued: after command_ready_o has fallen
+// Depth / 4 more are taken. Address and data are offered together and may be taken in either order.
+// About MaxOutstanding writes wait for their response at most.
 //
 // error_o rises and stays with the first response other than OKAY; clear_error_i or reset
 // clears it. busy_o is high until the last response is in.
 //
-// Latency: a command accepted at edge t raises awvalid and wvalid after edge t; one write every
-// two cycles at best.
+// Latency: a command accepted at edge t raises awvalid and wvalid after edge t + 1 when none waits;
+// one write per cycle.
 module bnn_axi_write #(
-    parameter int unsigned MaxOutstanding = 16
+    parameter int unsigned MaxOutstanding = 256
 ) (
     input  logic        clk_i,
     input  logic        rst_i,
@@ -39,44 +40,71 @@ module bnn_axi_write #(
     output logic        bready_o,
     input  logic [1:0]  bresp_i
 );
-  localparam int unsigned FlightBits = $clog2(MaxOutstanding + 1);
+  localparam int unsigned Depth = 16;
+  localparam int unsigned LevelBits = $clog2(Depth) + 1;
+  localparam int unsigned FlightBits = $clog2(MaxOutstanding + Depth);
 
   if (MaxOutstanding < 1) begin : gen_check
     $error("bnn_axi_write: MaxOutstanding = %0d, must be at least 1", MaxOutstanding);
   end
 
-  logic awvalid_q, wvalid_q, error_q, command;
+  logic awvalid_q, wvalid_q, error_q, ready_q, busy_q, command, take, free;
+  logic [2:0] queued, unused_room;
+  logic [95:0] pushed, popped;
   logic [61:0] addr_q;  // in 32-bit words
   logic [31:0] data_q;
+  logic [LevelBits-1:0] level_q;
   logic [FlightBits-1:0] flight_q;
 
-  assign command_ready_o = ~awvalid_q & ~wvalid_q & (flight_q != FlightBits'(MaxOutstanding));
-  assign command = command_valid_i & command_ready_o;
+  assign command = command_valid_i;
+  assign free = (~awvalid_q | awready_i) & (~wvalid_q | wready_i);
+  assign take = queued[0] & free;
+  assign pushed = {addr_i, data_i};
+
+  // In thirds, so that no address of their memories has many loads
+  for (genvar i = 0; i < 3; i++) begin : gen_queue
+    bnn_fifo #(
+        .Width(32),
+        .Depth(Depth)
+    ) u_queue (
+        .clk_i,
+        .rst_i,
+        .push_i (command),
+        .data_i (pushed[32*i+:32]),
+        .room_o (unused_room[i]),
+        .valid_o(queued[i]),
+        .pop_i  (take),
+        .data_o (popped[32*i+:32])
+    );
+  end
 
   always_ff @(posedge clk_i) begin
-    if (command) begin
-      addr_q <= addr_i[63:2];
-      data_q <= data_i;
+    if (free) begin
+      {addr_q, data_q} <= {popped[95:34], popped[31:0]};
     end
+    ready_q <= (level_q <= LevelBits'(Depth / 2)) & (flight_q <= FlightBits'(MaxOutstanding));
     if (rst_i) begin
       awvalid_q <= 1'b0;
       wvalid_q  <= 1'b0;
+      level_q   <= '0;
       flight_q  <= '0;
+      busy_q    <= 1'b0;
       error_q   <= 1'b0;
     end else begin
-      if (command) awvalid_q <= 1'b1;
-      else if (awready_i) awvalid_q <= 1'b0;
-      if (command) wvalid_q <= 1'b1;
-      else if (wready_i) wvalid_q <= 1'b0;
-      flight_q <= flight_q + FlightBits'(command) - FlightBits'(bvalid_i);
+      awvalid_q <= take | (awvalid_q & ~awready_i);
+      wvalid_q  <= take | (wvalid_q & ~wready_i);
+      level_q   <= level_q + LevelBits'(command) - LevelBits'(take);
+      flight_q  <= flight_q + FlightBits'(command) - FlightBits'(bvalid_i);
+      busy_q    <= command | (flight_q != '0);
       if (bvalid_i && bresp_i != 2'b00) error_q <= 1'b1;
       else if (clear_error_i) error_q <= 1'b0;
     end
   end
 
   logic unused_addr;
-  assign unused_addr = ^addr_i[1:0];
+  assign unused_addr = ^{popped[33:32], queued[2:1]};
 
+  assign command_ready_o = ready_q;
   assign awvalid_o = awvalid_q;
   assign awaddr_o  = {addr_q[61:1], 3'b000};
   assign awlen_o   = 8'd0;
@@ -85,6 +113,6 @@ module bnn_axi_write #(
   assign wstrb_o   = addr_q[0] ? 8'hF0 : 8'h0F;
   assign wlast_o   = 1'b1;
   assign bready_o  = 1'b1;
-  assign busy_o    = flight_q != '0;
+  assign busy_o    = busy_q;
   assign error_o   = error_q;
 endmodule

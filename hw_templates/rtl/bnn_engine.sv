@@ -7,9 +7,10 @@
 // time.
 //
 // start_i: a pulse with idle; layer_i (the words of the descriptor, word n at [32*n +: 32]) and
-// the other inputs of the layer are constant from two cycles before it until two cycles after done_o,
-// a pulse. The next start_i comes at least five cycles after it: its reads find all bits written. images_i counts the images of the sub-batch or batch. multiply_o is high
-// in cycles in which the array has a word.
+// the other inputs of the layer are constant from two cycles before it until two cycles after
+// done_o, a pulse. The next start_i comes at least five cycles after it: its reads find all bits
+// written. images_i counts the images of the sub-batch or batch. multiply_o is high in cycles in
+// which the array has a word.
 //
 // Latency, from a step to the array: 7 cycles (addresses 4, memory 2, alignment 1).
 module bnn_engine #(
@@ -46,6 +47,7 @@ module bnn_engine #(
     output logic                      act_read_o,
     output logic [Lanes*AddrBits-1:0] act_addr_o,
     input  logic [Lanes*Simd-1:0]     act_data_i,
+    output logic                      write_next_o,  // a write in the next cycle
     output logic [Lanes-1:0]          write_lane_o,
     output logic [Groups-1:0]         write_group_o,
     output logic [AddrBits-1:0]       write_addr_o,
@@ -62,28 +64,37 @@ module bnn_engine #(
   localparam int unsigned StepLatency = 4;  // from a step to the addresses
   localparam int unsigned MemoryLatency = 3;  // from the addresses to the operands of the array
   // A write leaves the write-back StepLatency + MemoryLatency + ArrayLatency + 5 cycles after its
-  // step. Finish is entered 6 cycles after the last step, layer_i changes 3 cycles after done_o.
-  localparam int unsigned Drain = StepLatency + MemoryLatency + ArrayLatency + 5 - 6 - 3 + 1;
+  // step. Finish is entered 6 cycles after the last step, done_o follows its end by one cycle and
+  // layer_i changes 3 cycles after that.
+  localparam int unsigned Drain = StepLatency + MemoryLatency + ArrayLatency + 5 - 6 - 1 - 3 + 1;
   localparam int unsigned DrainBits = $clog2(Drain + 1);
 
   // ---- Descriptor ----------------------------------------------------------------------------
 
-  logic pool, serial, scores, dense;
-  logic [15:0] blocks, dense_blocks, columns_out, rows, rows_out, group_words;
+  logic pool, serial, scores, dense, start_q;
+  logic [15:0] blocks, rows_q, group_words, dense_blocks_q, images_q;
   logic [1:0] headers;
   logic [RingBits:0] group_total_q;
 
-  assign pool         = layer_i[3];
-  assign serial       = layer_i[4];
-  assign scores       = layer_i[5];
-  assign dense        = layer_i[6];
-  assign rows         = layer_i[3*32+:16];
-  assign rows_out     = pool ? rows >> 1 : rows;
-  assign blocks       = layer_i[5*32+:16];
-  assign columns_out  = layer_i[18*32+:16];
-  assign group_words  = layer_i[15*32+:16];
-  assign headers      = scores ? 2'd2 : 2'd1;
-  assign dense_blocks = (images_i + 16'(Lanes - 1)) >> LaneBits;
+  assign blocks      = layer_i[5*32+:16];
+  assign group_words = layer_i[15*32+:16];
+  assign headers     = scores ? 2'd2 : 2'd1;
+
+  bnn_register #(
+      .Bits(4)
+  ) u_flags (
+      .clk_i,
+      .data_i(layer_i[6:3]),
+      .data_o({dense, scores, serial, pool})
+  );
+
+  always_ff @(posedge clk_i) begin
+    rows_q         <= layer_i[3] ? layer_i[3*32+:16] >> 1 : layer_i[3*32+:16];
+    dense_blocks_q <= (images_i + 16'(Lanes - 1)) >> LaneBits;
+    images_q       <= layer_i[6] ? dense_blocks_q : images_i;
+    if (rst_i) start_q <= 1'b0;
+    else start_q <= start_i;
+  end
 
   // ---- Steps ---------------------------------------------------------------------------------
 
@@ -98,14 +109,14 @@ module bnn_engine #(
   } state_e;
 
   state_e state_q;
-  logic seq_busy, seq_done, ready, step, hold, one_by_one, pending_q, enough_q, block_done;
-  logic now_first, now_final, now_group_last, sequence_over_q;
+  logic next_valid, seq_done, step, one_by_one, pending_q, enough_q, block_done, run_q;
+  logic next_hold, next_final, next_group_last, sequence_over_q, score_busy, done_q;
   logic [$clog2(ArrayLatency+2)-1:0] space_q;  // cycles until a header may come
   logic [2:0] pop_wait_q;
   logic [DrainBits-1:0] drain_q;
   // Steps taken, as they read the memories
   logic step_q, first_q, last_q, second_q, group_last_q, tail_q;
-  logic signed [2:0] shift_q;
+  logic [3:0] shift_q;
   logic [Lanes-1:0] pad_q;
   logic [15:0] weight_index_q;
 
@@ -116,69 +127,80 @@ module bnn_engine #(
       .clk_i,
       .rst_i,
       .start_i,
-      .busy_o          (seq_busy),
-      .done_o          (seq_done),
-      .kernel3_i       (layer_i[0]),
-      .pad_one_i       (layer_i[1]),
-      .pool_i          (pool),
-      .dense_i         (dense),
-      .groups_i        (layer_i[1*32+:16]),
-      .images_i        (dense ? dense_blocks : images_i),
-      .rows_i          (rows),
-      .blocks_i        (blocks),
-      .cw_i            (layer_i[2*32+:16]),
-      .height_i        (layer_i[6*32+:16]),
-      .width_i         (layer_i[6*32+16+:16]),
-      .source_base_i   (odd_i ? layer_i[8*32+:AddrBits] : layer_i[7*32+:AddrBits]),
-      .image_stride_i  (layer_i[9*32+:AddrBits]),
-      .row_stride_i    (layer_i[10*32+:AddrBits]),
-      .ready_i         (ready),
-      .now_first_o     (now_first),
-      .now_final_o     (now_final),
-      .now_group_last_o(now_group_last),
-      .valid_o         (step_q),
-      .read_addr_o     (act_addr_o),
-      .shift_o         (shift_q),
-      .pad_o           (pad_q),
-      .tail_o          (tail_q),
-      .index_o         (weight_index_q),
-      .first_o         (first_q),
-      .last_o          (last_q),
-      .second_o        (second_q),
-      .group_last_o    (group_last_q)
+      .done_o           (seq_done),
+      .kernel3_i        (layer_i[0]),
+      .pad_one_i        (layer_i[1]),
+      .pool_i           (pool),
+      .dense_i          (dense),
+      .hold_first_i     (scores),
+      .hold_final_i     (serial),
+      .groups_i         (layer_i[1*32+:16]),
+      .images_i         (images_q),
+      .rows_i           (rows_q),
+      .blocks_i         (blocks),
+      .cw_i             (layer_i[2*32+:16]),
+      .height_i         (layer_i[6*32+:16]),
+      .width_i          (layer_i[6*32+16+:16]),
+      .source_base_i    (odd_i ? layer_i[8*32+:AddrBits] : layer_i[7*32+:AddrBits]),
+      .image_stride_i   (layer_i[9*32+:AddrBits]),
+      .row_stride_i     (layer_i[10*32+:AddrBits]),
+      .next_valid_o     (next_valid),
+      .ready_i          (run_q),
+      .wait_i           (pending_q),
+      .next_hold_o      (next_hold),
+      .next_final_o     (next_final),
+      .next_group_last_o(next_group_last),
+      .valid_o          (step_q),
+      .read_addr_o      (act_addr_o),
+      .shift_o          (shift_q),
+      .pad_o            (pad_q),
+      .tail_o           (tail_q),
+      .index_o          (weight_index_q),
+      .first_o          (first_q),
+      .last_o           (last_q),
+      .second_o         (second_q),
+      .group_last_o     (group_last_q)
   );
 
   // Sums leave the array one by one while the next ones are begun, scores before.
   assign one_by_one = serial | scores;
-  assign hold = pending_q & ((serial & now_final) | (scores & now_first));
-  assign ready = (state_q == Run) & ~hold;
-  assign step = seq_busy & ready;
+  assign step = next_valid & run_q & ~(pending_q & next_hold);
 
   always_ff @(posedge clk_i) begin
     group_total_q <= (RingBits + 1)'(group_words) + (RingBits + 1)'(headers);
     enough_q      <= ring_available_i >= group_total_q;
     if (rst_i) begin
       state_q         <= Stop;
+      run_q           <= 1'b0;
+      done_q          <= 1'b0;
       pending_q       <= 1'b0;
       space_q         <= '0;
       pop_wait_q      <= '0;
       drain_q         <= '0;
       sequence_over_q <= 1'b0;
     end else begin
-      if (step && one_by_one && now_final) pending_q <= 1'b1;
+      if (step && one_by_one && next_final) pending_q <= 1'b1;
       else if (block_done) pending_q <= 1'b0;
       if (state_q == Header0) space_q <= ($bits(space_q))'(ArrayLatency);
       else if (space_q != '0) space_q <= space_q - 1'b1;
-      if (start_i) sequence_over_q <= 1'b0;
+      if (start_q) sequence_over_q <= 1'b0;
       else if (seq_done) sequence_over_q <= 1'b1;
+      done_q <= 1'b0;
       unique case (state_q)
-        Stop: if (start_i) state_q <= Wait;
+        Stop: if (start_q) state_q <= Wait;
         Wait: if (enough_q && space_q == '0 && !(scores && pending_q)) state_q <= Header0;
-        Header0: state_q <= scores ? Header1 : Run;
-        Header1: state_q <= Run;
+        Header0: begin
+          state_q <= scores ? Header1 : Run;
+          run_q   <= ~scores;
+        end
+        Header1: begin
+          state_q <= Run;
+          run_q   <= 1'b1;
+        end
         Run: begin
-          if (step && now_group_last) begin
+          if (step && next_group_last) begin
             state_q    <= Pop;
+            run_q      <= 1'b0;
             pop_wait_q <= 3'd4;
           end
         end
@@ -191,15 +213,18 @@ module bnn_engine #(
           end
         end
         Finish: begin
-          if (!pending_q && drain_q != '0) drain_q <= drain_q - 1'b1;
-          if (drain_q == '0) state_q <= Stop;
+          if (!pending_q && !score_busy && drain_q != '0) drain_q <= drain_q - 1'b1;
+          if (drain_q == '0) begin
+            state_q <= Stop;
+            done_q  <= 1'b1;
+          end
         end
         default: state_q <= Stop;
       endcase
     end
   end
 
-  assign done_o = (state_q == Finish) & (drain_q == '0);
+  assign done_o = done_q;
 
   // For simulation: 0 idle, 1 a step, or why there is none: 2 weights, 3 serial writes, 4 scores,
   // 5 change of group or layer.
@@ -210,7 +235,7 @@ module bnn_engine #(
     if (state_q == Stop) tap_engine = 3'd0;
     else if (step) tap_engine = 3'd1;
     else if (state_q == Wait && !enough_q) tap_engine = 3'd2;
-    else if (pending_q && (state_q == Run || state_q == Wait || state_q == Finish)) begin
+    else if ((pending_q || score_busy) && (state_q == Run || state_q == Wait || state_q == Finish)) begin
       tap_engine = scores ? 3'd4 : 3'd3;
     end
   end
@@ -286,7 +311,7 @@ module bnn_engine #(
 
   // ---- Array and what becomes of its results -----------------------------------------------------
 
-  logic bits_valid, sum_valid, sum_shift, serial_done, score_done;
+  logic bits_soon, sum_valid, sum_shift, serial_done, score_done;
   logic [Lanes*Pe-1:0] bits;
   logic [Lanes*AccBits-1:0] sums;
 
@@ -307,7 +332,7 @@ module bnn_engine #(
       .plain_i    (scores),
       .weight_i   (ring_data_i),
       .act_i      (operand),
-      .bit_valid_o(bits_valid),
+      .bit_soon_o (bits_soon),
       .bit_o      (bits),
       .shift_i    (sum_shift),
       .sum_valid_o(sum_valid),
@@ -326,18 +351,19 @@ module bnn_engine #(
       .start_i,
       .pool_i        (pool),
       .serial_i      (serial),
-      .images_i      (dense ? dense_blocks : images_i),
-      .rows_i        (rows_out),
+      .images_i      (images_q),
+      .rows_i        (rows_q),
       .blocks_i      (blocks),
-      .columns_i     (columns_out),
+      .columns_i     (layer_i[18*32+:LaneBits]),
       .in_batch_i,
       .base_i        (layer_i[11*32+:AddrBits]),
       .image_stride_i(layer_i[12*32+:AddrBits]),
       .row_stride_i  (layer_i[13*32+:AddrBits]),
       .words_i       (layer_i[14*32+:AddrBits]),
-      .valid_i       (bits_valid & ~scores),
+      .soon_i        (bits_soon & ~scores),
       .bit_i         (bits),
       .block_done_o  (serial_done),
+      .write_next_o,
       .write_lane_o,
       .write_group_o,
       .write_addr_o,
@@ -364,6 +390,7 @@ module bnn_engine #(
       .sum_i       (sums),
       .shift_o     (sum_shift),
       .block_done_o(score_done),
+      .busy_o       (score_busy),
       .score_valid_o,
       .score_ready_i,
       .score_addr_o,

@@ -6,12 +6,14 @@
 // array: sum_i[l*AccBits +: AccBits] is PE 0's of lane l, and shift_o asks for the next PE's, present
 // ShiftWait cycles later. Headers are taken from weight_i: header0_i bits [31:0] of every PE as
 // offset, header1_i bits [15:0] as signed scale. Blocks come in the order of images, then groups of Pe
-// classes; absent images and classes give no output. block_done_o is a pulse after the last
-// score of a block; headers and sums stay until then.
+// classes; absent images and classes give no output. The sums of a class are copied, then its scores
+// leave one per cycle, lane after lane, while the next class's are shifted. block_done_o is a pulse when
+// the last class of a block is copied; headers and sums stay until then. busy_o is high from
+// valid_i until the last score has left.
 //
-// start_i begins a layer with images_i images, classes_i classes and base_i; next_o is the
-// address after the last image from the end of the first group on. An output holds until it is
-// taken with score_ready_i. One score per five cycles at best (one multiplier).
+// start_i begins a layer with images_i images, classes_i classes and base_i, constant from two
+// cycles before it to the last score; next_o is the address after the last image, two cycles after
+// these. After score_ready_i has fallen up to three more scores come.
 module bnn_score #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
@@ -33,6 +35,7 @@ module bnn_score #(
     input  logic [Lanes*AccBits-1:0] sum_i,
     output logic                     shift_o,
     output logic                     block_done_o,
+    output logic                     busy_o,
     output logic                     score_valid_o,
     input  logic                     score_ready_i,
     output logic [63:0]              score_addr_o,
@@ -45,16 +48,6 @@ module bnn_score #(
   if (Pe < 2 || (Pe & (Pe - 1)) != 0 || Lanes < 2 || (Lanes & (Lanes - 1)) != 0) begin : gen_check
     $error("bnn_score: Pe = %0d, Lanes = %0d, must be powers of two, at least 2", Pe, Lanes);
   end
-
-  typedef enum logic [2:0] {
-    Idle,
-    Wait,
-    Select,
-    Multiply,
-    Product,
-    Add,
-    Offer
-  } state_e;
 
   // ---- Headers: one word of each PE, picked while the sums are shifted -------------------------
 
@@ -97,96 +90,135 @@ module bnn_score #(
       .data_o  (scale)
   );
 
-  // ---- Scores: classes outside, lanes inside -----------------------------------------------------
+  // ---- Classes of a block ------------------------------------------------------------------------
 
-  state_e state_q;
-  logic [LaneBits-1:0] lane_q;
+  logic start_q, active_q, settled_q, class_last_q, block_last_q, copy, shift_q, done_q;
+  logic class_next_q, block_next_q, group_next_q;
   logic [WaitBits-1:0] wait_q;
-  logic signed [16:0] factor_q;
-  logic signed [32:0] product_q;
-  logic [31:0] score_q;
-  logic [63:0] block_q, line_q, group_base_q, next_q;  // addresses: block, score, group
   logic [15:0] images_q, classes_q;  // still to come: of the group, of the layer
   logic [LaneBits:0] lanes_q;  // images of the block
-  logic done_q, lane_last, class_last, images_last, first_group_q, last_block_q, take, block_end;
+  logic lanes_one_q;
 
-  assign lane_last = {1'b0, lane_q} + 1'b1 == lanes_q;
-  assign class_last = (&pe_q) | (16'(pe_q) + 16'd1 == classes_q);
-  assign images_last = images_q <= 16'(Lanes);
-  assign take = (state_q == Offer) & score_ready_i;
-  assign block_end = take & lane_last & class_last;
+  // Addresses without the base: of an image's scores, of the block's first image, of a class in an
+  // image's and of the group's first, the sum for the class
+  logic [31:0] stride_q, block_q, line_begin_q;
+  logic [17:0] class_q, group_q;
+
+  // Scores of the copied class
+  logic emit_q, emit, emit_last_q, free;
+  logic [LaneBits:0] left_q;  // after this one
+  logic [31:0] line_q;
+  logic [Lanes*16-1:0] sum_q;
+  logic signed [15:0] scale_class_q;
+  logic [31:0] offset_class_q;
+
+  assign emit = emit_q & score_ready_i;
+  assign free = ~emit_q | (score_ready_i & emit_last_q);
+  assign copy = active_q & settled_q & free;
 
   always_ff @(posedge clk_i) begin
-    factor_q  <= signed'(17'(sum_i[lane_q*AccBits+:16]));
-    product_q <= 33'(factor_q) * 33'(signed'(scale));
-    if (state_q == Add) score_q <= product_q[31:0] + {high, low};
-    last_block_q <= images_last;
-    lanes_q      <= images_last ? images_q[LaneBits:0] : (LaneBits + 1)'(Lanes);
-    if (state_q == Idle) begin
-      line_q <= block_q;
-      lane_q <= '0;
-      pe_q   <= '0;
-      wait_q <= WaitBits'(3);
-    end else begin
-      if (state_q == Wait) wait_q <= wait_q - 1'b1;
-      if (take) begin
-        lane_q <= lane_last ? '0 : lane_q + 1'b1;
-        line_q <= lane_last ? block_q + 64'({pe_q + 1'b1, 2'b00}) : line_q + 64'({classes_i, 2'b00});
-        if (lane_last) begin
-          pe_q   <= pe_q + 1'b1;
-          wait_q <= WaitBits'(ShiftWait);
-        end
-      end
-    end
-    if (start_i) begin
-      images_q      <= images_i;
-      classes_q     <= classes_i;
-      block_q       <= base_i;
-      group_base_q  <= base_i;
-      first_group_q <= 1'b1;
-    end else if (block_end) begin
-      if (last_block_q) begin
-        images_q      <= images_i;
-        classes_q     <= classes_q - 16'(Pe);
-        block_q       <= group_base_q + 64'(Pe * 4);
-        group_base_q  <= group_base_q + 64'(Pe * 4);
-        first_group_q <= 1'b0;
-      end else begin
-        images_q <= images_q - 16'(Lanes);
-        block_q  <= block_q + (64'({classes_i, 2'b00}) << LaneBits);
-      end
-    end
-    // The last class of the last image of the first group: the line after it
-    if (take && first_group_q && last_block_q && lane_last && pe_q == '0) begin
-      next_q <= line_q + 64'({classes_i, 2'b00});
-    end
+    // Settled when the first class of a block is copied
+    stride_q     <= 32'({classes_i, 2'b00});
+    block_last_q <= images_q <= 16'(Lanes);
+    lanes_q      <= block_last_q ? images_q[LaneBits:0] : (LaneBits + 1)'(Lanes);
+    lanes_one_q  <= lanes_q == (LaneBits + 1)'(1);
+    class_last_q <= (&pe_q) | (16'(pe_q) + 16'd1 == classes_q);
+    line_begin_q <= block_q + 32'(class_q);
+    // Which class, block or group comes after the one copied in the cycle before
+    start_q      <= start_i;
+    class_next_q <= copy & ~class_last_q;
+    block_next_q <= copy & class_last_q & ~block_last_q;
+    group_next_q <= copy & class_last_q & block_last_q;
+    if (start_q || block_next_q || group_next_q) pe_q <= '0;
+    else if (class_next_q) pe_q <= pe_q + 1'b1;
+    if (start_q || group_next_q) images_q <= images_i;
+    else if (block_next_q) images_q <= images_q - 16'(Lanes);
+    if (start_q) classes_q <= classes_i;
+    else if (group_next_q) classes_q <= classes_q - 16'(Pe);
+    if (start_q || group_next_q) block_q <= '0;
+    else if (block_next_q) block_q <= block_q + (stride_q << LaneBits);
+    if (start_q) group_q <= '0;
+    else if (group_next_q) group_q <= group_q + 18'(Pe * 4);
+    if (start_q) class_q <= '0;
+    else if (class_next_q) class_q <= class_q + 18'd4;
+    else if (block_next_q) class_q <= group_q;
+    else if (group_next_q) class_q <= group_q + 18'(Pe * 4);
+    wait_q <= valid_i ? '0 : copy ? WaitBits'(ShiftWait - 1) : wait_q - 1'b1;
     if (rst_i) begin
-      state_q <= Idle;
-      done_q  <= 1'b0;
+      active_q  <= 1'b0;
+      settled_q <= 1'b0;
+      shift_q   <= 1'b0;
+      done_q    <= 1'b0;
     end else begin
-      done_q <= block_end;
-      unique case (state_q)
-        Idle:     if (valid_i) state_q <= Wait;
-        Wait:     if (wait_q == '0) state_q <= Select;
-        Select:   state_q <= Multiply;
-        Multiply: state_q <= Product;
-        Product:  state_q <= Add;
-        Add:      state_q <= Offer;
-        Offer: begin
-          if (score_ready_i) state_q <= block_end ? Idle : lane_last ? Wait : Select;
-        end
-        default:  state_q <= Idle;
-      endcase
+      active_q  <= valid_i | (active_q & ~(copy & class_last_q));
+      settled_q <= ~valid_i & ~copy & (settled_q | wait_q == '0);
+      shift_q   <= copy & ~class_last_q;
+      done_q    <= copy & class_last_q;
     end
   end
 
-  logic unused_product;
-  assign unused_product = ^{product_q[32], sum_i, weight_i};
+  // ---- Lanes of a class ----------------------------------------------------------------------------
 
-  assign shift_o       = take & lane_last & ~class_last;
+  always_ff @(posedge clk_i) begin
+    if (copy) begin
+      for (int unsigned l = 0; l < Lanes; l++) sum_q[l*16+:16] <= sum_i[l*AccBits+:16];
+      scale_class_q  <= signed'(scale);
+      offset_class_q <= {high, low};
+      left_q         <= lanes_q - 1'b1;
+      emit_last_q    <= lanes_one_q;
+      line_q         <= line_begin_q;
+    end else if (emit) begin
+      sum_q       <= sum_q >> 16;
+      left_q      <= left_q - 1'b1;
+      emit_last_q <= left_q == (LaneBits + 1)'(1);
+      line_q      <= line_q + stride_q;
+    end
+    if (rst_i) emit_q <= 1'b0;
+    else emit_q <= copy | (emit_q & ~free);
+  end
+
+  // ---- Scores and their addresses ------------------------------------------------------------------
+
+  logic [2:0] valid_q;
+  logic signed [16:0] factor_q;
+  logic signed [15:0] scale_d_q;
+  logic signed [32:0] product_q;
+  logic [31:0] offset_q, offset_d_q, score_q, line_d_q;
+  logic [32:0] addr_low_q;  // of the address, with its carry
+  logic [63:0] addr_q;
+
+  always_ff @(posedge clk_i) begin
+    factor_q  <= signed'({1'b0, sum_q[15:0]});
+    scale_d_q  <= scale_class_q;
+    offset_q  <= offset_class_q;
+    line_d_q   <= line_q;
+    product_q <= 33'(factor_q) * 33'(scale_d_q);
+    offset_d_q <= offset_q;
+    addr_low_q    <= 33'(base_i[31:0]) + 33'(line_d_q);
+    score_q   <= product_q[31:0] + offset_d_q;
+    addr_q    <= {base_i[63:32] + 32'(addr_low_q[32]), addr_low_q[31:0]};
+    if (rst_i) valid_q <= '0;
+    else valid_q <= {valid_q[1:0], emit};
+  end
+
+  // ---- Address after the layer ---------------------------------------------------------------------
+
+  logic [31:0] scores_q;
+  logic [63:0] next_q;
+
+  always_ff @(posedge clk_i) begin
+    scores_q <= 32'(images_i) * 32'(classes_i);
+    next_q   <= base_i + 64'({scores_q, 2'b00});
+  end
+
+  logic unused_score;
+  assign unused_score = ^{product_q[32], sum_i, weight_i};
+
+  assign shift_o       = shift_q;
   assign block_done_o  = done_q;
+  assign busy_o        = active_q | emit_q | (|valid_q);
   assign next_o        = next_q;
-  assign score_valid_o = state_q == Offer;
-  assign score_addr_o  = line_q;
+  assign score_valid_o = valid_q[2];
+  assign score_addr_o  = addr_q;
   assign score_o       = score_q;
 endmodule

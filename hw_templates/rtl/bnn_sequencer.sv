@@ -1,6 +1,6 @@
 // Steps of one array layer: for each step the read addresses, padding and markers.
 //
-//   for g < groups: for i < images: for y in rows (step 2 with pool): for b < blocks:
+//   for g < groups: for i < images: for y < rows (2*rows in steps of 2 with pool): for b < blocks:
 //     for dy < 1 + pool: for ky, kx, c:  one step
 //
 // A step reads lane l's column b*Lanes + l + shift, shift = kx - pad, of row y + dy + ky - pad:
@@ -10,14 +10,14 @@
 // steps of a sum: 0 .. k*k*cw - 1. first_o and last_o mark the first and last step of a sum,
 // second_o the lower row of a pool (dy = 1), group_last_o the last step of a group.
 //
-// start_i takes a pulse while busy_o is low; the configuration is constant from start_i to
-// done_o, and groups, images, rows, blocks and cw are at least 1, rows even with pool_i. A step is
-// taken when busy_o and ready_i are high; now_*_o name it. done_o is a pulse in the cycle after
-// the last step was taken.
+// start_i takes a pulse two cycles after a reset or done_o, or later; the configuration is constant from
+// two cycles before it to done_o, and groups, images, rows, blocks and cw are at least 1. The next step lies ready in registers; next_*_o say what it is. It is taken when next_valid_o
+// and ready_i are high, unless wait_i and next_hold_o are: first steps of
+// sums are held with hold_first_i, final ones with hold_final_i. done_o is a pulse in the cycle after the last step was taken.
 //
-// Latency: the first step can be taken after the edge that samples start_i; the outputs of a
-// step, with valid_o, are there 4 cycles after it was taken. One step per cycle. Counters run
-// down and keep a flag for their last value, so no comparison lies between the loops.
+// Latency: next_valid_o is there three cycles after start_i; the outputs of a step, with valid_o,
+// are there 4 cycles after it was taken. One step per cycle. Without a layer all loops are taken for
+// at their last value, so that a start is a step that begins every loop anew.
 module bnn_sequencer #(
     parameter int unsigned Lanes = 4,
     parameter int unsigned ActDepth = 1024,
@@ -26,13 +26,14 @@ module bnn_sequencer #(
     input  logic                      clk_i,
     input  logic                      rst_i,
     input  logic                      start_i,
-    output logic                      busy_o,
     output logic                      done_o,
     // Configuration, from the descriptor
     input  logic                      kernel3_i,
     input  logic                      pad_one_i,
     input  logic                      pool_i,
     input  logic                      dense_i,
+    input  logic                      hold_first_i,
+    input  logic                      hold_final_i,
     input  logic [15:0]               groups_i,
     input  logic [15:0]               images_i,
     input  logic [15:0]               rows_i,
@@ -44,14 +45,16 @@ module bnn_sequencer #(
     input  logic [AddrBits-1:0]       image_stride_i,
     input  logic [AddrBits-1:0]       row_stride_i,
     // The step that can be taken
+    output logic                      next_valid_o,
     input  logic                      ready_i,
-    output logic                      now_first_o,
-    output logic                      now_final_o,  // last, of the lower row if there are two
-    output logic                      now_group_last_o,
+    input  logic                      wait_i,
+    output logic                      next_hold_o,
+    output logic                      next_final_o,  // last, of the lower row if there are two
+    output logic                      next_group_last_o,
     // Steps taken
     output logic                      valid_o,
     output logic [Lanes*AddrBits-1:0] read_addr_o,
-    output logic signed [2:0]         shift_o,
+    output logic [3:0]                shift_o,  // one-hot: 0, 1, 2, -1
     output logic [Lanes-1:0]          pad_o,
     output logic                      tail_o,
     output logic [15:0]               index_o,
@@ -71,131 +74,189 @@ module bnn_sequencer #(
 
   // ---- Loops -----------------------------------------------------------------------------------
 
-  logic busy_q, done_q, step;
-  // Remaining values of a loop and whether this is the last one.
-  logic [15:0] c_q, block_q, row_q, image_q, group_q, c_count_q, index_q;
-  logic c_last_q, kx_last_q, ky_last_q, dy_last_q, block_last_q, row_last_q, image_last_q;
-  logic group_last_q, first_q;
-  logic [1:0] ky_q, kx_q;
-  logic dy_q;
-  logic end_c, end_kx, end_ky, end_dy, end_block, end_row, end_image, end_group;
-  logic [15:0] row_count;
+  localparam int unsigned Loops = 8;
+  localparam int unsigned C = 0, Kx = 1, Ky = 2, Dy = 3, Block = 4, Row = 5, Image = 6, Group = 7;
 
-  assign step = busy_q & ready_i;
-  assign row_count = pool_i ? rows_i >> 1 : rows_i;
-  assign end_c = c_last_q;
-  assign end_kx = c_last_q & kx_last_q;
-  assign end_ky = c_last_q & kx_last_q & ky_last_q;
-  assign end_dy = c_last_q & kx_last_q & ky_last_q & dy_last_q;
-  assign end_block = end_dy & block_last_q;
-  assign end_row = end_dy & block_last_q & row_last_q;
-  assign end_image = end_dy & block_last_q & row_last_q & image_last_q;
-  assign end_group = end_dy & block_last_q & row_last_q & image_last_q & group_last_q;
+  logic start_q, busy_q, idle, take, first_q, end_c, end_kx, end_ky, end_dy;
+  logic end_block, end_row, end_image;
+  logic [Loops-1:0] last, go;
+  logic [15:0] value[Loops];
+  logic [15:0] limit[Loops];
+  logic [15:0] index_q;
+  logic valid_q, next_hold_q;  // of the next step
 
-  always_ff @(posedge clk_i) begin
-    if (start_i || (step && end_c)) begin
-      c_q      <= cw_i;
-      c_last_q <= cw_i == 16'd1;
-    end else if (step) begin
-      c_q      <= c_q - 16'd1;
-      c_last_q <= c_q == 16'd2;
-    end
-    if (start_i || (step && end_kx)) begin
-      kx_q      <= '0;
-      kx_last_q <= ~kernel3_i;
-    end else if (step && end_c) begin
-      kx_q      <= kx_q + 2'd1;
-      kx_last_q <= kx_q == 2'd1;
-    end
-    if (start_i || (step && end_ky)) begin
-      ky_q      <= '0;
-      ky_last_q <= ~kernel3_i;
-    end else if (step && end_kx) begin
-      ky_q      <= ky_q + 2'd1;
-      ky_last_q <= ky_q == 2'd1;
-    end
-    if (start_i || (step && end_dy)) begin
-      dy_q      <= 1'b0;
-      dy_last_q <= ~pool_i;
-    end else if (step && end_ky) begin
-      dy_q      <= 1'b1;
-      dy_last_q <= 1'b1;
-    end
-    if (start_i || (step && end_block)) begin
-      block_q      <= blocks_i;
-      block_last_q <= blocks_i == 16'd1;
-    end else if (step && end_dy) begin
-      block_q      <= block_q - 16'd1;
-      block_last_q <= block_q == 16'd2;
-    end
-    if (start_i || (step && end_row)) begin
-      row_q      <= row_count;
-      row_last_q <= row_count == 16'd1;
-    end else if (step && end_block) begin
-      row_q      <= row_q - 16'd1;
-      row_last_q <= row_q == 16'd2;
-    end
-    if (start_i || (step && end_image)) begin
-      image_q      <= images_i;
-      image_last_q <= images_i == 16'd1;
-    end else if (step && end_row) begin
-      image_q      <= image_q - 16'd1;
-      image_last_q <= image_q == 16'd2;
-    end
-    if (start_i) begin
-      group_q      <= groups_i;
-      group_last_q <= groups_i == 16'd1;
-    end else if (step && end_image) begin
-      group_q      <= group_q - 16'd1;
-      group_last_q <= group_q == 16'd2;
-    end
-    if (start_i || (step && end_ky)) begin
-      index_q <= '0;
-      first_q <= 1'b1;
-    end else if (step) begin
-      index_q <= index_q + 16'd1;
-      first_q <= 1'b0;
-    end
-    if (start_i || (step && end_c)) c_count_q <= '0;
-    else if (step) c_count_q <= c_count_q + 16'd1;
-    if (rst_i) begin
-      busy_q <= 1'b0;
-      done_q <= 1'b0;
-    end else begin
-      busy_q <= busy_q ? ~(step & end_group) : start_i;
-      done_q <= step & end_group;
+  assign limit[C]     = cw_i;
+  assign limit[Kx]    = kernel3_i ? 16'd3 : 16'd1;
+  assign limit[Ky]    = kernel3_i ? 16'd3 : 16'd1;
+  assign limit[Dy]    = pool_i ? 16'd2 : 16'd1;
+  assign limit[Block] = blocks_i;
+  assign limit[Row]   = rows_i;
+  assign limit[Image] = images_i;
+  assign limit[Group] = groups_i;
+
+  assign idle = ~busy_q;
+
+  bnn_sequencer_nest #(
+      .Loops(Loops)
+  ) u_nest (
+      .begin_i(start_q),
+      .busy_i (busy_q),
+      .valid_i(valid_q),
+      .ready_i,
+      .wait_i,
+      .hold_i (next_hold_q),
+      .last_i (last),
+      .go_o   (go)
+  );
+
+  for (genvar i = 0; i < Loops; i++) begin : gen_loop
+    localparam int unsigned Bits = (i == Kx || i == Ky || i == Dy) ? 2 : 16;
+    bnn_loop #(
+        .Bits(Bits)
+    ) u_loop (
+        .clk_i,
+        .set_i  (idle),
+        .go_i   (go[i]),
+        .limit_i(limit[i][Bits-1:0]),
+        .value_o(value[i][Bits-1:0]),
+        .last_o (last[i])
+    );
+    if (Bits < 16) begin : gen_narrow
+      assign value[i][15:Bits] = '0;
     end
   end
 
-  // ---- Events, registered: which loop goes on after the step of the cycle before ---------------------
+  assign end_c     = last[C];
+  assign end_kx    = &last[Kx:C];
+  assign end_ky    = &last[Ky:C];
+  assign end_dy    = &last[Dy:C];
+  assign end_block = &last[Block:C];
+  assign end_row   = &last[Row:C];
+  assign end_image = &last[Image:C];
 
-  // Exclusive; begin_q also at the end of a group.
-  logic step_q, begin_q, image_next_q, row_next_q, block_next_q, dy_next_q, ky_next_q;
+  always_ff @(posedge clk_i) begin
+    if (go[C]) begin
+      index_q <= end_ky ? '0 : index_q + 16'd1;
+      first_q <= end_ky;
+    end
+    if (rst_i) begin
+      start_q <= 1'b0;
+      busy_q  <= 1'b0;
+    end else begin
+      start_q <= start_i;
+      busy_q  <= start_q | (busy_q & ~(go[Group] & last[Group]));
+    end
+  end
+
+  // ---- The next step, and which loop goes on after it ----------------------------------------------
+
+  logic done_q;
+  logic next_first_q, next_last_q, next_final_q, next_dy_q, next_tail_q;
+  logic next_group_last_q, next_over_q;
+  logic [15:0] next_index_q, next_c_q;
+  logic [1:0] next_kx_q;
+  logic image_then_q, row_then_q, block_then_q, dy_then_q, ky_then_q, row_over_q;  // exclusive but the last
+
+  assign take = valid_q & ready_i & ~(wait_i & next_hold_q);
+
+  always_ff @(posedge clk_i) begin
+    if (go[C]) begin
+      next_hold_q       <= (first_q & hold_first_i) | (end_dy & hold_final_i);
+      next_first_q      <= first_q;
+      next_last_q       <= end_ky;
+      next_final_q      <= end_dy;
+      next_group_last_q <= end_image;
+      next_over_q       <= &last;
+      next_dy_q         <= value[Dy][0];
+      next_tail_q       <= end_c;
+      next_index_q      <= index_q;
+      next_c_q          <= value[C];
+      next_kx_q         <= value[Kx][1:0];
+      image_then_q      <= end_row & ~last[Image];
+      row_then_q        <= end_block & ~last[Row];
+      block_then_q      <= end_dy & ~last[Block];
+      dy_then_q         <= end_ky & ~last[Dy];
+      ky_then_q         <= end_kx & ~last[Ky];
+      row_over_q        <= end_block;
+    end
+    if (rst_i) begin
+      valid_q <= 1'b0;
+      done_q  <= 1'b0;
+    end else begin
+      valid_q <= busy_q | (valid_q & ~take);
+      done_q  <= take & next_over_q;
+    end
+  end
+
+  // ---- Events: which loop goes on after the step of the cycle before ---------------------------------
+
+  // Exclusive; begin also at the end of a group. One copy for each address and row that follows them.
+  logic begin_d, image_d, row_d, block_d, dy_d, ky_d, step_q;
+  logic image_begin, image_image, row_begin, row_image, row_row, y_begin, y_image, y_row;
+  logic tap_begin, tap_image, tap_row, tap_block, tap_dy, tap_ky;
+  logic tap_y_begin, tap_y_image, tap_y_row, tap_y_block, tap_y_dy, tap_y_ky;
   logic block_begin_q, block_step_q;
   // The step itself
   logic first_d_q, last_d_q, dy_d_q, tail_d_q, end_image_q;
   logic [15:0] index_d_q, c_d_q;
   logic [1:0] kx_d_q;
 
+  assign begin_d = start_q | (take & next_group_last_q);
+  assign image_d = take & image_then_q;
+  assign row_d   = take & row_then_q;
+  assign block_d = take & block_then_q;
+  assign dy_d    = take & dy_then_q;
+  assign ky_d    = take & ky_then_q;
+
+  bnn_register #(
+      .Bits(2)
+  ) u_image_event (
+      .clk_i,
+      .data_i({begin_d, image_d}),
+      .data_o({image_begin, image_image})
+  );
+  bnn_register #(
+      .Bits(3)
+  ) u_row_event (
+      .clk_i,
+      .data_i({begin_d, image_d, row_d}),
+      .data_o({row_begin, row_image, row_row})
+  );
+  bnn_register #(
+      .Bits(3)
+  ) u_y_event (
+      .clk_i,
+      .data_i({begin_d, image_d, row_d}),
+      .data_o({y_begin, y_image, y_row})
+  );
+  bnn_register #(
+      .Bits(6)
+  ) u_tap_event (
+      .clk_i,
+      .data_i({begin_d, image_d, row_d, block_d, dy_d, ky_d}),
+      .data_o({tap_begin, tap_image, tap_row, tap_block, tap_dy, tap_ky})
+  );
+  bnn_register #(
+      .Bits(6)
+  ) u_tap_y_event (
+      .clk_i,
+      .data_i({begin_d, image_d, row_d, block_d, dy_d, ky_d}),
+      .data_o({tap_y_begin, tap_y_image, tap_y_row, tap_y_block, tap_y_dy, tap_y_ky})
+  );
+
   always_ff @(posedge clk_i) begin
-    begin_q       <= start_i | (step & end_image);
-    image_next_q  <= step & end_row & ~end_image;
-    row_next_q    <= step & end_block & ~end_row;
-    block_next_q  <= step & end_dy & ~end_block;
-    dy_next_q     <= step & end_ky & ~end_dy;
-    ky_next_q     <= step & end_kx & ~end_ky;
-    block_begin_q <= start_i | (step & end_block);
-    block_step_q  <= step & end_dy & ~end_block;
-    first_d_q     <= first_q;
-    last_d_q      <= end_ky;
-    dy_d_q        <= dy_q;
-    tail_d_q      <= c_last_q;
-    end_image_q   <= end_image;
-    index_d_q     <= index_q;
-    c_d_q         <= c_count_q;
-    kx_d_q        <= kx_q;
+    block_begin_q  <= start_q | (take & row_over_q);
+    block_step_q   <= take & block_then_q;
+    first_d_q      <= next_first_q;
+    last_d_q       <= next_last_q;
+    dy_d_q         <= next_dy_q;
+    tail_d_q       <= next_tail_q;
+    end_image_q    <= next_group_last_q;
+    index_d_q      <= next_index_q;
+    c_d_q          <= next_c_q;
+    kx_d_q         <= next_kx_q;
     if (rst_i) step_q <= 1'b0;
-    else step_q <= step;
+    else step_q <= take;
   end
 
   // ---- Positions, as they are for the step of the cycle before ---------------------------------------
@@ -211,38 +272,43 @@ module bnn_sequencer #(
   logic signed [16:0] next_y;
   logic block_first_q;
 
+  logic pad_y, pad_tap_y;
+
+  bnn_register u_pad_y (.clk_i, .data_i(pad_one_i), .data_o(pad_y));
+  bnn_register u_pad_tap_y (.clk_i, .data_i(pad_one_i), .data_o(pad_tap_y));
+
   assign cw = cw_i[AddrBits-1:0];
   assign next_image = image_addr_q + image_stride_i;
-  assign next_row = row_addr_q + (row_next_q ? two_rows_q : row_stride_i);
+  assign next_row = row_addr_q + (tap_row ? two_rows_q : row_stride_i);
   assign next_tap = tap_addr_q + row_stride_i;
-  assign next_y = y_q + (row_next_q && pool_i ? 17'sd2 : 17'sd1);
+  assign next_y = y_q + (tap_y_row && pool_i ? 17'sd2 : 17'sd1);
 
   always_ff @(posedge clk_i) begin
     base_q     <= source_base_i - (pad_one_i ? row_stride_i : '0);
     two_rows_q <= pool_i ? row_stride_i << 1 : row_stride_i;
-    if (begin_q) image_addr_q <= base_q;
-    else if (image_next_q) image_addr_q <= next_image;
-    if (begin_q) row_addr_q <= base_q;
-    else if (image_next_q) row_addr_q <= next_image;
-    else if (row_next_q) row_addr_q <= next_row;
+    if (image_begin) image_addr_q <= base_q;
+    else if (image_image) image_addr_q <= next_image;
+    if (row_begin) row_addr_q <= base_q;
+    else if (row_image) row_addr_q <= next_image;
+    else if (row_row) row_addr_q <= row_addr_q + two_rows_q;
     unique case (1'b1)
-      begin_q:      tap_addr_q <= base_q;
-      image_next_q: tap_addr_q <= next_image;
-      row_next_q:   tap_addr_q <= next_row;
-      dy_next_q:    tap_addr_q <= next_row;
-      block_next_q: tap_addr_q <= row_addr_q;
-      ky_next_q:    tap_addr_q <= next_tap;
+      tap_begin: tap_addr_q <= base_q;
+      tap_image: tap_addr_q <= next_image;
+      tap_row:   tap_addr_q <= next_row;
+      tap_dy:    tap_addr_q <= next_row;
+      tap_block: tap_addr_q <= row_addr_q;
+      tap_ky:    tap_addr_q <= next_tap;
       default: ;
     endcase
-    if (begin_q || image_next_q) y_q <= pad_one_i ? -17'sd1 : 17'sd0;
-    else if (row_next_q) y_q <= next_y;
+    if (y_begin || y_image) y_q <= {17{pad_y}};
+    else if (y_row) y_q <= y_q + (pool_i ? 17'sd2 : 17'sd1);
     unique case (1'b1)
-      begin_q:      tap_row_q <= pad_one_i ? -17'sd1 : 17'sd0;
-      image_next_q: tap_row_q <= pad_one_i ? -17'sd1 : 17'sd0;
-      row_next_q:   tap_row_q <= next_y;
-      dy_next_q:    tap_row_q <= next_y;
-      block_next_q: tap_row_q <= y_q;
-      ky_next_q:    tap_row_q <= tap_row_q + 17'sd1;
+      tap_y_begin: tap_row_q <= {17{pad_tap_y}};
+      tap_y_image: tap_row_q <= {17{pad_tap_y}};
+      tap_y_row:   tap_row_q <= next_y;
+      tap_y_dy:    tap_row_q <= next_y;
+      tap_y_block: tap_row_q <= y_q;
+      tap_y_ky:    tap_row_q <= tap_row_q + 17'sd1;
       default: ;
     endcase
     if (block_begin_q) begin
@@ -261,7 +327,7 @@ module bnn_sequencer #(
   logic [2:0] valid_p;
   logic [1:0] first_p, last_p, second_p, group_last_p, tail_p;
   logic [15:0] index_p[2];
-  logic signed [2:0] shift_p[2];
+  logic signed [2:0] shift_d, shift_p[2];
   logic [AddrBits-1:0] here_p[2], c_p;
   logic row_above_p, row_below_p, row_out_p, block_first_p[2];
   logic [LaneBits+1:0] left_p[2];  // min(left, 2*Lanes): lanes and a shift of at most 2
@@ -274,7 +340,7 @@ module bnn_sequencer #(
     tail_p       <= {tail_p[0], tail_d_q};
     index_p[0]   <= index_d_q;
     index_p[1]   <= index_p[0];
-    shift_p[0]   <= signed'({1'b0, kx_d_q}) - signed'({2'b00, pad_one_i});
+    shift_p[0]   <= shift_d;
     shift_p[1]   <= shift_p[0];
     here_p[0]    <= tap_addr_q + block_addr_q;
     c_p          <= c_d_q[AddrBits-1:0];
@@ -291,29 +357,33 @@ module bnn_sequencer #(
     else valid_p <= {valid_p[1:0], step_q};
   end
 
-  logic [Lanes*AddrBits-1:0] read_addr_q;
-  logic [Lanes-1:0] pad_q;
-  logic signed [2:0] shift_q;
+  logic [3:0] shift_q;
   logic tail_q, first_o_q, last_o_q, second_o_q, group_last_o_q;
   logic [15:0] index_o_q;
 
+  assign shift_d = signed'({1'b0, kx_d_q}) - signed'({2'b00, pad_one_i});
+
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
-    logic signed [LaneBits+2:0] column;  // relative to the block
-    logic next, previous;
-
-    assign column = (LaneBits + 3)'(signed'({1'b0, (LaneBits + 1)'(l)})) + (LaneBits + 3)'(shift_p[1]);
-    assign next = shift_p[1] > 3'(l) && l < 2;
-    assign previous = shift_p[1] < 0 && l == Lanes - 1;
-
-    always_ff @(posedge clk_i) begin
-      pad_q[l] <= ~dense_i & (row_out_p | (column < 0 ? block_first_p[1]
-                                                      : (LaneBits + 2)'(column) >= left_p[1]));
-      read_addr_q[l*AddrBits+:AddrBits] <= here_p[1] + (next ? cw : previous ? '0 - cw : '0);
-    end
+    bnn_sequencer_lane #(
+        .Lane    (l),
+        .Lanes   (Lanes),
+        .AddrBits(AddrBits)
+    ) u_lane (
+        .clk_i,
+        .dense_i,
+        .shift_i      (shift_d),
+        .row_out_i    (row_out_p),
+        .block_first_i(block_first_p[1]),
+        .left_i       (left_p[1]),
+        .here_i       (here_p[1]),
+        .cw_i         (cw),
+        .pad_o        (pad_o[l]),
+        .addr_o       (read_addr_o[l*AddrBits+:AddrBits])
+    );
   end
 
   always_ff @(posedge clk_i) begin
-    shift_q        <= shift_p[1];
+    for (int unsigned i = 0; i < 4; i++) shift_q[i] <= shift_p[1][1:0] == 2'(i);
     tail_q         <= tail_p[1];
     first_o_q      <= first_p[1];
     last_o_q       <= last_p[1];
@@ -323,21 +393,20 @@ module bnn_sequencer #(
   end
 
   logic unused_sequencer;
-  assign unused_sequencer = ^c_d_q;
+  assign unused_sequencer = ^{c_d_q, value[Kx], value[Ky], value[Dy], value[Block], value[Row], value[Image],
+                              value[Group]};
 
-  assign busy_o           = busy_q;
-  assign done_o           = done_q;
-  assign now_first_o      = first_q;
-  assign now_final_o      = end_dy;
-  assign now_group_last_o = end_image;
-  assign valid_o          = valid_p[2];
-  assign read_addr_o      = read_addr_q;
-  assign shift_o          = shift_q;
-  assign pad_o            = pad_q;
-  assign tail_o           = tail_q;
-  assign index_o          = index_o_q;
-  assign first_o          = first_o_q;
-  assign last_o           = last_o_q;
-  assign second_o         = second_o_q;
-  assign group_last_o     = group_last_o_q;
+  assign done_o            = done_q;
+  assign next_valid_o      = valid_q;
+  assign next_hold_o       = next_hold_q;
+  assign next_final_o      = next_final_q;
+  assign next_group_last_o = next_group_last_q;
+  assign valid_o           = valid_p[2];
+  assign shift_o           = shift_q;
+  assign tail_o            = tail_q;
+  assign index_o           = index_o_q;
+  assign first_o           = first_o_q;
+  assign last_o            = last_o_q;
+  assign second_o          = second_o_q;
+  assign group_last_o      = group_last_o_q;
 endmodule

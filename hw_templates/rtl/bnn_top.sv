@@ -421,7 +421,7 @@ module bnn_top #(
 
   // ---- Array ---------------------------------------------------------------------------------
 
-  logic act_read, score_valid, score_ready;
+  logic act_read, write_next, score_valid, score_ready;
   logic [Lanes*AddrBits-1:0] act_addr;
   logic [Lanes*Simd-1:0] act_data, write_data;
   logic [Lanes-1:0] write_lane;
@@ -458,6 +458,7 @@ module bnn_top #(
       .act_read_o      (act_read),
       .act_addr_o      (act_addr),
       .act_data_i      (act_data),
+      .write_next_o    (write_next),
       .write_lane_o    (write_lane),
       .write_group_o   (write_group),
       .write_addr_o    (write_addr),
@@ -482,6 +483,7 @@ module bnn_top #(
       .GroupBits(FirstPe)
   ) u_act_write (
       .clk_i        (clk),
+      .array_next_i (write_next),
       .array_lane_i (write_lane),
       .array_group_i(write_group),
       .array_addr_i (write_addr),
@@ -535,15 +537,11 @@ module bnn_top #(
 
   // ---- Writes of scores ----------------------------------------------------------------------
 
-  logic write_ready;
-
-  assign score_ready = write_ready & ~abort & ~flush;
-
   bnn_axi_write u_write (
       .clk_i          (clk),
       .rst_i          (rst),
       .command_valid_i(score_valid & ~abort & ~flush),
-      .command_ready_o(write_ready),
+      .command_ready_o(score_ready),
       .addr_i         (score_addr),
       .data_i         (score),
       .busy_o         (write_busy),

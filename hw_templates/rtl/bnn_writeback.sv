@@ -1,8 +1,8 @@
 // Write-back: the bits of a layer into the activation memory.
 //
-// bit_i[l*Pe + p] with valid_i are the bits of one block (with pool_i the pairs where bnn_array
-// puts them), in the order of the sums: groups,
-// images (blocks of images in dense layers), rows after the pool, column blocks. They go to
+// bit_i[l*Pe + p] are the bits of one block (with pool_i the pairs where bnn_array puts them); soon_i
+// comes two cycles before them. Blocks come in the order of the sums: groups, images (blocks of
+// images in dense layers), rows after the pool, column blocks. They go to
 //
 //   by pixel:     lane l, base + image*image_stride + row*row_stride + block*words + word
 //   with pool_i:  half a block: lane (block odd ? Lanes/2 : 0) + l, block/2 in place of block
@@ -11,14 +11,16 @@
 //
 // where word = (group*Pe) / Simd; in a dense layer image is a block of Lanes images, row and
 // block are 0. The first group of a word writes the whole word, the other bits 0; the next ones
-// their own Pe bits. Columns from columns_i on are not written.
+// their own Pe bits. Columns from columns_i on, all in the last
+// block, are not written.
 //
-// start_i comes at least two cycles before the first valid_i; the configuration is constant
-// from the cycle before it to the last write. With serial_i the bits hold and the next valid_i
+// start_i comes at least six cycles before the first soon_i; the configuration is constant from
+// three cycles before start_i to the last write. With serial_i the bits hold and the next soon_i
 // comes after block_done_o, a pulse after the last column.
 //
 // Writes: all lanes of write_lane_o at the same address. Latency: a write is at the port 3 cycles
-// after valid_i (serial: the first one 6).
+// after its bits (serial: column n of a block n + 4 cycles); write_next_o is high one cycle before
+// one.
 module bnn_writeback #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
@@ -26,6 +28,7 @@ module bnn_writeback #(
     parameter int unsigned ActDepth = 1024,
     parameter int unsigned GroupBits = 4,
     localparam int unsigned AddrBits = $clog2(ActDepth),
+    localparam int unsigned LaneBits = $clog2(Lanes),
     localparam int unsigned Groups = Simd / GroupBits
 ) (
     input  logic                  clk_i,
@@ -37,121 +40,197 @@ module bnn_writeback #(
     input  logic [15:0]           images_i,
     input  logic [15:0]           rows_i,  // after the pool
     input  logic [15:0]           blocks_i,
-    input  logic [15:0]           columns_i,  // after the pool
+    input  logic [LaneBits-1:0]   columns_i,  // after the pool, modulo Lanes
     input  logic [15:0]           in_batch_i,
     input  logic [AddrBits-1:0]   base_i,
     input  logic [AddrBits-1:0]   image_stride_i,
     input  logic [AddrBits-1:0]   row_stride_i,
     input  logic [AddrBits-1:0]   words_i,
     // Bits
-    input  logic                  valid_i,
+    input  logic                  soon_i,
     input  logic [Lanes*Pe-1:0]   bit_i,
     output logic                  block_done_o,
     // Write port
+    output logic                  write_next_o,
     output logic [Lanes-1:0]      write_lane_o,
     output logic [Groups-1:0]     write_group_o,
     output logic [AddrBits-1:0]   write_addr_o,
     output logic [Lanes*Simd-1:0] write_data_o
 );
-  localparam int unsigned LaneBits = $clog2(Lanes);
   localparam int unsigned Slots = Simd / Pe;
   localparam int unsigned SlotBits = (Slots > 1) ? $clog2(Slots) : 1;
   localparam int unsigned PerSlot = Pe / GroupBits;
-  localparam int unsigned SerialLatency = 3;  // more than that of the other modes
 
   if (Pe % GroupBits != 0 || Simd % Pe != 0) begin : gen_check
     $error("bnn_writeback: GroupBits = %0d must divide Pe = %0d, and that Simd = %0d", GroupBits,
            Pe, Simd);
   end
 
-  // ---- Loops: the position of the next block ---------------------------------------------------
+  // ---- Configuration -----------------------------------------------------------------------------
 
-  logic [15:0] image_q, row_q, block_q, left_q;  // still to come; left_q: columns of the row
-  logic image_last_q, row_last_q, block_last_q, odd_q;
-  logic [SlotBits-1:0] slot_q;
-  logic [AddrBits-1:0] word_q, image_addr_q, row_addr_q, block_addr_q, first_addr_q;
-  logic [AddrBits-1:0] next_row, next_image;
+  logic pool_q, serial_q, serial_write, serial_lane, pool_lane;
+  logic [AddrBits-1:0] skipped_q, first_addr_q;
+  logic [LaneBits:0] block_columns, last_columns_q, columns_left;  // columns of a block, of a row's last
+  logic [Lanes-1:0] last_lane_q;  // lanes of the last block
+
+  assign block_columns = pool_q ? (LaneBits + 1)'(Lanes / 2) : (LaneBits + 1)'(Lanes);
+  assign columns_left = {1'b0, columns_i} & (block_columns - 1'b1);
+
+  bnn_register u_serial (
+      .clk_i,
+      .data_i(serial_i),
+      .data_o(serial_write)
+  );
+  bnn_register #(
+      .Bits(2)
+  ) u_lane_mode (
+      .clk_i,
+      .data_i({serial_i, pool_i}),
+      .data_o({serial_lane, pool_lane})
+  );
+
+  always_ff @(posedge clk_i) begin
+    pool_q         <= pool_i;
+    serial_q       <= serial_i;
+    skipped_q      <= AddrBits'(in_batch_i >> LaneBits) * image_stride_i;
+    first_addr_q   <= base_i + (serial_q ? skipped_q : '0);
+    last_columns_q <= (columns_left == '0) ? block_columns : columns_left;
+    for (int unsigned l = 0; l < Lanes; l++) begin
+      last_lane_q[l] <= (pool_q ? l % (Lanes / 2) : l) < 32'(last_columns_q);
+    end
+  end
+
+  // ---- Writes of a block: one, or with serial_i one for each column ---------------------------------
+
+  logic block_last;
+  logic once_q;  // the one
+  logic column_valid_q, column_last_q, column_one_q;
+  logic [LaneBits-1:0] column_q;
+  logic [LaneBits:0] columns_q, count_q;  // of the block; still to come after this one
+  logic next;  // the last write of a block
+
+  assign next = once_q | (column_valid_q & column_last_q);
+
+  always_ff @(posedge clk_i) begin
+    // Settled when a block of serial writes comes
+    columns_q    <= block_last ? last_columns_q : block_columns;
+    column_one_q <= columns_q == (LaneBits + 1)'(1);
+    if (column_valid_q) begin
+      count_q       <= count_q - 1'b1;
+      column_last_q <= count_q == (LaneBits + 1)'(1);
+      column_q      <= column_q + 1'b1;
+    end else begin
+      count_q       <= columns_q - 1'b1;
+      column_last_q <= column_one_q;
+      column_q      <= '0;
+    end
+    if (rst_i) begin
+      once_q         <= 1'b0;
+      column_valid_q <= 1'b0;
+    end else begin
+      once_q         <= soon_i & ~serial_q;
+      column_valid_q <= (soon_i & serial_q) | (column_valid_q & ~column_last_q);
+    end
+  end
+
+  // ---- Loops: the position of the block ------------------------------------------------------------
+
+  localparam int unsigned Loops = 3;
+  localparam int unsigned Block = 0, Row = 1, Image = 2;
+
+  logic start_q, start_d_q, odd_q, end_row, end_image;
+  logic [Loops-1:0] last, go;
+  logic [15:0] limit[Loops];
+  logic [15:0] unused_value[Loops];
   logic [LaneBits-1:0] image_lane_q;
-  logic [15:0] block_columns;
-  logic next, end_row, end_image, slot_end;
 
-  // Serial writes of a block
-  logic serial_q, serial_last;
-  logic [LaneBits-1:0] column_q, source;
-  logic [LaneBits:0] count_q;  // columns of the block still to come
+  assign limit[Block] = blocks_i;
+  assign limit[Row]   = rows_i;
+  assign limit[Image] = images_i;
 
-  assign block_columns = pool_i ? 16'(Lanes / 2) : 16'(Lanes);
+  // A start takes all loops for at their last value, then begins them anew.
+  assign go[Block] = start_d_q | next;
+  assign go[Row]   = (start_d_q | next) & last[Block];
+  assign go[Image] = (start_d_q | next) & last[Block] & last[Row];
+
+  for (genvar i = 0; i < Loops; i++) begin : gen_loop
+    bnn_loop u_loop (
+        .clk_i,
+        .set_i  (start_q),
+        .go_i   (go[i]),
+        .limit_i(limit[i]),
+        .value_o(unused_value[i]),
+        .last_o (last[i])
+    );
+  end
+
+  assign block_last = last[Block];
+  assign end_row = &last[Row:Block];
+  assign end_image = &last;
+
+  always_ff @(posedge clk_i) begin
+    if (go[Block]) odd_q <= ~block_last & ~odd_q;
+    if (go[Image]) image_lane_q <= last[Image] ? in_batch_i[LaneBits-1:0] : image_lane_q + 1'b1;
+    if (rst_i) begin
+      start_q   <= 1'b0;
+      start_d_q <= 1'b0;
+    end else begin
+      start_q   <= start_i;
+      start_d_q <= start_q;
+    end
+  end
+
+  // ---- Events: what goes on after the write of the cycle before --------------------------------------
+
+  // Exclusive. The address goes to the first one, the next image's, this image's (the next lane), the next
+  // row's or the next word's.
+  logic begin_q, image_next_q, lane_next_q, row_next_q, word_next_q, group_next_q;
+
+  always_ff @(posedge clk_i) begin
+    begin_q      <= start_d_q | (next & end_image);
+    group_next_q <= next & end_image;
+    image_next_q <= next & end_row & ~last[Image] & (~serial_q | (&image_lane_q));
+    lane_next_q  <= next & end_row & ~last[Image] & serial_q & ~(&image_lane_q);
+    row_next_q   <= next & block_last & ~last[Row];
+    word_next_q  <= column_valid_q ? ~(column_last_q & block_last)
+        : once_q & ~block_last & (~pool_q | odd_q);
+  end
+
+  // ---- Position of the write of the cycle before -----------------------------------------------------
+
+  logic [AddrBits-1:0] word_q, image_addr_q, row_addr_q, block_addr_q;
+  logic [SlotBits-1:0] slot_q;
+  logic [AddrBits-1:0] next_row, next_image;
+  logic slot_end;
+
   assign slot_end = slot_q == SlotBits'(Slots - 1);
-  assign serial_last = count_q == (LaneBits + 1)'(1);
-  assign next = serial_i ? serial_q & serial_last : valid_i;
-  assign end_row = block_last_q & row_last_q;
-  assign end_image = block_last_q & row_last_q & image_last_q;
   assign next_row = row_addr_q + row_stride_i;
   assign next_image = image_addr_q + image_stride_i;
 
   always_ff @(posedge clk_i) begin
-    first_addr_q <= base_i + (serial_i ? AddrBits'(in_batch_i >> LaneBits) * image_stride_i : '0);
-    if (start_i || (next && block_last_q)) begin
-      block_q      <= blocks_i;
-      block_last_q <= blocks_i == 16'd1;
-      left_q       <= columns_i;
-      odd_q        <= 1'b0;
-    end else if (next) begin
-      block_q      <= block_q - 16'd1;
-      block_last_q <= block_q == 16'd2;
-      left_q       <= left_q - block_columns;
-      odd_q        <= ~odd_q;
-    end
-    if (start_i || (next && end_row)) begin
-      row_q      <= rows_i;
-      row_last_q <= rows_i == 16'd1;
-    end else if (next && block_last_q) begin
-      row_q      <= row_q - 16'd1;
-      row_last_q <= row_q == 16'd2;
-    end
-    if (start_i || (next && end_image)) begin
-      image_q      <= images_i;
-      image_last_q <= images_i == 16'd1;
-      image_lane_q <= in_batch_i[LaneBits-1:0];
-    end else if (next && end_row) begin
-      image_q      <= image_q - 16'd1;
-      image_last_q <= image_q == 16'd2;
-      image_lane_q <= image_lane_q + 1'b1;
-    end
-    if (start_i || (next && end_image)) begin
-      image_addr_q <= first_addr_q;
-      row_addr_q   <= first_addr_q;
-      block_addr_q <= first_addr_q;
-    end else if (next && end_row) begin
-      if (!serial_i || (&image_lane_q)) begin
-        image_addr_q <= next_image;
-        row_addr_q   <= next_image;
-        block_addr_q <= next_image;
-      end else begin
-        row_addr_q   <= image_addr_q;
-        block_addr_q <= image_addr_q;
-      end
-    end else if (next && block_last_q) begin
-      row_addr_q   <= next_row;
-      block_addr_q <= next_row;
-    end else if (serial_i ? serial_q : next && (!pool_i || odd_q)) begin
-      block_addr_q <= block_addr_q + words_i;
-    end
-    if (start_i) begin
-      slot_q <= '0;
-      word_q <= '0;
-    end else if (next && end_image) begin
+    if (begin_q) image_addr_q <= first_addr_q;
+    else if (image_next_q) image_addr_q <= next_image;
+    unique case (1'b1)
+      begin_q:      row_addr_q <= first_addr_q;
+      image_next_q: row_addr_q <= next_image;
+      lane_next_q:  row_addr_q <= image_addr_q;
+      row_next_q:   row_addr_q <= next_row;
+      default: ;
+    endcase
+    unique case (1'b1)
+      begin_q:      block_addr_q <= first_addr_q;
+      image_next_q: block_addr_q <= next_image;
+      lane_next_q:  block_addr_q <= image_addr_q;
+      row_next_q:   block_addr_q <= next_row;
+      word_next_q:  block_addr_q <= block_addr_q + words_i;
+      default: ;
+    endcase
+    if (group_next_q) begin
       slot_q <= slot_end ? '0 : slot_q + 1'b1;
       if (slot_end) word_q <= word_q + 1'b1;
-    end
-    if (!serial_q) count_q <= (left_q < block_columns) ? left_q[LaneBits:0] : block_columns[LaneBits:0];
-    else count_q <= count_q - 1'b1;
-    if (rst_i) begin
-      serial_q <= 1'b0;
-      column_q <= '0;
-    end else begin
-      serial_q <= serial_i & (valid_i | (serial_q & ~serial_last));
-      column_q <= (serial_q && !serial_last) ? column_q + 1'b1 : '0;
+    end else if (begin_q) begin
+      slot_q <= '0;
+      word_q <= '0;
     end
   end
 
@@ -159,35 +238,28 @@ module bnn_writeback #(
 
   localparam int unsigned ControlBits = Lanes + AddrBits + SlotBits;
 
-  logic [Lanes-1:0] lane, lane_now_q, lane_q;
-  logic [SlotBits-1:0] slot_now_q;
-  logic [AddrBits-1:0] addr_now_q, addr_q;
-  logic [SerialLatency-2:0][ControlBits-1:0] late_q;
-  logic [ControlBits-1:0] control;
+  logic [Lanes-1:0] lane, lane_d_q, lane_now_q, lane_soon_q, lane_q;
+  logic [SlotBits-1:0] slot_now_q, slot_next_q, slot;
+  logic [AddrBits-1:0] addr_now_q, addr_next_q, addr_q;
+  logic [ControlBits-1:0] late_q, control;  // late_q: a column takes one cycle more than a block
   logic [Groups-1:0] group_q;
-  logic [SerialLatency:0] done_q;
-  logic [SlotBits-1:0] slot;
+  logic [2:0] done_q;
 
   always_comb begin
     lane = '0;
-    if (serial_i) begin
-      lane[image_lane_q] = serial_q;
-    end else if (pool_i) begin
+    if (serial_q) begin
+      lane[image_lane_q] = column_valid_q;
+    end else if (pool_q) begin
       for (int unsigned l = 0; l < Lanes; l++) begin
-        lane[l] = valid_i & ((l >= Lanes / 2) == odd_q) & (16'(l % (Lanes / 2)) < left_q);
+        lane[l] = once_q & ((l >= Lanes / 2) == odd_q) & (~block_last | last_lane_q[l]);
       end
     end else begin
-      for (int unsigned l = 0; l < Lanes; l++) lane[l] = valid_i & (16'(l) < left_q);
+      lane = {Lanes{once_q}} & (last_lane_q | {Lanes{~block_last}});
     end
   end
 
-  // late_q ends SerialLatency - 1 cycles after lane_now_q
-  assign control = serial_i ? late_q[SerialLatency-2] : {lane_now_q, addr_now_q, slot_now_q};
+  assign control = serial_write ? late_q : {lane_now_q, addr_now_q, slot_now_q};
   assign slot = control[SlotBits-1:0];
-
-  logic [Lanes-1:0] lane_next_q;
-  logic [AddrBits-1:0] addr_next_q;
-  logic [SlotBits-1:0] slot_next_q;
 
   always_ff @(posedge clk_i) begin
     addr_now_q  <= block_addr_q + word_q;
@@ -196,17 +268,19 @@ module bnn_writeback #(
     slot_next_q <= slot;
     addr_q      <= addr_next_q;
     if (rst_i) begin
-      lane_now_q  <= '0;
-      late_q      <= '0;
-      lane_next_q <= '0;
-      lane_q      <= '0;
-      done_q      <= '0;
+      lane_d_q      <= '0;
+      lane_now_q    <= '0;
+      late_q        <= '0;
+      lane_soon_q   <= '0;
+      lane_q        <= '0;
+      done_q        <= '0;
     end else begin
-      lane_now_q  <= lane;
-      late_q      <= {late_q[SerialLatency-3:0], {lane_now_q, addr_now_q, slot_now_q}};
-      lane_next_q <= control[SlotBits+AddrBits+:Lanes];
-      lane_q      <= lane_next_q;
-      done_q      <= {done_q[SerialLatency-1:0], serial_i & next};
+      lane_d_q      <= lane;
+      lane_now_q    <= lane_d_q;
+      late_q        <= {lane_now_q, addr_now_q, slot_now_q};
+      lane_soon_q   <= control[SlotBits+AddrBits+:Lanes];
+      lane_q        <= lane_soon_q;
+      done_q        <= {done_q[1:0], column_valid_q & column_last_q};
     end
   end
 
@@ -220,11 +294,12 @@ module bnn_writeback #(
 
   logic [Pe-1:0] serial_bit;
   logic [Lanes*Pe-1:0] bit_q;
+  logic [LaneBits-1:0] source;
 
   always_ff @(posedge clk_i) bit_q <= bit_i;
 
   // Where pair j lies: two pairs in the first half of each tile of four lanes
-  assign source = pool_i ? LaneBits'({column_q >> 1, 1'b0, column_q[0]}) : column_q;
+  assign source = pool_q ? LaneBits'({column_q >> 1, 1'b0, column_q[0]}) : column_q;
 
   bnn_pick #(
       .Words(Lanes),
@@ -242,17 +317,18 @@ module bnn_writeback #(
         .Slots(Slots)
     ) u_lane (
         .clk_i,
-        .serial_i,
-        .pool_i,
-        .slot_i  (slot),
-        .lane_i  (bit_q[l*Pe+:Pe]),
-        .pair_i  (bit_q[(l%(Lanes/2)/2*4+l%(Lanes/2)%2)*Pe+:Pe]),
+        .serial_i    (serial_lane),
+        .pool_i      (pool_lane),
+        .slot_i      (slot),
+        .lane_i      (bit_q[l*Pe+:Pe]),
+        .pair_i      (bit_q[(l%(Lanes/2)/2*4+l%(Lanes/2)%2)*Pe+:Pe]),
         .serial_bit_i(serial_bit),
-        .data_o  (write_data_o[l*Simd+:Simd])
+        .data_o      (write_data_o[l*Simd+:Simd])
     );
   end
 
-  assign block_done_o  = done_q[SerialLatency];
+  assign block_done_o  = done_q[2];
+  assign write_next_o  = |lane_soon_q;
   assign write_lane_o  = lane_q;
   assign write_group_o = group_q;
   assign write_addr_o  = addr_q;

@@ -89,7 +89,7 @@ class Array:
         await FallingEdge(self.dut.clk_i)
         self.cycle += 1
         if not self.plain:
-            assert int(self.dut.bit_valid_o.value) == (self.cycle in self.bits), f"cycle {self.cycle}"
+            assert int(self.dut.bit_soon_o.value) == (self.cycle + 2 in self.bits), f"cycle {self.cycle}"
         assert int(self.dut.sum_valid_o.value) == (self.cycle in self.sums), f"cycle {self.cycle}"
         if self.cycle in self.bits:
             got = np.array(fields(int(self.dut.bit_o.value), 1, self.lanes * self.pe)).reshape(self.lanes, self.pe)

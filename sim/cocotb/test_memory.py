@@ -1,5 +1,7 @@
 """Memories, alignment, AXI masters and registers against Python models (cocotb, Verilator)."""
 
+import itertools
+
 import cocotb
 import pytest
 from bench import begin, fields, join, parameter, run
@@ -7,6 +9,7 @@ from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 
 CONTROL_EARLY = 2  # cycles by which bnn_align has its control before the data
 WRITE_LATENCY = 2  # of bnn_act_write
+WRITES_AHEAD = 3  # commands that bnn_axi_write takes after it is no longer ready
 RING_LATENCY = 3  # of a read of bnn_weight_ring
 SEEN = 2  # cycles after available_o has shown a word in which it can be read
 
@@ -58,7 +61,8 @@ async def align(dut):
         controls = []
         for step in range(80):
             controls.append((rng.randrange(-1, 3), rng.getrandbits(lanes), rng.getrandbits(1), rng.getrandbits(1)))
-            dut.shift_i.value, dut.pad_i.value, dut.plus_i.value, dut.tail_i.value = controls[-1]
+            dut.shift_i.value = 1 << controls[-1][0] % 4
+            dut.pad_i.value, dut.plus_i.value, dut.tail_i.value = controls[-1][1:]
             data = [rng.getrandbits(simd) for _ in range(lanes)]
             dut.data_i.value = join(data, simd)
             await FallingEdge(dut.clk_i)
@@ -75,11 +79,11 @@ async def act_write(dut):
     """Writes of the array first; a write of the first layer waits for a cycle without one."""
     simd, lanes, group, bits = (parameter(n) for n in ("Simd", "Lanes", "GroupBits", "AddrBits"))
     groups = simd // group
-    rng = await begin(dut, array_lane_i=0, first_valid_i=0)
+    rng = await begin(dut, array_next_i=0, array_lane_i=0, first_valid_i=0)
     expected = [None] * WRITE_LATENCY
     clashes = 0
-    for _ in range(1000):
-        lane = rng.getrandbits(lanes) if rng.random() < 0.5 else 0
+    masks = [0] + [rng.getrandbits(lanes) if rng.random() < 0.5 else 0 for _ in range(1000)]
+    for lane, following in itertools.pairwise(masks):
         first = rng.random() < 0.5
         array = {"lane": lane, "group": rng.getrandbits(groups), "addr": rng.getrandbits(bits)}
         other = {"lane": rng.getrandbits(lanes), "group": rng.getrandbits(groups), "addr": rng.getrandbits(bits)}
@@ -87,6 +91,7 @@ async def act_write(dut):
         for name in array:
             getattr(dut, f"array_{name}_i").value = array[name]
             getattr(dut, f"first_{name}_i").value = other[name]
+        dut.array_next_i.value = int(following != 0)
         dut.array_data_i.value, dut.first_data_i.value, dut.first_valid_i.value = array_data, first_data, int(first)
         clashes += bool(lane) and first
         taken = other if not lane else array
@@ -340,26 +345,42 @@ async def read_arbiter(dut):
 @cocotb.test()
 async def axi_write(dut):
     rng = await begin(dut, command_valid_i=0, clear_error_i=0, awready_i=0, wready_i=0, bvalid_i=0, bresp_i=0)
+    for often in (0.5, 1.0):
+        await writes(dut, rng, often)
+
+
+async def writes(dut, rng, often):
+    """200 commands; the ports are ready in a share `often` of the cycles."""
     want = [(rng.randrange(1 << 40) & ~3, rng.getrandbits(32)) for _ in range(200)]
-    sent, addresses, data, answered = 0, [], [], 0
+    sent, addresses, data, answered, cycles, waited = 0, [], [], 0, 0, 0
+    ready = [0] * (WRITES_AHEAD + 1)
     while answered < len(want):
-        dut.command_valid_i.value = int(sent < len(want) and rng.random() < 0.8)
-        if sent < len(want):
-            dut.addr_i.value, dut.data_i.value = want[sent]
-        dut.awready_i.value = int(rng.random() < 0.5)
-        dut.wready_i.value = int(rng.random() < 0.5)
-        respond = min(len(addresses), len(data)) > answered and rng.random() < 0.3
+        dut.awready_i.value = int(rng.random() < often)
+        dut.wready_i.value = int(rng.random() < often)
+        respond = min(len(addresses), len(data)) > answered and rng.random() < often * 0.6
         dut.bvalid_i.value = int(respond)
         answered += int(respond)
-        await ReadOnly()
-        if int(dut.command_valid_i.value) and int(dut.command_ready_o.value):
+        command = sent < len(want) and ready[0] and (often == 1 or rng.random() < 0.8)
+        waited += sent < len(want) and not ready[0]
+        dut.command_valid_i.value = int(command)
+        if command:
+            dut.addr_i.value, dut.data_i.value = want[sent]
             sent += 1
+            cycles = 0
+        await ReadOnly()
         if int(dut.awvalid_o.value) and int(dut.awready_i.value):
             addresses.append(int(dut.awaddr_o.value))
         if int(dut.wvalid_o.value) and int(dut.wready_i.value):
             data.append((int(dut.wdata_o.value), int(dut.wstrb_o.value)))
+        ready = [*ready[1:], int(dut.command_ready_o.value)]
+        cycles += len(addresses) < len(want)
         await FallingEdge(dut.clk_i)
+        assert int(dut.busy_o.value) or answered == sent
+    assert often < 1 or (waited <= len(ready) and cycles < 5), "less than a write per cycle"
+    assert often == 1 or waited > 20
     dut.bvalid_i.value = 0
+    for _ in range(2):
+        await FallingEdge(dut.clk_i)
     assert addresses == [a & ~7 for a, _ in want]
     for (addr, value), (beat, strobe) in zip(want, data, strict=True):
         assert strobe == (0xF0 if addr & 4 else 0x0F)

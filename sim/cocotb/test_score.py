@@ -3,82 +3,113 @@
 import cocotb
 import pytest
 from bench import begin, join, parameter, run
-from cocotb.triggers import FallingEdge, ReadOnly
+from cocotb.triggers import FallingEdge
 
 ACC_BITS = 17
+AHEAD = 3  # scores that may come after score_ready_i has fallen
+
+
+class Bench:
+    """The array's sums on one side, a taker of scores on the other."""
+
+    def __init__(self, dut, rng, often):
+        self.dut, self.rng, self.often = dut, rng, often
+        self.pe, self.lanes, self.wait = (parameter(n) for n in ("Pe", "Lanes", "ShiftWait"))
+        self.want = []  # (address, score)
+        self.acc, self.at, self.moves = [], 0, []  # sums of the block, PE shown, cycles until the next is
+        self.ready = [1] * (AHEAD + 1)
+        self.done = 0
+
+    def show(self):
+        """The sums of the PE in front, one per lane; anything while they move. The bit above is no part of them."""
+        values = [self.rng.getrandbits(16) for _ in range(self.lanes)]
+        if self.acc and not self.moves:
+            values = self.acc[self.at :: self.pe]
+        self.dut.sum_i.value = join([value | self.rng.getrandbits(1) << 16 for value in values], ACC_BITS)
+
+    async def cycle(self):
+        """One cycle; takes scores, and moves the sums where asked to."""
+        self.ready.append(int(self.rng.random() < self.often))
+        self.dut.score_ready_i.value = self.ready[-1]
+        await FallingEdge(self.dut.clk_i)
+        if int(self.dut.score_valid_o.value):
+            assert any(self.ready[-AHEAD - 1 :]), "a score without room"
+            assert self.want, "a score too many"
+            got = int(self.dut.score_addr_o.value), int(self.dut.score_o.value)
+            assert got == self.want.pop(0)
+        assert int(self.dut.busy_o.value) or not self.want
+        self.moves = [move - 1 for move in self.moves]
+        if self.moves and not self.moves[0]:
+            self.moves.pop()
+            self.at += 1
+        if int(self.dut.shift_o.value):
+            assert not self.moves
+            self.moves.append(self.wait)
+        if int(self.dut.block_done_o.value):
+            self.done += 1
+            self.acc = []
+        self.show()
 
 
 @cocotb.test()
 async def score(dut):
-    pe, simd, lanes, wait = (parameter(n) for n in ("Pe", "Simd", "Lanes", "ShiftWait"))
+    simd = parameter("Simd")
     rng = await begin(dut, start_i=0, header0_i=0, header1_i=0, valid_i=0, score_ready_i=0)
-    shifts = []  # cycles until the sums have moved, and the PE that they are of then
-
-    def show(acc, p):
-        """PE p's sums, one per lane; the bit above is no part of them."""
-        values = [acc[lane * pe + p] for lane in range(lanes)] if p is not None else [rng.getrandbits(16)] * lanes
-        dut.sum_i.value = join([value | rng.getrandbits(1) << 16 for value in values], ACC_BITS)
-
     base = 0
-    for layer in range(12):
+    for layer in range(24):
+        bench = Bench(dut, rng, (1.0, 0.6)[layer // 2 % 2])
+        pe, lanes = bench.pe, bench.lanes
         images = rng.choice([1, lanes, rng.randrange(1, 3 * lanes + 1)])
         classes = rng.choice([1, pe, rng.randrange(1, 3 * pe + 1)])
-        # runs go on behind the scores of the last one
-        base = int(dut.next_o.value) if layer % 2 else rng.getrandbits(40) << 3
+        # runs go on behind the scores of the last one; the others cross 4 GiB
+        base = (rng.randrange(1, 256) << 32) - 4 * rng.randrange(64)
+        if layer % 2:
+            base = int(dut.next_o.value)
         dut.images_i.value, dut.classes_i.value, dut.base_i.value = images, classes, base
-        dut.start_i.value = 1
-        await FallingEdge(dut.clk_i)
+        for start in (0, 0, 1):
+            dut.start_i.value = start
+            await bench.cycle()
         dut.start_i.value = 0
+        blocks, copied = 0, 0
         for group in range(0, classes, pe):
             scale = [rng.choice([-32768, 32767, rng.randrange(-32768, 32768)]) for _ in range(pe)]
             offset = [rng.randrange(-(2**31), 2**31) for _ in range(pe)]
             for name, width, values in (("header0", 32, offset), ("header1", 16, scale)):
                 words = [rng.getrandbits(simd) >> width << width | value & ((1 << width) - 1) for value in values]
                 dut.weight_i.value, getattr(dut, name + "_i").value = join(words, simd), 1
-                await FallingEdge(dut.clk_i)
+                await bench.cycle()
                 getattr(dut, name + "_i").value, dut.weight_i.value = 0, 0
             for block in range(0, images, lanes):
-                for _ in range(rng.randrange(3)):
-                    await FallingEdge(dut.clk_i)
-                    assert int(dut.score_valid_o.value) == 0
-                acc = [rng.choice([0, 65535, rng.getrandbits(16)]) for _ in range(lanes * pe)]
-                show(acc, 0)
-                dut.valid_i.value = 1
-                await FallingEdge(dut.clk_i)
-                dut.valid_i.value = 0
+                for _ in range(rng.randrange(3, 6)):
+                    await bench.cycle()
+                bench.acc = [rng.choice([0, 65535, rng.getrandbits(16)]) for _ in range(lanes * pe)]
+                bench.at = 0
+                bench.show()
                 present = min(pe, classes - group)
                 for p in range(present):
                     for image in range(block, min(block + lanes, images)):
-                        want = (scale[p] * acc[(image - block) * pe + p] + offset[p]) & 0xFFFFFFFF
-                        ready = False
-                        for _ in range(100):
-                            assert int(dut.block_done_o.value) == 0
-                            valid = bool(int(dut.score_valid_o.value))
-                            ready = valid and rng.random() < 0.6
-                            if valid:  # also while it waits
-                                address = base + 4 * (image * classes + group + p)
-                                assert int(dut.score_addr_o.value) == address
-                                assert int(dut.score_o.value) == want
-                            dut.score_ready_i.value = int(ready)
-                            await ReadOnly()
-                            if int(dut.shift_o.value):
-                                shifts.append([wait, p + 1])
-                            await FallingEdge(dut.clk_i)
-                            if shifts:
-                                shifts[0][0] -= 1
-                                show(acc, None if shifts[0][0] else shifts[0][1])
-                                if not shifts[0][0]:
-                                    shifts.pop()
-                            if ready:
-                                break
-                        assert ready, "no score"
-                    # the sums of the next PE are asked for once, after the last lane
-                    assert len(shifts) == (p < present - 1)
-                dut.score_ready_i.value = 1  # nothing more to take
-                assert int(dut.block_done_o.value) == 1
-                await FallingEdge(dut.clk_i)
-                assert int(dut.block_done_o.value) == 0 and not shifts
-                dut.score_ready_i.value = 0
+                        value = (scale[p] * bench.acc[(image - block) * pe + p] + offset[p]) & 0xFFFFFFFF
+                        bench.want.append((base + 4 * (image * classes + group + p), value))
+                dut.valid_i.value = 1
+                await bench.cycle()
+                dut.valid_i.value = 0
+                blocks += 1
+                cycles = 1
+                while bench.done < blocks:
+                    await bench.cycle()
+                    cycles += 1
+                    assert cycles < 100 * present * lanes
+                assert bench.at == present - 1, "the sums of every PE are asked for, and no more"
+                copied += cycles
+        # one score per cycle, or the shift of the sums
+        if bench.often == 1:
+            groups = [min(pe, classes - group) for group in range(0, classes, pe)]
+            at_most = sum(group * max(lanes, bench.wait + 1) + 4 for group in groups)
+            assert copied <= at_most * -(-images // lanes)
+        for _ in range(4 * lanes + 8):
+            await bench.cycle()
+        assert not bench.want
+        assert int(dut.busy_o.value) == 0
         assert int(dut.next_o.value) == base + 4 * images * classes
 
 

@@ -51,7 +51,7 @@ def steps(layer, lanes):
                                 "last": int(last),
                                 "second": dy,
                                 "group_last": int(end),
-                                "shift": (kx - pad) % 8,
+                                "shift": 1 << (kx - pad) % 4,
                             }
 
 
@@ -86,30 +86,37 @@ def random_layer(rng, lanes):
 @cocotb.test()
 async def sequencer(dut):
     lanes = parameter("Lanes")
-    rng = await begin(dut, start_i=0, ready_i=0)
+    rng = await begin(dut, start_i=0, ready_i=0, wait_i=0)
     for n in range(25):
         layer = random_layer(rng, lanes)
         for name, value in layer.items():
-            getattr(dut, name + "_i").value = value
-        dut.start_i.value = 1
-        await FallingEdge(dut.clk_i)
+            getattr(dut, name + "_i").value = value >> layer["pool"] if name == "rows" else value
+        hold_first, hold_final = rng.choice([(0, 0), (0, 1), (1, 0)])
+        dut.hold_first_i.value, dut.hold_final_i.value = hold_first, hold_final
+        for start in (0, 0, 1):
+            dut.start_i.value = start
+            await FallingEdge(dut.clk_i)
+            assert int(dut.next_valid_o.value) == 0
         dut.start_i.value = 0
+        for _ in range(2):
+            await FallingEdge(dut.clk_i)
         taken = [None] * LATENCY  # steps of the last cycles
         todo = steps(layer, lanes)
         want = next(todo)
         often = rng.choice([1.0, 0.8])
         while want or any(taken):
-            ready = rng.random() < often
-            dut.ready_i.value = int(ready)
-            assert int(dut.busy_o.value) == (want is not None)
+            ready, wait = rng.random() < often, rng.random() > often
+            dut.ready_i.value, dut.wait_i.value = int(ready), int(wait)
+            assert int(dut.next_valid_o.value) == (want is not None)
             step = None
-            if want and ready:
-                step = want
+            if want:
                 final = want["last"] and want["second"] == layer["pool"]
-                now = {"first": want["first"], "final": int(final), "group_last": want["group_last"]}
+                hold = want["first"] and hold_first or final and hold_final
+                now = {"hold": int(hold), "final": int(final), "group_last": want["group_last"]}
                 for name, value in now.items():
-                    assert int(getattr(dut, f"now_{name}_o").value) == value, f"layer {n} {layer}: now_{name} of {want}"
-                want = next(todo, None)
+                    assert int(getattr(dut, f"next_{name}_o").value) == value, f"layer {n}: next_{name} of {want}"
+                if ready and not (wait and hold):
+                    step, want = want, next(todo, None)
             taken = [*taken[1:], step]
             await FallingEdge(dut.clk_i)
             assert int(dut.done_o.value) == (want is None and step is not None)
@@ -117,8 +124,7 @@ async def sequencer(dut):
             assert int(dut.valid_o.value) == (out is not None)
             for name, value in (out or {}).items():
                 signal = getattr(dut, name + "_o").value
-                got = signal.to_unsigned() if name == "shift" else int(signal)
-                assert got == value, f"layer {n} {layer}: {name} {got} != {value} {out}"
+                assert int(signal) == value, f"layer {n} {layer}: {name} {int(signal)} != {value} {out}"
 
 
 @pytest.mark.parametrize("lanes", [2, 4])

@@ -106,7 +106,7 @@ async def writeback(dut):
     pe, simd, lanes, depth, group = (parameter(n) for n in ("Pe", "Simd", "Lanes", "ActDepth", "GroupBits"))
     names = ("pool", "serial", "images", "rows", "blocks", "columns", "in_batch", "base", "image_stride", "row_stride",
              "words")
-    await begin(dut, start_i=0, valid_i=0, **{name + "_i": 0 for name in names})
+    await begin(dut, start_i=0, soon_i=0, **{name + "_i": 0 for name in names})
     rng = np.random.default_rng(seed())
     for n in range(32):
         mode = ("pixel", "dense", "serial")[n % 3]
@@ -124,7 +124,7 @@ async def writeback(dut):
             "row_stride": 0 if mode == "dense" else row_words, "image_stride": rows * row_words + gap,
         }
         for name, value in layer.items():
-            getattr(dut, name + "_i").value = value
+            getattr(dut, name + "_i").value = value % lanes if name == "columns" else value
         memory = Memory(rng, lanes, depth, simd, group)
         expected = memory.bits.copy()
         # image, row, column, channel; the channels of absent output channels are bits of the sums too
@@ -138,21 +138,32 @@ async def writeback(dut):
             assert address + cw <= depth
             expected[lane, address : address + cw] = words(bits[i, y, x], simd)
         done, taken = 0, 0
+        later = [None, None]  # bits of the blocks announced: they come two cycles after soon_i
+        was_next = int(dut.write_next_o.value)
 
-        async def cycle():
-            nonlocal done
+        async def cycle(block=None):
+            nonlocal done, was_next
+            dut.soon_i.value = int(block is not None)
+            later.append(block)  # noqa: B023
+            bits = later.pop(0)  # noqa: B023
+            if bits is not None:
+                dut.bit_i.value = to_int(bits)
             await FallingEdge(dut.clk_i)
             mask = int(dut.write_lane_o.value)
+            assert was_next == (mask != 0)
+            was_next = int(dut.write_next_o.value)
             done += int(dut.block_done_o.value)
             if mask:
                 data = np.array(fields(int(dut.write_data_o.value), 1, lanes * simd), np.uint8).reshape(lanes, simd)
                 memory.write(mask, int(dut.write_group_o.value), int(dut.write_addr_o.value), data)  # noqa: B023
 
-        await cycle()
+        for _ in range(3):
+            await cycle()
         dut.start_i.value = 1
         await cycle()
         dut.start_i.value = 0
-        await cycle()
+        for _ in range(5):
+            await cycle()
         per_block = lanes // 2 if pool else lanes
         for g, i, y, b in np.ndindex(groups, images, rows, blocks):
             block = rng.integers(0, 2, (lanes, pe), np.uint8)  # lanes behind the last column: anything
@@ -162,9 +173,7 @@ async def writeback(dut):
             block[at] = bits[i, y, b * per_block : b * per_block + present, g * pe : (g + 1) * pe]
             while rng.random() < 0.2:
                 await cycle()
-            dut.valid_i.value, dut.bit_i.value = 1, to_int(block)
-            await cycle()
-            dut.valid_i.value = 0
+            await cycle(block)
             taken += 1
             for _ in range(lanes + WRITE_LATENCY):
                 if mode != "serial" or done == taken:

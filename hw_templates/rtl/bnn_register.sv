@@ -1,0 +1,18 @@
+// A register that stays one of its own: equal registers of a module are merged, instances of this
+// one are not, so each drives a part of the loads.
+//
+// Latency: 1 cycle.
+(* keep_hierarchy = "yes" *)
+module bnn_register #(
+    parameter int unsigned Bits = 1
+) (
+    input  logic            clk_i,
+    input  logic [Bits-1:0] data_i,
+    output logic [Bits-1:0] data_o
+);
+  (* equivalent_register_removal = "no" *) logic [Bits-1:0] data_q;
+
+  always_ff @(posedge clk_i) data_q <= data_i;
+
+  assign data_o = data_q;
+endmodule
