@@ -171,10 +171,10 @@ WEIGHTS = 3
 """Cycles from a group's last weight in the ring to its first step."""
 SERIAL = 23
 """Cycles from the last step of a block with serial writes to that of the next, and one per column."""
-SCORES = 23
-"""Cycles from the last step of a block of scores to the first of the next, and those of its scores."""
-SCORE, CLASS = 5, 7
-"""Cycles of a score, and between classes."""
+SCORES = 20
+"""Cycles from the last step of a block of scores to the first of the next, and those of its classes but one."""
+CLASS = 7
+"""Cycles of the scores of a class at least: the next class's sums are shifted meanwhile."""
 DRAIN = 14
 """Cycles from the last serial write or score to the end of the layer."""
 FILL = 36
@@ -203,8 +203,8 @@ class _Run:
             for beats in (16, 16 * len(plan.descriptors), 32 + plan.first.channels):
                 now += self.latency + 8 + beats * self.beat
         self.stream = now + self.latency + 8
-        if plan.resident:
-            self.stream += 0 if self.keep else (plan.words_a + plan.words_b) * self.design.word_bytes // 8 * self.beat
+        if plan.resident and not self.keep:
+            self.stream += (plan.words_a + plan.words_b) * self.design.word_bytes // 8 * self.beat
         self.array = now
         pixels = model.height * model.width if plan.first.channels else 0
         load = max(pixels, image_bytes // 8 * self.beat)
@@ -222,6 +222,7 @@ class _Run:
                 loaded = max(loaded, ends[0]) + load
                 done = max(done, loaded, ends[1]) + engine
                 ends = [ends[1], done]
+                self.stream += image_bytes // 8 * self.beat  # images go first on the bus
             self.array = max(self.array, done + FILL)
             self.steps.append((-1, int(done)))
             for index in range(plan.segment_a):
@@ -268,7 +269,9 @@ class _Run:
                 classes = min(self.design.pe, layer.outputs - group * self.design.pe)
                 body = 0
                 for left in range(images, 0, -lanes):
-                    body += steps + SCORES + classes * (min(left, lanes) * SCORE + CLASS) - CLASS
+                    emitted = min(left, lanes) * self.beat
+                    body += steps + SCORES + int((classes - 1) * max(emitted, CLASS))
+                tail = int(emitted)
             self.array += body
             if not self.plan.resident:
                 self.ring.append((words, self.array))
