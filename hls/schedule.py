@@ -172,9 +172,11 @@ WEIGHTS = 3
 SERIAL = 23
 """Cycles from the last step of a block with serial writes to that of the next, and one per column."""
 SCORES = 20
-"""Cycles from the last step of a block of scores to the first of the next, and those of its classes but one."""
-CLASS = 7
-"""Cycles of the scores of a class at least: the next class's sums are shifted meanwhile."""
+"""Cycles from the last step of a block of scores to the first of the next, and those of its pairs of classes but one."""
+PAIR = 8
+"""Cycles of the scores of two classes at least: the next sums are shifted meanwhile."""
+WRITE = 1.5
+"""Cycles of a beat of scores at least: a memory takes 8 and answers each after 12."""
 DRAIN = 14
 """Cycles from the last serial write or score to the end of the layer."""
 FILL = 36
@@ -269,8 +271,8 @@ class _Run:
                 classes = min(self.design.pe, layer.outputs - group * self.design.pe)
                 body = 0
                 for left in range(images, 0, -lanes):
-                    emitted = min(left, lanes) * self.beat
-                    body += steps + SCORES + int((classes - 1) * max(emitted, CLASS))
+                    emitted = min(left, lanes) * (1 + layer.outputs % 2) * max(self.beat, WRITE)
+                    body += steps + SCORES + int((ceil_div(classes, 2) - 1) * max(emitted, PAIR))
                 tail = int(emitted)
             self.array += body
             if not self.plan.resident:

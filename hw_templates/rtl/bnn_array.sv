@@ -11,8 +11,8 @@
 // threshold, bit 16 the flip; they hold for the words that follow. With plain_i the threshold
 // is 0. Headers come at least Latency cycles apart.
 //
-// Sums are read out at sum_o, PE 0 of every lane at [l*AccBits +: AccBits], when sum_valid_o
-// has come and no word follows: shift_i moves the next PE there, ShiftLatency cycles later.
+// Sums are read out at sum_o, PE p of lane l at [(p*Lanes + l)*AccBits +: AccBits], p = 0 and 1, when
+// sum_valid_o has come and no word follows: shift_i moves the next PE there, for each of its cycles.
 //
 // The array is made of tiles of at most 4 x 4. Latency: bits are there Latency + 2 cycles after the
 // cycle with last_i and hold until the next; bit_soon_o, a pulse, comes two cycles before them,
@@ -38,7 +38,7 @@ module bnn_array #(
     output logic [Lanes*Pe-1:0]      bit_o,
     input  logic                     shift_i,
     output logic                     sum_valid_o,
-    output logic [Lanes*AccBits-1:0] sum_o
+    output logic [2*Lanes*AccBits-1:0] sum_o
 );
   localparam int unsigned Nodes = 3 * Simd / 2 - 1;  // bnn_parity
   // From the operands of a dot product to its count
@@ -138,11 +138,12 @@ module bnn_array #(
   logic [(Pe/TilePe+1)*Lanes*AccBits-1:0] sum;
 
   assign sum[(Pe/TilePe)*Lanes*AccBits+:Lanes*AccBits] = '0;
-  assign sum_o = sum[0+:Lanes*AccBits];
+  assign sum_o[0+:Lanes*AccBits] = sum[0+:Lanes*AccBits];
 
   for (genvar l = 0; l < Lanes; l += TileLanes) begin : gen_lane
     for (genvar p = 0; p < Pe; p += TilePe) begin : gen_pe
       logic [TileLanes*TilePe-1:0] bits;
+      logic [TileLanes*AccBits-1:0] second;
 
       bnn_tile #(
           .Pe     (TilePe),
@@ -166,8 +167,16 @@ module bnn_array #(
           .flip_i         (flip_q[p+:TilePe]),
           .chain_i        (sum[((p/TilePe+1)*Lanes+l)*AccBits+:TileLanes*AccBits]),
           .sum_o          (sum[(p/TilePe*Lanes+l)*AccBits+:TileLanes*AccBits]),
+          .second_sum_o   (second),
           .bit_o          (bits)
       );
+
+      if (p == 0) begin : gen_second
+        assign sum_o[(Lanes+l)*AccBits+:TileLanes*AccBits] = second;
+      end else begin : gen_inner
+        logic unused_second;
+        assign unused_second = ^second;
+      end
 
       for (genvar j = 0; j < TileLanes; j++) begin : gen_bit
         assign bit_o[(l+j)*Pe+p+:TilePe] = bits[j*TilePe+:TilePe];

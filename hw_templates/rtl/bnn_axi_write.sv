@@ -1,9 +1,8 @@
-// AXI4 write master for scattered 32-bit words: one command, one single-beat write.
+// AXI4 write master for scattered 32-bit words: one command, one single-beat write of 64 bits.
 //
-//   memory[addr_i +: 4] = data_i
+//   memory[addr_i + 4*n +: 4] = data_i[32*n +: 32]  for n = 0, 1 with half_i[n]
 //
-// addr_i is a multiple of 4; the word goes to the half of the 64-bit beat that addr_i[2]
-// selects, with the strobes of that half. Commands are queued: after command_ready_o has fallen
+// addr_i is a multiple of 8. Commands are queued: after command_ready_o has fallen
 // Depth / 4 more are taken. Address and data are offered together and may be taken in either order.
 // About MaxOutstanding writes wait for their response at most.
 //
@@ -21,7 +20,8 @@ module bnn_axi_write #(
     input  logic        command_valid_i,
     output logic        command_ready_o,
     input  logic [63:0] addr_i,
-    input  logic [31:0] data_i,
+    input  logic [1:0]  half_i,
+    input  logic [63:0] data_i,
     // State
     output logic        busy_o,
     input  logic        clear_error_i,
@@ -49,20 +49,21 @@ module bnn_axi_write #(
   end
 
   logic awvalid_q, wvalid_q, error_q, ready_q, busy_q, command, take, free;
-  logic [2:0] queued, unused_room;
-  logic [95:0] pushed, popped;
-  logic [61:0] addr_q;  // in 32-bit words
-  logic [31:0] data_q;
+  logic [3:0] queued, unused_room;
+  logic [127:0] pushed, popped;
+  logic [60:0] addr_q;  // in beats
+  logic [1:0] half_q;
+  logic [63:0] data_q;
   logic [LevelBits-1:0] level_q;
   logic [FlightBits-1:0] flight_q;
 
   assign command = command_valid_i;
   assign free = (~awvalid_q | awready_i) & (~wvalid_q | wready_i);
   assign take = queued[0] & free;
-  assign pushed = {addr_i, data_i};
+  assign pushed = {addr_i[63:3], 1'b0, half_i, data_i};
 
-  // In thirds, so that no address of their memories has many loads
-  for (genvar i = 0; i < 3; i++) begin : gen_queue
+  // In parts, so that no address of their memories has many loads
+  for (genvar i = 0; i < 4; i++) begin : gen_queue
     bnn_fifo #(
         .Width(32),
         .Depth(Depth)
@@ -80,7 +81,7 @@ module bnn_axi_write #(
 
   always_ff @(posedge clk_i) begin
     if (free) begin
-      {addr_q, data_q} <= {popped[95:34], popped[31:0]};
+      {addr_q, half_q, data_q} <= {popped[127:67], popped[65:0]};
     end
     ready_q <= (level_q <= LevelBits'(Depth / 2)) & (flight_q <= FlightBits'(MaxOutstanding));
     if (rst_i) begin
@@ -102,15 +103,15 @@ module bnn_axi_write #(
   end
 
   logic unused_addr;
-  assign unused_addr = ^{popped[33:32], queued[2:1]};
+  assign unused_addr = ^{addr_i[2:0], popped[66], queued[3:1]};
 
   assign command_ready_o = ready_q;
   assign awvalid_o = awvalid_q;
-  assign awaddr_o  = {addr_q[61:1], 3'b000};
+  assign awaddr_o  = {addr_q, 3'b000};
   assign awlen_o   = 8'd0;
   assign wvalid_o  = wvalid_q;
-  assign wdata_o   = {data_q, data_q};
-  assign wstrb_o   = addr_q[0] ? 8'hF0 : 8'h0F;
+  assign wdata_o   = data_q;
+  assign wstrb_o   = {{4{half_q[1]}}, {4{half_q[0]}}};
   assign wlast_o   = 1'b1;
   assign bready_o  = 1'b1;
   assign busy_o    = busy_q;

@@ -56,7 +56,8 @@ module bnn_engine #(
     output logic                      score_valid_o,
     input  logic                      score_ready_i,
     output logic [63:0]               score_addr_o,
-    output logic [31:0]               score_o
+    output logic [1:0]                score_half_o,
+    output logic [63:0]               score_o
 );
   localparam int unsigned AccBits = 17;
   localparam int unsigned LaneBits = $clog2(Lanes);
@@ -313,7 +314,7 @@ module bnn_engine #(
 
   logic bits_soon, sum_valid, sum_shift, serial_done, score_done;
   logic [Lanes*Pe-1:0] bits;
-  logic [Lanes*AccBits-1:0] sums;
+  logic [2*Lanes*AccBits-1:0] sums;
 
   bnn_array #(
       .Pe     (Pe),
@@ -394,6 +395,7 @@ module bnn_engine #(
       .score_valid_o,
       .score_ready_i,
       .score_addr_o,
+      .score_half_o,
       .score_o
   );
 

@@ -3,7 +3,7 @@
 // Operands are registered here once per tile, so that no net spans the array. Control inputs
 // are one cycle early for the same reason. Layout: operand n at [n*Nodes +: Nodes], hits and bits
 // at [l*Pe + p]; chain_i[l*AccBits +: AccBits] is the sum right of PE Pe - 1 of lane l, sum_o
-// that of PE 0.
+// that of PE 0, second_sum_o that of PE 1.
 //
 // Timing and meaning of the inputs: bnn_array.
 (* keep_hierarchy = "yes" *)
@@ -29,6 +29,7 @@ module bnn_tile #(
     input  logic [Pe-1:0]             flip_i,
     input  logic [Lanes*AccBits-1:0]  chain_i,
     output logic [Lanes*AccBits-1:0]  sum_o,
+    output logic [Lanes*AccBits-1:0]  second_sum_o,
     output logic [Lanes*Pe-1:0]       bit_o
 );
   logic [Pe*Nodes-1:0] weight_q;
@@ -55,6 +56,7 @@ module bnn_tile #(
     logic [(Pe+1)*AccBits-1:0] sum;  // of PE p at [p*AccBits +: AccBits]
     assign sum[Pe*AccBits+:AccBits] = chain_i[l*AccBits+:AccBits];
     assign sum_o[l*AccBits+:AccBits] = sum[AccBits-1:0];
+    assign second_sum_o[l*AccBits+:AccBits] = sum[AccBits+:AccBits];
 
     for (genvar p = 0; p < Pe; p++) begin : gen_pe
       bnn_dot #(

@@ -428,7 +428,8 @@ module bnn_top #(
   logic [Groups-1:0] write_group;
   logic [AddrBits-1:0] write_addr;
   logic [63:0] score_addr;
-  logic [31:0] score;
+  logic [1:0] score_half;
+  logic [63:0] score;
 
   bnn_engine #(
       .Pe         (Pe),
@@ -466,6 +467,7 @@ module bnn_top #(
       .score_valid_o   (score_valid),
       .score_ready_i   (score_ready),
       .score_addr_o    (score_addr),
+      .score_half_o    (score_half),
       .score_o         (score)
   );
 
@@ -543,6 +545,7 @@ module bnn_top #(
       .command_valid_i(score_valid & ~abort & ~flush),
       .command_ready_o(score_ready),
       .addr_i         (score_addr),
+      .half_i         (score_half),
       .data_i         (score),
       .busy_o         (write_busy),
       .clear_error_i  (clear_error),

@@ -7,7 +7,7 @@ from bench import begin, fields, parameter, run, seed, to_int
 from cocotb.triggers import FallingEdge
 
 COUNT_LATENCY = 3  # of a leaf of bnn_count
-SHIFT_WAIT = 6  # cycles from shift_i of the array to the next PE's sums: ShiftWait of bnn_score
+SHIFT_WAIT = 7  # cycles from the first of two of shift_i of the array to the sums: ShiftWait of bnn_score
 
 
 def array_latency(simd):
@@ -163,15 +163,14 @@ async def array(dut):
 
 
 async def sums(bench, acc):
-    """Reads the sums out, PE after PE; no word follows until then."""
+    """Reads the sums out, two PEs at a time; no word follows until then."""
     while bench.cycle < bench.last + bench.latency:
         await bench.step()
-    for p in range(bench.pe):
-        got = fields(int(bench.dut.sum_o.value), 17, bench.lanes)
-        assert got == acc[:, p].tolist(), f"PE {p}"
-        await bench.step(shift=1)
-        for _ in range(SHIFT_WAIT - 1):
-            await bench.step()
+    for p in range(0, bench.pe, 2):
+        got = fields(int(bench.dut.sum_o.value), 17, 2 * bench.lanes)
+        assert got == acc[:, p : p + 2].T.ravel().tolist(), f"PE {p}"
+        for cycle in range(SHIFT_WAIT):
+            await bench.step(shift=int(cycle < 2))
 
 
 CASES = (

@@ -6,7 +6,7 @@ from bench import begin, join, parameter, run
 from cocotb.triggers import FallingEdge
 
 ACC_BITS = 17
-AHEAD = 3  # scores that may come after score_ready_i has fallen
+AHEAD = 4  # beats that may come after score_ready_i has fallen
 
 
 class Bench:
@@ -15,16 +15,17 @@ class Bench:
     def __init__(self, dut, rng, often):
         self.dut, self.rng, self.often = dut, rng, often
         self.pe, self.lanes, self.wait = (parameter(n) for n in ("Pe", "Lanes", "ShiftWait"))
-        self.want = []  # (address, score)
-        self.acc, self.at, self.moves = [], 0, []  # sums of the block, PE shown, cycles until the next is
+        self.want = []  # (address, half, score of the lower half, of the upper one)
+        self.acc, self.at, self.moves = [], 0, 0  # sums of the block, PE shown, cycles until the next one is
+        self.shifts = 0
         self.ready = [1] * (AHEAD + 1)
         self.done = 0
 
     def show(self):
-        """The sums of the PE in front, one per lane; anything while they move. The bit above is no part of them."""
-        values = [self.rng.getrandbits(16) for _ in range(self.lanes)]
+        """The sums of the two PEs in front; anything while they move. The bit above is no part of them."""
+        values = [self.rng.getrandbits(16) for _ in range(2 * self.lanes)]
         if self.acc and not self.moves:
-            values = self.acc[self.at :: self.pe]
+            values = self.acc[self.at :: self.pe] + self.acc[self.at + 1 :: self.pe]
         self.dut.sum_i.value = join([value | self.rng.getrandbits(1) << 16 for value in values], ACC_BITS)
 
     async def cycle(self):
@@ -35,16 +36,21 @@ class Bench:
         if int(self.dut.score_valid_o.value):
             assert any(self.ready[-AHEAD - 1 :]), "a score without room"
             assert self.want, "a score too many"
-            got = int(self.dut.score_addr_o.value), int(self.dut.score_o.value)
-            assert got == self.want.pop(0)
+            address, half, low, high = self.want.pop(0)
+            assert int(self.dut.score_addr_o.value) == address
+            assert int(self.dut.score_half_o.value) == half
+            got = int(self.dut.score_o.value)
+            assert not half & 1 or got & 0xFFFFFFFF == low
+            assert not half & 2 or got >> 32 == high
         assert int(self.dut.busy_o.value) or not self.want
-        self.moves = [move - 1 for move in self.moves]
-        if self.moves and not self.moves[0]:
-            self.moves.pop()
-            self.at += 1
+        if self.moves:
+            self.moves -= 1
+            if not self.moves:
+                assert self.shifts == 2
+                self.at, self.shifts = self.at + 2, 0
         if int(self.dut.shift_o.value):
-            assert not self.moves
-            self.moves.append(self.wait)
+            self.moves = self.moves or self.wait
+            self.shifts += 1
         if int(self.dut.block_done_o.value):
             self.done += 1
             self.acc = []
@@ -86,10 +92,16 @@ async def score(dut):
                 bench.at = 0
                 bench.show()
                 present = min(pe, classes - group)
-                for p in range(present):
+                for p in range(0, present, 2):
                     for image in range(block, min(block + lanes, images)):
-                        value = (scale[p] * bench.acc[(image - block) * pe + p] + offset[p]) & 0xFFFFFFFF
-                        bench.want.append((base + 4 * (image * classes + group + p), value))
+                        values = [(scale[q] * bench.acc[(image - block) * pe + q] + offset[q]) & 0xFFFFFFFF
+                                  for q in range(p, min(p + 2, present))]
+                        address = base + 4 * (image * classes + group + p)
+                        if address % 8 == 0:
+                            bench.want.append((address, 2 ** len(values) - 1, values[0], values[-1]))
+                        else:
+                            bench.want.append((address - 4, 2, 0, values[0]))
+                            bench.want += [(address + 4, 1, value, 0) for value in values[1:]]
                 dut.valid_i.value = 1
                 await bench.cycle()
                 dut.valid_i.value = 0
@@ -99,14 +111,15 @@ async def score(dut):
                     await bench.cycle()
                     cycles += 1
                     assert cycles < 100 * present * lanes
-                assert bench.at == present - 1, "the sums of every PE are asked for, and no more"
+                assert bench.at == (present - 1) // 2 * 2, "the sums of every PE are asked for, and no more"
                 copied += cycles
-        # one score per cycle, or the shift of the sums
+        # one beat per cycle, or the shift of the sums
         if bench.often == 1:
-            groups = [min(pe, classes - group) for group in range(0, classes, pe)]
-            at_most = sum(group * max(lanes, bench.wait + 1) + 4 for group in groups)
+            pairs = [-(-min(pe, classes - group) // 2) for group in range(0, classes, pe)]
+            beats = lanes if classes % 2 == 0 and base % 8 == 0 else 2 * lanes
+            at_most = sum(count * max(beats, bench.wait + 1) + 4 for count in pairs)
             assert copied <= at_most * -(-images // lanes)
-        for _ in range(4 * lanes + 8):
+        for _ in range(8 * lanes + 12):
             await bench.cycle()
         assert not bench.want
         assert int(dut.busy_o.value) == 0
@@ -115,4 +128,4 @@ async def score(dut):
 
 @pytest.mark.parametrize("pe,lanes", [(4, 2), (8, 4)])
 def test_score(pe, lanes, tmp_path):
-    run(__file__, "bnn_score", {"Pe": pe, "Simd": 64, "Lanes": lanes, "ShiftWait": 6}, tmp_path)
+    run(__file__, "bnn_score", {"Pe": pe, "Simd": 64, "Lanes": lanes, "ShiftWait": 7}, tmp_path)
