@@ -169,7 +169,7 @@ GROUP_GAP = 7
 """Cycles between the last step of a group and the first of the next, its header among them."""
 WEIGHTS = 3
 """Cycles from a group's last weight in the ring to its first step."""
-SERIAL = 23
+SERIAL = 20
 """Cycles from the last step of a block with serial writes to that of the next, and one per column."""
 SCORES = 20
 """Cycles from the last step of a block of scores to the first of the next, and those of its pairs of classes but one."""
