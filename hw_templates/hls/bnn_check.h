@@ -11,6 +11,11 @@ enum Error { E_NONE, E_MAGIC, E_GEOMETRY, E_LAYERS, E_RESPONSE, E_RANGE };
 // 1 to 65535, which the core's counters hold.
 inline bool is_size(Word word) { return word != 0 && word.to_uint() <= 0xFFFFU; }
 
+// Whether a part of the program ends within its `size` bytes.
+inline bool is_inside(Word offset, unsigned long long beats, Word size) {
+  return offset.to_uint() / 8 + beats <= size.to_uint() / 8;
+}
+
 inline Error check_header(const Word h[H_WORDS]) {
 #pragma HLS INLINE  // comparisons only
   if (h[H_MAGIC] != MAGIC || h[H_VERSION] != VERSION) return E_MAGIC;
@@ -32,6 +37,12 @@ inline Error check_header(const Word h[H_WORDS]) {
   wrong |= h[H_OUT_WORDS] == 0;
   wrong |= (h[H_DESCRIPTORS].to_uint() | h[H_WEIGHTS_A].to_uint() | h[H_WEIGHTS_B].to_uint() |
             h[H_FIRST].to_uint()) % 8 != 0;
+  const Word size = h[H_SIZE];
+  wrong |= !is_inside(0, H_WORDS / 2, size);
+  wrong |= !is_inside(h[H_DESCRIPTORS], h[H_LAYERS].to_uint() * unsigned(D_WORDS / 2), size);
+  wrong |= !is_inside(h[H_FIRST], 32ULL + h[H_FIRST_CHANNELS].to_uint(), size);
+  wrong |= !is_inside(h[H_WEIGHTS_A], (unsigned long long)(words_a) * WORD_BEATS, size);
+  wrong |= !is_inside(h[H_WEIGHTS_B], (unsigned long long)(words_b) * WORD_BEATS, size);
   wrong |= !is_size(h[H_CLASSES]);
   // `store` keeps a half of a beat for every other image where scores of several groups are odd in number.
   wrong |= classes % 2 == 1 && classes > unsigned(PE) && h[H_BATCH] > unsigned(MAX_BATCH);
@@ -48,6 +59,12 @@ inline Error check_layer(const Word d[D_WORDS]) {
   wrong |= !is_size(d[D_GROUP_WORDS]) || low16(d[D_GROUP_WORDS]) + (score ? 2 : 1) > WEIGHT_DEPTH;
   wrong |= d[D_OUTPUTS] == 0 || d[D_OUT_COLUMNS] == 0;
   return wrong ? E_RANGE : E_NONE;
+}
+
+// Words of the weight memory that a checked layer takes.
+inline unsigned layer_words(const Word d[D_WORDS]) {
+#pragma HLS INLINE  // one product
+  return unsigned(low16(d[D_GROUPS])) * unsigned(low16(d[D_GROUP_WORDS]) + (d[D_FLAGS][F_SCORES] ? 2 : 1));
 }
 
 }  // namespace bnn

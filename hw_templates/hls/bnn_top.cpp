@@ -104,6 +104,7 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
     read_words(program, 0, H_WORDS, header);
     code = check_header(header);
     const int layers = code == E_NONE ? low16(header[H_LAYERS]) : 0;
+    unsigned long long words_a = 0, words_b = 0;  // that the layers take
     Word descriptors[MAX_LAYERS][D_WORDS];
   descriptors:
     for (int n = 0; n < layers; ++n) {
@@ -111,12 +112,17 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
 #pragma HLS ARRAY_PARTITION variable=d type=complete  // the fields are checked together
       read_words(program, header[H_DESCRIPTORS].to_uint() / 8 + unsigned(n * (D_WORDS / 2)), D_WORDS, d);
       if (check_layer(d) != E_NONE) code = E_RANGE;
+      (n < low16(header[H_LAYERS_A]) ? words_a : words_b) += layer_words(d);
     fields:
       for (int k = 0; k < D_WORDS; ++k) {
 #pragma HLS PIPELINE II=1  // the memory takes one word a cycle
         descriptors[n][k] = d[k];
       }
     }
+    const bool two_segments = header[H_LAYERS_A] != header[H_LAYERS];
+    const bool whole = words_a == header[H_WORDS_A].to_uint() &&
+                       (!two_segments || words_b == header[H_WORDS_B].to_uint());
+    if (code == E_NONE && !whole) code = E_RANGE;
     if (code == E_NONE) {
       const int classes = low16(header[H_CLASSES]);
       const unsigned total = unsigned(images_in_run) * unsigned(classes);

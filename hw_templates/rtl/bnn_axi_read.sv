@@ -7,23 +7,24 @@
 // at most MaxOutstanding bursts are in flight, all with the ID 0, so the data return in order.
 //
 // The stream cannot be stalled. A burst is issued only if there is credit for all its beats:
-// credit_set_i sets the credit to credit_i, credit_give_i adds to it, a burst takes its beats.
-// So a full consumer never holds up the bus, on which other masters' data wait.
+// reset and credit_set_i set the credit to Credit, credit_give_i adds to it, a burst takes its
+// beats. So a full consumer never holds up the bus, on which other masters' data wait.
 //
 // want_o is high while there are bursts to issue; with yield_i none is issued.
 //
-// abort_i drops the rest of the command and the beats still to come. error_o rises and stays
-// with the first response other than OKAY; clear_error_i or reset clears it. busy_o is high
-// while a command or a burst is in flight. Reset must not come while busy_o is high unless the
-// bus is reset too.
+// abort_i drops the rest of the command, and from the second cycle on the beats still to come.
+// error_o rises and stays with the first response other than OKAY; clear_error_i or reset clears it.
+// busy_o is high while a command, a burst or a beat is in flight. Reset must not come while busy_o
+// is high unless the bus is reset too.
 //
-// Latency: a command accepted at edge t raises arvalid after edge t + 2, one burst every three
-// cycles; the next command can come two cycles after the last burst.
+// Latency: a command accepted at edge t raises arvalid after edge t + 5, and so does a burst
+// taken at edge t for the next one; a beat comes out one cycle after it came in.
 module bnn_axi_read #(
     parameter int unsigned MaxBurst = 64,
     parameter int unsigned MaxOutstanding = 8,
     parameter int unsigned BeatsBits = 32,
-    parameter int unsigned CreditBits = 20
+    parameter int unsigned CreditBits = 20,
+    parameter int unsigned Credit = (1 << CreditBits) - 1
 ) (
     input  logic                  clk_i,
     input  logic                  rst_i,
@@ -37,7 +38,6 @@ module bnn_axi_read #(
     output logic [63:0]           data_o,
     // Credit, in beats
     input  logic                  credit_set_i,
-    input  logic [CreditBits-1:0] credit_i,
     input  logic [CreditBits-1:0] credit_give_i,
     // Priority
     input  logic                  yield_i,
@@ -70,76 +70,102 @@ module bnn_axi_read #(
            CreditBits);
   end
 
-  logic [60:0] addr_q;  // in beats
-  logic [BeatsBits-1:0] left_q;
-  logic [CreditBits-1:0] credit_q;
-  logic [9:0] burst_q;
-  logic sized_q, arvalid_q, error_q, drop_q, ready_q, left_zero;
-  logic [60:0] araddr_q;
+  // ---- Command -------------------------------------------------------------------------------
+
+  // One-hot: a burst passes through all of them, the last one while its address waits.
+  localparam int unsigned Idle = 0, Place = 1, Limit = 2, Size = 3, Afford = 4, Ask = 5, Wait = 6;
+
+  logic [Wait:0] step_q;
+  logic [60:0] base_q, addr_q;  // in beats: of the command, of the burst
+  logic [BeatsBits-1:0] beats_q, offset_q, left_q;  // of the command, issued, not issued
+  logic [9:0] limit_q, burst_q, to_boundary;
   logic [7:0] arlen_q;
-  logic [FlightBits-1:0] flight_q;
+  logic [CreditBits-1:0] credit_q;
+  logic ready_q, last_q, afford_q, issued_q, arvalid_q, want_q, command, issue;
+  logic room_q, drop_q;  // for a burst in flight; until what an abort left has come
 
-  logic [9:0] burst, to_boundary;
-  logic issue, done, command, credit;
-
-  always_comb begin
-    to_boundary = 10'd512 - {1'b0, addr_q[8:0]};
-    burst = 10'(MaxBurst);
-    if (to_boundary < burst) burst = to_boundary;
-    if (left_q < BeatsBits'(burst)) burst = left_q[9:0];
-  end
-
-  assign issue = sized_q & ~arvalid_q & (flight_q != FlightBits'(MaxOutstanding))
-      & credit & ~yield_i & ~abort_i;
-  assign credit = credit_q >= CreditBits'(burst_q);
-  assign left_zero = left_q == '0;
-  assign done = rvalid_i & rlast_i;
-  assign command = command_valid_i & command_ready_o;
-  assign command_ready_o = ready_q;
+  assign command = command_valid_i & ready_q;
+  assign issue = step_q[Ask] & afford_q & room_q & ~yield_i & ~abort_i;
+  assign to_boundary = 10'd512 - {1'b0, addr_q[8:0]};
 
   always_ff @(posedge clk_i) begin
-    if (command) addr_q <= addr_i[63:3];
-    else if (issue) addr_q <= addr_q + 61'(burst_q);
-    if (!sized_q) burst_q <= burst;
-    if (issue) begin
-      araddr_q <= addr_q;
-      arlen_q  <= 8'(burst_q - 10'd1);
+    if (command) begin
+      base_q  <= addr_i[63:3];
+      beats_q <= beats_i;
     end
-    if (credit_set_i) credit_q <= credit_i;
-    else credit_q <= credit_q + credit_give_i - (issue ? CreditBits'(burst_q) : '0);
+    if (command) offset_q <= '0;
+    else if (issued_q) offset_q <= offset_q + BeatsBits'(burst_q);
+    if (step_q[Place]) begin
+      addr_q <= base_q + 61'(offset_q);
+      left_q <= beats_q - offset_q;
+    end
+    limit_q  <= (to_boundary < 10'(MaxBurst)) ? to_boundary : 10'(MaxBurst);
+    if (step_q[Size]) begin
+      burst_q <= (left_q < BeatsBits'(limit_q)) ? left_q[9:0] : limit_q;
+      last_q  <= left_q <= BeatsBits'(limit_q);
+    end
+    afford_q <= credit_q >= CreditBits'(burst_q);
+    arlen_q  <= 8'(burst_q - 10'd1);
+    issued_q <= issue;
+    if (rst_i || credit_set_i) credit_q <= CreditBits'(Credit);
+    else credit_q <= credit_q + credit_give_i - (issued_q ? CreditBits'(burst_q) : '0);
+    if (rst_i || abort_i) begin
+      step_q <= (Wait + 1)'(1);
+    end else begin
+      step_q[Idle]   <= (step_q[Idle] & ~command) | (step_q[Wait] & arready_i & last_q);
+      step_q[Place]  <= command | (step_q[Wait] & arready_i & ~last_q);
+      step_q[Limit]  <= step_q[Place];
+      step_q[Size]   <= step_q[Limit];
+      step_q[Afford] <= step_q[Size];
+      step_q[Ask]    <= step_q[Afford] | (step_q[Ask] & ~issue);
+      step_q[Wait]   <= issue | (step_q[Wait] & ~arready_i);
+    end
     if (rst_i) begin
       ready_q   <= 1'b0;
-      left_q    <= '0;
-      sized_q   <= 1'b0;
+      want_q    <= 1'b0;
       arvalid_q <= 1'b0;
-      flight_q  <= '0;
-      error_q   <= 1'b0;
-      drop_q    <= 1'b0;
     end else begin
-      ready_q <= left_zero & ~sized_q & ~drop_q & ~abort_i & ~command;
-      if (abort_i) left_q <= '0;
-      else if (command) left_q <= beats_i;
-      else if (issue) left_q <= left_q - BeatsBits'(burst_q);
-      if (abort_i || issue) sized_q <= 1'b0;
-      else if (left_q != '0) sized_q <= 1'b1;
-      if (issue) arvalid_q <= 1'b1;
-      else if (arready_i) arvalid_q <= 1'b0;
-      flight_q <= flight_q + FlightBits'(issue) - FlightBits'(done);
-      drop_q   <= abort_i | (drop_q & (flight_q != '0));
-      if (rvalid_i && rresp_i != 2'b00) error_q <= 1'b1;
-      else if (clear_error_i) error_q <= 1'b0;
+      ready_q   <= step_q[Idle] & ~command & ~drop_q & ~abort_i;
+      want_q    <= ~step_q[Idle] | command_valid_i;
+      arvalid_q <= issue | (arvalid_q & ~arready_i);
+    end
+  end
+
+  // ---- Data ----------------------------------------------------------------------------------
+
+  logic [FlightBits-1:0] flight_q;
+  logic [63:0] data_q;
+  logic valid_q, done_q, bad_q, error_q;
+
+  always_ff @(posedge clk_i) begin
+    data_q <= rdata_i;
+    bad_q  <= rvalid_i & (rresp_i != 2'b00);
+    room_q <= flight_q != FlightBits'(MaxOutstanding);
+    if (rst_i) begin
+      valid_q  <= 1'b0;
+      done_q   <= 1'b0;
+      flight_q <= '0;
+      drop_q   <= 1'b0;
+      error_q  <= 1'b0;
+    end else begin
+      valid_q  <= rvalid_i & ~drop_q;
+      done_q   <= rvalid_i & rlast_i;
+      flight_q <= flight_q + FlightBits'(issued_q) - FlightBits'(done_q);
+      drop_q   <= abort_i | (drop_q & busy_o);
+      error_q  <= bad_q | (error_q & ~clear_error_i);
     end
   end
 
   logic unused_addr;
   assign unused_addr = ^addr_i[2:0];
 
+  assign command_ready_o = ready_q;
   assign arvalid_o = arvalid_q;
-  assign araddr_o  = {araddr_q, 3'b000};
+  assign araddr_o  = {addr_q, 3'b000};
   assign arlen_o   = arlen_q;
-  assign valid_o   = rvalid_i & ~drop_q & ~abort_i;
-  assign data_o    = rdata_i;
-  assign want_o    = (left_q != '0) | sized_q | command_valid_i;
-  assign busy_o    = (left_q != '0) | (flight_q != '0);
+  assign valid_o   = valid_q;
+  assign data_o    = data_q;
+  assign want_o    = want_q;
+  assign busy_o    = ~step_q[Idle] | issued_q | (flight_q != '0);
   assign error_o   = error_q;
 endmodule

@@ -4,7 +4,8 @@
 //
 // addr_i is a multiple of 8. Commands are queued: after command_ready_o has fallen
 // Depth / 4 more are taken. Address and data are offered together and may be taken in either order.
-// About MaxOutstanding writes wait for their response at most.
+// About MaxOutstanding writes wait for their response at most. command_ready_o is low while hold_i
+// is high.
 //
 // error_o rises and stays with the first response other than OKAY; clear_error_i or reset
 // clears it. busy_o is high until the last response is in.
@@ -23,6 +24,7 @@ module bnn_axi_write #(
     input  logic [1:0]  half_i,
     input  logic [63:0] data_i,
     // State
+    input  logic        hold_i,
     output logic        busy_o,
     input  logic        clear_error_i,
     output logic        error_o,
@@ -48,7 +50,7 @@ module bnn_axi_write #(
     $error("bnn_axi_write: MaxOutstanding = %0d, must be at least 1", MaxOutstanding);
   end
 
-  logic awvalid_q, wvalid_q, error_q, ready_q, busy_q, command, take, free;
+  logic awvalid_q, wvalid_q, bad_q, done_q, error_q, ready_q, busy_q, command, take, free;
   logic [3:0] queued, unused_room;
   logic [127:0] pushed, popped;
   logic [60:0] addr_q;  // in beats
@@ -83,22 +85,24 @@ module bnn_axi_write #(
     if (free) begin
       {addr_q, half_q, data_q} <= {popped[127:67], popped[65:0]};
     end
-    ready_q <= (level_q <= LevelBits'(Depth / 2)) & (flight_q <= FlightBits'(MaxOutstanding));
+    ready_q <= (level_q <= LevelBits'(Depth / 2)) & (flight_q < FlightBits'(MaxOutstanding)) & ~hold_i;
+    bad_q   <= bvalid_i & (bresp_i != 2'b00);
     if (rst_i) begin
       awvalid_q <= 1'b0;
       wvalid_q  <= 1'b0;
       level_q   <= '0;
       flight_q  <= '0;
       busy_q    <= 1'b0;
+      done_q    <= 1'b0;
       error_q   <= 1'b0;
     end else begin
       awvalid_q <= take | (awvalid_q & ~awready_i);
       wvalid_q  <= take | (wvalid_q & ~wready_i);
       level_q   <= level_q + LevelBits'(command) - LevelBits'(take);
-      flight_q  <= flight_q + FlightBits'(command) - FlightBits'(bvalid_i);
+      flight_q  <= flight_q + FlightBits'(command) - FlightBits'(done_q);
+      done_q    <= bvalid_i;
       busy_q    <= command | (flight_q != '0);
-      if (bvalid_i && bresp_i != 2'b00) error_q <= 1'b1;
-      else if (clear_error_i) error_q <= 1'b0;
+      error_q   <= bad_q | (error_q & ~clear_error_i);
     end
   end
 

@@ -1,13 +1,14 @@
 // Joins the read masters of the core on one AXI4 read port.
 //
 // Master 0 has priority, then 1, and so on. Bursts keep their order: the port returns data in
-// the order of the addresses (one ID), and a queue of master numbers, one entry per burst, says
-// whose beats they are. The masters take every beat, so rready_o is always high.
+// the order of the addresses (one ID), and a queue of masters, one entry per burst, says whose
+// beats they are. The masters take every beat, so rready_o is always high.
 //
 // Layout: master m at [m*64 +: 64], [m*8 +: 8] and so on; the beat's data, response and last
 // flag are common, r_valid_o[m] names its master.
 //
-// Latency: an address one cycle, a beat one cycle.
+// Latency: an address is taken one cycle after it was chosen and on the port one cycle later, one
+// every two cycles at best; a beat one cycle.
 module bnn_read_arbiter #(
     parameter int unsigned Masters = 3,
     parameter int unsigned MaxOutstanding = 16
@@ -34,73 +35,91 @@ module bnn_read_arbiter #(
     input  logic [1:0]            rresp_i,
     input  logic                  rlast_i
 );
-  localparam int unsigned MasterBits = (Masters > 1) ? $clog2(Masters) : 1;
+  localparam int unsigned PartBits = 18;
+  localparam int unsigned Parts = 72 / PartBits;
 
   if (Masters < 1) begin : gen_check
     $error("bnn_read_arbiter: Masters = %0d, must be at least 1", Masters);
   end
 
-  logic arvalid_q, rvalid_q, rlast_q, take, any, room, owner_valid;
-  logic [63:0] araddr_q, rdata_q;
-  logic [7:0] arlen_q;
+  logic arvalid_q, rvalid_q, rlast_q, choose, room, take_q, unused_valid;
+  logic [63:0] rdata_q;
   logic [1:0] rresp_q;
-  logic [MasterBits-1:0] winner, owner;
+  logic [Masters-1:0] first, winner, winner_q, owner;  // one-hot
 
-  always_comb begin
-    winner = '0;
-    any = 1'b0;
-    for (int m = Masters - 1; m >= 0; m--) begin
-      if (ar_valid_i[m]) begin
-        winner = MasterBits'(m);
-        any = 1'b1;
-      end
-    end
+  // The lowest bit that is set.
+  assign first = ar_valid_i & (~ar_valid_i + 1'b1);
+  assign choose = room & ~take_q & (~arvalid_q | arready_i);
+  assign winner = choose ? first : '0;
+
+  // The address and the length, in parts that know the winner by registers of their own.
+  logic [Masters-1:0][71:0] ask;
+  logic [71:0] asked_q;
+
+  for (genvar m = 0; m < Masters; m++) begin : gen_ask
+    assign ask[m] = {ar_len_i[m*8+:8], ar_addr_i[m*64+:64]};
   end
 
-  assign take = any & room & (~arvalid_q | arready_i);
+  for (genvar p = 0; p < Parts; p++) begin : gen_part
+    logic [Masters-1:0] part_winner_q;
+    logic [PartBits-1:0] part;
+
+    bnn_register #(
+        .Bits(Masters)
+    ) u_winner (
+        .clk_i,
+        .data_i(winner),
+        .data_o(part_winner_q)
+    );
+
+    always_comb begin
+      part = '0;
+      for (int m = 0; m < Masters; m++) begin
+        part |= ask[m][p*PartBits+:PartBits] & {PartBits{part_winner_q[m]}};
+      end
+    end
+
+    always_ff @(posedge clk_i) if (take_q) asked_q[p*PartBits+:PartBits] <= part;
+  end
 
   bnn_fifo #(
-      .Width(MasterBits),
+      .Width(Masters),
       .Depth(MaxOutstanding)
   ) u_owners (
       .clk_i,
       .rst_i,
-      .push_i (take),
-      .data_i (winner),
+      .push_i (take_q),
+      .data_i (winner_q),
       .room_o (room),
-      .valid_o(owner_valid),
+      .valid_o(unused_valid),
       .pop_i  (rvalid_q & rlast_q),
       .data_o (owner)
   );
 
   always_ff @(posedge clk_i) begin
-    if (take) begin
-      araddr_q <= ar_addr_i[winner*64+:64];
-      arlen_q  <= ar_len_i[winner*8+:8];
-    end
     rdata_q <= rdata_i;
     rresp_q <= rresp_i;
     rlast_q <= rlast_i;
     if (rst_i) begin
+      winner_q  <= '0;
+      take_q    <= 1'b0;
       arvalid_q <= 1'b0;
       rvalid_q  <= 1'b0;
     end else begin
-      if (take) arvalid_q <= 1'b1;
-      else if (arready_i) arvalid_q <= 1'b0;
-      rvalid_q <= rvalid_i;
+      winner_q  <= winner;
+      take_q    <= |winner;
+      arvalid_q <= take_q | (arvalid_q & ~arready_i);
+      rvalid_q  <= rvalid_i;
     end
   end
 
-  for (genvar m = 0; m < Masters; m++) begin : gen_master
-    assign ar_ready_o[m] = take & (winner == MasterBits'(m));
-    assign r_valid_o[m]  = rvalid_q & owner_valid & (owner == MasterBits'(m));
-  end
-
-  assign arvalid_o = arvalid_q;
-  assign araddr_o  = araddr_q;
-  assign arlen_o   = arlen_q;
-  assign rready_o  = 1'b1;
-  assign r_data_o  = rdata_q;
-  assign r_resp_o  = rresp_q;
-  assign r_last_o  = rlast_q;
+  assign ar_ready_o = winner_q;
+  assign r_valid_o  = owner & {Masters{rvalid_q}};
+  assign arvalid_o  = arvalid_q;
+  assign araddr_o   = asked_q[63:0];
+  assign arlen_o    = asked_q[71:64];
+  assign rready_o   = 1'b1;
+  assign r_data_o   = rdata_q;
+  assign r_resp_o   = rresp_q;
+  assign r_last_o   = rlast_q;
 endmodule

@@ -86,10 +86,22 @@ module bnn_top #(
   localparam int unsigned CreditBits = 24;
   localparam int unsigned WordShift = $clog2(Pe * Simd / 64);
 
-  logic clk, rst, flush, unit_rst;
+  logic clk, rst, flush, first_rst, engine_rst;
   assign clk = ap_clk;
-  assign unit_rst = rst | flush;
   always_ff @(posedge clk) rst <= ~ap_rst_n;
+
+  // The units that a run resets at its end, each by a register of its own.
+  bnn_register u_first_rst (
+      .clk_i (clk),
+      .data_i(rst | flush),
+      .data_o(first_rst)
+  );
+
+  bnn_register u_engine_rst (
+      .clk_i (clk),
+      .data_i(rst | flush),
+      .data_o(engine_rst)
+  );
 
   // ---- Registers -----------------------------------------------------------------------------
 
@@ -140,17 +152,17 @@ module bnn_top #(
 
   // ---- Run controller ------------------------------------------------------------------------
 
-  logic bus_busy, bus_error, clear_error, abort;
-  logic [2:0] read_command_valid, read_command_ready, read_valid, read_busy, read_error;
+  logic bus_busy_q, bus_error_q, clear_error, write_abort, credit_set;
+  logic [2:0] read_command_valid, read_command_ready, read_valid, read_busy, read_error, read_abort;
   logic [2:0][63:0] read_command_addr, read_data;
   logic [2:0][31:0] read_command_beats;
-  logic ring_clear, ring_hold, ring_rewind, ring_pop, ring_read, ring_ready;
+  logic ring_clear, ring_hold, ring_rewind, ring_pop, ring_read;
   logic [RingBits:0] ring_words, ring_available, ring_pop_count;
   logic [RingBits-1:0] ring_index;
   logic [Pe*Simd-1:0] ring_data;
   logic first_start, first_load, first_pad, first_pool, first_done, first_consumed, first_give;
-  logic [63:0] first_images;
-  logic [31:0] first_count;
+  logic [63:0] first_images, first_data, section_addr;
+  logic [31:0] first_count, section_beats;
   logic [9:0] first_index;
   logic [15:0] first_channels, image_height, image_width, image_pixels, first_rows, first_columns;
   logic [15:0] sub_batch;
@@ -166,8 +178,10 @@ module bnn_top #(
   // Masters of the read port, by priority.
   localparam int unsigned Image = 0, Program = 1, Weight = 2;
 
-  assign bus_busy  = (|read_busy) | write_busy;
-  assign bus_error = (|read_error) | write_error;
+  always_ff @(posedge clk) begin
+    bus_busy_q  <= (|read_busy) | write_busy;
+    bus_error_q <= ~rst & ((|read_error) | write_error);
+  end
 
   bnn_run #(
       .Pe         (Pe),
@@ -191,21 +205,21 @@ module bnn_top #(
       .cycles_o            (cycles),
       .busy_o              (busy_cycles),
       .error_o             (error_code),
-      .bus_busy_i          (bus_busy),
-      .bus_error_i         (bus_error),
+      .bus_busy_i          (bus_busy_q),
+      .bus_error_i         (bus_error_q),
       .clear_error_o       (clear_error),
-      .abort_o             (abort),
+      .read_abort_o        (read_abort),
+      .write_abort_o       (write_abort),
       .flush_o             (flush),
+      .section_addr_o      (section_addr),
+      .section_beats_o     (section_beats),
       .program_valid_o     (read_command_valid[Program]),
       .program_ready_i     (read_command_ready[Program]),
-      .program_addr_o      (read_command_addr[Program]),
-      .program_beats_o     (read_command_beats[Program]),
-      .beat_valid_i        (read_valid[Program]),
-      .beat_i              (read_data[Program]),
       .weight_valid_o      (read_command_valid[Weight]),
       .weight_ready_i      (read_command_ready[Weight]),
-      .weight_addr_o       (read_command_addr[Weight]),
-      .weight_beats_o      (read_command_beats[Weight]),
+      .credit_set_o        (credit_set),
+      .beat_valid_i        (read_valid[Program]),
+      .beat_i              (read_data[Program]),
       .ring_clear_o        (ring_clear),
       .ring_hold_o         (ring_hold),
       .ring_words_o        (ring_words),
@@ -215,6 +229,7 @@ module bnn_top #(
       .first_count_o       (first_count),
       .first_load_o        (first_load),
       .first_index_o       (first_index),
+      .first_data_o        (first_data),
       .first_pad_o         (first_pad),
       .first_pool_o        (first_pool),
       .first_channels_o    (first_channels),
@@ -247,33 +262,40 @@ module bnn_top #(
 
   // ---- Reads ---------------------------------------------------------------------------------
 
-  logic first_hungry;
-  logic [2:0] ar_valid, ar_ready, r_valid, credit_set, read_want;
+  logic first_hungry, first_give_q, weight_yield_q;
+  logic [2:0] ar_valid, ar_ready, r_valid, read_want;
   logic [2:0][63:0] ar_addr;
   logic [2:0][7:0] ar_len;
-  logic [2:0][CreditBits-1:0] credit, credit_give;
+  logic [2:0][CreditBits-1:0] credit_give;
+  logic [CreditBits-1:0] weight_give_q;
   logic [63:0] r_data;
   logic [1:0] r_resp;
   logic r_last;
 
   // The image queue of the first layer has 128 beats; the ring gives its room back word by word.
   // Weights yield to images: the array can run ahead of its weights, not of its images.
-  assign credit_set[Image]    = first_start;
-  assign credit[Image]        = CreditBits'(128);
-  assign credit_give[Image]   = CreditBits'(first_give);
-  assign credit_set[Program]  = start;
-  assign credit[Program]      = '1;
-  assign credit_give[Program] = '0;
-  assign credit_set[Weight]   = ring_clear;
-  assign credit[Weight]       = CreditBits'(WeightDepth) << WordShift;
-  assign credit_give[Weight]  =
-      (ring_pop && !ring_hold) ? CreditBits'(ring_pop_count) << WordShift : '0;
+  localparam int unsigned Credit[3] = '{128, (1 << CreditBits) - 1, WeightDepth << WordShift};
+
+  always_ff @(posedge clk) begin
+    weight_give_q  <= (ring_pop && !ring_hold) ? CreditBits'(ring_pop_count) << WordShift : '0;
+    first_give_q   <= first_give;
+    weight_yield_q <= read_want[Image] & first_hungry;
+  end
+
+  assign credit_give[Image]          = CreditBits'(first_give_q);
+  assign credit_give[Program]        = '0;
+  assign credit_give[Weight]         = weight_give_q;
+  assign read_command_addr[Program]  = section_addr;
+  assign read_command_addr[Weight]   = section_addr;
+  assign read_command_beats[Program] = section_beats;
+  assign read_command_beats[Weight]  = section_beats;
 
   for (genvar m = 0; m < 3; m++) begin : gen_reader
     bnn_axi_read #(
         .MaxBurst      (64),
         .MaxOutstanding(4),
-        .CreditBits    (CreditBits)
+        .CreditBits    (CreditBits),
+        .Credit        (Credit[m])
     ) u_read (
         .clk_i          (clk),
         .rst_i          (rst),
@@ -283,12 +305,11 @@ module bnn_top #(
         .beats_i        (read_command_beats[m]),
         .valid_o        (read_valid[m]),
         .data_o         (read_data[m]),
-        .credit_set_i   (credit_set[m]),
-        .credit_i       (credit[m]),
+        .credit_set_i   (credit_set),
         .credit_give_i  (credit_give[m]),
-        .yield_i        (m == Weight ? read_want[Image] & first_hungry : 1'b0),
+        .yield_i        (m == Weight ? weight_yield_q : 1'b0),
         .want_o         (read_want[m]),
-        .abort_i        (abort),
+        .abort_i        (read_abort[m]),
         .busy_o         (read_busy[m]),
         .clear_error_i  (clear_error),
         .error_o        (read_error[m]),
@@ -349,13 +370,11 @@ module bnn_top #(
       .hold_i       (ring_hold),
       .words_i      (ring_words),
       .beat_valid_i (read_valid[Weight]),
-      .beat_ready_o (ring_ready),
       .beat_i       (read_data[Weight]),
       .available_o  (ring_available),
       .pop_i        (ring_pop),
       .pop_count_i  (ring_pop_count),
       .rewind_i     (ring_rewind),
-      .rewind_base_i('0),
       .read_i       (ring_read),
       .index_i      (ring_index),
       .data_o       (ring_data)
@@ -367,7 +386,7 @@ module bnn_top #(
   logic [Lanes-1:0] first_lane;
   logic [Groups-1:0] first_group;
   logic [AddrBits-1:0] first_addr;
-  logic [Simd-1:0] first_data;
+  logic [Simd-1:0] first_write_data;
 
   bnn_first_layer #(
       .Simd       (Simd),
@@ -377,10 +396,10 @@ module bnn_top #(
       .ImagePixels(ImagePixels)
   ) u_first (
       .clk_i          (clk),
-      .rst_i          (unit_rst),
+      .rst_i          (first_rst),
       .load_valid_i   (first_load),
       .load_index_i   (first_index),
-      .load_data_i    (read_data[Program]),
+      .load_data_i    (first_data),
       .pad_i          (first_pad),
       .pool_i         (first_pool),
       .channels_out_i (first_channels),
@@ -416,7 +435,7 @@ module bnn_top #(
       .write_lane_o   (first_lane),
       .write_group_o  (first_group),
       .write_addr_o   (first_addr),
-      .write_data_o   (first_data)
+      .write_data_o   (first_write_data)
   );
 
   // ---- Array ---------------------------------------------------------------------------------
@@ -440,7 +459,7 @@ module bnn_top #(
       .GroupBits  (FirstPe)
   ) u_engine (
       .clk_i           (clk),
-      .rst_i           (unit_rst),
+      .rst_i           (engine_rst),
       .start_i         (layer_start),
       .layer_i         (layer),
       .odd_i           (layer_odd),
@@ -495,7 +514,7 @@ module bnn_top #(
       .first_lane_i (first_lane),
       .first_group_i(first_group),
       .first_addr_i (first_addr),
-      .first_data_i (first_data),
+      .first_data_i (first_write_data),
       .write_lane_o (act_write_lane),
       .write_group_o(act_write_group),
       .write_addr_o (act_write_addr),
@@ -533,7 +552,7 @@ module bnn_top #(
   assign tap_write_lane  = first_ready ? first_lane & {Lanes{first_valid}} : write_lane;
   assign tap_write_group = first_ready ? first_group : write_group;
   assign tap_write_addr  = {Lanes{first_ready ? first_addr : write_addr}};
-  assign tap_write_data  = first_ready ? {Lanes{first_data}} : write_data;
+  assign tap_write_data  = first_ready ? {Lanes{first_write_data}} : write_data;
   assign tap_first_done  = first_done;
   assign tap_layer_done  = layer_done_q[7];
 
@@ -542,11 +561,12 @@ module bnn_top #(
   bnn_axi_write u_write (
       .clk_i          (clk),
       .rst_i          (rst),
-      .command_valid_i(score_valid & ~abort & ~flush),
+      .command_valid_i(score_valid),
       .command_ready_o(score_ready),
       .addr_i         (score_addr),
       .half_i         (score_half),
       .data_i         (score),
+      .hold_i         (write_abort),
       .busy_o         (write_busy),
       .clear_error_i  (clear_error),
       .error_o        (write_error),
@@ -574,5 +594,5 @@ module bnn_top #(
   assign m_axi_gmem_AWREGION = '0;
 
   logic unused_top;
-  assign unused_top = ^{read_want, m_axi_gmem_BID, m_axi_gmem_RID, ring_ready};
+  assign unused_top = ^{read_want, m_axi_gmem_BID, m_axi_gmem_RID};
 endmodule

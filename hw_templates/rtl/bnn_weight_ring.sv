@@ -2,14 +2,15 @@
 //
 //   data_o = word (base + index_i), base = words popped so far
 //
-// Fill: WordBits/64 beats make a word, least significant first; beat_ready_o is low while the
-// ring is full. available_o is the number of words from base on; a reader reads only indices
+// Fill: WordBits/64 beats make a word, least significant first. Beats are not refused: their sender
+// knows the room. available_o is the number of words from base on; a reader reads only indices
 // below it, two cycles after it has seen it at the earliest. pop_i drops pop_count_i words, at
-// most available_o.
+// most available_o; pop_count_i is constant from three cycles before it, and so is base.
 //
 // hold_i (resident program): popped words stay. words_i, 1 .. Depth, is the number of words of
 // the program; the stream brings exactly these, once, and base returns to word 0 when it
-// reaches words_i. rewind_i (with hold_i) sets base to rewind_base_i, used with pop_i low.
+// reaches words_i. rewind_i (with hold_i) returns base to word 0, used with pop_i low; for one
+// cycle after base has returned, available_o is 0.
 // hold_i and words_i are constant between two clear_i.
 //
 // clear_i empties the ring and drops a partly filled word; reset does the same.
@@ -27,20 +28,18 @@ module bnn_weight_ring #(
     input  logic                hold_i,
     input  logic [AddrBits:0]   words_i,
     input  logic                beat_valid_i,
-    output logic                beat_ready_o,
     input  logic [63:0]         beat_i,
     output logic [AddrBits:0]   available_o,
     input  logic                pop_i,
     input  logic [AddrBits:0]   pop_count_i,
     input  logic                rewind_i,
-    input  logic [AddrBits-1:0] rewind_base_i,
     input  logic                read_i,
     input  logic [AddrBits-1:0] index_i,
     output logic [WordBits-1:0] data_o
 );
   localparam int unsigned Beats = WordBits / 64;
   localparam int unsigned BeatBits = (Beats > 1) ? $clog2(Beats) : 1;
-  localparam int unsigned BankBits = (WordBits < 512) ? WordBits : 512;
+  localparam int unsigned BankBits = (WordBits < 256) ? WordBits : 256;
 
   if (Depth < 2 || (Depth & (Depth - 1)) != 0) begin : gen_check_depth
     $error("bnn_weight_ring: Depth = %0d, must be a power of two, at least 2", Depth);
@@ -51,37 +50,40 @@ module bnn_weight_ring #(
 
   logic [WordBits-1:0] word_q;  // beats enter at the top
   logic [BeatBits-1:0] beat_q;
-  logic [AddrBits-1:0] fill_q, base_q, read_addr;
-  logic [AddrBits:0] level_q;  // words from base on; all loaded words with hold_i
-  logic beat, word;
-  logic [AddrBits:0] base_next;
+  logic [AddrBits-1:0] base_q, read_addr;
+  logic [AddrBits:0] loaded_q, available_q;  // words since clear_i; from base on
+  logic [AddrBits:0] base_next_q, minus_q, change;
+  logic end_q, word, rewind, rewind_q;
 
-  assign beat_ready_o = level_q < (hold_i ? words_i : (AddrBits + 1)'(Depth));
-  assign beat = beat_valid_i & beat_ready_o;
-  assign word = beat & (beat_q == BeatBits'(Beats - 1));
-  assign available_o = hold_i ? level_q - {1'b0, base_q} : level_q;
+  assign word = beat_valid_i & (beat_q == BeatBits'(Beats - 1));
+  assign rewind = rewind_i | (pop_i & end_q);
   assign read_addr = base_q + index_i;
-
-  always_comb begin
-    base_next = {1'b0, base_q} + pop_count_i;
-    if (hold_i && base_next == words_i) base_next = '0;
-  end
+  assign change = (minus_q & {(AddrBits + 1){pop_i}}) | (loaded_q & {(AddrBits + 1){rewind_q}});
 
   always_ff @(posedge clk_i) begin
-    if (beat) word_q <= {beat_i, word_q[WordBits-1:64]};
+    if (beat_valid_i) word_q <= {beat_i, word_q[WordBits-1:64]};
+    // What a pop leads to, ready before it.
+    base_next_q <= {1'b0, base_q} + pop_count_i;
+    end_q       <= hold_i & (base_next_q == words_i);
+    minus_q     <= '0 - pop_count_i;
+    rewind_q    <= rewind;
     if (rst_i || clear_i) begin
-      beat_q  <= '0;
-      fill_q  <= '0;
-      base_q  <= '0;
-      level_q <= '0;
+      beat_q      <= '0;
+      base_q      <= '0;
+      loaded_q    <= '0;
+      available_q <= '0;
     end else begin
-      if (beat) beat_q <= word ? '0 : beat_q + 1'b1;
-      if (word) fill_q <= fill_q + 1'b1;
-      if (pop_i) base_q <= base_next[AddrBits-1:0];
-      else if (rewind_i) base_q <= rewind_base_i;
-      level_q <= level_q + (AddrBits + 1)'(word) - ((pop_i && !hold_i) ? pop_count_i : '0);
+      if (beat_valid_i) beat_q <= beat_q + 1'b1;  // Beats is a power of two
+      loaded_q <= loaded_q + (AddrBits + 1)'(word);
+      if (rewind) base_q <= '0;
+      else if (pop_i) base_q <= base_next_q[AddrBits-1:0];
+      // All words from 0 on are available again in the cycle after.
+      if (rewind) available_q <= '0;
+      else available_q <= available_q + change + (AddrBits + 1)'(word);
     end
   end
+
+  assign available_o = available_q;
 
   for (genvar b = 0; b < WordBits; b += BankBits) begin : gen_bank
     bnn_weight_bank #(
@@ -90,7 +92,7 @@ module bnn_weight_ring #(
     ) u_bank (
         .clk_i,
         .write_i     (word),
-        .write_addr_i(fill_q),
+        .write_addr_i(loaded_q[AddrBits-1:0]),
         .data_i      (word_q[b+:BankBits]),
         .read_i,
         .read_addr_i (read_addr),

@@ -12,6 +12,7 @@ WRITE_LATENCY = 2  # of bnn_act_write
 WRITES_AHEAD = 4  # commands that bnn_axi_write takes after it is no longer ready
 RING_LATENCY = 3  # of a read of bnn_weight_ring
 SEEN = 2  # cycles after available_o has shown a word in which it can be read
+COUNT_EARLY = 3  # cycles by which pop_count_i is constant before pop_i
 
 
 @cocotb.test()
@@ -115,46 +116,57 @@ async def act_write(dut):
 
 
 async def ring_run(dut, rng, bits, depth, words, hold, rounds):
-    """Feeds `words`, reads and pops random groups; `rounds` passes over a held program."""
+    """Feeds `words`, reads and pops random groups; `rounds` passes over a held program, some cut short by a rewind."""
     beats = [w >> (64 * i) & (2**64 - 1) for w in words for i in range(bits // 64)]
     dut.clear_i.value = 1
     dut.hold_i.value = int(hold)
     dut.words_i.value = len(words) if hold else depth
     await FallingEdge(dut.clk_i)
     dut.clear_i.value = 0
-    sent, base, total = 0, 0, len(words) * rounds
+    sent, base, popped, total, rewinds = 0, 0, 0, len(words) * rounds, 0
     expected = [None] * RING_LATENCY
     loaded = [0] * (SEEN + 1)
+    count, ready, rewound = 0, 0, False
     for step in range(200000):
-        if base == total and not any(expected[-RING_LATENCY:]):
+        if popped >= total and not any(expected[-RING_LATENCY:]):
             break
         available = int(dut.available_o.value)
         loaded.append(sent * 64 // bits)
-        start = base % len(words) if hold else base
-        assert available == loaded[-1] - start
-        offer = sent < len(beats) and rng.random() < 0.8
+        assert available == (0 if rewound else loaded[-1] - base), f"step {step}"
+        # its sender knows the room
+        room = len(beats) if hold else (base + depth) * (bits // 64)
+        offer = sent < min(len(beats), room) and rng.random() < 0.8
         dut.beat_valid_i.value = int(offer)
-        dut.beat_i.value = beats[sent] if sent < len(beats) else 0
-        readable = loaded[-1 - SEEN] - start
-        read = readable > 0 and base < total and rng.random() < 0.7
+        dut.beat_i.value = beats[sent] if offer else rng.getrandbits(64)
+        readable = loaded[-1 - SEEN] - base
+        read = readable > 0 and popped < total and rng.random() < 0.7
         index = rng.randrange(readable) if read else 0
         dut.read_i.value = int(read)
         dut.index_i.value = index
-        expected.append(words[(base % len(words)) + index] if read else None)
-        pop = available > 0 and base < total and rng.random() < 0.1
-        count = rng.randrange(1, available + 1) if pop else 0
-        dut.pop_i.value = int(pop)
-        dut.pop_count_i.value = count
-        base += count
-        ready = int(dut.beat_ready_o.value)
+        expected.append(words[base + index] if read else None)
+        if not count and base < len(words):
+            count, ready = rng.randrange(1, min(len(words) - base, depth) + 1), step + COUNT_EARLY
+            dut.pop_count_i.value = count
+        pop = 0 < count <= available and step >= ready and rng.random() < 0.3
+        rewind = hold and base > 0 and not pop and step >= ready and rng.random() < 0.01
+        dut.pop_i.value, dut.rewind_i.value = int(pop), int(rewind)
+        rewound = rewind
+        if pop:
+            base, popped, count = base + count, popped + count, 0
+            if hold and base == len(words):
+                base, rewound = 0, True
+        if rewind:
+            base, count, rewinds = 0, 0, rewinds + 1
         await RisingEdge(dut.clk_i)
         await ReadOnly()
-        sent += int(offer and ready)
+        sent += int(offer)
         want = expected[-RING_LATENCY]
         if want is not None:
             assert int(dut.data_o.value) == want, f"step {step}"
         await FallingEdge(dut.clk_i)
-    assert base == total
+    assert popped >= total
+    dut.pop_i.value = dut.rewind_i.value = 0
+    return rewinds
 
 
 @cocotb.test()
@@ -163,8 +175,9 @@ async def weight_ring(dut):
     rng = await begin(dut, clear_i=0, hold_i=0, words_i=depth, beat_valid_i=0, pop_i=0, rewind_i=0, read_i=0)
     words = [rng.getrandbits(bits) for _ in range(5 * depth + 3)]
     await ring_run(dut, rng, bits, depth, words, False, 1)
-    await ring_run(dut, rng, bits, depth, words[: depth - 3], True, 4)
-    await ring_run(dut, rng, bits, depth, words[:depth], True, 3)
+    rewinds = await ring_run(dut, rng, bits, depth, words[: depth - 3], True, 20)
+    rewinds += await ring_run(dut, rng, bits, depth, words[:depth], True, 20)
+    assert rewinds
     await ring_run(dut, rng, bits, depth, words, False, 1)
 
 
@@ -218,6 +231,7 @@ async def axi_read(dut):
     idle = dict.fromkeys(names, 0)
     rng = await begin(dut, arready_i=0, rvalid_i=0, rresp_i=0, rlast_i=0, **idle)
     slave = ReadSlave(dut, rng, max_burst)
+    credit = parameter("Credit")
     got, most, yielded, wanted = [], 0, False, False
 
     async def cycle():
@@ -243,8 +257,8 @@ async def axi_read(dut):
         beats = rng.choice([1, 2, max_burst - 1, max_burst, max_burst + 1, rng.randrange(1, 300), 700])
         slave.bad = addr + 8 * rng.randrange(beats) if rng.random() < 0.3 else None
         abort_at = rng.randrange(beats) if rng.random() < 0.3 else None
-        granted = rng.choice([0, max_burst, 2 * beats])
-        dut.credit_i.value, dut.credit_set_i.value = granted, 1
+        granted = credit
+        dut.credit_set_i.value = 1
         await cycle()
         dut.credit_set_i.value = 0
         got.clear()
@@ -260,7 +274,7 @@ async def axi_read(dut):
         for _ in range(40 * beats + 200):
             if len(got) == beats or (abort_at is not None and len(got) >= abort_at):
                 break
-            assert int(dut.busy_o.value) == 1
+            assert int(dut.busy_o.value) == 1, "idle before the last beat"
             give = rng.randrange(1, 4) if granted < beats and rng.random() < 0.5 else 0
             dut.credit_give_i.value = give
             await cycle()
@@ -268,9 +282,12 @@ async def axi_read(dut):
             granted += give
             dut.credit_give_i.value = 0
         if abort_at is not None and len(got) < beats:
-            before = list(got)
             hold = rng.random() < 0.5  # else a pulse
             dut.abort_i.value = 1
+            await cycle()
+            dut.abort_i.value = int(hold)
+            await cycle()
+            before = list(got)
             for _ in range(2000):
                 await cycle()
                 dut.abort_i.value = int(hold)
@@ -301,7 +318,7 @@ async def read_arbiter(dut):
     rng = await begin(dut, ar_valid_i=0, arready_i=0, rvalid_i=0, rresp_i=0, rlast_i=0)
     slave = ReadSlave(dut, rng, 256)
     wait = [None] * masters  # burst on the port of each master
-    order, contended, most = [], 0, 0
+    order, asked, contended, most = [], [], 0, 0
     for step in range(6000):
         for m in range(masters):
             if wait[m] is None and step < 5000 and rng.random() < 0.2:
@@ -321,10 +338,12 @@ async def read_arbiter(dut):
         assert ready & ~int(dut.ar_valid_i.value) == 0
         asking = [m for m in range(masters) if wait[m]]
         if ready:
-            contended += len(asking) > 1
-            assert ready == 1 << asking[0], "priority"
-            order.append((asking[0], wait[asking[0]]))
-            wait[asking[0]] = None
+            # chosen in the cycle before
+            contended += len(asked) > 1
+            assert ready == 1 << asked[0], "priority"
+            order.append((asked[0], wait[asked[0]]))
+            wait[asked[0]] = None
+        asked = asking
         most = max(most, len(order))
         await FallingEdge(dut.clk_i)
         if beat is None:
@@ -342,48 +361,69 @@ async def read_arbiter(dut):
     assert contended > 50 and outstanding <= most <= outstanding + 1
 
 
-@cocotb.test()
-async def axi_write(dut):
-    rng = await begin(dut, command_valid_i=0, clear_error_i=0, awready_i=0, wready_i=0, bvalid_i=0, bresp_i=0)
-    for often in (0.5, 1.0):
-        await writes(dut, rng, often)
+async def writes(dut, rng, often, answers, hold):
+    """200 commands; the most in flight, and for how many cycles commands had to wait.
 
-
-async def writes(dut, rng, often):
-    """200 commands; the ports are ready in a share `often` of the cycles."""
+    The ports are ready and a response comes in a share `often`, `answers` of the cycles; `hold` is how often
+    commands are held.
+    """
     want = [(rng.randrange(1 << 40) & ~7, rng.randrange(1, 4), rng.getrandbits(64)) for _ in range(200)]
-    sent, addresses, data, answered, cycles, waited = 0, [], [], 0, 0, 0
+    sent, addresses, data, answered, waited, most = 0, [], [], 0, 0, 0
     ready = [0] * (WRITES_AHEAD + 1)
+    held = False
     while answered < len(want):
         dut.awready_i.value = int(rng.random() < often)
         dut.wready_i.value = int(rng.random() < often)
-        respond = min(len(addresses), len(data)) > answered and rng.random() < often * 0.6
+        respond = min(len(addresses), len(data)) > answered and rng.random() < answers
         dut.bvalid_i.value = int(respond)
         answered += int(respond)
-        command = sent < len(want) and ready[0] and (often == 1 or rng.random() < 0.8)
+        command = sent < len(want) and ready[0] and (often == 1 or rng.random() < 0.9)
         waited += sent < len(want) and not ready[0]
         dut.command_valid_i.value = int(command)
         if command:
             dut.addr_i.value, dut.half_i.value, dut.data_i.value = want[sent]
             sent += 1
-            cycles = 0
+        most = max(most, sent - answered)
         await ReadOnly()
         if int(dut.awvalid_o.value) and int(dut.awready_i.value):
             addresses.append(int(dut.awaddr_o.value))
         if int(dut.wvalid_o.value) and int(dut.wready_i.value):
             data.append((int(dut.wdata_o.value), int(dut.wstrb_o.value)))
         ready = [*ready[1:], int(dut.command_ready_o.value)]
-        cycles += len(addresses) < len(want)
         await FallingEdge(dut.clk_i)
+        assert not (held and int(dut.command_ready_o.value)), "ready while held"
+        held = rng.random() < (0.8 if held else hold)
+        dut.hold_i.value = int(held)
         assert int(dut.busy_o.value) or answered == sent
-    assert often < 1 or (waited <= len(ready) and cycles < 5), "less than a write per cycle"
-    assert often == 1 or waited > 20
-    dut.bvalid_i.value = 0
-    for _ in range(2):
+    dut.bvalid_i.value = dut.hold_i.value = 0
+    for _ in range(3):
         await FallingEdge(dut.clk_i)
     assert addresses == [address for address, _, _ in want]
     assert data == [(value, (half & 1) * 0x0F | (half >> 1) * 0xF0) for _, half, value in want]
+    return most, waited
+
+
+@cocotb.test()
+async def axi_write(dut):
+    names = ("command_valid_i", "clear_error_i", "awready_i", "wready_i", "bvalid_i", "bresp_i", "hold_i")
+    rng = await begin(dut, **dict.fromkeys(names, 0))
+    outstanding = parameter("MaxOutstanding")
+    for often, answers, hold in ((0.5, 0.5, 0.1), (1.0, 0.6, 0), (0.9, 0.05, 0)):
+        most, waited = await writes(dut, rng, often, answers, hold)
+        if answers < often / 2 and outstanding < 100:
+            assert outstanding <= most <= outstanding + WRITES_AHEAD + 2, f"{most} writes in flight"
+        elif often == 1 and outstanding > 100:
+            assert waited <= WRITES_AHEAD + 1, "less than a write per cycle"
+        elif often < 0.9:
+            assert waited > 20
     assert int(dut.busy_o.value) == 0 and int(dut.error_o.value) == 0
+    dut.bvalid_i.value, dut.bresp_i.value = 1, 2
+    await FallingEdge(dut.clk_i)
+    dut.bvalid_i.value = dut.bresp_i.value = 0
+    for clear, error in ((0, 1), (0, 1), (1, 0)):
+        dut.clear_error_i.value = clear
+        await FallingEdge(dut.clk_i)
+        assert int(dut.error_o.value) == error
 
 
 @cocotb.test()
@@ -451,10 +491,12 @@ CASES = [
     ("bnn_align", {"Simd": 32, "Lanes": 8}),
     ("bnn_weight_ring", {"WordBits": 128, "Depth": 16}),
     ("bnn_weight_ring", {"WordBits": 256, "Depth": 32}),
-    ("bnn_axi_read", {"MaxBurst": 64, "MaxOutstanding": 2}),
-    ("bnn_axi_read", {"MaxBurst": 16, "MaxOutstanding": 8}),
+    ("bnn_axi_read", {"MaxBurst": 64, "MaxOutstanding": 2, "Credit": 100}),
+    ("bnn_axi_read", {"MaxBurst": 16, "MaxOutstanding": 8, "Credit": 200}),
+    ("bnn_axi_read", {"MaxBurst": 32, "MaxOutstanding": 1, "Credit": 0}),
     ("bnn_read_arbiter", {"Masters": 3, "MaxOutstanding": 4}),
-    ("bnn_axi_write", {}),
+    ("bnn_axi_write", {"MaxOutstanding": 8}),
+    ("bnn_axi_write", {"MaxOutstanding": 256}),
     ("bnn_control", {}),
 ]
 

@@ -50,7 +50,7 @@ NETWORKS = {
     "dense": (network(5, (5, 7, 1), [("dense", 40), ("dense", 20), ("dense", 11)], binary=True), (6, 6, 3), (15, 1)),
 }
 TESTS = ("networks", "networks_without_stalls", "registers", "control", "no_images", "start_while_busy", "auto_restart",
-         "keep", "wrong_programs", "memory_errors")
+         "keep", "wrong_programs", "unfit_programs", "memory_errors")
 
 
 def placed(name):
@@ -547,6 +547,51 @@ async def wrong_programs(dut):
         if number % 5 == 0:
             await bench.infer(*[("resident_segments", 1), ("dense", 2), ("resident", 2)][number // 5 % 3])
     await bench.infer("streamed", 2)
+
+
+def unfit(name):
+    """Words of the header or of a descriptor that make the program `name` shorter than its parts, or its weights than
+    its layers, and whether a layer may run before that shows."""
+    program = pack(placed(name))
+    head, size, word = header(program).tolist(), len(program), DESIGN.word_bytes
+    words = np.frombuffer(program, "<u4")
+    last = words[head[9] // 4 + 32 * (head[4] - 1) :][:32].tolist()
+    ends = {9: 128 * head[4], 14: 256 + 8 * head[15], 10: word * head[11]}
+    if head[13]:
+        ends[12] = word * head[13]
+    beyond = [{f"w{at}": size - length + 8} for at, length in ends.items()]
+    short = [{"w3": value} for value in (0, 120, size - 8, *(head[at] + length - 8 for at, length in ends.items()))]
+    other = [{"d1": last[1] + 1}, {"d15": last[15] + 1}, {"w11": head[11] - 1}]
+    if last[1] > 1:
+        other += [{"d1": last[1] - 1}]
+    if head[13]:
+        other += [{"w11": head[11] + 1}, {"w13": head[13] - 1}]
+    return [(item, False) for item in beyond + short] + [(item, True) for item in other]
+
+
+@cocotb.test()
+async def unfit_programs(dut):
+    """A truncated program, or other weights than its layers take: an error code, and the next run is right."""
+    bench = await begin(dut)
+    for name in ("resident", "streamed", "resident_segments", "streamed_segments"):
+        program, pixels = await bench.infer(name, 2)
+        classes = len(NETWORKS[name][0].classes)
+        for number, (words, runs) in enumerate(unfit(name)):
+            await bench.setup(program, pixels, classes)
+            base = bench.memory.regions["program"][0]
+            bench.memory.place("program", base, change(program, **words))
+            bench.expect(program, len(pixels))
+            await bench.write(CONTROL, START)
+            try:
+                await bench.finish(RANGE, limit=20_000)
+            except AssertionError as error:
+                raise AssertionError(f"{name}, {words}: {error}") from error
+            assert runs or not bench.records, f"{name}, {words}: the run went on"
+            assert UNWRITTEN in bench.memory.content("scores")
+            assert not bench.memory.outside, f"{name}, {words}: read outside of the program"
+            if number % 4 == 3:
+                await bench.infer("dense" if number % 8 == 3 else name, 1)
+        await bench.infer(name, 3)
 
 
 @cocotb.test()

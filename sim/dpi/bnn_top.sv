@@ -147,7 +147,8 @@ module bnn_top #(
   logic [31:0] write_data_q;
 
   bnn_axi_read #(
-      .CreditBits(33)
+      .CreditBits(33),
+      .Credit    (32'hFFFFFFFF)
   ) u_read (
       .clk_i          (ap_clk),
       .rst_i          (rst),
@@ -158,7 +159,6 @@ module bnn_top #(
       .valid_o        (beat_valid),
       .data_o         (beat),
       .credit_set_i   (start),
-      .credit_i       ('1),
       .credit_give_i  ('0),
       .abort_i        (abort),
       .busy_o         (read_busy),
@@ -182,6 +182,7 @@ module bnn_top #(
       .command_ready_o(write_ready),
       .addr_i         (write_addr_q),
       .data_i         (write_data_q),
+      .hold_i         (1'b0),
       .busy_o         (write_busy),
       .clear_error_i  (clear_error),
       .error_o        (write_error),
