@@ -72,7 +72,7 @@ module bnn_engine #(
 
   // ---- Descriptor ----------------------------------------------------------------------------
 
-  logic pool, serial, scores, dense, start_q;
+  logic pool, serial, scores, dense, step_pool, step_serial, step_scores, step_dense, start_q;
   logic [15:0] blocks, rows_q, group_words, dense_blocks_q, images_q;
   logic [1:0] headers;
   logic [RingBits:0] group_total_q;
@@ -88,11 +88,18 @@ module bnn_engine #(
       .data_i(layer_i[6:3]),
       .data_o({dense, scores, serial, pool})
   );
+  bnn_register #(
+      .Bits(4)
+  ) u_step_flags (
+      .clk_i,
+      .data_i(layer_i[6:3]),
+      .data_o({step_dense, step_scores, step_serial, step_pool})
+  );
 
   always_ff @(posedge clk_i) begin
-    rows_q         <= layer_i[3] ? layer_i[3*32+:16] >> 1 : layer_i[3*32+:16];
+    rows_q         <= pool ? layer_i[3*32+:16] >> 1 : layer_i[3*32+:16];
     dense_blocks_q <= (images_i + 16'(Lanes - 1)) >> LaneBits;
-    images_q       <= layer_i[6] ? dense_blocks_q : images_i;
+    images_q       <= dense ? dense_blocks_q : images_i;
     if (rst_i) start_q <= 1'b0;
     else start_q <= start_i;
   end
@@ -131,10 +138,10 @@ module bnn_engine #(
       .done_o           (seq_done),
       .kernel3_i        (layer_i[0]),
       .pad_one_i        (layer_i[1]),
-      .pool_i           (pool),
-      .dense_i          (dense),
-      .hold_first_i     (scores),
-      .hold_final_i     (serial),
+      .pool_i           (step_pool),
+      .dense_i          (step_dense),
+      .hold_first_i     (step_scores),
+      .hold_final_i     (step_serial),
       .groups_i         (layer_i[1*32+:16]),
       .images_i         (images_q),
       .rows_i           (rows_q),

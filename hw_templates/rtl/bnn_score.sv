@@ -109,9 +109,9 @@ module bnn_score #(
   logic lanes_one_q;
 
   // Addresses without the base: of an image's scores, of the block's first image, of a class in an
-  // image's and of the group's first, the sum for the pair; and whether that is in the upper half
+  // image's of the group's first and of the next block's first, the sum for the pair; and whether that is in the upper half
   logic [31:0] stride_q, block_q, line_begin_q;
-  logic [17:0] class_q, group_q;
+  logic [17:0] class_q, group_q, class_first_q;
   logic upper_begin_q;
 
   // Scores of the copied pair
@@ -136,6 +136,7 @@ module bnn_score #(
     pair_last_q   <= (&pair_q) | ((17'(pair_q) << 1) + 17'd2 >= 17'(classes_q));
     second_q      <= (17'(pair_q) << 1) + 17'd1 < 17'(classes_q);
     line_begin_q  <= block_q + 32'(class_q);
+    class_first_q <= block_last_q ? group_q + 18'(Pe * 4) : group_q;
     upper_begin_q <= base_i[2] ^ block_q[2] ^ class_q[2];
     // Which pair, block or group comes after the one copied in the cycle before
     start_q      <= start_i;
@@ -154,8 +155,7 @@ module bnn_score #(
     else if (group_next_q) group_q <= group_q + 18'(Pe * 4);
     if (start_q) class_q <= '0;
     else if (pair_next_q) class_q <= class_q + 18'd8;
-    else if (block_next_q) class_q <= group_q;
-    else if (group_next_q) class_q <= group_q + 18'(Pe * 4);
+    else if (block_next_q || group_next_q) class_q <= class_first_q;
     wait_q <= valid_i ? '0 : copy ? WaitBits'(ShiftWait - 1) : wait_q - 1'b1;
     if (rst_i) begin
       active_q  <= 1'b0;
@@ -211,11 +211,27 @@ module bnn_score #(
   logic signed [1:0][15:0] scale_d_q;
   logic [1:0][32:0] product_q;
   logic [1:0][31:0] offset_d_q, offset_d2_q, score_q;
-  logic [31:0] line_d_q;
-  logic [32:0] addr_low_q;  // with its carry
-  logic [63:0] addr_q, addr_out_q, data_q;
+  logic [31:2] line_d_q;
+  logic [30:0] addr_low_q;  // in words, with its carry
+  logic unused_carry_q;
+  logic [60:0] addr_q;  // in beats
+  logic [63:0] addr_out_q, data_q;
   logic [2:0][2:0] how_q;  // upper, both, second write
-  logic [1:0] half_q;
+  logic [1:0] half_q, upper, second_write;
+
+  for (genvar i = 0; i < 2; i++) begin : gen_how
+    bnn_register #(
+        .Bits(2)
+    ) u_how (
+        .clk_i,
+        .data_i({how_q[1][2], how_q[1][0]}),
+        .data_o({upper[i], second_write[i]})
+    );
+    always_ff @(posedge clk_i) begin
+      data_q[16*i+:16]    <= second_write[i] ? score_q[1][16*i+:16] : score_q[0][16*i+:16];
+      data_q[32+16*i+:16] <= upper[i] ? score_q[0][16*i+:16] : score_q[1][16*i+:16];
+    end
+  end
 
   always_ff @(posedge clk_i) begin
     for (int unsigned h = 0; h < 2; h++) begin
@@ -226,12 +242,12 @@ module bnn_score #(
     scale_d_q   <= scale_pair_q;
     offset_d_q  <= offset_pair_q;
     offset_d2_q <= offset_d_q;
-    line_d_q    <= second_write_q ? line_q + 32'd4 : line_q;
-    addr_low_q  <= 33'(base_i[31:0]) + 33'(line_d_q);
-    addr_q      <= {base_i[63:32] + 32'(addr_low_q[32]), addr_low_q[31:0]};
-    addr_out_q  <= {addr_q[63:3], 3'b000};
+    line_d_q    <= line_q[31:2];
+    // In words; the carry of two equal bits is the second write's one more
+    {addr_low_q, unused_carry_q} <= {1'b0, base_i[31:2], how_q[0][0]} + {1'b0, line_d_q, how_q[0][0]};
+    addr_q      <= {base_i[63:32] + 32'(addr_low_q[30]), addr_low_q[29:1]};
+    addr_out_q  <= {addr_q, 3'b000};
     how_q       <= {how_q[1:0], {upper_q, both_q, second_write_q}};
-    data_q      <= {how_q[2][2] ? score_q[0] : score_q[1], how_q[2][0] ? score_q[1] : score_q[0]};
     half_q      <= how_q[2][0] ? 2'b01 : how_q[2][2] ? 2'b10 : {how_q[2][1], 1'b1};
     if (rst_i) valid_q <= '0;
     else valid_q <= {valid_q[2:0], emit};
@@ -248,7 +264,7 @@ module bnn_score #(
   end
 
   logic unused_score;
-  assign unused_score = ^{product_q[1][32], product_q[0][32], addr_q[2:0], sum_i, weight_i};
+  assign unused_score = ^{product_q[1][32], product_q[0][32], unused_carry_q, addr_low_q[0], sum_i, weight_i};
 
   assign shift_o       = |shift_q;
   assign block_done_o  = done_q;

@@ -102,34 +102,34 @@ module bnn_writeback #(
 
   // ---- Writes of a block: one, or with serial_i one for each column ---------------------------------
 
-  logic block_last;
-  logic once_q;  // the one
-  logic column_valid_q, column_last_q, column_one_q;
+  logic block_last, start_q;
+  logic column_valid_q, column_last_q, column_one_q, column_valid, column_last;
   logic [LaneBits-1:0] column_q;
   logic [LaneBits:0] columns_q, count_q;  // of the block; still to come after this one
-  logic next;  // the last write of a block
+  logic once_q, next_q, step_q;  // the one; the last of a block; the same, or a start
 
-  assign next = once_q | (column_valid_q & column_last_q);
+  assign column_valid = (soon_i & serial_q) | (column_valid_q & ~column_last_q);
+  assign column_last = column_valid_q ? count_q == (LaneBits + 1)'(1) : column_one_q;
 
   always_ff @(posedge clk_i) begin
     // Settled when a block of serial writes comes
-    columns_q    <= block_last ? last_columns_q : block_columns;
-    column_one_q <= columns_q == (LaneBits + 1)'(1);
-    if (column_valid_q) begin
-      count_q       <= count_q - 1'b1;
-      column_last_q <= count_q == (LaneBits + 1)'(1);
-      column_q      <= column_q + 1'b1;
-    end else begin
-      count_q       <= columns_q - 1'b1;
-      column_last_q <= column_one_q;
-      column_q      <= '0;
-    end
+    columns_q     <= block_last ? last_columns_q : block_columns;
+    column_one_q  <= columns_q == (LaneBits + 1)'(1);
+    count_q       <= column_valid_q ? count_q - 1'b1 : columns_q - 1'b1;
+    column_q      <= column_valid_q ? column_q + 1'b1 : '0;
+    column_last_q <= column_last;
     if (rst_i) begin
+      start_q        <= 1'b0;
       once_q         <= 1'b0;
       column_valid_q <= 1'b0;
+      next_q         <= 1'b0;
+      step_q         <= 1'b0;
     end else begin
+      start_q        <= start_i;
       once_q         <= soon_i & ~serial_q;
-      column_valid_q <= (soon_i & serial_q) | (column_valid_q & ~column_last_q);
+      column_valid_q <= column_valid;
+      next_q         <= (soon_i & ~serial_q) | (column_valid & column_last);
+      step_q         <= start_q | (soon_i & ~serial_q) | (column_valid & column_last);
     end
   end
 
@@ -138,7 +138,7 @@ module bnn_writeback #(
   localparam int unsigned Loops = 3;
   localparam int unsigned Block = 0, Row = 1, Image = 2;
 
-  logic start_q, start_d_q, odd_q, end_row, end_image;
+  logic odd_q, end_row, end_image;
   logic [Loops-1:0] last, go;
   logic [15:0] limit[Loops];
   logic [15:0] unused_value[Loops];
@@ -149,9 +149,9 @@ module bnn_writeback #(
   assign limit[Image] = images_i;
 
   // A start takes all loops for at their last value, then begins them anew.
-  assign go[Block] = start_d_q | next;
-  assign go[Row]   = (start_d_q | next) & last[Block];
-  assign go[Image] = (start_d_q | next) & last[Block] & last[Row];
+  assign go[Block] = step_q;
+  assign go[Row]   = step_q & last[Block];
+  assign go[Image] = step_q & last[Block] & last[Row];
 
   for (genvar i = 0; i < Loops; i++) begin : gen_loop
     bnn_loop u_loop (
@@ -171,30 +171,39 @@ module bnn_writeback #(
   always_ff @(posedge clk_i) begin
     if (go[Block]) odd_q <= ~block_last & ~odd_q;
     if (go[Image]) image_lane_q <= last[Image] ? in_batch_i[LaneBits-1:0] : image_lane_q + 1'b1;
-    if (rst_i) begin
-      start_q   <= 1'b0;
-      start_d_q <= 1'b0;
-    end else begin
-      start_q   <= start_i;
-      start_d_q <= start_q;
-    end
   end
 
   // ---- Events: what goes on after the write of the cycle before --------------------------------------
 
   // Exclusive. The address goes to the first one, the next image's, this image's (the next lane), the next
-  // row's or the next word's.
-  logic begin_q, image_next_q, lane_next_q, row_next_q, word_next_q, group_next_q;
+  // row's or the next word's. Copies for the addresses of rows and of blocks.
+  logic begin_d, image_d, lane_d, row_d, word_d, group_next_q;
+  logic row_begin, row_image, row_lane, row_row;
+  logic block_begin, block_image, block_lane, block_row, block_word;
 
-  always_ff @(posedge clk_i) begin
-    begin_q      <= start_d_q | (next & end_image);
-    group_next_q <= next & end_image;
-    image_next_q <= next & end_row & ~last[Image] & (~serial_q | (&image_lane_q));
-    lane_next_q  <= next & end_row & ~last[Image] & serial_q & ~(&image_lane_q);
-    row_next_q   <= next & block_last & ~last[Row];
-    word_next_q  <= column_valid_q ? ~(column_last_q & block_last)
-        : once_q & ~block_last & (~pool_q | odd_q);
-  end
+  assign begin_d = step_q & end_image;
+  assign image_d = next_q & end_row & ~last[Image] & (~serial_q | (&image_lane_q));
+  assign lane_d  = next_q & end_row & ~last[Image] & serial_q & ~(&image_lane_q);
+  assign row_d   = next_q & block_last & ~last[Row];
+  assign word_d  = column_valid_q ? ~(column_last_q & block_last)
+      : once_q & ~block_last & (~pool_q | odd_q);
+
+  always_ff @(posedge clk_i) group_next_q <= next_q & end_image;
+
+  bnn_register #(
+      .Bits(4)
+  ) u_row_event (
+      .clk_i,
+      .data_i({begin_d, image_d, lane_d, row_d}),
+      .data_o({row_begin, row_image, row_lane, row_row})
+  );
+  bnn_register #(
+      .Bits(5)
+  ) u_block_event (
+      .clk_i,
+      .data_i({begin_d, image_d, lane_d, row_d, word_d}),
+      .data_o({block_begin, block_image, block_lane, block_row, block_word})
+  );
 
   // ---- Position of the write of the cycle before -----------------------------------------------------
 
@@ -208,27 +217,27 @@ module bnn_writeback #(
   assign next_image = image_addr_q + image_stride_i;
 
   always_ff @(posedge clk_i) begin
-    if (begin_q) image_addr_q <= first_addr_q;
-    else if (image_next_q) image_addr_q <= next_image;
+    if (row_begin) image_addr_q <= first_addr_q;
+    else if (row_image) image_addr_q <= next_image;
     unique case (1'b1)
-      begin_q:      row_addr_q <= first_addr_q;
-      image_next_q: row_addr_q <= next_image;
-      lane_next_q:  row_addr_q <= image_addr_q;
-      row_next_q:   row_addr_q <= next_row;
+      row_begin: row_addr_q <= first_addr_q;
+      row_image: row_addr_q <= next_image;
+      row_lane:  row_addr_q <= image_addr_q;
+      row_row:   row_addr_q <= next_row;
       default: ;
     endcase
     unique case (1'b1)
-      begin_q:      block_addr_q <= first_addr_q;
-      image_next_q: block_addr_q <= next_image;
-      lane_next_q:  block_addr_q <= image_addr_q;
-      row_next_q:   block_addr_q <= next_row;
-      word_next_q:  block_addr_q <= block_addr_q + words_i;
+      block_begin: block_addr_q <= first_addr_q;
+      block_image: block_addr_q <= next_image;
+      block_lane:  block_addr_q <= image_addr_q;
+      block_row:   block_addr_q <= next_row;
+      block_word:  block_addr_q <= block_addr_q + words_i;
       default: ;
     endcase
     if (group_next_q) begin
       slot_q <= slot_end ? '0 : slot_q + 1'b1;
       if (slot_end) word_q <= word_q + 1'b1;
-    end else if (begin_q) begin
+    end else if (row_begin) begin
       slot_q <= '0;
       word_q <= '0;
     end
