@@ -571,7 +571,7 @@ def unfit(name):
 
 @cocotb.test()
 async def unfit_programs(dut):
-    """A truncated program and one whose layers take other weights than there are end with a code; the next run is right."""
+    """A truncated program, or one with other weights than its layers take, ends with a code; the next run is right."""
     bench = await begin(dut)
     for name in ("resident", "streamed", "resident_segments", "streamed_segments"):
         program, pixels = await bench.infer(name, 2)
