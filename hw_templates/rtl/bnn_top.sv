@@ -192,7 +192,7 @@ module bnn_top #(
 
   always_ff @(posedge clk) begin
     bus_busy_q  <= (|read_busy) | write_busy;
-    bus_error_q <= ~rst & ((|read_error) | write_error);
+    bus_error_q <= (|read_error) | write_error;
   end
 
   bnn_run #(
