@@ -250,7 +250,8 @@ WRONG = [
     (5, LAST + 1, 0), (5, LAST + 1, 1 << 16), (5, LAST + 2, 0), (5, LAST + 3, 0), (5, LAST + 5, 0), (5, LAST + 15, 0),
     (5, LAST + 15, TIGHT.weight_depth - 1), (5, LAST + 17, 0), (5, LAST + 18, 0),
     # shorter than its parts, parts beyond its end
-    (5, 3, 0), (5, 3, SIZE - 8), (5, 9, SIZE), (5, 14, SIZE - 8), (5, 10, SIZE - 8), (5, 12, SIZE - 8), (5, 13, 1 << 31),
+    (5, 3, 0), (5, 3, SIZE - 8), (5, 9, SIZE), (5, 14, SIZE - 8), (5, 10, SIZE - 8), (5, 12, SIZE - 8),
+    (5, 13, 1 << 31),
     # weight words of segments and layers that differ
     (5, 11, PLACED.words_a - 1), (5, 11, PLACED.words_a + 1), (5, 13, PLACED.words_b - 1),
     (5, LAST + 1, PLACED.descriptors[-1].groups + 1), (5, LAST + 15, PLACED.descriptors[-1].group_words + 1),

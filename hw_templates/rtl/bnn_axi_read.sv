@@ -78,7 +78,7 @@ module bnn_axi_read #(
   logic [Wait:0] step_q;
   logic [60:0] base_q, addr_q;  // in beats: of the command, of the burst
   logic [BeatsBits-1:0] beats_q, offset_q, left_q;  // of the command, issued, not issued
-  logic [9:0] limit_q, burst_q, to_boundary;
+  logic [9:0] limit_q, burst_q, spent_q, to_boundary;  // spent_q: a burst just issued, else 0
   logic [7:0] arlen_q;
   logic [CreditBits-1:0] credit_q;
   logic ready_q, last_q, afford_q, issued_q, arvalid_q, want_q, command, issue;
@@ -99,7 +99,7 @@ module bnn_axi_read #(
       addr_q <= base_q + 61'(offset_q);
       left_q <= beats_q - offset_q;
     end
-    limit_q  <= (to_boundary < 10'(MaxBurst)) ? to_boundary : 10'(MaxBurst);
+    limit_q <= (to_boundary < 10'(MaxBurst)) ? to_boundary : 10'(MaxBurst);
     if (step_q[Size]) begin
       burst_q <= (left_q < BeatsBits'(limit_q)) ? left_q[9:0] : limit_q;
       last_q  <= left_q <= BeatsBits'(limit_q);
@@ -107,8 +107,9 @@ module bnn_axi_read #(
     afford_q <= credit_q >= CreditBits'(burst_q);
     arlen_q  <= 8'(burst_q - 10'd1);
     issued_q <= issue;
+    spent_q  <= issue ? burst_q : '0;
     if (rst_i || credit_set_i) credit_q <= CreditBits'(Credit);
-    else credit_q <= credit_q + credit_give_i - (issued_q ? CreditBits'(burst_q) : '0);
+    else credit_q <= credit_q + credit_give_i - CreditBits'(spent_q);
     if (rst_i || abort_i) begin
       step_q <= (Wait + 1)'(1);
     end else begin

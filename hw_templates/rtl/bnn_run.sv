@@ -451,10 +451,10 @@ module bnn_run #(
 
   // ---- Weight stream -------------------------------------------------------------------------
 
-  logic stream_q, weight_valid_q, weight_taken_q;
+  logic stream_q, weight_valid_q, weight_taken_q, stream_step_q;  // the last: a sub-batch is sent
   logic [31:0] stream_done_q, stream_left_q;
   logic [15:0] stream_in_batch_q, stream_images_q, stream_next_q;
-  logic [8:0] stream_wait_q;  // ones: the cycles in which the comparisons settle
+  logic [9:0] stream_wait_q;  // ones: the cycles in which the comparisons settle
   logic stream_small_q, stream_last_q, stream_batch_end_q, stream_to_b_q, stream_end_q;
   logic [RingBits:0] ring_words_q;
   logic ring_clear_q, ring_hold_q;
@@ -469,12 +469,13 @@ module bnn_run #(
     stream_to_b_q      <= section_q[SegmentA] & two_segments_q & (stream_batch_end_q | resident);
     stream_end_q       <= ~stream_to_b_q & (resident | stream_last_q);
     weight_taken_q     <= weight_valid_q & weight_ready_i;
+    stream_step_q      <= weight_taken_q & ~stream_to_b_q;
     if (state_q[Begin] || weight_taken_q) stream_wait_q <= '0;
-    else stream_wait_q <= {stream_wait_q[7:0], 1'b1};
+    else stream_wait_q <= {stream_wait_q[8:0], 1'b1};
     if (state_q[Begin]) begin
       stream_done_q     <= '0;
       stream_in_batch_q <= '0;
-    end else if (weight_taken_q && !stream_to_b_q) begin
+    end else if (stream_step_q) begin
       stream_done_q <= stream_done_q + 32'(stream_images_q);
       if (stream_batch_end_q) stream_in_batch_q <= '0;
       else stream_in_batch_q <= stream_next_q;
@@ -482,7 +483,7 @@ module bnn_run #(
     if (rst_i || state_q[Abort]) stream_q <= 1'b0;
     else if (state_q[Begin]) stream_q <= ~keep_q;
     else if (weight_taken_q && stream_end_q) stream_q <= 1'b0;
-    weight_valid_q <= stream_q & stream_wait_q[8] & ~weight_taken_q
+    weight_valid_q <= stream_q & stream_wait_q[9] & ~weight_taken_q
         & ~(weight_valid_q & weight_ready_i) & ~state_q[Abort];
     ring_clear_q <= state_q[Begin] & ~keep_q;
     ring_hold_q  <= resident;

@@ -86,11 +86,23 @@ module bnn_top #(
   localparam int unsigned CreditBits = 24;
   localparam int unsigned WordShift = $clog2(Pe * Simd / 64);
 
-  logic clk, rst, flush, first_rst, engine_rst;
+  logic clk, rst, flush, control_rst, run_rst, first_rst, engine_rst;
   assign clk = ap_clk;
   always_ff @(posedge clk) rst <= ~ap_rst_n;
 
-  // The units that a run resets at its end, each by a register of its own.
+  // The large units have resets of their own; the last two are reset at the end of a run too.
+  bnn_register u_control_rst (
+      .clk_i (clk),
+      .data_i(rst),
+      .data_o(control_rst)
+  );
+
+  bnn_register u_run_rst (
+      .clk_i (clk),
+      .data_i(rst),
+      .data_o(run_rst)
+  );
+
   bnn_register u_first_rst (
       .clk_i (clk),
       .data_i(rst | flush),
@@ -120,7 +132,7 @@ module bnn_top #(
       .MaxLayers  (MaxLayers)
   ) u_control (
       .clk_i        (clk),
-      .rst_i        (rst),
+      .rst_i        (control_rst),
       .awvalid_i    (s_axi_control_AWVALID),
       .awready_o    (s_axi_control_AWREADY),
       .awaddr_i     (s_axi_control_AWADDR),
@@ -180,7 +192,7 @@ module bnn_top #(
 
   always_ff @(posedge clk) begin
     bus_busy_q  <= (|read_busy) | write_busy;
-    bus_error_q <= ~rst & ((|read_error) | write_error);
+    bus_error_q <= (|read_error) | write_error;
   end
 
   bnn_run #(
@@ -194,7 +206,7 @@ module bnn_top #(
       .MaxLayers  (MaxLayers)
   ) u_run (
       .clk_i               (clk),
-      .rst_i               (rst),
+      .rst_i               (run_rst),
       .start_i             (start),
       .program_i           (program_addr),
       .images_i            (images_addr),

@@ -107,11 +107,12 @@ async def device_restart(dut):
 
 @cocotb.test()
 async def device_errors(dut):
-    """Error responses of the memory, and a wrong program of each kind."""
+    """Error responses of the memory, and wrong programs of each kind."""
     bench = await begin(dut)
     program, pixels = await bench.infer("resident_segments", 3)
     classes = len(test_top.NETWORKS["resident_segments"][0].classes)
-    for code, words in test_top.WRONG:
+    unfit = [(test_top.RANGE, words) for words, _ in test_top.unfit("resident_segments")]
+    for code, words in test_top.WRONG + unfit:
         await bench.setup(program, pixels, classes)
         base = bench.memory.regions["program"][0]
         bench.memory.place("program", base, test_top.change(program, **words))
