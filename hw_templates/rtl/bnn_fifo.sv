@@ -25,11 +25,12 @@ module bnn_fifo #(
   (* ram_style = "distributed" *) logic [Width-1:0] mem[Depth];
   logic [AddrBits-1:0] write_q, read_q;
   logic [AddrBits:0] level_q;
-  logic push;
+  logic valid_q, one, push;
 
   assign push = push_i & room_o;
+  assign one = level_q == (AddrBits + 1)'(1);
   assign room_o = ~level_q[AddrBits];
-  assign valid_o = level_q != '0;
+  assign valid_o = valid_q;
   assign data_o = mem[read_q];
 
   always_ff @(posedge clk_i) begin
@@ -38,10 +39,12 @@ module bnn_fifo #(
       write_q <= '0;
       read_q  <= '0;
       level_q <= '0;
+      valid_q <= 1'b0;
     end else begin
-      write_q <= write_q + AddrBits'(push);
-      read_q  <= read_q + AddrBits'(pop_i);
-      level_q <= level_q + (AddrBits + 1)'(push) - (AddrBits + 1)'(pop_i);
+      if (push) write_q <= write_q + 1'b1;
+      if (pop_i) read_q <= read_q + 1'b1;
+      if (push != pop_i) level_q <= push ? level_q + 1'b1 : level_q - 1'b1;
+      valid_q <= push | (valid_q & ~(pop_i & one));
     end
   end
 endmodule

@@ -82,9 +82,43 @@ module bnn_first_layer #(
   localparam int unsigned OutFifo = 16;
   localparam int unsigned ColumnFifo = 8;
 
-  logic clear, pack;
-  assign clear = rst_i | start_i;
-  assign pack = channels_out_i == '0;
+  // ---- Configuration, as it is used; a run begins two cycles after start_i -------------------------
+
+  logic pack, pool, pad, start_q, run_q, clear_beats, clear_scan, clear_window, clear_out;
+  logic [15:0] out_columns_q, out_rows_q;
+  logic [GroupBits:0] group_end_q;
+
+  always_ff @(posedge clk_i) begin
+    pack          <= channels_out_i == '0;
+    pool          <= pool_i;
+    pad           <= pad_i;
+    group_end_q   <= (GroupBits + 1)'(channels_out_i >> PeBits);
+    out_columns_q <= pool ? columns_i >> 1 : columns_i;
+    out_rows_q    <= pool ? rows_i >> 1 : rows_i;
+    start_q       <= start_i & ~rst_i;
+    run_q         <= ~rst_i & (start_q | run_q);
+  end
+
+  bnn_register u_clear_beats (
+      .clk_i,
+      .data_i(rst_i | start_i),
+      .data_o(clear_beats)
+  );
+  bnn_register u_clear_scan (
+      .clk_i,
+      .data_i(rst_i | start_i),
+      .data_o(clear_scan)
+  );
+  bnn_register u_clear_window (
+      .clk_i,
+      .data_i(rst_i | start_i),
+      .data_o(clear_window)
+  );
+  bnn_register u_clear_out (
+      .clk_i,
+      .data_i(rst_i | start_i),
+      .data_o(clear_out)
+  );
 
   // ---- Program: pixel table and channels -----------------------------------------------------
 
@@ -101,23 +135,41 @@ module bnn_first_layer #(
 
   // ---- Commands and the queue of beats -------------------------------------------------------
 
-  logic [31:0] command_left_q;
-  logic [63:0] command_addr_q;
+  // The address is the sum of images_i and of what came before, in two steps; the command waits for it.
+  logic [31:0] asked_q;  // commands given
+  logic [31:0] offset_q;
+  logic [32:0] addr_low_q;
+  logic [31:0] addr_high_q, addr_low_d_q;
+  logic [2:0] settle_q;
+  logic more_q, command_valid_q, given;
   logic beat_valid, beat_pop, unused_room;
   logic [63:0] beat;  // at the head of the queue
 
+  assign given = command_valid_q & command_ready_i;
+
   always_ff @(posedge clk_i) begin
-    if (start_i) command_addr_q <= images_i;
-    else if (command_valid_o && command_ready_i) begin
-      command_addr_q <= command_addr_q + 64'(image_bytes_i);
+    addr_low_q   <= {1'b0, images_i[31:0]} + {1'b0, offset_q};
+    addr_low_d_q <= addr_low_q[31:0];
+    addr_high_q  <= images_i[63:32] + 32'(addr_low_q[32]);
+    more_q       <= asked_q != count_i;
+    if (clear_beats) begin
+      asked_q  <= '0;
+      offset_q <= '0;
+    end else if (given) begin
+      asked_q  <= asked_q + 32'd1;
+      offset_q <= offset_q + image_bytes_i;
     end
-    if (rst_i) command_left_q <= '0;
-    else if (start_i) command_left_q <= count_i;
-    else if (command_valid_o && command_ready_i) command_left_q <= command_left_q - 32'd1;
+    if (rst_i) begin
+      settle_q        <= '0;
+      command_valid_q <= 1'b0;
+    end else begin
+      settle_q        <= {settle_q[1:0], start_q | given};
+      command_valid_q <= (settle_q[2] & more_q) | (command_valid_q & ~command_ready_i);
+    end
   end
 
-  assign command_valid_o = command_left_q != '0;
-  assign command_addr_o  = command_addr_q;
+  assign command_valid_o = command_valid_q;
+  assign command_addr_o  = {addr_high_q, addr_low_d_q};
   assign command_beats_o = image_bytes_i >> 3;
   assign beat_give_o     = beat_pop;
 
@@ -125,7 +177,7 @@ module bnn_first_layer #(
   logic hungry_q;
 
   always_ff @(posedge clk_i) begin
-    if (clear) level_q <= '0;
+    if (clear_beats) level_q <= '0;
     else level_q <= level_q + ($bits(level_q))'(beat_valid_i) - ($bits(level_q))'(beat_pop);
     hungry_q <= level_q <= ($bits(level_q))'(BeatFifo / 2);
   end
@@ -137,7 +189,7 @@ module bnn_first_layer #(
       .Depth(BeatFifo)
   ) u_beats (
       .clk_i,
-      .rst_i  (clear),
+      .rst_i  (clear_beats),
       .push_i (beat_valid_i),
       .data_i (beat_i),
       .room_o (unused_room),
@@ -151,25 +203,33 @@ module bnn_first_layer #(
   // Engine and output count them separately: the output lags behind.
   logic [1:0] ahead_q;  // sub-batches begun and not consumed
   logic [31:0] left_q;  // images not begun
-  logic [15:0] sub_left_q;  // images of the sub-batch not begun
-  logic sub_begin, image_begin, pack_begin;
+  logic [15:0] sub_left_q, sub_next_q;  // images of the sub-batch not begun, of the next one
+  logic sub_some_q, sub_last_q, sub_one_q, left_some_q, sub_begin, image_begin, pack_begin;
+  logic [1:0] sub_settle_q;  // sub_next_q follows left_q
 
-  assign sub_begin = (sub_left_q == '0) & (left_q != '0) & (ahead_q != 2'd2);
+  assign sub_begin = ~sub_some_q & sub_settle_q[1] & left_some_q & ~ahead_q[1];
 
   always_ff @(posedge clk_i) begin
-    if (rst_i) begin
-      ahead_q    <= '0;
-      left_q     <= '0;
-      sub_left_q <= '0;
-    end else if (start_i) begin
-      ahead_q    <= '0;
-      left_q     <= count_i;
-      sub_left_q <= '0;
+    sub_next_q  <= (left_q < 32'(sub_batch_i)) ? left_q[15:0] : sub_batch_i;
+    sub_one_q   <= sub_next_q == 16'd1;
+    left_some_q <= left_q != '0;
+    if (start_q) left_q <= count_i;
+    else if (image_begin) left_q <= left_q - 32'd1;
+    if (sub_begin) begin
+      sub_left_q <= sub_next_q;
+      sub_last_q <= sub_one_q;
+    end else if (image_begin) begin
+      sub_left_q <= sub_left_q - 16'd1;
+      sub_last_q <= sub_left_q == 16'd2;
+    end
+    if (rst_i || clear_scan) begin
+      ahead_q      <= '0;
+      sub_some_q   <= 1'b0;
+      sub_settle_q <= '0;
     end else begin
-      ahead_q <= ahead_q + 2'(sub_begin) - 2'(consumed_i);
-      if (sub_begin) sub_left_q <= (left_q < 32'(sub_batch_i)) ? left_q[15:0] : sub_batch_i;
-      else if (image_begin) sub_left_q <= sub_left_q - 16'd1;
-      if (image_begin) left_q <= left_q - 32'd1;
+      ahead_q      <= ahead_q + 2'(sub_begin) - 2'(consumed_i);
+      sub_some_q   <= sub_begin | (sub_some_q & ~(image_begin & sub_last_q));
+      sub_settle_q <= image_begin ? '0 : {sub_settle_q[0], run_q};
     end
   end
 
@@ -180,7 +240,7 @@ module bnn_first_layer #(
 
   bnn_unpack u_unpack (
       .clk_i,
-      .rst_i       (clear | pack),
+      .rst_i       (clear_scan | pack),
       .channels_i  (channels_in_i),
       .pixels_i,
       .beat_valid_i(beat_valid & ~pack),
@@ -213,7 +273,7 @@ module bnn_first_layer #(
     stored_addr_q <= fill_q;
     stored_half_q <= fill_half_q;
     if (stored_q) image_mem[{stored_half_q, stored_addr_q}] <= stored_pixel_q;
-    if (clear) begin
+    if (clear_scan) begin
       full_q      <= '0;
       fill_half_q <= 1'b0;
       fill_q      <= '0;
@@ -232,73 +292,108 @@ module bnn_first_layer #(
   // ---- Convolution: columns of the patch -----------------------------------------------------
 
   // Reads of column x = cx - pad, rows y - pad + 0 .. 2 or 3.
-  logic scan_q, column_room, scan_step, end_row, end_column, end_image;
-  logic [15:0] y_q, cx_q;
-  logic [1:0] r_q, r_last;
-  logic [PixelBits-1:0] line_q, addr_q;
+  localparam int unsigned R = 0, Cx = 1, Y = 2;
+
+  logic scan_q, scan_step, scan_init_q, end_column, column_room_q, unused_r;
+  logic [2:0] scan_go, scan_last;
+  logic [1:0] r;
+  logic [15:0] cx, y_q, column_limit_q, unused_row;
+  logic [PixelBits-1:0] line_q, addr_q, line_begin_q, line_next;
   logic signed [17:0] scan_row, scan_column;
-  logic in_image;
+  logic row_inside_q, column_inside_q;
   logic [3:0] column_credit_q;
   logic column_pop, column_valid;
 
-  assign r_last = pool_i ? 2'd3 : 2'd2;
-  assign column_room = column_credit_q != '0;
-  assign scan_step = scan_q & (r_q != '0 | column_room);
-  assign end_column = r_q == r_last;
-  assign end_row = end_column & (cx_q == columns_i + 16'd1);
-  assign end_image = end_row & (y_q + (pool_i ? 16'd2 : 16'd1) == rows_i);
-  assign scan_row = 18'(y_q) + 18'(r_q) - 18'(pad_i);
-  assign scan_column = 18'(cx_q) - 18'(pad_i);
-  assign in_image = (scan_row >= 0) & (scan_row < 18'(height_i)) & (scan_column >= 0)
-      & (scan_column < 18'(width_i));
-  assign image_read_last = scan_step & end_image;
-  assign image_begin = ~pack ? (~scan_q & full_q[read_half_q] & (sub_left_q != '0))
-                             : pack_begin;
+  assign scan_step = scan_q & (r != '0 | column_room_q);
+  assign end_column = scan_last[R];
+  assign image_read_last = scan_step & (&scan_last);
+  assign scan_row = 18'(y_q) + 18'(r) - 18'(pad);
+  assign scan_column = 18'(cx) - 18'(pad);
+  assign image_begin = pack ? pack_begin : ~scan_q & full_q[read_half_q] & sub_some_q;
+  assign line_next = line_q + (pool ? width_i[PixelBits-1:0] << 1 : width_i[PixelBits-1:0]);
+
+  // The loops begin anew by themselves; before the first image they are set to.
+  assign scan_go[R]  = scan_init_q | scan_step;
+  assign scan_go[Cx] = scan_init_q | (scan_step & scan_last[R]);
+  assign scan_go[Y]  = scan_init_q | (scan_step & scan_last[R] & scan_last[Cx]);
+
+  bnn_loop #(
+      .Bits(3)
+  ) u_r (
+      .clk_i,
+      .set_i  (clear_scan),
+      .go_i   (scan_go[R]),
+      .limit_i(pool ? 3'd4 : 3'd3),
+      .value_o({unused_r, r}),
+      .last_o (scan_last[R])
+  );
+  bnn_loop u_cx (
+      .clk_i,
+      .set_i  (clear_scan),
+      .go_i   (scan_go[Cx]),
+      .limit_i(column_limit_q),
+      .value_o(cx),
+      .last_o (scan_last[Cx])
+  );
+  bnn_loop u_y (
+      .clk_i,
+      .set_i  (clear_scan),
+      .go_i   (scan_go[Y]),
+      .limit_i(out_rows_q),
+      .value_o(unused_row),
+      .last_o (scan_last[Y])
+  );
 
   always_ff @(posedge clk_i) begin
+    column_limit_q <= columns_i + 16'd2;
+    line_begin_q   <= pad ? '0 - width_i[PixelBits-1:0] - 1'b1 : '0;
     if (image_begin) begin
-      {y_q, cx_q, r_q} <= '0;
-      line_q <= pad_i ? '0 - width_i[PixelBits-1:0] - 1'b1 : '0;
-      addr_q <= pad_i ? '0 - width_i[PixelBits-1:0] - 1'b1 : '0;
+      y_q    <= '0;
+      line_q <= line_begin_q;
+      addr_q <= line_begin_q;
     end else if (scan_step) begin
-      r_q <= end_column ? '0 : r_q + 2'd1;
-      if (end_column) cx_q <= end_row ? '0 : cx_q + 16'd1;
-      if (end_row) begin
-        y_q    <= y_q + (pool_i ? 16'd2 : 16'd1);
-        line_q <= line_q + (pool_i ? width_i[PixelBits-1:0] << 1 : width_i[PixelBits-1:0]);
-        addr_q <= line_q + (pool_i ? width_i[PixelBits-1:0] << 1 : width_i[PixelBits-1:0]);
-      end else if (end_column) begin
-        addr_q <= line_q + cx_q[PixelBits-1:0] + 1'b1;
+      if (scan_last[R] && scan_last[Cx]) begin
+        y_q    <= y_q + (pool ? 16'd2 : 16'd1);
+        line_q <= line_next;
+        addr_q <= line_next;
+      end else if (scan_last[R]) begin
+        addr_q <= line_q + cx[PixelBits-1:0] + 1'b1;
       end else begin
         addr_q <= addr_q + width_i[PixelBits-1:0];
       end
     end
-    if (clear || pack) begin
+    column_room_q <= column_credit_q > 4'd1;  // one may be taken in this cycle
+    if (clear_scan || pack) begin
       scan_q          <= 1'b0;
+      scan_init_q     <= clear_scan;
       read_half_q     <= 1'b0;
       column_credit_q <= 4'(ColumnFifo);
     end else begin
-      scan_q <= image_begin | (scan_q & ~image_read_last);
+      scan_q      <= image_begin | (scan_q & ~image_read_last);
+      scan_init_q <= 1'b0;
       if (image_read_last) read_half_q <= ~read_half_q;
-      column_credit_q <= column_credit_q - 4'(scan_step && r_q == '0) + 4'(column_pop);
+      column_credit_q <= column_credit_q - 4'(scan_step && r == '0) + 4'(column_pop);
     end
   end
 
   // Two cycles of the memory, then the column is put together.
-  logic [2:0] read_valid_q, read_inside_q, read_last_q;
+  logic [2:0] read_valid_q, read_last_q;
+  logic [1:0] read_inside_q;
   logic [PixelBits:0] read_addr_q;
   logic [31:0] read_q, read_data_q;
   logic [127:0] column_q, column_head;
-  logic column_push_q, unused_column_room;
+  logic column_push_q;
 
   always_ff @(posedge clk_i) begin
     read_addr_q   <= {read_half_q, addr_q};
     read_q        <= image_mem[read_addr_q];
     read_data_q   <= read_q;
-    read_inside_q <= {read_inside_q[1:0], in_image};
+    row_inside_q  <= (scan_row >= 0) & (scan_row < 18'(height_i));
+    column_inside_q <= (scan_column >= 0) & (scan_column < 18'(width_i));
+    read_inside_q <= {read_inside_q[0], row_inside_q & column_inside_q};
     read_last_q   <= {read_last_q[1:0], end_column};
-    if (read_valid_q[2]) column_q <= {read_inside_q[2] ? read_data_q : 32'd0, column_q[127:32]};
-    if (clear) begin
+    if (read_valid_q[2]) column_q <= {read_inside_q[1] ? read_data_q : 32'd0, column_q[127:32]};
+    if (clear_scan) begin
       read_valid_q  <= '0;
       column_push_q <= 1'b0;
     end else begin
@@ -307,63 +402,91 @@ module bnn_first_layer #(
     end
   end
 
-  bnn_fifo #(
-      .Width(128),
-      .Depth(ColumnFifo)
-  ) u_columns (
-      .clk_i,
-      .rst_i  (clear),
-      .push_i (column_push_q),
-      .data_i (column_q),
-      .room_o (unused_column_room),
-      .valid_o(column_valid),
-      .pop_i  (column_pop),
-      .data_o (column_head)
-  );
+  // A queue for each row, so that no address of their memories has many loads
+  logic [3:0] column_valids, unused_column_room;
+
+  for (genvar i = 0; i < 4; i++) begin : gen_columns
+    bnn_fifo #(
+        .Width(32),
+        .Depth(ColumnFifo)
+    ) u_column (
+        .clk_i,
+        .rst_i  (clear_scan),
+        .push_i (column_push_q),
+        .data_i (column_q[32*i+:32]),
+        .room_o (unused_column_room[i]),
+        .valid_o(column_valids[i]),
+        .pop_i  (column_pop),
+        .data_o (column_head[32*i+:32])
+    );
+  end
+  assign column_valid = &column_valids;  // they agree
 
   // ---- Convolution: windows of the patch -----------------------------------------------------
 
   // patch_q[x][y]: the newest column is x = 3. Three rows lie in y = 1 .. 3 (shifted in from the
   // top), four in y = 0 .. 3.
   logic [3:0][3:0][31:0] patch_q;
-  logic [15:0] column_count_q;
-  logic busy_q, issue, step_last, window_first, window_last, out_room, complete;
-  logic [GroupBits:0] group_q, group_end;
-  logic [1:0] quad_q;
+  logic busy_q, issue, step_last, window_first_now_q, window_last_now_q, out_room_q, complete;
+  logic [2:0] have_q;  // at least 1, 2, 3 columns of the row are in the patch
+  logic odd_q, row_end, group_last, window_init_q;
+  logic [15:0] unused_column;
+  logic [GroupBits:0] group;
+  logic unused_group_top;
+  logic [1:0] quad_q, quad_next;
   logic [4:0] out_credit_q;
   logic out_pop;
 
-  assign group_end = (GroupBits + 1)'(channels_out_i >> PeBits);
-  assign window_first = ~pool_i | quad_q == 2'd0;
-  assign window_last = ~pool_i | quad_q == 2'd3;
-  assign out_room = out_credit_q != '0;
-  assign issue = busy_q & (~window_last | out_room);
-  assign step_last = window_last & (group_q + 1'b1 == group_end);
+  assign issue = busy_q & (~window_last_now_q | out_room_q);
+  assign step_last = window_last_now_q & group_last;
   assign column_pop = column_valid & (~busy_q | (issue & step_last));
-  assign complete = column_count_q >= (pool_i ? 16'd3 : 16'd2) & (~pool_i | column_count_q[0]);
+  assign complete = pool ? have_q[2] & odd_q : have_q[1];
+  assign unused_group_top = group[GroupBits];
+  assign quad_next = quad_q + 2'(issue & pool);
+
+  bnn_loop #(
+      .Bits(GroupBits + 1)
+  ) u_group (
+      .clk_i,
+      .set_i  (clear_window),
+      .go_i   (window_init_q | (issue & window_last_now_q)),
+      .limit_i(group_end_q),
+      .value_o(group),
+      .last_o (group_last)
+  );
+  bnn_loop u_column_count (
+      .clk_i,
+      .set_i  (clear_window),
+      .go_i   (window_init_q | column_pop),
+      .limit_i(column_limit_q),
+      .value_o(unused_column),
+      .last_o (row_end)
+  );
 
   always_ff @(posedge clk_i) begin
+    window_init_q      <= clear_window;
+    window_first_now_q <= ~pool | quad_next == 2'd0;
+    window_last_now_q  <= ~pool | quad_next == 2'd3;
+    out_room_q         <= out_credit_q > 5'd2;  // one may be taken in this cycle
     if (column_pop) begin
       patch_q <= {column_head, patch_q[3:1]};
     end
-    if (clear) begin
-      busy_q         <= 1'b0;
-      column_count_q <= '0;
-      group_q        <= '0;
-      quad_q         <= '0;
-      out_credit_q   <= 5'(OutFifo);
+    if (clear_window) begin
+      busy_q       <= 1'b0;
+      have_q       <= '0;
+      odd_q        <= 1'b0;
+      quad_q       <= '0;
+      out_credit_q <= 5'(OutFifo);
     end else begin
       if (column_pop) begin
-        column_count_q <= (column_count_q == columns_i + 16'd1) ? '0 : column_count_q + 16'd1;
-        busy_q         <= complete;
+        have_q <= row_end ? '0 : {have_q[1:0], 1'b1};
+        odd_q  <= ~row_end & ~odd_q;
+        busy_q <= complete;
       end else if (issue && step_last) begin
         busy_q <= 1'b0;
       end
-      if (issue) begin
-        if (pool_i) quad_q <= quad_q + 2'd1;
-        if (window_last) group_q <= step_last ? '0 : group_q + 1'b1;
-      end
-      out_credit_q <= out_credit_q - 5'(issue & window_last) + 5'(out_pop);
+      quad_q       <= quad_next;
+      out_credit_q <= out_credit_q - 5'(issue & window_last_now_q) + 5'(out_pop);
     end
   end
 
@@ -377,7 +500,7 @@ module bnn_first_layer #(
   logic [FirstPe-1:0] bits;
 
   // Position {dy, dx}; without a pool it is the newest column, three rows shifted in from the top.
-  assign select = pool_i ? quad_q : 2'd3;
+  assign select = pool ? quad_q : 2'd3;
 
   for (genvar ky = 0; ky < 3; ky++) begin : gen_ky
     for (genvar kx = 0; kx < 3; kx++) begin : gen_kx
@@ -413,10 +536,10 @@ module bnn_first_layer #(
 
   always_ff @(posedge clk_i) begin
     patch_d_q      <= patch_q;
-    channel_addr_q <= {channel_addr_q[0], group_q[GroupBits-1:0]};
-    window_first_q <= {window_first_q[0], window_first};
-    window_last_q  <= {window_last_q[0], window_last};
-    if (clear) window_valid_q <= '0;
+    channel_addr_q <= {channel_addr_q[0], group[GroupBits-1:0]};
+    window_first_q <= {window_first_q[0], window_first_now_q};
+    window_last_q  <= {window_last_q[0], window_last_now_q};
+    if (clear_window) window_valid_q <= '0;
     else window_valid_q <= {window_valid_q[0], issue};
   end
 
@@ -424,7 +547,7 @@ module bnn_first_layer #(
       .FirstPe(FirstPe)
   ) u_array (
       .clk_i,
-      .rst_i    (clear),
+      .rst_i    (clear_window),
       .valid_i  (window_valid_q[1]),
       .first_i  (window_first_q[1]),
       .last_i   (window_last_q[1]),
@@ -442,7 +565,7 @@ module bnn_first_layer #(
       .Depth(OutFifo)
   ) u_out (
       .clk_i,
-      .rst_i  (clear),
+      .rst_i  (clear_window),
       .push_i (bits_valid),
       .data_i (bits),
       .room_o (unused_out_room),
@@ -459,7 +582,7 @@ module bnn_first_layer #(
   logic [$clog2(Simd/8)-1:0] byte_q;
   logic [7:0] signs;
 
-  assign pack_begin = ~pack_q & ~word_valid_q & (sub_left_q != '0) & beat_valid;
+  assign pack_begin = ~pack_q & ~word_valid_q & sub_some_q & beat_valid;
   assign pack_beat = pack & pack_q & beat_valid & (~word_valid_q | write);
   assign pack_end = pack_left_q <= 32'd8;
   assign word_done = pack_end | (&byte_q);
@@ -484,7 +607,7 @@ module bnn_first_layer #(
       if (byte_q == '0) word_q <= Simd'(signs);
       else word_q[byte_q*8+:8] <= signs;
     end
-    if (clear || !pack) begin
+    if (clear_out || !pack) begin
       pack_q       <= 1'b0;
       word_valid_q <= 1'b0;
     end else begin
@@ -496,87 +619,144 @@ module bnn_first_layer #(
 
   // ---- Output addresses ----------------------------------------------------------------------
 
-  logic parity_q, end_sub, ended_q, out_end_x, out_end_y, out_end_group, out_end_image, word_last;
+  localparam int unsigned G = 0, X = 1, Yo = 2;
+
+  logic parity_q, out_init_q, sub_begin_out, sub_begin_q, active_q, out_some_q, out_last_q, out_one_q;
+  logic end_sub, ended_q, word_last, out_end_image, slot_end;
+  logic image_init, row_init, pixel_init;
+  logic [2:0] out_go, out_at_last;
+  logic [1:0] out_settle_q;
   logic [31:0] out_left_q;
-  logic [15:0] out_sub_q, x_q, out_y_q, out_columns, out_rows;
+  logic [15:0] out_sub_q, out_next_q;
+  logic [15:0] unused_out[2];
+  logic [GroupBits:0] unused_group;
+  logic [AddrBits-1:0] unused_word, base_q, image_base_q, row_base_q, pixel_base_q, word_index_q;
+  logic [AddrBits-1:0] image_next, row_next;
   logic [LaneBits-1:0] lane_q;
   logic [Groups-1:0] here_q;  // slot_q, one-hot
-  logic [GroupBits:0] out_group_q;
   logic [SlotBits-1:0] slot_q;
-  logic slot_end;
-  logic [AddrBits-1:0] image_base_q, row_base_q, pixel_base_q, word_index_q;
   logic [2:0] done_q;
 
-  assign out_columns = pool_i ? columns_i >> 1 : columns_i;
-  assign out_rows = pool_i ? rows_i >> 1 : rows_i;
   assign write_room = ~write_valid_q | write_ready_i;
-  assign write = write_room & (out_sub_q != '0) & (pack ? word_valid_q : out_valid);
+  assign write = write_room & active_q & (pack ? word_valid_q : out_valid);
   assign out_pop = write & ~pack;
   assign slot_end = slot_q == SlotBits'(Groups - 1);
-  assign out_end_group = out_group_q + 1'b1 == group_end;
-  assign out_end_x = out_end_group & (x_q + 16'd1 == out_columns);
-  assign out_end_y = out_end_x & (out_y_q + 16'd1 == out_rows);
-  assign word_last = word_index_q + 1'b1 == words_i;
-  assign out_end_image = pack ? word_last : out_end_y;
-  assign end_sub = write & out_end_image & (out_sub_q == 16'd1);
+  assign out_go[G]  = out_init_q | out_pop;
+  assign out_go[X]  = out_init_q | (out_pop & out_at_last[G]);
+  assign out_go[Yo] = out_init_q | (out_pop & out_at_last[G] & out_at_last[X]);
+  assign out_end_image = pack ? word_last : &out_at_last;
+  assign end_sub = write & out_end_image & out_last_q;
+  assign sub_begin_out = ~active_q & ~sub_begin_q & out_settle_q[1] & out_some_q;
+
+  bnn_loop #(
+      .Bits(GroupBits + 1)
+  ) u_out_group (
+      .clk_i,
+      .set_i  (clear_out),
+      .go_i   (out_go[G]),
+      .limit_i(group_end_q),
+      .value_o(unused_group),
+      .last_o (out_at_last[G])
+  );
+  bnn_loop u_out_x (
+      .clk_i,
+      .set_i  (clear_out),
+      .go_i   (out_go[X]),
+      .limit_i(out_columns_q),
+      .value_o(unused_out[0]),
+      .last_o (out_at_last[X])
+  );
+  bnn_loop u_out_y (
+      .clk_i,
+      .set_i  (clear_out),
+      .go_i   (out_go[Yo]),
+      .limit_i(out_rows_q),
+      .value_o(unused_out[1]),
+      .last_o (out_at_last[Yo])
+  );
+  bnn_loop #(
+      .Bits(AddrBits)
+  ) u_word (
+      .clk_i,
+      .set_i  (clear_out),
+      .go_i   (out_init_q | (write & pack)),
+      .limit_i(words_i),
+      .value_o(unused_word),
+      .last_o (word_last)
+  );
+
+  bnn_register u_image_init (
+      .clk_i,
+      .data_i(sub_begin_out),
+      .data_o(image_init)
+  );
+  bnn_register u_row_init (
+      .clk_i,
+      .data_i(sub_begin_out),
+      .data_o(row_init)
+  );
+  bnn_register u_pixel_init (
+      .clk_i,
+      .data_i(sub_begin_out),
+      .data_o(pixel_init)
+  );
+
+  assign image_next = image_base_q + image_stride_i;
+  assign row_next = row_base_q + row_stride_i;
 
   always_ff @(posedge clk_i) begin
-    if (out_sub_q == '0) begin  // between sub-batches
-      {x_q, out_y_q, lane_q, out_group_q, slot_q, word_index_q} <= '0;
+    base_q     <= parity_q ? base_odd_i : base_even_i;
+    out_init_q <= clear_out;
+    if (image_init) image_base_q <= base_q;
+    else if (out_pop && (&out_at_last)) image_base_q <= image_next;
+    if (row_init) row_base_q <= base_q;
+    else if (out_pop && (&out_at_last)) row_base_q <= image_next;
+    else if (out_pop && out_at_last[G] && out_at_last[X]) row_base_q <= row_next;
+    if (pixel_init) pixel_base_q <= base_q;
+    else if (write && pack && word_last && (&lane_q)) pixel_base_q <= pixel_base_q + image_stride_i;
+    else if (out_pop && (&out_at_last)) pixel_base_q <= image_next;
+    else if (out_pop && out_at_last[G] && out_at_last[X]) pixel_base_q <= row_next;
+    else if (out_pop && out_at_last[G] && (&lane_q)) pixel_base_q <= pixel_base_q + words_i;
+    if (!active_q) begin  // between sub-batches
+      {lane_q, slot_q, word_index_q} <= '0;
       here_q <= Groups'(1);
-      image_base_q <= parity_q ? base_odd_i : base_even_i;
-      row_base_q   <= parity_q ? base_odd_i : base_even_i;
-      pixel_base_q <= parity_q ? base_odd_i : base_even_i;
     end else if (write && pack) begin
       word_index_q <= word_last ? '0 : word_index_q + 1'b1;
-      if (word_last) begin
-        lane_q <= lane_q + 1'b1;
-        if (&lane_q) pixel_base_q <= pixel_base_q + image_stride_i;
-      end
+      if (word_last) lane_q <= lane_q + 1'b1;
     end else if (write) begin
-      slot_q      <= (out_end_group || slot_end) ? '0 : slot_q + 1'b1;
-      here_q      <= (out_end_group || slot_end) ? Groups'(1) : here_q << 1;
-      out_group_q <= out_end_group ? '0 : out_group_q + 1'b1;
-      if (out_end_group) word_index_q <= '0;
+      slot_q <= (out_at_last[G] || slot_end) ? '0 : slot_q + 1'b1;
+      here_q <= (out_at_last[G] || slot_end) ? Groups'(1) : here_q << 1;
+      if (out_at_last[G]) word_index_q <= '0;
       else if (slot_end) word_index_q <= word_index_q + 1'b1;
-      if (out_end_group) begin
-        x_q    <= out_end_x ? '0 : x_q + 16'd1;
-        lane_q <= out_end_x ? '0 : lane_q + 1'b1;
-        if (&lane_q) pixel_base_q <= pixel_base_q + words_i;
-      end
-      if (out_end_x) begin
-        out_y_q      <= out_end_y ? '0 : out_y_q + 16'd1;
-        row_base_q   <= row_base_q + row_stride_i;
-        pixel_base_q <= row_base_q + row_stride_i;
-      end
-      if (out_end_y) begin
-        image_base_q <= image_base_q + image_stride_i;
-        row_base_q   <= image_base_q + image_stride_i;
-        pixel_base_q <= image_base_q + image_stride_i;
-      end
+      if (out_at_last[G]) lane_q <= out_at_last[X] ? '0 : lane_q + 1'b1;
     end
-    if (rst_i) begin
-      out_left_q <= '0;
-      out_sub_q  <= '0;
-      parity_q   <= 1'b0;
-      done_q     <= '0;
-      ended_q    <= 1'b0;
-    end else if (start_i) begin
-      out_left_q <= count_i;
-      out_sub_q  <= '0;
-      parity_q   <= 1'b0;
-      done_q     <= '0;
-      ended_q    <= 1'b0;
+    // Images of a sub-batch, as for the engine
+    out_next_q <= (out_left_q < 32'(sub_batch_i)) ? out_left_q[15:0] : sub_batch_i;
+    out_one_q  <= out_next_q == 16'd1;
+    out_some_q <= out_left_q != '0;
+    if (start_q) out_left_q <= count_i;
+    else if (write && out_end_image) out_left_q <= out_left_q - 32'd1;
+    if (sub_begin_q) begin
+      out_sub_q  <= out_next_q;
+      out_last_q <= out_one_q;
+    end else if (write && out_end_image) begin
+      out_sub_q  <= out_sub_q - 16'd1;
+      out_last_q <= out_sub_q == 16'd2;
+    end
+    if (rst_i || clear_out) begin
+      active_q     <= 1'b0;
+      sub_begin_q  <= 1'b0;
+      out_settle_q <= '0;
+      parity_q     <= 1'b0;
+      done_q       <= '0;
+      ended_q      <= 1'b0;
     end else begin
+      sub_begin_q  <= sub_begin_out;
+      active_q     <= sub_begin_q | (active_q & ~end_sub);
+      out_settle_q <= active_q ? '0 : {out_settle_q[0], run_q};
+      if (end_sub) parity_q <= ~parity_q;
       ended_q <= end_sub | (ended_q & ~write_ready_i);  // the last write waits
       done_q  <= {done_q[1:0], ended_q & write_ready_i};
-      if (out_sub_q == '0) begin
-        out_sub_q <= (out_left_q < 32'(sub_batch_i)) ? out_left_q[15:0] : sub_batch_i;
-      end else if (write && out_end_image) begin
-        out_sub_q  <= out_sub_q - 16'd1;
-        out_left_q <= out_left_q - 32'd1;
-        if (end_sub) parity_q <= ~parity_q;
-      end
     end
   end
 
@@ -591,7 +771,7 @@ module bnn_first_layer #(
       write_addr_q  <= pixel_base_q + word_index_q;
       write_group_q <= (pack || slot_q == '0) ? '1 : here_q;
     end
-    if (rst_i || start_i) write_valid_q <= 1'b0;
+    if (rst_i || clear_out) write_valid_q <= 1'b0;
     else if (write_room) write_valid_q <= write;
   end
 
