@@ -142,6 +142,7 @@ module bnn_engine #(
       .dense_i          (step_dense),
       .hold_first_i     (step_scores),
       .hold_final_i     (step_serial),
+      .index_first_i    (headers),
       .groups_i         (layer_i[1*32+:16]),
       .images_i         (images_q),
       .rows_i           (rows_q),
@@ -265,7 +266,7 @@ module bnn_engine #(
   end
 
   always_comb begin
-    index = RingBits'(weight_index_q) + RingBits'(headers);
+    index = RingBits'(weight_index_q);
     if (header0_d_q[StepLatency-1]) index = '0;
     if (header1_d_q[StepLatency-1]) index = RingBits'(1);
   end

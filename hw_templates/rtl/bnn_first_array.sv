@@ -37,7 +37,7 @@ module bnn_first_array #(
   logic [18*25-1:0] pair_q;
   logic signed [10:0] tap_q[9];
   logic signed [12:0] row_q[3];
-  logic signed [13:0] all_q;
+  logic signed [13:0] all;
 
   always_ff @(posedge clk_i) begin
     first_q <= {first_q[3:0], first_i};
@@ -68,7 +68,7 @@ module bnn_first_array #(
       row_q[r] <= 13'(tap_q[3*r]) + 13'(tap_q[3*r+1]) + 13'(tap_q[3*r+2]);
     end
   end
-  always_ff @(posedge clk_i) all_q <= 14'(row_q[0]) + 14'(row_q[1]) + 14'(row_q[2]);
+  assign all = 14'(row_q[0]) + 14'(row_q[1]) + 14'(row_q[2]);
 
   for (genvar g = 0; g < FirstPe; g += GroupPe) begin : gen_group
     bnn_first_group #(
@@ -76,7 +76,7 @@ module bnn_first_array #(
     ) u_group (
         .clk_i,
         .pair_i   (pair_q),
-        .all_i    (all_q),
+        .all_i    (all),
         .valid_i  (valid_q[4]),
         .first_i  (first_q[4]),
         .channel_i(channel_i[g*64+:GroupPe*64]),

@@ -1,6 +1,6 @@
 // The beats of every FirstPe-th channel of the first layer, in LUT RAM with an address register.
 //
-// Latency: address_i to data_o 2 cycles.
+// Latency: address_i to data_o 2 cycles; write_data_i comes a cycle after write_i.
 (* keep_hierarchy = "yes" *)
 module bnn_first_channel #(
     parameter int unsigned Depth = 32,
@@ -13,15 +13,26 @@ module bnn_first_channel #(
     input  logic [AddrBits-1:0] address_i,
     output logic [63:0]         data_o
 );
-  (* ram_style = "distributed" *) logic [63:0] mem[Depth];
-  logic [AddrBits-1:0] address_q;
-  logic [63:0] data_q;
+  // In halves, so that no address has many loads.
+  for (genvar h = 0; h < 2; h++) begin : gen_half
+    (* ram_style = "distributed" *) logic [31:0] mem[Depth];
+    logic [AddrBits-1:0] address, write_addr;
+    logic write;
+    logic [31:0] data_q;
 
-  always_ff @(posedge clk_i) begin
-    if (write_i) mem[write_addr_i] <= write_data_i;
-    address_q <= address_i;
-    data_q    <= mem[address_q];
+    bnn_register #(
+        .Bits(2 * AddrBits + 1)
+    ) u_address (
+        .clk_i,
+        .data_i({address_i, write_addr_i, write_i}),
+        .data_o({address, write_addr, write})
+    );
+
+    always_ff @(posedge clk_i) begin
+      if (write) mem[write_addr] <= write_data_i[32*h+:32];
+      data_q <= mem[address];
+    end
+
+    assign data_o[32*h+:32] = data_q;
   end
-
-  assign data_o = data_q;
 endmodule

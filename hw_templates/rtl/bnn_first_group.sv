@@ -5,7 +5,7 @@ module bnn_first_group #(
 ) (
     input  logic               clk_i,
     input  logic [18*25-1:0]   pair_i,
-    input  logic signed [13:0] all_i,
+    input  logic signed [13:0] all_i,  // a cycle before its register
     input  logic               valid_i,
     input  logic               first_i,
     input  logic [Pe*64-1:0]   channel_i,
@@ -21,11 +21,19 @@ module bnn_first_group #(
   end
 
   for (genvar p = 0; p < Pe; p++) begin : gen_pe
+    logic [13:0] all;
+    bnn_register #(
+        .Bits(14)
+    ) u_all (
+        .clk_i,
+        .data_i(all_i),
+        .data_o(all)
+    );
     bnn_first_pe u_pe (
         .clk_i,
         .channel_i(channel_i[p*64+:64]),
         .pair_i   (pair_q),
-        .all_i,
+        .all_i    (all),
         .valid_i  (valid_q),
         .first_i  (first_q),
         .bit_o    (bit_o[p])

@@ -126,11 +126,18 @@ module bnn_first_layer #(
   logic channel_load;
   logic [8:0] channel_index;
 
+  logic [63:0] load_data_q;
+  logic table_load_q;
+  logic [4:0] table_index_q;
+
   assign channel_load = load_valid_i & (load_index_i >= 10'd32);
   assign channel_index = 9'(load_index_i - 10'd32);
 
   always_ff @(posedge clk_i) begin
-    if (load_valid_i && load_index_i < 10'd32) table_mem[load_index_i[4:0]] <= load_data_i;
+    load_data_q   <= load_data_i;
+    table_load_q  <= load_valid_i & (load_index_i < 10'd32);
+    table_index_q <= load_index_i[4:0];
+    if (table_load_q) table_mem[table_index_q] <= load_data_q;
   end
 
   // ---- Commands and the queue of beats -------------------------------------------------------
@@ -142,7 +149,7 @@ module bnn_first_layer #(
   logic [31:0] addr_high_q, addr_low_d_q;
   logic [2:0] settle_q;
   logic more_q, command_valid_q, given;
-  logic beat_valid, beat_pop, unused_room;
+  logic beat_valid, beat_pop;
   logic [63:0] beat;  // at the head of the queue
 
   assign given = command_valid_q & command_ready_i;
@@ -184,7 +191,7 @@ module bnn_first_layer #(
 
   assign hungry_o = hungry_q;
 
-  bnn_fifo #(
+  bnn_fifo_block #(
       .Width(64),
       .Depth(BeatFifo)
   ) u_beats (
@@ -192,7 +199,6 @@ module bnn_first_layer #(
       .rst_i  (clear_beats),
       .push_i (beat_valid_i),
       .data_i (beat_i),
-      .room_o (unused_room),
       .valid_o(beat_valid),
       .pop_i  (beat_pop),
       .data_o (beat)
@@ -528,7 +534,7 @@ module bnn_first_layer #(
         .clk_i,
         .write_i     (channel_load && channel_index[PeBits-1:0] == PeBits'(p)),
         .write_addr_i(channel_index[PeBits+:GroupBits]),
-        .write_data_i(load_data_i),
+        .write_data_i(load_data_q),
         .address_i   (channel_addr_q[1]),
         .data_o      (channel[p*64+:64])
     );
@@ -580,19 +586,24 @@ module bnn_first_layer #(
   logic [31:0] pack_left_q;  // elements of the image still to come
   logic [Simd-1:0] word_q;
   logic [$clog2(Simd/8)-1:0] byte_q;
-  logic [7:0] signs;
+  logic [7:0] signs, sign_q;
+  logic sign_valid_q, sign_take;
 
-  assign pack_begin = ~pack_q & ~word_valid_q & sub_some_q & beat_valid;
-  assign pack_beat = pack & pack_q & beat_valid & (~word_valid_q | write);
+  assign pack_begin = ~pack_q & ~word_valid_q & sub_some_q & sign_valid_q;
+  assign pack_beat = pack & pack_q & sign_valid_q & (~word_valid_q | write);
   assign pack_end = pack_left_q <= 32'd8;
   assign word_done = pack_end | (&byte_q);
-  assign beat_pop = pack ? pack_beat : (beat_valid & unpack_take);
+  assign sign_take = beat_valid & (~sign_valid_q | pack_beat);
+  assign beat_pop = pack ? sign_take : (beat_valid & unpack_take);
 
   for (genvar i = 0; i < 8; i++) begin : gen_sign
     logic [63:0] row;
     assign row = table_mem[beat[8*i+3+:5]];
     // table > 0: not negative and not zero; the table holds -1 and +1 only
-    assign signs[i] = ~row[{beat[8*i+:3], 3'b111}] & (pack_left_q > 32'(i));
+    always_ff @(posedge clk_i) begin
+      if (sign_take) sign_q[i] <= ~row[{beat[8*i+:3], 3'b111}];
+    end
+    assign signs[i] = sign_q[i] & (pack_left_q > 32'(i));
   end
 
   always_ff @(posedge clk_i) begin
@@ -610,7 +621,9 @@ module bnn_first_layer #(
     if (clear_out || !pack) begin
       pack_q       <= 1'b0;
       word_valid_q <= 1'b0;
+      sign_valid_q <= 1'b0;
     end else begin
+      sign_valid_q <= sign_take | (sign_valid_q & ~pack_beat);
       pack_q <= pack_begin | (pack_q & ~(pack_beat & pack_end));
       if (pack_beat) word_valid_q <= word_done;
       else if (write) word_valid_q <= 1'b0;

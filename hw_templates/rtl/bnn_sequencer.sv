@@ -7,7 +7,7 @@
 // memory m is read at  source_base + i*image_stride + row*row_stride + (b + n)*cw + c,
 // n = -1 for m = Lanes-1 if shift < 0, n = 1 for m < shift, else 0. pad_o[l] is set for a lane
 // outside the image (never with dense_i), tail_o on the last word of a tap. index_o counts the
-// steps of a sum: 0 .. k*k*cw - 1. first_o and last_o mark the first and last step of a sum,
+// steps of a sum: from index_first_i on. first_o and last_o mark the first and last step of a sum,
 // second_o the lower row of a pool (dy = 1), group_last_o the last step of a group.
 //
 // start_i takes a pulse two cycles after a reset or done_o, or later; the configuration is constant from
@@ -34,6 +34,7 @@ module bnn_sequencer #(
     input  logic                      dense_i,
     input  logic                      hold_first_i,
     input  logic                      hold_final_i,
+    input  logic [1:0]                index_first_i,
     input  logic [15:0]               groups_i,
     input  logic [15:0]               images_i,
     input  logic [15:0]               rows_i,
@@ -339,7 +340,7 @@ module bnn_sequencer #(
     group_last_p <= {group_last_p[0], end_image_q};
     tail_p       <= {tail_p[0], tail_d_q};
     index_p[0]   <= index_d_q;
-    index_p[1]   <= index_p[0];
+    index_p[1]   <= index_p[0] + 16'(index_first_i);
     shift_p[0]   <= shift_d;
     shift_p[1]   <= shift_p[0];
     here_p[0]    <= tap_addr_q + block_addr_q;

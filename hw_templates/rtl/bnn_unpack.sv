@@ -2,11 +2,11 @@
 //
 //   pixel_o[8*c +: 8] = byte (n*C + c) of the image, c < C;  the bytes above are arbitrary
 //
-// An image has pixels_i pixels (constant from reset on) and starts at a beat; the bytes of its last beat behind the last
-// pixel are dropped. channels_i is 1 .. 4. A beat is taken when beat_valid_i and beat_take_o are
+// An image has pixels_i pixels (constant from reset on) and starts at a beat; the bytes of its last
+// beat behind the last pixel are dropped. channels_i is 1 .. 4. A beat is taken when beat_valid_i and beat_take_o are
 // high, a pixel when valid_o and ready_i are; last_o marks the last pixel of an image.
 //
-// Latency: a beat is visible to pixels one or two cycles after it is taken; one pixel a cycle.
+// Latency: a pixel is there two or three cycles after its beat is taken; one pixel a cycle.
 module bnn_unpack (
     input  logic        clk_i,
     input  logic        rst_i,
@@ -21,40 +21,83 @@ module bnn_unpack (
     output logic [31:0] pixel_o
 );
   logic [63:0] here_q, next_q;
-  logic here_valid_q, next_valid_q, skip_q, take, move, used_up;
-  logic [2:0] offset_q;
+  logic here_valid_q, next_valid_q, skip_q, init_q, started_q, take, move, last, there;
+  logic [2:0] offset, offset_next;
   logic [3:0] offset_end;
-  logic [15:0] left_q;
+  logic [15:0] unused_value;
+  logic valid_q, last_q;
+  logic [31:0] pixel, pixel_q;
+
+  bnn_loop u_pixels (
+      .clk_i,
+      .set_i  (rst_i),
+      .go_i   (init_q | take),
+      .limit_i(pixels_i),
+      .value_o(unused_value),
+      .last_o (last)
+  );
 
   // next_q follows here_q; a pixel may lie in both.
-  assign offset_end = {1'b0, offset_q} + {1'b0, channels_i};
-  assign used_up = offset_end[3];  // here_q is used up
-  assign valid_o = here_valid_q & ~skip_q & (next_valid_q | offset_end <= 4'd8) & (left_q != '0);
-  assign last_o = left_q == 16'd1;
-  assign pixel_o = 32'({next_q, here_q} >> {offset_q, 3'b000});
-  assign take = valid_o & ready_i;
-  assign move = (take & (used_up | last_o)) | skip_q | ~here_valid_q;
-  assign beat_take_o = ~next_valid_q | move;
+  assign offset_end = {1'b0, offset} + {1'b0, channels_i};
+  assign there = here_valid_q & ~skip_q & started_q & (next_valid_q | offset_end <= 4'd8);
+  assign take = there & (~valid_q | ready_i);
+  assign move = (take & (offset_end[3] | last)) | skip_q | ~here_valid_q;
+  assign offset_next = rst_i ? '0 : !take ? offset : last ? '0 : offset_end[2:0];
+  assign beat_take_o = ~next_valid_q;  // a beat has two pixels or more
+
+  bnn_register #(
+      .Bits(3)
+  ) u_offset (
+      .clk_i,
+      .data_i(offset_next),
+      .data_o(offset)
+  );
+
+  for (genvar i = 0; i < 4; i++) begin : gen_byte
+    logic [2:0] at;
+    bnn_register #(
+        .Bits(3)
+    ) u_at (
+        .clk_i,
+        .data_i(offset_next),
+        .data_o(at)
+    );
+    logic [7:0][7:0] bytes;
+    for (genvar j = 0; j < 8; j++) begin : gen_source
+      if (i + j < 8) begin : gen_here
+        assign bytes[j] = here_q[8*(i+j)+:8];
+      end else begin : gen_next
+        assign bytes[j] = next_q[8*(i+j-8)+:8];
+      end
+    end
+    assign pixel[8*i+:8] = bytes[at];
+  end
 
   always_ff @(posedge clk_i) begin
     if (move) here_q <= next_q;
     if (beat_take_o) next_q <= beat_i;
+    if (take) begin
+      pixel_q <= pixel;
+      last_q  <= last;
+    end
+    init_q <= rst_i;
     if (rst_i) begin
       here_valid_q <= 1'b0;
       next_valid_q <= 1'b0;
       skip_q       <= 1'b0;
-      offset_q     <= '0;
-      left_q       <= '0;
+      started_q    <= 1'b0;
+      valid_q      <= 1'b0;
     end else begin
+      started_q <= init_q | started_q;
+      valid_q   <= take | (valid_q & ~ready_i);
       if (move) here_valid_q <= next_valid_q;
-      if (beat_take_o) next_valid_q <= beat_valid_i;
+      next_valid_q <= next_valid_q ? ~move : beat_valid_i;
       // A last pixel in two beats uses up both: the second is skipped.
-      skip_q <= take & last_o & (offset_end > 4'd8);
-      if (take) begin
-        offset_q <= last_o ? '0 : offset_end[2:0];
-        left_q   <= left_q - 16'd1;
-      end
-      if (left_q == '0 || (take && last_o)) left_q <= pixels_i;
+      skip_q <= take & last & (offset_end > 4'd8);
     end
   end
+
+  assign valid_o = valid_q;
+  assign last_o  = last_q;
+  assign pixel_o = pixel_q;
 endmodule

@@ -93,6 +93,8 @@ async def sequencer(dut):
             getattr(dut, name + "_i").value = value >> layer["pool"] if name == "rows" else value
         hold_first, hold_final = rng.choice([(0, 0), (0, 1), (1, 0)])
         dut.hold_first_i.value, dut.hold_final_i.value = hold_first, hold_final
+        index_first = rng.randrange(1, 3)
+        dut.index_first_i.value = index_first
         for start in (0, 0, 1):
             dut.start_i.value = start
             await FallingEdge(dut.clk_i)
@@ -124,6 +126,7 @@ async def sequencer(dut):
             assert int(dut.valid_o.value) == (out is not None)
             for name, value in (out or {}).items():
                 signal = getattr(dut, name + "_o").value
+                value += index_first if name == "index" else 0
                 assert int(signal) == value, f"layer {n} {layer}: {name} {int(signal)} != {value} {out}"
 
 

@@ -37,6 +37,32 @@ async def fifo(dut):
 
 
 @cocotb.test()
+async def fifo_block(dut):
+    width, depth = parameter("Width"), parameter("Depth")
+    rng = await begin(dut, push_i=0, pop_i=0)
+    model, full, empty, waited = deque(), 0, 0, 0
+    for step in range(4000):
+        fills = step // 100 % 2
+        valid = bool(int(dut.valid_o.value))
+        assert model or not valid
+        if valid:
+            assert int(dut.data_o.value) == model[0]
+        waited = waited + 1 if model and not valid else 0
+        assert waited <= 2
+        full, empty = full + (len(model) == depth), empty + (not model)
+        push = len(model) < depth and rng.random() < (0.8 if fills else 0.3)
+        pop = valid and rng.random() < (0.3 if fills else 0.8)
+        data = rng.getrandbits(width)
+        dut.push_i.value, dut.pop_i.value, dut.data_i.value = int(push), int(pop), data
+        if pop:
+            model.popleft()
+        if push:
+            model.append(data)
+        await FallingEdge(dut.clk_i)
+    assert full > 100 and empty > 100
+
+
+@cocotb.test()
 async def unpack(dut):
     rng = await begin(dut, beat_valid_i=0, ready_i=0, channels_i=1, pixels_i=1)
     cases = [(c, p) for c in range(1, 5) for p in (1, 2, 3, 5, 7, 8, 9, 11, 16, rng.randrange(17, 60))]
@@ -356,6 +382,7 @@ async def first_layer(dut):
 WRITEBACK = [(4, 32, 4, 4), (8, 32, 2, 4), (32, 32, 4, 8)]
 CASES = [
     ("bnn_fifo", {"Width": 9, "Depth": 8}),
+    ("bnn_fifo_block", {"Width": 9, "Depth": 8}),
     ("bnn_unpack", {}),
     *(("bnn_writeback", {"Pe": p, "Simd": s, "Lanes": n, "ActDepth": 512, "GroupBits": g}) for p, s, n, g in WRITEBACK),
     ("bnn_first_layer", {"Simd": 32, "Lanes": 4, "ActDepth": 512, "FirstPe": 4, "ImagePixels": 256}),

@@ -1,0 +1,54 @@
+// Queue of Depth words of Width bits in block RAM.
+//
+// A word is pushed in any cycle with push_i: who pushes sees to it that no more than Depth are in. pop_i is
+// used with valid_o only.
+//
+// Latency: a word pushed at edge t is at data_o after edge t + 2 at the earliest.
+module bnn_fifo_block #(
+    parameter int unsigned Width = 64,
+    parameter int unsigned Depth = 128
+) (
+    input  logic             clk_i,
+    input  logic             rst_i,
+    input  logic             push_i,
+    input  logic [Width-1:0] data_i,
+    output logic             valid_o,
+    input  logic             pop_i,
+    output logic [Width-1:0] data_o
+);
+  localparam int unsigned AddrBits = $clog2(Depth);
+
+  if (Depth < 2 || (Depth & (Depth - 1)) != 0) begin : gen_check
+    $error("bnn_fifo_block: Depth = %0d, must be a power of two, at least 2", Depth);
+  end
+
+  (* ram_style = "block" *) logic [Width-1:0] mem[Depth];
+  logic [Width-1:0] data_q;
+  logic [AddrBits-1:0] write_q, read_q;
+  logic [AddrBits:0] level_q;  // in the memory
+  logic some_q, one, valid_q, fetch;
+
+  assign one = level_q == (AddrBits + 1)'(1);
+  assign fetch = some_q & (~valid_q | pop_i);
+
+  always_ff @(posedge clk_i) begin
+    if (push_i) mem[write_q] <= data_i;
+    if (fetch) data_q <= mem[read_q];
+    if (rst_i) begin
+      write_q <= '0;
+      read_q  <= '0;
+      level_q <= '0;
+      some_q  <= 1'b0;
+      valid_q <= 1'b0;
+    end else begin
+      if (push_i) write_q <= write_q + 1'b1;
+      if (fetch) read_q <= read_q + 1'b1;
+      if (push_i != fetch) level_q <= push_i ? level_q + 1'b1 : level_q - 1'b1;
+      some_q  <= push_i | (some_q & ~(fetch & one));
+      valid_q <= fetch | (valid_q & ~pop_i);
+    end
+  end
+
+  assign valid_o = valid_q;
+  assign data_o  = data_q;
+endmodule
