@@ -2,7 +2,7 @@
 //
 // Both write the lanes of their lane mask at one address; the array has Simd bits for every
 // lane, the first layer the same Simd bits for all. array_next_i is high in the cycle before one in
-// which the array writes, first_ready_o low in that one. Every lane has its own registers, so that
+// which the array writes, first_ready_o low in that one, first_soon_o a cycle before. Every lane has its own registers, so that
 // no net spans the memory.
 //
 // Layout: outputs per lane, see bnn_act_mem. Latency: 2 cycles.
@@ -21,6 +21,7 @@ module bnn_act_write #(
     input  logic [Lanes*Simd-1:0]     array_data_i,
     input  logic                      first_valid_i,
     output logic                      first_ready_o,
+    output logic                      first_soon_o,
     input  logic [Lanes-1:0]          first_lane_i,
     input  logic [Groups-1:0]         first_group_i,
     input  logic [AddrBits-1:0]       first_addr_i,
@@ -34,6 +35,7 @@ module bnn_act_write #(
 
   always_ff @(posedge clk_i) ready_q <= ~array_next_i;
   assign first_ready_o = ready_q;
+  assign first_soon_o = ~array_next_i;
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     bnn_act_write_lane #(

@@ -72,7 +72,7 @@ module bnn_engine #(
 
   // ---- Descriptor ----------------------------------------------------------------------------
 
-  logic pool, serial, scores, dense, step_pool, step_serial, step_scores, step_dense, start_q;
+  logic pool, serial, scores, dense, step_pool, step_pad, step_kernel, step_serial, step_scores, step_dense, start_q;
   logic [15:0] blocks, rows_q, group_words, dense_blocks_q, images_q;
   logic [1:0] headers;
   logic [RingBits:0] group_total_q;
@@ -89,11 +89,18 @@ module bnn_engine #(
       .data_o({dense, scores, serial, pool})
   );
   bnn_register #(
-      .Bits(4)
+      .Bits(3)
   ) u_step_flags (
       .clk_i,
-      .data_i(layer_i[6:3]),
-      .data_o({step_dense, step_scores, step_serial, step_pool})
+      .data_i(layer_i[6:4]),
+      .data_o({step_dense, step_scores, step_serial})
+  );
+  bnn_register #(
+      .Bits(3)
+  ) u_step_shape (
+      .clk_i,
+      .data_i({layer_i[3], layer_i[1:0]}),
+      .data_o({step_pool, step_pad, step_kernel})
   );
 
   always_ff @(posedge clk_i) begin
@@ -136,8 +143,8 @@ module bnn_engine #(
       .rst_i,
       .start_i,
       .done_o           (seq_done),
-      .kernel3_i        (layer_i[0]),
-      .pad_one_i        (layer_i[1]),
+      .kernel3_i        (step_kernel),
+      .pad_one_i        (step_pad),
       .pool_i           (step_pool),
       .dense_i          (step_dense),
       .hold_first_i     (step_scores),

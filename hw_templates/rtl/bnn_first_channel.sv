@@ -13,23 +13,30 @@ module bnn_first_channel #(
     input  logic [AddrBits-1:0] address_i,
     output logic [63:0]         data_o
 );
+  logic [AddrBits-1:0] write_addr_q;
+  logic write_q;
+
+  always_ff @(posedge clk_i) begin
+    write_q      <= write_i;
+    write_addr_q <= write_addr_i;
+  end
+
   // In halves, so that no address has many loads.
   for (genvar h = 0; h < 2; h++) begin : gen_half
     (* ram_style = "distributed" *) logic [31:0] mem[Depth];
-    logic [AddrBits-1:0] address, write_addr;
-    logic write;
+    logic [AddrBits-1:0] address;
     logic [31:0] data_q;
 
     bnn_register #(
-        .Bits(2 * AddrBits + 1)
+        .Bits(AddrBits)
     ) u_address (
         .clk_i,
-        .data_i({address_i, write_addr_i, write_i}),
-        .data_o({address, write_addr, write})
+        .data_i(address_i),
+        .data_o(address)
     );
 
     always_ff @(posedge clk_i) begin
-      if (write) mem[write_addr] <= write_data_i[32*h+:32];
+      if (write_q) mem[write_addr_q] <= write_data_i[32*h+:32];
       data_q <= mem[address];
     end
 

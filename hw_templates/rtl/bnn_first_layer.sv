@@ -67,6 +67,7 @@ module bnn_first_layer #(
     // Writes
     output logic                write_valid_o,
     input  logic                write_ready_i,
+    input  logic                write_soon_i,  // write_ready_i of the next cycle
     output logic [Lanes-1:0]    write_lane_o,
     output logic [Groups-1:0]   write_group_o,
     output logic [AddrBits-1:0] write_addr_o,
@@ -84,13 +85,14 @@ module bnn_first_layer #(
 
   // ---- Configuration, as it is used; a run begins two cycles after start_i -------------------------
 
-  logic pack, pool, pad, start_q, run_q, clear_beats, clear_scan, clear_window, clear_out;
+  logic [2:0] channels_q;
+  logic pack, pool, pool_scan, pool_window, pad, start_q, run_q, clear_beats, clear_scan, clear_window, clear_out;
   logic [15:0] out_columns_q, out_rows_q;
   logic [GroupBits:0] group_end_q;
 
   always_ff @(posedge clk_i) begin
     pack          <= channels_out_i == '0;
-    pool          <= pool_i;
+    channels_q    <= channels_in_i;
     pad           <= pad_i;
     group_end_q   <= (GroupBits + 1)'(channels_out_i >> PeBits);
     out_columns_q <= pool ? columns_i >> 1 : columns_i;
@@ -99,6 +101,21 @@ module bnn_first_layer #(
     run_q         <= ~rst_i & (start_q | run_q);
   end
 
+  bnn_register u_pool (
+      .clk_i,
+      .data_i(pool_i),
+      .data_o(pool)
+  );
+  bnn_register u_pool_scan (
+      .clk_i,
+      .data_i(pool_i),
+      .data_o(pool_scan)
+  );
+  bnn_register u_pool_window (
+      .clk_i,
+      .data_i(pool_i),
+      .data_o(pool_window)
+  );
   bnn_register u_clear_beats (
       .clk_i,
       .data_i(rst_i | start_i),
@@ -122,22 +139,30 @@ module bnn_first_layer #(
 
   // ---- Program: pixel table and channels -----------------------------------------------------
 
-  (* ram_style = "distributed" *) logic [63:0] table_mem[32];
   logic channel_load;
   logic [8:0] channel_index;
 
   logic [63:0] load_data_q;
-  logic table_load_q;
-  logic [4:0] table_index_q;
 
   assign channel_load = load_valid_i & (load_index_i >= 10'd32);
   assign channel_index = 9'(load_index_i - 10'd32);
 
   always_ff @(posedge clk_i) begin
-    load_data_q   <= load_data_i;
-    table_load_q  <= load_valid_i & (load_index_i < 10'd32);
-    table_index_q <= load_index_i[4:0];
-    if (table_load_q) table_mem[table_index_q] <= load_data_q;
+    load_data_q <= load_data_i;
+  end
+
+  // Bytes looked up: of a beat in pack mode, of a pixel else
+  logic [7:0][7:0] looked_at, looked_up;
+
+  for (genvar i = 0; i < 8; i++) begin : gen_lookup
+    bnn_first_lookup u_lookup (
+        .clk_i,
+        .write_i      (load_valid_i & (load_index_i < 10'd32)),
+        .write_index_i(load_index_i[4:0]),
+        .write_data_i (load_data_q),
+        .byte_i       (looked_at[i]),
+        .data_o       (looked_up[i])
+    );
   end
 
   // ---- Commands and the queue of beats -------------------------------------------------------
@@ -178,14 +203,15 @@ module bnn_first_layer #(
   assign command_valid_o = command_valid_q;
   assign command_addr_o  = {addr_high_q, addr_low_d_q};
   assign command_beats_o = image_bytes_i >> 3;
-  assign beat_give_o     = beat_pop;
+  assign beat_give_o     = beat_give_q;
 
   logic [$clog2(BeatFifo):0] level_q;
-  logic hungry_q;
+  logic hungry_q, beat_give_q;
 
   always_ff @(posedge clk_i) begin
     if (clear_beats) level_q <= '0;
-    else level_q <= level_q + ($bits(level_q))'(beat_valid_i) - ($bits(level_q))'(beat_pop);
+    else level_q <= level_q + ($bits(level_q))'(beat_valid_i) - ($bits(level_q))'(beat_give_q);
+    beat_give_q <= beat_pop & ~clear_beats;
     hungry_q <= level_q <= ($bits(level_q))'(BeatFifo / 2);
   end
 
@@ -208,19 +234,20 @@ module bnn_first_layer #(
 
   // Engine and output count them separately: the output lags behind.
   logic [1:0] ahead_q;  // sub-batches begun and not consumed
-  logic [31:0] left_q;  // images not begun
+  logic [31:0] begun_q, left_q;  // images begun, and not begun (a cycle later)
   logic [15:0] sub_left_q, sub_next_q;  // images of the sub-batch not begun, of the next one
   logic sub_some_q, sub_last_q, sub_one_q, left_some_q, sub_begin, image_begin, pack_begin;
-  logic [1:0] sub_settle_q;  // sub_next_q follows left_q
+  logic [2:0] sub_settle_q;  // sub_next_q follows begun_q
 
-  assign sub_begin = ~sub_some_q & sub_settle_q[1] & left_some_q & ~ahead_q[1];
+  assign sub_begin = ~sub_some_q & sub_settle_q[2] & left_some_q & ~ahead_q[1];
 
   always_ff @(posedge clk_i) begin
     sub_next_q  <= (left_q < 32'(sub_batch_i)) ? left_q[15:0] : sub_batch_i;
     sub_one_q   <= sub_next_q == 16'd1;
     left_some_q <= left_q != '0;
-    if (start_q) left_q <= count_i;
-    else if (image_begin) left_q <= left_q - 32'd1;
+    left_q      <= count_i - begun_q;
+    if (clear_scan) begun_q <= '0;
+    else if (image_begin) begun_q <= begun_q + 32'd1;
     if (sub_begin) begin
       sub_left_q <= sub_next_q;
       sub_last_q <= sub_one_q;
@@ -235,7 +262,7 @@ module bnn_first_layer #(
     end else begin
       ahead_q      <= ahead_q + 2'(sub_begin) - 2'(consumed_i);
       sub_some_q   <= sub_begin | (sub_some_q & ~(image_begin & sub_last_q));
-      sub_settle_q <= image_begin ? '0 : {sub_settle_q[0], run_q};
+      sub_settle_q <= image_begin ? '0 : {sub_settle_q[1:0], run_q};
     end
   end
 
@@ -247,7 +274,7 @@ module bnn_first_layer #(
   bnn_unpack u_unpack (
       .clk_i,
       .rst_i       (clear_scan | pack),
-      .channels_i  (channels_in_i),
+      .channels_i  (channels_q),
       .pixels_i,
       .beat_valid_i(beat_valid & ~pack),
       .beat_take_o (unpack_take),
@@ -264,18 +291,28 @@ module bnn_first_layer #(
   logic [PixelBits-1:0] fill_q;
   logic stored_q, stored_half_q;
   logic [PixelBits-1:0] stored_addr_q;
-  logic [31:0] stored_pixel_q, looked_up;
+  logic [31:0] stored_pixel_q, stored;
+  logic pack_lookup;
+
+  bnn_register u_pack_lookup (
+      .clk_i,
+      .data_i(pack),
+      .data_o(pack_lookup)
+  );
 
   assign pixel_ready = ~full_q[fill_half_q];
 
-  for (genvar c = 0; c < 4; c++) begin : gen_lookup
-    logic [63:0] row;
-    assign row = table_mem[pixel[8*c+3+:5]];
-    assign looked_up[8*c+:8] = (3'(c) < channels_in_i) ? row[{pixel[8*c+:3], 3'b000}+:8] : 8'd0;
+  for (genvar i = 0; i < 8; i++) begin : gen_looked
+    if (i < 4) begin : gen_pixel
+      assign looked_at[i] = pack_lookup ? beat[8*i+:8] : pixel[8*i+:8];
+      assign stored[8*i+:8] = (3'(i) < channels_q) ? looked_up[i] : 8'd0;
+    end else begin : gen_beat
+      assign looked_at[i] = beat[8*i+:8];
+    end
   end
 
   always_ff @(posedge clk_i) begin
-    stored_pixel_q <= looked_up;
+    stored_pixel_q <= stored;
     stored_addr_q <= fill_q;
     stored_half_q <= fill_half_q;
     if (stored_q) image_mem[{stored_half_q, stored_addr_q}] <= stored_pixel_q;
@@ -308,7 +345,7 @@ module bnn_first_layer #(
   logic signed [17:0] scan_row, scan_column;
   logic row_inside_q, column_inside_q;
   logic [3:0] column_credit_q;
-  logic column_pop, column_valid;
+  logic column_pop, column_pop_q, column_valid;
 
   assign scan_step = scan_q & (r != '0 | column_room_q);
   assign end_column = scan_last[R];
@@ -316,7 +353,7 @@ module bnn_first_layer #(
   assign scan_row = 18'(y_q) + 18'(r) - 18'(pad);
   assign scan_column = 18'(cx) - 18'(pad);
   assign image_begin = pack ? pack_begin : ~scan_q & full_q[read_half_q] & sub_some_q;
-  assign line_next = line_q + (pool ? width_i[PixelBits-1:0] << 1 : width_i[PixelBits-1:0]);
+  assign line_next = line_q + (pool_scan ? width_i[PixelBits-1:0] << 1 : width_i[PixelBits-1:0]);
 
   // The loops begin anew by themselves; before the first image they are set to.
   assign scan_go[R]  = scan_init_q | scan_step;
@@ -329,7 +366,7 @@ module bnn_first_layer #(
       .clk_i,
       .set_i  (clear_scan),
       .go_i   (scan_go[R]),
-      .limit_i(pool ? 3'd4 : 3'd3),
+      .limit_i(pool_scan ? 3'd4 : 3'd3),
       .value_o({unused_r, r}),
       .last_o (scan_last[R])
   );
@@ -359,7 +396,7 @@ module bnn_first_layer #(
       addr_q <= line_begin_q;
     end else if (scan_step) begin
       if (scan_last[R] && scan_last[Cx]) begin
-        y_q    <= y_q + (pool ? 16'd2 : 16'd1);
+        y_q    <= y_q + (pool_scan ? 16'd2 : 16'd1);
         line_q <= line_next;
         addr_q <= line_next;
       end else if (scan_last[R]) begin
@@ -378,7 +415,7 @@ module bnn_first_layer #(
       scan_q      <= image_begin | (scan_q & ~image_read_last);
       scan_init_q <= 1'b0;
       if (image_read_last) read_half_q <= ~read_half_q;
-      column_credit_q <= column_credit_q - 4'(scan_step && r == '0) + 4'(column_pop);
+      column_credit_q <= column_credit_q - 4'(scan_step && r == '0) + 4'(column_pop_q);
     end
   end
 
@@ -441,14 +478,14 @@ module bnn_first_layer #(
   logic unused_group_top;
   logic [1:0] quad_q, quad_next;
   logic [4:0] out_credit_q;
-  logic out_pop;
+  logic out_pop, out_pop_q;
 
   assign issue = busy_q & (~window_last_now_q | out_room_q);
   assign step_last = window_last_now_q & group_last;
   assign column_pop = column_valid & (~busy_q | (issue & step_last));
-  assign complete = pool ? have_q[2] & odd_q : have_q[1];
+  assign complete = pool_window ? have_q[2] & odd_q : have_q[1];
   assign unused_group_top = group[GroupBits];
-  assign quad_next = quad_q + 2'(issue & pool);
+  assign quad_next = quad_q + 2'(issue & pool_window);
 
   bnn_loop #(
       .Bits(GroupBits + 1)
@@ -471,8 +508,10 @@ module bnn_first_layer #(
 
   always_ff @(posedge clk_i) begin
     window_init_q      <= clear_window;
-    window_first_now_q <= ~pool | quad_next == 2'd0;
-    window_last_now_q  <= ~pool | quad_next == 2'd3;
+    column_pop_q       <= column_pop & ~clear_window;
+    out_pop_q          <= out_pop & ~clear_window;
+    window_first_now_q <= ~pool_window | quad_next == 2'd0;
+    window_last_now_q  <= ~pool_window | quad_next == 2'd3;
     out_room_q         <= out_credit_q > 5'd2;  // one may be taken in this cycle
     if (column_pop) begin
       patch_q <= {column_head, patch_q[3:1]};
@@ -492,7 +531,7 @@ module bnn_first_layer #(
         busy_q <= 1'b0;
       end
       quad_q       <= quad_next;
-      out_credit_q <= out_credit_q - 5'(issue & window_last_now_q) + 5'(out_pop);
+      out_credit_q <= out_credit_q - 5'(issue & window_last_now_q) + 5'(out_pop_q);
     end
   end
 
@@ -501,12 +540,13 @@ module bnn_first_layer #(
   logic [3:0][3:0][31:0] patch_d_q;  // with the select registers of the taps
   logic [1:0] window_valid_q, window_first_q, window_last_q;
   logic [1:0] select;
-  logic [1:0][GroupBits-1:0] channel_addr_q;
+  logic [GroupBits-1:0] channel_addr_q;
+  logic [1:0][GroupBits-1:0] channel_addr;
   logic bits_valid;
   logic [FirstPe-1:0] bits;
 
   // Position {dy, dx}; without a pool it is the newest column, three rows shifted in from the top.
-  assign select = pool ? quad_q : 2'd3;
+  assign select = pool_window ? quad_q : 2'd3;
 
   for (genvar ky = 0; ky < 3; ky++) begin : gen_ky
     for (genvar kx = 0; kx < 3; kx++) begin : gen_kx
@@ -526,6 +566,16 @@ module bnn_first_layer #(
     end
   end
 
+  for (genvar h = 0; h < 2; h++) begin : gen_channel_addr
+    bnn_register #(
+        .Bits(GroupBits)
+    ) u_addr (
+        .clk_i,
+        .data_i(channel_addr_q),
+        .data_o(channel_addr[h])
+    );
+  end
+
   // The beats of the channels come two cycles after their window.
   for (genvar p = 0; p < FirstPe; p++) begin : gen_channel
     bnn_first_channel #(
@@ -535,14 +585,14 @@ module bnn_first_layer #(
         .write_i     (channel_load && channel_index[PeBits-1:0] == PeBits'(p)),
         .write_addr_i(channel_index[PeBits+:GroupBits]),
         .write_data_i(load_data_q),
-        .address_i   (channel_addr_q[1]),
+        .address_i   (channel_addr[p%2]),
         .data_o      (channel[p*64+:64])
     );
   end
 
   always_ff @(posedge clk_i) begin
     patch_d_q      <= patch_q;
-    channel_addr_q <= {channel_addr_q[0], group[GroupBits-1:0]};
+    channel_addr_q <= group[GroupBits-1:0];
     window_first_q <= {window_first_q[0], window_first_now_q};
     window_last_q  <= {window_last_q[0], window_last_now_q};
     if (clear_window) window_valid_q <= '0;
@@ -582,41 +632,47 @@ module bnn_first_layer #(
 
   // ---- Pack mode: sign bits into words -------------------------------------------------------
 
-  logic pack_q, pack_beat, word_valid_q, word_done, pack_end, write, write_room, write_valid_q;
-  logic [31:0] pack_left_q;  // elements of the image still to come
+  logic pack_q, pack_beat, word_valid_q, word_done, write, write_valid, write_valid_q, room_q;
+  logic pack_end;  // the last beat of the image
+  logic [23:0] unused_pack;
+  logic [7:0] tail_q;  // elements of that
   logic [Simd-1:0] word_q;
-  logic [$clog2(Simd/8)-1:0] byte_q;
+  logic [Simd/8-1:0] byte_here_q;  // where the next byte goes
   logic [7:0] signs, sign_q;
   logic sign_valid_q, sign_take;
 
   assign pack_begin = ~pack_q & ~word_valid_q & sub_some_q & sign_valid_q;
   assign pack_beat = pack & pack_q & sign_valid_q & (~word_valid_q | write);
-  assign pack_end = pack_left_q <= 32'd8;
-  assign word_done = pack_end | (&byte_q);
+  assign word_done = pack_end | byte_here_q[Simd/8-1];
   assign sign_take = beat_valid & (~sign_valid_q | pack_beat);
   assign beat_pop = pack ? sign_take : (beat_valid & unpack_take);
 
+  bnn_loop #(
+      .Bits(24)
+  ) u_pack (
+      .clk_i,
+      .set_i  (clear_out),
+      .go_i   (out_init_q | pack_beat),
+      .limit_i(image_bytes_i[26:3]),
+      .value_o(unused_pack),
+      .last_o (pack_end)
+  );
+
   for (genvar i = 0; i < 8; i++) begin : gen_sign
-    logic [63:0] row;
-    assign row = table_mem[beat[8*i+3+:5]];
     // table > 0: not negative and not zero; the table holds -1 and +1 only
     always_ff @(posedge clk_i) begin
-      if (sign_take) sign_q[i] <= ~row[{beat[8*i+:3], 3'b111}];
+      if (sign_take) sign_q[i] <= ~looked_up[i][7];
     end
-    assign signs[i] = sign_q[i] & (pack_left_q > 32'(i));
+    assign signs[i] = sign_q[i] & (tail_q[i] | ~pack_end);
   end
 
   always_ff @(posedge clk_i) begin
-    if (pack_begin) begin
-      pack_left_q <= elements_i;
-      byte_q      <= '0;
-    end else if (pack_beat) begin
-      pack_left_q <= pack_end ? '0 : pack_left_q - 32'd8;
-      byte_q      <= word_done ? '0 : byte_q + 1'b1;
-    end
-    if (pack_beat) begin
-      if (byte_q == '0) word_q <= Simd'(signs);
-      else word_q[byte_q*8+:8] <= signs;
+    tail_q <= (elements_i[2:0] == '0) ? '1 : ~(8'hFF << elements_i[2:0]);
+    if (pack_begin) byte_here_q <= (Simd / 8)'(1);
+    else if (pack_beat) byte_here_q <= word_done ? (Simd / 8)'(1) : byte_here_q << 1;
+    for (int unsigned i = 0; i < Simd / 8; i++) begin
+      if (pack_beat && byte_here_q[i]) word_q[8*i+:8] <= signs;
+      else if (pack_beat && byte_here_q[0]) word_q[8*i+:8] <= '0;
     end
     if (clear_out || !pack) begin
       pack_q       <= 1'b0;
@@ -638,8 +694,8 @@ module bnn_first_layer #(
   logic end_sub, ended_q, word_last, out_end_image, slot_end;
   logic image_init, row_init, pixel_init;
   logic [2:0] out_go, out_at_last;
-  logic [1:0] out_settle_q;
-  logic [31:0] out_left_q;
+  logic [2:0] out_settle_q;
+  logic [31:0] out_done_q, out_left_q;  // images written, and not (a cycle later)
   logic [15:0] out_sub_q, out_next_q;
   logic [15:0] unused_out[2];
   logic [GroupBits:0] unused_group;
@@ -650,8 +706,8 @@ module bnn_first_layer #(
   logic [SlotBits-1:0] slot_q;
   logic [2:0] done_q;
 
-  assign write_room = ~write_valid_q | write_ready_i;
-  assign write = write_room & active_q & (pack ? word_valid_q : out_valid);
+  assign write = room_q & active_q & (pack ? word_valid_q : out_valid);
+  assign write_valid = room_q ? write : write_valid_q;
   assign out_pop = write & ~pack;
   assign slot_end = slot_q == SlotBits'(Groups - 1);
   assign out_go[G]  = out_init_q | out_pop;
@@ -659,7 +715,7 @@ module bnn_first_layer #(
   assign out_go[Yo] = out_init_q | (out_pop & out_at_last[G] & out_at_last[X]);
   assign out_end_image = pack ? word_last : &out_at_last;
   assign end_sub = write & out_end_image & out_last_q;
-  assign sub_begin_out = ~active_q & ~sub_begin_q & out_settle_q[1] & out_some_q;
+  assign sub_begin_out = ~active_q & ~sub_begin_q & out_settle_q[2] & out_some_q;
 
   bnn_loop #(
       .Bits(GroupBits + 1)
@@ -747,8 +803,9 @@ module bnn_first_layer #(
     out_next_q <= (out_left_q < 32'(sub_batch_i)) ? out_left_q[15:0] : sub_batch_i;
     out_one_q  <= out_next_q == 16'd1;
     out_some_q <= out_left_q != '0;
-    if (start_q) out_left_q <= count_i;
-    else if (write && out_end_image) out_left_q <= out_left_q - 32'd1;
+    out_left_q <= count_i - out_done_q;
+    if (clear_out) out_done_q <= '0;
+    else if (write && out_end_image) out_done_q <= out_done_q + 32'd1;
     if (sub_begin_q) begin
       out_sub_q  <= out_next_q;
       out_last_q <= out_one_q;
@@ -766,7 +823,7 @@ module bnn_first_layer #(
     end else begin
       sub_begin_q  <= sub_begin_out;
       active_q     <= sub_begin_q | (active_q & ~end_sub);
-      out_settle_q <= active_q ? '0 : {out_settle_q[0], run_q};
+      out_settle_q <= active_q ? '0 : {out_settle_q[1:0], run_q};
       if (end_sub) parity_q <= ~parity_q;
       ended_q <= end_sub | (ended_q & ~write_ready_i);  // the last write waits
       done_q  <= {done_q[1:0], ended_q & write_ready_i};
@@ -779,13 +836,18 @@ module bnn_first_layer #(
   logic [AddrBits-1:0] write_addr_q;
 
   always_ff @(posedge clk_i) begin
-    if (write_room) begin
+    if (room_q) begin
       write_lane_q  <= Lanes'(1) << lane_q;
       write_addr_q  <= pixel_base_q + word_index_q;
       write_group_q <= (pack || slot_q == '0) ? '1 : here_q;
     end
-    if (rst_i || clear_out) write_valid_q <= 1'b0;
-    else if (write_room) write_valid_q <= write;
+    if (rst_i || clear_out) begin
+      write_valid_q <= 1'b0;
+      room_q        <= 1'b1;
+    end else begin
+      write_valid_q <= write_valid;
+      room_q        <= ~write_valid | write_soon_i;
+    end
   end
 
   for (genvar g = 0; g < Groups; g++) begin : gen_out
@@ -793,7 +855,7 @@ module bnn_first_layer #(
         .Bits(FirstPe)
     ) u_slice (
         .clk_i,
-        .enable_i (write_room),
+        .enable_i (room_q),
         .pack_i   (pack),
         .here_i   (here_q[g]),
         .channel_i(out_bits),
@@ -801,6 +863,9 @@ module bnn_first_layer #(
         .data_o   (write_data_o[g*FirstPe+:FirstPe])
     );
   end
+
+  logic unused_first;
+  assign unused_first = ^elements_i[31:3];
 
   assign done_o        = done_q[2];
   assign write_valid_o = write_valid_q;

@@ -115,7 +115,7 @@ module bnn_score #(
   logic upper_begin_q;
 
   // Scores of the copied pair
-  logic emit_q, emit, emit_last_q, both_q, upper_q, twice_q, second_write_q, leave, free;
+  logic emit_q, emit, emit_last_q, both_q, upper_q, whole_q, second_write_q, leave, free;
   logic [LaneBits:0] left_q;  // lanes after this one
   logic [31:0] line_q;
   logic [1:0][Lanes*16-1:0] sum_q;
@@ -123,8 +123,8 @@ module bnn_score #(
   logic [1:0][31:0] offset_pair_q;
 
   assign emit = emit_q & score_ready_i;
-  assign leave = emit & (~twice_q | second_write_q);  // the lane is done
-  assign free = ~emit_q | (score_ready_i & emit_last_q & (~twice_q | second_write_q));
+  assign leave = emit & whole_q;  // the lane is done
+  assign free = ~emit_q | (score_ready_i & emit_last_q & whole_q);
   assign copy = active_q & settled_q & free;
 
   always_ff @(posedge clk_i) begin
@@ -185,7 +185,7 @@ module bnn_score #(
       line_q        <= line_begin_q;
       both_q        <= second_q;
       upper_q       <= upper_begin_q;
-      twice_q       <= second_q & upper_begin_q;
+      whole_q       <= ~(second_q & upper_begin_q);
     end else if (leave) begin
       sum_q[0]    <= sum_q[0] >> 16;
       sum_q[1]    <= sum_q[1] >> 16;
@@ -193,14 +193,16 @@ module bnn_score #(
       emit_last_q <= left_q == (LaneBits + 1)'(1);
       line_q      <= line_q + stride_q;
       upper_q     <= upper_q ^ stride_q[2];
-      twice_q     <= both_q & (upper_q ^ stride_q[2]);
+      whole_q     <= ~(both_q & (upper_q ^ stride_q[2]));
+    end else if (emit) begin
+      whole_q <= 1'b1;
     end
     if (rst_i) begin
       emit_q         <= 1'b0;
       second_write_q <= 1'b0;
     end else begin
       emit_q         <= copy | (emit_q & ~free);
-      second_write_q <= emit ? twice_q & ~second_write_q : second_write_q;
+      second_write_q <= emit ? ~whole_q : second_write_q;
     end
   end
 

@@ -394,7 +394,7 @@ module bnn_top #(
 
   // ---- First layer ---------------------------------------------------------------------------
 
-  logic first_valid, first_ready;
+  logic first_valid, first_ready, first_soon;
   logic [Lanes-1:0] first_lane;
   logic [Groups-1:0] first_group;
   logic [AddrBits-1:0] first_addr;
@@ -444,6 +444,7 @@ module bnn_top #(
       .hungry_o       (first_hungry),
       .write_valid_o  (first_valid),
       .write_ready_i  (first_ready),
+      .write_soon_i   (first_soon),
       .write_lane_o   (first_lane),
       .write_group_o  (first_group),
       .write_addr_o   (first_addr),
@@ -523,6 +524,7 @@ module bnn_top #(
       .array_data_i (write_data),
       .first_valid_i(first_valid),
       .first_ready_o(first_ready),
+      .first_soon_o (first_soon),
       .first_lane_i (first_lane),
       .first_group_i(first_group),
       .first_addr_i (first_addr),

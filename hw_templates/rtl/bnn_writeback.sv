@@ -176,9 +176,9 @@ module bnn_writeback #(
   // ---- Events: what goes on after the write of the cycle before --------------------------------------
 
   // Exclusive. The address goes to the first one, the next image's, this image's (the next lane), the next
-  // row's or the next word's. Copies for the addresses of rows and of blocks.
+  // row's or the next word's. Copies for the addresses of images, rows and blocks.
   logic begin_d, image_d, lane_d, row_d, word_d, group_next_q;
-  logic row_begin, row_image, row_lane, row_row;
+  logic image_begin, image_image, row_begin, row_image, row_lane, row_row;
   logic block_begin, block_image, block_lane, block_row, block_word;
 
   assign begin_d = step_q & end_image;
@@ -190,6 +190,13 @@ module bnn_writeback #(
 
   always_ff @(posedge clk_i) group_next_q <= next_q & end_image;
 
+  bnn_register #(
+      .Bits(2)
+  ) u_image_event (
+      .clk_i,
+      .data_i({begin_d, image_d}),
+      .data_o({image_begin, image_image})
+  );
   bnn_register #(
       .Bits(4)
   ) u_row_event (
@@ -217,8 +224,8 @@ module bnn_writeback #(
   assign next_image = image_addr_q + image_stride_i;
 
   always_ff @(posedge clk_i) begin
-    if (row_begin) image_addr_q <= first_addr_q;
-    else if (row_image) image_addr_q <= next_image;
+    if (image_begin) image_addr_q <= first_addr_q;
+    else if (image_image) image_addr_q <= next_image;
     unique case (1'b1)
       row_begin: row_addr_q <= first_addr_q;
       row_image: row_addr_q <= next_image;
@@ -237,7 +244,7 @@ module bnn_writeback #(
     if (group_next_q) begin
       slot_q <= slot_end ? '0 : slot_q + 1'b1;
       if (slot_end) word_q <= word_q + 1'b1;
-    end else if (row_begin) begin
+    end else if (image_begin) begin
       slot_q <= '0;
       word_q <= '0;
     end
@@ -267,7 +274,10 @@ module bnn_writeback #(
     end
   end
 
-  assign control = serial_write ? late_q : {lane_now_q, addr_now_q, slot_now_q};
+  assign control[SlotBits+AddrBits-1:0] =
+      serial_write ? late_q[SlotBits+AddrBits-1:0] : {addr_now_q, slot_now_q};
+  assign control[SlotBits+AddrBits+:Lanes] =
+      serial_q ? late_q[SlotBits+AddrBits+:Lanes] : lane_now_q;
   assign slot = control[SlotBits-1:0];
 
   always_ff @(posedge clk_i) begin

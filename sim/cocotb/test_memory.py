@@ -103,6 +103,7 @@ async def act_write(dut):
         expected.append((enable, outputs))
         await ReadOnly()
         assert int(dut.first_ready_o.value) == (lane == 0)
+        assert int(dut.first_soon_o.value) == (following == 0)
         await FallingEdge(dut.clk_i)
         want = expected[-WRITE_LATENCY]
         if want is None:
