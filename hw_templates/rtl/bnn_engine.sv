@@ -292,8 +292,18 @@ module bnn_engine #(
   // [n] is n + 1 cycles after the addresses
   logic [MemoryLatency-1:0] valid_d_q, first_d_q, last_d_q, second_d_q, header0_m_q, header1_m_q;
 
-  for (genvar i = 0; i < Simd; i++) begin : gen_mask
-    always_ff @(posedge clk_i) tail_mask_q[i] <= 9'(i) < layer_i[16*32+:9];
+  for (genvar i = 0; i < Simd; i += 16) begin : gen_mask
+    logic [8:0] valid_bits;
+    bnn_register #(
+        .Bits(9)
+    ) u_valid_bits (
+        .clk_i,
+        .data_i(layer_i[16*32+:9]),
+        .data_o(valid_bits)
+    );
+    for (genvar j = i; j < i + 16; j++) begin : gen_bit
+      always_ff @(posedge clk_i) tail_mask_q[j] <= 9'(j) < valid_bits;
+    end
   end
 
   always_ff @(posedge clk_i) begin

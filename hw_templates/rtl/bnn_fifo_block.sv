@@ -1,7 +1,7 @@
 // Queue of Depth words of Width bits in block RAM.
 //
-// A word is pushed in any cycle with push_i: who pushes sees to it that no more than Depth are in. pop_i is
-// used with valid_o only.
+// A word is pushed in any cycle with push_i: who pushes sees to it that no more than Depth are in. Without
+// valid_o pop_i means nothing.
 //
 // Latency: a word pushed at edge t is at data_o after edge t + 2 at the earliest.
 module bnn_fifo_block #(

@@ -86,7 +86,7 @@ module bnn_first_layer #(
   // ---- Configuration, as it is used; a run begins two cycles after start_i -------------------------
 
   logic [2:0] channels_q;
-  logic pack, pool, pool_scan, pool_window, pad, start_q, run_q, clear_beats, clear_scan, clear_window, clear_out;
+  logic pack, pack_beats, pool, pool_columns, pool_scan, pool_window, pad, start_q, run_q, clear_beats, clear_scan, clear_window, clear_out;
   logic [15:0] out_columns_q, out_rows_q;
   logic [GroupBits:0] group_end_q;
 
@@ -95,12 +95,22 @@ module bnn_first_layer #(
     channels_q    <= channels_in_i;
     pad           <= pad_i;
     group_end_q   <= (GroupBits + 1)'(channels_out_i >> PeBits);
-    out_columns_q <= pool ? columns_i >> 1 : columns_i;
+    out_columns_q <= pool_columns ? columns_i >> 1 : columns_i;
     out_rows_q    <= pool ? rows_i >> 1 : rows_i;
     start_q       <= start_i & ~rst_i;
     run_q         <= ~rst_i & (start_q | run_q);
   end
 
+  bnn_register u_pack_beats (
+      .clk_i,
+      .data_i(channels_out_i == '0),
+      .data_o(pack_beats)
+  );
+  bnn_register u_pool_columns (
+      .clk_i,
+      .data_i(pool_i),
+      .data_o(pool_columns)
+  );
   bnn_register u_pool (
       .clk_i,
       .data_i(pool_i),
@@ -142,26 +152,38 @@ module bnn_first_layer #(
   logic channel_load;
   logic [8:0] channel_index;
 
-  logic [63:0] load_data_q;
+  logic [63:0] load_data_q, table_data_q;
+  logic table_load_q;
+  logic [4:0] table_index_q;
 
   assign channel_load = load_valid_i & (load_index_i >= 10'd32);
   assign channel_index = 9'(load_index_i - 10'd32);
 
   always_ff @(posedge clk_i) begin
-    load_data_q <= load_data_i;
+    load_data_q   <= load_data_i;
+    table_load_q  <= load_valid_i & (load_index_i < 10'd32);
+    table_index_q <= load_index_i[4:0];
+    table_data_q  <= load_data_q;
   end
 
   // Bytes looked up: of a beat in pack mode, of a pixel else
   logic [7:0][7:0] looked_at, looked_up;
 
   for (genvar i = 0; i < 8; i++) begin : gen_lookup
-    bnn_first_lookup u_lookup (
+    // The last four are used for signs only
+    localparam int unsigned Bits = (i < 4) ? 8 : 1;
+    if (i >= 4) begin : gen_sign_only
+      assign looked_up[i][6:0] = '0;
+    end
+    bnn_first_lookup #(
+        .Bits(Bits)
+    ) u_lookup (
         .clk_i,
-        .write_i      (load_valid_i & (load_index_i < 10'd32)),
-        .write_index_i(load_index_i[4:0]),
-        .write_data_i (load_data_q),
+        .write_i      (table_load_q),
+        .write_index_i(table_index_q),
+        .write_data_i (table_data_q),
         .byte_i       (looked_at[i]),
-        .data_o       (looked_up[i])
+        .data_o       (looked_up[i][7-:Bits])
     );
   end
 
@@ -174,7 +196,7 @@ module bnn_first_layer #(
   logic [31:0] addr_high_q, addr_low_d_q;
   logic [2:0] settle_q;
   logic more_q, command_valid_q, given;
-  logic beat_valid, beat_pop;
+  logic beat_valid, beat_pop, beat_give_q;
   logic [63:0] beat;  // at the head of the queue
 
   assign given = command_valid_q & command_ready_i;
@@ -206,12 +228,12 @@ module bnn_first_layer #(
   assign beat_give_o     = beat_give_q;
 
   logic [$clog2(BeatFifo):0] level_q;
-  logic hungry_q, beat_give_q;
+  logic hungry_q;
 
   always_ff @(posedge clk_i) begin
     if (clear_beats) level_q <= '0;
     else level_q <= level_q + ($bits(level_q))'(beat_valid_i) - ($bits(level_q))'(beat_give_q);
-    beat_give_q <= beat_pop & ~clear_beats;
+    beat_give_q <= beat_valid & beat_pop & ~clear_beats;
     hungry_q <= level_q <= ($bits(level_q))'(BeatFifo / 2);
   end
 
@@ -276,7 +298,7 @@ module bnn_first_layer #(
       .rst_i       (clear_scan | pack),
       .channels_i  (channels_q),
       .pixels_i,
-      .beat_valid_i(beat_valid & ~pack),
+      .beat_valid_i(beat_valid & ~pack_beats),
       .beat_take_o (unpack_take),
       .beat_i      (beat),
       .valid_o     (pixel_valid),
@@ -292,19 +314,21 @@ module bnn_first_layer #(
   logic stored_q, stored_half_q;
   logic [PixelBits-1:0] stored_addr_q;
   logic [31:0] stored_pixel_q, stored;
-  logic pack_lookup;
+  logic [1:0] pack_lookup;
 
-  bnn_register u_pack_lookup (
-      .clk_i,
-      .data_i(pack),
-      .data_o(pack_lookup)
-  );
+  for (genvar i = 0; i < 2; i++) begin : gen_pack_lookup
+    bnn_register u_pack_lookup (
+        .clk_i,
+        .data_i(pack),
+        .data_o(pack_lookup[i])
+    );
+  end
 
   assign pixel_ready = ~full_q[fill_half_q];
 
   for (genvar i = 0; i < 8; i++) begin : gen_looked
     if (i < 4) begin : gen_pixel
-      assign looked_at[i] = pack_lookup ? beat[8*i+:8] : pixel[8*i+:8];
+      assign looked_at[i] = pack_lookup[i/2] ? beat[8*i+:8] : pixel[8*i+:8];
       assign stored[8*i+:8] = (3'(i) < channels_q) ? looked_up[i] : 8'd0;
     end else begin : gen_beat
       assign looked_at[i] = beat[8*i+:8];
@@ -470,7 +494,7 @@ module bnn_first_layer #(
   // patch_q[x][y]: the newest column is x = 3. Three rows lie in y = 1 .. 3 (shifted in from the
   // top), four in y = 0 .. 3.
   logic [3:0][3:0][31:0] patch_q;
-  logic busy_q, issue, step_last, window_first_now_q, window_last_now_q, out_room_q, complete;
+  logic busy_q, issue, sum_last, window_first_now_q, window_last_now_q, out_room_q, complete;
   logic [2:0] have_q;  // at least 1, 2, 3 columns of the row are in the patch
   logic odd_q, row_end, group_last, window_init_q;
   logic [15:0] unused_column;
@@ -481,8 +505,8 @@ module bnn_first_layer #(
   logic out_pop, out_pop_q;
 
   assign issue = busy_q & (~window_last_now_q | out_room_q);
-  assign step_last = window_last_now_q & group_last;
-  assign column_pop = column_valid & (~busy_q | (issue & step_last));
+  assign sum_last = busy_q & window_last_now_q & out_room_q;
+  assign column_pop = column_valid & (~busy_q | (window_last_now_q & out_room_q & group_last));
   assign complete = pool_window ? have_q[2] & odd_q : have_q[1];
   assign unused_group_top = group[GroupBits];
   assign quad_next = quad_q + 2'(issue & pool_window);
@@ -492,7 +516,7 @@ module bnn_first_layer #(
   ) u_group (
       .clk_i,
       .set_i  (clear_window),
-      .go_i   (window_init_q | (issue & window_last_now_q)),
+      .go_i   (window_init_q | sum_last),
       .limit_i(group_end_q),
       .value_o(group),
       .last_o (group_last)
@@ -527,11 +551,11 @@ module bnn_first_layer #(
         have_q <= row_end ? '0 : {have_q[1:0], 1'b1};
         odd_q  <= ~row_end & ~odd_q;
         busy_q <= complete;
-      end else if (issue && step_last) begin
+      end else if (sum_last && group_last) begin
         busy_q <= 1'b0;
       end
       quad_q       <= quad_next;
-      out_credit_q <= out_credit_q - 5'(issue & window_last_now_q) + 5'(out_pop_q);
+      out_credit_q <= out_credit_q - 5'(sum_last) + 5'(out_pop_q);
     end
   end
 
@@ -633,6 +657,7 @@ module bnn_first_layer #(
   // ---- Pack mode: sign bits into words -------------------------------------------------------
 
   logic pack_q, pack_beat, word_valid_q, word_done, write, write_valid, write_valid_q, room_q;
+  logic out_init_q;  // loops of the output begin
   logic pack_end;  // the last beat of the image
   logic [23:0] unused_pack;
   logic [7:0] tail_q;  // elements of that
@@ -642,10 +667,11 @@ module bnn_first_layer #(
   logic sign_valid_q, sign_take;
 
   assign pack_begin = ~pack_q & ~word_valid_q & sub_some_q & sign_valid_q;
-  assign pack_beat = pack & pack_q & sign_valid_q & (~word_valid_q | write);
+  assign pack_beat = pack_q & sign_valid_q & ~word_valid_q;
   assign word_done = pack_end | byte_here_q[Simd/8-1];
   assign sign_take = beat_valid & (~sign_valid_q | pack_beat);
-  assign beat_pop = pack ? sign_take : (beat_valid & unpack_take);
+  // Also without a beat: bnn_fifo_block takes no notice of that
+  assign beat_pop = pack_beats ? ~sign_valid_q | (pack_q & ~word_valid_q) : unpack_take;
 
   bnn_loop #(
       .Bits(24)
@@ -690,8 +716,16 @@ module bnn_first_layer #(
 
   localparam int unsigned G = 0, X = 1, Yo = 2;
 
-  logic parity_q, out_init_q, sub_begin_out, sub_begin_q, active_q, out_some_q, out_last_q, out_one_q;
-  logic end_sub, ended_q, word_last, out_end_image, slot_end;
+  logic parity_q, sub_begin_out, sub_begin_q, active_q, out_some_q, out_last_q, out_one_q;
+  logic end_sub, ended_q, word_last, slot_end, pack_out;
+  logic word_go, pixel_end, lane_end, row_end_out, map_end, word_lane_end, image_end;
+  logic [AddrBits-1:0] pixel_stride_q;
+
+  bnn_register u_pack_out (
+      .clk_i,
+      .data_i(channels_out_i == '0),
+      .data_o(pack_out)
+  );
   logic image_init, row_init, pixel_init;
   logic [2:0] out_go, out_at_last;
   logic [2:0] out_settle_q;
@@ -706,15 +740,31 @@ module bnn_first_layer #(
   logic [SlotBits-1:0] slot_q;
   logic [2:0] done_q;
 
-  assign write = room_q & active_q & (pack ? word_valid_q : out_valid);
   assign write_valid = room_q ? write : write_valid_q;
-  assign out_pop = write & ~pack;
   assign slot_end = slot_q == SlotBits'(Groups - 1);
-  assign out_go[G]  = out_init_q | out_pop;
-  assign out_go[X]  = out_init_q | (out_pop & out_at_last[G]);
-  assign out_go[Yo] = out_init_q | (out_pop & out_at_last[G] & out_at_last[X]);
-  assign out_end_image = pack ? word_last : &out_at_last;
-  assign end_sub = write & out_end_image & out_last_q;
+
+  bnn_first_step u_step (
+      .init_i       (out_init_q),
+      .room_i       (room_q & active_q),
+      .pack_i       (pack_out),
+      .bits_i       (out_valid),
+      .word_i       (word_valid_q),
+      .last_i       (out_at_last),
+      .word_last_i  (word_last),
+      .lane_last_i  (&lane_q),
+      .image_last_i (out_last_q),
+      .write_o      (write),
+      .bits_o       (out_pop),
+      .go_o         (out_go),
+      .word_go_o    (word_go),
+      .pixel_o      (pixel_end),
+      .lane_o       (lane_end),
+      .row_o        (row_end_out),
+      .map_o        (map_end),
+      .word_lane_o  (word_lane_end),
+      .image_o      (image_end),
+      .sub_o        (end_sub)
+  );
   assign sub_begin_out = ~active_q & ~sub_begin_q & out_settle_q[2] & out_some_q;
 
   bnn_loop #(
@@ -748,7 +798,7 @@ module bnn_first_layer #(
   ) u_word (
       .clk_i,
       .set_i  (clear_out),
-      .go_i   (out_init_q | (write & pack)),
+      .go_i   (word_go),
       .limit_i(words_i),
       .value_o(unused_word),
       .last_o (word_last)
@@ -776,28 +826,25 @@ module bnn_first_layer #(
   always_ff @(posedge clk_i) begin
     base_q     <= parity_q ? base_odd_i : base_even_i;
     out_init_q <= clear_out;
+    pixel_stride_q <= pack_out ? image_stride_i : words_i;
     if (image_init) image_base_q <= base_q;
-    else if (out_pop && (&out_at_last)) image_base_q <= image_next;
+    else if (map_end) image_base_q <= image_next;
     if (row_init) row_base_q <= base_q;
-    else if (out_pop && (&out_at_last)) row_base_q <= image_next;
-    else if (out_pop && out_at_last[G] && out_at_last[X]) row_base_q <= row_next;
+    else if (map_end) row_base_q <= image_next;
+    else if (row_end_out) row_base_q <= row_next;
     if (pixel_init) pixel_base_q <= base_q;
-    else if (write && pack && word_last && (&lane_q)) pixel_base_q <= pixel_base_q + image_stride_i;
-    else if (out_pop && (&out_at_last)) pixel_base_q <= image_next;
-    else if (out_pop && out_at_last[G] && out_at_last[X]) pixel_base_q <= row_next;
-    else if (out_pop && out_at_last[G] && (&lane_q)) pixel_base_q <= pixel_base_q + words_i;
+    else if (map_end) pixel_base_q <= image_next;
+    else if (row_end_out) pixel_base_q <= row_next;
+    else if (lane_end || word_lane_end) pixel_base_q <= pixel_base_q + pixel_stride_q;
     if (!active_q) begin  // between sub-batches
       {lane_q, slot_q, word_index_q} <= '0;
       here_q <= Groups'(1);
-    end else if (write && pack) begin
-      word_index_q <= word_last ? '0 : word_index_q + 1'b1;
-      if (word_last) lane_q <= lane_q + 1'b1;
     end else if (write) begin
       slot_q <= (out_at_last[G] || slot_end) ? '0 : slot_q + 1'b1;
       here_q <= (out_at_last[G] || slot_end) ? Groups'(1) : here_q << 1;
-      if (out_at_last[G]) word_index_q <= '0;
-      else if (slot_end) word_index_q <= word_index_q + 1'b1;
-      if (out_at_last[G]) lane_q <= out_at_last[X] ? '0 : lane_q + 1'b1;
+      if (pack ? word_last : out_at_last[G]) word_index_q <= '0;
+      else if (pack || slot_end) word_index_q <= word_index_q + 1'b1;
+      if (pixel_end) lane_q <= (~pack & out_at_last[X]) ? '0 : lane_q + 1'b1;
     end
     // Images of a sub-batch, as for the engine
     out_next_q <= (out_left_q < 32'(sub_batch_i)) ? out_left_q[15:0] : sub_batch_i;
@@ -805,11 +852,11 @@ module bnn_first_layer #(
     out_some_q <= out_left_q != '0;
     out_left_q <= count_i - out_done_q;
     if (clear_out) out_done_q <= '0;
-    else if (write && out_end_image) out_done_q <= out_done_q + 32'd1;
+    else if (image_end) out_done_q <= out_done_q + 32'd1;
     if (sub_begin_q) begin
       out_sub_q  <= out_next_q;
       out_last_q <= out_one_q;
-    end else if (write && out_end_image) begin
+    end else if (image_end) begin
       out_sub_q  <= out_sub_q - 16'd1;
       out_last_q <= out_sub_q == 16'd2;
     end

@@ -1,26 +1,36 @@
-// Pixel table for one byte: data_o is entry byte_i, entry 8*n + m at [8*m +: 8] of word n.
+// Pixel table for one byte: data_o has the upper Bits bits of entry byte_i, entry 8*n + m at
+// [8*m +: 8] of word n.
 //
 // Latency: none from byte_i; write_data_i comes a cycle after write_i and write_index_i.
 (* keep_hierarchy = "yes" *)
-module bnn_first_lookup (
+module bnn_first_lookup #(
+    parameter int unsigned Bits = 8
+) (
     input  logic        clk_i,
     input  logic        write_i,
     input  logic [4:0]  write_index_i,
     input  logic [63:0] write_data_i,
     input  logic [7:0]  byte_i,
-    output logic [7:0]  data_o
+    output logic [Bits-1:0] data_o
 );
-  (* ram_style = "distributed" *) logic [63:0] mem[32];
-  logic [63:0] row;
+  (* ram_style = "distributed" *) logic [8*Bits-1:0] mem[32];
+  logic [8*Bits-1:0] write_data, row;
   logic [4:0] write_index_q;
   logic write_q;
 
   always_ff @(posedge clk_i) begin
     write_q       <= write_i;
     write_index_q <= write_index_i;
-    if (write_q) mem[write_index_q] <= write_data_i;
+    if (write_q) mem[write_index_q] <= write_data;
+  end
+
+  for (genvar m = 0; m < 8; m++) begin : gen_entry
+    assign write_data[m*Bits+:Bits] = write_data_i[8*m+7-:Bits];
   end
 
   assign row = mem[byte_i[7:3]];
-  assign data_o = row[{byte_i[2:0], 3'b000}+:8];
+  assign data_o = row[byte_i[2:0]*Bits+:Bits];
+
+  logic unused_data;
+  assign unused_data = ^write_data_i;
 endmodule

@@ -273,8 +273,9 @@ module bnn_sequencer #(
   logic signed [16:0] next_y;
   logic block_first_q;
 
-  logic pad_y, pad_tap_y;
+  logic pad_y, pad_tap_y, pool_y;
 
+  bnn_register u_pool_y (.clk_i, .data_i(pool_i), .data_o(pool_y));
   bnn_register u_pad_y (.clk_i, .data_i(pad_one_i), .data_o(pad_y));
   bnn_register u_pad_tap_y (.clk_i, .data_i(pad_one_i), .data_o(pad_tap_y));
 
@@ -282,7 +283,7 @@ module bnn_sequencer #(
   assign next_image = image_addr_q + image_stride_i;
   assign next_row = row_addr_q + (tap_row ? two_rows_q : row_stride_i);
   assign next_tap = tap_addr_q + row_stride_i;
-  assign next_y = y_q + (tap_y_row && pool_i ? 17'sd2 : 17'sd1);
+  assign next_y = y_q + (tap_y_row && pool_y ? 17'sd2 : 17'sd1);
 
   always_ff @(posedge clk_i) begin
     base_q     <= source_base_i - (pad_one_i ? row_stride_i : '0);
@@ -302,7 +303,7 @@ module bnn_sequencer #(
       default: ;
     endcase
     if (y_begin || y_image) y_q <= {17{pad_y}};
-    else if (y_row) y_q <= y_q + (pool_i ? 17'sd2 : 17'sd1);
+    else if (y_row) y_q <= y_q + (pool_y ? 17'sd2 : 17'sd1);
     unique case (1'b1)
       tap_y_begin: tap_row_q <= {17{pad_tap_y}};
       tap_y_image: tap_row_q <= {17{pad_tap_y}};

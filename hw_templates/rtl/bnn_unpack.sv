@@ -24,6 +24,7 @@ module bnn_unpack (
   logic here_valid_q, next_valid_q, skip_q, init_q, started_q, take, move, last, there;
   logic [2:0] offset, offset_next;
   logic [3:0] offset_end;
+  logic [1:0] carry;
   logic [15:0] unused_value;
   logic valid_q, last_q;
   logic [31:0] pixel, pixel_q;
@@ -38,8 +39,14 @@ module bnn_unpack (
   );
 
   // next_q follows here_q; a pixel may lie in both.
-  assign offset_end = {1'b0, offset} + {1'b0, channels_i};
-  assign there = here_valid_q & ~skip_q & started_q & (next_valid_q | offset_end <= 4'd8);
+  // offset + channels_i, without a carry chain
+  assign carry[0] = offset[0] & channels_i[0];
+  assign carry[1] = (offset[1] & channels_i[1]) | (carry[0] & (offset[1] | channels_i[1]));
+  assign offset_end[0] = offset[0] ^ channels_i[0];
+  assign offset_end[1] = offset[1] ^ channels_i[1] ^ carry[0];
+  assign offset_end[2] = offset[2] ^ channels_i[2] ^ carry[1];
+  assign offset_end[3] = (offset[2] & channels_i[2]) | (carry[1] & (offset[2] | channels_i[2]));
+  assign there = here_valid_q & ~skip_q & started_q & (next_valid_q | ~offset_end[3] | (offset_end[2:0] == '0));
   assign take = there & (~valid_q | ready_i);
   assign move = (take & (offset_end[3] | last)) | skip_q | ~here_valid_q;
   assign offset_next = rst_i ? '0 : !take ? offset : last ? '0 : offset_end[2:0];
@@ -93,7 +100,7 @@ module bnn_unpack (
       if (move) here_valid_q <= next_valid_q;
       next_valid_q <= next_valid_q ? ~move : beat_valid_i;
       // A last pixel in two beats uses up both: the second is skipped.
-      skip_q <= take & last & (offset_end > 4'd8);
+      skip_q <= take & last & offset_end[3] & (offset_end[2:0] != '0);
     end
   end
 

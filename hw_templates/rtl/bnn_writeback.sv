@@ -68,7 +68,7 @@ module bnn_writeback #(
 
   // ---- Configuration -----------------------------------------------------------------------------
 
-  logic pool_q, serial_q, serial_write, serial_lane, pool_lane;
+  logic pool_q, serial_q, serial_write, serial_mask, serial_lane, pool_lane;
   logic [AddrBits-1:0] skipped_q, first_addr_q;
   logic [LaneBits:0] block_columns, last_columns_q, columns_left;  // columns of a block, of a row's last
   logic [Lanes-1:0] last_lane_q;  // lanes of the last block
@@ -76,6 +76,11 @@ module bnn_writeback #(
   assign block_columns = pool_q ? (LaneBits + 1)'(Lanes / 2) : (LaneBits + 1)'(Lanes);
   assign columns_left = {1'b0, columns_i} & (block_columns - 1'b1);
 
+  bnn_register u_serial_mask (
+      .clk_i,
+      .data_i(serial_i),
+      .data_o(serial_mask)
+  );
   bnn_register u_serial (
       .clk_i,
       .data_i(serial_i),
@@ -277,7 +282,7 @@ module bnn_writeback #(
   assign control[SlotBits+AddrBits-1:0] =
       serial_write ? late_q[SlotBits+AddrBits-1:0] : {addr_now_q, slot_now_q};
   assign control[SlotBits+AddrBits+:Lanes] =
-      serial_q ? late_q[SlotBits+AddrBits+:Lanes] : lane_now_q;
+      serial_mask ? late_q[SlotBits+AddrBits+:Lanes] : lane_now_q;
   assign slot = control[SlotBits-1:0];
 
   always_ff @(posedge clk_i) begin
