@@ -172,7 +172,7 @@ WEIGHTS = 3
 SERIAL = 20
 """Cycles from the last step of a block with serial writes to that of the next, and one per column."""
 SCORES = 20
-"""Cycles from the last step of a block of scores to the first of the next, and those of its pairs of classes but one."""
+"""Cycles from the last step of a block of scores to the first of the next, and those of its pairs but one."""
 PAIR = 8
 """Cycles of the scores of two classes at least: the next sums are shifted meanwhile."""
 WRITE = 1.5

@@ -86,7 +86,8 @@ module bnn_first_layer #(
   // ---- Configuration, as it is used; a run begins two cycles after start_i -------------------------
 
   logic [2:0] channels_q;
-  logic pack, pack_beats, pool, pool_columns, pool_scan, pool_window, pad, start_q, run_q, clear_beats, clear_scan, clear_window, clear_out;
+  logic pack, pack_beats, pack_scan, pool, pool_columns, pool_scan, pool_window, pad, start_q, run_q;
+  logic clear_beats, clear_scan, clear_window, clear_out;
   logic [15:0] out_columns_q, out_rows_q;
   logic [GroupBits:0] group_end_q;
 
@@ -101,6 +102,11 @@ module bnn_first_layer #(
     run_q         <= ~rst_i & (start_q | run_q);
   end
 
+  bnn_register u_pack_scan (
+      .clk_i,
+      .data_i(channels_out_i == '0),
+      .data_o(pack_scan)
+  );
   bnn_register u_pack_beats (
       .clk_i,
       .data_i(channels_out_i == '0),
@@ -295,7 +301,7 @@ module bnn_first_layer #(
 
   bnn_unpack u_unpack (
       .clk_i,
-      .rst_i       (clear_scan | pack),
+      .rst_i       (clear_scan | pack_scan),
       .channels_i  (channels_q),
       .pixels_i,
       .beat_valid_i(beat_valid & ~pack_beats),
@@ -308,8 +314,8 @@ module bnn_first_layer #(
   );
 
   (* ram_style = "block" *) logic [31:0] image_mem[2*ImagePixels];
-  logic [1:0] full_q;
-  logic fill_half_q, read_half_q, image_read_last;
+  logic [1:0] full_q, full;
+  logic fill_free_q, half_filled, fill_half, fill_half_q, read_half_q, image_read_last;
   logic [PixelBits-1:0] fill_q;
   logic stored_q, stored_half_q;
   logic [PixelBits-1:0] stored_addr_q;
@@ -324,7 +330,14 @@ module bnn_first_layer #(
     );
   end
 
-  assign pixel_ready = ~full_q[fill_half_q];
+  // Whether the half that is filled is free, in a register
+  assign pixel_ready = fill_free_q;
+  assign half_filled = pixel_valid & fill_free_q & pixel_last;
+  assign fill_half = fill_half_q ^ half_filled;
+  for (genvar h = 0; h < 2; h++) begin : gen_full
+    assign full[h] = (full_q[h] | (half_filled & (fill_half_q == 1'(h))))
+        & ~(image_read_last & (read_half_q == 1'(h)));
+  end
 
   for (genvar i = 0; i < 8; i++) begin : gen_looked
     if (i < 4) begin : gen_pixel
@@ -343,16 +356,15 @@ module bnn_first_layer #(
     if (clear_scan) begin
       full_q      <= '0;
       fill_half_q <= 1'b0;
+      fill_free_q <= 1'b1;
       fill_q      <= '0;
       stored_q    <= 1'b0;
     end else begin
-      stored_q <= pixel_valid & pixel_ready;
-      if (pixel_valid && pixel_ready) begin
-        fill_q <= pixel_last ? '0 : fill_q + 1'b1;
-        if (pixel_last) fill_half_q <= ~fill_half_q;
-      end
-      if (pixel_valid && pixel_ready && pixel_last) full_q[fill_half_q] <= 1'b1;
-      if (image_read_last) full_q[read_half_q] <= 1'b0;
+      stored_q    <= pixel_valid & pixel_ready;
+      full_q      <= full;
+      fill_half_q <= fill_half;
+      fill_free_q <= ~full[fill_half];
+      if (pixel_valid && pixel_ready) fill_q <= pixel_last ? '0 : fill_q + 1'b1;
     end
   end
 
@@ -376,7 +388,7 @@ module bnn_first_layer #(
   assign image_read_last = scan_step & (&scan_last);
   assign scan_row = 18'(y_q) + 18'(r) - 18'(pad);
   assign scan_column = 18'(cx) - 18'(pad);
-  assign image_begin = pack ? pack_begin : ~scan_q & full_q[read_half_q] & sub_some_q;
+  assign image_begin = pack_scan ? pack_begin : ~scan_q & full_q[read_half_q] & sub_some_q;
   assign line_next = line_q + (pool_scan ? width_i[PixelBits-1:0] << 1 : width_i[PixelBits-1:0]);
 
   // The loops begin anew by themselves; before the first image they are set to.
@@ -430,7 +442,7 @@ module bnn_first_layer #(
       end
     end
     column_room_q <= column_credit_q > 4'd1;  // one may be taken in this cycle
-    if (clear_scan || pack) begin
+    if (clear_scan || pack_scan) begin
       scan_q          <= 1'b0;
       scan_init_q     <= clear_scan;
       read_half_q     <= 1'b0;
@@ -745,7 +757,8 @@ module bnn_first_layer #(
 
   bnn_first_step u_step (
       .init_i       (out_init_q),
-      .room_i       (room_q & active_q),
+      .room_i       (room_q),
+      .active_i     (active_q),
       .pack_i       (pack_out),
       .bits_i       (out_valid),
       .word_i       (word_valid_q),

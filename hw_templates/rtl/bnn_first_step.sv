@@ -10,6 +10,7 @@
 module bnn_first_step (
     input  logic       init_i,
     input  logic       room_i,
+    input  logic       active_i,
     input  logic       pack_i,
     input  logic       bits_i,
     input  logic       word_i,
@@ -31,8 +32,8 @@ module bnn_first_step (
 );
   logic bits, word;
 
-  assign bits = room_i & ~pack_i & bits_i;
-  assign word = room_i & pack_i & word_i;
+  assign bits = room_i & active_i & ~pack_i & bits_i;
+  assign word = room_i & active_i & pack_i & word_i;
 
   assign write_o     = bits | word;
   assign bits_o      = bits;
