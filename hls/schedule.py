@@ -207,9 +207,13 @@ class _Run:
         self.stream = now + self.latency + 8
         if plan.resident and not self.keep:
             self.stream += (plan.words_a + plan.words_b) * self.design.word_bytes // 8 * self.beat
+        # Images go first on the bus; these come before the weights that fill the ring once.
+        image_bus = image_bytes // 8 * self.beat
+        ahead = min(images, 3 * plan.sub_batch + 2) if plan.resident and not self.keep else 0
+        self.stream += ahead * image_bus
         self.array = now
         pixels = model.height * model.width if plan.first.channels else 0
-        load = max(pixels, image_bytes // 8 * self.beat)
+        load = max(pixels, image_bus)
         engine = plan.first.cycles(self.design.first_pe, image_bytes)
         if not plan.first.channels:
             engine, load = max(engine, int(load)), 0
@@ -220,11 +224,12 @@ class _Run:
         for start in range(0, images, plan.sub_batch):
             count = min(plan.sub_batch, images - start)
             done = first_free[0]
-            for _ in range(count):
+            for image in range(start, start + count):
                 loaded = max(loaded, ends[0]) + load
                 done = max(done, loaded, ends[1]) + engine
                 ends = [ends[1], done]
-                self.stream += image_bytes // 8 * self.beat  # images go first on the bus
+                if image >= ahead:
+                    self.stream += image_bus
             self.array = max(self.array, done + FILL)
             self.steps.append((-1, int(done)))
             for index in range(plan.segment_a):
@@ -456,7 +461,8 @@ def plan(model: Model, design: Design, batch: int = 64) -> Plan:
     """Place `model` on `design` for batches of at most `batch` images.
 
     Of the sub-batch sizes that fit, each with and without a split at the first dense layer, the one with the
-    fewest estimated cycles of a run of `batch` images is taken, the larger one if equal.
+    fewest estimated cycles of two runs of `batch` images, the second with the program kept, is taken, the larger
+    one if equal.
 
     Raises:
         DesignError: the model does not fit the design; one line names the layer, what it needs and the limit.
@@ -482,7 +488,7 @@ def plan(model: Model, design: Design, batch: int = 64) -> Plan:
             if depth > design.act_depth:
                 continue
             found = _build(model, design, maps, sub_batch, size, segment_a, regions)
-            cycles = found.run_cycles(batch)
+            cycles = found.run_cycles(batch) + found.run_cycles(batch, keep=True)
             if cycles < least:
                 best, least = found, cycles
     if best is None:
