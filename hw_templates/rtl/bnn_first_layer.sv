@@ -839,7 +839,7 @@ module bnn_first_layer #(
   always_ff @(posedge clk_i) begin
     base_q     <= parity_q ? base_odd_i : base_even_i;
     out_init_q <= clear_out;
-    pixel_stride_q <= pack_out ? image_stride_i : words_i;
+    pixel_stride_q <= pack_scan ? image_stride_i : words_i;
     if (image_init) image_base_q <= base_q;
     else if (map_end) image_base_q <= image_next;
     if (row_init) row_base_q <= base_q;
@@ -855,9 +855,9 @@ module bnn_first_layer #(
     end else if (write) begin
       slot_q <= (out_at_last[G] || slot_end) ? '0 : slot_q + 1'b1;
       here_q <= (out_at_last[G] || slot_end) ? Groups'(1) : here_q << 1;
-      if (pack ? word_last : out_at_last[G]) word_index_q <= '0;
-      else if (pack || slot_end) word_index_q <= word_index_q + 1'b1;
-      if (pixel_end) lane_q <= (~pack & out_at_last[X]) ? '0 : lane_q + 1'b1;
+      if (pack_out ? word_last : out_at_last[G]) word_index_q <= '0;
+      else if (pack_out || slot_end) word_index_q <= word_index_q + 1'b1;
+      if (pixel_end) lane_q <= (~pack_out & out_at_last[X]) ? '0 : lane_q + 1'b1;
     end
     // Images of a sub-batch, as for the engine
     out_next_q <= (out_left_q < 32'(sub_batch_i)) ? out_left_q[15:0] : sub_batch_i;
