@@ -13,9 +13,9 @@ from hls.designs import MAX_CHANNELS, Board, Design
 
 WIDTHS = {512: 72, 1024: 36, 2048: 18, 4096: 9, 8192: 4, 16384: 2, 32768: 1}
 """Bits per word of a RAMB36, by its words; a RAMB18 has half."""
-BANK = 512
+BANK = 256
 """Bits of a bank of the weight memory."""
-DSP = 2
+DSP = 5
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ def estimate(design: Design) -> Estimate:
     dots, tiles = pe * lanes, -(-pe // 4) * -(-lanes // 4)
     array_lut = dots * (33 * simd / 64 + simd / 2 + 18) + (pe + lanes) * 54 * simd / 64 + tiles * 41 + 9
     lut = array_lut
-    lut += lanes * (5 * simd + 2)  # lane alignment
+    lut += lanes * (2 * simd + 6)  # lane alignment
     lut += 357 + 24 * pe  # scores
     lut += 365 + 1.5625 * dots  # write-back
     lut += 400 + 24.5 * lanes + 189  # sequencer, engine
-    lut += 2732 + 345 * first  # first layer
+    lut += 3282 + 345 * first  # first layer
     lut += 11 + lanes * (17 + simd) + 4 * lanes  # writes and memory of activations
     lut += 1138 + 328 + 743 + 101 + 98 + 19 + 17  # controller, registers, bus, ring
     ff = dots * (34 * simd / 64 + simd / 2 + 26) + tiles * (760 * simd / 64 + 61) + (pe + lanes) * 180 * simd / 64
@@ -71,7 +71,7 @@ def estimate(design: Design) -> Estimate:
     ff += 313 + 48 * pe + 183 * pe / 32
     ff += 505 + 3.25 * dots + 83
     ff += 337 + 112
-    ff += 1782 + 600 + 324 + 68 + 205 + 320.5 * first
+    ff += 4282 + 600 + 324 + 68 + 205 + 320.5 * first
     ff += lanes * (52 + 49 * simd / 16) + lanes * simd
     ff += 1581 + 267 + 606 + 36 + 139 + 102 + 1 + pe * simd * (1 + 534 / BANK)
     banks, left = divmod(pe * simd, BANK)
@@ -79,4 +79,5 @@ def estimate(design: Design) -> Estimate:
     memory += block_ram(design.weight_depth, left) if left else 0
     memory += lanes * block_ram(design.act_depth, simd, first)
     memory += block_ram(2 * design.image_pixels, 8 * MAX_CHANNELS) + block_ram(16 * design.max_layers, 64)
+    memory += block_ram(128, 64)  # beats of images
     return Estimate(round(lut), round(ff), memory, DSP, round(array_lut))

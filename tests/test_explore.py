@@ -15,7 +15,7 @@ from hls.estimate import block_ram, estimate
 from hls.schedule import plan
 
 # yosys, python -m hls.report: LUT, FF, BRAM36, DSP and LUT of the array
-MEASURED = {"pynq_z1": (40711, 67136, 125, 2, 24073)}
+MEASURED = {"pynq_z1": (39804, 71553, 128, 5, 24152), "pynq_z1_small": (17786, 31592, 50, 5, 6604)}
 CONV = network(1, (12, 12, 3), [("conv", 32, 1, 0, False), ("conv", 64, 1, -1, True), ("dense", 64), ("dense", 10)])
 DENSE = network(2, (8, 8, 1), [("dense", 128), ("dense", 64), ("dense", 10)], binary=True)
 
