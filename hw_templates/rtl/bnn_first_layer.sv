@@ -4,7 +4,8 @@
 // is filled while the other is read). Columns of three rows (four with a pool) are read into a
 // patch of 4x4 pixels; for every position of it all channels are computed, FirstPe at a time,
 // so a pixel takes max(3, groups) cycles, a quad of a pool max(8, 4*groups + 1).
-// Pack mode: every byte becomes the sign of its table entry; eight bits a cycle.
+// Pack mode: every byte becomes the sign of its table entry; eight bits a cycle, and one cycle more
+// for each word.
 // Both follow docs/ARCHITECTURE.md, "The first layer".
 //
 // load_*: the beats of the program's first-layer block in order, load_index_i from 0.
@@ -15,7 +16,7 @@
 // sub-batch: at most two sub-batches are done and not consumed.
 //
 // Writes: all lanes of write_lane_o at the same address, FirstPe bits per bit of write_group_o,
-// taken with write_ready_i.
+// taken with write_ready_i; write_soon_i is that of the next cycle.
 module bnn_first_layer #(
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
@@ -67,7 +68,7 @@ module bnn_first_layer #(
     // Writes
     output logic                write_valid_o,
     input  logic                write_ready_i,
-    input  logic                write_soon_i,  // write_ready_i of the next cycle
+    input  logic                write_soon_i,
     output logic [Lanes-1:0]    write_lane_o,
     output logic [Groups-1:0]   write_group_o,
     output logic [AddrBits-1:0] write_addr_o,
@@ -262,23 +263,28 @@ module bnn_first_layer #(
 
   // Engine and output count them separately: the output lags behind.
   logic [1:0] ahead_q;  // sub-batches begun and not consumed
-  logic [31:0] begun_q, left_q;  // images begun, and not begun (a cycle later)
-  logic [15:0] sub_left_q, sub_next_q;  // images of the sub-batch not begun, of the next one
-  logic sub_some_q, sub_last_q, sub_one_q, left_some_q, sub_begin, image_begin, pack_begin;
-  logic [2:0] sub_settle_q;  // sub_next_q follows begun_q
+  logic [31:0] left;  // images of the sub-batches not begun
+  logic [15:0] sub_left_q, sub_next;  // images of the sub-batch not begun, of the next one
+  logic sub_some_q, sub_last_q, left_some_q, sub_begin, image_begin, pack_begin;
+  logic [2:0] sub_settle_q;  // sub_next is that of the next one
+
+  bnn_sub_batch u_begun (
+      .clk_i,
+      .restart_i(clear_scan),
+      .step_i   (sub_begin),
+      .count_i,
+      .size_i   (sub_batch_i),
+      .left_o   (left),
+      .images_o (sub_next)
+  );
 
   assign sub_begin = ~sub_some_q & sub_settle_q[2] & left_some_q & ~ahead_q[1];
 
   always_ff @(posedge clk_i) begin
-    sub_next_q  <= (left_q < 32'(sub_batch_i)) ? left_q[15:0] : sub_batch_i;
-    sub_one_q   <= sub_next_q == 16'd1;
-    left_some_q <= left_q != '0;
-    left_q      <= count_i - begun_q;
-    if (clear_scan) begun_q <= '0;
-    else if (image_begin) begun_q <= begun_q + 32'd1;
+    left_some_q <= left != '0;
     if (sub_begin) begin
-      sub_left_q <= sub_next_q;
-      sub_last_q <= sub_one_q;
+      sub_left_q <= sub_next;
+      sub_last_q <= sub_next == 16'd1;
     end else if (image_begin) begin
       sub_left_q <= sub_left_q - 16'd1;
       sub_last_q <= sub_left_q == 16'd2;
@@ -728,7 +734,7 @@ module bnn_first_layer #(
 
   localparam int unsigned G = 0, X = 1, Yo = 2;
 
-  logic parity_q, sub_begin_out, sub_begin_q, active_q, out_some_q, out_last_q, out_one_q;
+  logic parity_q, sub_begin_out, sub_begin_q, active_q, out_some_q, out_last_q;
   logic end_sub, ended_q, word_last, slot_end, pack_out;
   logic word_go, pixel_end, lane_end, row_end_out, map_end, word_lane_end, image_end;
   logic [AddrBits-1:0] pixel_stride_q;
@@ -741,8 +747,8 @@ module bnn_first_layer #(
   logic image_init, row_init, pixel_init;
   logic [2:0] out_go, out_at_last;
   logic [2:0] out_settle_q;
-  logic [31:0] out_done_q, out_left_q;  // images written, and not (a cycle later)
-  logic [15:0] out_sub_q, out_next_q;
+  logic [31:0] out_left;
+  logic [15:0] out_sub_q, out_next;
   logic [15:0] unused_out[2];
   logic [GroupBits:0] unused_group;
   logic [AddrBits-1:0] unused_word, base_q, image_base_q, row_base_q, pixel_base_q, word_index_q;
@@ -754,6 +760,16 @@ module bnn_first_layer #(
 
   assign write_valid = room_q ? write : write_valid_q;
   assign slot_end = slot_q == SlotBits'(Groups - 1);
+
+  bnn_sub_batch u_written (
+      .clk_i,
+      .restart_i(clear_out),
+      .step_i   (sub_begin_q),
+      .count_i,
+      .size_i   (sub_batch_i),
+      .left_o   (out_left),
+      .images_o (out_next)
+  );
 
   bnn_first_step u_step (
       .init_i       (out_init_q),
@@ -860,15 +876,10 @@ module bnn_first_layer #(
       if (pixel_end) lane_q <= (~pack_out & out_at_last[X]) ? '0 : lane_q + 1'b1;
     end
     // Images of a sub-batch, as for the engine
-    out_next_q <= (out_left_q < 32'(sub_batch_i)) ? out_left_q[15:0] : sub_batch_i;
-    out_one_q  <= out_next_q == 16'd1;
-    out_some_q <= out_left_q != '0;
-    out_left_q <= count_i - out_done_q;
-    if (clear_out) out_done_q <= '0;
-    else if (image_end) out_done_q <= out_done_q + 32'd1;
+    out_some_q <= out_left != '0;
     if (sub_begin_q) begin
-      out_sub_q  <= out_next_q;
-      out_last_q <= out_one_q;
+      out_sub_q  <= out_next;
+      out_last_q <= out_next == 16'd1;
     end else if (image_end) begin
       out_sub_q  <= out_sub_q - 16'd1;
       out_last_q <= out_sub_q == 16'd2;

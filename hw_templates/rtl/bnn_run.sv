@@ -17,7 +17,7 @@
 // Every start, clear, abort and flush comes from a register, as do the values of the program:
 // these of the first layer are constant from two cycles before first_start_o, those of a layer from
 // three cycles before layer_start_o until the next layer but layer_scores_o, which follows
-// layer_done_i by two cycles.
+// layer_done_i by three cycles.
 module bnn_run #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
@@ -361,10 +361,10 @@ module bnn_run #(
 
   // ---- Array layers --------------------------------------------------------------------------
 
-  logic [31:0] done_q, left_q;  // images of sub-batches finished, and not
-  logic [15:0] sub_images_q, in_batch_q, layer_images_q, layer_in_batch_q;
+  logic [31:0] left;  // images of sub-batches not finished
+  logic [15:0] sub_images, in_batch_q, layer_images_q, layer_in_batch_q;
   logic [1:0] ready_q;  // sub-batches the first layer has done
-  logic odd_q, sub_taken, batch_end_q, small_q, first_done_q, images_b;
+  logic odd_q, sub_taken, batch_end_q, first_done_q, images_b;
   logic sub_end_q, batch_over_q;  // segment A has done a sub-batch; the last segment a batch
   logic last_a_q, last_b_q, first_q;
   logic to_b_q, segment_end_q;  // what follows the last layer of a segment
@@ -373,6 +373,16 @@ module bnn_run #(
   logic layer_start_q, first_consumed_q;
 
   assign sub_taken = state_q[SubBatch] & wait_q[3] & (ready_q != '0);
+
+  bnn_sub_batch u_sub_batch (
+      .clk_i,
+      .restart_i(state_q[Begin]),
+      .step_i   (sub_end_q),
+      .count_i  (count_q),
+      .size_i   (sub_batch),
+      .left_o   (left),
+      .images_o (sub_images)
+  );
 
   bnn_register u_images_b (
       .clk_i,
@@ -386,20 +396,17 @@ module bnn_run #(
     last_b_q        <= 16'(layer_index_q) + 16'd1 == layers;
     last_q          <= in_b_q ? last_b_q : last_a_q;
     first_q         <= layer_index_q == '0;
-    left_q          <= count_q - done_q;
-    small_q         <= left_q < 32'(sub_batch);
-    sub_images_q    <= small_q ? left_q[15:0] : sub_batch;
-    in_batch_next_q <= in_batch_q + sub_images_q;
-    last_images_q   <= left_q == 32'(sub_images_q);
-    done_images_q   <= left_q == '0;
+    in_batch_next_q <= in_batch_q + sub_images;
+    last_images_q   <= left == 32'(sub_images);
+    done_images_q   <= left == '0;
     batch_end_q     <= last_images_q | (in_batch_next_q == batch);
     to_b_q          <= last_q & ~in_b_q & batch_end_q & two_segments_q;
     segment_end_q   <= last_q & (in_b_q | ~batch_end_q | ~two_segments_q);
-    // left_q still counts this sub-batch unless segment B has run.
+    // left still counts this sub-batch unless segment B has run.
     run_end_q       <= in_b_q ? done_images_q : last_images_q;
     next_index_q    <= segment_end_q ? '0 : layer_index_q + 1'b1;
     // Segment B takes the images of the batch.
-    layer_images_q   <= images_b ? in_batch_q : sub_images_q;
+    layer_images_q   <= images_b ? in_batch_q : sub_images;
     layer_in_batch_q <= images_b ? '0 : in_batch_q;
   end
 
@@ -412,14 +419,10 @@ module bnn_run #(
     batch_over_q     <= layer_end_q & last_q & (in_b_q | (batch_end_q & ~two_segments_q));
     ring_rewind_o    <= layer_end_q & last_q & ~in_b_q & resident & two_segments_q & ~batch_end_q;
     if (state_q[Begin]) begin
-      done_q     <= '0;
       in_batch_q <= '0;
       odd_q      <= 1'b0;
     end else begin
-      if (sub_end_q) begin
-        odd_q  <= ~odd_q;
-        done_q <= done_q + 32'(sub_images_q);
-      end
+      if (sub_end_q) odd_q <= ~odd_q;
       if (batch_over_q) in_batch_q <= '0;
       else if (sub_end_q) in_batch_q <= in_batch_next_q;
     end
@@ -452,19 +455,26 @@ module bnn_run #(
   // ---- Weight stream -------------------------------------------------------------------------
 
   logic stream_q, weight_valid_q, weight_taken_q, stream_step_q;  // the last: a sub-batch is sent
-  logic [31:0] stream_done_q, stream_left_q;
-  logic [15:0] stream_in_batch_q, stream_images_q, stream_next_q;
+  logic [31:0] stream_left;
+  logic [15:0] stream_in_batch_q, stream_images, stream_next_q;
   logic [9:0] stream_wait_q;  // ones: the cycles in which the comparisons settle
-  logic stream_small_q, stream_last_q, stream_batch_end_q, stream_to_b_q, stream_end_q;
+  logic stream_last_q, stream_batch_end_q, stream_to_b_q, stream_end_q;
   logic [RingBits:0] ring_words_q;
   logic ring_clear_q, ring_hold_q;
 
+  bnn_sub_batch u_stream (
+      .clk_i,
+      .restart_i(state_q[Begin]),
+      .step_i   (stream_step_q),
+      .count_i  (count_q),
+      .size_i   (sub_batch),
+      .left_o   (stream_left),
+      .images_o (stream_images)
+  );
+
   always_ff @(posedge clk_i) begin
-    stream_left_q      <= count_q - stream_done_q;
-    stream_small_q     <= stream_left_q < 32'(sub_batch);
-    stream_images_q    <= stream_small_q ? stream_left_q[15:0] : sub_batch;
-    stream_next_q      <= stream_in_batch_q + stream_images_q;
-    stream_last_q      <= stream_left_q == 32'(stream_images_q);
+    stream_next_q      <= stream_in_batch_q + stream_images;
+    stream_last_q      <= stream_left == 32'(stream_images);
     stream_batch_end_q <= stream_last_q | (stream_next_q == batch);
     stream_to_b_q      <= section_q[SegmentA] & two_segments_q & (stream_batch_end_q | resident);
     stream_end_q       <= ~stream_to_b_q & (resident | stream_last_q);
@@ -472,14 +482,8 @@ module bnn_run #(
     stream_step_q      <= weight_taken_q & ~stream_to_b_q;
     if (state_q[Begin] || weight_taken_q) stream_wait_q <= '0;
     else stream_wait_q <= {stream_wait_q[8:0], 1'b1};
-    if (state_q[Begin]) begin
-      stream_done_q     <= '0;
-      stream_in_batch_q <= '0;
-    end else if (stream_step_q) begin
-      stream_done_q <= stream_done_q + 32'(stream_images_q);
-      if (stream_batch_end_q) stream_in_batch_q <= '0;
-      else stream_in_batch_q <= stream_next_q;
-    end
+    if (state_q[Begin]) stream_in_batch_q <= '0;
+    else if (stream_step_q) stream_in_batch_q <= stream_batch_end_q ? '0 : stream_next_q;
     if (rst_i || state_q[Abort]) stream_q <= 1'b0;
     else if (state_q[Begin]) stream_q <= ~keep_q;
     else if (weight_taken_q && stream_end_q) stream_q <= 1'b0;

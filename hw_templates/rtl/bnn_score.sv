@@ -98,7 +98,7 @@ module bnn_score #(
     );
   end
 
-  // ---- Pairs of classes of a block ------------------------------------------------------------------------
+  // ---- Pairs of classes of a block ---------------------------------------------------------------
 
   logic start_q, active_q, settled_q, pair_last_q, second_q, block_last_q, copy, done_q;
   logic pair_next_q, block_next_q, group_next_q;
@@ -108,8 +108,9 @@ module bnn_score #(
   logic [LaneBits:0] lanes_q;  // images of the block
   logic lanes_one_q;
 
-  // Addresses without the base: of an image's scores, of the block's first image, of a class in an
-  // image's of the group's first and of the next block's first, the sum for the pair; and whether that is in the upper half
+  // Addresses without the base: from an image to the next, of the block's first image and of its
+  // pair; in an image, of the pair, of the group's first one and of the next block's. And whether
+  // the pair begins in the upper half of a beat.
   logic [31:0] stride_q, block_q, line_begin_q;
   logic [17:0] class_q, group_q, class_first_q;
   logic upper_begin_q;
