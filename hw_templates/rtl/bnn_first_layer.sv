@@ -86,73 +86,35 @@ module bnn_first_layer #(
 
   // ---- Configuration, as it is used; a run begins two cycles after start_i -------------------------
 
+  // A copy of the mode for each part.
+  localparam int unsigned Parts = 5;
+  localparam int unsigned Beats = 0, Scan = 1, Window = 2, Out = 3, Write = 4;
+
+  logic [Parts-1:0] clear, pack, pool;
   logic [2:0] channels_q;
-  logic pack, pack_beats, pack_scan, pool, pool_columns, pool_scan, pool_window, pad, start_q, run_q;
-  logic clear_beats, clear_scan, clear_window, clear_out;
+  logic pad, start_q, run_q;
   logic [15:0] out_columns_q, out_rows_q;
   logic [GroupBits:0] group_end_q;
 
+  for (genvar i = 0; i < Parts; i++) begin : gen_part
+    bnn_register #(
+        .Bits(3)
+    ) u_mode (
+        .clk_i,
+        .data_i({rst_i | start_i, channels_out_i == '0, pool_i}),
+        .data_o({clear[i], pack[i], pool[i]})
+    );
+  end
+
   always_ff @(posedge clk_i) begin
-    pack          <= channels_out_i == '0;
     channels_q    <= channels_in_i;
     pad           <= pad_i;
     group_end_q   <= (GroupBits + 1)'(channels_out_i >> PeBits);
-    out_columns_q <= pool_columns ? columns_i >> 1 : columns_i;
-    out_rows_q    <= pool ? rows_i >> 1 : rows_i;
+    out_columns_q <= pool[Beats] ? columns_i >> 1 : columns_i;
+    out_rows_q    <= pool[Out] ? rows_i >> 1 : rows_i;
     start_q       <= start_i & ~rst_i;
     run_q         <= ~rst_i & (start_q | run_q);
   end
-
-  bnn_register u_pack_scan (
-      .clk_i,
-      .data_i(channels_out_i == '0),
-      .data_o(pack_scan)
-  );
-  bnn_register u_pack_beats (
-      .clk_i,
-      .data_i(channels_out_i == '0),
-      .data_o(pack_beats)
-  );
-  bnn_register u_pool_columns (
-      .clk_i,
-      .data_i(pool_i),
-      .data_o(pool_columns)
-  );
-  bnn_register u_pool (
-      .clk_i,
-      .data_i(pool_i),
-      .data_o(pool)
-  );
-  bnn_register u_pool_scan (
-      .clk_i,
-      .data_i(pool_i),
-      .data_o(pool_scan)
-  );
-  bnn_register u_pool_window (
-      .clk_i,
-      .data_i(pool_i),
-      .data_o(pool_window)
-  );
-  bnn_register u_clear_beats (
-      .clk_i,
-      .data_i(rst_i | start_i),
-      .data_o(clear_beats)
-  );
-  bnn_register u_clear_scan (
-      .clk_i,
-      .data_i(rst_i | start_i),
-      .data_o(clear_scan)
-  );
-  bnn_register u_clear_window (
-      .clk_i,
-      .data_i(rst_i | start_i),
-      .data_o(clear_window)
-  );
-  bnn_register u_clear_out (
-      .clk_i,
-      .data_i(rst_i | start_i),
-      .data_o(clear_out)
-  );
 
   // ---- Program: pixel table and channels -----------------------------------------------------
 
@@ -213,7 +175,7 @@ module bnn_first_layer #(
     addr_low_d_q <= addr_low_q[31:0];
     addr_high_q  <= images_i[63:32] + 32'(addr_low_q[32]);
     more_q       <= asked_q != count_i;
-    if (clear_beats) begin
+    if (clear[Beats]) begin
       asked_q  <= '0;
       offset_q <= '0;
     end else if (given) begin
@@ -238,9 +200,9 @@ module bnn_first_layer #(
   logic hungry_q;
 
   always_ff @(posedge clk_i) begin
-    if (clear_beats) level_q <= '0;
+    if (clear[Beats]) level_q <= '0;
     else level_q <= level_q + ($bits(level_q))'(beat_valid_i) - ($bits(level_q))'(beat_give_q);
-    beat_give_q <= beat_valid & beat_pop & ~clear_beats;
+    beat_give_q <= beat_valid & beat_pop & ~clear[Beats];
     hungry_q <= level_q <= ($bits(level_q))'(BeatFifo / 2);
   end
 
@@ -251,7 +213,7 @@ module bnn_first_layer #(
       .Depth(BeatFifo)
   ) u_beats (
       .clk_i,
-      .rst_i  (clear_beats),
+      .rst_i  (clear[Beats]),
       .push_i (beat_valid_i),
       .data_i (beat_i),
       .valid_o(beat_valid),
@@ -270,7 +232,7 @@ module bnn_first_layer #(
 
   bnn_sub_batch u_begun (
       .clk_i,
-      .restart_i(clear_scan),
+      .restart_i(clear[Scan]),
       .step_i   (sub_begin),
       .count_i,
       .size_i   (sub_batch_i),
@@ -289,7 +251,7 @@ module bnn_first_layer #(
       sub_left_q <= sub_left_q - 16'd1;
       sub_last_q <= sub_left_q == 16'd2;
     end
-    if (rst_i || clear_scan) begin
+    if (rst_i || clear[Scan]) begin
       ahead_q      <= '0;
       sub_some_q   <= 1'b0;
       sub_settle_q <= '0;
@@ -307,10 +269,10 @@ module bnn_first_layer #(
 
   bnn_unpack u_unpack (
       .clk_i,
-      .rst_i       (clear_scan | pack_scan),
+      .rst_i       (clear[Scan] | pack[Scan]),
       .channels_i  (channels_q),
       .pixels_i,
-      .beat_valid_i(beat_valid & ~pack_beats),
+      .beat_valid_i(beat_valid & ~pack[Beats]),
       .beat_take_o (unpack_take),
       .beat_i      (beat),
       .valid_o     (pixel_valid),
@@ -326,15 +288,6 @@ module bnn_first_layer #(
   logic stored_q, stored_half_q;
   logic [PixelBits-1:0] stored_addr_q;
   logic [31:0] stored_pixel_q, stored;
-  logic [1:0] pack_lookup;
-
-  for (genvar i = 0; i < 2; i++) begin : gen_pack_lookup
-    bnn_register u_pack_lookup (
-        .clk_i,
-        .data_i(pack),
-        .data_o(pack_lookup[i])
-    );
-  end
 
   // Whether the half that is filled is free, in a register
   assign pixel_ready = fill_free_q;
@@ -347,7 +300,7 @@ module bnn_first_layer #(
 
   for (genvar i = 0; i < 8; i++) begin : gen_looked
     if (i < 4) begin : gen_pixel
-      assign looked_at[i] = pack_lookup[i/2] ? beat[8*i+:8] : pixel[8*i+:8];
+      assign looked_at[i] = pack[(i < 2) ? Beats : Window] ? beat[8*i+:8] : pixel[8*i+:8];
       assign stored[8*i+:8] = (3'(i) < channels_q) ? looked_up[i] : 8'd0;
     end else begin : gen_beat
       assign looked_at[i] = beat[8*i+:8];
@@ -359,7 +312,7 @@ module bnn_first_layer #(
     stored_addr_q <= fill_q;
     stored_half_q <= fill_half_q;
     if (stored_q) image_mem[{stored_half_q, stored_addr_q}] <= stored_pixel_q;
-    if (clear_scan) begin
+    if (clear[Scan]) begin
       full_q      <= '0;
       fill_half_q <= 1'b0;
       fill_free_q <= 1'b1;
@@ -379,7 +332,7 @@ module bnn_first_layer #(
   // Reads of column x = cx - pad, rows y - pad + 0 .. 2 or 3.
   localparam int unsigned R = 0, Cx = 1, Y = 2;
 
-  logic scan_q, scan_step, scan_init_q, end_column, column_room_q, unused_r;
+  logic scan_q, scan_step, end_column, column_room_q, unused_r;
   logic [2:0] scan_go, scan_last;
   logic [1:0] r;
   logic [15:0] cx, y_q, column_limit_q, unused_row;
@@ -394,39 +347,38 @@ module bnn_first_layer #(
   assign image_read_last = scan_step & (&scan_last);
   assign scan_row = 18'(y_q) + 18'(r) - 18'(pad);
   assign scan_column = 18'(cx) - 18'(pad);
-  assign image_begin = pack_scan ? pack_begin : ~scan_q & full_q[read_half_q] & sub_some_q;
-  assign line_next = line_q + (pool_scan ? width_i[PixelBits-1:0] << 1 : width_i[PixelBits-1:0]);
+  assign image_begin = pack[Scan] ? pack_begin : ~scan_q & full_q[read_half_q] & sub_some_q;
+  assign line_next = line_q + (pool[Scan] ? width_i[PixelBits-1:0] << 1 : width_i[PixelBits-1:0]);
 
-  // The loops begin anew by themselves; before the first image they are set to.
-  assign scan_go[R]  = scan_init_q | scan_step;
-  assign scan_go[Cx] = scan_init_q | (scan_step & scan_last[R]);
-  assign scan_go[Y]  = scan_init_q | (scan_step & scan_last[R] & scan_last[Cx]);
+  assign scan_go[R]  = scan_step;
+  assign scan_go[Cx] = scan_step & scan_last[R];
+  assign scan_go[Y]  = scan_step & scan_last[R] & scan_last[Cx];
 
   bnn_loop #(
       .Bits(3)
   ) u_r (
       .clk_i,
-      .set_i  (clear_scan),
-      .go_i   (scan_go[R]),
-      .limit_i(pool_scan ? 3'd4 : 3'd3),
-      .value_o({unused_r, r}),
-      .last_o (scan_last[R])
+      .restart_i(clear[Scan]),
+      .go_i     (scan_go[R]),
+      .limit_i  (pool[Scan] ? 3'd4 : 3'd3),
+      .value_o  ({unused_r, r}),
+      .last_o   (scan_last[R])
   );
   bnn_loop u_cx (
       .clk_i,
-      .set_i  (clear_scan),
-      .go_i   (scan_go[Cx]),
-      .limit_i(column_limit_q),
-      .value_o(cx),
-      .last_o (scan_last[Cx])
+      .restart_i(clear[Scan]),
+      .go_i     (scan_go[Cx]),
+      .limit_i  (column_limit_q),
+      .value_o  (cx),
+      .last_o   (scan_last[Cx])
   );
   bnn_loop u_y (
       .clk_i,
-      .set_i  (clear_scan),
-      .go_i   (scan_go[Y]),
-      .limit_i(out_rows_q),
-      .value_o(unused_row),
-      .last_o (scan_last[Y])
+      .restart_i(clear[Scan]),
+      .go_i     (scan_go[Y]),
+      .limit_i  (out_rows_q),
+      .value_o  (unused_row),
+      .last_o   (scan_last[Y])
   );
 
   always_ff @(posedge clk_i) begin
@@ -438,7 +390,7 @@ module bnn_first_layer #(
       addr_q <= line_begin_q;
     end else if (scan_step) begin
       if (scan_last[R] && scan_last[Cx]) begin
-        y_q    <= y_q + (pool_scan ? 16'd2 : 16'd1);
+        y_q    <= y_q + (pool[Scan] ? 16'd2 : 16'd1);
         line_q <= line_next;
         addr_q <= line_next;
       end else if (scan_last[R]) begin
@@ -448,14 +400,12 @@ module bnn_first_layer #(
       end
     end
     column_room_q <= column_credit_q > 4'd1;  // one may be taken in this cycle
-    if (clear_scan || pack_scan) begin
+    if (clear[Scan] || pack[Scan]) begin
       scan_q          <= 1'b0;
-      scan_init_q     <= clear_scan;
       read_half_q     <= 1'b0;
       column_credit_q <= 4'(ColumnFifo);
     end else begin
       scan_q      <= image_begin | (scan_q & ~image_read_last);
-      scan_init_q <= 1'b0;
       if (image_read_last) read_half_q <= ~read_half_q;
       column_credit_q <= column_credit_q - 4'(scan_step && r == '0) + 4'(column_pop_q);
     end
@@ -478,7 +428,7 @@ module bnn_first_layer #(
     read_inside_q <= {read_inside_q[0], row_inside_q & column_inside_q};
     read_last_q   <= {read_last_q[1:0], end_column};
     if (read_valid_q[2]) column_q <= {read_inside_q[1] ? read_data_q : 32'd0, column_q[127:32]};
-    if (clear_scan) begin
+    if (clear[Scan]) begin
       read_valid_q  <= '0;
       column_push_q <= 1'b0;
     end else begin
@@ -496,7 +446,7 @@ module bnn_first_layer #(
         .Depth(ColumnFifo)
     ) u_column (
         .clk_i,
-        .rst_i  (clear_scan),
+        .rst_i  (clear[Scan]),
         .push_i (column_push_q),
         .data_i (column_q[32*i+:32]),
         .room_o (unused_column_room[i]),
@@ -514,7 +464,7 @@ module bnn_first_layer #(
   logic [3:0][3:0][31:0] patch_q;
   logic busy_q, issue, sum_last, window_first_now_q, window_last_now_q, out_room_q, complete;
   logic [2:0] have_q;  // at least 1, 2, 3 columns of the row are in the patch
-  logic odd_q, row_end, group_last, window_init_q;
+  logic odd_q, row_end, group_last;
   logic [15:0] unused_column;
   logic [GroupBits:0] group;
   logic unused_group_top;
@@ -525,40 +475,39 @@ module bnn_first_layer #(
   assign issue = busy_q & (~window_last_now_q | out_room_q);
   assign sum_last = busy_q & window_last_now_q & out_room_q;
   assign column_pop = column_valid & (~busy_q | (window_last_now_q & out_room_q & group_last));
-  assign complete = pool_window ? have_q[2] & odd_q : have_q[1];
+  assign complete = pool[Window] ? have_q[2] & odd_q : have_q[1];
   assign unused_group_top = group[GroupBits];
-  assign quad_next = quad_q + 2'(issue & pool_window);
+  assign quad_next = quad_q + 2'(issue & pool[Window]);
 
   bnn_loop #(
       .Bits(GroupBits + 1)
   ) u_group (
       .clk_i,
-      .set_i  (clear_window),
-      .go_i   (window_init_q | sum_last),
-      .limit_i(group_end_q),
-      .value_o(group),
-      .last_o (group_last)
+      .restart_i(clear[Window]),
+      .go_i     (sum_last),
+      .limit_i  (group_end_q),
+      .value_o  (group),
+      .last_o   (group_last)
   );
   bnn_loop u_column_count (
       .clk_i,
-      .set_i  (clear_window),
-      .go_i   (window_init_q | column_pop),
-      .limit_i(column_limit_q),
-      .value_o(unused_column),
-      .last_o (row_end)
+      .restart_i(clear[Window]),
+      .go_i     (column_pop),
+      .limit_i  (column_limit_q),
+      .value_o  (unused_column),
+      .last_o   (row_end)
   );
 
   always_ff @(posedge clk_i) begin
-    window_init_q      <= clear_window;
-    column_pop_q       <= column_pop & ~clear_window;
-    out_pop_q          <= out_pop & ~clear_window;
-    window_first_now_q <= ~pool_window | quad_next == 2'd0;
-    window_last_now_q  <= ~pool_window | quad_next == 2'd3;
+    column_pop_q       <= column_pop & ~clear[Window];
+    out_pop_q          <= out_pop & ~clear[Window];
+    window_first_now_q <= ~pool[Window] | quad_next == 2'd0;
+    window_last_now_q  <= ~pool[Window] | quad_next == 2'd3;
     out_room_q         <= out_credit_q > 5'd2;  // one may be taken in this cycle
     if (column_pop) begin
       patch_q <= {column_head, patch_q[3:1]};
     end
-    if (clear_window) begin
+    if (clear[Window]) begin
       busy_q       <= 1'b0;
       have_q       <= '0;
       odd_q        <= 1'b0;
@@ -588,7 +537,7 @@ module bnn_first_layer #(
   logic [FirstPe-1:0] bits;
 
   // Position {dy, dx}; without a pool it is the newest column, three rows shifted in from the top.
-  assign select = pool_window ? quad_q : 2'd3;
+  assign select = pool[Window] ? quad_q : 2'd3;
 
   for (genvar ky = 0; ky < 3; ky++) begin : gen_ky
     for (genvar kx = 0; kx < 3; kx++) begin : gen_kx
@@ -637,7 +586,7 @@ module bnn_first_layer #(
     channel_addr_q <= group[GroupBits-1:0];
     window_first_q <= {window_first_q[0], window_first_now_q};
     window_last_q  <= {window_last_q[0], window_last_now_q};
-    if (clear_window) window_valid_q <= '0;
+    if (clear[Window]) window_valid_q <= '0;
     else window_valid_q <= {window_valid_q[0], issue};
   end
 
@@ -645,7 +594,7 @@ module bnn_first_layer #(
       .FirstPe(FirstPe)
   ) u_array (
       .clk_i,
-      .rst_i    (clear_window),
+      .rst_i    (clear[Window]),
       .valid_i  (window_valid_q[1]),
       .first_i  (window_first_q[1]),
       .last_i   (window_last_q[1]),
@@ -663,7 +612,7 @@ module bnn_first_layer #(
       .Depth(OutFifo)
   ) u_out (
       .clk_i,
-      .rst_i  (clear_window),
+      .rst_i  (clear[Window]),
       .push_i (bits_valid),
       .data_i (bits),
       .room_o (unused_out_room),
@@ -675,7 +624,6 @@ module bnn_first_layer #(
   // ---- Pack mode: sign bits into words -------------------------------------------------------
 
   logic pack_q, pack_beat, word_valid_q, word_done, write, write_valid, write_valid_q, room_q;
-  logic out_init_q;  // loops of the output begin
   logic pack_end;  // the last beat of the image
   logic [23:0] unused_pack;
   logic [7:0] tail_q;  // elements of that
@@ -689,17 +637,17 @@ module bnn_first_layer #(
   assign word_done = pack_end | byte_here_q[Simd/8-1];
   assign sign_take = beat_valid & (~sign_valid_q | pack_beat);
   // Also without a beat: bnn_fifo_block takes no notice of that
-  assign beat_pop = pack_beats ? ~sign_valid_q | (pack_q & ~word_valid_q) : unpack_take;
+  assign beat_pop = pack[Beats] ? ~sign_valid_q | (pack_q & ~word_valid_q) : unpack_take;
 
   bnn_loop #(
       .Bits(24)
   ) u_pack (
       .clk_i,
-      .set_i  (clear_out),
-      .go_i   (out_init_q | pack_beat),
-      .limit_i(image_bytes_i[26:3]),
-      .value_o(unused_pack),
-      .last_o (pack_end)
+      .restart_i(clear[Out]),
+      .go_i     (pack_beat),
+      .limit_i  (image_bytes_i[26:3]),
+      .value_o  (unused_pack),
+      .last_o   (pack_end)
   );
 
   for (genvar i = 0; i < 8; i++) begin : gen_sign
@@ -718,7 +666,7 @@ module bnn_first_layer #(
       if (pack_beat && byte_here_q[i]) word_q[8*i+:8] <= signs;
       else if (pack_beat && byte_here_q[0]) word_q[8*i+:8] <= '0;
     end
-    if (clear_out || !pack) begin
+    if (clear[Write] || !pack[Write]) begin
       pack_q       <= 1'b0;
       word_valid_q <= 1'b0;
       sign_valid_q <= 1'b0;
@@ -735,16 +683,10 @@ module bnn_first_layer #(
   localparam int unsigned G = 0, X = 1, Yo = 2;
 
   logic parity_q, sub_begin_out, sub_begin_q, active_q, out_some_q, out_last_q;
-  logic end_sub, ended_q, word_last, slot_end, pack_out;
+  logic end_sub, ended_q, word_last, slot_end;
   logic word_go, pixel_end, lane_end, row_end_out, map_end, word_lane_end, image_end;
   logic [AddrBits-1:0] pixel_stride_q;
-
-  bnn_register u_pack_out (
-      .clk_i,
-      .data_i(channels_out_i == '0),
-      .data_o(pack_out)
-  );
-  logic image_init, row_init, pixel_init;
+  logic [3:0] init;  // of the addresses, and the step to the next sub-batch
   logic [2:0] out_go, out_at_last;
   logic [2:0] out_settle_q;
   logic [31:0] out_left;
@@ -763,8 +705,8 @@ module bnn_first_layer #(
 
   bnn_sub_batch u_written (
       .clk_i,
-      .restart_i(clear_out),
-      .step_i   (sub_begin_q),
+      .restart_i(clear[Out]),
+      .step_i   (init[3]),
       .count_i,
       .size_i   (sub_batch_i),
       .left_o   (out_left),
@@ -772,10 +714,9 @@ module bnn_first_layer #(
   );
 
   bnn_first_step u_step (
-      .init_i       (out_init_q),
       .room_i       (room_q),
       .active_i     (active_q),
-      .pack_i       (pack_out),
+      .pack_i       (pack[Out]),
       .bits_i       (out_valid),
       .word_i       (word_valid_q),
       .last_i       (out_at_last),
@@ -785,7 +726,7 @@ module bnn_first_layer #(
       .write_o      (write),
       .bits_o       (out_pop),
       .go_o         (out_go),
-      .word_go_o    (word_go),
+      .word_o       (word_go),
       .pixel_o      (pixel_end),
       .lane_o       (lane_end),
       .row_o        (row_end_out),
@@ -800,68 +741,59 @@ module bnn_first_layer #(
       .Bits(GroupBits + 1)
   ) u_out_group (
       .clk_i,
-      .set_i  (clear_out),
-      .go_i   (out_go[G]),
-      .limit_i(group_end_q),
-      .value_o(unused_group),
-      .last_o (out_at_last[G])
+      .restart_i(clear[Out]),
+      .go_i     (out_go[G]),
+      .limit_i  (group_end_q),
+      .value_o  (unused_group),
+      .last_o   (out_at_last[G])
   );
   bnn_loop u_out_x (
       .clk_i,
-      .set_i  (clear_out),
-      .go_i   (out_go[X]),
-      .limit_i(out_columns_q),
-      .value_o(unused_out[0]),
-      .last_o (out_at_last[X])
+      .restart_i(clear[Out]),
+      .go_i     (out_go[X]),
+      .limit_i  (out_columns_q),
+      .value_o  (unused_out[0]),
+      .last_o   (out_at_last[X])
   );
   bnn_loop u_out_y (
       .clk_i,
-      .set_i  (clear_out),
-      .go_i   (out_go[Yo]),
-      .limit_i(out_rows_q),
-      .value_o(unused_out[1]),
-      .last_o (out_at_last[Yo])
+      .restart_i(clear[Out]),
+      .go_i     (out_go[Yo]),
+      .limit_i  (out_rows_q),
+      .value_o  (unused_out[1]),
+      .last_o   (out_at_last[Yo])
   );
   bnn_loop #(
       .Bits(AddrBits)
   ) u_word (
       .clk_i,
-      .set_i  (clear_out),
-      .go_i   (word_go),
-      .limit_i(words_i),
-      .value_o(unused_word),
-      .last_o (word_last)
+      .restart_i(clear[Out]),
+      .go_i     (word_go),
+      .limit_i  (words_i),
+      .value_o  (unused_word),
+      .last_o   (word_last)
   );
 
-  bnn_register u_image_init (
-      .clk_i,
-      .data_i(sub_begin_out),
-      .data_o(image_init)
-  );
-  bnn_register u_row_init (
-      .clk_i,
-      .data_i(sub_begin_out),
-      .data_o(row_init)
-  );
-  bnn_register u_pixel_init (
-      .clk_i,
-      .data_i(sub_begin_out),
-      .data_o(pixel_init)
-  );
+  for (genvar i = 0; i < 4; i++) begin : gen_init
+    bnn_register u_init (
+        .clk_i,
+        .data_i(sub_begin_out),
+        .data_o(init[i])
+    );
+  end
 
   assign image_next = image_base_q + image_stride_i;
   assign row_next = row_base_q + row_stride_i;
 
   always_ff @(posedge clk_i) begin
     base_q     <= parity_q ? base_odd_i : base_even_i;
-    out_init_q <= clear_out;
-    pixel_stride_q <= pack_scan ? image_stride_i : words_i;
-    if (image_init) image_base_q <= base_q;
+    pixel_stride_q <= pack[Scan] ? image_stride_i : words_i;
+    if (init[0]) image_base_q <= base_q;
     else if (map_end) image_base_q <= image_next;
-    if (row_init) row_base_q <= base_q;
+    if (init[1]) row_base_q <= base_q;
     else if (map_end) row_base_q <= image_next;
     else if (row_end_out) row_base_q <= row_next;
-    if (pixel_init) pixel_base_q <= base_q;
+    if (init[2]) pixel_base_q <= base_q;
     else if (map_end) pixel_base_q <= image_next;
     else if (row_end_out) pixel_base_q <= row_next;
     else if (lane_end || word_lane_end) pixel_base_q <= pixel_base_q + pixel_stride_q;
@@ -871,9 +803,9 @@ module bnn_first_layer #(
     end else if (write) begin
       slot_q <= (out_at_last[G] || slot_end) ? '0 : slot_q + 1'b1;
       here_q <= (out_at_last[G] || slot_end) ? Groups'(1) : here_q << 1;
-      if (pack_out ? word_last : out_at_last[G]) word_index_q <= '0;
-      else if (pack_out || slot_end) word_index_q <= word_index_q + 1'b1;
-      if (pixel_end) lane_q <= (~pack_out & out_at_last[X]) ? '0 : lane_q + 1'b1;
+      if (pack[Out] ? word_last : out_at_last[G]) word_index_q <= '0;
+      else if (pack[Out] || slot_end) word_index_q <= word_index_q + 1'b1;
+      if (pixel_end) lane_q <= (~pack[Out] & out_at_last[X]) ? '0 : lane_q + 1'b1;
     end
     // Images of a sub-batch, as for the engine
     out_some_q <= out_left != '0;
@@ -884,7 +816,7 @@ module bnn_first_layer #(
       out_sub_q  <= out_sub_q - 16'd1;
       out_last_q <= out_sub_q == 16'd2;
     end
-    if (rst_i || clear_out) begin
+    if (rst_i || clear[Out]) begin
       active_q     <= 1'b0;
       sub_begin_q  <= 1'b0;
       out_settle_q <= '0;
@@ -910,9 +842,9 @@ module bnn_first_layer #(
     if (room_q) begin
       write_lane_q  <= Lanes'(1) << lane_q;
       write_addr_q  <= pixel_base_q + word_index_q;
-      write_group_q <= (pack || slot_q == '0) ? '1 : here_q;
+      write_group_q <= (pack[Write] || slot_q == '0) ? '1 : here_q;
     end
-    if (rst_i || clear_out) begin
+    if (rst_i || clear[Out]) begin
       write_valid_q <= 1'b0;
       room_q        <= 1'b1;
     end else begin
@@ -927,7 +859,7 @@ module bnn_first_layer #(
     ) u_slice (
         .clk_i,
         .enable_i (room_q),
-        .pack_i   (pack),
+        .pack_i   (pack[Write]),
         .here_i   (here_q[g]),
         .channel_i(out_bits),
         .word_i   (word_q[g*FirstPe+:FirstPe]),

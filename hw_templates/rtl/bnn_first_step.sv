@@ -3,12 +3,11 @@
 //
 // last_i are the flags of the loops over groups, columns and rows; the outputs tell that a pixel, a
 // row, a map (without pack_i), an image or a sub-batch ends with the write, lane_o that the next pixel lies
-// behind all lanes, word_lane_o the same of images. init_i goes on with all loops.
+// behind all lanes, word_lane_o the same of images.
 //
 // Latency: none. A module of its own, so that its logic is made for speed.
 (* keep_hierarchy = "yes" *)
 module bnn_first_step (
-    input  logic       init_i,
     input  logic       room_i,
     input  logic       active_i,
     input  logic       pack_i,
@@ -21,7 +20,7 @@ module bnn_first_step (
     output logic       write_o,
     output logic       bits_o,
     output logic [2:0] go_o,
-    output logic       word_go_o,
+    output logic       word_o,
     output logic       pixel_o,
     output logic       lane_o,
     output logic       row_o,
@@ -37,8 +36,8 @@ module bnn_first_step (
 
   assign write_o     = bits | word;
   assign bits_o      = bits;
-  assign go_o        = {3{init_i}} | {bits & last_i[0] & last_i[1], bits & last_i[0], bits};
-  assign word_go_o   = init_i | word;
+  assign go_o        = {bits & last_i[0] & last_i[1], bits & last_i[0], bits};
+  assign word_o      = word;
   assign pixel_o     = (bits & last_i[0]) | (word & word_last_i);
   assign lane_o      = bits & last_i[0] & lane_last_i;
   assign row_o       = bits & last_i[0] & last_i[1];

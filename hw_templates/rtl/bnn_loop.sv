@@ -1,16 +1,16 @@
 // One loop of a nest: a value from 0 to limit_i - 1, and a flag for the last one.
 //
-// go_i goes on to the next value, after the last one to 0; set_i (without go_i) takes the value for the
-// last. limit_i is at least 1 and constant from two cycles before a go_i that begins anew.
+// go_i goes on to the next value, after the last one to 0; restart_i goes to 0. limit_i is at least 1 and
+// constant from the cycle before restart_i on.
 //
-// Latency: outputs follow go_i by one cycle. The comparison is with the value before the last, so
+// Latency: outputs follow by one cycle. The comparison is with the value before the last, so
 // none lies between the loops of a nest.
 (* keep_hierarchy = "yes" *)
 module bnn_loop #(
     parameter int unsigned Bits = 16
 ) (
     input  logic            clk_i,
-    input  logic            set_i,
+    input  logic            restart_i,
     input  logic            go_i,
     input  logic [Bits-1:0] limit_i,
     output logic [Bits-1:0] value_o,
@@ -22,9 +22,13 @@ module bnn_loop #(
   always_ff @(posedge clk_i) begin
     one_q    <= limit_i == Bits'(1);
     before_q <= limit_i - Bits'(2);
-    if (go_i) value_q <= last_q ? '0 : value_q + 1'b1;
-    if (go_i) last_q <= last_q ? one_q : value_q == before_q;
-    else if (set_i) last_q <= 1'b1;
+    if (restart_i || (go_i && last_q)) begin
+      value_q <= '0;
+      last_q  <= one_q;
+    end else if (go_i) begin
+      value_q <= value_q + 1'b1;
+      last_q  <= value_q == before_q;
+    end
   end
 
   assign value_o = value_q;

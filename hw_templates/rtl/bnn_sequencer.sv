@@ -16,8 +16,7 @@
 // sums are held with hold_first_i, final ones with hold_final_i. done_o is a pulse in the cycle after the last step was taken.
 //
 // Latency: next_valid_o is there three cycles after start_i; the outputs of a step, with valid_o,
-// are there 4 cycles after it was taken. One step per cycle. Without a layer all loops are taken for
-// at their last value, so that a start is a step that begins every loop anew.
+// are there 4 cycles after it was taken. One step per cycle.
 module bnn_sequencer #(
     parameter int unsigned Lanes = 4,
     parameter int unsigned ActDepth = 1024,
@@ -78,7 +77,8 @@ module bnn_sequencer #(
   localparam int unsigned Loops = 8;
   localparam int unsigned C = 0, Kx = 1, Ky = 2, Dy = 3, Block = 4, Row = 5, Image = 6, Group = 7;
 
-  logic start_q, busy_q, idle, take, first_q, end_c, end_kx, end_ky, end_dy;
+  logic [1:0] restart;  // of the inner loops and of the outer ones
+  logic start_q, busy_q, take, first_q, end_c, end_kx, end_ky, end_dy;
   logic end_block, end_row, end_image;
   logic [Loops-1:0] last, go;
   logic [15:0] value[Loops];
@@ -95,12 +95,17 @@ module bnn_sequencer #(
   assign limit[Image] = images_i;
   assign limit[Group] = groups_i;
 
-  assign idle = ~busy_q;
+  for (genvar i = 0; i < 2; i++) begin : gen_restart
+    bnn_register u_restart (
+        .clk_i,
+        .data_i(start_i),
+        .data_o(restart[i])
+    );
+  end
 
   bnn_sequencer_nest #(
       .Loops(Loops)
   ) u_nest (
-      .begin_i(start_q),
       .busy_i (busy_q),
       .valid_i(valid_q),
       .ready_i,
@@ -116,11 +121,11 @@ module bnn_sequencer #(
         .Bits(Bits)
     ) u_loop (
         .clk_i,
-        .set_i  (idle),
-        .go_i   (go[i]),
-        .limit_i(limit[i][Bits-1:0]),
-        .value_o(value[i][Bits-1:0]),
-        .last_o (last[i])
+        .restart_i(restart[i/4]),
+        .go_i     (go[i]),
+        .limit_i  (limit[i][Bits-1:0]),
+        .value_o  (value[i][Bits-1:0]),
+        .last_o   (last[i])
     );
     if (Bits < 16) begin : gen_narrow
       assign value[i][15:Bits] = '0;
@@ -136,7 +141,10 @@ module bnn_sequencer #(
   assign end_image = &last[Image:C];
 
   always_ff @(posedge clk_i) begin
-    if (go[C]) begin
+    if (start_q) begin
+      index_q <= '0;
+      first_q <= 1'b1;
+    end else if (go[C]) begin
       index_q <= end_ky ? '0 : index_q + 16'd1;
       first_q <= end_ky;
     end

@@ -1,15 +1,14 @@
 // Which loops of a nest go on: the innermost with each step, each other one when all inside it are
-// at their last value. There is a step to begin the nest, and while busy whenever the place for the
-// next one is free, or is left in this cycle:
+// at their last value. There is a step whenever the place for the next one is free, or is left in this
+// cycle:
 //
-//   step = begin_i | (busy_i & (~valid_i | (ready_i & ~(wait_i & hold_i))))
+//   step = busy_i & (~valid_i | (ready_i & ~(wait_i & hold_i)))
 //
 // Latency: none. A module of its own, so that its logic is made for speed.
 (* keep_hierarchy = "yes" *)
 module bnn_sequencer_nest #(
     parameter int unsigned Loops = 8
 ) (
-    input  logic             begin_i,
     input  logic             busy_i,
     input  logic             valid_i,
     input  logic             ready_i,
@@ -20,7 +19,7 @@ module bnn_sequencer_nest #(
 );
   logic step;
 
-  assign step = begin_i | (busy_i & (~valid_i | (ready_i & ~(wait_i & hold_i))));
+  assign step = busy_i & (~valid_i | (ready_i & ~(wait_i & hold_i)));
 
   for (genvar i = 0; i < Loops; i++) begin : gen_loop
     if (i == 0) begin : gen_inner

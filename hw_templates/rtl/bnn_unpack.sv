@@ -2,7 +2,7 @@
 //
 //   pixel_o[8*c +: 8] = byte (n*C + c) of the image, c < C;  the bytes above are arbitrary
 //
-// An image has pixels_i pixels (constant from reset on) and starts at a beat; the bytes of its last
+// An image has pixels_i pixels (constant from the cycle before reset on) and starts at a beat; the bytes of its last
 // beat behind the last pixel are dropped. channels_i is 1 .. 4. A beat is taken when beat_valid_i and beat_take_o are
 // high, a pixel when valid_o and ready_i are; last_o marks the last pixel of an image.
 //
@@ -21,7 +21,7 @@ module bnn_unpack (
     output logic [31:0] pixel_o
 );
   logic [63:0] here_q, next_q;
-  logic here_valid_q, next_valid_q, skip_q, init_q, started_q, take, move, last, there;
+  logic here_valid_q, next_valid_q, skip_q, take, move, last, there;
   logic [2:0] offset, offset_next;
   logic [3:0] offset_end;
   logic [1:0] carry;
@@ -31,11 +31,11 @@ module bnn_unpack (
 
   bnn_loop u_pixels (
       .clk_i,
-      .set_i  (rst_i),
-      .go_i   (init_q | take),
-      .limit_i(pixels_i),
-      .value_o(unused_value),
-      .last_o (last)
+      .restart_i(rst_i),
+      .go_i     (take),
+      .limit_i  (pixels_i),
+      .value_o  (unused_value),
+      .last_o   (last)
   );
 
   // next_q follows here_q; a pixel may lie in both.
@@ -46,7 +46,7 @@ module bnn_unpack (
   assign offset_end[1] = offset[1] ^ channels_i[1] ^ carry[0];
   assign offset_end[2] = offset[2] ^ channels_i[2] ^ carry[1];
   assign offset_end[3] = (offset[2] & channels_i[2]) | (carry[1] & (offset[2] | channels_i[2]));
-  assign there = here_valid_q & ~skip_q & started_q & (next_valid_q | ~offset_end[3] | (offset_end[2:0] == '0));
+  assign there = here_valid_q & ~skip_q & (next_valid_q | ~offset_end[3] | (offset_end[2:0] == '0));
   assign take = there & (~valid_q | ready_i);
   assign move = (take & (offset_end[3] | last)) | skip_q | ~here_valid_q;
   assign offset_next = rst_i ? '0 : !take ? offset : last ? '0 : offset_end[2:0];
@@ -87,16 +87,13 @@ module bnn_unpack (
       pixel_q <= pixel;
       last_q  <= last;
     end
-    init_q <= rst_i;
     if (rst_i) begin
       here_valid_q <= 1'b0;
       next_valid_q <= 1'b0;
       skip_q       <= 1'b0;
-      started_q    <= 1'b0;
       valid_q      <= 1'b0;
     end else begin
-      started_q <= init_q | started_q;
-      valid_q   <= take | (valid_q & ~ready_i);
+      valid_q <= take | (valid_q & ~ready_i);
       if (move) here_valid_q <= next_valid_q;
       next_valid_q <= next_valid_q ? ~move : beat_valid_i;
       // A last pixel in two beats uses up both: the second is skipped.

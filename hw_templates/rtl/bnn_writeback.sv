@@ -111,7 +111,7 @@ module bnn_writeback #(
   logic column_valid_q, column_last_q, column_one_q, column_valid, column_last;
   logic [LaneBits-1:0] column_q;
   logic [LaneBits:0] columns_q, count_q;  // of the block; still to come after this one
-  logic once_q, next_q, step_q;  // the one; the last of a block; the same, or a start
+  logic once_q, next_q;  // the one; the last of a block
 
   assign column_valid = (soon_i & serial_q) | (column_valid_q & ~column_last_q);
   assign column_last = column_valid_q ? count_q == (LaneBits + 1)'(1) : column_one_q;
@@ -128,13 +128,11 @@ module bnn_writeback #(
       once_q         <= 1'b0;
       column_valid_q <= 1'b0;
       next_q         <= 1'b0;
-      step_q         <= 1'b0;
     end else begin
       start_q        <= start_i;
       once_q         <= soon_i & ~serial_q;
       column_valid_q <= column_valid;
       next_q         <= (soon_i & ~serial_q) | (column_valid & column_last);
-      step_q         <= start_q | (soon_i & ~serial_q) | (column_valid & column_last);
     end
   end
 
@@ -153,19 +151,18 @@ module bnn_writeback #(
   assign limit[Row]   = rows_i;
   assign limit[Image] = images_i;
 
-  // A start takes all loops for at their last value, then begins them anew.
-  assign go[Block] = step_q;
-  assign go[Row]   = step_q & last[Block];
-  assign go[Image] = step_q & last[Block] & last[Row];
+  assign go[Block] = next_q;
+  assign go[Row]   = next_q & last[Block];
+  assign go[Image] = next_q & last[Block] & last[Row];
 
   for (genvar i = 0; i < Loops; i++) begin : gen_loop
     bnn_loop u_loop (
         .clk_i,
-        .set_i  (start_q),
-        .go_i   (go[i]),
-        .limit_i(limit[i]),
-        .value_o(unused_value[i]),
-        .last_o (last[i])
+        .restart_i(start_q),
+        .go_i     (go[i]),
+        .limit_i  (limit[i]),
+        .value_o  (unused_value[i]),
+        .last_o   (last[i])
     );
   end
 
@@ -174,26 +171,29 @@ module bnn_writeback #(
   assign end_image = &last;
 
   always_ff @(posedge clk_i) begin
-    if (go[Block]) odd_q <= ~block_last & ~odd_q;
-    if (go[Image]) image_lane_q <= last[Image] ? in_batch_i[LaneBits-1:0] : image_lane_q + 1'b1;
+    if (start_q) odd_q <= 1'b0;
+    else if (go[Block]) odd_q <= ~block_last & ~odd_q;
+    if (start_q) image_lane_q <= in_batch_i[LaneBits-1:0];
+    else if (go[Image]) image_lane_q <= last[Image] ? in_batch_i[LaneBits-1:0] : image_lane_q + 1'b1;
   end
 
   // ---- Events: what goes on after the write of the cycle before --------------------------------------
 
   // Exclusive. The address goes to the first one, the next image's, this image's (the next lane), the next
   // row's or the next word's. Copies for the addresses of images, rows and blocks.
-  logic begin_d, image_d, lane_d, row_d, word_d, group_next_q;
+  logic begin_d, group_d, image_d, lane_d, row_d, word_d, group_next_q;
   logic image_begin, image_image, row_begin, row_image, row_lane, row_row;
   logic block_begin, block_image, block_lane, block_row, block_word;
 
-  assign begin_d = step_q & end_image;
+  assign begin_d = start_q | group_d;
+  assign group_d = next_q & end_image;
   assign image_d = next_q & end_row & ~last[Image] & (~serial_q | (&image_lane_q));
   assign lane_d  = next_q & end_row & ~last[Image] & serial_q & ~(&image_lane_q);
   assign row_d   = next_q & block_last & ~last[Row];
   assign word_d  = column_valid_q ? ~(column_last_q & block_last)
       : once_q & ~block_last & (~pool_q | odd_q);
 
-  always_ff @(posedge clk_i) group_next_q <= next_q & end_image;
+  always_ff @(posedge clk_i) group_next_q <= group_d;
 
   bnn_register #(
       .Bits(2)

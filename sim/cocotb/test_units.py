@@ -69,7 +69,8 @@ async def unpack(dut):
     for channels, pixels in cases:
         dut.channels_i.value, dut.pixels_i.value, dut.rst_i.value = channels, pixels, 1
         dut.beat_valid_i.value = 0
-        await FallingEdge(dut.clk_i)
+        for _ in range(2):
+            await FallingEdge(dut.clk_i)
         dut.rst_i.value = 0
         images = [bytes(rng.randrange(256) for _ in range(pixels * channels)) for _ in range(5)]
         beats = deque()
