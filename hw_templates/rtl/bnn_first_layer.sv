@@ -686,7 +686,7 @@ module bnn_first_layer #(
   logic end_sub, ended_q, word_last, slot_end;
   logic word_go, pixel_end, lane_end, row_end_out, map_end, word_lane_end, image_end;
   logic [AddrBits-1:0] pixel_stride_q;
-  logic [3:0] init;  // of the addresses, and the step to the next sub-batch
+  logic [3:0] init;  // of the addresses and the images
   logic [2:0] out_go, out_at_last;
   logic [2:0] out_settle_q;
   logic [31:0] out_left;
@@ -706,7 +706,7 @@ module bnn_first_layer #(
   bnn_sub_batch u_written (
       .clk_i,
       .restart_i(clear[Out]),
-      .step_i   (init[3]),
+      .step_i   (sub_begin_q),
       .count_i,
       .size_i   (sub_batch_i),
       .left_o   (out_left),
@@ -809,7 +809,7 @@ module bnn_first_layer #(
     end
     // Images of a sub-batch, as for the engine
     out_some_q <= out_left != '0;
-    if (sub_begin_q) begin
+    if (init[3]) begin
       out_sub_q  <= out_next;
       out_last_q <= out_next == 16'd1;
     end else if (image_end) begin

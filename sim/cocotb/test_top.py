@@ -524,6 +524,20 @@ WRONG = [
 ]
 
 
+async def fails(bench, program, pixels, classes, words, code, limit):
+    """Run the program with changed words: it ends with the code and leaves scores unwritten."""
+    await bench.setup(program, pixels, classes)
+    base = bench.memory.regions["program"][0]
+    bench.memory.place("program", base, change(program, **words))
+    bench.expect(program, len(pixels))
+    await bench.write(CONTROL, START)
+    try:
+        await bench.finish(code, limit=limit)
+    except AssertionError as error:
+        raise AssertionError(f"{words}: {error}") from error
+    assert UNWRITTEN in bench.memory.content("scores")
+
+
 @cocotb.test()
 async def wrong_programs(dut):
     """Every wrong program ends with its code, and the run after it is right."""
@@ -531,18 +545,9 @@ async def wrong_programs(dut):
     program, pixels = await bench.infer("resident_segments", 1)
     classes = len(NETWORKS["resident_segments"][0].classes)
     for number, (code, words) in enumerate(WRONG):
-        await bench.setup(program, pixels, classes)
-        base = bench.memory.regions["program"][0]
-        bench.memory.place("program", base, change(program, **words))
-        bench.expect(program, len(pixels))
-        await bench.write(CONTROL, START)
-        try:
-            await bench.finish(code, limit=10_000)
-        except AssertionError as error:
-            raise AssertionError(f"{words}: {error}") from error
+        await fails(bench, program, pixels, classes, words, code, 10_000)
         if words.keys() & {f"w{n}" for n in range(32)}:
             assert len(bench.pending["first"]) and not bench.records, f"{words}: the run went on"
-        assert UNWRITTEN in bench.memory.content("scores")
         bench.memory.outside.clear()
         if number % 5 == 0:
             await bench.infer(*[("resident_segments", 1), ("dense", 2), ("resident", 2)][number // 5 % 3])
@@ -577,17 +582,8 @@ async def unfit_programs(dut):
         program, pixels = await bench.infer(name, 2)
         classes = len(NETWORKS[name][0].classes)
         for number, (words, runs) in enumerate(unfit(name)):
-            await bench.setup(program, pixels, classes)
-            base = bench.memory.regions["program"][0]
-            bench.memory.place("program", base, change(program, **words))
-            bench.expect(program, len(pixels))
-            await bench.write(CONTROL, START)
-            try:
-                await bench.finish(RANGE, limit=20_000)
-            except AssertionError as error:
-                raise AssertionError(f"{name}, {words}: {error}") from error
+            await fails(bench, program, pixels, classes, words, RANGE, 20_000)
             assert runs or not bench.records, f"{name}, {words}: the run went on"
-            assert UNWRITTEN in bench.memory.content("scores")
             assert not bench.memory.outside, f"{name}, {words}: read outside of the program"
             if number % 4 == 3:
                 await bench.infer("dense" if number % 8 == 3 else name, 1)
