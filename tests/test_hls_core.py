@@ -239,7 +239,7 @@ def test_scores_end_where_they_should(cores: Callable[[str], hls_csim.Core]) -> 
 
 PLACED = plan(NETWORKS["segments"][0], TIGHT, NETWORKS["segments"][1])
 SIZE = len(pack(PLACED))
-LAST = 64  # word of the header from which the last descriptor counts in the table below
+FIRST, LAST = 96, 64  # words from which the first and the last descriptor count in the table below
 # error code, word, value
 WRONG = [
     (1, 0, 0x504E4E43), (1, 1, 2), (2, 2, 0), (2, 18, 2 * TIGHT.first_pe), (3, 4, TIGHT.max_layers + 1), (3, 4, 0),
@@ -255,6 +255,13 @@ WRONG = [
     # weight words of segments and layers that differ
     (5, 11, PLACED.words_a - 1), (5, 11, PLACED.words_a + 1), (5, 13, PLACED.words_b - 1),
     (5, LAST + 1, PLACED.descriptors[-1].groups + 1), (5, LAST + 15, PLACED.descriptors[-1].group_words + 1),
+    # sizes and counts that disagree: 8x8 pixels of 3 channels
+    (5, 19, 63), (5, 20, 8 << 16 | 7), (5, 21, 2 | 1 << 8), (5, 28, 191), (5, 16, 184), (5, 16, 200), (5, 22, 7 << 16 | 8),
+    (5, 22, 8 << 16 | 7), (5, 15, 0), (5, 17, PLACED.descriptors[-1].outputs + 1),
+    (5, LAST + 17, PLACED.descriptors[-1].outputs - 1), (5, LAST + 2, PLACED.descriptors[-1].words_per_tap + 1),
+    (5, LAST + 3, 2), (5, LAST + 4, TIGHT.lanes + 1), (5, LAST + 5, 2),
+    (5, LAST, PLACED.descriptors[-1].flags & ~32), (5, LAST, PLACED.descriptors[-1].flags & ~64),
+    (5, FIRST, PLACED.descriptors[0].flags | 32), (5, FIRST, PLACED.descriptors[0].flags & ~1),
 ]
 
 
@@ -264,8 +271,9 @@ def test_wrong_programs(code: int, word: int, value: int, cores: Callable[[str],
     """A program that would not run ends with its code before anything is written."""
     model, batch, images = NETWORKS["segments"]
     table = np.frombuffer(pack(plan(model, TIGHT, batch)), "<u4").copy()
-    last = int(table[9]) // 4 + 32 * (int(table[4]) - 1)
-    table[word if word < LAST else last + word - LAST] = value
+    first = int(table[9]) // 4
+    last = first + 32 * (int(table[4]) - 1)
+    table[word if word < LAST else last + word - LAST if word < FIRST else first + word - FIRST] = value
     (tmp_path / "program.bin").write_bytes(table.tobytes())
     (tmp_path / "images.bin").write_bytes(bytes(images * 8 * 8 * 3))
     command = [str(cores("plain").binary), "program.bin", "images.bin", str(images), "scores.bin"]

@@ -148,13 +148,11 @@ def test_cycles_are_counted() -> None:
     ("word", "value", "message"),
     [
         (14, 1 << 20, r"read of 8 bytes at 0x700\w+, outside of the program and the images$"),
-        (17, 1, r"write of a byte at 0x52000\w+, outside of the scores$"),
         (10, 1 << 20, r"read of 8 bytes at 0x700\w+, outside of the program and the images$"),
-        (19, 128, r"no transfer and no activation written for 100000 cycles, at cycle \d+; .* array layers done"),
     ],
 )
 def test_what_a_bad_program_makes_the_core_do(word: int, value: int, message: str) -> None:
-    model, placed = convolutions() if word == 19 else packed()  # 19: it waits for pixels that do not come
+    model, placed = packed()
     program = np.frombuffer(pack(placed), "<u4").copy()
     program[3] = 1 << 30  # all is within the size
     program[word] = value
@@ -162,6 +160,26 @@ def test_what_a_bad_program_makes_the_core_do(word: int, value: int, message: st
     with pytest.raises(RtlSimError, match=message) as caught:
         built(TIGHT).sequence([job])
     assert "\n" not in str(caught.value)
+
+
+def test_a_memory_that_does_not_answer() -> None:
+    model, placed = convolutions()
+    message = r"no transfer and no activation written for 100000 cycles, at cycle \d+; .* array layers done"
+    with pytest.raises(RtlSimError, match=message):
+        built(TIGHT).sequence([Job(pack(placed), pixels(model, 3))], memory=Memory(latency=200_000))
+
+
+@pytest.mark.slow
+def test_a_core_that_writes_elsewhere(tmp_path: Path) -> None:
+    changed = tmp_path / "rtl"
+    shutil.copytree(rtl_sim.RTL, changed)
+    source = (changed / "bnn_run.sv").read_text()
+    wrong = source.replace("assign layer_scores_o   = scores_q;", "assign layer_scores_o   = scores_q + 64'h1000;")
+    assert wrong != source
+    (changed / "bnn_run.sv").write_text(wrong)
+    model, placed = packed()
+    with pytest.raises(RtlSimError, match=r"write of a byte at 0x52000\w+, outside of the scores$"):
+        rtl_sim.build(TIGHT, tmp_path / "core", rtl=changed).sequence([Job(pack(placed), pixels(model, 3))])
 
 
 def test_a_core_is_built_again_only_after_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,14 @@ inline bool is_inside(Word offset, unsigned long long beats, Word size) {
   return offset.to_uint() / 8 + beats <= size.to_uint() / 8;
 }
 
+// Rows or columns that the first layer computes of a size of the image.
+inline int computed(const Word h[H_WORDS], int size) {
+#pragma HLS INLINE  // one addition
+  const Word flags = h[H_IMAGE_FLAGS];
+  const int sums = size - (flags[8] ? 0 : 2);
+  return flags[9] ? sums & ~1 : sums;
+}
+
 inline Error check_header(const Word h[H_WORDS]) {
 #pragma HLS INLINE  // comparisons only
   if (h[H_MAGIC] != MAGIC || h[H_VERSION] != VERSION) return E_MAGIC;
@@ -28,13 +36,16 @@ inline Error check_header(const Word h[H_WORDS]) {
   bool wrong = h[H_LAYERS_A] == 0 || h[H_LAYERS_A] > h[H_LAYERS];
   wrong |= !is_size(h[H_SUB_BATCH]) || !is_size(h[H_BATCH]) || h[H_BATCH] < h[H_SUB_BATCH];
   wrong |= h[H_RESIDENT] != 0 && words_a + words_b > unsigned(WEIGHT_DEPTH);
-  wrong |= words_a == 0 || (two_segments && words_b == 0);
+  wrong |= words_a == 0 || two_segments != (words_b != 0);
   wrong |= h[H_FIRST_CHANNELS] > unsigned(FIRST_CHANNELS) || h[H_FIRST_CHANNELS].to_uint() % FIRST_PE != 0;
   wrong |= h[H_PIXELS] == 0 || h[H_PIXELS] > unsigned(IMAGE_PIXELS);
-  wrong |= h[H_IMAGE_BYTES] == 0 || h[H_IMAGE_BYTES].to_uint() % 8 != 0;
+  wrong |= h[H_PIXELS] != unsigned(low16(h[H_IMAGE_SIZE])) * unsigned(high16(h[H_IMAGE_SIZE]));
+  wrong |= h[H_ELEMENTS] != h[H_PIXELS].to_uint() * channels;
+  wrong |= h[H_IMAGE_BYTES] == 0 || h[H_IMAGE_BYTES] != Word((h[H_ELEMENTS] + 7) / 8 * 8);
   wrong |= channels == 0 || channels > unsigned(MAX_CHANNELS);
-  wrong |= first ? low16(h[H_COMPUTED]) == 0 || high16(h[H_COMPUTED]) == 0 : h[H_ELEMENTS] == 0;
-  wrong |= h[H_OUT_WORDS] == 0;
+  wrong |= first && (low16(h[H_COMPUTED]) == 0 || low16(h[H_COMPUTED]) != computed(h, low16(h[H_IMAGE_SIZE])));
+  wrong |= first && (high16(h[H_COMPUTED]) == 0 || high16(h[H_COMPUTED]) != computed(h, high16(h[H_IMAGE_SIZE])));
+  wrong |= first ? h[H_OUT_WORDS] == 0 : h[H_OUT_WORDS] != unsigned(round_up(to_int(h[H_ELEMENTS]), SIMD));
   wrong |= (h[H_DESCRIPTORS].to_uint() | h[H_WEIGHTS_A].to_uint() | h[H_WEIGHTS_B].to_uint() |
             h[H_FIRST].to_uint()) % 8 != 0;
   const Word size = h[H_SIZE];
@@ -51,13 +62,21 @@ inline Error check_header(const Word h[H_WORDS]) {
   return wrong ? E_RANGE : E_NONE;
 }
 
-inline Error check_layer(const Word d[D_WORDS]) {
+// Layer `number` of the program. What a descriptor says in two ways must agree, and the last layer,
+// no other, gives the scores.
+inline Error check_layer(const Word h[H_WORDS], const Word d[D_WORDS], int number) {
 #pragma HLS INLINE  // comparisons only
-  const bool score = d[D_FLAGS][F_SCORES], pool = d[D_FLAGS][F_POOL];
+  const bool score = d[D_FLAGS][F_SCORES], pool = d[D_FLAGS][F_POOL], dense = d[D_FLAGS][F_DENSE];
   bool wrong = !is_size(d[D_GROUPS]) || !is_size(d[D_TAP_WORDS]) || !is_size(d[D_BLOCKS]);
-  wrong |= d[D_ROWS] == 0 || (pool && d[D_ROWS].to_uint() % 2 != 0);
+  wrong |= !is_size(d[D_ROWS]) || (pool && d[D_ROWS].to_uint() % 2 != 0);
   wrong |= !is_size(d[D_GROUP_WORDS]) || low16(d[D_GROUP_WORDS]) + (score ? 2 : 1) > WEIGHT_DEPTH;
-  wrong |= d[D_OUTPUTS] == 0 || d[D_OUT_COLUMNS] == 0;
+  wrong |= !is_size(d[D_OUTPUTS]) || !is_size(d[D_COLUMNS]) || d[D_OUT_COLUMNS] == 0;
+  wrong |= low16(d[D_GROUPS]) != round_up(low16(d[D_OUTPUTS]), PE);
+  wrong |= low16(d[D_BLOCKS]) != round_up(low16(d[D_COLUMNS]), LANES);
+  wrong |= low16(d[D_GROUP_WORDS]) != low16(d[D_TAP_WORDS]) * (d[D_FLAGS][F_3X3] ? 9 : 1);
+  wrong |= dense && (d[D_ROWS] != 1 || d[D_BLOCKS] != 1);
+  wrong |= score != (number + 1 == low16(h[H_LAYERS]));
+  wrong |= score && (!dense || d[D_OUTPUTS] != h[H_CLASSES]);
   return wrong ? E_RANGE : E_NONE;
 }
 

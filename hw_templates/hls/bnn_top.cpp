@@ -111,7 +111,7 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
       Word d[D_WORDS];
 #pragma HLS ARRAY_PARTITION variable=d type=complete  // the fields are checked together
       read_words(program, header[H_DESCRIPTORS].to_uint() / 8 + unsigned(n * (D_WORDS / 2)), D_WORDS, d);
-      if (check_layer(d) != E_NONE) code = E_RANGE;
+      if (check_layer(header, d, n) != E_NONE) code = E_RANGE;
       (n < low16(header[H_LAYERS_A]) ? words_a : words_b) += layer_words(d);
     fields:
       for (int k = 0; k < D_WORDS; ++k) {

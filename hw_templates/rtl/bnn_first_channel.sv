@@ -21,11 +21,13 @@ module bnn_first_channel #(
     write_addr_q <= write_addr_i;
   end
 
-  // In halves, so that no address has many loads.
-  for (genvar h = 0; h < 2; h++) begin : gen_half
-    (* ram_style = "distributed" *) logic [31:0] mem[Depth];
+  // In parts, so that no address has many loads.
+  localparam int unsigned Parts = (Depth > 32) ? 4 : 2, Bits = 64 / Parts;
+
+  for (genvar p = 0; p < Parts; p++) begin : gen_part
+    (* ram_style = "distributed" *) logic [Bits-1:0] mem[Depth];
     logic [AddrBits-1:0] address;
-    logic [31:0] data_q;
+    logic [Bits-1:0] data_q;
 
     bnn_register #(
         .Bits(AddrBits)
@@ -36,10 +38,10 @@ module bnn_first_channel #(
     );
 
     always_ff @(posedge clk_i) begin
-      if (write_q) mem[write_addr_q] <= write_data_i[32*h+:32];
+      if (write_q) mem[write_addr_q] <= write_data_i[Bits*p+:Bits];
       data_q <= mem[address];
     end
 
-    assign data_o[32*h+:32] = data_q;
+    assign data_o[Bits*p+:Bits] = data_q;
   end
 endmodule

@@ -105,6 +105,8 @@ module bnn_run #(
   localparam int unsigned LayerBits = (MaxLayers > 1) ? $clog2(MaxLayers) : 1;
   localparam int unsigned WordBeats = Pe * Simd / 64;
   localparam int unsigned WordShift = $clog2(WordBeats);
+  localparam int unsigned PeBits = $clog2(Pe), LaneBits = $clog2(Lanes);
+  localparam int unsigned SimdBits = $clog2(Simd);
   localparam logic [31:0] Geometry = {16'(Simd), 8'(Lanes), 8'(Pe)};
 
   // State, one-hot.
@@ -179,7 +181,13 @@ module bnn_run #(
   logic [1:0] magic_q;
   logic [1:0] geometry_q;
   logic [1:0] layers_range_q;
-  logic [15:0] range_q;
+  logic [21:0] range_q;
+  // What sizes and counts must be.
+  logic [31:0] area_q, elements_q;
+  logic [28:0] beats_q;
+  logic [31-SimdBits:0] packed_q;
+  logic [16:0] rows_q, columns_q;
+  logic no_words_b_q;
   logic pack_q, bad_magic_q, bad_geometry_q, bad_layers_q, bad_range_q;
   always_ff @(posedge clk_i) begin
     magic_q           <= {header_q[0+:32] != 32'h504E_4E42, header_q[32+:32] != 32'd1};
@@ -190,14 +198,22 @@ module bnn_run #(
     layers_range_q[1] <= header_q[4*32+:32] == '0;
     bad_layers_q      <= |layers_range_q;
     pack_q            <= first_channels_o == '0;
+    area_q            <= 32'(image_height_o) * 32'(image_width_o);
+    elements_q        <= 32'(image_pixels_o) * 32'(image_channels_o);
+    beats_q           <= image_elements_o[31:3] + 29'(image_elements_o[2:0] != '0);
+    packed_q          <= image_elements_o[31:SimdBits]
+        + (32 - SimdBits)'(image_elements_o[SimdBits-1:0] != '0);
+    rows_q            <= 17'(image_height_o) - (first_pad_o ? 17'd0 : 17'd2);
+    columns_q         <= 17'(image_width_o) - (first_pad_o ? 17'd0 : 17'd2);
+    no_words_b_q      <= words_b == '0;
     range_q[0]  <= header_q[5*32+:32] > header_q[4*32+:32];
     range_q[1]  <= header_q[5*32+:32] == '0;
     range_q[2]  <= header_q[6*32+:16] == '0 || header_q[6*32+16+:16] != '0;
     range_q[3]  <= header_q[7*32+:32] < header_q[6*32+:32];
-    range_q[4]  <= header_q[7*32+16+:16] != '0;
+    range_q[4]  <= header_q[7*32+16+:16] != '0 || header_q[17*32+16+:16] != '0;
     range_q[5]  <= resident && words_q > 33'(WeightDepth);
     range_q[6]  <= words_a == '0;
-    range_q[7]  <= two_segments_q && words_b == '0;
+    range_q[7]  <= two_segments_q == no_words_b_q;
     range_q[8]  <= header_q[15*32+:32] > 32'd512;
     range_q[9]  <= (header_q[15*32+:32] & 32'(FirstPe - 1)) != '0 || image_channels_o == '0
         || image_channels_o > 3'd4;
@@ -207,6 +223,12 @@ module bnn_run #(
     range_q[13] <= pack_q ? image_elements_o == '0 : first_rows_o == '0 || first_columns_o == '0;
     range_q[14] <= first_words_o == '0;
     range_q[15] <= |{header_q[9*32+:3], header_q[10*32+:3], header_q[12*32+:3], header_q[14*32+:3]};
+    range_q[16] <= header_q[19*32+:32] != area_q;
+    range_q[17] <= image_elements_o != elements_q;
+    range_q[18] <= header_q[16*32+3+:29] != beats_q;
+    range_q[19] <= !pack_q && {rows_q[16:1], rows_q[0] & ~first_pool_o} != {1'b0, first_rows_o};
+    range_q[20] <= !pack_q && {columns_q[16:1], columns_q[0] & ~first_pool_o} != {1'b0, first_columns_o};
+    range_q[21] <= pack_q && header_q[27*32+:32] != 32'(packed_q);
     bad_range_q <= |range_q;
   end
 
@@ -331,7 +353,11 @@ module bnn_run #(
   logic [32:0] product_q, layer_words_q;
   logic [31:0] taken_q;  // before it
   logic [33:0] needed_q;
-  logic [9:0] layer_range_q;
+  logic [17:0] layer_range_q;
+  // What groups, blocks and words of a group must be.
+  logic [16-PeBits:0] groups_q;
+  logic [16-LaneBits:0] blocks_q;
+  logic [19:0] taps_q;
   logic over_a_q, under_a_q, over_b_q, under_b_q, bad_words_q, bad_layer_q;
 
   always_ff @(posedge clk_i) begin
@@ -348,6 +374,21 @@ module bnn_run #(
     layer_range_q[7] <= fetched_q[15*32+:32] == '0;
     layer_range_q[8] <= fetched_q[17*32+:32] == '0;
     layer_range_q[9] <= fetched_q[18*32+:32] == '0;
+    // What is counted in two ways must agree, or the counters of the layer end apart.
+    groups_q <= (17 - PeBits)'(fetched_q[17*32+PeBits+:16-PeBits]) + (17 - PeBits)'(fetched_q[17*32+:PeBits] != '0);
+    blocks_q <= (17 - LaneBits)'(fetched_q[4*32+LaneBits+:16-LaneBits])
+        + (17 - LaneBits)'(fetched_q[4*32+:LaneBits] != '0);
+    taps_q   <= 20'(fetched_q[2*32+:16]) + (fetched_q[0] ? {1'b0, fetched_q[2*32+:16], 3'd0} : 20'd0);
+    layer_range_q[10] <= fetched_q[17*32+16+:16] != '0 || fetched_q[4*32+16+:16] != '0
+        || fetched_q[3*32+16+:16] != '0;
+    layer_range_q[11] <= 16'(groups_q) != fetched_q[1*32+:16];
+    layer_range_q[12] <= 16'(blocks_q) != fetched_q[5*32+:16];
+    layer_range_q[13] <= taps_q != 20'(fetched_q[15*32+:16]);
+    layer_range_q[14] <= fetched_q[6] && (fetched_q[3*32+:16] != 16'd1 || fetched_q[5*32+:16] != 16'd1);
+    // Scores are what the last layer, and no other, gives.
+    layer_range_q[15] <= fetched_q[5] != last_b_q;
+    layer_range_q[16] <= fetched_q[5] && !fetched_q[6];
+    layer_range_q[17] <= fetched_q[5] && fetched_q[17*32+:16] != header_q[17*32+:16];
     needed_q    <= 34'(taken_q) + 34'(layer_words_q);
     over_a_q    <= needed_q > 34'(words_a);
     under_a_q   <= needed_q < 34'(words_a);
@@ -682,7 +723,7 @@ module bnn_run #(
   assign error_o       = 32'(error_q);
 
   logic unused_run;
-  assign unused_run = ^{header_q[3*32+:3], header_q[17*32+:32], header_q[21*32+:32],
+  assign unused_run = ^{header_q[3*32+:3], header_q[21*32+:32],
                         header_q[23*32+:5*32], header_q[8*32+:32], header_q[29*32+:3*32],
                         fetched_q[19*32+:32]};
 endmodule

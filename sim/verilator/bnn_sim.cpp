@@ -100,12 +100,12 @@ struct Order {
     int parity = 0;
     for (int64_t start = 0; start < count; start += batch) {
       const int in_batch = int(std::min(batch, count - start));
-      for (int at = 0; at < in_batch; at += int(sub_batch)) {
-        const int n = std::min(int(sub_batch), in_batch - at);
+      for (int64_t at = 0; at < in_batch; at += sub_batch) {
+        const int n = int(std::min(sub_batch, in_batch - at));
         const int blocks = job.header(H_FIRST_CHANNELS) > 0 ? n : (n + LANES - 1) / LANES;
         const int words = blocks * int(job.header(H_OUT_IMAGE));
-        first.push_back({0, int(start) + at, n, 0, int(job.header(H_OUT + parity)), words, false});
-        for (int layer = 0; layer < split; ++layer) array(job, layer, int(start) + at, n, split < all ? at : 0);
+        first.push_back({0, int(start + at), n, 0, int(job.header(H_OUT + parity)), words, false});
+        for (int layer = 0; layer < split; ++layer) array(job, layer, int(start + at), n, split < all ? int(at) : 0);
         parity ^= 1;
       }
       for (int layer = split; layer < all; ++layer) array(job, layer, int(start), in_batch, 0);
