@@ -77,7 +77,7 @@ def estimate(design: Design) -> Estimate:
     banks, left = divmod(pe * simd, BANK)
     memory = banks * block_ram(design.weight_depth, BANK)
     memory += block_ram(design.weight_depth, left) if left else 0
-    memory += lanes * block_ram(design.act_depth, simd, first)
+    memory += lanes * block_ram(design.act_depth, simd, pe)
     memory += block_ram(2 * design.image_pixels, 8 * MAX_CHANNELS) + block_ram(16 * design.max_layers, 64)
     memory += block_ram(128, 64)  # beats of images
     return Estimate(round(lut), round(ff), memory, DSP, round(array_lut))

@@ -236,7 +236,7 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
         "ActDepth": design.act_depth, "FirstPe": design.first_pe, "ImagePixels": design.image_pixels,
         "MaxLayers": design.max_layers,
     }
-    macros = {"SIMD": design.simd, "LANES": design.lanes, "ACT_DEPTH": design.act_depth, "FIRST_PE": design.first_pe}
+    macros = {"SIMD": design.simd, "LANES": design.lanes, "ACT_DEPTH": design.act_depth, "PE": design.pe}
     flags = _FLAGS + [f"-G{name}={value}" for name, value in parameters.items()]
     flags += ["-CFLAGS", " ".join(f"-DBNN_{name}={value}" for name, value in macros.items())]
     flags += ["--trace-vcd", "--trace-structs"] if wave else []

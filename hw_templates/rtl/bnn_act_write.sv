@@ -1,7 +1,7 @@
 // Write port of the activation memory: the array's writes, and the first layer's between them.
 //
 // Both write the lanes of their lane mask at one address; the array has Simd bits for every
-// lane, the first layer the same Simd bits for all. array_next_i is high in the cycle before one in
+// lane and a group of them or all to write, the first layer the same Simd bits for all. array_next_i is high in the cycle before one in
 // which the array writes, first_ready_o low in that one, first_soon_o a cycle before. Every lane has its own registers, so that
 // no net spans the memory.
 //
@@ -23,7 +23,6 @@ module bnn_act_write #(
     output logic                      first_ready_o,
     output logic                      first_soon_o,
     input  logic [Lanes-1:0]          first_lane_i,
-    input  logic [Groups-1:0]         first_group_i,
     input  logic [AddrBits-1:0]       first_addr_i,
     input  logic [Simd-1:0]           first_data_i,
     output logic [Lanes-1:0]          write_lane_o,
@@ -50,7 +49,6 @@ module bnn_act_write #(
         .array_addr_i,
         .array_data_i  (array_data_i[l*Simd+:Simd]),
         .first_enable_i(first_valid_i & first_lane_i[l]),
-        .first_group_i,
         .first_addr_i,
         .first_data_i,
         .enable_o      (write_lane_o[l]),

@@ -12,7 +12,6 @@ module bnn_act_write_lane #(
     input  logic [AddrBits-1:0] array_addr_i,
     input  logic [Simd-1:0]     array_data_i,
     input  logic                first_enable_i,
-    input  logic [Groups-1:0]   first_group_i,
     input  logic [AddrBits-1:0] first_addr_i,
     input  logic [Simd-1:0]     first_data_i,
     output logic                enable_o,
@@ -24,7 +23,7 @@ module bnn_act_write_lane #(
   localparam int unsigned Bits = 16;
 
   logic first_q, first_d_q, array_enable_q, first_enable_q, enable_q;
-  logic [Groups-1:0] array_group_q, first_group_q, group_q;
+  logic [Groups-1:0] array_group_q, group_q;
   logic [AddrBits-1:0] array_addr_q, first_addr_q, addr_q;
 
   always_ff @(posedge clk_i) begin
@@ -34,10 +33,9 @@ module bnn_act_write_lane #(
     array_group_q  <= array_group_i;
     array_addr_q   <= array_addr_i;
     first_enable_q <= first_enable_i;
-    first_group_q  <= first_group_i;
     first_addr_q   <= first_addr_i;
     enable_q       <= first_d_q ? first_enable_q : array_enable_q;
-    group_q        <= first_d_q ? first_group_q : array_group_q;
+    group_q        <= first_d_q ? '1 : array_group_q;
     addr_q         <= first_d_q ? first_addr_q : array_addr_q;
   end
 

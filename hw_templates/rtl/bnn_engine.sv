@@ -19,10 +19,9 @@ module bnn_engine #(
     parameter int unsigned Lanes = 4,
     parameter int unsigned WeightDepth = 1024,
     parameter int unsigned ActDepth = 1024,
-    parameter int unsigned GroupBits = 4,
     localparam int unsigned AddrBits = $clog2(ActDepth),
     localparam int unsigned RingBits = $clog2(WeightDepth),
-    localparam int unsigned Groups = Simd / GroupBits
+    localparam int unsigned Groups = Simd / Pe
 ) (
     input  logic                      clk_i,
     input  logic                      rst_i,
@@ -369,8 +368,7 @@ module bnn_engine #(
       .Pe       (Pe),
       .Simd     (Simd),
       .Lanes    (Lanes),
-      .ActDepth (ActDepth),
-      .GroupBits(GroupBits)
+      .ActDepth (ActDepth)
   ) u_writeback (
       .clk_i,
       .rst_i,

@@ -15,8 +15,8 @@
 // the last write of a sub-batch was taken. consumed_i is a pulse when the array has read a
 // sub-batch: at most two sub-batches are done and not consumed.
 //
-// Writes: all lanes of write_lane_o at the same address, FirstPe bits per bit of write_group_o,
-// taken with write_ready_i; write_soon_i is that of the next cycle.
+// Writes: a word to all lanes of write_lane_o at the same address, once for every FirstPe channels,
+// those to come 0; taken with write_ready_i; write_soon_i is that of the next cycle.
 module bnn_first_layer #(
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
@@ -70,7 +70,6 @@ module bnn_first_layer #(
     input  logic                write_ready_i,
     input  logic                write_soon_i,
     output logic [Lanes-1:0]    write_lane_o,
-    output logic [Groups-1:0]   write_group_o,
     output logic [AddrBits-1:0] write_addr_o,
     output logic [Simd-1:0]     write_data_o
 );
@@ -835,14 +834,12 @@ module bnn_first_layer #(
 
   // The write, registered: it waits for the array's.
   logic [Lanes-1:0] write_lane_q;
-  logic [Groups-1:0] write_group_q;
   logic [AddrBits-1:0] write_addr_q;
 
   always_ff @(posedge clk_i) begin
     if (room_q) begin
       write_lane_q  <= Lanes'(1) << lane_q;
       write_addr_q  <= pixel_base_q + word_index_q;
-      write_group_q <= (pack[Write] || slot_q == '0) ? '1 : here_q;
     end
     if (rst_i || clear[Out]) begin
       write_valid_q <= 1'b0;
@@ -860,6 +857,7 @@ module bnn_first_layer #(
         .clk_i,
         .enable_i (room_q),
         .pack_i   (pack[Write]),
+        .begin_i  (here_q[0]),
         .here_i   (here_q[g]),
         .channel_i(out_bits),
         .word_i   (word_q[g*FirstPe+:FirstPe]),
@@ -873,6 +871,5 @@ module bnn_first_layer #(
   assign done_o        = done_q[2];
   assign write_valid_o = write_valid_q;
   assign write_lane_o  = write_lane_q;
-  assign write_group_o = write_group_q;
   assign write_addr_o  = write_addr_q;
 endmodule

@@ -1,4 +1,5 @@
-// Some bits of a word that the first layer writes: channels, a part of a packed word, or 0.
+// Some bits of a word that the first layer writes: a part of a packed word, or channels: those of this
+// write, of one before, or 0 until then.
 //
 // Latency: 1 cycle with enable_i; pack_i is constant during a run.
 (* keep_hierarchy = "yes" *)
@@ -8,6 +9,7 @@ module bnn_first_slice #(
     input  logic            clk_i,
     input  logic            enable_i,
     input  logic            pack_i,
+    input  logic            begin_i,    // the word's first write
     input  logic            here_i,
     input  logic [Bits-1:0] channel_i,
     input  logic [Bits-1:0] word_i,
@@ -18,7 +20,11 @@ module bnn_first_slice #(
 
   always_ff @(posedge clk_i) begin
     pack_q <= pack_i;
-    if (enable_i) data_q <= pack_q ? word_i : here_i ? channel_i : '0;
+    if (enable_i) begin
+      if (pack_q) data_q <= word_i;
+      else if (here_i) data_q <= channel_i;
+      else if (begin_i) data_q <= '0;
+    end
   end
 
   assign data_o = data_q;

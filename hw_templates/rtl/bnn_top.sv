@@ -82,7 +82,7 @@ module bnn_top #(
 );
   localparam int unsigned AddrBits = $clog2(ActDepth);
   localparam int unsigned RingBits = $clog2(WeightDepth);
-  localparam int unsigned Groups = Simd / FirstPe;
+  localparam int unsigned Groups = Simd / Pe;
   localparam int unsigned CreditBits = 24;
   localparam int unsigned WordShift = $clog2(Pe * Simd / 64);
 
@@ -396,7 +396,6 @@ module bnn_top #(
 
   logic first_valid, first_ready, first_soon;
   logic [Lanes-1:0] first_lane;
-  logic [Groups-1:0] first_group;
   logic [AddrBits-1:0] first_addr;
   logic [Simd-1:0] first_write_data;
 
@@ -446,7 +445,6 @@ module bnn_top #(
       .write_ready_i  (first_ready),
       .write_soon_i   (first_soon),
       .write_lane_o   (first_lane),
-      .write_group_o  (first_group),
       .write_addr_o   (first_addr),
       .write_data_o   (first_write_data)
   );
@@ -468,8 +466,7 @@ module bnn_top #(
       .Simd       (Simd),
       .Lanes      (Lanes),
       .WeightDepth(WeightDepth),
-      .ActDepth   (ActDepth),
-      .GroupBits  (FirstPe)
+      .ActDepth   (ActDepth)
   ) u_engine (
       .clk_i           (clk),
       .rst_i           (engine_rst),
@@ -514,7 +511,7 @@ module bnn_top #(
       .Simd     (Simd),
       .Lanes    (Lanes),
       .AddrBits (AddrBits),
-      .GroupBits(FirstPe)
+      .GroupBits(Pe)
   ) u_act_write (
       .clk_i        (clk),
       .array_next_i (write_next),
@@ -526,7 +523,6 @@ module bnn_top #(
       .first_ready_o(first_ready),
       .first_soon_o (first_soon),
       .first_lane_i (first_lane),
-      .first_group_i(first_group),
       .first_addr_i (first_addr),
       .first_data_i (first_write_data),
       .write_lane_o (act_write_lane),
@@ -539,7 +535,7 @@ module bnn_top #(
       .Simd     (Simd),
       .Lanes    (Lanes),
       .Depth    (ActDepth),
-      .GroupBits(FirstPe)
+      .GroupBits(Pe)
   ) u_act (
       .clk_i        (clk),
       .read_i       (act_read),
@@ -564,7 +560,7 @@ module bnn_top #(
   always_ff @(posedge clk) layer_done_q <= rst ? '0 : {layer_done_q[6:0], layer_done};
 
   assign tap_write_lane  = first_ready ? first_lane & {Lanes{first_valid}} : write_lane;
-  assign tap_write_group = first_ready ? first_group : write_group;
+  assign tap_write_group = first_ready ? '1 : write_group;
   assign tap_write_addr  = {Lanes{first_ready ? first_addr : write_addr}};
   assign tap_write_data  = first_ready ? {Lanes{first_write_data}} : write_data;
   assign tap_first_done  = first_done;

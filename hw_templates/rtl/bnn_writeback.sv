@@ -26,10 +26,9 @@ module bnn_writeback #(
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
     parameter int unsigned ActDepth = 1024,
-    parameter int unsigned GroupBits = 4,
     localparam int unsigned AddrBits = $clog2(ActDepth),
     localparam int unsigned LaneBits = $clog2(Lanes),
-    localparam int unsigned Groups = Simd / GroupBits
+    localparam int unsigned Groups = Simd / Pe
 ) (
     input  logic                  clk_i,
     input  logic                  rst_i,
@@ -59,11 +58,9 @@ module bnn_writeback #(
 );
   localparam int unsigned Slots = Simd / Pe;
   localparam int unsigned SlotBits = (Slots > 1) ? $clog2(Slots) : 1;
-  localparam int unsigned PerSlot = Pe / GroupBits;
 
-  if (Pe % GroupBits != 0 || Simd % Pe != 0) begin : gen_check
-    $error("bnn_writeback: GroupBits = %0d must divide Pe = %0d, and that Simd = %0d", GroupBits,
-           Pe, Simd);
+  if (Simd % Pe != 0) begin : gen_check
+    $error("bnn_writeback: Pe = %0d must divide Simd = %0d", Pe, Simd);
   end
 
   // ---- Configuration -----------------------------------------------------------------------------
@@ -310,7 +307,7 @@ module bnn_writeback #(
 
   for (genvar g = 0; g < Groups; g++) begin : gen_group
     always_ff @(posedge clk_i) begin
-      group_q[g] <= (slot_next_q == '0) | (32'(slot_next_q) == g / PerSlot);
+      group_q[g] <= (slot_next_q == '0) | (32'(slot_next_q) == g);
     end
   end
 

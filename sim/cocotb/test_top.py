@@ -181,8 +181,8 @@ class Bench:
             # values before the edge: what this edge writes
             mask = int(dut.tap_write_lane.value)
             if mask:
-                groups = np.array(fields(int(dut.tap_write_group.value), 1, simd // DESIGN.first_pe), bool)
-                enable = np.repeat(groups, DESIGN.first_pe)
+                groups = np.array(fields(int(dut.tap_write_group.value), 1, simd // DESIGN.pe), bool)
+                enable = np.repeat(groups, DESIGN.pe)
                 addresses = fields(int(dut.tap_write_addr.value), bits, lanes)
                 data = int(dut.tap_write_data.value).to_bytes(lanes * simd // 8, "little")
                 data = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little").reshape(lanes, simd)

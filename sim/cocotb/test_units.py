@@ -130,7 +130,7 @@ def words(array, simd):
 
 @cocotb.test()
 async def writeback(dut):
-    pe, simd, lanes, depth, group = (parameter(n) for n in ("Pe", "Simd", "Lanes", "ActDepth", "GroupBits"))
+    pe, simd, lanes, depth = (parameter(n) for n in ("Pe", "Simd", "Lanes", "ActDepth"))
     names = ("pool", "serial", "images", "rows", "blocks", "columns", "in_batch", "base", "image_stride", "row_stride",
              "words")
     await begin(dut, start_i=0, soon_i=0, **{name + "_i": 0 for name in names})
@@ -152,7 +152,7 @@ async def writeback(dut):
         }
         for name, value in layer.items():
             getattr(dut, name + "_i").value = value % lanes if name == "columns" else value
-        memory = Memory(rng, lanes, depth, simd, group)
+        memory = Memory(rng, lanes, depth, simd, pe)
         expected = memory.bits.copy()
         # image, row, column, channel; the channels of absent output channels are bits of the sums too
         bits = rng.integers(0, 2, (images, rows, columns, groups * pe), np.uint8)
@@ -305,7 +305,7 @@ async def first_layer(dut):
         await FallingEdge(dut.clk_i)
         dut.start_i.value = 0
 
-        memory = Memory(rng, lanes, depth, simd, first_pe)
+        memory = Memory(rng, lanes, depth, simd, simd)
 
         def check(number):
             """The region of a sub-batch."""
@@ -353,7 +353,7 @@ async def first_layer(dut):
                 if int(dut.write_ready_i.value):
                     address, mask = int(dut.write_addr_o.value), int(dut.write_lane_o.value)
                     data = np.array(fields(int(dut.write_data_o.value), 1, simd), np.uint8)
-                    memory.write(mask, int(dut.write_group_o.value), address, np.tile(data, (lanes, 1)))
+                    memory.write(mask, 1, address, np.tile(data, (lanes, 1)))
                     untouched[:, address] &= ~np.array(fields(mask, 1, lanes), bool)
             finished = int(dut.done_o.value)
             await FallingEdge(dut.clk_i)
@@ -384,12 +384,12 @@ async def first_layer(dut):
     assert waits > 50
 
 
-WRITEBACK = [(4, 32, 4, 4), (8, 32, 2, 4), (32, 32, 4, 8)]
+WRITEBACK = [(4, 32, 4), (8, 32, 2), (32, 32, 4)]
 CASES = [
     ("bnn_fifo", {"Width": 9, "Depth": 8}),
     ("bnn_fifo_block", {"Width": 9, "Depth": 8}),
     ("bnn_unpack", {}),
-    *(("bnn_writeback", {"Pe": p, "Simd": s, "Lanes": n, "ActDepth": 512, "GroupBits": g}) for p, s, n, g in WRITEBACK),
+    *(("bnn_writeback", {"Pe": p, "Simd": s, "Lanes": n, "ActDepth": 512}) for p, s, n in WRITEBACK),
     ("bnn_first_layer", {"Simd": 32, "Lanes": 4, "ActDepth": 512, "FirstPe": 4, "ImagePixels": 256}),
 ]
 

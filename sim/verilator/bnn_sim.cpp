@@ -33,7 +33,7 @@
 #include "verilated_vcd_c.h"
 #endif
 
-static const int SIMD = BNN_SIMD, LANES = BNN_LANES, ACT_DEPTH = BNN_ACT_DEPTH, GROUP = BNN_FIRST_PE;
+static const int SIMD = BNN_SIMD, LANES = BNN_LANES, ACT_DEPTH = BNN_ACT_DEPTH, GROUP = BNN_PE;
 // Why the array does not multiply, in the order of waits_.
 enum { WEIGHTS, FIRST_LAYER, WRITE_BACK, WAIT_SCORES, SWITCHING, LOAD, CAUSES };
 static const char* const CAUSE_NAMES[CAUSES] = {"weights", "first_layer", "write_back", "scores", "switching", "program"};
