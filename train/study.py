@@ -60,22 +60,14 @@ ABLATION = (
     Row("loss: squared hinge in place of cross-entropy", _fields(loss="squared_hinge")),
     Row("schedule: exponential in place of cosine", _fields(schedule="exponential")),
     Row("start: U(-1, 1) in place of U(-1, 1) / sqrt(fan-in)", _fields(initial="unit")),
-    Row(
-        "start: U(-1, 1) with learning rates scaled by layer, 2.5e-4",
-        _fields(initial="unit", glorot="exact", learning_rate=2.5e-4),
-    ),
-    Row("optimizer: SGD 0.1 with momentum in place of Adam", _fields(optimizer="sgd", learning_rate=0.1)),
     Row("no augmentation", _fields(crop=0, flip=False)),
-    Row("crop of 4 pixels in place of 2", _fields(crop=4)),
+    Row("optimizer: SGD 0.1 with momentum in place of Adam", _fields(optimizer="sgd", learning_rate=0.1)),
     Row("with scale alpha", _methods(alpha=True)),
     Row(
         "with standardised weights and quantile clamp",
         _methods(standardise=True, quantile=True, weight_window="identity"),
     ),
-    Row("with learned threshold shifts", _methods(threshold_shift=True)),
-    Row("with stochastic activations", _methods(stochastic_activations=True)),
     Row("with shift-based batch norm", _methods(norm="shift")),
-    Row("with an average of the parameters, decay 0.999", _fields(average=0.999)),
 )
 
 FLOAT = (

@@ -125,7 +125,7 @@ module bnn_run #(
   logic start_q, keep_asked_q, none_q;
   logic kept_q, same_q, keep_q;  // a program is in place; it has this address; this run uses it
 
-  logic in_b_q, last_q, layer_end_q;  // segment B; its or A's last layer; a layer is done
+  logic in_b_q, last_q, last_b_q, layer_end_q;  // segment B; its or A's last layer; the program's; a layer is done
 
   function automatic logic [Done:0] hot(input int unsigned state);
     return (Done + 1)'(1) << state;
@@ -407,7 +407,7 @@ module bnn_run #(
   logic [1:0] ready_q;  // sub-batches the first layer has done
   logic odd_q, sub_taken, batch_end_q, first_done_q, images_b;
   logic sub_end_q, batch_over_q;  // segment A has done a sub-batch; the last segment a batch
-  logic last_a_q, last_b_q, first_q;
+  logic last_a_q, first_q;
   logic to_b_q, segment_end_q;  // what follows the last layer of a segment
   logic [15:0] in_batch_next_q;
   logic last_images_q, done_images_q, run_end_q;
