@@ -832,6 +832,21 @@ module bnn_first_layer #(
     end
   end
 
+  // here_q[0] again, for the slices.
+  logic begins, begins_next;
+
+  always_comb begin
+    begins_next = begins;
+    if (!active_q) begins_next = 1'b1;
+    else if (write) begins_next = out_at_last[G] | slot_end;
+  end
+
+  bnn_register u_begins (
+      .clk_i,
+      .data_i(begins_next),
+      .data_o(begins)
+  );
+
   // The write, registered: it waits for the array's.
   logic [Lanes-1:0] write_lane_q;
   logic [AddrBits-1:0] write_addr_q;
@@ -857,7 +872,7 @@ module bnn_first_layer #(
         .clk_i,
         .enable_i (room_q),
         .pack_i   (pack[Write]),
-        .begin_i  (here_q[0]),
+        .begin_i  (begins),
         .here_i   (here_q[g]),
         .channel_i(out_bits),
         .word_i   (word_q[g*FirstPe+:FirstPe]),
