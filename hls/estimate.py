@@ -15,7 +15,7 @@ WIDTHS = {512: 72, 1024: 36, 2048: 18, 4096: 9, 8192: 4, 16384: 2, 32768: 1}
 """Bits per word of a RAMB36, by its words; a RAMB18 has half."""
 BANK = 256
 """Bits of a bank of the weight memory."""
-DSP = 5
+DSP = 7
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def estimate(design: Design) -> Estimate:
     lut += 400 + 24.5 * lanes + 189  # sequencer, engine
     lut += 3282 + 345 * first  # first layer
     lut += 11 + lanes * (17 + simd) + 4 * lanes  # writes and memory of activations
-    lut += 1138 + 328 + 743 + 101 + 98 + 19 + 17  # controller, registers, bus, ring
+    lut += 1340 + 328 + 743 + 101 + 98 + 19 + 17  # controller, registers, bus, ring
     ff = dots * (34 * simd / 64 + simd / 2 + 26) + tiles * (760 * simd / 64 + 61) + (pe + lanes) * 180 * simd / 64
     ff += 32 * pe + 90  # array: thresholds and control
     ff += lanes * (21 * simd / 16 + 5)
