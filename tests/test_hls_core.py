@@ -265,17 +265,22 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("code", "word", "value"), WRONG)
-def test_wrong_programs(code: int, word: int, value: int, cores: Callable[[str], hls_csim.Core],
+PACKED = plan(NETWORKS["packed"][0], TIGHT, NETWORKS["packed"][1])
+WRONG_OF = [("segments", *case) for case in WRONG]
+WRONG_OF += [("packed", 5, 13, 1), ("packed", 5, 27, PACKED.first.words - 1), ("packed", 5, 27, PACKED.first.words + 1)]
+
+
+@pytest.mark.parametrize(("name", "code", "word", "value"), WRONG_OF)
+def test_wrong_programs(name: str, code: int, word: int, value: int, cores: Callable[[str], hls_csim.Core],
                         tmp_path: Path) -> None:
     """A program that would not run ends with its code before anything is written."""
-    model, batch, images = NETWORKS["segments"]
+    model, batch, images = NETWORKS[name]
     table = np.frombuffer(pack(plan(model, TIGHT, batch)), "<u4").copy()
+    (tmp_path / "images.bin").write_bytes(bytes(images * int(table[16])))
     first = int(table[9]) // 4
     last = first + 32 * (int(table[4]) - 1)
     table[word if word < LAST else last + word - LAST if word < FIRST else first + word - FIRST] = value
     (tmp_path / "program.bin").write_bytes(table.tobytes())
-    (tmp_path / "images.bin").write_bytes(bytes(images * 8 * 8 * 3))
     command = [str(cores("plain").binary), "program.bin", "images.bin", str(images), "scores.bin"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr.strip()) == (1, f"error code {code}")

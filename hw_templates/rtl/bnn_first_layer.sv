@@ -682,7 +682,7 @@ module bnn_first_layer #(
   localparam int unsigned G = 0, X = 1, Yo = 2;
 
   logic parity_q, sub_begin_out, sub_begin_q, active_q, out_some_q, out_last_q;
-  logic end_sub, ended_q, word_last, slot_end;
+  logic end_sub, ended_q, word_last, slot_end, slots_end;
   logic word_go, pixel_end, lane_end, row_end_out, map_end, word_lane_end, image_end;
   logic [AddrBits-1:0] pixel_stride_q;
   logic [3:0] init;  // of the addresses and the images
@@ -701,6 +701,7 @@ module bnn_first_layer #(
 
   assign write_valid = room_q ? write : write_valid_q;
   assign slot_end = slot_q == SlotBits'(Groups - 1);
+  assign slots_end = out_at_last[G] | slot_end;  // the word's last write
 
   bnn_sub_batch u_written (
       .clk_i,
@@ -800,8 +801,8 @@ module bnn_first_layer #(
       {lane_q, slot_q, word_index_q} <= '0;
       here_q <= Groups'(1);
     end else if (write) begin
-      slot_q <= (out_at_last[G] || slot_end) ? '0 : slot_q + 1'b1;
-      here_q <= (out_at_last[G] || slot_end) ? Groups'(1) : here_q << 1;
+      slot_q <= slots_end ? '0 : slot_q + 1'b1;
+      here_q <= slots_end ? Groups'(1) : here_q << 1;
       if (pack[Out] ? word_last : out_at_last[G]) word_index_q <= '0;
       else if (pack[Out] || slot_end) word_index_q <= word_index_q + 1'b1;
       if (pixel_end) lane_q <= (~pack[Out] & out_at_last[X]) ? '0 : lane_q + 1'b1;
@@ -838,7 +839,7 @@ module bnn_first_layer #(
   always_comb begin
     begins_next = begins;
     if (!active_q) begins_next = 1'b1;
-    else if (write) begins_next = out_at_last[G] | slot_end;
+    else if (write) begins_next = slots_end;
   end
 
   bnn_register u_begins (

@@ -87,20 +87,19 @@ async def act_write(dut):
     for lane, following in itertools.pairwise(masks):
         first = rng.random() < 0.5
         array = {"lane": lane, "group": rng.getrandbits(groups), "addr": rng.getrandbits(bits)}
-        other = {"lane": rng.getrandbits(lanes), "group": (1 << groups) - 1, "addr": rng.getrandbits(bits)}
+        other = {"lane": rng.getrandbits(lanes), "addr": rng.getrandbits(bits)}
         array_data, first_data = rng.getrandbits(lanes * simd), rng.getrandbits(simd)
-        for name in array:
-            getattr(dut, f"array_{name}_i").value = array[name]
-            if name != "group":
-                getattr(dut, f"first_{name}_i").value = other[name]
+        for source, values in (("array", array), ("first", other)):
+            for name, value in values.items():
+                getattr(dut, f"{source}_{name}_i").value = value
         dut.array_next_i.value = int(following != 0)
         dut.array_data_i.value, dut.first_data_i.value, dut.first_valid_i.value = array_data, first_data, int(first)
         clashes += bool(lane) and first
         taken = other if not lane else array
         enable = taken["lane"] if lane or first else 0
         data = fields(array_data, simd, lanes) if lane else [first_data] * lanes
-        outputs = {"group": ([taken["group"]] * lanes, groups), "addr": ([taken["addr"]] * lanes, bits),
-                   "data": (data, simd)}
+        written = taken.get("group", (1 << groups) - 1)
+        outputs = {"group": ([written] * lanes, groups), "addr": ([taken["addr"]] * lanes, bits), "data": (data, simd)}
         expected.append((enable, outputs))
         await ReadOnly()
         assert int(dut.first_ready_o.value) == (lane == 0)

@@ -525,6 +525,7 @@ WRONG = [
     # sizes and counts that disagree: 4x3 pixels of 2 channels, 11 classes from 2 groups
     (RANGE, {"w19": 11}), (RANGE, {"w19": 13}), (RANGE, {"w20": 4 << 16 | 4}), (RANGE, {"w21": 3 | 1 << 8}),
     (RANGE, {"w28": 23}), (RANGE, {"w28": 25}), (RANGE, {"w16": 16}), (RANGE, {"w16": 32}),
+    (RANGE, {"w19": 13, "w28": 26, "w16": 32}),
     (RANGE, {"w22": 3 << 16 | 2}), (RANGE, {"w22": 4 << 16 | 4}), (RANGE, {"w21": 2}), (RANGE, {"w21": 2 | 3 << 8}),
     (RANGE, {"w17": 10}), (RANGE, {"w17": 12}), (RANGE, {"w17": 0x1000B}), (RANGE, {"d17": 10}), (RANGE, {"d17": 12}),
     (RANGE, {"d17": 17, "w17": 17}), (RANGE, {"d17": 0x1000B}), (RANGE, {"d2": 1}), (RANGE, {"d2": 3}),
@@ -566,20 +567,25 @@ async def wrong_programs(dut):
 
 
 def unfit(name):
-    """Words of the header or of a descriptor that make the program `name` shorter than its parts, or its weights than
-    its layers, and whether a layer may run before that shows."""
+    """Words of the header or of a descriptor that make the program `name` shorter than its parts, its weights than its
+    layers, or a packed image than its words, and whether a layer may run before that shows."""
     program = pack(placed(name))
     head, size, word = header(program).tolist(), len(program), DESIGN.word_bytes
-    words = np.frombuffer(program, "<u4")
-    last = words[head[9] // 4 + 32 * (head[4] - 1) :][:32].tolist()
+    last = np.frombuffer(program, "<u4")[head[9] // 4 + 32 * (head[4] - 1) :][:32].tolist()
     ends = {9: 128 * head[4], 14: 256 + 8 * head[15], 10: word * head[11]}
     if head[13]:
         ends[12] = word * head[13]
     beyond = [{f"w{at}": size - length + 8} for at, length in ends.items()]
     short = [{"w3": value} for value in (0, 120, size - 8, *(head[at] + length - 8 for at, length in ends.items()))]
+    if not head[13]:
+        beyond += [{"w13": 1}]
+    if not head[15]:
+        beyond += [{"w27": head[27] - 1}, {"w27": head[27] + 1}]
     other = [{"d1": last[1] + 1}, {"d15": last[15] + 1}, {"w11": head[11] - 1}]
     if last[1] > 1:
         other += [{"d1": last[1] - 1}]
+    words = 13 if head[13] else 11
+    other += [{"d0": last[0] & ~32, f"w{words}": head[words] - last[1]}]  # the last layer without scores
     if head[13]:
         other += [{"w11": head[11] + 1}, {"w13": head[13] - 1}]
     return [(item, False) for item in beyond + short] + [(item, True) for item in other]
@@ -589,7 +595,7 @@ def unfit(name):
 async def unfit_programs(dut):
     """A truncated program, or other weights than its layers take: an error code, and the next run is right."""
     bench = await begin(dut)
-    for name in ("resident", "streamed", "resident_segments", "streamed_segments"):
+    for name in ("resident", "streamed", "resident_segments", "streamed_segments", "dense"):
         program, pixels = await bench.infer(name, 2)
         classes = len(NETWORKS[name][0].classes)
         for number, (words, runs) in enumerate(unfit(name)):
