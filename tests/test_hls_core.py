@@ -257,7 +257,7 @@ WRONG = [
     (5, LAST + 1, PLACED.descriptors[-1].groups + 1), (5, LAST + 15, PLACED.descriptors[-1].group_words + 1),
     # sizes and counts that disagree: 8x8 pixels of 3 channels
     (5, 19, 63), (5, 20, 8 << 16 | 7), (5, 21, 2 | 1 << 8), (5, 28, 191), (5, 16, 184), (5, 16, 200),
-    (5, 22, 7 << 16 | 8), (5, 22, 8 << 16 | 7), (5, 15, 0), (5, 17, PLACED.descriptors[-1].outputs + 1),
+    (5, 22, 5 << 16 | 6), (5, 22, 6 << 16 | 5), (5, 15, 0), (5, 17, PLACED.descriptors[-1].outputs + 1),
     (5, LAST + 17, PLACED.descriptors[-1].outputs - 1), (5, LAST + 2, PLACED.descriptors[-1].words_per_tap + 1),
     (5, LAST + 3, 2), (5, LAST + 4, TIGHT.lanes + 1), (5, LAST + 5, 2),
     (5, LAST, PLACED.descriptors[-1].flags & ~32), (5, LAST, PLACED.descriptors[-1].flags & ~64),
