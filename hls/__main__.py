@@ -2,6 +2,7 @@
 
 `python -m hls MODEL --engine wired -o DIR` writes engines with the model's weights wired in, and
 `python -m hls reuse MODEL` tells what sharing repeated work in them is worth.
+`python -m hls topologies --lut COUNT` lists networks that fit with their weights wired in.
 `python -m hls explore MODEL... --board NAME` lists designs for some models on a board.
 """
 
@@ -28,12 +29,18 @@ def main(arguments: list[str] | None = None) -> int:
         from hls import explore
 
         return explore.main(arguments[1:])
+    if arguments[:1] == ["topologies"]:
+        from hls.wired import topologies
+
+        return topologies.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m hls", description="Plan a model for a design.")
     parser.add_argument("model", type=Path, help="model file (.npz)")
     parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
     parser.add_argument("--engine", choices=("array", "wired"), default="array",
                         help="one array for every network, or this network's weights wired in")
     parser.add_argument("--level", default="best", help="sharing in wired engines: none, kernel, cse or best")
+    parser.add_argument("--fold", type=int, default=0,
+                        help="most passes of a wired engine per input; 0: as many as there is time for, 1: none")
     parser.add_argument("-o", "--output", type=Path, required=True, help="output folder")
     parser.add_argument("--batch", type=int, default=64, help="largest number of images in a batch")
     options = parser.parse_args(arguments)
@@ -42,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.engine == "wired":
             from hls.wired import network
 
-            network.write(models.load(options.model), options.output, options.level)
+            network.write(models.load(options.model), options.output, options.level, options.fold)
             return 0
         plan = schedule.plan(models.load(options.model), design, options.batch)
         content = program.pack(plan)

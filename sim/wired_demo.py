@@ -13,7 +13,7 @@ from typing import List, Optional
 
 import numpy as np
 
-from hls.wired import network, yosys
+from hls.wired import measure, network, yosys
 from sim import golden
 from sim.model import ModelError, load
 from sim.wired_sim import Run, WiredSimError, run_hls, run_rtl
@@ -34,6 +34,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("model", type=Path, help="model file (.npz)")
     parser.add_argument("--images", type=Path, required=True, help=".npz with x uint8 (N, H, W, C) and labels y")
     parser.add_argument("--count", type=int, default=64, help="images to run")
+    parser.add_argument("--fold", type=int, default=0, help="most passes per input; 0: as time allows, 1: none")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/wired"), help="build folder")
     parser.add_argument("--hls", action="store_true", help="the HLS C++ too; g++ takes very long on large engines")
     parser.add_argument("--synthesise", action="store_true", help="measure the whole design with yosys (minutes)")
@@ -43,11 +44,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
         with np.load(options.images, allow_pickle=False) as archive:
             images, labels = archive["x"][: options.count], archive["y"][: options.count]
         want = golden.infer(model, images)
-        built = network.write(model, options.output)
+        built = network.write(model, options.output, fold=options.fold)
         figures = network.report(model, built, network.CLOCK_MHZ)
         for row in figures["layers"]:
             print(f"  {row['layer']:6} {row['level']:7} {row['inputs']:5} x {row['outputs']:<4} "
-                  f"{row['input_bits']} bit, {row['estimated_lut']} LUT, {row['estimated_ff']} FF by the cost model")
+                  f"{row['input_bits']} bit, passes {row['passes']:3}, {row['estimated_lut']} LUT, "
+                  f"{row['estimated_ff']} FF by the cost model")
         run = run_rtl(options.output, model, images)
         good = _compare("RTL under Verilator", run, want)
         if options.hls:
@@ -59,10 +61,11 @@ def main(arguments: Optional[List[str]] = None) -> int:
         right = int((run.scores.argmax(axis=1) == labels).sum())
         print(f"accuracy on these images: {right}/{len(labels)}")
         if options.synthesise:
-            sources = network.render_rtl(model, built)
-            found = yosys.synthesise(sources, network.TOP)
-            print(f"yosys, whole design: {found.lut} LUT (LUT memory included), {found.ff} FF, {found.dsp} DSP, "
-                  f"{found.bram36:g} BRAM36")
+            parts = measure.design(model, built, options.output / "cache")
+            for name, part in parts.items():
+                print(f"  yosys, {name:6} {part.lut:6} LUT {part.ff:6} FF {part.dsp} DSP {part.bram36:g} BRAM36")
+            lut, ff, dsp, bram36 = (sum(column) for column in zip(*parts.values()))
+            print(f"yosys, whole design: {lut} LUT (LUT memory included), {ff} FF, {dsp} DSP, {bram36:g} BRAM36")
     except (ModelError, WiredSimError, yosys.YosysError, ValueError, KeyError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -12,10 +12,11 @@ from test_model import random_model
 
 from hls.__main__ import main
 from hls.wired import cost, heap, levels, network, reuse, verilog, yosys
-from hls.wired.graph import Add, Bit, Chain, Graph, GraphError, Input, adders, evaluate, multiply_out, split
+from hls.wired.graph import Add, Bit, Chain, Graph, GraphError, Input, Select, adders, evaluate, multiply_out, split
 from sim import golden
 from sim.model import ModelError, save
-from sim.wired_sim import run_hls
+from sim.rtl_sim import find_verilator
+from sim.wired_sim import run_hls, run_rtl
 
 
 def task(seed, outputs, inputs, input_bits=1, taps=1, thresholds=True):
@@ -86,6 +87,69 @@ def test_levels_equal_the_weights(level, input_bits, taps):
     values, bits = evaluate(graph, vectors)
     assert (values == want).all()
     assert (bits == (want >= item.thresholds)).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 40), st.integers(1, 60), st.integers(2, 50), st.booleans(), st.integers(0, 2**32 - 1))
+def test_folded_engines_equal_the_weights_in_every_pass(outputs, inputs, fold, thresholds, seed):
+    item = dataclasses.replace(task(seed, outputs, inputs, thresholds=thresholds), fold=fold)
+    assert item.slots * (item.passes - 1) < outputs <= item.slots * item.passes and item.passes <= fold
+    graph = levels.build(item, "cse")
+    vectors = np.random.default_rng(seed).integers(0, 2, (20, inputs))
+    want = (vectors[:, None, :] == item.weights[None]).sum(axis=2)
+    for number in range(item.passes):
+        here = slice(number * item.slots, (number + 1) * item.slots)
+        values, bits = evaluate(graph, vectors, number)
+        count = want[:, here].shape[1]
+        assert (values[:, :count] == want[:, here]).all()
+        if thresholds:
+            assert (bits[:, :count] == (want[:, here] >= item.thresholds[here])).all()
+
+
+def test_a_wrong_pass_is_found():
+    item = dataclasses.replace(task(6, 8, 40), fold=4)
+    graph = levels.folded(item)
+    number = next(i for i, node in enumerate(graph.nodes) if isinstance(node, Select))
+    graph.nodes[number] = dataclasses.replace(graph.nodes[number], flips=graph.nodes[number].flips ^ 8)
+    with pytest.raises(GraphError, match=r"layer: output [67] is not the sum of its weights"):
+        levels.check(item, graph)
+
+
+@pytest.mark.parametrize("level,input_bits", [("none", 1), ("kernel", 1), ("cse", 8)])
+def test_what_cannot_be_folded_is_refused(level, input_bits):
+    item = dataclasses.replace(task(1, 8, 9, input_bits, 9), fold=2)
+    with pytest.raises(ValueError, match="layer: only engines of level cse on 1-bit inputs can be folded"):
+        levels.build(item, level)
+
+
+def test_layers_behind_a_pool_are_folded_as_far_as_time_allows():
+    model = random_model(5, height=16, width=16, channels=3, pad=1, classes=10, dense=(12,),
+                         convs=((4, False), (4, True), (6, True), (40, False)))
+    # 256 cycles per image: 256, 256, 64, 16 windows, then a vector of 16 pixels
+    assert network.folds(model) == [1, 1, 4, 16, 12, 10]
+    passes = [item.task.passes for item in network.engines(model, "cse", fold=99)]
+    assert passes == [1, 1, 3, 14, 12, 10]  # of 2, 3, 1 and 1 outputs
+    assert [item.task.passes for item in network.engines(model, "cse", fold=1)] == [1] * 6
+    with pytest.raises(ValueError, match="fold -1: expected 0 or a number of passes"):
+        network.engines(model, "cse", fold=-1)
+
+
+@pytest.mark.slow
+def test_the_schedule_is_what_the_rtl_does(tmp_path):
+    # Verilator builds two small networks
+    if find_verilator() is None:
+        pytest.skip("verilator is missing")
+    for pad, fold in ((1, 99), (0, 99)):
+        model = random_model(8, height=16, width=15, channels=2, pad=pad, convs=((3, True), (9, False), (20, False)),
+                             dense=(30,))
+        folder = tmp_path / f"{pad}_{fold}"
+        built = network.write(model, folder, "cse", fold)
+        images = np.random.default_rng(4).integers(0, 256, (5, 16, 15, 2)).astype(np.uint8)
+        run = run_rtl(folder, model, images)
+        assert (run.scores == golden.infer(model, images)).all()
+        done = network.schedule(model, built, 5).done
+        # alone, an image's last windows do not wait for the next image's pixels
+        assert (run.latency, run.period) == (done[0], (done[4] - done[0]) / 4)
 
 
 def test_none_shares_nothing_and_a_tree_per_output_has_the_expected_adders():
@@ -191,19 +255,19 @@ def test_what_cannot_be_wired_is_refused(tmp_path, capsys):
         network.check_size(random_model(1, height=1, width=9, convs=((2, False),), dense=()))
 
 
-@pytest.mark.parametrize("level", ["none", "kernel"])
+@pytest.mark.parametrize("level,fold", [("none", 1), ("kernel", 1), ("cse", 99)])
 @pytest.mark.parametrize("arguments", [
     {"height": 6, "width": 5, "channels": 3, "convs": ((5, True), (7, False)), "dense": (6,)},
     {"height": 11, "width": 8, "channels": 1, "convs": ((4, True), (3, False)), "dense": (), "pad": 0},
     {"height": 4, "width": 3, "channels": 2, "convs": (), "dense": (9, 5)},
 ])
-def test_hls_engines_give_the_golden_scores(level, arguments, tmp_path):
+def test_hls_engines_give_the_golden_scores(level, fold, arguments, tmp_path):
     if shutil.which("g++") is None:
         pytest.skip("g++ is missing")
     model = random_model(9, **arguments, pad_value=1) if "pad" not in arguments else random_model(9, **arguments)
     rng = np.random.default_rng(2)
     images = rng.integers(0, 256, (12, model.height, model.width, model.channels)).astype(np.uint8)
-    network.write(model, tmp_path, level)
+    network.write(model, tmp_path, level, fold)
     assert (run_hls(tmp_path, model, images).scores == golden.infer(model, images)).all()
 
 

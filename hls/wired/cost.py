@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hls.wired.graph import Add, Chain, Compare, Graph, split, width
+from hls.wired.graph import Add, Chain, Compare, Graph, Select, split, width
 
 LEVELS_PER_STAGE = 2
 """Carry chains between two registers."""
+
+
+TABLE_AND_BIT = 32
+"""Passes for which a table fits a LUT together with the bit that it complements."""
 
 
 class Cost(NamedTuple):
@@ -56,7 +60,7 @@ def sources(graph: Graph, number: int) -> list[int]:
         return [term.bit.node for term in node.terms() if term.bit.node >= 0]
     if isinstance(node, Add):
         return [node.a, node.b]
-    return [node.a] if isinstance(node, Compare) else []
+    return [node.a] if isinstance(node, Compare | Select) else []
 
 
 def estimate(graph: Graph, levels_per_stage: int = LEVELS_PER_STAGE) -> Cost:
@@ -77,10 +81,26 @@ def estimate(graph: Graph, levels_per_stage: int = LEVELS_PER_STAGE) -> Cost:
             lut += _add(graph, node)
         elif isinstance(node, Compare):
             bits = width(graph.nodes[node.a])
-            lut += 1 if bits <= 6 else 2 if bits <= 11 else 3
-    need, _ = delays(graph, levels_per_stage)
+            if len(node.thresholds) > 1:
+                lut += bits * (1 + table(graph.passes))
+            else:
+                lut += 1 if bits <= 6 else 2 if bits <= 11 else 3
+        elif isinstance(node, Select):
+            lut += select(graph.passes)
+    need, last = delays(graph, levels_per_stage)
     ff = sum(count * width(node) for count, node in zip(need, graph.nodes, strict=True))
+    ff += last * (graph.passes - 1).bit_length()
     return Cost(lut + len(functions), ff)
+
+
+def table(passes: int) -> int:
+    """LUTs of one bit that depends on the pass; two multiplexers after the LUTs are free."""
+    return -(-passes // 64)
+
+
+def select(passes: int) -> int:
+    """LUTs of an input that is complemented in some passes."""
+    return 1 if passes <= TABLE_AND_BIT else 1 + table(passes)
 
 
 def _functions(node: Chain) -> list[object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hls.wired.cost import outputs
-from hls.wired.graph import Add, Bit, Chain, Graph, Input, Term, signed, width
+from hls.wired.graph import Add, Bit, Chain, Graph, Input, Select, Term, signed, width
 from hls.wired.verilog import output_bits
 
 
@@ -23,10 +23,20 @@ def _term(graph: Graph, term: Term, size: int) -> str:
     return f"({text} << {term.column})" if term.column else text
 
 
+def _table(flips: int, passes: int) -> str:
+    """Bit `pass` of a constant, in words of 64."""
+    words = [f"0x{flips >> at & (1 << 64) - 1:x}ULL" for at in range(0, passes, 64)]
+    text = words[-1]
+    for index, word in reversed(list(enumerate(words[:-1]))):
+        text = f"pass / 64 == {index} ? {word} : {text}"
+    return f"((({text}) >> (pass % 64)) & 1)"
+
+
 def engine(graph: Graph, name: str, low: int, high: int) -> str:
     """The function of a graph.
 
-    `void name(const ap_uint<...> &x, ap_uint<...> &y)`: input vector and outputs, element 0 least significant.
+    `void name(const ap_uint<...> &x, ap_uint<...> &y)`: input vector and outputs, element 0 least significant; a
+    folded engine's has `int pass` between them, and gives the pass' outputs.
 
     Args:
         graph: the engine.
@@ -39,7 +49,8 @@ def engine(graph: Graph, name: str, low: int, high: int) -> str:
     size_in, size_out = graph.inputs * graph.input_bits, len(numbers) * each
     lines = [
         f"// {len(numbers)} outputs of {each} bits from {graph.inputs} inputs of {graph.input_bits} bits.",
-        f"inline void {name}(const ap_uint<{size_in}> &x, ap_uint<{size_out}> &y) {{",
+        f"inline void {name}(const ap_uint<{size_in}> &x, {'int pass, ' if graph.passes > 1 else ''}"
+        f"ap_uint<{size_out}> &y) {{",
         "#pragma HLS pipeline II = 1",
     ]
     for number, node in enumerate(graph.nodes):
@@ -61,9 +72,15 @@ def engine(graph: Graph, name: str, low: int, high: int) -> str:
                              for part, shift in ((node.a, node.shift_a), (node.b, node.shift_b)))
             text = f"{second} - {first}" if node.sign_a < 0 else f"{first} {'-' if node.sign_b < 0 else '+'} {second}"
             kind = wide
+        elif isinstance(node, Select):
+            text, kind = f"n{node.a} != bool{_table(node.flips, graph.passes)}", "bool"
         else:
-            text = f"{'!' if node.inverted else ''}(n{node.a} >= {node.threshold})"
-            kind = "bool"
+            limit = str(node.thresholds[0])
+            if len(node.thresholds) > 1:
+                limit = f"t{number}[pass]"
+                values = ", ".join(map(str, node.thresholds))
+                lines.append(f"  static const int t{number}[{len(node.thresholds)}] = {{{values}}};")
+            text, kind = f"{'!' if node.inverted else ''}(n{node.a} >= {limit})", "bool"
         lines.append(f"  const {kind} n{number} = {text};")
     for index, number in enumerate(numbers):
         if graph.results:

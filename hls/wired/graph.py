@@ -4,10 +4,14 @@ A graph is a list of nodes in topological order. A node has one integer value, s
 word or as its bits (two's complement if signed):
 
 - `Input`: one element of the input vector, a bit or a signed word;
+- `Select`: a 1-bit input, complemented in some passes of a folded engine;
 - `Chain`: a sum of weighted bits on one carry chain, `sum of A + sum of the groups + carry in`.
   A group is a set of at most five bits whose sum the chain's LUTs count on the way;
 - `Add`: `(a << shift_a) +- (b << shift_b)` of two words, or `-(a << ...) - ...`;
 - `Compare`: the bit `a >= threshold`, or its complement.
+
+A folded engine works on one input vector in several passes: in pass p, slot s of its `slots` outputs is the layer's
+output `p * slots + s`. What differs from pass to pass is in `Select` and `Compare` nodes only.
 
 Every node is exact: its width holds each reachable value. `multiply_out` expands the outputs back
 to the inputs, so that a graph can be checked against its constant matrix instead of being trusted.
@@ -15,7 +19,7 @@ to the inputs, so that a graph can be checked against its constant matrix instea
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -60,6 +64,17 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Select:
+    """Bit `a` (an `Input` of one bit), complemented in pass p if bit p of `flips` is set."""
+
+    a: int
+    flips: int
+    level: int = 2  # a LUT before the first chain, with a register between
+    low: int = 0
+    high: int = 1
+
+
+@dataclass(frozen=True)
 class Chain:
     """Sum of `carry` (column 0), at most one bit of `row` per column, and `groups`.
 
@@ -97,17 +112,21 @@ class Add:
 
 @dataclass(frozen=True)
 class Compare:
-    """The bit `(a >= threshold) ^ inverted`."""
+    """The bit `(a >= thresholds[pass]) ^ inverted`; a single threshold holds in every pass."""
 
     a: int
-    threshold: int
+    thresholds: tuple[int, ...]
     inverted: bool
     level: int
     low: int = 0
     high: int = 1
 
+    def at(self, number: int) -> int:
+        """The threshold in a pass."""
+        return self.thresholds[number if len(self.thresholds) > 1 else 0]
 
-Node = Input | Chain | Add | Compare
+
+Node = Input | Select | Chain | Add | Compare
 
 
 def width(node: Node) -> int:
@@ -141,6 +160,7 @@ class Graph:
     offsets: list[int] = field(default_factory=list)
     results: list[int] = field(default_factory=list)
     parts: list[int] = field(default_factory=list)
+    passes: int = 1
     known: dict[object, int] = field(default_factory=dict)
 
     def put(self, node: Node) -> int:
@@ -183,14 +203,21 @@ class Graph:
         level = max(first.level, second.level) + 1
         return self.put(Add(a, b, shift_a, shift_b, sign_a, sign_b, low, high, level))
 
-    def compare(self, output: int, threshold: int) -> int:
-        """Add the bit `output value >= threshold`."""
-        number, sign, wanted = self.sums[output], self.signs[output], threshold - self.offsets[output]
+    def select(self, number: int, flips: int) -> int:
+        """Add an input that is complemented in some passes; the input itself if in none."""
+        return self.put(Select(number, flips)) if flips else number
+
+    def compare(self, output: int, thresholds: Sequence[int]) -> int:
+        """Add the bit `output value >= threshold`, with one threshold or one per pass."""
+        number, sign, offset = self.sums[output], self.signs[output], self.offsets[output]
         if number < 0:
             raise GraphError(f"output {output} adds nothing")
+        wanted = tuple(threshold - offset for threshold in thresholds)
+        if len(set(wanted)) == 1:
+            wanted = wanted[:1]
         level = self.nodes[number].level + 1
         if sign < 0:  # -v >= t  <=>  not (v >= 1 - t)
-            return self.put(Compare(number, 1 - wanted, True, level))
+            return self.put(Compare(number, tuple(1 - threshold for threshold in wanted), True, level))
         return self.put(Compare(number, wanted, False, level))
 
     def output(self, number: int, sign: int = 1, offset: int = 0) -> None:
@@ -200,12 +227,13 @@ class Graph:
         self.offsets.append(offset)
 
 
-def evaluate(graph: Graph, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Run the graph.
+def evaluate(graph: Graph, inputs: np.ndarray, number: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Run one pass of the graph.
 
     Args:
         graph: the engine.
         inputs: integers (N, inputs).
+        number: the pass.
 
     Returns:
         the outputs' values int64 (N, outputs), and the results' bits (N, results).
@@ -221,6 +249,8 @@ def evaluate(graph: Graph, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for node in graph.nodes:
         if isinstance(node, Input):
             value = inputs[:, node.position].astype(np.int64)
+        elif isinstance(node, Select):
+            value = values[node.a] ^ (node.flips >> number & 1)
         elif isinstance(node, Chain):
             value = np.zeros(count, np.int64)
             for term in node.terms():
@@ -228,21 +258,25 @@ def evaluate(graph: Graph, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         elif isinstance(node, Add):
             value = node.sign_a * (values[node.a] << node.shift_a) + node.sign_b * (values[node.b] << node.shift_b)
         else:
-            value = ((values[node.a] >= node.threshold) ^ node.inverted).astype(np.int64)
+            value = ((values[node.a] >= node.at(number)) ^ node.inverted).astype(np.int64)
         if count and (value.min() < node.low or value.max() > node.high):
             raise GraphError(f"node {len(values)}: {value.min()} to {value.max()} leaves {node.low} to {node.high}")
         values.append(value)
     outputs = np.zeros((count, len(graph.sums)), np.int64)
-    for index, number in enumerate(graph.sums):
-        outputs[:, index] = graph.offsets[index] + (graph.signs[index] * values[number] if number >= 0 else 0)
+    for index, source in enumerate(graph.sums):
+        outputs[:, index] = graph.offsets[index] + (graph.signs[index] * values[source] if source >= 0 else 0)
     results = np.zeros((count, len(graph.results)), np.uint8)
-    for index, number in enumerate(graph.results):
-        results[:, index] = values[number]
+    for index, source in enumerate(graph.results):
+        results[:, index] = values[source]
     return outputs, results
 
 
-def multiply_out(graph: Graph) -> tuple[np.ndarray, np.ndarray]:
-    """Expand every output back to the inputs.
+def multiply_out(graph: Graph, number: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Expand every output of one pass back to the inputs.
+
+    Args:
+        graph: the engine.
+        number: the pass.
 
     Returns:
         matrix int64 (outputs, inputs) and constants int64 (outputs,): output = matrix @ inputs + constant.
@@ -255,12 +289,12 @@ def multiply_out(graph: Graph) -> tuple[np.ndarray, np.ndarray]:
     constants = np.array(graph.offsets, np.int64)
     for output in range(outputs):
         if graph.sums[output] >= 0:
-            constants[output] += _expand(graph, output, matrix[output])
+            constants[output] += _expand(graph, output, number, matrix[output])
     return matrix, constants
 
 
-def _expand(graph: Graph, output: int, row: np.ndarray) -> int:
-    """Add the coefficients of one output to `row` and return its constant."""
+def _expand(graph: Graph, output: int, at: int, row: np.ndarray) -> int:
+    """Add the coefficients of one output in pass `at` to `row` and return its constant."""
     words = {graph.sums[output]: graph.signs[output]}
     bits: dict[int, dict[int, int]] = {}
     constant = 0
@@ -280,6 +314,10 @@ def _expand(graph: Graph, output: int, row: np.ndarray) -> int:
             continue
         if isinstance(node, Input):
             row[node.position] += coefficient
+        elif isinstance(node, Select):
+            flipped = node.flips >> at & 1
+            constant += flipped * coefficient  # 1 - x
+            words[node.a] = words.get(node.a, 0) + (-coefficient if flipped else coefficient)
         elif isinstance(node, Add):
             for part, shift, sign in ((node.a, node.shift_a, node.sign_a), (node.b, node.shift_b, node.sign_b)):
                 words[part] = words.get(part, 0) + coefficient * sign * (1 << shift)

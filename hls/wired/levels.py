@@ -3,10 +3,10 @@
 - `none`: a compressor tree (1-bit inputs) or an adder tree (8-bit inputs) per output;
 - `kernel`: Courbariaux et al. (arXiv 1602.02830, section 3.3): every 2-D kernel of an input channel once, inverse
   kernels as complements, then the sum over the channels;
-- `cse`: shared partial sums. For 8-bit inputs the adder graph that `da4ml` finds. For 1-bit inputs the cheapest of
-  compressor trees that take the inputs in the same order for every output, so that outputs share each LUT whose
-  inputs have the same signs; every pattern of signs of three inputs once (inverse patterns as complements) with
-  trees over them; and, for small layers, `da4ml`'s graph.
+- `cse`: shared partial sums, or, in a folded engine, shared between its passes. For 8-bit inputs the adder graph
+  that `da4ml` finds. For 1-bit inputs the cheapest of compressor trees that take the inputs in the same order for every
+  output, so that outputs share each LUT whose inputs have the same signs; every pattern of signs of three inputs
+  once (inverse patterns as complements) with trees over them; and, for small layers, `da4ml`'s graph.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ class Task:
     `weights` are bits (outputs, inputs); `taps` the inputs per 2-D kernel, 9 or 1: with C channels, input
     `tap * C + channel`. `thresholds` (outputs,) make the outputs bits `value >= threshold`; without, they
     are the values.
+
+    `fold`: the most passes that an input vector may take, for binary inputs: pass p gives outputs `p * slots` to
+    `p * slots + slots - 1`, those beyond the last one undefined.
     """
 
     name: str
@@ -42,6 +45,17 @@ class Task:
     input_bits: int
     taps: int = 1
     thresholds: np.ndarray | None = None
+    fold: int = 1
+
+    @property
+    def slots(self) -> int:
+        """Outputs per pass."""
+        return -(-self.outputs // self.fold)
+
+    @property
+    def passes(self) -> int:
+        """Passes that an input vector takes."""
+        return -(-self.outputs // self.slots)
 
     @property
     def outputs(self) -> int:
@@ -104,6 +118,20 @@ def trees(task: Task) -> Graph:
     graph = _start(task)
     for row in task.weights:
         graph.output(heaps.compress(graph, [_matches(row, list(range(task.inputs)))]))
+    return graph
+
+
+def folded(task: Task) -> Graph:
+    """A compressor tree per slot, over inputs that are complemented in the passes whose weights ask for it."""
+    graph = _start(task)
+    graph.passes = task.passes
+    for slot in range(task.slots):
+        rows = task.weights[slot :: task.slots]
+        bits = []
+        for position, column in enumerate(rows.T):
+            flips = sum(1 << number for number, weight in enumerate(column) if weight != column[0])
+            bits.append(Bit(graph.select(position, flips), 0, not column[0]))
+        graph.output(heaps.compress(graph, [bits]))
     return graph
 
 
@@ -211,11 +239,16 @@ def build(task: Task, level: str, budget_s: float = 60.0) -> Graph:
 
     Raises:
         GraphError: the graph differs from the weights.
-        ValueError: unknown level.
+        ValueError: unknown level, or one that cannot be folded.
     """
     if level not in LEVELS:
         raise ValueError(f"level {level!r} is not one of {', '.join(LEVELS)}")
-    graph: Graph = none(task) if level == "none" else kernel(task) if level == "kernel" else cse(task, budget_s)
+    if task.passes > 1:
+        if level != "cse" or task.input_bits > 1:
+            raise ValueError(f"{task.name}: only engines of level cse on 1-bit inputs can be folded")
+        graph = folded(task)
+    else:
+        graph = none(task) if level == "none" else kernel(task) if level == "kernel" else cse(task, budget_s)
     check(task, graph)
     finish(task, graph)
     return graph
@@ -225,7 +258,9 @@ def finish(task: Task, graph: Graph) -> None:
     """Add the comparisons."""
     if task.thresholds is not None:
         graph.known = {}  # one comparison per output, in order
-        graph.results = [graph.compare(output, int(t)) for output, t in enumerate(task.thresholds)]
+        thresholds = [int(threshold) for threshold in task.thresholds]
+        thresholds += thresholds[-1:] * (task.slots * task.passes - task.outputs)
+        graph.results = [graph.compare(slot, thresholds[slot :: task.slots]) for slot in range(task.slots)]
 
 
 def check(task: Task, graph: Graph) -> None:
@@ -234,15 +269,18 @@ def check(task: Task, graph: Graph) -> None:
     Raises:
         GraphError: names the first output that differs.
     """
-    wanted = 2 * task.weights.astype(np.int64) - 1
-    constant = (task.weights == 0).sum(axis=1) if task.input_bits == 1 else np.zeros(task.outputs, np.int64)
-    matrix, constants = multiply_out(graph)
-    wrong = (matrix != wanted).any(axis=1) | (constants != constant)
-    if wrong.any():
-        raise GraphError(f"{task.name}: output {int(wrong.argmax())} is not the sum of its weights")
     rng = np.random.default_rng(0)
     high = 2 if task.input_bits == 1 else 1 << (task.input_bits - 1)
     vectors = rng.integers(0 if task.input_bits == 1 else -high, high, (CHECK_VECTORS, task.inputs))
-    values, _ = evaluate(graph, vectors)
-    if (values != vectors @ wanted.T + constant).any():
-        raise GraphError(f"{task.name}: the graph's values differ from the product with the weights")
+    for number in range(task.passes):
+        weights = task.weights[number * task.slots : (number + 1) * task.slots]
+        wanted = 2 * weights.astype(np.int64) - 1
+        constant = (weights == 0).sum(axis=1) if task.input_bits == 1 else np.zeros(len(weights), np.int64)
+        matrix, constants = multiply_out(graph, number)
+        wrong = (matrix[: len(weights)] != wanted).any(axis=1) | (constants[: len(weights)] != constant)
+        if wrong.any():
+            output = number * task.slots + int(wrong.argmax())
+            raise GraphError(f"{task.name}: output {output} is not the sum of its weights")
+        values, _ = evaluate(graph, vectors, number)
+        if (values[:, : len(weights)] != vectors @ wanted.T + constant).any():
+            raise GraphError(f"{task.name}: the graph's values differ from the product with the weights")

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,10 +19,12 @@ from sim.model import Layer, Model, ModelError, shapes
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "hw_templates" / "wired"
 STATIC_RTL = ("wired_window.sv", "wired_pool.sv", "wired_collect.sv", "wired_valid.sv", "wired_input.sv",
-              "wired_scores.sv")
+              "wired_queue.sv", "wired_fold.sv", "wired_gather.sv", "wired_scores.sv")
 TOP = "wired_top"
 CLOCK_MHZ = 143.0
 """Clock that reports assume: what routed compressor trees of this kind reach with a margin on the XC7Z020."""
+FOLD_ALWAYS = 1 << 16
+"""Products from which on a layer with time for passes is folded without a look at the cost of it unfolded."""
 LARGEST_MACS = 400_000
 """Products of one engine beyond which nothing near the XC7Z020 could hold it."""
 
@@ -51,19 +53,19 @@ class Engine:
         return verilog.engine(self.graph, self.module, *self.task.value_range())
 
 
-def task_of(model: Model, layer: Layer, comparisons: bool = True) -> Task:
-    """What a layer's engine computes."""
+def task_of(model: Model, layer: Layer, fold: int = 1) -> Task:
+    """What a layer's engine computes, in at most `fold` passes."""
     first = layer is model.layers[0]
-    thresholds = layer.thresholds if comparisons else None
     bits = 8 if first and layer.kind == "conv" else 1
     taps = 9 if layer.kind == "conv" else 1
-    return Task(layer.name, layer.weights.reshape(layer.outputs, -1), bits, taps, thresholds)
+    return Task(layer.name, layer.weights.reshape(layer.outputs, -1), bits, taps, layer.thresholds, fold)
 
 
 def engine(task: Task, level: str, budget_s: float = 60.0) -> Engine:
     """Build one engine; level `best` is the cheapest by the cost model."""
     if level == "best":
-        return min((engine(task, each, budget_s) for each in LEVELS), key=lambda item: item.cost.lut)
+        possible = LEVELS if task.passes == 1 else ("cse",)
+        return min((engine(task, each, budget_s) for each in possible), key=lambda item: item.cost.lut)
     return Engine(task, level, build(task, level, budget_s), f"wired_{task.name}_{level}")
 
 
@@ -86,10 +88,41 @@ def check_size(model: Model) -> None:
         height, width = sizes[layer.name][:2]
 
 
-def engines(model: Model, level: str = "best", budget_s: float = 60.0) -> list[Engine]:
-    """The engines of all layers, in order."""
+def folds(model: Model) -> list[int]:
+    """The most passes that each layer has time for while images follow each other without a gap."""
+    sizes = shapes(model)
+    height, width, result = model.height, model.width, []
+    for layer in model.layers:
+        conv = layer.kind == "conv"
+        vectors = (height + 2 * layer.pad - 2) * (width + 2 * layer.pad - 2) if conv else 1
+        # a cycle for each pixel that completes no vector
+        spare = period_cycles(model) - max(0, height * width - vectors)
+        eight_bit = conv and layer is model.layers[0]
+        result.append(1 if eight_bit else max(1, min(layer.outputs, spare // vectors)))
+        height, width = sizes[layer.name][:2]
+    return result
+
+
+def engines(model: Model, level: str = "best", budget_s: float = 60.0, fold: int = 0) -> list[Engine]:
+    """The engines of all layers, in order.
+
+    Args:
+        model: the network.
+        level: of sharing, or `best`: what the cost model finds cheapest.
+        budget_s: seconds for the optimiser per layer.
+        fold: the most passes of a layer; 0: as many as there is time for, where that is cheaper.
+    """
     check_size(model)
-    return [engine(task_of(model, layer), level, budget_s) for layer in model.layers]
+    if fold < 0:
+        raise ValueError(f"fold {fold}: expected 0 or a number of passes")
+    result = []
+    for layer, most in zip(model.layers, folds(model), strict=True):
+        most = min(most, fold or most)
+        choice = [task_of(model, layer, most)] if most > 1 and level in ("best", "cse") else []
+        if not choice or (fold == 0 and layer.outputs * layer.fan_in <= FOLD_ALWAYS):
+            choice.append(task_of(model, layer))
+        result.append(min((engine(task, level, budget_s) for task in choice), key=lambda item: item.cost.lut))
+    return result
 
 
 def _hex(values: list[int], bits: int) -> str:
@@ -104,8 +137,9 @@ def variables(model: Model, built: list[Engine], digest: str) -> dict[str, Any]:
     """What the templates may name."""
     sizes = shapes(model)
     layers = []
+    queues = schedule(model, built, QUEUE_IMAGES).queues
     height, width, channels = model.height, model.width, model.channels
-    for layer, item in zip(model.layers, built, strict=True):
+    for layer, item, queue in zip(model.layers, built, queues, strict=True):
         conv = layer.kind == "conv"
         assert layer.flip is not None or layer.scale is not None
         out_height, out_width = (height + 2 * layer.pad - 2, width + 2 * layer.pad - 2) if conv else (1, 1)
@@ -114,13 +148,18 @@ def variables(model: Model, built: list[Engine], digest: str) -> dict[str, Any]:
             "name": layer.name,
             "kind": layer.kind,
             "module": item.module,
-            "summary": f"{layer.kind}, {layer.fan_in} inputs, {layer.outputs} outputs, level {item.level}",
+            "summary": f"{layer.kind}, {layer.fan_in} inputs, {layer.outputs} outputs, level {item.level}"
+            + (f", in {item.task.passes} passes" if item.task.passes > 1 else ""),
+            "passes": item.task.passes,
+            "pass_bits": (item.task.passes - 1).bit_length(),
+            "slots": item.task.slots,
+            "queue": max(32, 1 << (2 * queue + 1).bit_length()),
             "inputs": item.task.inputs,
             "outputs": item.task.outputs,
             "input_bits": item.task.input_bits,
             "output_bits": verilog.output_bits(item.graph, low, high),
             "pixel_bits": channels * item.task.input_bits,
-            "collect": 1 if conv else height * width,
+            "collect": 0 if conv or (height * width == 1 and item.task.passes == 1) else height * width,
             "height": height,
             "width": width,
             "pad": layer.pad if conv else 0,
@@ -158,20 +197,91 @@ def variables(model: Model, built: list[Engine], digest: str) -> dict[str, Any]:
     }
 
 
+class Schedule(NamedTuple):
+    """Cycle of each image's last score, from the first pixel of the first image on; the most pixels in each queue."""
+
+    done: list[int]
+    queues: list[int]
+
+
+def _vectors(arrivals: list[int], height: int, width: int, pad: int, conv: bool, passes: int) -> tuple[list[int], int]:
+    """The cycles in which a layer's engine starts on a vector, and the most pixels waiting before it.
+
+    Args:
+        arrivals: cycle in which each pixel can be taken, image after image.
+        height: of the map.
+        width: of the map.
+        pad: of a convolution.
+        conv: windows, otherwise a vector per map.
+        passes: cycles in which the vector must stay.
+    """
+    starts: list[int] = []
+    taken: list[int] = []
+    free = tail = 0
+
+    def emit(cycle: int) -> int:
+        starts.append(cycle + 1)
+        return cycle + passes
+
+    for number, arrival in enumerate(arrivals):
+        y, x = divmod(number % (height * width), width)
+        while tail and y == x == 0 and free < arrival:
+            free, tail = emit(free), tail - 1
+        cycle = max(free, arrival)
+        if conv and pad:
+            emits = tail > 0 or y > 1 or (y == 1 and x > 0)
+        else:
+            emits = (y >= 2 and x >= 2) if conv else (y == height - 1 and x == width - 1)
+        free = emit(cycle) if emits else cycle + 1
+        taken.append(cycle)
+        tail = max(0, tail - 1)
+        if conv and pad and y == height - 1 and x == width - 1:
+            tail = width + 1
+    while tail:
+        free, tail = emit(free), tail - 1
+    waiting = np.arange(1, len(arrivals) + 1) - np.searchsorted(taken, arrivals)
+    return starts, int(waiting.max())
+
+
+def schedule(model: Model, built: list[Engine], images: int) -> Schedule:
+    """When the scores of some images come that follow each other without a gap, nothing stalled."""
+    pixels, classes = model.height * model.width, len(model.classes)
+    period = period_cycles(model)
+    times = [image * period + pixel + 1 for image in range(images) for pixel in range(pixels)]
+    height, width = model.height, model.width
+    queues = []
+    for layer, item in zip(model.layers, built, strict=True):
+        conv, passes = layer.kind == "conv", item.task.passes
+        if conv or height * width > 1 or passes > 1:
+            ready = [time + (passes > 1) for time in times]  # a cycle in the queue
+            times, queue = _vectors(ready, height, width, layer.pad, conv, passes)
+        else:
+            queue = 0
+        queues.append(queue)
+        late = verilog.latency(item.graph) + (passes if passes > 1 else 0)
+        times = [time + late for time in times]
+        if layer is model.layers[-1]:
+            break
+        height, width = (height + 2 * layer.pad - 2, width + 2 * layer.pad - 2) if conv else (1, 1)
+        if layer.pool:
+            times = [times[image * height * width + (2 * y + 1) * width + 2 * x + 1]
+                     for image in range(images) for y in range(height // 2) for x in range(width // 2)]
+            height, width = height // 2, width // 2
+        times = [time + 1 for time in times]
+    done, free = [], 0
+    for time in times:
+        free = max(free, time) + classes
+        done.append(free + 4)
+    return Schedule(done, queues)
+
+
+QUEUE_IMAGES = 4
+"""Images after which the queues of a steady stream do not grow any more."""
+
+
 def latency_cycles(model: Model, built: list[Engine]) -> int:
     """Cycles from an image's first pixel to its last score, nothing stalled and no other image behind it."""
-    cycles = 1 + model.height * model.width
-    width = model.width
-    for layer, item in zip(model.layers, built, strict=True):
-        if layer.kind == "conv":
-            cycles += 1 + (width + 1 if layer.pad else 0)
-            width = width + 2 * layer.pad - 2
-            width = width // 2 if layer.pool else width
-        else:
-            cycles += int(width > 0)
-            width = 0
-        cycles += verilog.latency(item.graph) + 1
-    return cycles + 3 + len(model.classes)
+    return schedule(model, built, 1).done[0]
 
 
 def period_cycles(model: Model) -> int:
@@ -218,14 +328,16 @@ def render_hls(model: Model, built: list[Engine]) -> dict[str, str]:
     return files
 
 
-def write(model: Model, folder: Path, level: str = "best", clock_mhz: float = CLOCK_MHZ) -> list[Engine]:
+def write(
+    model: Model, folder: Path, level: str = "best", fold: int = 0, clock_mhz: float = CLOCK_MHZ
+) -> list[Engine]:
     """Write `rtl/`, `hls/` and `wired.json` into a build folder, each file atomically.
 
     Raises:
         ModelError: the model cannot be wired.
         ValueError: unknown level.
     """
-    built = engines(model, level)
+    built = engines(model, level, fold=fold)
     files = {f"rtl/{name}": text for name, text in render_rtl(model, built).items()}
     files |= {f"hls/{name}": text for name, text in render_hls(model, built).items()}
     files["wired.json"] = report_text(report(model, built, clock_mhz))
@@ -251,7 +363,8 @@ def report(model: Model, built: list[Engine], clock_mhz: float) -> dict[str, Any
         "estimated_lut": sum(item.cost.lut for item in built),
         "estimated_ff": sum(item.cost.ff for item in built),
         "layers": [{"layer": item.task.name, "level": item.level, "inputs": item.task.inputs,
-                    "outputs": item.task.outputs, "input_bits": item.task.input_bits, "adders": item.adders,
+                    "outputs": item.task.outputs, "passes": item.task.passes,
+                    "input_bits": item.task.input_bits, "adders": item.adders,
                     "estimated_lut": item.cost.lut, "estimated_ff": item.cost.ff} for item in built],
     }
 

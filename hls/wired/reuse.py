@@ -9,7 +9,6 @@ flip-flops from yosys.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hls.wired import network, yosys
+from hls.wired import measure, network, yosys
 from hls.wired.graph import GraphError
 from hls.wired.levels import LEVELS
 from sim import model as models
@@ -92,18 +91,6 @@ def count_model(model: Model) -> list[Count]:
     return counts
 
 
-def measured(engine: network.Engine, cache: Path) -> yosys.Resources:
-    """yosys on one engine; a result is kept under the digest of the text."""
-    text = engine.verilog()
-    place = cache / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
-    if place.is_file():
-        return yosys.Resources(*json.loads(place.read_text()))
-    found = yosys.synthesise({"engine.sv": text}, engine.module, srl=False)
-    cache.mkdir(parents=True, exist_ok=True)
-    write_atomically(place, json.dumps(found).encode())
-    return found
-
-
 def level_rows(model: Model, largest: int, synthesise: bool, cache: Path, budget_s: float) -> list[dict[str, Any]]:
     """One row per layer and level of the layers with at most `largest` products.
 
@@ -121,7 +108,7 @@ def level_rows(model: Model, largest: int, synthesise: bool, cache: Path, budget
         for item in built:
             cost: Any = item.cost
             if synthesise:
-                cost = measured(item, cache)
+                cost = measure.engine(item, cache)
             rows.append({
                 "layer": layer.name, "level": item.level, "inputs": task.inputs, "outputs": task.outputs,
                 "input_bits": task.input_bits, "adders": item.adders, "lut": int(cost.lut), "ff": int(cost.ff),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hls.wired.cost import LEVELS_PER_STAGE, delays, is_plain, outputs, sources, stage
-from hls.wired.graph import Add, Bit, Chain, Compare, Graph, GraphError, Input, signed, split, width
+from hls.wired.graph import Add, Bit, Chain, Compare, Graph, GraphError, Input, Select, signed, split, width
 
 
 def full_adder(a: str, b: str, c: str) -> tuple[str, str]:
@@ -41,6 +41,7 @@ class _Writer:
         self.need, self.latency = delays(graph, levels_per_stage)
         self.stages = [stage(node.level, levels_per_stage) for node in graph.nodes]
         self.lines: list[str] = []
+        self.pass_bits = (graph.passes - 1).bit_length()
         self.wires: dict[str, str] = {}
         """Names of functions of bits by their text: equal ones are one wire."""
 
@@ -99,15 +100,46 @@ class _Writer:
             text = f"{first} {'-' if node.sign_b < 0 else '+'} {second}"
         self.lines.append(f"  assign n{number} = {text};")
 
+    def select(self, number: int, node: Select) -> None:
+        """An input that is complemented in some passes."""
+        size = 1 << self.pass_bits
+        self.lines.append(f"  localparam logic [{size - 1}:0] N{number}Flips = {size}'h{node.flips:x};")
+        self.lines.append(f"  assign n{number} = {self.name(node.a, self.stages[number])} ^ N{number}Flips[pass_i];")
+
+    def compare_passes(self, number: int, node: Compare) -> None:
+        """A comparison with a constant of the pass, which is looked up a cycle before."""
+        source = self.graph.nodes[node.a]
+        at, size = self.stages[number], width(source)
+        if source.low < 0 or at == 0:
+            raise GraphError(f"node {number}: only a count can be compared with a threshold per pass")
+        table = 0
+        for index, threshold in enumerate(node.thresholds):  # of size + 1 bits: 2**size is never reached
+            table |= min(max(threshold, 0), 1 << size) << (index * (size + 1))
+        bits, limit = (size + 1) << self.pass_bits, f"n{number}_limit_q"
+        self.lines.append(f"  localparam logic [{bits - 1}:0] N{number}Limits = {bits}'h{table:x};")
+        self.lines.append(f"  logic [{size}:0] {limit};")
+        place = f"int'({self.pass_at(at - 1)})*{size + 1}+:{size + 1}"
+        self.lines.append(f"  always_ff @(posedge clk_i) {limit} <= N{number}Limits[{place}];")
+        value = f"{{1'b0, {self.name(node.a, at)}}}"
+        self.lines.append(f"  assign n{number} = {'~' if node.inverted else ''}({value} >= {limit});")
+
+    def pass_at(self, at: int) -> str:
+        """The pass in stage `at`."""
+        return f"pass_d{at}" if at else "pass_i"
+
     def compare(self, number: int, node: Compare) -> None:
         """A comparison with a constant, as AND and OR from the least significant bit up."""
+        if len(node.thresholds) > 1:
+            self.compare_passes(number, node)
+            return
         source = self.graph.nodes[node.a]
+        threshold = node.thresholds[0]
         name, size = self.name(node.a, self.stages[number]), width(source)
-        if node.threshold <= source.low or node.threshold > source.high:
-            text = "1'b1" if node.threshold <= source.low else "1'b0"
+        if threshold <= source.low or threshold > source.high:
+            text = "1'b1" if threshold <= source.low else "1'b0"
         else:
             offset = (1 << (size - 1)) if signed(source) else 0
-            wanted = node.threshold + offset  # as unsigned, with the sign bit complemented
+            wanted = threshold + offset  # as unsigned, with the sign bit complemented
             text = "1'b1"
             for index in range(size):
                 bit = f"{name}[{index}]" if size > 1 else name
@@ -141,13 +173,20 @@ class _Writer:
                 bits = graph.input_bits
                 place = f"{node.position}" if bits == 1 else f"{node.position * bits} +: {bits}"
                 self.lines.append(f"  assign n{number} = x_i[{place}];")
+            elif isinstance(node, Select):
+                self.select(number, node)
             elif isinstance(node, Chain):
                 self.chain(number, node)
             elif isinstance(node, Add):
                 self.add(number, node)
             else:
                 self.compare(number, node)
+        if self.pass_bits:
+            names = ", ".join(f"pass_d{late}" for late in range(1, self.latency + 1))
+            self.lines.append(f"  logic [{self.pass_bits - 1}:0] {names};")
         self.lines.append("  always_ff @(posedge clk_i) begin")
+        for late in range(1, self.latency + 1 if self.pass_bits else 0):
+            self.lines.append(f"    pass_d{late} <= {self.pass_at(late - 1)};")
         for number in range(len(graph.nodes)):
             for late in range(1, self.need[number] + 1 if alive[number] else 0):
                 before = f"n{number}" + (f"_d{late - 1}" if late > 1 else "")
@@ -172,8 +211,8 @@ def latency(graph: Graph, levels_per_stage: int = LEVELS_PER_STAGE) -> int:
 def engine(graph: Graph, name: str, low: int, high: int, levels_per_stage: int = LEVELS_PER_STAGE) -> str:
     """The module of a graph.
 
-    Ports: `clk_i`; `x_i`, the input vector, element 0 least significant; `y_o`, the outputs in the same order,
-    `latency(graph)` cycles later.
+    Ports: `clk_i`; `x_i`, the input vector, element 0 least significant; in a folded engine `pass_i`, the pass;
+    `y_o`, the outputs in the same order, `latency(graph)` cycles later.
 
     Args:
         graph: the engine.
@@ -206,6 +245,7 @@ def engine(graph: Graph, name: str, low: int, high: int, levels_per_stage: int =
         f"module {name} (",
         "    input  logic clk_i,",
         f"    input  logic [{graph.inputs * graph.input_bits - 1}:0] x_i,",
+        *([f"    input  logic [{writer.pass_bits - 1}:0] pass_i,"] if writer.pass_bits else []),
         f"    output logic [{len(numbers) * each - 1}:0] y_o",
         ");",
     ]

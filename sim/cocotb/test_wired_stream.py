@@ -15,16 +15,23 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "tests"))
 
 CASES = {
-    # name: (level, arguments of random_model)
-    "padded": ("none", {"seed": 1, "height": 6, "width": 5, "channels": 3, "convs": ((5, True), (7, False)),
+    # name: (level, most passes, arguments of random_model)
+    "padded": ("none", 1, {"seed": 1, "height": 6, "width": 5, "channels": 3, "convs": ((5, True), (7, False)),
                         "dense": (6,), "pad": 1, "pad_value": -1}),
-    "odd": ("kernel", {"seed": 2, "height": 11, "width": 9, "channels": 1, "convs": ((4, True), (6, False)),
+    "odd": ("kernel", 1, {"seed": 2, "height": 11, "width": 9, "channels": 1, "convs": ((4, True), (6, False)),
                        "dense": (), "pad": 0}),
-    "pad_plus": ("cse", {"seed": 3, "height": 7, "width": 8, "channels": 2, "convs": ((6, True), (5, True)),
+    "pad_plus": ("cse", 1, {"seed": 3, "height": 7, "width": 8, "channels": 2, "convs": ((6, True), (5, True)),
                          "dense": (5, 7), "pad": 1, "pad_value": 1}),
-    "dense": ("cse", {"seed": 4, "height": 4, "width": 5, "channels": 2, "convs": (), "dense": (9, 8), "classes": 3}),
-    "short": ("none", {"seed": 5, "height": 2, "width": 2, "channels": 4, "convs": ((3, False),), "dense": (),
+    "dense": ("cse", 1, {"seed": 4, "height": 4, "width": 5, "channels": 2, "convs": (), "dense": (9, 8),
+                         "classes": 3}),
+    "short": ("none", 1, {"seed": 5, "height": 2, "width": 2, "channels": 4, "convs": ((3, False),), "dense": (),
                        "classes": 7, "pad": 1}),
+    # as many passes as there is time for, in maps that are padded, odd, a vector
+    "folded": ("cse", 99, {"seed": 6, "height": 16, "width": 16, "channels": 2, "pad": 0, "dense": (33,),
+                           "convs": ((5, True), (11, False), (37, False))}),
+    "folded_padded": ("cse", 99, {"seed": 7, "height": 9, "width": 8, "channels": 1, "pad": 1, "pad_value": 1,
+                                  "convs": ((4, True), (13, True), (7, False)), "dense": ()}),
+    "folded_dense": ("cse", 5, {"seed": 8, "height": 5, "width": 7, "channels": 3, "convs": (), "dense": (9, 70, 6)}),
 }
 COUNT = 9
 
@@ -118,12 +125,12 @@ async def stream(dut):
     await sent
 
 
-def simulate(model, level, folder):
+def simulate(model, level, fold, folder):
     """Render a model, build it with Verilator, run the cocotb test of this file."""
     from hls.wired import network
     from sim.model import save
 
-    files = network.render_rtl(model, network.engines(model, level))
+    files = network.render_rtl(model, network.engines(model, level, fold=fold))
     for name, text in files.items():
         (folder / name).write_text(text)
     save(model, folder / "model.npz")
@@ -135,5 +142,5 @@ def simulate(model, level, folder):
 def test_network(case, tmp_path):
     from test_model import random_model
 
-    level, arguments = CASES[case]
-    simulate(random_model(**arguments), level, tmp_path)
+    level, fold, arguments = CASES[case]
+    simulate(random_model(**arguments), level, fold, tmp_path)

@@ -3,9 +3,11 @@
 //   window_o[(3*ky + kx)*Bits +: Bits] = pixel (y + ky - Pad, x + kx - Pad), PadValue outside the map
 //
 // Pixels come in row-major order, image after image; windows leave in the same order, (Height + 2*Pad - 2) x
-// (Width + 2*Pad - 2) of them per image. There is no back-pressure: the consumer takes every window.
+// (Width + 2*Pad - 2) of them per image. The consumer takes every window; a slow one holds the pixels back with
+// ready_i, and window_o keeps its value as long.
 // With Pad = 1 the last Width + 1 windows of an image need no further pixel: they leave together with the next
 // image's first pixels, or, as long as none has come, one per cycle.
+// emit_o announces a window, a cycle before valid_o.
 //
 // Latency: a window leaves in the cycle after its last pixel came.
 module wired_window #(
@@ -19,6 +21,8 @@ module wired_window #(
     input  logic              rst_ni,
     input  logic              valid_i,
     input  logic [Bits-1:0]   pixel_i,
+    input  logic              ready_i,
+    output logic              emit_o,
     output logic              valid_o,
     output logic [9*Bits-1:0] window_o
 );
@@ -32,7 +36,7 @@ module wired_window #(
 
   // stage k holds the pixel that came k ticks before the newest
   logic [Bits-1:0] line_q[Depth];
-  logic tick;
+  logic take, tick;
   logic [XBits-1:0] x_q;
   logic [YBits-1:0] y_q;
   logic last_x, last_y;
@@ -44,6 +48,8 @@ module wired_window #(
     end
   end
 
+  assign take = valid_i && ready_i;
+
   // position of the next pixel
   assign last_x = x_q == XBits'(Width - 1);
   assign last_y = y_q == YBits'(Height - 1);
@@ -51,18 +57,16 @@ module wired_window #(
     if (!rst_ni) begin
       x_q <= '0;
       y_q <= '0;
-    end else if (valid_i) begin
+    end else if (take) begin
       x_q <= last_x ? '0 : x_q + 1'b1;
       if (last_x) y_q <= last_y ? '0 : y_q + 1'b1;
     end
   end
 
   if (Pad == 0) begin : gen_plain
-    assign tick = valid_i;
-    always_ff @(posedge clk_i) begin
-      if (!rst_ni) valid_o <= 1'b0;
-      else valid_o <= valid_i && x_q >= XBits'(2) && y_q >= YBits'(2);
-    end
+    assign tick = take;
+    assign emit_o = take && x_q >= XBits'(2) && y_q >= YBits'(2);
+    always_ff @(posedge clk_i) valid_o <= rst_ni && emit_o;
     for (genvar tap = 0; tap < 9; tap++) begin : gen_tap
       assign window_o[tap*Bits+:Bits] = line_q[(2-tap/3)*Width+(2-tap%3)];
     end
@@ -72,12 +76,17 @@ module wired_window #(
     logic [TailBits-1:0] tail_q;
     logic [XBits-1:0] cx_q;
     logic [YBits-1:0] cy_q;
-    logic idle, emit;
-    logic [2:0] in_x_q, in_y_q;
+    logic idle;
+    logic [2:0] in_x, in_y;
+    // per tap: inside the map. One signal, so that a LUT that reads the tap may take it as one input
+    logic [8:0] inside_q;
+
+    assign in_x = {cx_q != XBits'(Width - 1), 1'b1, cx_q != '0};
+    assign in_y = {cy_q != YBits'(Height - 1), 1'b1, cy_q != '0};
 
     assign idle = x_q == '0 && y_q == '0;
-    assign tick = valid_i || (idle && tail_q != '0);
-    assign emit = tick && (tail_q != '0 || y_q > YBits'(1) || (y_q == YBits'(1) && x_q != '0));
+    assign tick = take || (ready_i && idle && tail_q != '0);
+    assign emit_o = tick && (tail_q != '0 || y_q > YBits'(1) || (y_q == YBits'(1) && x_q != '0));
 
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
@@ -86,20 +95,18 @@ module wired_window #(
         cx_q <= '0;
         cy_q <= '0;
       end else begin
-        valid_o <= emit;
-        if (valid_i && last_x && last_y) tail_q <= TailBits'(Width + 1);
+        valid_o <= emit_o;
+        if (take && last_x && last_y) tail_q <= TailBits'(Width + 1);
         else if (tick && tail_q != '0) tail_q <= tail_q - 1'b1;
-        if (emit) begin
+        if (emit_o) begin
           cx_q <= cx_q == XBits'(Width - 1) ? '0 : cx_q + 1'b1;
           if (cx_q == XBits'(Width - 1)) cy_q <= cy_q == YBits'(Height - 1) ? '0 : cy_q + 1'b1;
         end
       end
-      in_x_q <= {cx_q != XBits'(Width - 1), 1'b1, cx_q != '0};
-      in_y_q <= {cy_q != YBits'(Height - 1), 1'b1, cy_q != '0};
     end
     for (genvar tap = 0; tap < 9; tap++) begin : gen_tap
-      assign window_o[tap*Bits+:Bits] = in_x_q[tap%3] && in_y_q[tap/3]
-          ? line_q[(2-tap/3)*Width+(2-tap%3)] : PadValue;
+      always_ff @(posedge clk_i) if (emit_o) inside_q[tap] <= in_x[tap%3] && in_y[tap/3];
+      assign window_o[tap*Bits+:Bits] = inside_q[tap] ? line_q[(2-tap/3)*Width+(2-tap%3)] : PadValue;
     end
   end
 endmodule

@@ -1,0 +1,148 @@
+"""`python -m hls topologies`: networks that a chip holds with their weights wired in, by the cost model.
+
+Candidates are stages of one or two 3x3 convolutions and a 2x2 max-pool, then the scores. Their LUTs are those of
+random weights: trained ones differ by a few percent. Which of the candidates is the most accurate, training says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from hls.wired import cost, levels, network
+from hls.wired.graph import Bit, Graph, Input
+from hls.wired.heap import compress
+from hls.wired.levels import Task
+from sim.bench import Network, macs, random_model
+from sim.model import Model, ModelError
+
+SHARED_PASSES = 3
+"""Passes up to which outputs still share much of their trees' first stage, so that the engine is built."""
+CONTROL_LUT = 400
+"""Admission, scores, counters."""
+
+
+class Candidate(NamedTuple):
+    """A topology: convolutions as (outputs, pool), padding, LUTs, weights and products per image, passes by layer."""
+
+    convs: tuple[tuple[int, bool], ...]
+    pad: int
+    lut: int
+    weights: int
+    macs: int
+    passes: tuple[int, ...]
+
+    def text(self) -> str:
+        """A row of the table."""
+        name = " ".join(f"{outputs}{'P' if pool else ''}" for outputs, pool in self.convs)
+        return (f"{name:28} {self.pad:3} {self.lut:7} {self.weights:8} {self.macs:11,}  "
+                f"{' '.join(map(str, self.passes))}")
+
+
+@cache
+def _tree(inputs: int) -> int:
+    """LUTs of one output's compressor tree."""
+    graph = Graph(inputs, 1)
+    bits = [Bit(graph.put(Input(position, 0, 1)), 0) for position in range(inputs)]
+    graph.output(compress(graph, [bits]))
+    return cost.estimate(graph).lut
+
+
+@cache
+def layer_lut(outputs: int, inputs: int, input_bits: int, fold: int, last: bool) -> int:
+    """LUTs of an engine with random weights."""
+    rng = np.random.default_rng(1)
+    middle, spread = (0, 500) if input_bits > 1 else (inputs // 2, int(np.sqrt(inputs)) + 1)
+    thresholds = None if last else middle + rng.integers(-spread, spread, outputs)
+    task = Task("layer", rng.integers(0, 2, (outputs, inputs)).astype(np.uint8), input_bits, 9, thresholds, fold)
+    if task.passes <= SHARED_PASSES:
+        return cost.estimate(levels.build(task, "cse", 20.0)).lut
+    # too many kinds of inputs for two outputs to share a LUT behind them
+    kinds = 2.0 ** min(task.passes - 1, 60) - 1
+    selects = inputs * -kinds * np.expm1(task.slots * np.log1p(-1 / kinds))
+    bits = inputs.bit_length()
+    compare = 0 if last else task.slots * bits * (1 + cost.table(task.passes))
+    return round(selects * cost.select(task.passes)) + task.slots * _tree(inputs) + compare
+
+
+def stream_lut(model: Model, passes: list[int]) -> int:
+    """LUTs between the engines: lines of the windows and pools, padding, queues."""
+    total, height, width, channels = CONTROL_LUT, model.height, model.width, model.channels
+    for layer, count in zip(model.layers, passes, strict=True):
+        if layer.kind != "conv":
+            continue
+        bits = channels * (8 if layer is model.layers[0] else 1)
+        total += 2 * bits * -(-width // 32) + (9 * bits if layer.pad else 0) + (bits if count > 1 else 0)
+        height, width, channels = height + 2 * layer.pad - 2, width + 2 * layer.pad - 2, layer.outputs
+        if layer.pool:
+            total += 2 * channels
+            height, width = height // 2, width // 2
+    return total
+
+
+def estimate(model: Model, pad: int = 0) -> Candidate:
+    """The candidate that a model is.
+
+    Raises:
+        ModelError: it cannot be wired.
+    """
+    network.check_size(model)
+    passes, lut = [], 0
+    for layer, most in zip(model.layers, network.folds(model), strict=True):
+        task = network.task_of(model, layer, most)
+        passes.append(task.passes)
+        lut += layer_lut(task.outputs, task.inputs, task.input_bits, most, layer is model.layers[-1])
+    convs = tuple((layer.outputs, layer.pool) for layer in model.layers if layer.kind == "conv")
+    weights = sum(layer.outputs * layer.fan_in for layer in model.layers)
+    return Candidate(convs, pad, lut + stream_lut(model, passes), weights, sum(macs(model)), tuple(passes))
+
+
+def topologies(widths: list[int], stages: int) -> Iterator[tuple[tuple[int, bool], ...]]:
+    """Convolutions of every candidate: a stage has one width and one or two of them, widths do not fall."""
+    for chosen in itertools.combinations_with_replacement(sorted(widths), stages):
+        for depth in itertools.product((1, 2), repeat=stages):
+            yield tuple((outputs, index == count - 1)
+                        for outputs, count in zip(chosen, depth, strict=True) for index in range(count))
+
+
+def search(size: tuple[int, int, int], classes: int, widths: list[int], stages: int, limit: int) -> list[Candidate]:
+    """The candidates of at most `limit` LUTs, most products per image first."""
+    found = []
+    for convs, pad in itertools.product(topologies(widths, stages), (0, 1)):
+        try:
+            made = random_model(Network("candidate", size, convs, (), pad, "", "", classes=classes))
+            candidate = estimate(made, pad)
+        except ModelError:  # the map became too small, or a layer too large
+            continue
+        if candidate.lut <= limit:
+            found.append(candidate)
+    return sorted(found, key=lambda item: -item.macs)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; the exit status is 0, or 1 after one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m hls topologies",
+                                     description="Networks that fit with their weights wired in.")
+    parser.add_argument("--lut", type=int, default=48_000, help="LUTs that the design may take")
+    parser.add_argument("--size", type=int, nargs=3, default=(32, 32, 3), metavar=("H", "W", "C"), help="of the images")
+    parser.add_argument("--classes", type=int, default=10)
+    parser.add_argument("--stages", type=int, default=3, help="number of pools")
+    parser.add_argument("--widths", type=int, nargs="+", default=[16, 32, 48, 64, 96, 128], help="channels to try")
+    parser.add_argument("--lines", type=int, default=12, help="length of the printed list")
+    options = parser.parse_args(arguments)
+    if min(options.lut, options.classes, options.stages, options.lines, *options.widths, *options.size) < 1:
+        print("error: every number must be at least 1", file=sys.stderr)
+        return 1
+    height, width, channels = options.size
+    found = search((height, width, channels), options.classes, options.widths, options.stages, options.lut)
+    print("convolutions (P: pool after)  pad     LUT  weights  MACs/image  passes")
+    for candidate in found[: options.lines]:
+        print(candidate.text())
+    print(f"{len(found)} topologies of at most {options.lut} LUT; LUTs are the cost model's, with random weights")
+    return 0
