@@ -129,8 +129,9 @@ deploy: $(READY)
 	$(PY) -m host.deploy $(BOARD) --bit build/$(DESIGN)/bitstream/bnn.bit --program build/$(DESIGN)/program.bin \
 		--model $(MODEL) --images models/cifar10_sample.npz
 
+# two processes, each a file's tests in order: their fixtures build a core once
 test: $(READY)
-	$(with_verilator) $(PY) -m pytest
+	$(with_verilator) $(PY) -m pytest -n 2 --dist loadfile
 
 # from the data to a checked model, and the shipped models against their cards
 ci: test zoo-check

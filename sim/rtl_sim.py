@@ -9,6 +9,7 @@ The scores, the traces and their keys are those of sim.hls_csim. The harness is 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import json
@@ -250,19 +251,27 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
     digest = hashlib.sha256(json.dumps([version, compiler, flags, _MAKE]).encode())
     for path in sources + harness + [HARNESS / name for name in HARNESS_HEADERS]:
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    key = hashlib.sha256(json.dumps([version, compiler, _FLAGS, _MAKE, wave]).encode()).hexdigest()[:16]
     folder = folder.resolve()
     binary, stamp = folder / "bnn_sim", folder / "stamp"
-    if binary.is_file() and stamp.is_file() and stamp.read_text() == digest.hexdigest():
-        return Core(design, binary)
-
-    stamp.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:  # another process may build the same
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (binary.is_file() and stamp.is_file() and stamp.read_text() == digest.hexdigest()):
+            stamp.unlink(missing_ok=True)
+            _compile(folder, binary, flags, environment, jobs, sources + harness, key)
+            write_atomically(stamp, digest.hexdigest().encode())
+    return Core(design, binary)
+
+
+def _compile(folder: Path, binary: Path, flags: List[str], environment: Dict[str, str], jobs: int,
+             sources: List[Path], key: str) -> None:
+    """Verilate and compile; `key` tells compilers and options of Verilator's library apart."""
     objects = folder / "objects"
     shutil.rmtree(objects, ignore_errors=True)
-    command = [str(verilator), *flags, "--Mdir", str(objects), "-o", str(binary), "-CFLAGS", f"-I{HARNESS}"]
-    _call("verilator", command + [*map(str, sources), *map(str, harness)], environment)
+    command = [str(find_verilator()), *flags, "--Mdir", str(objects), "-o", str(binary), "-CFLAGS", f"-I{HARNESS}"]
+    _call("verilator", command + [str(path) for path in sources], environment)
     # Verilator's own library is the same for all designs and takes longer to compile than a small one
-    key = hashlib.sha256(json.dumps([version, compiler, _FLAGS, _MAKE, wave]).encode()).hexdigest()[:16]
     library = folder.parent / f".verilated-{key}"
     for path in library.glob("*.o"):
         shutil.copyfile(path, objects / path.name)
@@ -270,8 +279,6 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
     for path in objects.glob("verilated*.o"):
         if not (library / path.name).is_file():
             write_atomically(library / path.name, path.read_bytes())
-    write_atomically(stamp, digest.hexdigest().encode())
-    return Core(design, binary)
 
 
 def _call(name: str, command: List[str], environment: Dict[str, str]) -> None:

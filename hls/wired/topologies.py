@@ -68,7 +68,7 @@ def layer_lut(outputs: int, inputs: int, input_bits: int, fold: int, last: bool)
     selects = inputs * -kinds * np.expm1(task.slots * np.log1p(-1 / kinds))
     bits = inputs.bit_length()
     compare = 0 if last else task.slots * bits * (1 + cost.table(task.passes))
-    return round(selects * cost.select(task.passes)) + task.slots * _tree(inputs) + compare
+    return int(round(selects * cost.select(task.passes))) + task.slots * _tree(inputs) + compare
 
 
 def stream_lut(model: Model, passes: list[int]) -> int:
