@@ -4,6 +4,7 @@ DATASET ?=
 DESIGN  ?= pynq_z1
 RECIPE  ?= modern
 EPOCHS  ?=
+FIRST_LAYER ?= array
 DATA    ?=
 TRAIN   ?=
 COMPILE ?= --compile
@@ -40,6 +41,7 @@ help:
 	@echo "make bench DESIGN=pynq_z1    whole networks through the Verilated core, in cycles: build/bench.json; BENCH=\"--only CNV:16\""
 	@echo "make hls  DESIGN=pynq_z1     render sources and scripts, pack the program; synthesise where the tools are;"
 	@echo "                             BACKEND=rtl packs the RTL core, HLS_VERSION=2019.2, COSIM=1"
+	@echo "                             FIRST_LAYER=wired: MODEL's first layer as constants (RTL; also in demo, report)"
 	@echo "make sim                     engines and programs, bit by bit, RTL units under cocotb;"
 	@echo "                             BACKEND=hls or rtl: one core, RTL=path: Verilog that Vitis HLS generated"
 	@echo "make board                   serve a simulated PYNQ-Z1 to pynq; LISTEN=127.0.0.1 CORE=rtl or functional"
@@ -59,7 +61,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 demo: $(READY)
-	$(PY) -m sim.demo $(MODEL) --design $(DESIGN) $(if $(IMAGES),--images $(IMAGES))
+	$(PY) -m sim.demo $(MODEL) --design $(DESIGN) --first-layer $(FIRST_LAYER) $(if $(IMAGES),--images $(IMAGES))
 
 demo-mnist: $(READY)
 	$(PY) -m sim.wired_demo models/mnist_wired.npz --images models/mnist_sample.npz -o build/mnist_wired_rtl
@@ -96,13 +98,13 @@ accuracy: $(READY)
 hls_images = $(if $(filter models/cnv.npz,$(MODEL)),models/cifar10_sample.npz,$(IMAGES))
 
 report: $(READY)
-	$(PY) -m hls.report --design $(DESIGN) -o build/$(DESIGN)
+	$(PY) -m hls.report --design $(DESIGN) -o build/$(DESIGN) $(if $(filter wired,$(FIRST_LAYER)),--first-layer wired --model $(MODEL))
 
 bench: $(READY)
 	$(PY) -m sim.bench --design $(DESIGN) -o build/bench.json $(BENCH)
 
 hls: $(READY)
-	$(PY) -m hls.build --design $(DESIGN) -o build/$(DESIGN) --backend $(or $(BACKEND),hls) --model $(MODEL) \
+	$(PY) -m hls.build --design $(DESIGN) -o build/$(DESIGN) --backend $(or $(BACKEND),hls) --model $(MODEL) --first-layer $(FIRST_LAYER) \
 		$(if $(hls_images),--images $(hls_images)) $(if $(HLS_VERSION),--hls-version $(HLS_VERSION)) \
 		$(if $(COSIM),--cosim)
 	$(PY) -m hls.overlay --design $(DESIGN) -o build/$(DESIGN)/overlay

@@ -20,6 +20,7 @@ import numpy as np
 
 from hls import designs, directives, program, render, reports, schedule
 from hls.designs import Design
+from hls.wired import first
 from sim import golden
 from sim import model as models
 from sim.core_io import image_bytes
@@ -224,6 +225,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
     parser.add_argument("-o", "--output", type=Path, required=True, help="build folder")
     parser.add_argument("--backend", default="hls", choices=render.BACKENDS, help="which core becomes the IP")
+    parser.add_argument("--first-layer", default="array", choices=first.FIRST_LAYERS,
+                        help="of the RTL core: for any program, or with the weights of MODEL's wired in")
     parser.add_argument("--hls-version", default=directives.DEFAULT_VERSION, metavar="VERSION",
                         help=f"of the HLS tool, {directives.OLDEST} to {directives.NEWEST} "
                              f"(default {directives.DEFAULT_VERSION})")
@@ -237,7 +240,12 @@ def main(arguments: list[str] | None = None) -> int:
         if options.cosim and not (options.model and options.images):
             raise BuildError("--cosim: needs --model and --images")
         design = designs.find(options.design)
-        files = render.render(design, options.hls_version, options.backend)
+        wired = None
+        if options.first_layer == "wired":
+            if options.backend != "rtl" or not options.model:
+                raise BuildError("--first-layer wired: needs --backend rtl and --model")
+            wired = first.sources(models.load(options.model), design)
+        files = render.render(design, options.hls_version, options.backend, wired)
         write(files, folder)
         count = 0
         if options.model and options.images:

@@ -55,7 +55,7 @@ def _layer_words(plan: Plan, index: int, layer: Layer) -> np.ndarray:
     return words_of_layer
 
 
-def _first_block(plan: Plan) -> bytes:
+def first_block(plan: Plan) -> bytes:
     """The pixel table and one 64-bit beat per output channel of the first layer."""
     table = plan.model.input_table.astype(np.int8).tobytes()
     layer = plan.model.layers[0]
@@ -76,7 +76,7 @@ def _first_block(plan: Plan) -> bytes:
 def pack(plan: Plan) -> bytes:
     """The program of `plan`, a multiple of 8 bytes long."""
     model, design, first = plan.model, plan.design, plan.first
-    block = _first_block(plan)
+    block = first_block(plan)
     words = [_layer_words(plan, index, layer).tobytes() for index, layer in enumerate(plan.array_layers())]
     segment_a, segment_b = b"".join(words[: plan.segment_a]), b"".join(words[plan.segment_a :])
     at_descriptors = 4 * HEADER_WORDS

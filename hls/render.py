@@ -69,7 +69,8 @@ def core_ports() -> list[tuple[str, str, str]]:
     return re.findall(r"^ *(input|output) +logic +(\[\d+:\d+\])? *(\w+)", text[: text.index("\n);")], re.MULTILINE)
 
 
-def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str = "hls") -> dict[str, Any]:
+def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str = "hls",
+              first: dict[str, str] | None = None) -> dict[str, Any]:
     """What the templates may name.
 
     Raises:
@@ -85,7 +86,7 @@ def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str =
     platform = PLATFORMS[design.board]
     legacy = dialect(hls_version) == "vivado_hls"
     ports = core_ports()
-    rtl = sorted(path.name for path in (TEMPLATES / "rtl").glob("*.sv"))
+    rtl = sorted([path.name for path in (TEMPLATES / "rtl").glob("*.sv")] + list(first or {}))
     return {
         **dataclasses.asdict(design),
         "max_channels": MAX_CHANNELS,
@@ -115,6 +116,7 @@ def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str =
         "sources": ["bnn_top.cpp"],
         "bench": ["csim_main.cpp"],
         "rtl_sources": [*rtl, "bnn_core.v"],
+        "first_wired": int(bool(first)),
         "core_ports": [" ".join(part for part in (direction, "wire", width, name) if part)
                        for direction, width, name in ports],
         "core_port_names": [name for _, _, name in ports],
@@ -128,7 +130,8 @@ def render_header(design: Design) -> str:
     return _render(TEMPLATES / "hls" / "bnn_design.h.j2", variables(design))
 
 
-def render(design: Design, hls_version: str = DEFAULT_VERSION, backend: str = "hls") -> dict[str, str]:
+def render(design: Design, hls_version: str = DEFAULT_VERSION, backend: str = "hls",
+           first: dict[str, str] | None = None) -> dict[str, str]:
     """The text of every file, by its path relative to the build folder, in order of path.
 
     The SystemVerilog is left out as long as its top `rtl/bnn_top.sv` is missing.
@@ -137,13 +140,14 @@ def render(design: Design, hls_version: str = DEFAULT_VERSION, backend: str = "h
         design: what is rendered.
         hls_version: version of the HLS tool, such as "2022.2"; its directives and scripts differ.
         backend: which core becomes the IP.
+        first: files of a wired first layer of the RTL core, of `hls.wired.first.sources`.
 
     Raises:
         jinja2.UndefinedError: a template names an unknown variable.
         hls.designs.DesignError, hls.directives.DirectiveError: a choice is not known.
     """
-    names = variables(design, hls_version, backend)
-    files = {}
+    names = variables(design, hls_version, backend, first)
+    files = {f"rtl/{name}": text for name, text in (first or {}).items()}
     for folder, endings in FOLDERS.items():
         if folder == "rtl" and not (TEMPLATES / "rtl" / "bnn_top.sv").is_file():
             continue

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hls import designs, program, schedule
+from hls.wired import first
 from sim import golden, hls_csim, rtl_sim
 from sim.compare import by_name, differences
 from sim.core_io import same_runs
@@ -25,6 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--images", type=Path, help=".npz with x and y, default the shipped ones of that size")
     parser.add_argument("--count", type=int, default=16)
     parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    parser.add_argument("--first-layer", choices=first.FIRST_LAYERS, default="array",
+                        help="of the RTL core: for any program, or with the model's weights wired in")
     parser.add_argument("-o", "--out", type=Path, default=ROOT / "build" / "demo")
     arguments = parser.parse_args(argv)
 
@@ -45,7 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         results = {"HLS": hls.run(content, images)}
         step("ran the HLS C simulation twice, back to back")
         step("building the RTL simulation; a first build takes a minute or two")
-        rtl = rtl_sim.build(design, arguments.out / "rtl")
+        wired = first.sources(model, design) if arguments.first_layer == "wired" else None
+        rtl = rtl_sim.build(design, arguments.out / "rtl", first=wired)
         step("built the RTL simulation")
         runs = rtl.sequence([rtl_sim.Job(content, images), rtl_sim.Job(content, images, keep=True)])
         for run in runs:

@@ -210,7 +210,8 @@ def _environment(verilator: Path) -> Dict[str, str]:
     return result
 
 
-def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: Path = RTL) -> Core:
+def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: Path = RTL,
+          first: Optional[Dict[str, str]] = None) -> Core:
     """Verilate the core for a design into `folder`, unless what is there was made from the same sources.
 
     Args:
@@ -219,6 +220,7 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
         jobs: compilers at a time.
         wave: whether the simulation can write waveforms; it is slower then.
         rtl: folder of the SystemVerilog sources.
+        first: files of a wired first layer, of `hls.wired.first.sources`.
 
     Raises:
         RtlSimError: Verilator or a compiler is missing, or reports an error.
@@ -248,7 +250,9 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
     compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True).stdout
     harness = [HARNESS / name for name in HARNESS_SOURCES]
     version = subprocess.run([str(verilator), "--version"], env=environment, capture_output=True, text=True).stdout
-    digest = hashlib.sha256(json.dumps([version, compiler, flags, _MAKE]).encode())
+    if first:
+        flags.append("-GFirstWired=1'b1")
+    digest = hashlib.sha256(json.dumps([version, compiler, flags, _MAKE, first]).encode())
     for path in sources + harness + [HARNESS / name for name in HARNESS_HEADERS]:
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     key = hashlib.sha256(json.dumps([version, compiler, _FLAGS, _MAKE, wave]).encode()).hexdigest()[:16]
@@ -259,7 +263,10 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (binary.is_file() and stamp.is_file() and stamp.read_text() == digest.hexdigest()):
             stamp.unlink(missing_ok=True)
-            _compile(folder, binary, flags, environment, jobs, sources + harness, key)
+            for name, text in (first or {}).items():
+                write_atomically(folder / "first" / name, text.encode())
+            _compile(folder, binary, flags, environment, jobs,
+                     sources + [folder / "first" / name for name in first or {}] + harness, key)
             write_atomically(stamp, digest.hexdigest().encode())
     return Core(design, binary)
 

@@ -216,7 +216,25 @@ def test_bad_arguments(tools: Tools, capsys: pytest.CaptureFixture) -> None:
     for options, message in ((["--design", "none"], "error: design 'none'"),
                              (["--hls-version", "1"], "error: HLS version '1' is not one of 2019.2 to 2024.2"),
                              (["--cosim"], "error: --cosim: needs --model and --images"),
+                             (["--first-layer", "wired", "--model", "cnv.npz"],
+                              "error: --first-layer wired: needs --backend rtl and --model"),
+                             (["--first-layer", "wired", "--backend", "rtl"], "error: --first-layer wired: needs"),
                              (["--model", "none.npz"], "error: ")):
         assert tools.run(*options) == 1
         error = capsys.readouterr().err
         assert error.startswith(message) and error.count("\n") == 1
+
+
+def test_a_wired_first_layer_is_packed(tools: Tools, tmp_path: Path) -> None:
+    model = network(3, (8, 8, 3), [("conv", 40, 1, 0, True), ("conv", 8, 1, 1, False), ("dense", 10)])
+    models.save(model, tmp_path / "net.npz")
+    options = ("--backend", "rtl", "--first-layer", "wired", "--model", str(tmp_path / "net.npz"))
+    assert tools.run(*options) == 0
+    assert "module bnn_first_wired" in (tools.out / "rtl/bnn_first_wired.sv").read_text()
+    assert ".FirstWired(1)" in (tools.out / "rtl/bnn_core.v").read_text()
+    script = (tools.out / "vivado/package_rtl.tcl").read_text()
+    engine = f"wired_{model.layers[0].name}_cse.sv"
+    assert "bnn_first_wired.sv" in script and engine in script and (tools.out / "rtl" / engine).is_file()
+    assert tools.run("--backend", "rtl") == 0  # what the other core needed goes
+    assert not (tools.out / "rtl/bnn_first_wired.sv").exists()
+    assert ".FirstWired(0)" in (tools.out / "rtl/bnn_core.v").read_text()

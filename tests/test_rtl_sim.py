@@ -14,8 +14,10 @@ from test_program import network
 from hls.designs import Design
 from hls.program import pack
 from hls.schedule import Plan, plan
+from hls.wired import first
 from sim import golden, rtl_sim
-from sim.model import Model
+from sim.compare import by_name, differences
+from sim.model import Model, ModelError
 from sim.rtl_sim import Job, Memory, RtlSimError
 
 TIGHT = replace(SMALL, act_depth=128, weight_depth=128)
@@ -228,3 +230,36 @@ def test_waveforms(tmp_path: Path) -> None:
     assert "tap_layer_done" in head and "m_axi_gmem_ARVALID" in head
     with pytest.raises(RtlSimError, match="built without waveforms"):
         built(TIGHT).sequence([Job(pack(placed), pixels(model, 1))], wave=tmp_path / "no.vcd")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "head", "change"),
+    [
+        ((8, 8, 3), ("conv", 40, 1, 0, True), {}),
+        ((9, 7, 1), ("conv", 19, 0, 0, False), {"first_pe": 8}),
+    ],
+)
+def test_a_wired_first_layer(size: tuple[int, int, int], head: tuple, change: dict[str, int], tmp_path: Path) -> None:
+    # a build for each
+    design = replace(SMALL, **change)
+    stages = [head, ("conv", 33, 1, -1, False), ("dense", 10)]
+    model, other = network(3, size, stages), network(4, size, stages)
+    wider = network(3, size, [(*head[:1], 70, *head[2:]), *stages[1:]])
+    binary = network(5, size, [("dense", 40), ("dense", 10)], binary=True)
+    core = rtl_sim.build(design, tmp_path / "core", first=first.sources(model, design))
+    images = pixels(model, 9)
+    jobs = [Job(pack(plan(each, design, 4)), images) for each in (model, other, wider, model, binary)]
+    jobs.append(Job(jobs[0].program, images))
+    runs = core.sequence([*jobs, Job(jobs[0].program, images, keep=True)], memory=Memory(stall=0.3, seed=2))
+    assert [run.stats.error for run in runs] == [0, 2, 2, 0, 2, 0, 0]
+    want = golden.trace(model, images)
+    for run in (runs[0], runs[3], runs[5], runs[6]):
+        assert not differences({name: want[name] for name in by_name(model, run.traces)}, by_name(model, run.traces))
+        assert (run.scores == want[model.layers[-1].name]).all()
+
+
+def test_only_a_convolution_is_wired_in_first() -> None:
+    model, _ = packed()
+    with pytest.raises(ModelError, match="only a convolution can be wired in as the first layer"):
+        first.sources(model, SMALL)

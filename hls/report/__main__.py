@@ -15,6 +15,8 @@ from hls import designs, reports
 from hls.report import cells, netlist, synth
 from hls.report.cells import Resources
 from hls.report.synth import Memory
+from hls.wired import first
+from sim import model as models
 from sim.files import write_atomically
 
 RTL = Path(__file__).resolve().parent.parent.parent / "hw_templates" / "rtl"
@@ -163,6 +165,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--alone", action="store_true", help="with --module: elaborate the module without the core")
     parser.add_argument("-P", dest="values", action="append", default=[], metavar="NAME=VALUE",
                         help="value of a parameter of the core, or of the module with --alone")
+    parser.add_argument("--first-layer", default="array", choices=first.FIRST_LAYERS,
+                        help="for any program, or with the weights of MODEL's wired in")
+    parser.add_argument("--model", type=Path, help="of --first-layer wired")
     parser.add_argument("--rtl", type=Path, default=RTL, help="folder of the SystemVerilog")
     parser.add_argument("--cache", type=Path, default=Path("build/synthesis"), help="folder for netlists")
     parser.add_argument("--jobs", type=int, default=synth.JOBS, help="runs of yosys at a time")
@@ -175,6 +180,14 @@ def main(arguments: list[str] | None = None) -> int:
         if not sources:
             raise synth.SynthesisError(f"{options.rtl}: no SystemVerilog files")
         values = parameters(design)
+        folder = options.output or Path("build") / design.name
+        if options.first_layer == "wired":
+            if not options.model:
+                raise designs.DesignError("--first-layer wired: needs --model")
+            for name, text in first.sources(models.load(options.model), design).items():
+                write_atomically(folder / "first" / name, text.encode())
+                sources.append(folder / "first" / name)
+            values["FirstWired"] = 1
         top = options.module if options.alone and options.module else TOP
         if top != TOP:
             values = _declared(options.rtl / f"{top}.sv", values)
@@ -189,7 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
         report = analyse(results, chosen, designs.BOARDS[design.board], macs, options.ranked)
         report.update(design=design.name, board=design.board, top=chosen, parameters=values, yosys=synth.version())
         name = "report.json" if chosen == TOP else f"report_{chosen}.json"
-        target = (options.output or Path("build") / design.name) / name
+        target = folder / name
         report.update(reports.sections(target))
         write_atomically(target, (json.dumps(report, indent=1) + "\n").encode())
         print(table(report))
@@ -198,7 +211,8 @@ def main(arguments: list[str] | None = None) -> int:
                  f"became {item['became']}" for item in report["memories"] if item["failed"]]
         if wrong:
             raise synth.SynthesisError(f"memory {', '.join(wrong)}")
-    except (designs.DesignError, synth.SynthesisError, netlist.NetlistError, cells.CellError, OSError) as error:
+    except (designs.DesignError, models.ModelError, synth.SynthesisError, netlist.NetlistError, cells.CellError,
+            OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -15,6 +15,9 @@
 // the last write of a sub-batch was taken. consumed_i is a pulse when the array has read a
 // sub-batch: at most two sub-batches are done and not consumed.
 //
+// With FirstWired the sums are those of bnn_first_wired, a generated module with the weights of one first layer; wrong_o
+// tells that the program's is another.
+//
 // Writes: a word to all lanes of write_lane_o at the same address, once for every FirstPe channels,
 // those to come 0; taken with write_ready_i; write_soon_i is that of the next cycle.
 module bnn_first_layer #(
@@ -23,6 +26,7 @@ module bnn_first_layer #(
     parameter int unsigned ActDepth = 1024,
     parameter int unsigned FirstPe = 4,
     parameter int unsigned ImagePixels = 1024,
+    parameter bit FirstWired = 1'b0,
     localparam int unsigned AddrBits = $clog2(ActDepth),
     localparam int unsigned Groups = Simd / FirstPe
 ) (
@@ -32,6 +36,7 @@ module bnn_first_layer #(
     input  logic                load_valid_i,
     input  logic [9:0]          load_index_i,
     input  logic [63:0]         load_data_i,
+    output logic                wrong_o,
     // Configuration, from the program header
     input  logic                pad_i,
     input  logic                pool_i,
@@ -80,7 +85,9 @@ module bnn_first_layer #(
   localparam int unsigned PeBits = $clog2(FirstPe);
   localparam int unsigned SlotBits = (Groups > 1) ? $clog2(Groups) : 1;
   localparam int unsigned BeatFifo = 128;
-  localparam int unsigned OutFifo = 16;
+  // More than the sums that are on their way: those of a wired engine take longer
+  localparam int unsigned OutFifo = FirstWired ? 32 : 16;
+  localparam int unsigned CreditBits = $clog2(OutFifo) + 1;
   localparam int unsigned ColumnFifo = 8;
 
   // ---- Configuration, as it is used; a run begins two cycles after start_i -------------------------
@@ -468,7 +475,7 @@ module bnn_first_layer #(
   logic [GroupBits:0] group;
   logic unused_group_top;
   logic [1:0] quad_q, quad_next;
-  logic [4:0] out_credit_q;
+  logic [CreditBits-1:0] out_credit_q;
   logic out_pop, out_pop_q;
 
   assign issue = busy_q & (~window_last_now_q | out_room_q);
@@ -502,7 +509,7 @@ module bnn_first_layer #(
     out_pop_q          <= out_pop & ~clear[Window];
     window_first_now_q <= ~pool[Window] | quad_next == 2'd0;
     window_last_now_q  <= ~pool[Window] | quad_next == 2'd3;
-    out_room_q         <= out_credit_q > 5'd2;  // one may be taken in this cycle
+    out_room_q         <= out_credit_q > CreditBits'(2);  // one may be taken in this cycle
     if (column_pop) begin
       patch_q <= {column_head, patch_q[3:1]};
     end
@@ -511,7 +518,7 @@ module bnn_first_layer #(
       have_q       <= '0;
       odd_q        <= 1'b0;
       quad_q       <= '0;
-      out_credit_q <= 5'(OutFifo);
+      out_credit_q <= CreditBits'(OutFifo);
     end else begin
       if (column_pop) begin
         have_q <= row_end ? '0 : {have_q[1:0], 1'b1};
@@ -521,12 +528,11 @@ module bnn_first_layer #(
         busy_q <= 1'b0;
       end
       quad_q       <= quad_next;
-      out_credit_q <= out_credit_q - 5'(sum_last) + 5'(out_pop_q);
+      out_credit_q <= out_credit_q - CreditBits'(sum_last) + CreditBits'(out_pop_q);
     end
   end
 
   logic [36*8-1:0] window;
-  logic [FirstPe*64-1:0] channel;
   logic [3:0][3:0][31:0] patch_d_q;  // with the select registers of the taps
   logic [1:0] window_valid_q, window_first_q, window_last_q;
   logic [1:0] select;
@@ -566,20 +572,6 @@ module bnn_first_layer #(
     );
   end
 
-  // The beats of the channels come two cycles after their window.
-  for (genvar p = 0; p < FirstPe; p++) begin : gen_channel
-    bnn_first_channel #(
-        .Depth(FirstGroups)
-    ) u_channel (
-        .clk_i,
-        .write_i     (channel_load && channel_index[PeBits-1:0] == PeBits'(p)),
-        .write_addr_i(channel_index[PeBits+:GroupBits]),
-        .write_data_i(load_data_q),
-        .address_i   (channel_addr[p%2]),
-        .data_o      (channel[p*64+:64])
-    );
-  end
-
   always_ff @(posedge clk_i) begin
     patch_d_q      <= patch_q;
     channel_addr_q <= group[GroupBits-1:0];
@@ -589,19 +581,61 @@ module bnn_first_layer #(
     else window_valid_q <= {window_valid_q[0], issue};
   end
 
-  bnn_first_array #(
-      .FirstPe(FirstPe)
-  ) u_array (
-      .clk_i,
-      .rst_i    (clear[Window]),
-      .valid_i  (window_valid_q[1]),
-      .first_i  (window_first_q[1]),
-      .last_i   (window_last_q[1]),
-      .window_i (window),
-      .channel_i(channel),
-      .valid_o  (bits_valid),
-      .bit_o    (bits)
-  );
+  if (FirstWired) begin : gen_wired
+    logic unused_addr;
+    assign unused_addr = ^channel_addr[1];
+    bnn_first_wired #(
+        .FirstPe  (FirstPe),
+        .GroupBits(GroupBits)
+    ) u_array (
+        .clk_i,
+        .rst_i         (clear[Window]),
+        .load_i        (channel_load),
+        .load_index_i  (channel_index),
+        .load_data_i   (load_data_q),
+        .channels_out_i,
+        .channels_in_i,
+        .wrong_o,
+        .valid_i       (window_valid_q[1]),
+        .first_i       (window_first_q[1]),
+        .last_i        (window_last_q[1]),
+        .group_i       (channel_addr[0]),
+        .window_i      (window),
+        .valid_o       (bits_valid),
+        .bit_o         (bits)
+    );
+  end else begin : gen_array
+    logic [FirstPe*64-1:0] channel;
+    assign wrong_o = 1'b0;
+
+    // The beats of the channels come two cycles after their window.
+    for (genvar p = 0; p < FirstPe; p++) begin : gen_channel
+      bnn_first_channel #(
+          .Depth(FirstGroups)
+      ) u_channel (
+          .clk_i,
+          .write_i     (channel_load && channel_index[PeBits-1:0] == PeBits'(p)),
+          .write_addr_i(channel_index[PeBits+:GroupBits]),
+          .write_data_i(load_data_q),
+          .address_i   (channel_addr[p%2]),
+          .data_o      (channel[p*64+:64])
+      );
+    end
+
+    bnn_first_array #(
+        .FirstPe(FirstPe)
+    ) u_array (
+        .clk_i,
+        .rst_i    (clear[Window]),
+        .valid_i  (window_valid_q[1]),
+        .first_i  (window_first_q[1]),
+        .last_i   (window_last_q[1]),
+        .window_i (window),
+        .channel_i(channel),
+        .valid_o  (bits_valid),
+        .bit_o    (bits)
+    );
+  end
 
   logic out_valid, unused_out_room;
   logic [FirstPe-1:0] out_bits;

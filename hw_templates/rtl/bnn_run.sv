@@ -89,6 +89,7 @@ module bnn_run #(
     output logic [AddrBits-1:0] first_row_stride_o,
     output logic [AddrBits-1:0] first_words_o,
     output logic [15:0]         sub_batch_o,
+    input  logic                first_wrong_i,  // the program has another first layer than the one wired in
     input  logic                first_done_i,
     output logic                first_consumed_o,
     // Array layers
@@ -643,7 +644,15 @@ module bnn_run #(
           wait_q        <= '0;
           state_q       <= hot(SubBatch);
         end
-        state_q[SubBatch]: if (sub_taken) state_q <= hot(Copy);
+        state_q[SubBatch]: begin
+          if (sub_taken) begin
+            state_q <= hot(Copy);
+            if (first_wrong_i) begin
+              error_q <= 3'd2;
+              state_q <= hot(Abort);
+            end
+          end
+        end
         state_q[Copy]: begin
           wait_q <= '0;
           if (fetched) state_q <= hot(Settle);

@@ -13,6 +13,7 @@ module bnn_top #(
     parameter int unsigned WeightDepth = 1024,
     parameter int unsigned ActDepth = 1024,
     parameter int unsigned FirstPe = 4,
+    parameter bit FirstWired = 1'b0,  // the first layer's weights are wired in, see bnn_first_layer
     parameter int unsigned ImagePixels = 1024,
     parameter int unsigned MaxLayers = 16
 ) (
@@ -172,7 +173,7 @@ module bnn_top #(
   logic [RingBits:0] ring_words, ring_available, ring_pop_count;
   logic [RingBits-1:0] ring_index;
   logic [Pe*Simd-1:0] ring_data;
-  logic first_start, first_load, first_pad, first_pool, first_done, first_consumed, first_give;
+  logic first_start, first_load, first_wrong, first_pad, first_pool, first_done, first_consumed, first_give;
   logic [63:0] first_images, first_data, section_addr;
   logic [31:0] first_count, section_beats;
   logic [9:0] first_index;
@@ -259,6 +260,7 @@ module bnn_top #(
       .first_row_stride_o  (first_row_stride),
       .first_words_o       (first_words),
       .sub_batch_o         (sub_batch),
+      .first_wrong_i       (first_wrong),
       .first_done_i        (first_done),
       .first_consumed_o    (first_consumed),
       .layer_start_o       (layer_start),
@@ -404,13 +406,15 @@ module bnn_top #(
       .Lanes      (Lanes),
       .ActDepth   (ActDepth),
       .FirstPe    (FirstPe),
-      .ImagePixels(ImagePixels)
+      .ImagePixels(ImagePixels),
+      .FirstWired (FirstWired)
   ) u_first (
       .clk_i          (clk),
       .rst_i          (first_rst),
       .load_valid_i   (first_load),
       .load_index_i   (first_index),
       .load_data_i    (first_data),
+      .wrong_o        (first_wrong),
       .pad_i          (first_pad),
       .pool_i         (first_pool),
       .channels_out_i (first_channels),

@@ -1,0 +1,51 @@
+"""The array design's first layer with a model's weights wired in: an engine in place of bnn_first_array."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hls.designs import Design
+from hls.program import first_block
+from hls.render import environment
+from hls.schedule import plan
+from hls.wired import verilog
+from hls.wired.network import TEMPLATES, digest_of, engine, task_of
+from sim.model import Model, ModelError
+
+FIRST_LAYERS = ("array", "wired")
+"""First layers of the array design: any program's, or one model's wired in."""
+MODULE = "bnn_first_wired"
+TABLE_BYTES = 256
+LEVELS_PER_STAGE = 1
+"""Carry chains between two registers: the array design has no longer path than that."""
+
+
+def sources(model: Model, design: Design) -> dict[str, str]:
+    """SystemVerilog by file name that a core with `FirstWired` = 1 needs beside that of every core.
+
+    Raises:
+        ModelError: the model does not begin with a convolution, or does not fit the design.
+    """
+    placed = plan(model, design, 1)
+    layer = model.layers[0]
+    if layer.kind != "conv" or layer.flip is None:
+        raise ModelError(f"layer {layer.name}: only a convolution can be wired in as the first layer")
+    built = engine(task_of(model, layer), "best")
+    channels = placed.first.channels
+    index_bits = max((channels - 1).bit_length(), (2 * design.first_pe - 1).bit_length())
+    beats = np.frombuffer(first_block(placed)[TABLE_BYTES:], "<u8")
+    text = (TEMPLATES / "rtl" / f"{MODULE}.sv.j2").read_text(encoding="utf-8")
+    made = environment().from_string(text).render({
+        "model": f"model {model.name} (SHA-256 {digest_of(model)[:16]})",
+        "module": built.module,
+        "latency": verilog.latency(built.graph, LEVELS_PER_STAGE),
+        "inputs": model.channels,
+        "outputs": layer.outputs,
+        "channels": channels,
+        "first_pe": design.first_pe,
+        "index_bits": index_bits,
+        "beats_hex": f"{sum(int(beat) << (64 * index) for index, beat in enumerate(beats)):x}",
+        "flip_hex": f"{sum(int(flip) << index for index, flip in enumerate(layer.flip)):x}",
+    })
+    text = verilog.engine(built.graph, built.module, *built.task.value_range(), LEVELS_PER_STAGE)
+    return {f"{MODULE}.sv": made, f"{built.module}.sv": text}
