@@ -41,7 +41,7 @@ help:
 	@echo "make bench DESIGN=pynq_z1    whole networks through the Verilated core, in cycles: build/bench.json; BENCH=\"--only CNV:16\""
 	@echo "make hls  DESIGN=pynq_z1     render sources and scripts, pack the program; synthesise where the tools are;"
 	@echo "                             BACKEND=rtl packs the RTL core, HLS_VERSION=2019.2, COSIM=1"
-	@echo "                             FIRST_LAYER=wired: MODEL's first layer as constants (RTL; also in demo, report)"
+	@echo "                             FIRST_LAYER=wired: MODEL's first layer as constants (also in demo, report)"
 	@echo "make sim                     engines and programs, bit by bit, RTL units under cocotb;"
 	@echo "                             BACKEND=hls or rtl: one core, RTL=path: Verilog that Vitis HLS generated"
 	@echo "make board                   serve a simulated PYNQ-Z1 to pynq; LISTEN=127.0.0.1 CORE=rtl or functional"

@@ -226,7 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, help="build folder")
     parser.add_argument("--backend", default="hls", choices=render.BACKENDS, help="which core becomes the IP")
     parser.add_argument("--first-layer", default="array", choices=first.FIRST_LAYERS,
-                        help="of the RTL core: for any program, or with the weights of MODEL's wired in")
+                        help="for any program, or with the weights of MODEL's wired in")
     parser.add_argument("--hls-version", default=directives.DEFAULT_VERSION, metavar="VERSION",
                         help=f"of the HLS tool, {directives.OLDEST} to {directives.NEWEST} "
                              f"(default {directives.DEFAULT_VERSION})")
@@ -242,8 +242,8 @@ def main(arguments: list[str] | None = None) -> int:
         design = designs.find(options.design)
         wired = None
         if options.first_layer == "wired":
-            if options.backend != "rtl" or not options.model:
-                raise BuildError("--first-layer wired: needs --backend rtl and --model")
+            if not options.model:
+                raise BuildError("--first-layer wired: needs --model")
             wired = first.sources(models.load(options.model), design)
         files = render.render(design, options.hls_version, options.backend, wired)
         write(files, folder)

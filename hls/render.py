@@ -86,7 +86,8 @@ def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str =
     platform = PLATFORMS[design.board]
     legacy = dialect(hls_version) == "vivado_hls"
     ports = core_ports()
-    rtl = sorted([path.name for path in (TEMPLATES / "rtl").glob("*.sv")] + list(first or {}))
+    rtl = [path.name for path in (TEMPLATES / "rtl").glob("*.sv")]
+    rtl = sorted(rtl + [path[4:] for path in first or {} if path.startswith("rtl/")])
     return {
         **dataclasses.asdict(design),
         "max_channels": MAX_CHANNELS,
@@ -125,9 +126,9 @@ def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str =
     }
 
 
-def render_header(design: Design) -> str:
-    """The text of bnn_design.h."""
-    return _render(TEMPLATES / "hls" / "bnn_design.h.j2", variables(design))
+def render_header(design: Design, first: dict[str, str] | None = None) -> str:
+    """The text of bnn_design.h; `first` as in `render`."""
+    return _render(TEMPLATES / "hls" / "bnn_design.h.j2", variables(design, first=first))
 
 
 def render(design: Design, hls_version: str = DEFAULT_VERSION, backend: str = "hls",
@@ -140,14 +141,14 @@ def render(design: Design, hls_version: str = DEFAULT_VERSION, backend: str = "h
         design: what is rendered.
         hls_version: version of the HLS tool, such as "2022.2"; its directives and scripts differ.
         backend: which core becomes the IP.
-        first: files of a wired first layer of the RTL core, of `hls.wired.first.sources`.
+        first: files of a wired first layer, of `hls.wired.first.sources`.
 
     Raises:
         jinja2.UndefinedError: a template names an unknown variable.
         hls.designs.DesignError, hls.directives.DirectiveError: a choice is not known.
     """
     names = variables(design, hls_version, backend, first)
-    files = {f"rtl/{name}": text for name, text in (first or {}).items()}
+    files = dict(first or {})
     for folder, endings in FOLDERS.items():
         if folder == "rtl" and not (TEMPLATES / "rtl" / "bnn_top.sv").is_file():
             continue

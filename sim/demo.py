@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=16)
     parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
     parser.add_argument("--first-layer", choices=first.FIRST_LAYERS, default="array",
-                        help="of the RTL core: for any program, or with the model's weights wired in")
+                        help="for any program, or with the model's weights wired in")
     parser.add_argument("-o", "--out", type=Path, default=ROOT / "build" / "demo")
     arguments = parser.parse_args(argv)
 
@@ -43,12 +43,12 @@ def main(argv: list[str] | None = None) -> int:
         placed = schedule.plan(model, design, len(images))
         content = program.pack(placed)
         step(f"planned {model.name} for {design.name}: {len(content)} bytes of program")
-        hls = hls_csim.build(design, arguments.out / "hls")
+        wired = first.sources(model, design) if arguments.first_layer == "wired" else None
+        hls = hls_csim.build(design, arguments.out / "hls", first=wired)
         step("built the HLS C simulation")
         results = {"HLS": hls.run(content, images)}
         step("ran the HLS C simulation twice, back to back")
         step("building the RTL simulation; a first build takes a minute or two")
-        wired = first.sources(model, design) if arguments.first_layer == "wired" else None
         rtl = rtl_sim.build(design, arguments.out / "rtl", first=wired)
         step("built the RTL simulation")
         runs = rtl.sequence([rtl_sim.Job(content, images), rtl_sim.Job(content, images, keep=True)])

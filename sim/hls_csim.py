@@ -108,6 +108,7 @@ def build(
     compiler: str = "g++",
     flags: Sequence[str] = (),
     sources: Path = SOURCES,
+    first: Optional[Dict[str, str]] = None,
 ) -> Core:
     """Render bnn_design.h into `folder` and build the C simulation there.
 
@@ -118,6 +119,7 @@ def build(
         compiler: g++ or clang++.
         flags: more options of the compiler, before its others.
         sources: folder of the C++ sources.
+        first: files of a wired first layer, of `hls.wired.first.sources`.
 
     Raises:
         CsimError: the headers or the compiler are missing, or the compiler reports an error.
@@ -128,7 +130,10 @@ def build(
     if shutil.which(compiler) is None:
         raise CsimError(f"{compiler}: not found")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bnn_design.h").write_text(render_header(design))
+    (folder / "bnn_design.h").write_text(render_header(design, first))
+    for path, text in (first or {}).items():
+        if path.startswith("hls/"):
+            (folder / path[len("hls/") :]).write_text(text)
     binary = folder.resolve() / "csim"
     command = [compiler, "-std=c++14", *WARNINGS, "-O2", *flags]
     command += ["-isystem", str(ap_types), "-I", str(folder), "-I", str(sources)]

@@ -250,9 +250,10 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
     compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True).stdout
     harness = [HARNESS / name for name in HARNESS_SOURCES]
     version = subprocess.run([str(verilator), "--version"], env=environment, capture_output=True, text=True).stdout
-    if first:
+    wired = {path[len("rtl/"):]: text for path, text in (first or {}).items() if path.startswith("rtl/")}
+    if wired:
         flags.append("-GFirstWired=1'b1")
-    digest = hashlib.sha256(json.dumps([version, compiler, flags, _MAKE, first]).encode())
+    digest = hashlib.sha256(json.dumps([version, compiler, flags, _MAKE, wired]).encode())
     for path in sources + harness + [HARNESS / name for name in HARNESS_HEADERS]:
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     key = hashlib.sha256(json.dumps([version, compiler, _FLAGS, _MAKE, wave]).encode()).hexdigest()[:16]
@@ -263,10 +264,10 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (binary.is_file() and stamp.is_file() and stamp.read_text() == digest.hexdigest()):
             stamp.unlink(missing_ok=True)
-            for name, text in (first or {}).items():
+            for name, text in wired.items():
                 write_atomically(folder / "first" / name, text.encode())
             _compile(folder, binary, flags, environment, jobs,
-                     sources + [folder / "first" / name for name in first or {}] + harness, key)
+                     sources + [folder / "first" / name for name in wired] + harness, key)
             write_atomically(stamp, digest.hexdigest().encode())
     return Core(design, binary)
 

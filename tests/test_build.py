@@ -216,9 +216,7 @@ def test_bad_arguments(tools: Tools, capsys: pytest.CaptureFixture) -> None:
     for options, message in ((["--design", "none"], "error: design 'none'"),
                              (["--hls-version", "1"], "error: HLS version '1' is not one of 2019.2 to 2024.2"),
                              (["--cosim"], "error: --cosim: needs --model and --images"),
-                             (["--first-layer", "wired", "--model", "cnv.npz"],
-                              "error: --first-layer wired: needs --backend rtl and --model"),
-                             (["--first-layer", "wired", "--backend", "rtl"], "error: --first-layer wired: needs"),
+                             (["--first-layer", "wired"], "error: --first-layer wired: needs --model"),
                              (["--model", "none.npz"], "error: ")):
         assert tools.run(*options) == 1
         error = capsys.readouterr().err
@@ -238,3 +236,7 @@ def test_a_wired_first_layer_is_packed(tools: Tools, tmp_path: Path) -> None:
     assert tools.run("--backend", "rtl") == 0  # what the other core needed goes
     assert not (tools.out / "rtl/bnn_first_wired.sv").exists()
     assert ".FirstWired(0)" in (tools.out / "rtl/bnn_core.v").read_text()
+    assert "FIRST_WIRED" not in (tools.out / "hls/bnn_design.h").read_text()
+    assert tools.run("--first-layer", "wired", "--model", str(tmp_path / "net.npz")) == 0
+    assert "#define BNN_FIRST_WIRED" in (tools.out / "hls/bnn_design.h").read_text()
+    assert "wired_window" in (tools.out / "hls/bnn_first_wired.h").read_text()

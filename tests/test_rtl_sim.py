@@ -15,7 +15,7 @@ from hls.designs import Design
 from hls.program import pack
 from hls.schedule import Plan, plan
 from hls.wired import first
-from sim import golden, rtl_sim
+from sim import golden, hls_csim, rtl_sim
 from sim.compare import by_name, differences
 from sim.model import Model, ModelError
 from sim.rtl_sim import Job, Memory, RtlSimError
@@ -247,7 +247,8 @@ def test_a_wired_first_layer(size: tuple[int, int, int], head: tuple, change: di
     model, other = network(3, size, stages), network(4, size, stages)
     wider = network(3, size, [(*head[:1], 70, *head[2:]), *stages[1:]])
     binary = network(5, size, [("dense", 40), ("dense", 10)], binary=True)
-    core = rtl_sim.build(design, tmp_path / "core", first=first.sources(model, design))
+    files = first.sources(model, design)
+    core = rtl_sim.build(design, tmp_path / "core", first=files)
     images = pixels(model, 9)
     jobs = [Job(pack(plan(each, design, 4)), images) for each in (model, other, wider, model, binary)]
     jobs.append(Job(jobs[0].program, images))
@@ -257,6 +258,17 @@ def test_a_wired_first_layer(size: tuple[int, int, int], head: tuple, change: di
     for run in (runs[0], runs[3], runs[5], runs[6]):
         assert not differences({name: want[name] for name in by_name(model, run.traces)}, by_name(model, run.traces))
         assert (run.scores == want[model.layers[-1].name]).all()
+    if hls_csim.find_ap_types() is None:
+        pytest.skip("the HLS core: ap_int.h is not installed")
+    other_core = hls_csim.build(design, tmp_path / "hls", flags=["-Werror"], first=files)
+    for job, error in zip(jobs, (0, 2, 2, 0, 2), strict=False):
+        if error:
+            with pytest.raises(hls_csim.CsimError, match="error code 2$"):
+                other_core.run(job.program, images)
+        else:
+            scores, traces = other_core.run(job.program, images)
+            assert not differences({name: want[name] for name in by_name(model, traces)}, by_name(model, traces))
+            assert (scores == want[model.layers[-1].name]).all()
 
 
 def test_only_a_convolution_is_wired_in_first() -> None:

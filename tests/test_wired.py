@@ -239,7 +239,13 @@ def test_reuse_writes_its_table(tmp_path, capsys):
     assert "not built: layer2" in capsys.readouterr().out
     for layer in {row["layer"] for row in rows}:
         here = [row for row in rows if row["layer"] == layer]
-        assert [row["level"] for row in here if row["chosen"]] == [min(here, key=lambda row: row["lut"])["level"]]
+        assert [row for row in here if row["chosen"]] == [min(here, key=lambda row: row["lut"])]
+    assert {row["passes"] for row in rows if row["input_bits"] == 8} == {1}
+    assert max(row["passes"] for row in rows) > 1
+    assert reuse.order_text(rows).endswith("agree on the order of the engines of every layer")
+    first, second = rows[:2]
+    swapped = [{**first, "lut": second["lut"]}, {**second, "lut": first["lut"]}]
+    assert reuse.order_text(swapped).endswith(f"disagree on the order of the engines of {first['layer']}")
     assert (tmp_path / "out" / "net.png").stat().st_size > 1000
     assert main(["reuse", str(tmp_path / "none.npz")]) == 1
     assert "none.npz: cannot be read" in capsys.readouterr().err

@@ -120,7 +120,7 @@ _TABLE = (
     ),
     _colour(
         name="cifar_wired",
-        convs=((32, False), (32, True), (64, False), (64, True), (96, False), (96, True)),
+        convs=((48, False), (48, True), (48, False), (48, True), (96, False), (96, True)),
         dense=(),
         pad=1,
         dataset="cifar10",

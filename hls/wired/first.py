@@ -1,4 +1,4 @@
-"""The array design's first layer with a model's weights wired in: an engine in place of bnn_first_array."""
+"""The array design's first layer with a model's weights wired in: an engine in place of the programmable array."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hls.designs import Design
 from hls.program import first_block
 from hls.render import environment
 from hls.schedule import plan
-from hls.wired import verilog
+from hls.wired import cpp, verilog
 from hls.wired.network import TEMPLATES, digest_of, engine, task_of
 from sim.model import Model, ModelError
 
@@ -21,7 +21,7 @@ LEVELS_PER_STAGE = 1
 
 
 def sources(model: Model, design: Design) -> dict[str, str]:
-    """SystemVerilog by file name that a core with `FirstWired` = 1 needs beside that of every core.
+    """Files that a core with this first layer has beside those of every core, by path: `rtl/NAME`, `hls/NAME`.
 
     Raises:
         ModelError: the model does not begin with a convolution, or does not fit the design.
@@ -33,19 +33,25 @@ def sources(model: Model, design: Design) -> dict[str, str]:
     built = engine(task_of(model, layer), "best")
     channels = placed.first.channels
     index_bits = max((channels - 1).bit_length(), (2 * design.first_pe - 1).bit_length())
-    beats = np.frombuffer(first_block(placed)[TABLE_BYTES:], "<u8")
-    text = (TEMPLATES / "rtl" / f"{MODULE}.sv.j2").read_text(encoding="utf-8")
-    made = environment().from_string(text).render({
+    beats = [int(beat) for beat in np.frombuffer(first_block(placed)[TABLE_BYTES:], "<u8")]
+    names = {
         "model": f"model {model.name} (SHA-256 {digest_of(model)[:16]})",
         "module": built.module,
+        "engine": cpp.engine(built.graph, built.module, *built.task.value_range()),
         "latency": verilog.latency(built.graph, LEVELS_PER_STAGE),
         "inputs": model.channels,
         "outputs": layer.outputs,
         "channels": channels,
         "first_pe": design.first_pe,
         "index_bits": index_bits,
-        "beats_hex": f"{sum(int(beat) << (64 * index) for index, beat in enumerate(beats)):x}",
+        "beats": beats,
+        "beats_hex": f"{sum(beat << (64 * index) for index, beat in enumerate(beats)):x}",
         "flip_hex": f"{sum(int(flip) << index for index, flip in enumerate(layer.flip)):x}",
-    })
+    }
+    files = {}
+    for path in (f"rtl/{MODULE}.sv", f"hls/{MODULE}.h"):
+        text = (TEMPLATES / f"{path}.j2").read_text(encoding="utf-8")
+        files[path] = environment().from_string(text).render(names)
     text = verilog.engine(built.graph, built.module, *built.task.value_range(), LEVELS_PER_STAGE)
-    return {f"{MODULE}.sv": made, f"{built.module}.sv": text}
+    return files | {f"rtl/{built.module}.sv": text}
+

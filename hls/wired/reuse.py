@@ -92,25 +92,28 @@ def count_model(model: Model) -> list[Count]:
 
 
 def level_rows(model: Model, largest: int, synthesise: bool, cache: Path, budget_s: float) -> list[dict[str, Any]]:
-    """One row per layer and level of the layers with at most `largest` products.
+    """One row per layer and level of the layers with at most `largest` products, and one for `cse` in passes.
 
-    `lut` and `ff` are yosys' numbers, or the cost model's without `synthesise`. `chosen` marks the level
+    `lut` and `ff` are yosys' numbers, or the cost model's without `synthesise`. `chosen` marks the engine
     that the cost model finds cheapest.
     """
     rows: list[dict[str, Any]] = []
-    for layer in model.layers:
+    for layer, most in zip(model.layers, network.folds(model), strict=True):
         task = network.task_of(model, layer)
         if task.macs > largest:
             continue
         levels = [level for level in LEVELS if level != "kernel" or task.taps > 1]
         built = [network.engine(task, level, budget_s) for level in levels]
+        if most > 1:
+            built.append(network.engine(network.task_of(model, layer, most), "cse", budget_s))
         best = min(built, key=lambda item: item.cost.lut)
         for item in built:
             cost: Any = item.cost
             if synthesise:
                 cost = measure.engine(item, cache)
             rows.append({
-                "layer": layer.name, "level": item.level, "inputs": task.inputs, "outputs": task.outputs,
+                "layer": layer.name, "level": item.level, "passes": item.task.passes,
+                "inputs": task.inputs, "outputs": task.outputs,
                 "input_bits": task.input_bits, "adders": item.adders, "lut": int(cost.lut), "ff": int(cost.ff),
                 "chosen": item is best, "dsp": int(cost.dsp) if synthesise else 0,
                 "estimated_lut": item.cost.lut, "source": "yosys" if synthesise else "cost model",
@@ -121,12 +124,23 @@ def level_rows(model: Model, largest: int, synthesise: bool, cache: Path, budget
 
 def row_text(row: dict[str, Any], macs: int) -> str:
     """A row of the table of levels."""
-    return (f"{row['layer']:8} {row['level']:7} {row['inputs']:5} x {row['outputs']:<4} {row['input_bits']} bit "
-            f"{row['adders']:7} {row['lut']:7} {row['ff']:7} {row['lut'] / macs:9.3f} {row['estimated_lut']:9} "
-            f"{'chosen' if row['chosen'] else ''}")
+    return (f"{row['layer']:8} {row['level']:7} {row['passes']:6} {row['inputs']:5} x {row['outputs']:<4} "
+            f"{row['input_bits']} bit {row['adders']:7} {row['lut']:7} {row['ff']:7} {row['lut'] / macs:9.3f} "
+            f"{row['estimated_lut']:9} {'chosen' if row['chosen'] else ''}")
 
 
-LEVEL_HEAD = ("layer    level   inputs x outputs     adders     LUT      FF   LUT/MAC     model")
+LEVEL_HEAD = "layer    level   passes inputs x outputs     adders     LUT      FF   LUT/MAC     model"
+
+
+def order_text(rows: list[dict[str, Any]]) -> str:
+    """Whether the cost model puts every layer's engines in the order of their synthesised LUTs."""
+    wrong = []
+    for layer in dict.fromkeys(row["layer"] for row in rows):
+        here = [row for row in rows if row["layer"] == layer]
+        if sorted(here, key=lambda row: row["lut"]) != sorted(here, key=lambda row: row["estimated_lut"]):
+            wrong.append(layer)
+    return "the cost model and yosys disagree on the order of the engines of " + ", ".join(wrong) if wrong else (
+        "the cost model and yosys agree on the order of the engines of every layer")
 
 
 def kernels_text(counts: list[Count]) -> str:
@@ -192,6 +206,8 @@ def main(arguments: list[str] | None = None) -> int:
             plot(counts, name, options.output / f"{name}.png")
         print(f"\n{LEVEL_HEAD}", flush=True)
         rows = level_rows(model, options.largest, not options.no_synthesis, options.output / "cache", options.budget)
+        if rows and not options.no_synthesis:
+            print(order_text(rows))
         left = [layer.name for layer in model.layers if layer.outputs * layer.fan_in > options.largest]
         if left:
             print(f"more than {options.largest} products, not built: {', '.join(left)}")

@@ -4,6 +4,9 @@
 #define BNN_FIRST_H
 
 #include "bnn_types.h"
+#ifdef BNN_FIRST_WIRED
+#include "bnn_first_wired.h"
+#endif
 
 namespace bnn {
 
@@ -114,6 +117,57 @@ packed:
   }
 }
 
+// Whether the core can run the program's first layer: any, or the one that is wired in. `block` is where the channels'
+// beats are.
+inline bool first_fits(const Beat* block, int channels, int inputs) {
+#ifdef BNN_FIRST_WIRED
+  bool same = channels == WIRED_CHANNELS && inputs == WIRED_INPUTS;
+wired_beats:
+  for (int n = 0; n < WIRED_CHANNELS; ++n) {
+#pragma HLS PIPELINE II=1  // one beat a cycle is what the bus gives
+    same &= block[n] == WIRED_BEATS[n];
+  }
+  return same;
+#else
+  (void)block;
+  (void)channels;
+  (void)inputs;
+  return true;
+#endif
+}
+
+// FIRST_PE channels of a window: whose sums reach their threshold, and which are flipped.
+inline void window_bits(const Pixel taps[9], int group, const Beat kernels[FIRST_CHANNELS], Slice& bits, Slice& flip) {
+#pragma HLS INLINE  // part of the caller's pipeline
+#ifdef BNN_FIRST_WIRED
+  bits = Slice(wired_window(taps) >> (group * FIRST_PE));
+#else
+  bits = 0;
+#endif
+  flip = 0;
+  for (int p = 0; p < FIRST_PE; ++p) {
+#pragma HLS UNROLL  // one adder tree per channel
+    const Beat kernel = kernels[group * FIRST_PE + p];
+#ifndef BNN_FIRST_WIRED
+    Sum sum = 0;
+    for (int tap = 0; tap < 9; ++tap) {
+#pragma HLS UNROLL  // leaves of the adder tree
+      for (int c = 0; c < MAX_CHANNELS; ++c) {
+#pragma HLS UNROLL  // leaves of the adder tree
+        const ap_int<8> value = ap_int<8>(ap_uint<8>(taps[tap] >> (8 * c)));
+        if (kernel[tap * 4 + c]) {
+          sum += value;
+        } else {
+          sum -= value;
+        }
+      }
+    }
+    bits[p] = sum >= Sum(ap_uint<16>(kernel >> 40));
+#endif
+    flip[p] = kernel[56];
+  }
+}
+
 // One image through the convolution. A block is one output pixel, with a pool the 2x2 that it joins.
 // `patch` holds the pixels under the block's windows; while the block's channels are computed,
 // FIRST_PE a cycle, the pixels that the next block needs are read. A row starts with blocks that
@@ -157,27 +211,14 @@ slots:
     }
     if (x >= 0 && group < f.groups) {
       const int dy = part / 2, dx = part % 2;
-      Slice bits = 0, flip = 0;
-      for (int p = 0; p < FIRST_PE; ++p) {
-#pragma HLS UNROLL  // one adder tree per channel
-        const Beat kernel = kernels[group * FIRST_PE + p];
-        Sum sum = 0;
-        for (int tap = 0; tap < 9; ++tap) {
-#pragma HLS UNROLL  // leaves of the adder tree
-          const Pixel pixel = patch[dy + tap / 3][dx + tap % 3];
-          for (int c = 0; c < MAX_CHANNELS; ++c) {
-#pragma HLS UNROLL  // leaves of the adder tree
-            const ap_int<8> value = ap_int<8>(ap_uint<8>(pixel >> (8 * c)));
-            if (kernel[tap * 4 + c]) {
-              sum += value;
-            } else {
-              sum -= value;
-            }
-          }
-        }
-        bits[p] = sum >= Sum(ap_uint<16>(kernel >> 40));
-        flip[p] = kernel[56];
+      Pixel taps[9];
+#pragma HLS ARRAY_PARTITION variable=taps type=complete  // wires
+      for (int tap = 0; tap < 9; ++tap) {
+#pragma HLS UNROLL  // one of four positions in the patch
+        taps[tap] = patch[dy + tap / 3][dx + tap % 3];
       }
+      Slice bits, flip;
+      window_bits(taps, group, kernels, bits, flip);
       hit = part == 0 ? bits : Slice(hit | bits);
       if (++part == parts) {
         const int channel = group * FIRST_PE;

@@ -123,6 +123,10 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
     const bool whole = words_a == header[H_WORDS_A].to_uint() &&
                        (!two_segments || words_b == header[H_WORDS_B].to_uint());
     if (code == E_NONE && !whole) code = E_RANGE;
+    if (code == E_NONE && !first_fits(program + header[H_FIRST].to_uint() / 8 + 32, low16(header[H_FIRST_CHANNELS]),
+                                      low16(header[H_IMAGE_FLAGS]) & 7)) {
+      code = E_GEOMETRY;
+    }
     if (code == E_NONE) {
       const int classes = low16(header[H_CLASSES]);
       const unsigned total = unsigned(images_in_run) * unsigned(classes);

@@ -1,0 +1,40 @@
+"""The shipped models against their cards, and a training run from the data to a checked model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sim.model import load
+from train import __main__ as training
+from train import data, export, zoo
+
+MODELS = Path(__file__).resolve().parent.parent / "models"
+
+pytestmark = pytest.mark.slow
+
+
+def has(dataset: str) -> None:
+    """Skip where a data set cannot be had."""
+    try:
+        data.load(dataset)
+    except data.DataError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("name", sorted(path.name.split(".")[0] for path in MODELS.glob("*.card.json")))
+def test_a_shipped_model_is_what_its_card_says(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    # the golden model over 10,000 images: up to two minutes
+    has(zoo.read_card(MODELS / f"{name}.card.json")["dataset"])
+    assert zoo.main(["--zoo", str(MODELS), "check", name]) == 0
+    assert f"zoo: {name} " in capsys.readouterr().out
+
+
+def test_an_epoch_from_the_data_to_a_checked_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # of a tenth of the images
+    has("cifar10")
+    assert training.main(["tiny", "--epochs", "1", "--limit", "4500", "-o", str(tmp_path)]) == 0
+    assert export.main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "model.npz")]) == 0
+    assert "score mismatches = 0" in capsys.readouterr().out
+    assert load(tmp_path / "model.npz").name == "tiny"
