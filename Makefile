@@ -24,7 +24,7 @@ training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),-
 	$(if $(DATASET),--dataset $(DATASET)) $(TRAIN)
 IMAGES  ?= $(wildcard $(basename $(MODEL)).images.npz)
 
-.PHONY: help env demo demo-mnist reuse data train export zoo-check page report ablation float accuracy hls sim board board-demo deploy bench test ci lint clean
+.PHONY: help env demo demo-mnist demo-cifar-wired reuse data train export zoo-check page report ablation float accuracy hls sim board board-demo deploy bench test ci lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -50,6 +50,7 @@ help:
 	@echo "make reuse NET=cnv           repeated kernels, and engines at every level of sharing, into build/reuse"
 	@echo "make demo-mnist              a MNIST network with its weights wired in, on real test images, bit by bit"
 	@echo "make ci                      make test, make zoo-check, and tiny trained for an epoch and exported"
+	@echo "make demo-cifar-wired        the same with a CIFAR-10 network; Verilator takes minutes to build it"
 	@echo "make lint, make clean"
 
 env: $(READY)
@@ -65,6 +66,9 @@ demo: $(READY)
 
 demo-mnist: $(READY)
 	$(PY) -m sim.wired_demo models/mnist_wired.npz --images models/mnist_sample.npz -o build/mnist_wired_rtl
+
+demo-cifar-wired: $(READY)
+	$(PY) -m sim.wired_demo models/cifar_wired.npz --images models/cifar10_sample.npz -o build/cifar_wired_rtl
 
 reuse: $(READY)
 	$(PY) -m hls reuse $(MODEL) -o build/reuse

@@ -46,7 +46,7 @@ HEADER_WORDS = LAYER_WORDS = 32
 ERRORS = {
     0: "no error",
     1: "bad magic or version",
-    2: "geometry",
+    2: "geometry, or another first layer than the one wired in",
     3: "too many layers",
     4: "AXI error response",
     5: "a value of the program out of range",

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from hls.explore import find
 from hls.wired import measure, network, yosys
 from hls.wired.graph import GraphError
 from hls.wired.levels import LEVELS
@@ -187,7 +188,7 @@ def plot(counts: list[Count], name: str, path: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit status is 0, or 1 after one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m hls reuse", description="Filter repetition of a model.")
-    parser.add_argument("model", type=Path, help="model file (.npz)")
+    parser.add_argument("model", help="model file (.npz), or BinaryNet, VGG-small, CNV, LFC with random weights")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/reuse"), help="output folder")
     parser.add_argument("--largest", type=int, default=SYNTHESIS_MACS,
                         help="build and synthesise layers of at most so many products")
@@ -195,9 +196,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--budget", type=float, default=60.0, help="seconds for the optimiser per layer")
     options = parser.parse_args(arguments)
     try:
-        model = models.load(options.model)
+        model = find(options.model)
         counts = count_model(model)
-        name = options.model.stem
+        name = Path(options.model).stem
         options.output.mkdir(parents=True, exist_ok=True)
         if counts:
             print(kernels_text(counts))
