@@ -34,8 +34,8 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hls_core: hls_csi
     np.savez(tmp_path / "images.npz", x=rng.integers(0, 256, (3, 6, 6, 3), np.uint8), y=np.array([0, 1, 2]))
     monkeypatch.setitem(designs.DESIGNS, "tight", TIGHT)
     rtl_core = built(TIGHT)
-    monkeypatch.setattr(hls_csim, "build", lambda design, folder: hls_core)
-    monkeypatch.setattr(rtl_sim, "build", lambda design, folder: rtl_core)
+    monkeypatch.setattr(hls_csim, "build", lambda design, folder, first: hls_core)
+    monkeypatch.setattr(rtl_sim, "build", lambda design, folder, first: rtl_core)
     return [str(tmp_path / "model.npz"), "--images", str(tmp_path / "images.npz"), "--design", "tight",
             "-o", str(tmp_path / "out")]
 
@@ -74,7 +74,7 @@ def test_a_wrong_bit_is_reported(
 def test_a_missing_tool_is_one_line(
     arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def build(*_: object) -> rtl_sim.Core:
+    def build(*_: object, **__: object) -> rtl_sim.Core:
         raise rtl_sim.RtlSimError("verilator: not found")
 
     monkeypatch.setattr(rtl_sim, "build", build)
