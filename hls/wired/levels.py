@@ -5,7 +5,8 @@
   kernels as complements, then the sum over the channels;
 - `cse`: shared partial sums, or, in a folded engine, shared between its passes. For 8-bit inputs the adder graph
   that `da4ml` finds. For 1-bit inputs the cheapest of compressor trees that take the inputs in the same order for every
-  output, so that outputs share each LUT whose inputs have the same signs; every pattern of signs of three inputs
+  output, so that outputs share each LUT whose inputs have the same signs (in the layer's order, or with inputs of like
+  weights side by side); every pattern of signs of three inputs
   once (inverse patterns as complements) with trees over them; and, for small layers, `da4ml`'s graph.
 """
 
@@ -18,7 +19,7 @@ import numpy as np
 
 from hls.wired import heap as heaps
 from hls.wired.cost import estimate
-from hls.wired.graph import Bit, Graph, GraphError, Input, Term, evaluate, multiply_out, width
+from hls.wired.graph import GROUP_BITS, Bit, Graph, GraphError, Input, Term, evaluate, multiply_out, width
 from hls.wired.optimise import shared_adders
 
 LEVELS = ("none", "kernel", "cse")
@@ -113,12 +114,29 @@ def _matches(row: np.ndarray, inputs: list[int]) -> list[Bit]:
     return [Bit(number, 0, not row[number]) for number in inputs]
 
 
-def trees(task: Task) -> Graph:
-    """A compressor tree per output over the inputs in order, equal functions shared."""
+def trees(task: Task, order: list[int] | None = None) -> Graph:
+    """A compressor tree per output over the inputs in one order, equal functions shared."""
     graph = _start(task)
     for row in task.weights:
-        graph.output(heaps.compress(graph, [_matches(row, list(range(task.inputs)))]))
+        graph.output(heaps.compress(graph, [_matches(row, order or list(range(task.inputs)))]))
     return graph
+
+
+def alike(task: Task) -> list[int]:
+    """The inputs in an order that puts those side by side whose weights are equal, or opposite, in most outputs.
+
+    Greedy, from input 0 on: the next one fits best to those that share its LUTs.
+    """
+    signs = 2 * task.weights.astype(np.int64) - 1
+    agreement = np.abs(signs.T @ signs)
+    left = np.ones(task.inputs, bool)
+    left[0] = False
+    order = [0]
+    while len(order) < task.inputs:
+        group = order[-(len(order) % GROUP_BITS or GROUP_BITS) :]
+        order.append(int(np.where(left, agreement[group].sum(axis=0), -1).argmax()))
+        left[order[-1]] = False
+    return order
 
 
 def folded(task: Task) -> Graph:
@@ -223,7 +241,7 @@ def cse(task: Task, budget_s: float) -> Graph:
     """The cheapest of the graphs with shared partial sums, by the cost model."""
     if task.input_bits > 1:
         return optimised(task, budget_s)
-    found = [trees(task), chunked(task, 3)]
+    found = [trees(task), trees(task, alike(task)), chunked(task, 3)]
     if task.macs <= DA4ML_MACS:
         found.append(optimised(task, budget_s))
     return min(found, key=lambda graph: estimate(graph).lut)

@@ -24,7 +24,9 @@ module wired_scores #(
   localparam int unsigned PlaceBits = $clog2(Images + 1);
   localparam int unsigned ClassBits = Classes > 1 ? $clog2(Classes) : 1;
 
-  logic [Classes*AccBits-1:0] queue_q[Images];
+  localparam int unsigned AddrBits = Images > 1 ? $clog2(Images) : 1;
+  (* ram_style = "distributed" *) logic [Classes*AccBits-1:0] queue[1<<AddrBits];
+  logic [AddrBits-1:0] write_q, read_q;
   logic [PlaceBits-1:0] count_q;
   logic [ClassBits-1:0] class_q;
   logic enable, last, pop;
@@ -38,17 +40,20 @@ module wired_scores #(
   assign last = class_q == ClassBits'(Classes - 1);
   assign pop = enable && count_q != '0 && last;
 
-  // the oldest vector is in place 0
-  for (genvar i = 0; i < Images; i++) begin : gen_place
-    always_ff @(posedge clk_i) begin
-      if (valid_i && count_q - PlaceBits'(pop) == PlaceBits'(i)) queue_q[i] <= acc_i;
-      else if (pop && i + 1 < Images) queue_q[i] <= queue_q[(i+1)%Images];
+  always_ff @(posedge clk_i) begin
+    if (valid_i) queue[write_q] <= acc_i;
+    if (!rst_ni) begin
+      write_q <= '0;
+      read_q <= '0;
+    end else begin
+      write_q <= write_q + AddrBits'(valid_i);
+      read_q <= read_q + AddrBits'(pop);
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (enable) begin
-      acc_q <= {1'b0, queue_q[0][class_q*AccBits+:AccBits]};
+      acc_q <= {1'b0, queue[read_q][class_q*AccBits+:AccBits]};
       scale_q <= Scale[class_q*16+:16];
       offset1_q <= Offset[class_q*32+:32];
       last1_q <= last;

@@ -80,6 +80,8 @@ module wired_window #(
     logic [2:0] in_x, in_y;
     // per tap: inside the map. One signal, so that a LUT that reads the tap may take it as one input
     logic [8:0] inside_q;
+    logic unused_centre;
+    assign unused_centre = inside_q[4];
 
     assign in_x = {cx_q != XBits'(Width - 1), 1'b1, cx_q != '0};
     assign in_y = {cy_q != YBits'(Height - 1), 1'b1, cy_q != '0};
@@ -106,7 +108,11 @@ module wired_window #(
     end
     for (genvar tap = 0; tap < 9; tap++) begin : gen_tap
       always_ff @(posedge clk_i) if (emit_o) inside_q[tap] <= in_x[tap%3] && in_y[tap/3];
-      assign window_o[tap*Bits+:Bits] = inside_q[tap] ? line_q[(2-tap/3)*Width+(2-tap%3)] : PadValue;
+      if (tap == 4) begin : gen_centre
+        assign window_o[tap*Bits+:Bits] = line_q[Width+1];
+      end else begin : gen_around
+        assign window_o[tap*Bits+:Bits] = inside_q[tap] ? line_q[(2-tap/3)*Width+(2-tap%3)] : PadValue;
+      end
     end
   end
 endmodule
