@@ -24,7 +24,7 @@ training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),-
 	$(if $(DATASET),--dataset $(DATASET)) $(TRAIN)
 IMAGES  ?= $(wildcard $(basename $(MODEL)).images.npz)
 
-.PHONY: help env demo demo-mnist demo-cifar-wired reuse data train export zoo-check page report ablation float accuracy hls sim board board-demo deploy bench test ci lint clean
+.PHONY: help env demo demo-mnist demo-cifar-wired reuse data train export zoo-check page report ablation float accuracy hls sim board board-demo deploy bench test lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -49,7 +49,6 @@ help:
 	@echo "make deploy BOARD=address    copy to a board what it needs and say what to run there"
 	@echo "make reuse NET=cnv           repeated kernels, and engines at every level of sharing, into build/reuse"
 	@echo "make demo-mnist              a MNIST network with its weights wired in, on real test images, bit by bit"
-	@echo "make ci                      make test, make zoo-check, and tiny trained for an epoch and exported"
 	@echo "make demo-cifar-wired        the same with a CIFAR-10 network; Verilator takes minutes to build it"
 	@echo "make lint, make clean"
 
@@ -102,14 +101,14 @@ accuracy: $(READY)
 hls_images = $(if $(filter models/cnv.npz,$(MODEL)),models/cifar10_sample.npz,$(IMAGES))
 
 report: $(READY)
-	$(PY) -m hls.report --design $(DESIGN) -o build/$(DESIGN) $(if $(filter wired,$(FIRST_LAYER)),--first-layer wired --model $(MODEL))
+	$(PY) -m hls.report --design $(DESIGN) -o build/$(DESIGN) --first-layer $(FIRST_LAYER) --model $(MODEL)
 
 bench: $(READY)
 	$(PY) -m sim.bench --design $(DESIGN) -o build/bench.json $(BENCH)
 
 hls: $(READY)
-	$(PY) -m hls.build --design $(DESIGN) -o build/$(DESIGN) --backend $(or $(BACKEND),hls) --model $(MODEL) --first-layer $(FIRST_LAYER) \
-		$(if $(hls_images),--images $(hls_images)) $(if $(HLS_VERSION),--hls-version $(HLS_VERSION)) \
+	$(PY) -m hls.build --design $(DESIGN) -o build/$(DESIGN) --backend $(or $(BACKEND),hls) --model $(MODEL) \
+		--first-layer $(FIRST_LAYER) $(if $(hls_images),--images $(hls_images)) $(if $(HLS_VERSION),--hls-version $(HLS_VERSION)) \
 		$(if $(COSIM),--cosim)
 	$(PY) -m hls.overlay --design $(DESIGN) -o build/$(DESIGN)/overlay
 	$(PY) -m hls $(MODEL) --design $(DESIGN) -o build/$(DESIGN)
@@ -138,11 +137,6 @@ deploy: $(READY)
 # two processes, each a file's tests in order: their fixtures build a core once
 test: $(READY)
 	$(with_verilator) $(PY) -m pytest -n 2 --dist loadfile
-
-# from the data to a checked model, and the shipped models against their cards
-ci: test zoo-check
-	rm -rf build/ci
-	$(MAKE) train export NET=tiny EPOCHS=1 OUT=build/ci COMPILE=
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

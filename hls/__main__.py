@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -17,22 +18,15 @@ from hls import designs, program, schedule
 from sim import model as models
 from sim.files import write_atomically
 
+COMMANDS = {"explore": "hls.explore", "reuse": "hls.wired.reuse", "topologies": "hls.wired.topologies"}
+"""Modules of the commands that do something else; each has a `main`."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit status is 0, or 1 after one line on stderr."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["reuse"]:
-        from hls.wired import reuse
-
-        return reuse.main(arguments[1:])
-    if arguments[:1] == ["explore"]:
-        from hls import explore
-
-        return explore.main(arguments[1:])
-    if arguments[:1] == ["topologies"]:
-        from hls.wired import topologies
-
-        return topologies.main(arguments[1:])
+    if arguments and arguments[0] in COMMANDS:
+        return int(importlib.import_module(COMMANDS[arguments[0]]).main(arguments[1:]))
     parser = argparse.ArgumentParser(prog="python -m hls", description="Plan a model for a design.")
     parser.add_argument("model", type=Path, help="model file (.npz)")
     parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")

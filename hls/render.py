@@ -70,7 +70,7 @@ def core_ports() -> list[tuple[str, str, str]]:
 
 
 def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str = "hls",
-              first: dict[str, str] | None = None) -> dict[str, Any]:
+              first: dict[str, dict[str, str]] | None = None) -> dict[str, Any]:
     """What the templates may name.
 
     Raises:
@@ -86,8 +86,7 @@ def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str =
     platform = PLATFORMS[design.board]
     legacy = dialect(hls_version) == "vivado_hls"
     ports = core_ports()
-    rtl = [path.name for path in (TEMPLATES / "rtl").glob("*.sv")]
-    rtl = sorted(rtl + [path[4:] for path in first or {} if path.startswith("rtl/")])
+    rtl = sorted([path.name for path in (TEMPLATES / "rtl").glob("*.sv")] + list(first["rtl"] if first else ()))
     return {
         **dataclasses.asdict(design),
         "max_channels": MAX_CHANNELS,
@@ -126,13 +125,13 @@ def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str =
     }
 
 
-def render_header(design: Design, first: dict[str, str] | None = None) -> str:
+def render_header(design: Design, first: dict[str, dict[str, str]] | None = None) -> str:
     """The text of bnn_design.h; `first` as in `render`."""
     return _render(TEMPLATES / "hls" / "bnn_design.h.j2", variables(design, first=first))
 
 
 def render(design: Design, hls_version: str = DEFAULT_VERSION, backend: str = "hls",
-           first: dict[str, str] | None = None) -> dict[str, str]:
+           first: dict[str, dict[str, str]] | None = None) -> dict[str, str]:
     """The text of every file, by its path relative to the build folder, in order of path.
 
     The SystemVerilog is left out as long as its top `rtl/bnn_top.sv` is missing.
@@ -148,7 +147,7 @@ def render(design: Design, hls_version: str = DEFAULT_VERSION, backend: str = "h
         hls.designs.DesignError, hls.directives.DirectiveError: a choice is not known.
     """
     names = variables(design, hls_version, backend, first)
-    files = dict(first or {})
+    files = {f"{folder}/{name}": text for folder, texts in (first or {}).items() for name, text in texts.items()}
     for folder, endings in FOLDERS.items():
         if folder == "rtl" and not (TEMPLATES / "rtl" / "bnn_top.sv").is_file():
             continue

@@ -108,7 +108,7 @@ def build(
     compiler: str = "g++",
     flags: Sequence[str] = (),
     sources: Path = SOURCES,
-    first: Optional[Dict[str, str]] = None,
+    first: Optional[Dict[str, Dict[str, str]]] = None,
 ) -> Core:
     """Render bnn_design.h into `folder` and build the C simulation there.
 
@@ -131,9 +131,8 @@ def build(
         raise CsimError(f"{compiler}: not found")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bnn_design.h").write_text(render_header(design, first))
-    for path, text in (first or {}).items():
-        if path.startswith("hls/"):
-            (folder / path[len("hls/") :]).write_text(text)
+    for name, text in (first["hls"] if first else {}).items():
+        (folder / name).write_text(text)
     binary = folder.resolve() / "csim"
     command = [compiler, "-std=c++14", *WARNINGS, "-O2", *flags]
     command += ["-isystem", str(ap_types), "-I", str(folder), "-I", str(sources)]

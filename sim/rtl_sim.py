@@ -211,7 +211,7 @@ def _environment(verilator: Path) -> Dict[str, str]:
 
 
 def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: Path = RTL,
-          first: Optional[Dict[str, str]] = None) -> Core:
+          first: Optional[Dict[str, Dict[str, str]]] = None) -> Core:
     """Verilate the core for a design into `folder`, unless what is there was made from the same sources.
 
     Args:
@@ -250,7 +250,7 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
     compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True).stdout
     harness = [HARNESS / name for name in HARNESS_SOURCES]
     version = subprocess.run([str(verilator), "--version"], env=environment, capture_output=True, text=True).stdout
-    wired = {path[len("rtl/"):]: text for path, text in (first or {}).items() if path.startswith("rtl/")}
+    wired = first["rtl"] if first else {}
     if wired:
         flags.append("-GFirstWired=1'b1")
     digest = hashlib.sha256(json.dumps([version, compiler, flags, _MAKE, wired]).encode())

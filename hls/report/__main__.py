@@ -184,10 +184,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.first_layer == "wired":
             if not options.model:
                 raise designs.DesignError("--first-layer wired: needs --model")
-            for path, text in first.sources(models.load(options.model), design).items():
-                if path.startswith("rtl/"):
-                    write_atomically(folder / "first" / Path(path).name, text.encode())
-                    sources.append(folder / "first" / Path(path).name)
+            for name, text in first.sources(models.load(options.model), design)["rtl"].items():
+                write_atomically(folder / "first" / name, text.encode())
+                sources.append(folder / "first" / name)
             values["FirstWired"] = 1
         top = options.module if options.alone and options.module else TOP
         if top != TOP:

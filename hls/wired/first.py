@@ -20,8 +20,8 @@ LEVELS_PER_STAGE = 1
 """Carry chains between two registers: the array design has no longer path than that."""
 
 
-def sources(model: Model, design: Design) -> dict[str, str]:
-    """Files that a core with this first layer has beside those of every core, by path: `rtl/NAME`, `hls/NAME`.
+def sources(model: Model, design: Design) -> dict[str, dict[str, str]]:
+    """Files that a core with this first layer has beside those of every core: texts by name, by folder `rtl`, `hls`.
 
     Raises:
         ModelError: the model does not begin with a convolution, or does not fit the design.
@@ -48,10 +48,12 @@ def sources(model: Model, design: Design) -> dict[str, str]:
         "beats_hex": f"{sum(beat << (64 * index) for index, beat in enumerate(beats)):x}",
         "flip_hex": f"{sum(int(flip) << index for index, flip in enumerate(layer.flip)):x}",
     }
-    files = {}
-    for path in (f"rtl/{MODULE}.sv", f"hls/{MODULE}.h"):
-        text = (TEMPLATES / f"{path}.j2").read_text(encoding="utf-8")
-        files[path] = environment().from_string(text).render(names)
+
+    def filled(folder: str, name: str) -> dict[str, str]:
+        text = (TEMPLATES / folder / f"{name}.j2").read_text(encoding="utf-8")
+        return {name: environment().from_string(text).render(names)}
+
     text = verilog.engine(built.graph, built.module, *built.task.value_range(), LEVELS_PER_STAGE)
-    return files | {f"rtl/{built.module}.sv": text}
+    return {"rtl": filled("rtl", f"{MODULE}.sv") | {f"{built.module}.sv": text},
+            "hls": filled("hls", f"{MODULE}.h")}
 

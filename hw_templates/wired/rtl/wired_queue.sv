@@ -1,7 +1,6 @@
-// Pixels in front of a folded engine, which takes them more slowly than they come at times.
+// Elements in front of what takes them more slowly than they come at times; see bnn_fifo.
 //
-// No back-pressure: Depth is what the layer's schedule needs at the full rate of the stream, with as much again in
-// reserve. Depth is a power of two.
+// No back-pressure: Depth, a power of two, is what the schedule needs at the full rate of the stream, or more.
 module wired_queue #(
     parameter int unsigned Bits = 8,
     parameter int unsigned Depth = 32
@@ -9,28 +8,33 @@ module wired_queue #(
     input  logic            clk_i,
     input  logic            rst_ni,
     input  logic            valid_i,
-    input  logic [Bits-1:0] pixel_i,
+    input  logic [Bits-1:0] data_i,
     output logic            valid_o,
-    output logic [Bits-1:0] pixel_o,
+    output logic [Bits-1:0] data_o,
     input  logic            ready_i
 );
-  localparam int unsigned PlaceBits = $clog2(Depth);
-  (* ram_style = "distributed" *) logic [Bits-1:0] memory[Depth];
-  logic [PlaceBits:0] write_q, read_q;
+  logic room;
 
-  assign valid_o = write_q != read_q;
-  assign pixel_o = memory[read_q[PlaceBits-1:0]];
-  always_ff @(posedge clk_i) begin
-    if (valid_i) memory[write_q[PlaceBits-1:0]] <= pixel_i;
-    if (!rst_ni) begin
-      write_q <= '0;
-      read_q <= '0;
-    end else begin
-      write_q <= write_q + (PlaceBits + 1)'(valid_i);
-      read_q <= read_q + (PlaceBits + 1)'(valid_o && ready_i);
+  bnn_fifo #(
+      .Width(Bits),
+      .Depth(Depth)
+  ) i_fifo (
+      .clk_i,
+      .rst_i  (!rst_ni),
+      .push_i (valid_i),
+      .data_i,
+      .room_o (room),
+      .valid_o,
+      .pop_i  (valid_o && ready_i),
+      .data_o
+  );
+
 `ifndef SYNTHESIS
-      if (valid_i && write_q - read_q == (PlaceBits + 1)'(Depth)) $fatal(1, "wired_queue: a pixel too many");
-`endif
-    end
+  always_ff @(posedge clk_i) begin
+    if (rst_ni && valid_i && !room) $fatal(1, "wired_queue: an element too many");
   end
+`else
+  logic unused;
+  assign unused = room;
+`endif
 endmodule

@@ -21,15 +21,12 @@ module wired_scores #(
     output logic [31:0]                     m_axis_tdata,
     output logic                            m_axis_tlast
 );
-  localparam int unsigned PlaceBits = $clog2(Images + 1);
   localparam int unsigned ClassBits = Classes > 1 ? $clog2(Classes) : 1;
+  localparam int unsigned Depth = Images > 1 ? 1 << $clog2(Images) : 2;
 
-  localparam int unsigned AddrBits = Images > 1 ? $clog2(Images) : 1;
-  (* ram_style = "distributed" *) logic [Classes*AccBits-1:0] queue[1<<AddrBits];
-  logic [AddrBits-1:0] write_q, read_q;
-  logic [PlaceBits-1:0] count_q;
+  logic [Classes*AccBits-1:0] oldest;
   logic [ClassBits-1:0] class_q;
-  logic enable, last, pop;
+  logic waiting, enable, last, pop;
   logic valid1_q, valid2_q, last1_q, last2_q;
   logic signed [15:0] scale_q;
   logic [31:0] offset1_q, offset2_q;
@@ -38,22 +35,24 @@ module wired_scores #(
 
   assign enable = !m_axis_tvalid || m_axis_tready;
   assign last = class_q == ClassBits'(Classes - 1);
-  assign pop = enable && count_q != '0 && last;
+  assign pop = enable && waiting && last;
 
-  always_ff @(posedge clk_i) begin
-    if (valid_i) queue[write_q] <= acc_i;
-    if (!rst_ni) begin
-      write_q <= '0;
-      read_q <= '0;
-    end else begin
-      write_q <= write_q + AddrBits'(valid_i);
-      read_q <= read_q + AddrBits'(pop);
-    end
-  end
+  wired_queue #(
+      .Bits(Classes * AccBits),
+      .Depth(Depth)
+  ) i_queue (
+      .clk_i,
+      .rst_ni,
+      .valid_i,
+      .data_i (acc_i),
+      .valid_o(waiting),
+      .data_o (oldest),
+      .ready_i(enable && last)
+  );
 
   always_ff @(posedge clk_i) begin
     if (enable) begin
-      acc_q <= {1'b0, queue[read_q][class_q*AccBits+:AccBits]};
+      acc_q <= {1'b0, oldest[class_q*AccBits+:AccBits]};
       scale_q <= Scale[class_q*16+:16];
       offset1_q <= Offset[class_q*32+:32];
       last1_q <= last;
@@ -65,16 +64,14 @@ module wired_scores #(
     end
     done_o <= rst_ni && pop;
     if (!rst_ni) begin
-      count_q <= '0;
       class_q <= '0;
       valid1_q <= 1'b0;
       valid2_q <= 1'b0;
       m_axis_tvalid <= 1'b0;
     end else begin
-      count_q <= count_q + PlaceBits'(valid_i) - PlaceBits'(pop);
       if (enable) begin
-        if (count_q != '0) class_q <= last ? '0 : class_q + 1'b1;
-        valid1_q <= count_q != '0;
+        if (waiting) class_q <= last ? '0 : class_q + 1'b1;
+        valid1_q <= waiting;
         valid2_q <= valid1_q;
         m_axis_tvalid <= valid2_q;
       end
