@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_model import random_model
 
 from hls.__main__ import main
-from hls.wired import cost, heap, levels, network, reuse, verilog, yosys
+from hls.wired import cost, heap, levels, measure, network, reuse, topologies, verilog, yosys
 from hls.wired.graph import Add, Bit, Chain, Graph, GraphError, Input, Select, adders, evaluate, multiply_out, split
 from sim import golden
 from sim.model import ModelError, save
@@ -304,3 +304,42 @@ def test_yosys_and_the_cost_model_agree_on_the_order():
         text = verilog.engine(graph, "engine", *item.value_range())
         found.append((cost.estimate(graph).lut, yosys.synthesise({"e.sv": text}, "engine", srl=False).lut))
     assert sorted(found) == sorted(found, key=lambda pair: pair[1])
+
+
+@pytest.mark.parametrize("outputs,inputs,fold", [(20, 108, 4), (24, 90, 24), (70, 60, 70)])
+def test_topologies_are_counted_as_their_engines(outputs, inputs, fold):
+    rng = np.random.default_rng(1)
+    spread = int(np.sqrt(inputs)) + 1
+    limits = inputs // 2 + rng.integers(-spread, spread, outputs)
+    item = dataclasses.replace(task(12, outputs, inputs, 1, 9), thresholds=limits, fold=fold)
+    built = cost.estimate(levels.build(item, "cse")).lut
+    assert abs(topologies.layer_lut(outputs, inputs, 1, fold, False) / built - 1) < 0.1
+
+
+def test_topologies_within_a_limit(capsys):
+    found = topologies.search((16, 16, 1), 4, [2, 4], 2, 10**6)
+    assert {item.pad for item in found} == {0, 1} and {len(item.convs) for item in found} == {2, 3, 4}
+    assert all(item.convs[-1][1] and item.weights > 0 for item in found)
+    limit = sorted(item.lut for item in found)[len(found) // 2]
+    fewer = topologies.search((16, 16, 1), 4, [2, 4], 2, limit)
+    assert fewer == [item for item in found if item.lut <= limit] and len(fewer) < len(found)
+    assert [item.macs for item in fewer] == sorted((item.macs for item in fewer), reverse=True)
+    assert main(["topologies", "--lut", "0"]) == 1
+    assert capsys.readouterr().err == "error: every number must be at least 1\n"
+
+
+@pytest.mark.slow
+def test_a_whole_design_is_measured_once(tmp_path, monkeypatch):
+    # yosys on two small engines and the stream around them
+    try:
+        yosys.find_yosys()
+    except yosys.YosysError as error:
+        pytest.skip(str(error))
+    model = random_model(3, height=9, width=8, channels=1, pad=1, convs=((3, True), (5, False)), dense=())
+    built = network.engines(model, "cse", fold=3)
+    found = measure.design(model, built, tmp_path)
+    assert list(found) == [*(layer.name for layer in model.layers), "stream"]
+    assert all(part.lut > 0 and part.ff > 0 for part in found.values())
+    assert found["stream"].dsp == 1 and sum(part.dsp for part in found.values()) == 1
+    monkeypatch.setattr(yosys, "synthesise", None)
+    assert measure.design(model, built, tmp_path) == found
