@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from train import data, study
+from train import data, study, trainer
 from train.recipes import recipe
 from train.tables import marked
 
@@ -27,6 +29,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def interrupted(*args: object) -> float:
+    raise KeyboardInterrupt
+
+
 def test_rows_differ_from_the_first(small: None) -> None:
     base = recipe("modern", "cifar10")
     for rows in study.STUDIES.values():
@@ -35,12 +41,23 @@ def test_rows_differ_from_the_first(small: None) -> None:
         assert len({row.label for row in rows}) == len(rows)
 
 
-def test_float_study_keeps_results_and_replaces_the_table(
-    small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_float_study_keeps_results_and_replaces_the_table(small: None, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- float: made by x -->\nold\n<!-- end of float -->\nafter\n")
-    command = ["float", "tiny", "--epochs", "1", "--seeds", "2", "-o", str(tmp_path / "out"), "--write", str(page)]
+    command = [
+        "float",
+        "tiny",
+        "--epochs",
+        "1",
+        "--seeds",
+        "2",
+        "--jobs",
+        "2",
+        "-o",
+        str(tmp_path / "out"),
+        "--write",
+        str(page),
+    ]
     assert study.main(command) == 0
     text = page.read_text()
     assert text.startswith("before\n<!-- float: made by x -->\n| recipe") and text.endswith(
@@ -48,9 +65,37 @@ def test_float_study_keeps_results_and_replaces_the_table(
     )
     assert "old" not in text and text.count("| binary weights and activations |") == 1
     assert "80 training images, 1 epochs, batch 64, 2 seeds" in text
-    assert len(list((tmp_path / "out").glob("*.json"))) == 4
-    monkeypatch.setattr(study, "train", None)
+    results = sorted((tmp_path / "out").iterdir())
+    assert len(results) == 4 and all(path.suffix == ".json" for path in results)
     assert study.main(command) == 0 and page.read_text() == text
+    for path in results:
+        content = json.loads(path.read_text())
+        value = 90 + content["config"]["seed"] if content["config"]["recipe"]["methods"]["real"] else 50
+        path.write_text(json.dumps(content | {"test": value}))
+    assert study.main(command) == 0
+    assert "| 50.00 ± 0.00 | +0.00 |" in page.read_text() and "| 91.50 ± 0.71 | +41.50 |" in page.read_text()
+
+
+def test_an_error_of_a_run_ends_the_study(small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert study.main(["float", "tiny", "--limit", "10", "-o", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err == "error: batch of 64 is larger than the 10 training images\n"
+
+
+def test_a_run_goes_on_from_its_checkpoint(small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training, validation = data.split_validation(data.load("cifar10", None, tmp_path))
+    base = replace(recipe("modern", "cifar10"), epochs=2, batch=40)
+    config = trainer.Config("tiny", base, dataset="cifar10")
+    sets = (training, validation, validation)
+    whole = study.run_one(study.Run(config, sets, tmp_path / "whole", False))
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "train", functools.partial(trainer.train, stop_after=1))
+        patch.setattr(study, "accuracy", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            study.run_one(study.Run(config, sets, tmp_path / "parts", False))
+    (work,) = (tmp_path / "parts").iterdir()
+    assert trainer.load_checkpoint(work / "checkpoint.pt")["epoch"] == 1
+    assert study.run_one(study.Run(config, sets, tmp_path / "parts", False)) == whole
+    assert [path.suffix for path in (tmp_path / "parts").iterdir()] == [".json"]
 
 
 def test_summary_by_hand() -> None:
@@ -69,5 +114,6 @@ def test_missing_markers_and_bad_counts_are_refused(small: None, capsys: pytest.
 def test_every_row_of_the_ablation_takes_a_step(small: None, row: study.Row, tmp_path: Path) -> None:
     base = replace(recipe("modern", "cifar10"), epochs=1, batch=40)
     training, validation = data.split_validation(data.load("cifar10", None, tmp_path))
-    config = study.Config("tiny", row.change(base), dataset="cifar10")
-    assert 0 <= study.run_one(config, (training, validation, validation), tmp_path, False) <= 100
+    config = trainer.Config("tiny", row.change(base), dataset="cifar10")
+    run = study.Run(config, (training, validation, validation), tmp_path, False)
+    assert 0 <= study.run_one(run) <= 100

@@ -1,7 +1,7 @@
 """``python -m train.study``: what each ingredient of ``modern`` is worth, and what binarization costs.
 
-Every row is trained with every seed; results are kept, one small file a run, so that an interrupted study goes on.
-The table is printed, and put between the markers of a Markdown file with ``--write``.
+Every row is trained with every seed, ``--jobs`` runs at a time; results are kept, one small file a run, so that an
+interrupted study goes on. The table is printed, and put between the markers of a Markdown file with ``--write``.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import multiprocessing
+import os
 import shutil
 import statistics
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,9 @@ from train.tables import marked
 from train.trainer import Config, TrainError, accuracy, to_dict, train
 
 Change = Callable[[Recipe], Recipe]
+
+#: validation images; they only show how a run goes
+LOGGED = 1000
 
 
 @dataclass(frozen=True)
@@ -78,23 +84,50 @@ FLOAT = (
 STUDIES = {"ablation": ABLATION, "float": FLOAT}
 
 
-def run_one(config: Config, sets: tuple[data.Arrays, data.Arrays, data.Arrays], folder: Path, compiled: bool) -> float:
-    """Train one run, or read its result; test accuracy in percent."""
-    digest = hashlib.sha256(json.dumps(to_dict(config), sort_keys=True).encode())
-    digest.update(str([len(part["x"]) for part in sets]).encode())
-    result = folder / f"{digest.hexdigest()[:16]}.json"
+@dataclass(frozen=True)
+class Run:
+    """One training: its configuration, the images, where results are kept, and whether the step is compiled."""
+
+    config: Config
+    sets: tuple[data.Arrays, data.Arrays, data.Arrays]
+    folder: Path
+    compiled: bool
+
+
+def run_one(run: Run) -> float:
+    """Train one run, go on with it, or read its result; test accuracy in percent."""
+    digest = hashlib.sha256(json.dumps(to_dict(run.config), sort_keys=True).encode())
+    digest.update(str([len(part["x"]) for part in run.sets]).encode())
+    name = digest.hexdigest()[:16]
+    result = run.folder / f"{name}.json"
     if result.exists():
         return float(json.loads(result.read_text())["test"])
-    work = folder / "work"
-    shutil.rmtree(work, ignore_errors=True)
-    training, validation, test = sets
-    model = train(config, training, validation, work, compile_step=compiled)
+    work = run.folder / f"{name}.work"
+    training, validation, test = run.sets
+    model = train(run.config, training, validation, work, compile_step=run.compiled)
     device = next(model.parameters()).device
     images, labels = torch.from_numpy(test["x"]).to(device), torch.from_numpy(test["y"]).long().to(device)
     value = 100 * accuracy(model, images, labels)
-    write_atomically(result, json.dumps({"config": to_dict(config), "test": value}).encode())
-    shutil.rmtree(work, ignore_errors=True)
+    write_atomically(result, json.dumps({"config": to_dict(run.config), "test": value}).encode())
+    shutil.rmtree(work)
     return value
+
+
+def run_all(runs: dict[tuple[str, int], Run], jobs: int) -> dict[tuple[str, int], float]:
+    """Test accuracy in percent of each run, named by row and seed; ``jobs`` processes share the cores."""
+    values: dict[tuple[str, int], float] = {}
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+        futures = {pool.submit(run_one, run): key for key, run in runs.items()}
+        try:
+            for future in as_completed(futures):
+                label, seed = futures[future]
+                values[label, seed] = future.result()
+                print(f"study: {label}, seed {seed}: {values[label, seed]:.2f} %", flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return values
 
 
 def summary(label: str, values: list[float], base: list[float]) -> str:
@@ -109,16 +142,16 @@ def study(
 ) -> str:
     """Run every row with every seed; the Markdown table."""
     network = NETWORKS[arguments.network]
-    lines = ["| recipe | test accuracy [%] | difference |", "|---|---|---|"]
-    first: list[float] = []
-    for row in STUDIES[name]:
-        values = []
-        for seed in range(1, arguments.seeds + 1):
+    rows, seeds = STUDIES[name], range(1, arguments.seeds + 1)
+    runs = {}
+    for seed in seeds:  # all rows with one seed first
+        for row in rows:
             config = Config(network.name, row.change(base), dataset=network.dataset, seed=seed)
-            values.append(run_one(config, sets, arguments.out, arguments.compile))
-            print(f"study: {row.label}, seed {seed}: {values[-1]:.2f} %", flush=True)
-        first = first or values
-        lines.append(summary(row.label, values, first))
+            runs[row.label, seed] = Run(config, sets, arguments.out, arguments.compile)
+    values = run_all(runs, arguments.jobs)
+    lines = ["| recipe | test accuracy [%] | difference |", "|---|---|---|"]
+    first = [values[rows[0].label, seed] for seed in seeds]
+    lines += [summary(row.label, [values[row.label, seed] for seed in seeds], first) for row in rows]
     images = len(sets[0]["x"])
     lines.append("")
     lines.append(
@@ -135,6 +168,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--recipe", choices=list(RECIPES), default="modern")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, which share the cores")
     parser.add_argument("--limit", type=int, help="use only the first so many training images")
     parser.add_argument("--compile", action="store_true", help="torch.compile the step (faster, needs g++)")
     parser.add_argument("--data-folder", type=Path, help="local folder with the official files")
@@ -143,7 +177,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--write", type=Path, metavar="FILE", help="Markdown file whose table is replaced")
     arguments = parser.parse_args(argv)
     try:
-        for key in ("epochs", "seeds", "limit"):
+        for key in ("epochs", "seeds", "jobs", "limit"):
             value = getattr(arguments, key)
             if value is not None and value < 1:
                 raise TrainError(f"--{key} is {value}, expected at least 1")
@@ -151,6 +185,7 @@ def main(argv: list[str] | None = None) -> int:
         dataset = data.load(network.dataset, arguments.data_folder, arguments.cache)
         training, validation = data.split_validation(dataset)
         training = {key: value[: arguments.limit] for key, value in training.items()}
+        validation = {key: value[:LOGGED] for key, value in validation.items()}
         sets = (training, validation, {"x": dataset.x_test, "y": dataset.y_test})
         base = replace(recipe(arguments.recipe, network.dataset), epochs=arguments.epochs)
         text = study(arguments.study, arguments, sets, base)
