@@ -36,7 +36,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("--count", type=int, default=64, help="images to run")
     parser.add_argument("--fold", type=int, default=0, help="most passes per input; 0: as time allows, 1: none")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/wired"), help="build folder")
-    parser.add_argument("--hls", action="store_true", help="the HLS C++ too; g++ takes very long on large engines")
+    parser.add_argument("--hls", action="store_true", help="the HLS C++ too: minutes to compile, seconds per image")
     parser.add_argument("--synthesise", action="store_true", help="measure the whole design with yosys (minutes)")
     options = parser.parse_args(arguments)
     try:

@@ -72,13 +72,13 @@ def layer_lut(outputs: int, inputs: int, input_bits: int, fold: int, last: bool)
 
 
 def stream_lut(model: Model, passes: list[int]) -> int:
-    """LUTs between the engines: lines of the windows and pools, padding, queues."""
+    """LUTs between the engines: lines of the windows and pools, queues."""
     total, height, width, channels = CONTROL_LUT, model.height, model.width, model.channels
     for layer, count in zip(model.layers, passes, strict=True):
         if layer.kind != "conv":
             continue
         bits = channels * (8 if layer is model.layers[0] else 1)
-        total += 2 * bits * -(-width // 32) + (9 * bits if layer.pad else 0) + (bits if count > 1 else 0)
+        total += 2 * bits * -(-width // 32) + (bits if count > 1 else 0)
         height, width, channels = height + 2 * layer.pad - 2, width + 2 * layer.pad - 2, layer.outputs
         if layer.pool:
             total += 2 * channels

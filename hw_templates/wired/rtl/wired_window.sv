@@ -28,7 +28,7 @@ module wired_window #(
 );
   localparam int unsigned XBits = $clog2(Width + 1);
   localparam int unsigned YBits = $clog2(Height + 1);
-  localparam int unsigned Depth = 2 * Width + 3;
+  localparam int unsigned Depth = 2 * Width + 3 - Pad;
 
   if (Pad > 1 || Height + 2 * Pad < 3 || Width + 2 * Pad < 3 || (Pad == 1 && Height < 2)) begin : gen_check
     $error("wired_window: Pad = %0d, Height = %0d, Width = %0d: no window fits", Pad, Height, Width);
@@ -78,10 +78,6 @@ module wired_window #(
     logic [YBits-1:0] cy_q;
     logic idle;
     logic [2:0] in_x, in_y;
-    // per tap: inside the map. One signal, so that a LUT that reads the tap may take it as one input
-    logic [8:0] inside_q;
-    logic unused_centre;
-    assign unused_centre = inside_q[4];
 
     assign in_x = {cx_q != XBits'(Width - 1), 1'b1, cx_q != '0};
     assign in_y = {cy_q != YBits'(Height - 1), 1'b1, cy_q != '0};
@@ -106,13 +102,20 @@ module wired_window #(
         end
       end
     end
+    // outside the map a tap is reset to the padding, which costs no LUT in front of the engine
     for (genvar tap = 0; tap < 9; tap++) begin : gen_tap
-      always_ff @(posedge clk_i) if (emit_o) inside_q[tap] <= in_x[tap%3] && in_y[tap/3];
-      if (tap == 4) begin : gen_centre
-        assign window_o[tap*Bits+:Bits] = line_q[Width+1];
-      end else begin : gen_around
-        assign window_o[tap*Bits+:Bits] = inside_q[tap] ? line_q[(2-tap/3)*Width+(2-tap%3)] : PadValue;
+      localparam int unsigned Age = (2 - tap / 3) * Width + (2 - tap % 3);
+      logic [Bits-1:0] tap_q, newer;
+      if (Age == 0) begin : gen_newest
+        assign newer = pixel_i;
+      end else begin : gen_line
+        assign newer = line_q[Age-1];
       end
+      always_ff @(posedge clk_i) begin
+        if (emit_o && !(in_x[tap%3] && in_y[tap/3])) tap_q <= PadValue;
+        else if (emit_o) tap_q <= newer;
+      end
+      assign window_o[tap*Bits+:Bits] = tap_q;
     end
   end
 endmodule
