@@ -9,8 +9,38 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim.golden import _matches, _plain_conv, trace
 from sim.model import Layer, Model, ModelError, load, save, shapes, to_bytes
 from sim.packing import pack_words, unpack_words, words_for
+
+
+def calibrated(model, draw):
+    """The model with thresholds within the middle half of the sums that random images give.
+
+    So the bits of every layer depend on the image; with thresholds regardless of the sums those of a deep network
+    soon do not. Thresholds that make a bit constant stay.
+    """
+    current = model.input_table[draw.integers(0, 256, (8, model.height, model.width, model.channels))]
+    if model.layers[0].kind != "conv":
+        current = (current > 0).astype(np.uint8)
+    layers = []
+    for index, layer in enumerate(model.layers[:-1]):
+        eight_bit = index == 0 and layer.kind == "conv"
+        if layer.kind == "conv":
+            acc = _plain_conv(layer, current, eight_bit)
+        else:
+            acc = _matches(current.reshape(len(current), -1), layer.weights)
+        if layer.pool:
+            height, width = (edge // 2 for edge in acc.shape[1:3])
+            acc = acc[:, : 2 * height, : 2 * width].reshape(-1, height, 2, width, 2, layer.outputs).max((2, 4))
+        sums = np.sort(acc.reshape(-1, layer.outputs), axis=0)
+        rank = draw.integers(len(sums) // 4, 3 * len(sums) // 4 + 1, layer.outputs)
+        limits = sums[rank, np.arange(layer.outputs)].astype(np.int32)
+        least, most = (-32767, 32766) if eight_bit else (1, layer.fan_in)
+        limits = np.where((layer.thresholds < least) | (layer.thresholds > most), layer.thresholds, limits)
+        current = ((acc >= limits) ^ layer.flip).astype(np.uint8)
+        layers.append(dataclasses.replace(layer, thresholds=limits))
+    return dataclasses.replace(model, layers=(*layers, model.layers[-1]))
 
 
 def random_model(
@@ -24,7 +54,7 @@ def random_model(
     pad=1,
     pad_value=-1,
 ):
-    """A random network whose bits are neither all 0 nor all 1; no convs: a binary table."""
+    """A random network, the first bit and the last of its layers constant; no convs: a binary table."""
     draw = np.random.default_rng(seed)
     if convs:
         table = draw.integers(-128, 128, 256).astype(np.int8)
@@ -44,11 +74,10 @@ def random_model(
             vectors["offset"] = draw.integers(-(2**31), 2**31, outputs).astype(np.int32)
             vectors["shift"] = 7
         else:
-            center, spread = (0, 100) if eight_bit else (fan_in // 2, max(1, int(fan_in**0.5)))
-            limits = draw.integers(center - spread, center + spread + 1, outputs)
+            limits = np.full(outputs, 1, np.int32)
             limits[0] = -32768 if eight_bit else 0
             limits[-1] = 32767 if eight_bit else fan_in + 1
-            vectors["thresholds"] = (limits if eight_bit else np.maximum(limits, 0)).astype(np.int32)
+            vectors["thresholds"] = limits
             vectors["flip"] = draw.integers(0, 2, outputs).astype(bool)
         value = 0 if eight_bit or not conv else pad_value
         kind = "conv" if conv else "dense"
@@ -60,9 +89,18 @@ def random_model(
         else:
             shape = (1, 1, outputs)
     names = tuple(f"class{index}" for index in range(classes))
-    return Model(
+    model = Model(
         "random", height, width, channels, table, tuple(layers), names, {"dataset": "none", "n": 0.5}
     )
+    return calibrated(model, draw)
+
+
+def test_every_layer_of_a_random_network_depends_on_the_image():
+    model = random_model(1, convs=((8, False), (9, True), (10, False)), dense=(20, 18, 16))
+    images = np.random.default_rng(2).integers(0, 256, (20, 9, 8, 3)).astype(np.uint8)
+    for name, bits in trace(model, images).items():
+        assert len(np.unique(bits.reshape(20, -1), axis=0)) >= 15, name
+    assert not trace(model, images)["layer4"][:, 0].std() and not trace(model, images)["layer4"][:, -1].std()
 
 
 def assert_equal(left, right):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_model import calibrated
 
 from hls import __main__ as command
 from hls.designs import DESIGNS, Design, DesignError
@@ -20,7 +21,7 @@ SMALL = DESIGNS["sim_small"]
 
 
 def network(seed: int, size: tuple[int, int, int], stages: list[tuple], binary: bool = False) -> Model:
-    """A random model; a stage is ("conv", outputs, pad, pad_value, pool) or ("dense", outputs)."""
+    """A random model, first bits constant; a stage is ("conv", outputs, pad, pad_value, pool) or ("dense", outputs)."""
     rng = np.random.default_rng(seed)
     if binary:
         table = np.where(np.arange(256) < 128, -1, 1).astype(np.int8)
@@ -46,20 +47,15 @@ def network(seed: int, size: tuple[int, int, int], stages: list[tuple], binary: 
             vectors = {"scale": rng.integers(-300, 300, outputs).astype(np.int32),
                        "offset": rng.integers(-2**31, 2**31 - 1, outputs).astype(np.int32)}
         else:
-            spread = int(2 * np.sqrt(fan_in)) + 1
-            centre = fan_in // 2
-            if index == 0 and kind == "conv":
-                spread, centre = 500, 0
-            limits = centre + rng.integers(-spread, spread, outputs)
-            limits = limits if index == 0 and kind == "conv" else np.clip(limits, 0, 65535)
+            limits = np.full(outputs, 1, np.int32)
             limits[0] = 32767 if index == 0 and kind == "conv" else 65535
-            vectors = {"thresholds": limits.astype(np.int32), "flip": rng.integers(0, 2, outputs) > 0}
+            vectors = {"thresholds": limits, "flip": rng.integers(0, 2, outputs) > 0}
         value = 0 if index == 0 else value
         layers.append(Layer(name, kind, (previous,), weights, pad, value, pool, **vectors))
         previous = name
     model = Model("random", *size, table, tuple(layers), tuple(str(i) for i in range(stages[-1][1])))
     models.shapes(model)
-    return model
+    return calibrated(model, rng)
 
 
 def check(model: Model, design: Design, batch: int, images: int) -> Plan:

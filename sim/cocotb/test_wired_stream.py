@@ -103,6 +103,7 @@ async def stream(dut):
     model = load(os.environ["BNN_MODEL"])
     images = images_of(model)
     want = infer(model, images).astype(np.int64)
+    assert len(np.unique(want, axis=0)) > COUNT // 2, "the scores hardly depend on the images"
     classes = len(model.classes)
     bench = Bench(dut)
     await bench.reset()
