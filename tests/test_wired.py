@@ -148,9 +148,41 @@ def test_the_schedule_is_what_the_rtl_does(tmp_path):
         images = np.random.default_rng(4).integers(0, 256, (5, 16, 15, 2)).astype(np.uint8)
         run = run_rtl(folder, model, images)
         assert (run.scores == golden.infer(model, images)).all()
-        done = network.schedule(model, built, 5).done
+        done = network.schedule(model, built, network.steady(model, 5)).done
         # alone, an image's last windows do not wait for the next image's pixels
         assert (run.latency, run.period) == (done[0], (done[4] - done[0]) / 4)
+
+
+QUEUED = {  # folded engines behind pools, and what their queues hold in a steady stream
+    "padded": (dict(height=16, width=15, channels=2, pad=1, convs=((3, True), (9, False), (20, False)), dense=()), 10),
+    "deep": (dict(height=24, width=20, channels=1, pad=1, convs=((6, True), (12, True), (20, True)), dense=()), 5),
+    "wide": (dict(height=20, width=28, channels=1, pad=0, convs=((6, True), (12, True), (20, False)), dense=(17,)), 21),
+}
+
+
+@pytest.fixture(scope="module", params=QUEUED)
+def queued(request):
+    arguments, most = QUEUED[request.param]
+    model = random_model(3, **arguments)
+    built = network.engines(model, "cse")
+    steady = network.schedule(model, built, network.steady(model, network.QUEUE_IMAGES)).queues
+    assert max(steady) == most
+    return model, built, steady
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_pauses_fill_no_queue_further(queued, data):
+    model, built, steady = queued
+    cycles = np.array(network.steady(model, 6))
+    pixel = model.height * model.width
+    places = st.one_of(st.integers(0, len(cycles) - 1), st.sampled_from([0, pixel, 2 * pixel, 3 * pixel, 5 * pixel]))
+    gaps = np.full(len(cycles), data.draw(st.sampled_from([0, 0, 0, 1, 3])))
+    for place, length in data.draw(st.lists(st.tuples(places, st.integers(1, 2 * pixel)), max_size=12)):
+        gaps[place] += length
+    found = network.schedule(model, built, list(cycles + np.cumsum(gaps))).queues
+    # one more, as an image's last windows do not wait for the next image
+    assert all(most <= usual + 1 for most, usual in zip(found, steady, strict=True))
 
 
 def test_none_shares_nothing_and_a_tree_per_output_has_the_expected_adders():

@@ -138,7 +138,7 @@ def variables(model: Model, built: list[Engine], digest: str) -> dict[str, Any]:
     """What the templates may name."""
     sizes = shapes(model)
     layers = []
-    queues = schedule(model, built, QUEUE_IMAGES).queues
+    queues = schedule(model, built, steady(model, QUEUE_IMAGES)).queues
     height, width, channels = model.height, model.width, model.channels
     for layer, item, queue in zip(model.layers, built, queues, strict=True):
         conv = layer.kind == "conv"
@@ -199,7 +199,7 @@ def variables(model: Model, built: list[Engine], digest: str) -> dict[str, Any]:
 
 
 class Schedule(NamedTuple):
-    """Cycle of each image's last score, from the first pixel of the first image on; the most pixels in each queue."""
+    """Cycle of each image's last score; the most pixels in each queue."""
 
     done: list[int]
     queues: list[int]
@@ -244,11 +244,23 @@ def _vectors(arrivals: list[int], height: int, width: int, pad: int, conv: bool,
     return starts, int(waiting.max())
 
 
-def schedule(model: Model, built: list[Engine], images: int) -> Schedule:
-    """When the scores of some images come that follow each other without a gap, nothing stalled."""
-    pixels, classes = model.height * model.width, len(model.classes)
-    period = period_cycles(model)
-    times = [image * period + pixel + 1 for image in range(images) for pixel in range(pixels)]
+def steady(model: Model, images: int) -> list[int]:
+    """Cycle of each pixel of some images that follow each other without a gap."""
+    pixels, period = model.height * model.width, period_cycles(model)
+    return [image * period + pixel for image in range(images) for pixel in range(pixels)]
+
+
+def schedule(model: Model, built: list[Engine], pixels: list[int]) -> Schedule:
+    """When the scores of some images come and how full the queues are, the sink never stalled.
+
+    Args:
+        model: the network.
+        built: its engines.
+        pixels: the cycle in which each pixel of the images is taken, rising.
+    """
+    classes = len(model.classes)
+    images = len(pixels) // (model.height * model.width)
+    times = [cycle + 1 for cycle in pixels]
     height, width = model.height, model.width
     queues = []
     for layer, item in zip(model.layers, built, strict=True):
@@ -282,7 +294,7 @@ QUEUE_IMAGES = 4
 
 def latency_cycles(model: Model, built: list[Engine]) -> int:
     """Cycles from an image's first pixel to its last score, nothing stalled and no other image behind it."""
-    return schedule(model, built, 1).done[0]
+    return schedule(model, built, steady(model, 1)).done[0]
 
 
 def period_cycles(model: Model) -> int:
