@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from sim.golden import _matches, _plain_conv, trace
 from sim.model import Layer, Model, ModelError, load, save, shapes, to_bytes
-from sim.packing import pack_words, unpack_words, words_for
 
 
 def calibrated(model, draw):
@@ -244,26 +243,3 @@ def test_wrong_fields(tmp_path):
     refused(path, "array layer1.thresholds: is int32 (3,), expected int32 (7,)")
     rewrite(model, path, **{"layer3.offset": np.array([None] * 4)})
     refused(path, "array layer3.offset: cannot be read")
-
-
-@given(
-    count=st.integers(1, 300),
-    simd=st.sampled_from((32, 64, 128, 256)),
-    fill=st.integers(0, 1),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_packing(count, simd, fill, seed):
-    bits = np.random.default_rng(seed).integers(0, 2, (2, 3, count)).astype(np.uint8)
-    words = pack_words(bits, simd, fill)
-    assert words.shape == (2, 3, words_for(count, simd), simd // 8) and words.dtype == np.uint8
-    np.testing.assert_array_equal(unpack_words(words, count), bits)
-    number = int.from_bytes(words[1, 2].tobytes(), "little")
-    total = words_for(count, simd) * simd
-    assert [number >> place & 1 for place in range(total)] == list(bits[1, 2]) + [fill] * (total - count)
-
-
-def test_packing_refuses():
-    with pytest.raises(ValueError, match="SIMD is 12"):
-        pack_words(np.zeros(3, np.uint8), 12)
-    with pytest.raises(ValueError, match="hold 32 bits, expected 33"):
-        unpack_words(np.zeros((1, 4), np.uint8), 33)

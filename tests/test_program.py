@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
 from test_model import calibrated
 
 from hls import __main__ as command
@@ -15,6 +17,7 @@ from hls.program import pack, summary
 from hls.schedule import Plan, plan
 from sim import golden, program_model
 from sim import model as models
+from sim.board.core import decode
 from sim.model import Layer, Model
 
 SMALL = DESIGNS["sim_small"]
@@ -56,6 +59,36 @@ def network(seed: int, size: tuple[int, int, int], stages: list[tuple], binary: 
     model = Model("random", *size, table, tuple(layers), tuple(str(i) for i in range(stages[-1][1])))
     models.shapes(model)
     return calibrated(model, rng)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=st.tuples(st.integers(3, 9), st.integers(3, 9), st.integers(1, 4)),
+    convs=st.lists(st.tuples(st.integers(1, 140), st.booleans()), max_size=3),
+    dense=st.lists(st.integers(1, 140), max_size=2),
+    padding=st.sampled_from([-1, 1]),
+    design=st.sampled_from(["sim_small", "pynq_z1"]),
+    batch=st.integers(1, 17),
+)
+def test_a_program_holds_its_network(
+    seed: int, size: tuple[int, int, int], convs: list[tuple[int, bool]], dense: list[int], padding: int, design: str,
+    batch: int,
+) -> None:
+    stages = [("conv", outputs, 1, padding, pool) for outputs, pool in convs] + [("dense", n) for n in [*dense, 10]]
+    try:
+        model = network(seed, size, stages, binary=not convs)
+        placed = plan(model, DESIGNS[design], batch)
+    except (DesignError, models.ModelError):  # nothing is left after a pool, or no room
+        reject()
+    found = decode(pack(placed))
+    assert np.array_equal(found.input_table, model.input_table)
+    for ours, theirs in zip(model.layers, found.layers, strict=True):
+        assert (ours.kind, ours.pool, ours.pad) == (theirs.kind, theirs.pool, theirs.pad)
+        for field in ("weights", "thresholds", "flip", "scale", "offset"):
+            assert np.array_equal(getattr(ours, field), getattr(theirs, field)), (ours.name, field)
+    assert model.layers[0].kind == "dense" or all(ours.pad_value == theirs.pad_value for ours, theirs in zip(
+        model.layers[1:], found.layers[1:], strict=True))
 
 
 def check(model: Model, design: Design, batch: int, images: int) -> Plan:

@@ -201,7 +201,7 @@ def test_a_wrong_graph_is_found():
     number = next(i for i, node in enumerate(graph.nodes) if isinstance(node, Chain))
     node = graph.nodes[number]
     first = node.groups[0][0]
-    changed = (first._replace(bit=first.bit.complement()), *node.groups[0][1:])
+    changed = (first._replace(bit=first.bit._replace(inverted=not first.bit.inverted)), *node.groups[0][1:])
     graph.nodes[number] = dataclasses.replace(node, groups=(changed, *node.groups[1:]))
     with pytest.raises(GraphError, match="layer: output 0 is not the sum of its weights"):
         levels.check(item, graph)

@@ -40,11 +40,6 @@ class Bit(NamedTuple):
     place: int
     inverted: bool = False
 
-    def complement(self) -> Bit:
-        """The other value."""
-        return Bit(self.node, self.place, not self.inverted)
-
-
 
 class Term(NamedTuple):
     """`bit << column`."""
