@@ -117,19 +117,20 @@ packed:
   }
 }
 
-// Whether the core can run the program's first layer: any, or the one that is wired in. `block` is where the channels'
-// beats are.
-inline bool first_fits(const Beat* block, int channels, int inputs) {
+// Whether the core can run the program's first layer: any, or the one that is wired in. The channels' beats start at
+// `beat`.
+inline bool first_fits(const Beat* program, unsigned beat, int channels, int inputs) {
 #ifdef BNN_FIRST_WIRED
   bool same = channels == WIRED_CHANNELS && inputs == WIRED_INPUTS;
 wired_beats:
   for (int n = 0; n < WIRED_CHANNELS; ++n) {
 #pragma HLS PIPELINE II=1  // one beat a cycle is what the bus gives
-    same &= block[n] == WIRED_BEATS[n];
+    same &= program[beat + unsigned(n)] == WIRED_BEATS[n];
   }
   return same;
 #else
-  (void)block;
+  (void)program;
+  (void)beat;
   (void)channels;
   (void)inputs;
   return true;

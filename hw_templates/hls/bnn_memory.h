@@ -63,28 +63,34 @@ batches:
 #pragma HLS DEPENDENCE variable=tail type=inter dependent=false  // read a whole image or group later
           const Word value = Word(in.read());
           const unsigned at = score + unsigned(k);
+          Word left = value, right = value;  // halves of the beat
+          bool whole = true;                 // both are there
           if (at % 2 == 0) {
             low = value;
-            if (k == values - 1) {
-              if (!ends) {
-                tail[i / 2] = value;  // goes on with this image's next group
-              } else if (start + i == count - 1) {
-                scores[at / 2] = Beat(spare) << 32 | Beat(value);
-              } else if (i == images - 1 || groups == 1) {
-                last = value;  // goes on with the next image
-              } else {
-                scores[at / 2] = Beat(head[(i + 1) / 2]) << 32 | Beat(value);
-              }
+            if (k < values - 1) {
+              whole = false;
+            } else if (!ends) {
+              whole = false;
+              tail[i / 2] = value;  // goes on with this image's next group
+            } else if (start + i == count - 1) {
+              right = spare;
+            } else if (i == images - 1 || groups == 1) {
+              whole = false;
+              last = value;  // goes on with the next image
+            } else {
+              right = head[(i + 1) / 2];
             }
           } else if (k > 0) {
-            scores[at / 2] = Beat(value) << 32 | Beat(low);
+            left = low;
           } else if (g > 0) {
-            scores[at / 2] = Beat(value) << 32 | Beat(tail[i / 2]);
+            left = tail[i / 2];
           } else if (i == 0 || groups == 1) {
-            scores[at / 2] = Beat(value) << 32 | Beat(last);
+            left = last;
           } else {
+            whole = false;
             head[i / 2] = value;  // waits for the last group of the image before
           }
+          if (whole) scores[at / 2] = Beat(right) << 32 | Beat(left);
         }
         score += unsigned(classes);
       }

@@ -112,7 +112,11 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
 #pragma HLS ARRAY_PARTITION variable=d type=complete  // the fields are checked together
       read_words(program, header[H_DESCRIPTORS].to_uint() / 8 + unsigned(n * (D_WORDS / 2)), D_WORDS, d);
       if (check_layer(header, d, n) != E_NONE) code = E_RANGE;
-      (n < low16(header[H_LAYERS_A]) ? words_a : words_b) += layer_words(d);
+      if (n < low16(header[H_LAYERS_A])) {
+        words_a += layer_words(d);
+      } else {
+        words_b += layer_words(d);
+      }
     fields:
       for (int k = 0; k < D_WORDS; ++k) {
 #pragma HLS PIPELINE II=1  // the memory takes one word a cycle
@@ -123,7 +127,7 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
     const bool whole = words_a == header[H_WORDS_A].to_uint() &&
                        (!two_segments || words_b == header[H_WORDS_B].to_uint());
     if (code == E_NONE && !whole) code = E_RANGE;
-    if (code == E_NONE && !first_fits(program + header[H_FIRST].to_uint() / 8 + 32, low16(header[H_FIRST_CHANNELS]),
+    if (code == E_NONE && !first_fits(program, header[H_FIRST].to_uint() / 8 + 32, low16(header[H_FIRST_CHANNELS]),
                                       low16(header[H_IMAGE_FLAGS]) & 7)) {
       code = E_GEOMETRY;
     }
