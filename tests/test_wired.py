@@ -290,6 +290,8 @@ def test_what_cannot_be_wired_is_refused(tmp_path, capsys):
     assert main([str(tmp_path / "net.npz"), "--engine", "wired", "-o", str(tmp_path / "out")]) == 1
     assert "layer layer1: 921600 weights, a wired engine has at most 400000" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+    with pytest.raises(ModelError, match="layer1: 4608 bits at once, an integer of Vitis HLS has at most 4096"):
+        network.check_size(random_model(3, height=26, width=26, convs=((8, False),), dense=(5,), pad=0))
     with pytest.raises(ModelError, match="padded map of 1x9"):
         network.check_size(random_model(1, height=1, width=9, convs=((2, False),), dense=()))
 
@@ -308,6 +310,8 @@ def test_hls_engines_give_the_golden_scores(level, fold, arguments, tmp_path):
     images = rng.integers(0, 256, (12, model.height, model.width, model.channels)).astype(np.uint8)
     network.write(model, tmp_path, level, fold)
     assert (run_hls(tmp_path, model, images).scores == golden.infer(model, images)).all()
+    header = (tmp_path / "hls/wired_top.h").read_text()
+    assert header.index("#define AP_INT_MAX_W 4096") < header.index("#include")
 
 
 @pytest.mark.slow

@@ -28,6 +28,8 @@ FOLD_ALWAYS = 1 << 16
 """Products from which on a layer with time for passes is folded without a look at the cost of it unfolded."""
 LARGEST_MACS = 400_000
 """Products of one engine beyond which nothing near the XC7Z020 could hold it."""
+WIDEST = 4096
+"""Bits of the widest `ap_uint` of Vitis HLS (UG1399, AP_INT_MAX_W)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,7 @@ def check_size(model: Model) -> None:
     """Refuse what cannot be wired.
 
     Raises:
-        ModelError: a layer has too many products, or a map that the window cannot pad.
+        ModelError: a layer has too many products or too wide a vector, or a map that the window cannot pad.
     """
     sizes = shapes(model)
     height, width = model.height, model.width
@@ -82,6 +84,9 @@ def check_size(model: Model) -> None:
         macs = layer.outputs * layer.fan_in
         if macs > LARGEST_MACS:
             raise ModelError(f"layer {layer.name}: {macs} weights, a wired engine has at most {LARGEST_MACS}")
+        bits = layer.fan_in * (8 if layer.kind == "conv" and layer is model.layers[0] else 1)
+        if bits > WIDEST:
+            raise ModelError(f"layer {layer.name}: {bits} bits at once, an integer of Vitis HLS has at most {WIDEST}")
         if not layer.name.isidentifier() or not layer.name.isascii():
             raise ModelError(f"layer {layer.name}: the name must be an identifier")
         if layer.kind == "conv" and layer.pad and (height < 2 or width < 2):
@@ -181,6 +186,7 @@ def variables(model: Model, built: list[Engine], digest: str) -> dict[str, Any]:
         "model": f"model {model.name} (SHA-256 {digest[:16]})",
         "top": TOP,
         "layers": layers,
+        "max_bits": WIDEST,
         "classes": len(model.classes),
         "pixels": model.height * model.width,
         "channels": model.channels,
