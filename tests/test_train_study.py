@@ -44,20 +44,8 @@ def test_rows_differ_from_the_first(small: None) -> None:
 def test_float_study_keeps_results_and_replaces_the_table(small: None, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- float: made by x -->\nold\n<!-- end of float -->\nafter\n")
-    command = [
-        "float",
-        "tiny",
-        "--epochs",
-        "1",
-        "--seeds",
-        "2",
-        "--jobs",
-        "2",
-        "-o",
-        str(tmp_path / "out"),
-        "--write",
-        str(page),
-    ]
+    command = ["float", "tiny", "--epochs", "1", "--seeds", "2", "--jobs", "2"]
+    command += ["-o", str(tmp_path / "out"), "--write", str(page)]
     assert study.main(command) == 0
     text = page.read_text()
     assert text.startswith("before\n<!-- float: made by x -->\n| recipe") and text.endswith(
@@ -81,20 +69,24 @@ def test_an_error_of_a_run_ends_the_study(small: None, tmp_path: Path, capsys: p
     assert capsys.readouterr().err == "error: batch of 64 is larger than the 10 training images\n"
 
 
-def test_a_run_goes_on_from_its_checkpoint(small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_goes_on_from_its_checkpoint(
+    small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     training, validation = data.split_validation(data.load("cifar10", None, tmp_path))
     base = replace(recipe("modern", "cifar10"), epochs=2, batch=40)
     config = trainer.Config("tiny", base, dataset="cifar10")
     sets = (training, validation, validation)
-    whole = study.run_one(study.Run(config, sets, tmp_path / "whole", False))
+    whole = study.run_one(config, sets, tmp_path / "whole", False)
     with monkeypatch.context() as patch:
         patch.setattr(study, "train", functools.partial(trainer.train, stop_after=1))
         patch.setattr(study, "accuracy", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            study.run_one(study.Run(config, sets, tmp_path / "parts", False))
+            study.run_one(config, sets, tmp_path / "parts", False)
     (work,) = (tmp_path / "parts").iterdir()
     assert trainer.load_checkpoint(work / "checkpoint.pt")["epoch"] == 1
-    assert study.run_one(study.Run(config, sets, tmp_path / "parts", False)) == whole
+    capsys.readouterr()
+    assert study.run_one(config, sets, tmp_path / "parts", False) == whole
+    assert "epoch 1/2" not in (out := capsys.readouterr().out) and "epoch 2/2" in out
     assert [path.suffix for path in (tmp_path / "parts").iterdir()] == [".json"]
 
 
@@ -115,5 +107,4 @@ def test_every_row_of_the_ablation_takes_a_step(small: None, row: study.Row, tmp
     base = replace(recipe("modern", "cifar10"), epochs=1, batch=40)
     training, validation = data.split_validation(data.load("cifar10", None, tmp_path))
     config = trainer.Config("tiny", row.change(base), dataset="cifar10")
-    run = study.Run(config, (training, validation, validation), tmp_path, False)
-    assert 0 <= study.run_one(run) <= 100
+    assert 0 <= study.run_one(config, (training, validation, validation), tmp_path, False) <= 100

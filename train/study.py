@@ -30,6 +30,7 @@ from train.tables import marked
 from train.trainer import Config, TrainError, accuracy, to_dict, train
 
 Change = Callable[[Recipe], Recipe]
+Sets = tuple[data.Arrays, data.Arrays, data.Arrays]  # training, validation, test
 
 #: validation images; they only show how a run goes
 LOGGED = 1000
@@ -84,48 +85,40 @@ FLOAT = (
 STUDIES = {"ablation": ABLATION, "float": FLOAT}
 
 
-@dataclass(frozen=True)
-class Run:
-    """One training: its configuration, the images, where results are kept, and whether the step is compiled."""
-
-    config: Config
-    sets: tuple[data.Arrays, data.Arrays, data.Arrays]
-    folder: Path
-    compiled: bool
-
-
-def run_one(run: Run) -> float:
+def run_one(config: Config, sets: Sets, folder: Path, compiled: bool) -> float:
     """Train one run, go on with it, or read its result; test accuracy in percent."""
-    digest = hashlib.sha256(json.dumps(to_dict(run.config), sort_keys=True).encode())
-    digest.update(str([len(part["x"]) for part in run.sets]).encode())
+    digest = hashlib.sha256(json.dumps(to_dict(config), sort_keys=True).encode())
+    digest.update(str([len(part["x"]) for part in sets]).encode())
     name = digest.hexdigest()[:16]
-    result = run.folder / f"{name}.json"
+    result = folder / f"{name}.json"
     if result.exists():
         return float(json.loads(result.read_text())["test"])
-    work = run.folder / f"{name}.work"
-    training, validation, test = run.sets
-    model = train(run.config, training, validation, work, compile_step=run.compiled)
+    work = folder / f"{name}.work"
+    training, validation, test = sets
+    model = train(config, training, validation, work, compile_step=compiled)
     device = next(model.parameters()).device
     images, labels = torch.from_numpy(test["x"]).to(device), torch.from_numpy(test["y"]).long().to(device)
     value = 100 * accuracy(model, images, labels)
-    write_atomically(result, json.dumps({"config": to_dict(run.config), "test": value}).encode())
+    write_atomically(result, json.dumps({"config": to_dict(config), "test": value}).encode())
     shutil.rmtree(work)
     return value
 
 
-def run_all(runs: dict[tuple[str, int], Run], jobs: int) -> dict[tuple[str, int], float]:
+def run_all(
+    configs: dict[tuple[str, int], Config], sets: Sets, folder: Path, compiled: bool, jobs: int
+) -> dict[tuple[str, int], float]:
     """Test accuracy in percent of each run, named by row and seed; ``jobs`` processes share the cores."""
     values: dict[tuple[str, int], float] = {}
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
-        futures = {pool.submit(run_one, run): key for key, run in runs.items()}
+        futures = {pool.submit(run_one, config, sets, folder, compiled): key for key, config in configs.items()}
         try:
             for future in as_completed(futures):
                 label, seed = futures[future]
                 values[label, seed] = future.result()
                 print(f"study: {label}, seed {seed}: {values[label, seed]:.2f} %", flush=True)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
             raise
     return values
 
@@ -138,17 +131,17 @@ def summary(label: str, values: list[float], base: list[float]) -> str:
 
 
 def study(
-    name: str, arguments: argparse.Namespace, sets: tuple[data.Arrays, data.Arrays, data.Arrays], base: Recipe
+    name: str, arguments: argparse.Namespace, sets: Sets, base: Recipe
 ) -> str:
     """Run every row with every seed; the Markdown table."""
     network = NETWORKS[arguments.network]
     rows, seeds = STUDIES[name], range(1, arguments.seeds + 1)
-    runs = {}
-    for seed in seeds:  # all rows with one seed first
-        for row in rows:
-            config = Config(network.name, row.change(base), dataset=network.dataset, seed=seed)
-            runs[row.label, seed] = Run(config, sets, arguments.out, arguments.compile)
-    values = run_all(runs, arguments.jobs)
+    configs = {  # all rows with one seed first
+        (row.label, seed): Config(network.name, row.change(base), dataset=network.dataset, seed=seed)
+        for seed in seeds
+        for row in rows
+    }
+    values = run_all(configs, sets, arguments.out, arguments.compile, arguments.jobs)
     lines = ["| recipe | test accuracy [%] | difference |", "|---|---|---|"]
     first = [values[rows[0].label, seed] for seed in seeds]
     lines += [summary(row.label, [values[row.label, seed] for seed in seeds], first) for row in rows]
