@@ -138,7 +138,8 @@ class Browser:
         target = next(item["targetId"] for item in pages if item["type"] == "page")
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self.call("Page.navigate", url=address)
-        self.until("typeof about === 'object' && at('about').textContent !== ''")
+        # before its script runs, the page has elements but no functions
+        self.until("typeof at === 'function' && at('about').textContent !== ''")
 
     def call(self, method: str, **parameters: Any) -> Any:
         self._number += 1
