@@ -7,6 +7,7 @@ EPOCHS  ?=
 FIRST_LAYER ?= array
 DATA    ?=
 TRAIN   ?=
+STUDY   ?=
 COMPILE ?= --compile
 OUT     ?= build/$(NET)
 MODEL   ?= models/$(NET).npz
@@ -34,7 +35,7 @@ help:
 	@echo "make export NET=cnv          fold it into OUT/model.npz, checked against PyTorch"
 	@echo "make zoo-check [ZOO=cnv]     evaluate the shipped models and compare with their cards"
 	@echo "make page MODEL=...          a page about a model, HTML and PNG, in build/page"
-	@echo "make ablation, make float    what each ingredient of modern is worth; what binarization costs (NET=, EPOCHS=, LIMIT=, JOBS=)"
+	@echo "make ablation, make float    what each ingredient of modern is worth; what binarization costs (NET=, EPOCHS=, LIMIT=, JOBS=, STUDY=--bf16)"
 	@echo "make accuracy MODEL=...      the integer model over the whole test set of DATASET"
 	@echo "make data DATASET=cifar10    fetch and check a data set"
 	@echo "make report DESIGN=pynq_z1   synthesise the RTL core with yosys: LUT, FF, BRAM, DSP, paths, fan-out, memories"
@@ -93,7 +94,7 @@ page: $(READY)
 	$(PY) -m train.report $(MODEL) -o build/page/$(notdir $(basename $(MODEL))).html
 
 ablation float: $(READY)
-	$(PY) -m train.study $@ $(NET) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(LIMIT),--limit $(LIMIT)) $(if $(JOBS),--jobs $(JOBS)) $(COMPILE) --write train/README.md
+	$(PY) -m train.study $@ $(NET) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(LIMIT),--limit $(LIMIT)) $(if $(JOBS),--jobs $(JOBS)) $(STUDY) $(COMPILE) --write train/README.md
 
 accuracy: $(READY)
 	$(PY) -m train.accuracy $(MODEL) $(if $(DATASET),--dataset $(DATASET))

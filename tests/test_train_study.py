@@ -52,9 +52,9 @@ def test_float_study_keeps_results_and_replaces_the_table(small: None, tmp_path:
         "<!-- end of float -->\nafter\n"
     )
     assert "old" not in text and text.count("| binary weights and activations |") == 1
-    assert "80 training images, 1 epochs, batch 64, 2 seeds" in text
+    assert "80 training images, 1 epochs, batch 64, 20 test images: mean ± standard deviation of 2 seeds." in text
     results = sorted((tmp_path / "out").iterdir())
-    assert len(results) == 4 and all(path.suffix == ".json" for path in results)
+    assert len(results) == 6 and all(path.suffix == ".json" for path in results)
     assert study.main(command) == 0 and page.read_text() == text
     for path in results:
         content = json.loads(path.read_text())
@@ -76,23 +76,33 @@ def test_a_run_goes_on_from_its_checkpoint(
     base = replace(recipe("modern", "cifar10"), epochs=2, batch=40)
     config = trainer.Config("tiny", base, dataset="cifar10")
     sets = (training, validation, validation)
-    whole = study.run_one(config, sets, tmp_path / "whole", False)
+    whole = study.run_one(config, sets, tmp_path / "whole", False, False)
     with monkeypatch.context() as patch:
         patch.setattr(study, "train", functools.partial(trainer.train, stop_after=1))
         patch.setattr(study, "accuracy", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            study.run_one(config, sets, tmp_path / "parts", False)
+            study.run_one(config, sets, tmp_path / "parts", False, False)
     (work,) = (tmp_path / "parts").iterdir()
     assert trainer.load_checkpoint(work / "checkpoint.pt")["epoch"] == 1
     capsys.readouterr()
-    assert study.run_one(config, sets, tmp_path / "parts", False) == whole
+    assert study.run_one(config, sets, tmp_path / "parts", False, False) == whole
     assert "epoch 1/2" not in (out := capsys.readouterr().out) and "epoch 2/2" in out
     assert [path.suffix for path in (tmp_path / "parts").iterdir()] == [".json"]
 
 
+def test_kept_checkpoints_can_teach(small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    training, validation = data.split_validation(data.load("cifar10", None, tmp_path))
+    base = replace(recipe("modern", "cifar10"), epochs=1, batch=40)
+    config = trainer.Config("tiny", study.FLOAT[-1].change(base), dataset="cifar10")
+    study.run_one(config, (training, validation, validation), tmp_path, False, True)
+    (kept,) = tmp_path.glob("*.work/checkpoint.pt")
+    assert f"study: kept {kept}" in capsys.readouterr().out
+    assert trainer.load_network(kept).methods.real
+
+
 def test_summary_by_hand() -> None:
     assert study.summary("x", [80.0, 82.0, 84.0], [81.0, 81.0]) == "| x | 82.00 ± 2.00 | +1.00 |"
-    assert study.summary("x", [80.0], [81.0]) == "| x | 80.00 ± 0.00 | -1.00 |"
+    assert study.summary("x", [80.0], [81.0]) == "| x | 80.00 | -1.00 |"
 
 
 def test_missing_markers_and_bad_counts_are_refused(small: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,4 +117,4 @@ def test_every_row_of_the_ablation_takes_a_step(small: None, row: study.Row, tmp
     base = replace(recipe("modern", "cifar10"), epochs=1, batch=40)
     training, validation = data.split_validation(data.load("cifar10", None, tmp_path))
     config = trainer.Config("tiny", row.change(base), dataset="cifar10")
-    assert 0 <= study.run_one(config, (training, validation, validation), tmp_path, False) <= 100
+    assert 0 <= study.run_one(config, (training, validation, validation), tmp_path, False, False) <= 100

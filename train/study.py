@@ -55,6 +55,9 @@ def _fields(**changes: Any) -> Change:
     return lambda base: replace(base, **changes)
 
 
+#: how ReCU treats latent weights
+RECU = _methods(standardise=True, quantile=True, weight_window="identity")
+
 ABLATION = (
     Row("modern", lambda base: base),
     Row("activation gradient: clip in place of triangle", _methods(activation_window="clip")),
@@ -70,22 +73,20 @@ ABLATION = (
     Row("no augmentation", _fields(crop=0, flip=False)),
     Row("optimizer: SGD 0.1 with momentum in place of Adam", _fields(optimizer="sgd", learning_rate=0.1)),
     Row("with scale alpha", _methods(alpha=True)),
-    Row(
-        "with standardised weights and quantile clamp",
-        _methods(standardise=True, quantile=True, weight_window="identity"),
-    ),
+    Row("with standardised weights and quantile clamp", RECU),
     Row("with shift-based batch norm", _methods(norm="shift")),
 )
 
 FLOAT = (
     Row("binary weights and activations", lambda base: base),
+    Row("the same, standardised weights and quantile clamp", RECU),
     Row("float32 weights, ReLU", _methods(real=True)),
 )
 
 STUDIES = {"ablation": ABLATION, "float": FLOAT}
 
 
-def run_one(config: Config, sets: Sets, folder: Path, compiled: bool) -> float:
+def run_one(config: Config, sets: Sets, folder: Path, compiled: bool, keep: bool) -> float:
     """Train one run, go on with it, or read its result; test accuracy in percent."""
     digest = hashlib.sha256(json.dumps(to_dict(config), sort_keys=True).encode())
     digest.update(str([len(part["x"]) for part in sets]).encode())
@@ -100,18 +101,21 @@ def run_one(config: Config, sets: Sets, folder: Path, compiled: bool) -> float:
     images, labels = torch.from_numpy(test["x"]).to(device), torch.from_numpy(test["y"]).long().to(device)
     value = 100 * accuracy(model, images, labels)
     write_atomically(result, json.dumps({"config": to_dict(config), "test": value}).encode())
-    shutil.rmtree(work)
+    if keep:
+        print(f"study: kept {work / 'checkpoint.pt'}", flush=True)
+    else:
+        shutil.rmtree(work)
     return value
 
 
 def run_all(
-    configs: dict[tuple[str, int], Config], sets: Sets, folder: Path, compiled: bool, jobs: int
+    configs: dict[tuple[str, int], Config], sets: Sets, folder: Path, compiled: bool, jobs: int, keep: bool
 ) -> dict[tuple[str, int], float]:
     """Test accuracy in percent of each run, named by row and seed; ``jobs`` processes share the cores."""
     values: dict[tuple[str, int], float] = {}
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
-        futures = {pool.submit(run_one, config, sets, folder, compiled): key for key, config in configs.items()}
+        futures = {pool.submit(run_one, config, sets, folder, compiled, keep): key for key, config in configs.items()}
         try:
             for future in as_completed(futures):
                 label, seed = futures[future]
@@ -124,32 +128,32 @@ def run_all(
 
 
 def summary(label: str, values: list[float], base: list[float]) -> str:
-    """One row: mean +- standard deviation of the seeds, and the difference to the first row's mean."""
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    """One row: mean and, of several seeds, standard deviation, and the difference to the first row's mean."""
+    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
     difference = statistics.mean(values) - statistics.mean(base)
-    return f"| {label} | {statistics.mean(values):.2f} ± {spread:.2f} | {difference:+.2f} |"
+    return f"| {label} | {statistics.mean(values):.2f}{spread} | {difference:+.2f} |"
 
 
-def study(
-    name: str, arguments: argparse.Namespace, sets: Sets, base: Recipe
-) -> str:
+def study(name: str, arguments: argparse.Namespace, sets: Sets, base: Recipe) -> str:
     """Run every row with every seed; the Markdown table."""
     network = NETWORKS[arguments.network]
     rows, seeds = STUDIES[name], range(1, arguments.seeds + 1)
+    same = Config(network.name, base, dataset=network.dataset, bf16=arguments.bf16)
     configs = {  # all rows with one seed first
-        (row.label, seed): Config(network.name, row.change(base), dataset=network.dataset, seed=seed)
+        (row.label, seed): replace(same, recipe=row.change(base), seed=seed)
         for seed in seeds
         for row in rows
     }
-    values = run_all(configs, sets, arguments.out, arguments.compile, arguments.jobs)
+    values = run_all(configs, sets, arguments.out, arguments.compile, arguments.jobs, arguments.keep)
     lines = ["| recipe | test accuracy [%] | difference |", "|---|---|---|"]
-    first = [values[rows[0].label, seed] for seed in seeds]
-    lines += [summary(row.label, [values[row.label, seed] for seed in seeds], first) for row in rows]
+    reference = [values[rows[0].label, seed] for seed in seeds]
+    lines += [summary(row.label, [values[row.label, seed] for seed in seeds], reference) for row in rows]
     images = len(sets[0]["x"])
+    shown = "mean ± standard deviation of" if arguments.seeds > 1 else "with"
     lines.append("")
     lines.append(
         f"`{network.name}`, {network.dataset}, {images:,} training images, {base.epochs} epochs, batch {base.batch}, "
-        f"{arguments.seeds} seeds: mean ± standard deviation on {len(sets[2]['x']):,} test images."
+        f"{len(sets[2]['x']):,} test images: {shown} {arguments.seeds} seed{'s' * (arguments.seeds > 1)}."
     )
     return "\n".join(lines)
 
@@ -164,6 +168,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, which share the cores")
     parser.add_argument("--limit", type=int, help="use only the first so many training images")
     parser.add_argument("--compile", action="store_true", help="torch.compile the step (faster, needs g++)")
+    parser.add_argument("--bf16", action="store_true", help="layers in bfloat16 while training")
+    parser.add_argument("--keep", action="store_true", help="keep the checkpoints, a teacher's for example")
     parser.add_argument("--data-folder", type=Path, help="local folder with the official files")
     parser.add_argument("--cache", type=Path, default=data.DEFAULT_FOLDER, help="checked copies of data sets")
     parser.add_argument("-o", "--out", type=Path, default=data.DEFAULT_FOLDER.parent / "study", help="results")
