@@ -14,6 +14,7 @@ import os
 import shutil
 import statistics
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -108,13 +109,26 @@ def run_one(config: Config, sets: Sets, folder: Path, compiled: bool, keep: bool
     return value
 
 
+def start_worker(threads: int) -> None:
+    """Prepare a process of the pool: its threads, and its end when the study's process is no more."""
+    torch.set_num_threads(threads)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
 def run_all(
     configs: dict[tuple[str, int], Config], sets: Sets, folder: Path, compiled: bool, jobs: int, keep: bool
 ) -> dict[tuple[str, int], float]:
     """Test accuracy in percent of each run, named by row and seed; ``jobs`` processes share the cores."""
     values: dict[tuple[str, int], float] = {}
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start_worker, (threads,)) as pool:
         futures = {pool.submit(run_one, config, sets, folder, compiled, keep): key for key, config in configs.items()}
         try:
             for future in as_completed(futures):
