@@ -73,14 +73,6 @@ _TABLE = (
         source="FINN, Umuroglu et al., FPGA'17",
     ),
     _colour(
-        name="cnv_half",
-        convs=((32, False), (32, True), (64, False), (64, True), (128, False), (128, False)),
-        dense=(256, 256),
-        pad=0,
-        dataset="cifar10",
-        source="cnv with half the channels, for studies",
-    ),
-    _colour(
         name="binarynet",
         convs=_bnn_convs(128),
         dense=(1024, 1024),
