@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from hls.wired.reuse import count_model
 from sim.model import Layer, Model, load, save
 from train import cost, data, report, zoo
 from train.export import export
@@ -36,9 +37,18 @@ def test_unique_kernels_by_hand() -> None:
     weights = np.zeros((2, 3, 3, 2), np.uint8)
     weights[1, 0, 0, 1] = 1
     layer = Layer("conv1", "conv", ("input",), weights)
-    assert cost.unique_kernels(layer) == 2 / 4
+    assert cost.unique_kernels(layer) == 3 / 4  # a kernel is repeated within an input channel only
     weights[0, :, :, 0] = 1
-    assert cost.unique_kernels(layer) == 3 / 4
+    assert cost.unique_kernels(layer) == 3 / 4  # all -1 and all +1 are one
+    weights[0, 0, 0, 0] = 0
+    assert cost.unique_kernels(layer) == 4 / 4
+
+
+def test_unique_kernels_are_those_of_the_reuse_report() -> None:
+    model = load(zoo.ZOO / "cnv.npz")
+    counts = {count.layer: count.ratio for count in count_model(model)}
+    assert len(counts) == 6
+    assert {layer.name: layer.kernels for layer in cost.layers(model) if layer.kernels is not None} == counts
 
 
 def test_memory_energy_follows_the_capacity() -> None:

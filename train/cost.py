@@ -29,7 +29,7 @@ BYTE_MAC = ADD_32
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer, for one image; ``kernels`` is the share of different 3x3 kernels, None for dense layers."""
+    """One layer, for one image; ``kernels`` is the share of unique 3x3 kernels, None for dense layers."""
 
     name: str
     inputs: tuple[int, ...]
@@ -55,15 +55,16 @@ class Cost:
 
 
 def unique_kernels(layer: Layer) -> float | None:
-    """Different 3x3 kernels over all kernels of a convolution, None for a dense layer.
+    """Unique 3x3 kernels over all kernels of a convolution, None for a dense layer.
 
-    What BNN counts for its filter repetitions; a kernel and its inverse count as two.
+    As BNN counts filter repetitions (arXiv 1602.02830, section 3.3): within an input channel, as only kernels of
+    the same input can share work; a kernel and its inverse are one.
     """
     if layer.kind != "conv":
         return None
-    kernels = layer.weights.transpose(0, 3, 1, 2).reshape(-1, 9)
-    codes = kernels.astype(np.int64) @ (1 << np.arange(9))
-    return len(np.unique(codes)) / len(codes)
+    codes = np.tensordot(layer.weights.astype(np.int64), 1 << np.arange(9).reshape(3, 3), ((1, 2), (0, 1)))  # (O, C)
+    either = np.minimum(codes, 511 - codes)
+    return sum(len(np.unique(channel)) for channel in either.T) / codes.size
 
 
 def layers(model: Model) -> list[LayerCost]:

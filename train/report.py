@@ -109,7 +109,7 @@ def _table(head: list[str], rows: list[list[Any]]) -> str:
     def line(cells: list[Any], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
 
-    return "<table>" + line(head, "th") + "".join(line(row, "td") for row in rows) + "</table>"
+    return "<table>" + (line(head, "th") if head else "") + "".join(line(row, "td") for row in rows) + "</table>"
 
 
 def _shape(shape: tuple[int, ...]) -> str:
@@ -162,6 +162,7 @@ def page(model: Model, table: np.ndarray, picture: bytes) -> str:
         ["64 bits of DRAM", f"{cost.DRAM_64:g} pJ", "the same, the lower end of 1.3 to 2.6 nJ"],
         ["binary MAC", f"{cost.BINARY_MAC} pJ", "assumption: one bit of an 8-bit add; not in Horowitz"],
         ["first layer's MAC, 8-bit pixel", f"{cost.BYTE_MAC} pJ", "assumption: one 32-bit add"],
+        ["unique kernels", "", "3x3 kernels of an input channel, an inverse one counted as the same: arXiv 1602.02830"],
         ["accesses", "", "per image: each weight and input once a layer, each output once; no batch, no cache reuse"],
     ]
     return f"""<!doctype html>
@@ -171,10 +172,10 @@ table{{border-collapse:collapse;margin:1em 0}}
 td,th{{border:1px solid #ccc;padding:.2em .6em;text-align:right}}td:first-child,th:first-child{{text-align:left}}
 img{{max-width:100%}}</style></head><body>
 <h1>{html.escape(model.name)}: {right}/{total} right, {100 * right / max(1, total):.2f} %</h1>
-{_table(["", ""], facts)}
+{_table([], facts)}
 <img alt="confusion matrix, curves, energy" src="data:image/png;base64,{base64.b64encode(picture).decode()}">
 <h2>Layers</h2>
-{_table(["layer", "input", "output", "MACs", "weight bits", "thresholds", "flips", "different kernels"], rows)}
+{_table(["layer", "input", "output", "MACs", "weight bits", "thresholds", "flips", "unique kernels"], rows)}
 <h2>Against the same network in 32-bit floats (estimate)</h2>
 {_table(["per image", "binary", "float32", "ratio"], compared)}
 {_table(["figure", "value", "source"], sources)}
