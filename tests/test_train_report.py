@@ -138,12 +138,14 @@ def test_zoo_adds_and_checks(tmp_path: Path, small_test_set: data.Dataset, capsy
         "config": {"seed": 1, "recipe": {"batch": 64}},
     }
     save(make_model(**meta), tmp_path / "model.npz")
+    (tmp_path / "log.csv").write_text("epoch\n1\n")
     folder = ["--zoo", str(tmp_path / "zoo")]
     assert zoo.main([*folder, "add", str(tmp_path / "model.npz"), "tiny"]) == 0
     assert zoo.main([*folder, "check"]) == 0
     assert f"zoo: tiny {right}/40 card {right} ok" in capsys.readouterr().out
     assert zoo.main([*folder, "table"]) == 0
     assert f"| `tiny` | cifar10 | 1,753,728 | 136,752 | 50.00 % | {right}/40" in capsys.readouterr().out
+    assert (tmp_path / "zoo" / "tiny.log.csv").read_text() == "epoch\n1\n"
     path = tmp_path / "zoo" / "tiny.card.json"
     card = json.loads(path.read_text())
     path.write_text(json.dumps({**card, "test_correct": right + 1}))

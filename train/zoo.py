@@ -94,7 +94,7 @@ def check(path: Path, data_folder: Path | None, cache: Path) -> tuple[str, bool]
 
 
 def add(model_file: Path, name: str, folder: Path, command: str) -> Path:
-    """Ship an exported model under ``name`` and write its card from what the export recorded.
+    """Ship an exported model under ``name`` with the log beside it, and write its card from what the export recorded.
 
     Raises:
         ZooError: the model lacks what the card needs.
@@ -121,6 +121,9 @@ def add(model_file: Path, name: str, folder: Path, command: str) -> Path:
         if type(card[key]) is not kind:
             raise ZooError(f"{model_file}: {key} of the card is {card[key]!r}, expected {kind.__name__}")
     write_atomically(folder / f"{name}.npz", content)
+    log = model_file.with_name("log.csv")
+    if log.exists():
+        write_atomically(folder / f"{name}.log.csv", log.read_bytes())
     target = folder / f"{name}{END}"
     write_atomically(target, (json.dumps(card, indent=2) + "\n").encode())
     return target
