@@ -226,24 +226,24 @@ def chunked(task: Task, size: int) -> Graph:
     return _patterns(task, [every[start : start + size] for start in range(0, task.inputs, size)], count)
 
 
-def optimised(task: Task, budget_s: float) -> Graph:
+def optimised(task: Task) -> Graph:
     """The adder graph of `da4ml`, over the inputs as +-1 coefficients."""
     graph = _start(task)
     coefficients = 2 * task.weights.astype(np.int64) - 1
-    words = shared_adders(graph, coefficients, budget_s)
+    words = shared_adders(graph, coefficients)
     for row, (number, sign) in zip(task.weights, words, strict=True):
         # matches = sum of +-x + number of zero weights
         graph.output(number, sign, int((row == 0).sum()) if task.input_bits == 1 else 0)
     return graph
 
 
-def cse(task: Task, budget_s: float) -> Graph:
+def cse(task: Task) -> Graph:
     """The cheapest of the graphs with shared partial sums, by the cost model."""
     if task.input_bits > 1:
-        return optimised(task, budget_s)
+        return optimised(task)
     found = [trees(task), trees(task, alike(task)), chunked(task, 3)]
     if task.macs <= DA4ML_MACS:
-        found.append(optimised(task, budget_s))
+        found.append(optimised(task))
     return min(found, key=lambda graph: estimate(graph).lut)
 
 
@@ -252,7 +252,7 @@ DA4ML_MACS = 1 << 11
 and the patterns have won on every layer tried."""
 
 
-def build(task: Task, level: str, budget_s: float = 60.0) -> Graph:
+def build(task: Task, level: str) -> Graph:
     """The graph of a task at a level, checked by multiplying it out.
 
     Raises:
@@ -266,7 +266,7 @@ def build(task: Task, level: str, budget_s: float = 60.0) -> Graph:
             raise ValueError(f"{task.name}: only engines of level cse on 1-bit inputs can be folded")
         graph = folded(task)
     else:
-        graph = none(task) if level == "none" else kernel(task) if level == "kernel" else cse(task, budget_s)
+        graph = none(task) if level == "none" else kernel(task) if level == "kernel" else cse(task)
     check(task, graph)
     finish(task, graph)
     return graph

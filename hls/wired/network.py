@@ -64,12 +64,12 @@ def task_of(model: Model, layer: Layer, fold: int = 1) -> Task:
     return Task(layer.name, layer.weights.reshape(layer.outputs, -1), bits, taps, layer.thresholds, fold)
 
 
-def engine(task: Task, level: str, budget_s: float = 60.0) -> Engine:
+def engine(task: Task, level: str) -> Engine:
     """Build one engine; level `best` is the cheapest by the cost model."""
     if level == "best":
         possible = LEVELS if task.passes == 1 else ("cse",)
-        return min((engine(task, each, budget_s) for each in possible), key=lambda item: item.cost.lut)
-    return Engine(task, level, build(task, level, budget_s), f"wired_{task.name}_{level}")
+        return min((engine(task, each) for each in possible), key=lambda item: item.cost.lut)
+    return Engine(task, level, build(task, level), f"wired_{task.name}_{level}")
 
 
 def check_size(model: Model) -> None:
@@ -109,13 +109,12 @@ def folds(model: Model) -> list[int]:
     return result
 
 
-def engines(model: Model, level: str = "best", budget_s: float = 60.0, fold: int = 0) -> list[Engine]:
+def engines(model: Model, level: str = "best", fold: int = 0) -> list[Engine]:
     """The engines of all layers, in order.
 
     Args:
         model: the network.
         level: of sharing, or `best`: what the cost model finds cheapest.
-        budget_s: seconds for the optimiser per layer.
         fold: the most passes of a layer; 0: as many as there is time for, where that is cheaper.
     """
     check_size(model)
@@ -127,7 +126,7 @@ def engines(model: Model, level: str = "best", budget_s: float = 60.0, fold: int
         choice = [task_of(model, layer, most)] if most > 1 and level in ("best", "cse") else []
         if not choice or (fold == 0 and layer.outputs * layer.fan_in <= FOLD_ALWAYS):
             choice.append(task_of(model, layer))
-        result.append(min((engine(task, level, budget_s) for task in choice), key=lambda item: item.cost.lut))
+        result.append(min((engine(task, level) for task in choice), key=lambda item: item.cost.lut))
     return result
 
 

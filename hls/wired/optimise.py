@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from hls.wired.graph import Graph, GraphError, width
@@ -12,17 +10,16 @@ BLOCK_MACS = 4608
 """Products that `da4ml` is asked to optimise at once; it takes minutes beyond."""
 
 
-def shared_adders(graph: Graph, coefficients: np.ndarray, budget_s: float) -> list[tuple[int, int]]:
+def shared_adders(graph: Graph, coefficients: np.ndarray) -> list[tuple[int, int]]:
     """Add the sums `coefficients @ inputs` to a graph.
 
     A matrix of more than `BLOCK_MACS` entries is split into blocks of inputs that are optimised one
-    by one and added. Each block tries several depths of decomposition until its share of the budget is spent;
-    the first is always finished.
+    by one and added. Each block takes the best of every depth of decomposition, so that equal weights give equal
+    hardware whatever the machine's speed.
 
     Args:
         graph: its first nodes are the inputs.
         coefficients: int64 (outputs, inputs), no row all zero.
-        budget_s: seconds for the whole matrix, checked between tries.
 
     Returns:
         node and sign (+1 or -1) of every output.
@@ -32,7 +29,7 @@ def shared_adders(graph: Graph, coefficients: np.ndarray, budget_s: float) -> li
     edges = [inputs * index // blocks for index in range(blocks + 1)]
     words: list[tuple[int, int]] = []
     for start, end in zip(edges, edges[1:], strict=False):
-        part = _block(graph, coefficients[:, start:end], list(range(start, end)), budget_s / blocks)
+        part = _block(graph, coefficients[:, start:end], list(range(start, end)))
         words = [_join(graph, *pair) for pair in zip(words, part, strict=True)] if words else part
     return words
 
@@ -44,11 +41,10 @@ def _join(graph: Graph, first: tuple[int, int], second: tuple[int, int]) -> tupl
     return graph.add(a, b, sign_a=sign_a, sign_b=sign_b), 1
 
 
-def _block(graph: Graph, coefficients: np.ndarray, inputs: list[int], budget_s: float) -> list[tuple[int, int]]:
+def _block(graph: Graph, coefficients: np.ndarray, inputs: list[int]) -> list[tuple[int, int]]:
     from da4ml.cmvm.api import jit_solve  # compiles on first use: only where it is needed
     from da4ml.cmvm.types import QInterval
 
-    started = time.monotonic()
     matrix = coefficients.T.astype(np.float32)
     ranges = [QInterval(float(graph.nodes[n].low), float(graph.nodes[n].high), 1.0) for n in inputs]
     delays = [0.0] * len(inputs)
@@ -60,8 +56,6 @@ def _block(graph: Graph, coefficients: np.ndarray, inputs: list[int], budget_s: 
         size = sum(width(node) for node in trial.nodes[len(graph.nodes):])
         if best is None or size < best[0]:
             best = (size, trial, words)
-        if time.monotonic() - started > budget_s:
-            break
     assert best is not None
     graph.nodes, graph.known = best[1].nodes, best[1].known
     return best[2]

@@ -92,7 +92,7 @@ def count_model(model: Model) -> list[Count]:
     return counts
 
 
-def level_rows(model: Model, largest: int, synthesise: bool, cache: Path, budget_s: float) -> list[dict[str, Any]]:
+def level_rows(model: Model, largest: int, synthesise: bool, cache: Path) -> list[dict[str, Any]]:
     """One row per layer and level of the layers with at most `largest` products, and one for `cse` in passes.
 
     `lut` and `ff` are yosys' numbers, or the cost model's without `synthesise`. `chosen` marks the engine
@@ -104,9 +104,9 @@ def level_rows(model: Model, largest: int, synthesise: bool, cache: Path, budget
         if task.macs > largest:
             continue
         levels = [level for level in LEVELS if level != "kernel" or task.taps > 1]
-        built = [network.engine(task, level, budget_s) for level in levels]
+        built = [network.engine(task, level) for level in levels]
         if most > 1:
-            built.append(network.engine(network.task_of(model, layer, most), "cse", budget_s))
+            built.append(network.engine(network.task_of(model, layer, most), "cse"))
         best = min(built, key=lambda item: item.cost.lut)
         for item in built:
             cost: Any = item.cost
@@ -193,7 +193,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--largest", type=int, default=SYNTHESIS_MACS,
                         help="build and synthesise layers of at most so many products")
     parser.add_argument("--no-synthesis", action="store_true", help="LUTs by the cost model, without yosys")
-    parser.add_argument("--budget", type=float, default=60.0, help="seconds for the optimiser per layer")
     options = parser.parse_args(arguments)
     try:
         model = find(options.model)
@@ -206,7 +205,7 @@ def main(arguments: list[str] | None = None) -> int:
             write_atomically(options.output / f"{name}.kernels.json", content.encode())
             plot(counts, name, options.output / f"{name}.png")
         print(f"\n{LEVEL_HEAD}", flush=True)
-        rows = level_rows(model, options.largest, not options.no_synthesis, options.output / "cache", options.budget)
+        rows = level_rows(model, options.largest, not options.no_synthesis, options.output / "cache")
         if rows and not options.no_synthesis:
             print(order_text(rows))
         left = [layer.name for layer in model.layers if layer.outputs * layer.fan_in > options.largest]

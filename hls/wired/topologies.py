@@ -62,7 +62,7 @@ def layer_lut(outputs: int, inputs: int, input_bits: int, fold: int, last: bool)
     thresholds = None if last else middle + rng.integers(-spread, spread, outputs)
     task = Task("layer", rng.integers(0, 2, (outputs, inputs)).astype(np.uint8), input_bits, 9, thresholds, fold)
     if task.passes <= SHARED_PASSES:
-        return cost.estimate(levels.build(task, "cse", 20.0)).lut
+        return cost.estimate(levels.build(task, "cse")).lut
     # too many kinds of inputs for two outputs to share a LUT behind them
     kinds = 2.0 ** min(task.passes - 1, 60) - 1
     selects = inputs * -kinds * np.expm1(task.slots * np.log1p(-1 / kinds))
