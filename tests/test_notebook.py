@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("pynq")
@@ -16,6 +17,7 @@ pytest.importorskip("ipykernel")
 from test_board import next_host  # noqa: E402
 
 from hls import designs, program, schedule  # noqa: E402
+from sim import golden  # noqa: E402
 from sim.board import demo  # noqa: E402
 from sim.model import load  # noqa: E402
 
@@ -39,7 +41,9 @@ def test_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         server.terminate()
         server.wait(20)
     text = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
-    assert f"pynq_z1.bit on {host}" in text and "53 of 64 right" in text and "all 640 scores are equal" in text
+    with np.load(ROOT / "models" / "cifar10_sample.npz") as sample:
+        right = int((golden.infer(load(model), sample["x"]).argmax(1) == sample["y"]).sum())
+    assert f"pynq_z1.bit on {host}" in text and f"{right} of 64 right" in text and "all 640 scores are equal" in text
     pictures = [output for cell in notebook.cells for output in cell.get("outputs", [])
                 if "image/png" in output.get("data", {})]
     assert len(pictures) == 2, "two sheets of pictures"
