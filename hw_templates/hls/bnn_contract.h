@@ -1,0 +1,202 @@
+// The contract between planner, cores and host: registers, the words of a program, error codes (docs/ARCHITECTURE.md).
+// Generated from bnn/contract.py by python -m hls contract; do not edit.
+#ifndef BNN_CONTRACT_H
+#define BNN_CONTRACT_H
+
+namespace bnn {
+
+constexpr unsigned PROGRAM_MAGIC = 0x504E4E42;  // first word of a program, "BNNP"
+constexpr int PROGRAM_VERSION = 1;  // version of the program's format
+constexpr unsigned CORE_ID = 0x314E4E42;  // ID register of the core, "BNN1"
+constexpr int INTERFACE_VERSION = 1;  // version of the registers
+constexpr int BEAT_BYTES = 8;  // bytes of a beat of the memory port; addresses and offsets are multiples of it
+constexpr int TABLE_BYTES = 256;  // bytes of the pixel table, the first part of the first-layer block
+constexpr int MAX_CHANNELS = 4;  // channels of an input image at most
+constexpr int FIRST_CHANNELS = 512;  // output channels of the first layer at most
+constexpr int FIRST_TAPS = 9;  // taps of the first layer's kernel
+constexpr int ACC_BITS = 16;  // bits of an accumulator: a fan-in is below 2^ACC_BITS - 1
+constexpr int MAX_BATCH = 1024;  // images of a batch at most
+// cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one
+constexpr int ARRAY_LATENCY = 9;
+
+// Codes of the error register.
+enum Error {
+  E_NONE = 0,  // no error
+  E_MAGIC = 1,  // bad magic or version
+  E_GEOMETRY = 2,  // geometry, or another first layer than the one wired in
+  E_LAYERS = 3,  // too many layers, or none
+  E_RESPONSE = 4,  // AXI error response
+  // a value of the header or of a descriptor out of range, sizes or counts of them that disagree, a part of the program
+  // that ends beyond its total size, or layers that take another number of weight words than their segment has
+  E_RANGE = 5,
+};
+
+// Part of a word: `bits` bits from bit `low` of word `word` on.
+struct Field {
+  int word, low, bits;
+};
+
+// Its value in that word, and among a record's words of 32 bits.
+inline int extract(unsigned word, const Field& field) {
+  return int(word >> field.low & ((1U << field.bits) - 1));
+}
+template <typename T>
+int get(const T* words, const Field& field) {
+  return extract(words[field.word], field);
+}
+
+// Ones in its place.
+constexpr unsigned mask(const Field& field) { return ((1U << field.bits) - 1) << field.low; }
+
+// The program's first words. Offsets are in bytes from the program's start, multiples of 8.
+enum HeaderWord {
+  H_MAGIC = 0,  // magic, 0x504E4E42 ("BNNP")
+  H_VERSION = 1,  // version, 1
+  H_GEOMETRY = 2,  // geometry of the design
+  H_SIZE = 3,  // total size in bytes; no part of the program ends beyond it
+  H_LAYERS = 4,  // array layers L
+  H_LAYERS_A = 5,  // layers LA of segment A (run per sub-batch)
+  H_SUB_BATCH = 6,  // sub-batch S (images)
+  H_BATCH = 7,  // batch B (images, a multiple of S; B = S if LA = L)
+  H_RESIDENT = 8,  // 1 if all weight words fit the weight memory and stay there
+  H_DESCRIPTORS = 9,  // offset of the descriptors
+  H_WEIGHTS_A = 10,  // offset of segment A's weights
+  // its weight-memory words: just what its layers take, the sum of groups x (header words + group_words)
+  H_WORDS_A = 11,
+  H_WEIGHTS_B = 12,  // offset of segment B's weights; 0 without one
+  H_WORDS_B = 13,  // its weight-memory words
+  H_FIRST = 14,  // offset of the first-layer block
+  H_FIRST_CHANNELS = 15,  // output channels of the first layer rounded up to FIRST_PE (0: pack mode)
+  H_IMAGE_BYTES = 16,  // image bytes in memory: H*W*C rounded up to 8
+  H_CLASSES = 17,  // classes
+  H_FIRST_PE = 18,  // FIRST_PE of the design
+  H_PIXELS = 19,  // pixels per image, H*W
+  H_IMAGE_SIZE = 20,  // size of an image
+  H_IMAGE_MODE = 21,  // channels and what the first layer does
+  H_COMPUTED = 22,  // what the first layer computes, before the pool, even if pool; 0 in pack mode
+  H_OUT_EVEN = 23,  // output base for even sub-batches
+  H_OUT_ODD = 24,  // output base for odd sub-batches
+  H_OUT_IMAGE_STRIDE = 25,  // output image_stride
+  H_OUT_ROW_STRIDE = 26,  // output row_stride (pack mode: 0)
+  H_OUT_WORDS = 27,  // output words per pixel CW (pack mode: words per image)
+  H_ELEMENTS = 28,  // elements per image H*W*C (pack mode)
+  H_USED = 29,  // words up to the last of these
+  H_WORDS = 32
+};
+constexpr Field H_PE = {H_GEOMETRY, 0, 8};  // PE
+constexpr Field H_LANES = {H_GEOMETRY, 8, 8};  // LANES
+constexpr Field H_SIMD = {H_GEOMETRY, 16, 16};  // SIMD
+constexpr Field H_HEIGHT = {H_IMAGE_SIZE, 0, 16};  // height H
+constexpr Field H_WIDTH = {H_IMAGE_SIZE, 16, 16};  // width W
+constexpr Field H_CHANNELS = {H_IMAGE_MODE, 0, 8};  // channels C
+constexpr Field H_PAD = {H_IMAGE_MODE, 8, 1};  // pad 1
+constexpr Field H_POOL = {H_IMAGE_MODE, 9, 1};  // 2x2 pool
+constexpr Field H_ROWS = {H_COMPUTED, 0, 16};  // rows
+constexpr Field H_COLUMNS = {H_COMPUTED, 16, 16};  // columns
+
+// One array layer.
+enum DescriptorWord {
+  D_FLAGS = 0,  // what the layer does
+  D_GROUPS = 1,  // groups G
+  D_TAP_WORDS = 2,  // input words per tap CW
+  D_ROWS = 3,  // rows computed (before pool; even if pool)
+  D_COLUMNS = 4,  // columns computed (before pool; even if pool) = valid lanes over all blocks; dense: LANES
+  D_BLOCKS = 5,  // column blocks ceil(columns / LANES)
+  D_INPUT_SIZE = 6,  // size of the input
+  D_SOURCE_EVEN = 7,  // source base for even sub-batches
+  D_SOURCE_ODD = 8,  // source base for odd sub-batches; equal unless from_first
+  D_SOURCE_IMAGE_STRIDE = 9,  // source image_stride
+  D_SOURCE_ROW_STRIDE = 10,  // source row_stride
+  D_DEST_BASE = 11,  // destination base
+  D_DEST_IMAGE_STRIDE = 12,  // destination image_stride
+  D_DEST_ROW_STRIDE = 13,  // destination row_stride
+  D_DEST_WORDS = 14,  // destination words per pixel
+  D_GROUP_WORDS = 15,  // weight words per group without header, k*k*CW
+  D_LAST_BITS = 16,  // valid bits in the last input word of a tap, 1 ... SIMD; of a pixel if flattened
+  D_OUTPUTS = 17,  // output channels (classes for scores)
+  D_OUT_COLUMNS = 18,  // output columns after pool
+  D_USED = 19,  // words up to the last of these
+  D_WORDS = 32
+};
+constexpr Field D_KERNEL3 = {D_FLAGS, 0, 1};  // 3x3 (else 1x1)
+constexpr Field D_PAD = {D_FLAGS, 1, 1};  // pad 1
+constexpr Field D_PAD_ONE = {D_FLAGS, 2, 1};  // padding is +1
+constexpr Field D_POOL = {D_FLAGS, 3, 1};  // 2x2 pool
+constexpr Field D_SERIAL = {D_FLAGS, 4, 1};  // write serially by image
+constexpr Field D_SCORES = {D_FLAGS, 5, 1};  // scores: the last layer, no other
+constexpr Field D_DENSE = {D_FLAGS, 6, 1};  // lanes are images (dense)
+constexpr Field D_FROM_FIRST = {D_FLAGS, 7, 1};  // source is the first layer's double buffer
+constexpr Field D_SEGMENT_END = {D_FLAGS, 8, 1};  // last layer of its segment
+// source was written by image for the whole batch: every layer of segment B
+constexpr Field D_BATCH_SOURCE = {D_FLAGS, 9, 1};
+constexpr Field D_HEIGHT = {D_INPUT_SIZE, 0, 16};  // input height
+constexpr Field D_WIDTH = {D_INPUT_SIZE, 16, 16};  // input width
+
+// What the header word of a group has for every PE.
+enum ThresholdHeaderWord {
+  T_WORDS = 1
+};
+constexpr Field T_THRESHOLD = {0, 0, 16};  // T, unsigned; absent channels 65535
+constexpr Field T_FLIP = {0, 16, 1};  // whether the bit is inverted after the pool
+
+// What the two header words of a group of the last layer have for every PE.
+enum ScoreHeaderWord {
+  S_OFFSET = 0,  // added to the scaled sum, signed
+  S_WORDS = 2
+};
+constexpr Field S_SCALE = {1, 0, 16};  // factor of the sum, signed
+
+// An output channel in the first-layer block, behind the pixel table.
+enum FirstBeatWord {
+  B_WORDS = 1
+};
+constexpr Field B_WEIGHTS = {0, 0, 36};  // weights, bit tap*4 + c with tap = 3*ky + kx; unused bits 0
+constexpr Field B_THRESHOLD = {0, 40, 16};  // T, signed; absent channels 32767
+constexpr Field B_FLIP = {0, 56, 1};  // whether the bit is inverted after the pool
+
+// Offsets of the registers.
+enum Register {
+  REG_CONTROL = 0x00,  // control
+  REG_GLOBAL_ENABLE = 0x04,  // global interrupt enable
+  REG_ENABLE = 0x08,  // interrupt enable
+  REG_STATUS = 0x0C,  // interrupt status, toggle on write
+  REG_PROGRAM = 0x10,  // program address
+  REG_PROGRAM_HIGH = 0x14,  // program address
+  REG_IMAGES = 0x1C,  // images address
+  REG_IMAGES_HIGH = 0x20,  // images address
+  REG_SCORES = 0x28,  // scores address
+  REG_SCORES_HIGH = 0x2C,  // scores address
+  REG_COUNT = 0x34,  // images of a run
+  REG_ID = 0x40,  // ID, 0x314E4E42 ("BNN1")
+  REG_VERSION = 0x50,  // interface version, 1
+  REG_GEOMETRY = 0x60,  // geometry, as in the program
+  REG_WEIGHTS = 0x70,  // weight memory and first layer
+  REG_ACTIVATIONS = 0x80,  // activation memory and image buffer
+  REG_MAX_LAYERS = 0x90,  // MAX_LAYERS
+  REG_CYCLES = 0xA0,  // cycles of the last run
+  REG_BUSY = 0xB0,  // cycles in which the array multiplied
+  REG_ERROR = 0xC0  // error code of the last run
+};
+constexpr Field REG_START = {REG_CONTROL / 4, 0, 1};  // ap_start
+constexpr Field REG_DONE = {REG_CONTROL / 4, 1, 1};  // ap_done (clear on read)
+constexpr Field REG_IDLE = {REG_CONTROL / 4, 2, 1};  // ap_idle
+constexpr Field REG_READY = {REG_CONTROL / 4, 3, 1};  // ap_ready (clear on read)
+constexpr Field REG_RESTART = {REG_CONTROL / 4, 7, 1};  // auto_restart
+constexpr Field REG_INTERRUPTS = {REG_GLOBAL_ENABLE / 4, 0, 1};  // of the interrupt line
+constexpr Field REG_ENABLE_DONE = {REG_ENABLE / 4, 0, 1};  // done
+constexpr Field REG_ENABLE_READY = {REG_ENABLE / 4, 1, 1};  // ready
+constexpr Field REG_STATUS_DONE = {REG_STATUS / 4, 0, 1};  // done
+constexpr Field REG_STATUS_READY = {REG_STATUS / 4, 1, 1};  // ready
+constexpr Field REG_IMAGE_COUNT = {REG_COUNT / 4, 0, 31};  // image count
+constexpr Field REG_KEEP = {REG_COUNT / 4, 31, 1};  // keep: the program of the last run is still the one to run
+constexpr Field REG_PE = {REG_GEOMETRY / 4, 0, 8};  // PE
+constexpr Field REG_LANES = {REG_GEOMETRY / 4, 8, 8};  // LANES
+constexpr Field REG_SIMD = {REG_GEOMETRY / 4, 16, 16};  // SIMD
+constexpr Field REG_WEIGHT_DEPTH = {REG_WEIGHTS / 4, 0, 16};  // WEIGHT_DEPTH
+constexpr Field REG_FIRST_PE = {REG_WEIGHTS / 4, 16, 16};  // FIRST_PE
+constexpr Field REG_ACT_DEPTH = {REG_ACTIVATIONS / 4, 0, 16};  // ACT_DEPTH
+constexpr Field REG_IMAGE_PIXELS = {REG_ACTIVATIONS / 4, 16, 16};  // IMAGE_PIXELS
+
+}  // namespace bnn
+
+#endif
