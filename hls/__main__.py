@@ -14,9 +14,9 @@ import json
 import sys
 from pathlib import Path
 
+from bnn import model as models
+from bnn.files import write_atomically
 from hls import designs, program, schedule
-from sim import model as models
-from sim.files import write_atomically
 
 COMMANDS = {"explore": "hls.explore", "reuse": "hls.wired.reuse", "topologies": "hls.wired.topologies"}
 """Modules of the commands that do something else; each has a `main`."""

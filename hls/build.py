@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
+from bnn import golden
+from bnn import model as models
+from bnn.files import write_atomically
+from bnn.program import image_bytes
 from hls import designs, directives, program, render, reports, schedule
 from hls.designs import Design
 from hls.wired import first
-from sim import golden
-from sim import model as models
-from sim.core_io import image_bytes
-from sim.files import write_atomically
 
 DIGEST = "DIGEST"
 """File with the digest of the others."""

@@ -13,12 +13,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bnn import model as models
+from bnn import networks
+from bnn.files import write_atomically
+from bnn.geometry import total_macs, walk
+from bnn.model import Model
+from bnn.random_models import random_model
 from hls import schedule
 from hls.designs import BOARDS, DESIGNS, Design, DesignError
 from hls.estimate import Estimate, estimate
-from sim import model as models
-from sim.files import write_atomically
-from sim.model import Model
 
 FILL = 0.85
 """Share of a board's LUT and FF that a design may take, so that it can be routed."""
@@ -78,16 +81,8 @@ def candidates(board: str, clock_mhz: float, fill: float = FILL) -> Iterator[tup
 
 def least(model: Model, design: Design) -> float:
     """Cycles per image below which no plan comes: the array never waits and has no word that is not full."""
-    sizes = models.shapes(model)
-    macs, height, width = 0, model.height, model.width
-    for index, layer in enumerate(model.layers):
-        rows, columns = height + 2 * layer.pad - 2, width + 2 * layer.pad - 2
-        if layer.pool:
-            rows, columns = rows & ~1, columns & ~1
-        if index or layer.kind == "dense":
-            macs += (rows * columns if layer.kind == "conv" else 1) * layer.outputs * layer.fan_in
-        height, width, _ = sizes[layer.name]
-    return macs / (design.pe * design.simd * design.lanes)
+    on_array = [item for index, item in enumerate(walk(model)) if index or item.kind == "dense"]
+    return total_macs(on_array) / (design.pe * design.simd * design.lanes)
 
 
 def explore(found: Sequence[Model], board: str, clock_mhz: float, batch: int = 16, keep: bool = True,
@@ -167,16 +162,15 @@ def table(front: Sequence[Point], names: Sequence[str], board: str) -> str:
 
 
 def find(name: str) -> Model:
-    """A model file, or a network of sim.bench by its name, with random weights: only its shape counts.
+    """A model file, or a network of `bnn.networks` by its name, with random weights: only its shape counts.
 
     Raises:
-        sim.model.ModelError: it is neither.
+        bnn.model.ModelError: the file cannot be read.
+        ValueError: it is neither.
     """
-    from sim import bench
-
-    if not Path(name).is_file() and name in bench.NETWORKS:
-        return bench.random_model(bench.NETWORKS[name])
-    return models.load(Path(name))
+    if Path(name).is_file() or Path(name).suffix == ".npz":
+        return models.load(Path(name))
+    return random_model(networks.network(name))
 
 
 def main(arguments: list[str]) -> int:

@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bnn.files import write_atomically
 from hls import designs, render
 from hls.designs import BOARDS, Design
-from sim.files import write_atomically
 
 TEMPLATE = render.TEMPLATES / "overlay" / "bnn.hwh.j2"
 MAGIC = b"BNN simulation overlay\n"

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from bnn.model import Layer
 from hls.designs import MAX_CHANNELS
 from hls.schedule import Descriptor, Plan
-from sim.model import Layer
 
 MAGIC = 0x504E4E42
 VERSION = 1

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from bnn.files import write_atomically
 from hls.designs import BOARDS, MAX_CHANNELS, Design
 from hls.schedule import FLAG_DENSE, FLAG_POOL, FLAG_SCORES, FLAG_SERIAL, MAX_BATCH, Descriptor, Plan, ceil_div
-from sim.files import write_atomically
 
 FILE = "report.json"
 DEPTH = {"step": 14, "wait": 4, "command": 4, "copy": 70, "slots": 12, "unpack": 6, "values": 8, "order": 40}

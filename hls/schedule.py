@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from bnn.geometry import Shape, step, walk
+from bnn.model import Layer, Model, shapes
 from hls.designs import FIRST_CHANNELS, MAX_CHANNELS, Design, DesignError
-from sim.model import Layer, Model, shapes
 
 FLAG_KERNEL, FLAG_PAD, FLAG_PAD_ONE, FLAG_POOL, FLAG_SERIAL = 1, 2, 4, 8, 16
 FLAG_SCORES, FLAG_DENSE, FLAG_FIRST, FLAG_LAST, FLAG_BATCH = 32, 64, 128, 256, 512
 
 MAX_BATCH = 1024
-
-Shape = tuple[int, int, int]
 
 
 def ceil_div(value: int, divisor: int) -> int:
@@ -322,12 +321,6 @@ def _map(shape: Shape, by_image: bool, design: Design, elements: int | None = No
     return _Map(shape, by_image, words, row, height * row)
 
 
-def _computed(shape: Shape, layer: Layer) -> tuple[int, int]:
-    """Rows and columns that a convolution computes on an input of `shape`."""
-    rows, columns = shape[0] + 2 * layer.pad - 2, shape[1] + 2 * layer.pad - 2
-    return (rows & ~1, columns & ~1) if layer.pool else (rows, columns)
-
-
 def _check(model: Model, design: Design) -> None:
     """Refuse what no batch size can make fit."""
     if model.height * model.width > design.image_pixels:
@@ -408,7 +401,7 @@ def _descriptor(layer: Layer, source: _Map, dest: _Map | None, design: Design, f
             flags |= FLAG_POOL
         if dest is not None and dest.by_image:
             flags |= FLAG_SERIAL
-        rows, columns = _computed(source.shape, layer)
+        rows, columns = step(layer, source.shape).computed
         words, row_stride, taps = source.words, source.row_stride, 9
         out_columns = columns // 2 if layer.pool else columns
     else:
@@ -448,7 +441,7 @@ def _build(model: Model, design: Design, maps: list[_Map], sub_batch: int, batch
                                        (source[0], source[1]), dest_base))
     head = model.layers[0]
     if head.kind == "conv":
-        rows, columns = _computed((model.height, model.width, model.channels), head)
+        rows, columns = walk(model)[0].computed
         channels = ceil_div(head.outputs, design.first_pe) * design.first_pe
         first = FirstLayer(channels, bool(head.pad), head.pool, rows, columns, double, maps[0].image_stride,
                            maps[0].row_stride, maps[0].words)
@@ -466,7 +459,7 @@ def plan(model: Model, design: Design, batch: int = 64) -> Plan:
 
     Raises:
         DesignError: the model does not fit the design; one line names the layer, what it needs and the limit.
-        sim.model.ModelError: the model is inconsistent.
+        bnn.model.ModelError: the model is inconsistent.
     """
     if not 1 <= batch <= MAX_BATCH:
         raise DesignError(f"batch {batch} is not in 1 to {MAX_BATCH}")

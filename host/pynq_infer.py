@@ -23,13 +23,13 @@ if not __package__:
 
 import numpy as np
 
+from bnn.model import Model, ModelError, load
 from host import images as sources
 from host import report
 from host.accelerator import Accelerator, Program
 from host.backend import addresses
 from host.errors import HostError
 from host.pool import Pool
-from sim.model import Model, ModelError, load
 
 LOCAL_TIMEOUT_S, REMOTE_TIMEOUT_S = 10.0, 300.0
 REPEATS = 10
@@ -74,7 +74,7 @@ class Engine:
         """Scores int32 (N, classes)."""
         if self._device is not None:
             return self._device.infer(images, self._batch)
-        from sim import golden
+        from bnn import golden
 
         assert self._model is not None
         return golden.infer(self._model, images)
@@ -121,7 +121,7 @@ def validate(model: Model, images: np.ndarray, scores: np.ndarray, traces: Path)
     Raises:
         HostError: some differ; says how many, the first one, and where the traces are.
     """
-    from sim import golden
+    from bnn import golden
 
     expected = golden.infer(model, images)
     wrong = np.flatnonzero((expected != scores).any(axis=1))

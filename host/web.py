@@ -25,10 +25,10 @@ if not __package__:
 
 import numpy as np
 
+from bnn.model import Model, ModelError, load
 from host import images as sources
 from host.errors import HostError
 from host.pynq_infer import Engine
-from sim.model import Model, ModelError, load
 
 PAGE = Path(__file__).resolve().parent / "web.html"
 PORT = 8080

@@ -18,12 +18,17 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from bnn import golden
+from bnn.files import write_atomically
+from bnn.geometry import total_macs, walk
+from bnn.model import Model, ModelError, load
+from bnn.networks import Network
+from bnn.networks import network as find_network
+from bnn.random_models import random_model
 from hls import designs, program, schedule
 from hls.designs import Design
-from sim import golden, rtl_sim
+from sim import rtl_sim
 from sim.compare import by_name, differences
-from sim.files import write_atomically
-from sim.model import Layer, Model, ModelError, load, shapes
 
 ROOT = Path(__file__).resolve().parent.parent
 TRACED = 4
@@ -37,23 +42,6 @@ CAUSES = {
 
 
 @dataclass(frozen=True)
-class Network:
-    """A topology: `convs` are (outputs, pool), `dense` the widths of the hidden layers.
-
-    `model` and `images` are files in the models folder.
-    """
-
-    name: str
-    size: Tuple[int, int, int]
-    convs: Tuple[Tuple[int, bool], ...]
-    dense: Tuple[int, ...]
-    pad: int
-    model: str
-    images: str
-    classes: int = 10
-
-
-@dataclass(frozen=True)
 class Case:
     """A network at a batch size, what is wanted at 32x64x8 (cycles per image), and what was published."""
 
@@ -63,17 +51,6 @@ class Case:
     anchor: str = ""
 
 
-_DOUBLE = ((128, False), (128, True), (256, False), (256, True), (512, False), (512, True))
-NETWORKS = {
-    item.name: item
-    for item in (
-        Network("BinaryNet", (32, 32, 3), _DOUBLE, (1024, 1024), 1, "binarynet.npz", "cifar10_sample.npz"),
-        Network("VGG-small", (32, 32, 3), _DOUBLE, (), 1, "vgg_small.npz", "cifar10_sample.npz"),
-        Network("CNV", (32, 32, 3), ((64, False), (64, True), (128, False), (128, True), (256, False), (256, False)),
-                (512, 512), 0, "cnv.npz", "cifar10_sample.npz"),
-        Network("LFC", (28, 28, 1), (), (1024, 1024, 1024), 0, "lfc.npz", "mnist_sample.npz"),
-    )
-}
 CASES = (
     Case("BinaryNet", 16, 50000, "Zhao et al., FPGA'17: 168 images/s"),
     Case("BinaryNet", 1, 275000, "Zhao et al., FPGA'17: 5.94 ms"),
@@ -84,82 +61,25 @@ CASES = (
 )
 
 
-def random_model(network: Network, seed: int = 1) -> Model:
-    """A model of the topology with random weights, and thresholds about the middle of their sums."""
-    rng = np.random.default_rng(seed)
-    pixels = np.arange(256)
-    table = pixels - 128 if network.convs else np.where(pixels < 128, -1, 1)
-    height, width, channels = network.size
-    layers: List[Layer] = []
-    previous = "input"
-
-    def add(kind: str, weights: np.ndarray, pad: int, pool: bool, last: bool) -> None:
-        nonlocal previous
-        outputs, fan_in = len(weights), int(np.prod(weights.shape[1:]))
-        eight_bit = not layers and kind == "conv"
-        vectors: Dict[str, Any]
-        if last:
-            vectors = {"scale": rng.integers(-300, 300, outputs).astype(np.int32),
-                       "offset": rng.integers(-10**6, 10**6, outputs).astype(np.int32)}
-        else:
-            spread = 500 if eight_bit else int(np.sqrt(fan_in)) + 1
-            centre = 0 if eight_bit else fan_in // 2
-            vectors = {"thresholds": (centre + rng.integers(-spread, spread, outputs)).astype(np.int32),
-                       "flip": rng.integers(0, 2, outputs) > 0}
-        name = "{}{}".format(kind, len(layers) + 1)
-        value = -1 if pad and not eight_bit else 0
-        layers.append(Layer(name, kind, (previous,), weights, pad, value, pool, **vectors))
-        previous = name
-
-    for outputs, pool in network.convs:
-        add("conv", rng.integers(0, 2, (outputs, 3, 3, channels), np.uint8), network.pad, pool, False)
-        height, width, channels = height + 2 * network.pad - 2, width + 2 * network.pad - 2, outputs
-        if pool:
-            height, width = height // 2, width // 2
-    inputs = height * width * channels
-    widths = (*network.dense, network.classes)
-    for index, outputs in enumerate(widths):
-        add("dense", rng.integers(0, 2, (outputs, inputs), np.uint8), 0, False, index == len(widths) - 1)
-        inputs = outputs
-    names = tuple(str(index) for index in range(network.classes))
-    model = Model(network.name, *network.size, table.astype(np.int8), tuple(layers), names)
-    shapes(model)
-    return model
-
-
-def macs(model: Model) -> List[int]:
-    """Multiplications of every layer for one image, before pool."""
-    sizes = shapes(model)
-    result = []
-    height, width = model.height, model.width
-    for layer in model.layers:
-        pixels = 1
-        if layer.kind == "conv":
-            rows, columns = height + 2 * layer.pad - 2, width + 2 * layer.pad - 2
-            pixels = (rows & ~1) * (columns & ~1) if layer.pool else rows * columns
-        result.append(pixels * layer.outputs * layer.fan_in)
-        height, width, _ = sizes[layer.name]
-    return result
-
-
 def find(network: Network, folder: Path) -> Tuple[Model, str]:
     """The network's shipped model, or one with random weights, and which of both.
 
     Raises:
-        sim.model.ModelError: the shipped model cannot be read.
+        bnn.model.ModelError: the shipped model cannot be read.
     """
-    path = folder / network.model
+    path = folder / f"{network.name}.npz"
     return (load(path), "trained") if path.is_file() else (random_model(network), "random")
 
 
 def pictures(network: Network, folder: Path, count: int) -> Tuple[np.ndarray, str]:
     """`count` real images, repeated where there are fewer, and their name; noise where there are none."""
-    path = folder / network.images
+    path = folder / f"{network.dataset}_sample.npz"
     if not path.is_file():
-        return np.random.default_rng(1).integers(0, 256, (count, *network.size), np.uint8), "random"
+        size = (network.height, network.width, network.channels)
+        return np.random.default_rng(1).integers(0, 256, (count, *size), np.uint8), "random"
     with np.load(path, allow_pickle=False) as sample:
         x = sample["x"]
-    return x[np.arange(count) % len(x)], network.images
+    return x[np.arange(count) % len(x)], path.name
 
 
 def measure(core: rtl_sim.Core, case: Case, folder: Path, traced: int = TRACED,
@@ -174,10 +94,10 @@ def measure(core: rtl_sim.Core, case: Case, folder: Path, traced: int = TRACED,
         model: instead of the shipped one.
 
     Raises:
-        rtl_sim.RtlSimError, designs.DesignError, sim.model.ModelError, OSError.
+        rtl_sim.RtlSimError, designs.DesignError, bnn.model.ModelError, OSError.
     """
     started = time.time()
-    network, design = NETWORKS[case.network], core.design
+    network, design = find_network(case.network), core.design
     found, weights = (model, "random") if model is not None else find(network, folder)
     images, source = pictures(network, folder, case.batch)
     placed = schedule.plan(found, design, case.batch)
@@ -199,13 +119,13 @@ def measure(core: rtl_sim.Core, case: Case, folder: Path, traced: int = TRACED,
         wrong.append(f"scores: {bad} of {case.batch} images differ")
     for line in wrong:
         print(f"bench: {case.network}, batch {case.batch}: {line}", file=sys.stderr)
-    counts = macs(found)
-    on_array = sum(counts[1:] if placed.first.channels else counts)
+    counts = walk(found)
+    on_array = total_macs(counts[1:] if placed.first.channels else counts)
     cycles, clock = stats.cycles, design.clock_mhz * 1e6
     return {
         "network": case.network, "design": design.name, "batch": case.batch, "clock_mhz": design.clock_mhz,
         "cycles_per_image": round(cycles / case.batch, 1), "images_per_s": round(clock * case.batch / cycles, 1),
-        "latency_ms": round(1000 * cycles / clock, 4), "macs_per_image": sum(counts),
+        "latency_ms": round(1000 * cycles / clock, 4), "macs_per_image": total_macs(counts),
         "array_utilisation": round(on_array * case.batch / (cycles * design.pe * design.simd * design.lanes), 4),
         "bit_exact": not wrong, "measured": "verilator", "weights": weights, "images": source,
         "keep": placed.resident, "images_compared_by_layer": count, "sub_batch": placed.sub_batch,
@@ -284,9 +204,13 @@ def chosen(only: Optional[Sequence[str]]) -> List[Case]:
     result = []
     for text in only:
         name, _, batch = text.partition(":")
-        if name not in NETWORKS or not batch.isdigit() or not 1 <= int(batch) <= schedule.MAX_BATCH:
-            raise ValueError(f"--only {text}: is not NETWORK:BATCH with one of {', '.join(NETWORKS)} "
-                             f"and 1 to {schedule.MAX_BATCH}")
+        if not batch.isdigit() or not 1 <= int(batch) <= schedule.MAX_BATCH:
+            raise ValueError(f"--only {text}: is not NETWORK:BATCH with a batch of 1 to {schedule.MAX_BATCH}")
+        try:
+            found = find_network(name)
+        except ValueError as error:
+            raise ValueError(f"--only {text}: {error}") from None
+        name = found.title or found.name
         known = [case for case in CASES if (case.network, case.batch) == (name, int(batch))]
         result += known or [Case(name, int(batch), 0)]
     return result

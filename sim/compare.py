@@ -6,7 +6,7 @@ from typing import Dict, List
 
 import numpy as np
 
-from sim.model import Model
+from bnn.model import Model
 
 
 def by_name(model: Model, traces: Dict[int, np.ndarray]) -> Dict[str, np.ndarray]:

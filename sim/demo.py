@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from bnn import golden
+from bnn.model import ModelError, load
+from bnn.samples import sample_images
 from hls import designs, program, schedule
 from hls.wired import first
-from sim import golden, hls_csim, rtl_sim
+from sim import hls_csim, rtl_sim
 from sim.compare import by_name, differences
 from sim.core_io import same_runs
-from sim.model import ModelError, load
-from sim.samples import sample_images
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -20,9 +20,10 @@ from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
+from bnn.program import header, image_bytes
 from hls.designs import Design
 from hls.render import render_header
-from sim.core_io import RUNS, Stats, decode, header, image_bytes, same_runs
+from sim.core_io import RUNS, Stats, decode, same_runs
 
 SOURCES = Path(__file__).resolve().parent.parent / "hw_templates" / "hls"
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wno-unknown-pragmas", "-Wno-unused-label"]

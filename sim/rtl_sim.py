@@ -23,9 +23,10 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from bnn.files import write_atomically
+from bnn.program import header, image_bytes
 from hls.designs import Design
-from sim.core_io import RUNS, Stats, decode, header, image_bytes, same_runs
-from sim.files import write_atomically
+from sim.core_io import RUNS, Stats, decode, same_runs
 
 ROOT = Path(__file__).resolve().parent.parent
 RTL = ROOT / "hw_templates" / "rtl"

@@ -13,9 +13,9 @@ from typing import List, Optional
 
 import numpy as np
 
+from bnn import golden
+from bnn.model import ModelError, load
 from hls.wired import measure, network, yosys
-from sim import golden
-from sim.model import ModelError, load
 from sim.wired_sim import Run, WiredSimError, run_hls, run_rtl
 
 

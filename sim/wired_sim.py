@@ -14,8 +14,8 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from bnn.model import Model
 from sim.hls_csim import find_ap_types
-from sim.model import Model
 from sim.rtl_sim import _environment as verilator_environment
 from sim.rtl_sim import find_verilator
 

@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 from test_cores import BUILD, SMALL
 
-from sim import bench, golden, rtl_sim
-from sim.bench import Case, Network
+from bnn import golden, networks
+from bnn.geometry import walk
+from bnn.networks import Network
+from bnn.random_models import random_model
+from sim import bench, rtl_sim
+from sim.bench import Case
 
-TINY = Network("tiny", (8, 8, 3), ((8, False), (12, True)), (16,), 1, "tiny.npz", "none.npz", 3)
+TINY = Network("tiny", 8, 8, 3, ((8, False), (12, True)), (16,), 3, 1, "none")
 
 needs_verilator = pytest.mark.skipif(
     rtl_sim.find_verilator() is None or shutil.which("g++") is None, reason="verilator or g++ is not installed"
@@ -23,7 +27,7 @@ needs_verilator = pytest.mark.skipif(
 
 @pytest.fixture
 def core(monkeypatch: pytest.MonkeyPatch) -> rtl_sim.Core:
-    monkeypatch.setitem(bench.NETWORKS, "tiny", TINY)
+    monkeypatch.setitem(networks.NETWORKS, "tiny", TINY)
     return rtl_sim.build(SMALL, BUILD / "-".join(f"{value}" for value in astuple(SMALL)[2:-1]))
 
 
@@ -73,16 +77,17 @@ def test_differences_are_found(core: rtl_sim.Core, tmp_path: Path, monkeypatch: 
 
 
 def test_multiplications() -> None:
-    counts = bench.macs(bench.random_model(bench.NETWORKS["BinaryNet"]))
+    counts = [item.macs for item in walk(networks.network("BinaryNet"))]
     assert counts == [3538944, 150994944, 75497472, 150994944, 75497472, 150994944, 8388608, 1048576, 10240]
-    assert bench.macs(bench.random_model(bench.NETWORKS["CNV"]))[0] == 30 * 30 * 64 * 27
+    assert walk(networks.network("CNV"))[0].macs == 30 * 30 * 64 * 27
 
 
 def test_shipped_models_have_the_topology() -> None:
-    for network in bench.NETWORKS.values():
+    for name in {case.network for case in bench.CASES}:
+        network = networks.network(name)
         model, weights = bench.find(network, bench.ROOT / "models")
         assert weights in ("trained", "random")
-        shape = [layer.weights.shape for layer in bench.random_model(network).layers]
+        shape = [layer.weights.shape for layer in random_model(network).layers]
         assert [layer.weights.shape for layer in model.layers] == shape
 
 

@@ -33,6 +33,7 @@ from pynq.remote import (  # noqa: E402
 )
 from test_host import DESIGN, images, make_model  # noqa: E402
 
+from bnn.model import load, save  # noqa: E402
 from hls import designs, overlay, program, schedule  # noqa: E402
 from host import Accelerator, HostError, accelerator, backend, pynq_infer  # noqa: E402
 from host.pool import Pool  # noqa: E402
@@ -45,7 +46,6 @@ from sim.board.core import FunctionalCore  # noqa: E402
 from sim.board.memory import CMA_BASE, Memory, MemoryLimit  # noqa: E402
 from sim.board.rtl import RtlCore  # noqa: E402
 from sim.board.server import PORT, Board, BoardError, Files, Server  # noqa: E402
-from sim.model import load, save  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 _hosts = (f"127.{os.getpid() % 200 + 20}.{number // 250 + 1}.{number % 250 + 1}" for number in itertools.count())

@@ -12,9 +12,9 @@ import pytest
 from test_program import network
 from test_reports import CSYNTH_XML, TIMING, UTILIZATION
 
+from bnn import model as models
 from hls import build, render, reports
 from hls.designs import DESIGNS
-from sim import model as models
 
 FILES = render.render(DESIGNS["pynq_z1"])
 HLS, RTL = ["csim", "csynth", "export", "project", "bitstream"], ["package", "project", "bitstream"]

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from test_program import network
 
+from bnn import golden
+from bnn.model import Model
 from hls.designs import DESIGNS, Design
 from hls.program import pack
 from hls.schedule import Plan, plan
-from sim import golden, hls_csim, rtl_sim
-from sim.model import Model
+from sim import hls_csim, rtl_sim
 
 SMALL = DESIGNS["sim_small"]
 BUILD = Path(__file__).resolve().parent.parent / "build" / "test"

@@ -10,9 +10,9 @@ import pytest
 from test_program import network
 from test_rtl_sim import TIGHT, built
 
+from bnn import model as models
 from hls import designs
 from sim import demo, hls_csim, rtl_sim
-from sim import model as models
 
 pytestmark = pytest.mark.skipif(
     hls_csim.find_ap_types() is None or rtl_sim.find_verilator() is None or shutil.which("g++") is None,

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from test_host import images, make_model
 
+from bnn import golden
+from bnn.model import save
 from host import deploy
-from sim import golden
-from sim.model import save
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKED = """

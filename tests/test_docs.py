@@ -36,9 +36,9 @@ def test_named_files_exist(page: str) -> None:
 
 def test_numbers_of_the_walkthrough() -> None:
     """The layer that the page follows is the one of the shipped model on the shipped design."""
+    from bnn.model import load
     from hls.designs import DESIGNS
     from hls.schedule import plan
-    from sim.model import load
 
     design = DESIGNS["pynq_z1"]
     item = plan(load(ROOT / "models/cnv.npz"), design, 16).descriptors[0]

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from sim import golden
-from sim.model import load
+from bnn import golden
+from bnn.model import load
+from bnn.networks import network
 from train.export import ExportError, compare_scores, export, fold
 from train.layers import BinaryLinear, Block, ScoreNorm, make_norm
 from train.methods import Methods
 from train.module import BinaryNetwork
-from train.networks import network
 from train.recipes import RECIPES, recipe
 
 ROOT = Path(__file__).resolve().parent.parent

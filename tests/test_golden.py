@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_model import random_model
 
-from sim import golden
-from sim.golden import infer, trace
-from sim.model import Layer, Model, ModelError, shapes
+from bnn import golden
+from bnn.golden import infer, trace
+from bnn.model import Layer, Model, ModelError, shapes
 
 
 def random_images(model, count, seed=0):
@@ -182,6 +182,6 @@ def test_needs_numpy_only():
     code = (
         "import sys\n"
         "for name in ('torch', 'jinja2', 'cocotb', 'pynq', 'scipy'): sys.modules[name] = None\n"
-        "import sim.golden\n"
+        "import bnn.golden\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from test_program import network
 
+from bnn import golden
+from bnn.model import Model, load
 from hls.designs import DESIGNS
 from hls.program import pack
 from hls.render import render
 from hls.schedule import plan
-from sim import golden, hls_csim
-from sim.model import Model, load
+from sim import hls_csim
 
 SMALL = DESIGNS["sim_small"]
 CLANG = next((name for name in ("clang++", "clang++-14", "clang++-15", "clang++-16", "clang++-19")

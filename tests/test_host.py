@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bnn import golden
+from bnn.model import Layer, Model, save
 from hls import designs, program, schedule
 from host import Accelerator, HostError, accelerator, backend, pynq_infer
-from sim import golden
-from sim.model import Layer, Model, save
 
 ROOT = Path(__file__).resolve().parent.parent
 DESIGN = designs.find("sim_small")
@@ -541,7 +541,7 @@ def test_script_from_anywhere_without_other_packages(files: Path) -> None:
     """Neither the driver nor the integer model needs more than numpy, and pynq only for a bitstream."""
     block = "import sys\nfor name in ('torch', 'jinja2', 'cocotb', 'pynq'): sys.modules[name] = None\n"
     done = subprocess.run(
-        [sys.executable, "-c", block + "import host, host.pynq_infer, sim.golden"], cwd=ROOT,
+        [sys.executable, "-c", block + "import host, host.pynq_infer, bnn.golden"], cwd=ROOT,
         capture_output=True, text=True,
     )
     assert done.returncode == 0, done.stderr

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.golden import infer, trace
-from sim.model import load
+from bnn.golden import infer, trace
+from bnn.model import load
 from train.accuracy import count_right
 from train.import_bnn_pynq import (
     ParameterError,

@@ -17,11 +17,11 @@ import pytest
 from PIL import Image
 from test_host import CLASSES, FakeCore, images, make_model
 
+from bnn import golden
+from bnn.model import save
 from hls import designs, program, schedule
 from host import HostError, accelerator, pynq_infer, report
 from host import images as sources
-from sim import golden
-from sim.model import save
 
 ROOT = Path(__file__).resolve().parent.parent
 SHAPE = (9, 7, 1)

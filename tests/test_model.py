@@ -9,37 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.golden import _matches, _plain_conv, trace
-from sim.model import Layer, Model, ModelError, load, save, shapes, to_bytes
-
-
-def calibrated(model, draw):
-    """The model with thresholds within the middle half of the sums that random images give.
-
-    So the bits of every layer depend on the image; with thresholds regardless of the sums those of a deep network
-    soon do not. Thresholds that make a bit constant stay.
-    """
-    current = model.input_table[draw.integers(0, 256, (8, model.height, model.width, model.channels))]
-    if model.layers[0].kind != "conv":
-        current = (current > 0).astype(np.uint8)
-    layers = []
-    for index, layer in enumerate(model.layers[:-1]):
-        eight_bit = index == 0 and layer.kind == "conv"
-        if layer.kind == "conv":
-            acc = _plain_conv(layer, current, eight_bit)
-        else:
-            acc = _matches(current.reshape(len(current), -1), layer.weights)
-        if layer.pool:
-            height, width = (edge // 2 for edge in acc.shape[1:3])
-            acc = acc[:, : 2 * height, : 2 * width].reshape(-1, height, 2, width, 2, layer.outputs).max((2, 4))
-        sums = np.sort(acc.reshape(-1, layer.outputs), axis=0)
-        rank = draw.integers(len(sums) // 4, 3 * len(sums) // 4 + 1, layer.outputs)
-        limits = sums[rank, np.arange(layer.outputs)].astype(np.int32)
-        least, most = (-32767, 32766) if eight_bit else (1, layer.fan_in)
-        limits = np.where((layer.thresholds < least) | (layer.thresholds > most), layer.thresholds, limits)
-        current = ((acc >= limits) ^ layer.flip).astype(np.uint8)
-        layers.append(dataclasses.replace(layer, thresholds=limits))
-    return dataclasses.replace(model, layers=(*layers, model.layers[-1]))
+from bnn.golden import trace
+from bnn.model import Layer, Model, ModelError, load, save, shapes, to_bytes
+from bnn.random_models import calibrated
 
 
 def random_model(

@@ -16,10 +16,10 @@ pytest.importorskip("ipykernel")
 
 from test_board import next_host  # noqa: E402
 
+from bnn import golden  # noqa: E402
+from bnn.model import load  # noqa: E402
 from hls import designs, program, schedule  # noqa: E402
-from sim import golden  # noqa: E402
 from sim.board import demo  # noqa: E402
-from sim.model import load  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "host" / "notebooks" / "cifar10.ipynb"

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
-from test_model import calibrated
 
+from bnn import golden
+from bnn import model as models
+from bnn.model import Layer, Model
+from bnn.random_models import calibrated
 from hls import __main__ as command
 from hls.designs import DESIGNS, Design, DesignError
 from hls.program import pack, summary
 from hls.schedule import Plan, plan
-from sim import golden, program_model
-from sim import model as models
+from sim import program_model
 from sim.board.core import decode
-from sim.model import Layer, Model
 
 SMALL = DESIGNS["sim_small"]
 

@@ -11,13 +11,14 @@ import pytest
 from test_cores import BUILD, SMALL
 from test_program import network
 
+from bnn import golden
+from bnn.model import Model, ModelError
 from hls.designs import Design
 from hls.program import pack
 from hls.schedule import Plan, plan
 from hls.wired import first
-from sim import golden, hls_csim, rtl_sim
+from sim import hls_csim, rtl_sim
 from sim.compare import by_name, differences
-from sim.model import Model, ModelError
 from sim.rtl_sim import Job, Memory, RtlSimError
 
 TIGHT = replace(SMALL, act_depth=128, weight_depth=128)

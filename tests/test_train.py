@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 
+from bnn.networks import NETWORKS, network
 from train import data, layers, recipes, trainer
 from train.augment import crop_flip
 from train.methods import LOSSES, Methods
 from train.module import BinaryNetwork
-from train.networks import NETWORKS, network
 
 ROOT = Path(__file__).resolve().parent.parent
 torch.set_num_threads(1)  # the networks are too small to share among cores

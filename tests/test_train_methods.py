@@ -7,11 +7,11 @@ import math
 import pytest
 import torch
 
+from bnn.networks import network
 from train import methods
 from train.layers import BinaryConv2d, BinaryLinear, Schedules, binary_weight
 from train.methods import Methods, ap2, binarize
 from train.module import BinaryNetwork
-from train.networks import network
 from train.recipes import RECIPES, recipe
 from train.trainer import Config, clip, initialise, make_optimizer
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from sim.model import load
+from bnn.model import load
+from bnn.networks import network
 from train import export, own
 from train.__main__ import main
 from train.data import DataError
-from train.networks import network
 
 torch.set_num_threads(1)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from sim import golden
-from sim.model import load, save
+from bnn import golden
+from bnn.model import load, save
+from bnn.networks import network
 from train import export
 from train.__main__ import main
 from train.module import BinaryNetwork
-from train.networks import network
 from train.recipes import RECIPES
 from train.start import start_from
 from train.trainer import TrainError, load_checkpoint, load_network

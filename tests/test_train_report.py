@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from bnn.model import Layer, Model, load, save
+from bnn.networks import network
 from hls.wired.reuse import count_model
-from sim.model import Layer, Model, load, save
 from train import cost, data, report, zoo
 from train.export import export
 from train.module import BinaryNetwork
-from train.networks import network
 
 ROOT = Path(__file__).resolve().parent.parent
 torch.set_num_threads(1)

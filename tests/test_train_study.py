@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 
+from bnn.tables import marked
 from train import data, study, trainer
 from train.recipes import recipe
-from train.tables import marked
 
 torch.set_num_threads(1)
 

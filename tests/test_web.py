@@ -28,11 +28,11 @@ pytest.importorskip("pynq")
 from test_board import Station  # noqa: E402
 from test_host import CLASSES, images, make_model  # noqa: E402
 
+from bnn import golden  # noqa: E402
+from bnn.model import save  # noqa: E402
 from host import web  # noqa: E402
 from host.errors import HostError  # noqa: E402
 from host.pynq_infer import Engine  # noqa: E402
-from sim import golden  # noqa: E402
-from sim.model import save  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None)

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_model import random_model
 
+from bnn import golden
+from bnn.model import ModelError, save
 from hls.__main__ import main
 from hls.wired import cost, heap, levels, measure, network, reuse, topologies, verilog, yosys
 from hls.wired.graph import Add, Bit, Chain, Graph, GraphError, Input, Select, adders, evaluate, multiply_out, split
-from sim import golden
-from sim.model import ModelError, save
 from sim.rtl_sim import find_verilator
 from sim.wired_sim import run_hls, run_rtl
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.model import load
+from bnn.model import load
 from train import __main__ as training
 from train import data, export, zoo
 

@@ -15,12 +15,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from sim.model import ModelError
-from sim.model import load as load_model
+from bnn.model import ModelError
+from bnn.model import load as load_model
+from bnn.networks import NETWORKS
 from train import data, own
 from train.methods import LOSSES, WINDOWS, Methods
 from train.module import BinaryNetwork
-from train.networks import NETWORKS
 from train.recipes import OPTIMIZERS, RECIPES, SCHEDULES, recipe
 from train.start import start_from
 from train.trainer import Config, TrainError, load_network, topology, train, world

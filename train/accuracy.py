@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.golden import infer
-from sim.model import Model, ModelError, load
+from bnn.golden import infer
+from bnn.model import Model, ModelError, load
 from train import data, own
 
 CHUNK = 1000

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.model import Layer, Model, shapes
+from bnn.geometry import walk
+from bnn.model import Layer, Model, shapes
 
 # pJ, Horowitz 2014
 ADD_8 = 0.03
@@ -70,14 +71,9 @@ def unique_kernels(layer: Layer) -> float | None:
 def layers(model: Model) -> list[LayerCost]:
     """Every layer's figures, in order."""
     result = []
-    shape: tuple[int, ...] = (model.height, model.width, model.channels)
-    outputs = shapes(model)
-    for number, layer in enumerate(model.layers):
-        after = outputs[layer.name]
+    shapes(model)
+    for number, (layer, item) in enumerate(zip(model.layers, walk(model), strict=True)):
         byte_input = number == 0 and layer.kind == "conv"
-        pixels = 1
-        if layer.kind == "conv":
-            pixels = (shape[0] + 2 * layer.pad - 2) * (shape[1] + 2 * layer.pad - 2)
         thresholds = None
         if layer.thresholds is not None:
             thresholds = (int(layer.thresholds.min()), int(layer.thresholds.max()))
@@ -85,19 +81,18 @@ def layers(model: Model) -> list[LayerCost]:
         result.append(
             LayerCost(
                 name=layer.name,
-                inputs=shape,
-                outputs=after,
-                macs=pixels * layer.outputs * layer.fan_in,
-                weight_bits=int(layer.weights.size),
-                input_bits=int(np.prod(shape)) * (8 if byte_input else 1),
-                output_bits=int(np.prod(after)) * (32 if last else 1),
+                inputs=item.input,
+                outputs=item.output,
+                macs=item.macs,
+                weight_bits=item.weight_bits,
+                input_bits=int(np.prod(item.input)) * (8 if byte_input else 1),
+                output_bits=int(np.prod(item.output)) * (32 if last else 1),
                 thresholds=thresholds,
                 flips=0 if layer.flip is None else int(layer.flip.sum()),
                 kernels=unique_kernels(layer),
                 byte_input=byte_input,
             )
         )
-        shape = after
     return result
 
 

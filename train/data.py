@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.files import write_atomically
+from bnn.files import write_atomically
 
 DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / "build" / "data"
 TIMEOUT_S = 30

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from sim import golden
-from sim.files import write_atomically
-from sim.model import Layer, Model, ModelError, save
+from bnn import golden
+from bnn.files import write_atomically
+from bnn.model import Layer, Model, ModelError, save
+from bnn.networks import INPUT_BINARY
 from train import data, own
 from train.layers import BinaryConv2d, Block, ScoreNorm
 from train.module import BinaryNetwork, input_table
-from train.networks import INPUT_BINARY
 from train.trainer import Config, TrainError, from_dict, load_checkpoint, load_network
 
 #: test images kept beside a model

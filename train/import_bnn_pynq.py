@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.model import Layer, Model, ModelError, save
+from bnn.model import Layer, Model, ModelError, save
+from bnn.networks import NETWORKS
 from train.data import SOURCES
-from train.networks import NETWORKS
 
 TOPOLOGIES = ("cnv",)
 

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bnn.geometry import walk
+from bnn.networks import INPUT_BINARY, Network
 from train.layers import (
     BN_EPS,
     BN_MOMENTUM,
@@ -18,7 +20,6 @@ from train.layers import (
     make_norm,
 )
 from train.methods import Methods, annealed_sharpness, clip_, quantile_tau
-from train.networks import INPUT_BINARY, Network
 
 
 def input_table(network: Network) -> np.ndarray:
@@ -30,7 +31,7 @@ def input_table(network: Network) -> np.ndarray:
 
 
 class BinaryNetwork(nn.Module):
-    """Blocks of a :class:`~train.networks.Network`, in order.
+    """Blocks of a :class:`~bnn.networks.Network`, in order.
 
     ``forward`` takes uint8 images (N, C, H, W) and returns scores (N, classes).
     """
@@ -47,18 +48,15 @@ class BinaryNetwork(nn.Module):
         self.register_buffer("table", torch.from_numpy(input_table(network)) * scale, persistent=False)
         self.flatten_first = not network.convs
         blocks: list[Block] = []
-        channels, height, width = network.channels, network.height, network.width
+        geometries = walk(network)
+        channels = network.channels
         for index, (outputs, pool) in enumerate(network.convs):
             value = 0 if index == 0 else network.pad_value  # the first layer is padded in the 8-bit domain
             conv = BinaryConv2d(channels, outputs, network.pad, value, methods, schedules)
             norm = make_norm(outputs, False, methods)
             blocks.append(Block(conv, norm, pool, last=False))
             channels = outputs
-            height += 2 * network.pad - 2
-            width += 2 * network.pad - 2
-            if pool:
-                height, width = height // 2, width // 2
-        inputs = channels * height * width
+        inputs = geometries[len(network.convs)].fan_in
         for outputs in network.dense:
             dense = BinaryLinear(inputs, outputs, methods, schedules)
             blocks.append(Block(dense, make_norm(outputs, True, methods), pool=False, last=False))

@@ -24,10 +24,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.files import write_atomically
-from sim.model import MAX_CHANNELS
+from bnn.files import write_atomically
+from bnn.geometry import walk
+from bnn.model import MAX_CHANNELS
+from bnn.networks import Network
 from train.data import Arrays, DataError, Dataset
-from train.networks import Network
 
 PREFIX = "own:"
 FILE = "data.npz"
@@ -256,13 +257,9 @@ def check_size(network: Network) -> None:
     Raises:
         DataError: names network, layer and size.
     """
-    height, width = network.height, network.width
-    for number, (_, pool) in enumerate(network.convs, start=1):
-        height, width = height + 2 * network.pad - 2, width + 2 * network.pad - 2
-        if pool:
-            height, width = height // 2, width // 2
-        if min(height, width) < 1:
+    for item in walk(network):
+        if min(item.output) < 1:
             raise DataError(
                 f"images of {network.height}x{network.width} are too small for {network.name}: "
-                f"nothing is left after conv{number}"
+                f"nothing is left after {item.name}"
             )

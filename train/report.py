@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from sim.files import write_atomically
-from sim.golden import infer
-from sim.model import Model, ModelError, load
+from bnn.files import write_atomically
+from bnn.golden import infer
+from bnn.model import Model, ModelError, load
 from train import cost, data
 from train.accuracy import test_set
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sim.model import Layer, Model
+from bnn.model import Layer, Model
+from bnn.networks import INPUT_BINARY
 from train.layers import INPUT_SCALE, BinaryLinear
 from train.module import BinaryNetwork
-from train.networks import INPUT_BINARY
 from train.trainer import TrainError
 
 #: magnitude of every latent weight at the start: small against 1, so that Adam at 2e-3 turns one in 50 steps

@@ -23,11 +23,11 @@ from typing import Any
 
 import torch
 
-from sim.files import write_atomically
+from bnn.files import write_atomically
+from bnn.networks import NETWORKS
+from bnn.tables import marked
 from train import data
-from train.networks import NETWORKS
 from train.recipes import RECIPES, Recipe, recipe
-from train.tables import marked
 from train.trainer import Config, TrainError, accuracy, to_dict, train
 
 Change = Callable[[Recipe], Recipe]

@@ -20,13 +20,13 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from sim.files import write_atomically
+from bnn.files import write_atomically
+from bnn.networks import Network
+from bnn.networks import network as find_network
 from train.augment import crop_flip
 from train.data import Arrays
 from train.methods import LOSSES, Methods, ShiftAdaMax, average_, clip_, distillation, glorot_rate
 from train.module import BinaryNetwork
-from train.networks import Network
-from train.networks import network as find_network
 from train.recipes import GLOROT, INITIAL, OPTIMIZERS, SCHEDULES, Recipe
 
 CHECKPOINT_FORMAT = "bnn-checkpoint-2"

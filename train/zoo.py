@@ -14,11 +14,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sim.files import write_atomically
-from sim.model import ModelError, load
+from bnn.files import write_atomically
+from bnn.model import ModelError, load
+from bnn.tables import marked
 from train import cost, data
 from train.accuracy import count_right, test_set
-from train.tables import marked
 
 ZOO = Path(__file__).resolve().parent.parent / "models"
 END = ".card.json"

@@ -11,13 +11,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from bnn import model as models
+from bnn.files import write_atomically
 from hls import designs, reports
 from hls.report import cells, netlist, synth
 from hls.report.cells import Resources
 from hls.report.synth import Memory
 from hls.wired import first
-from sim import model as models
-from sim.files import write_atomically
 
 RTL = Path(__file__).resolve().parent.parent.parent / "hw_templates" / "rtl"
 TOP, ARRAY = "bnn_top", "bnn_array"

@@ -21,8 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bnn.files import write_atomically
 from hls.report import netlist, rtlil
-from sim.files import write_atomically
 
 JOBS = 2
 TIMEOUT_S = 1800

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from bnn.model import Model, ModelError
 from hls.designs import Design
 from hls.program import first_block
 from hls.render import environment
 from hls.schedule import plan
 from hls.wired import cpp, verilog
 from hls.wired.network import TEMPLATES, digest_of, engine, task_of
-from sim.model import Model, ModelError
 
 FIRST_LAYERS = ("array", "wired")
 """First layers of the array design: any program's, or one model's wired in."""

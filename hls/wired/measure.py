@@ -6,10 +6,10 @@ import hashlib
 import json
 from pathlib import Path
 
+from bnn.files import write_atomically
+from bnn.model import Model
 from hls.wired import network, yosys
 from hls.wired.network import Engine
-from sim.files import write_atomically
-from sim.model import Model
 
 
 def _cached(sources: dict[str, str], top: str, srl: bool, cache: Path) -> yosys.Resources:

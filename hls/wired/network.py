@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bnn.files import write_atomically
+from bnn.geometry import walk
+from bnn.model import Layer, Model, ModelError, shapes
 from hls.render import environment
 from hls.wired import cost, cpp, verilog
 from hls.wired.graph import Graph, adders
 from hls.wired.levels import LEVELS, Task, build
-from sim.files import write_atomically
-from sim.model import Layer, Model, ModelError, shapes
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "hw_templates" / "wired"
 ARRAY_RTL = TEMPLATES.parent / "rtl"
@@ -78,34 +79,32 @@ def check_size(model: Model) -> None:
     Raises:
         ModelError: a layer has too many products or too wide a vector, or a map that the window cannot pad.
     """
-    sizes = shapes(model)
-    height, width = model.height, model.width
-    for layer in model.layers:
-        macs = layer.outputs * layer.fan_in
-        if macs > LARGEST_MACS:
-            raise ModelError(f"layer {layer.name}: {macs} weights, a wired engine has at most {LARGEST_MACS}")
+    shapes(model)
+    for layer, item in zip(model.layers, walk(model), strict=True):
+        if item.weight_bits > LARGEST_MACS:
+            raise ModelError(f"layer {layer.name}: {item.weight_bits} weights, a wired engine has at most "
+                             f"{LARGEST_MACS}")
         bits = layer.fan_in * (8 if layer.kind == "conv" and layer is model.layers[0] else 1)
         if bits > WIDEST:
             raise ModelError(f"layer {layer.name}: {bits} bits at once, an integer of Vitis HLS has at most {WIDEST}")
         if not layer.name.isidentifier() or not layer.name.isascii():
             raise ModelError(f"layer {layer.name}: the name must be an identifier")
+        height, width, _ = item.input
         if layer.kind == "conv" and layer.pad and (height < 2 or width < 2):
             raise ModelError(f"layer {layer.name}: a padded map of {height}x{width}, expected at least 2x2")
-        height, width = sizes[layer.name][:2]
 
 
 def folds(model: Model) -> list[int]:
     """The most passes that each layer has time for while images follow each other without a gap."""
-    sizes = shapes(model)
-    height, width, result = model.height, model.width, []
-    for layer in model.layers:
-        conv = layer.kind == "conv"
-        vectors = (height + 2 * layer.pad - 2) * (width + 2 * layer.pad - 2) if conv else 1
+    shapes(model)
+    result = []
+    for layer, item in zip(model.layers, walk(model), strict=True):
+        (height, width, _), conv = item.input, layer.kind == "conv"
+        vectors = item.convolved[0] * item.convolved[1]
         # a cycle for each pixel that completes no vector
         spare = period_cycles(model) - max(0, height * width - vectors)
         eight_bit = conv and layer is model.layers[0]
         result.append(1 if eight_bit else max(1, min(layer.outputs, spare // vectors)))
-        height, width = sizes[layer.name][:2]
     return result
 
 
@@ -140,14 +139,13 @@ def _hex(values: list[int], bits: int) -> str:
 
 def variables(model: Model, built: list[Engine], digest: str) -> dict[str, Any]:
     """What the templates may name."""
-    sizes = shapes(model)
+    shapes(model)
     layers = []
     queues = schedule(model, built, steady(model, QUEUE_IMAGES)).queues
-    height, width, channels = model.height, model.width, model.channels
-    for layer, item, queue in zip(model.layers, built, queues, strict=True):
+    for layer, item, queue, shape in zip(model.layers, built, queues, walk(model), strict=True):
         conv = layer.kind == "conv"
         assert layer.flip is not None or layer.scale is not None
-        out_height, out_width = (height + 2 * layer.pad - 2, width + 2 * layer.pad - 2) if conv else (1, 1)
+        height, width, channels = shape.input
         low, high = item.task.value_range()
         layers.append({
             "name": layer.name,
@@ -170,13 +168,12 @@ def variables(model: Model, built: list[Engine], digest: str) -> dict[str, Any]:
             "pad": layer.pad if conv else 0,
             "pad_bit": int(layer.pad_value > 0),
             "pool": int(layer.pool),
-            "out_height": out_height,
-            "out_width": out_width,
+            "out_height": shape.convolved[0],
+            "out_width": shape.convolved[1],
             "flip_hex": _hex([int(bit) for bit in layer.flip], 1) if layer.flip is not None else "0",
             "flip": [int(bit) for bit in layer.flip] if layer.flip is not None else [],
             "latency": verilog.latency(item.graph),
         })
-        height, width, channels = sizes[layer.name]
     last = model.layers[-1]
     assert last.scale is not None and last.offset is not None
     table = model.input_table.astype(int)
@@ -266,9 +263,9 @@ def schedule(model: Model, built: list[Engine], pixels: list[int]) -> Schedule:
     classes = len(model.classes)
     images = len(pixels) // (model.height * model.width)
     times = [cycle + 1 for cycle in pixels]
-    height, width = model.height, model.width
     queues = []
-    for layer, item in zip(model.layers, built, strict=True):
+    for layer, item, shape in zip(model.layers, built, walk(model), strict=True):
+        height, width, _ = shape.input
         conv, passes = layer.kind == "conv", item.task.passes
         if conv or height * width > 1 or passes > 1:
             ready = [time + (passes > 1) for time in times]  # a cycle in the queue
@@ -280,11 +277,10 @@ def schedule(model: Model, built: list[Engine], pixels: list[int]) -> Schedule:
         times = [time + late for time in times]
         if layer is model.layers[-1]:
             break
-        height, width = (height + 2 * layer.pad - 2, width + 2 * layer.pad - 2) if conv else (1, 1)
+        height, width = shape.convolved
         if layer.pool:
             times = [times[image * height * width + (2 * y + 1) * width + 2 * x + 1]
                      for image in range(images) for y in range(height // 2) for x in range(width // 2)]
-            height, width = height // 2, width // 2
         times = [time + 1 for time in times]
     done, free = [], 0
     for time in times:

@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from bnn import model as models
+from bnn.files import write_atomically
+from bnn.geometry import walk
+from bnn.model import Layer, Model, shapes
 from hls.explore import find
 from hls.wired import measure, network, yosys
 from hls.wired.graph import GraphError
 from hls.wired.levels import LEVELS
-from sim import model as models
-from sim.files import write_atomically
-from sim.model import Layer, Model, shapes
 
 KERNELS = 512
 """Different binary 3x3 kernels; half of them counting inverses."""
@@ -82,14 +83,9 @@ def count_kernels(layer: Layer, pixels: int) -> Count:
 
 def count_model(model: Model) -> list[Count]:
     """The counts of every convolution."""
-    sizes = shapes(model)
-    height, width = model.height, model.width
-    counts = []
-    for layer in model.layers:
-        if layer.kind == "conv":
-            counts.append(count_kernels(layer, (height + 2 * layer.pad - 2) * (width + 2 * layer.pad - 2)))
-        height, width = sizes[layer.name][:2]
-    return counts
+    shapes(model)
+    return [count_kernels(layer, item.positions) for layer, item in zip(model.layers, walk(model), strict=True)
+            if layer.kind == "conv"]
 
 
 def level_rows(model: Model, largest: int, synthesise: bool, cache: Path) -> list[dict[str, Any]]:

@@ -15,12 +15,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bnn.geometry import total_macs, walk
+from bnn.model import Model, ModelError
+from bnn.networks import Network
+from bnn.random_models import random_model
 from hls.wired import cost, levels, network
 from hls.wired.graph import Bit, Graph, Input
 from hls.wired.heap import compress
 from hls.wired.levels import Task
-from sim.bench import Network, macs, random_model
-from sim.model import Model, ModelError
 
 SHARED_PASSES = 3
 """Passes up to which outputs still share much of their trees' first stage, so that the engine is built."""
@@ -73,16 +75,15 @@ def layer_lut(outputs: int, inputs: int, input_bits: int, fold: int, last: bool)
 
 def stream_lut(model: Model, passes: list[int]) -> int:
     """LUTs between the engines: lines of the windows and pools, queues."""
-    total, height, width, channels = CONTROL_LUT, model.height, model.width, model.channels
-    for layer, count in zip(model.layers, passes, strict=True):
+    total = CONTROL_LUT
+    for layer, item, count in zip(model.layers, walk(model), passes, strict=True):
         if layer.kind != "conv":
             continue
+        _, width, channels = item.input
         bits = channels * (8 if layer is model.layers[0] else 1)
         total += 2 * bits * -(-width // 32) + (bits if count > 1 else 0)
-        height, width, channels = height + 2 * layer.pad - 2, width + 2 * layer.pad - 2, layer.outputs
         if layer.pool:
-            total += 2 * channels
-            height, width = height // 2, width // 2
+            total += 2 * layer.outputs
     return total
 
 
@@ -100,7 +101,7 @@ def estimate(model: Model, pad: int = 0) -> Candidate:
         lut += layer_lut(task.outputs, task.inputs, task.input_bits, most, layer is model.layers[-1])
     convs = tuple((layer.outputs, layer.pool) for layer in model.layers if layer.kind == "conv")
     weights = sum(layer.outputs * layer.fan_in for layer in model.layers)
-    return Candidate(convs, pad, lut + stream_lut(model, passes), weights, sum(macs(model)), tuple(passes))
+    return Candidate(convs, pad, lut + stream_lut(model, passes), weights, total_macs(walk(model)), tuple(passes))
 
 
 def topologies(widths: list[int], stages: int) -> Iterator[tuple[tuple[int, bool], ...]]:
@@ -116,7 +117,7 @@ def search(size: tuple[int, int, int], classes: int, widths: list[int], stages: 
     found = []
     for convs, pad in itertools.product(topologies(widths, stages), (0, 1)):
         try:
-            made = random_model(Network("candidate", size, convs, (), pad, "", "", classes=classes))
+            made = random_model(Network("candidate", *size, convs, (), classes, pad, ""))
             candidate = estimate(made, pad)
         except ModelError:  # the map became too small, or a layer too large
             continue

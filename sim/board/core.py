@@ -8,10 +8,10 @@ from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
+from bnn import golden
+from bnn.model import Layer, Model
 from hls.designs import Design
-from sim import golden
 from sim.board.memory import DDR_BYTES, Memory
-from sim.model import Layer, Model
 from sim.program_model import DENSE, KERNEL, MAGIC, PAD, PAD_ONE, POOL, SCORES, VERSION
 
 CORE_ID, INTERFACE_VERSION = 0x314E4E42, 1

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import List, Optional
 
-from sim.model import ModelError, load
-from sim.samples import sample_images
+from bnn.model import ModelError, load
+from bnn.samples import sample_images
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY = "clients:"

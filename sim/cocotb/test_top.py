@@ -19,12 +19,13 @@ from cocotb.clock import Clock
 from cocotb.triggers import First, RisingEdge, Timer
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiSlave
 
+from bnn import golden
+from bnn.program import header, image_bytes
 from hls import schedule
 from hls.designs import Design
 from hls.program import pack
-from sim import golden
 from sim.compare import by_name, differences
-from sim.core_io import DENSE, SCORES, SERIAL, decode, header, image_bytes
+from sim.core_io import DENSE, SCORES, SERIAL, decode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from test_program import network  # noqa: E402

@@ -97,8 +97,8 @@ class Bench:
 
 @cocotb.test()
 async def stream(dut):
-    from sim.golden import infer
-    from sim.model import load
+    from bnn.golden import infer
+    from bnn.model import load
 
     model = load(os.environ["BNN_MODEL"])
     images = images_of(model)
@@ -128,8 +128,8 @@ async def stream(dut):
 
 def simulate(model, level, fold, folder):
     """Render a model, build it with Verilator, run the cocotb test of this file."""
+    from bnn.model import save
     from hls.wired import network
-    from sim.model import save
 
     files = network.render_rtl(model, network.engines(model, level, fold=fold))
     for name, text in files.items():

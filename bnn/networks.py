@@ -9,6 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Dict, List, Tuple
+
+from bnn.geometry import Spec
+
+Convs = Tuple[Tuple[int, bool], ...]
 
 #: input tables: pixel p (0..255) -> integer seen by the first layer
 INPUT_INT8 = "int8"  # p - 128, an 8-bit first layer
@@ -29,17 +34,30 @@ class Network:
     height: int
     width: int
     channels: int
-    convs: tuple[tuple[int, bool], ...]
-    dense: tuple[int, ...]
+    convs: Convs
+    dense: Tuple[int, ...]
     classes: int
     pad: int
     dataset: str
     pad_value: int = -1
     input_table: str = INPUT_INT8
     source: str = ""
+    title: str = ""  # as the literature writes the name
+
+    @property
+    def layers(self) -> Tuple[Spec, ...]:
+        """The layers in order, as the model will name them; the last gives the scores."""
+        rows: List[Spec] = []
+        for outputs, pool in self.convs:
+            # the 8-bit first layer is padded with 0
+            value = self.pad_value if self.pad and rows else 0
+            rows.append(Spec(f"conv{len(rows) + 1}", "conv", outputs, self.pad, value, pool))
+        for number, outputs in enumerate((*self.dense, self.classes), 1):
+            rows.append(Spec(f"fc{number}", "dense", outputs))
+        return tuple(rows)
 
 
-def _bnn_convs(width: int) -> tuple[tuple[int, bool], ...]:
+def _bnn_convs(width: int) -> Convs:
     return (
         (width, False),
         (width, True),
@@ -66,6 +84,7 @@ _mnist = partial(
 _TABLE = (
     _colour(
         name="cnv",
+        title="CNV",
         convs=((64, False), (64, True), (128, False), (128, True), (256, False), (256, False)),
         dense=(512, 512),
         pad=0,
@@ -74,6 +93,7 @@ _TABLE = (
     ),
     _colour(
         name="binarynet",
+        title="BinaryNet",
         convs=_bnn_convs(128),
         dense=(1024, 1024),
         pad=1,
@@ -82,6 +102,7 @@ _TABLE = (
     ),
     _colour(
         name="binarynet_svhn",
+        title="BinaryNet on SVHN",
         convs=_bnn_convs(64),
         dense=(1024, 1024),
         pad=1,
@@ -90,6 +111,7 @@ _TABLE = (
     ),
     _colour(
         name="vgg_small",
+        title="VGG-small",
         convs=_bnn_convs(128),
         dense=(),
         pad=1,
@@ -101,8 +123,8 @@ _TABLE = (
         dense=(4096, 4096, 4096),
         source="Courbariaux et al., arXiv 1602.02830",
     ),
-    _mnist(name="lfc", dense=(1024, 1024, 1024), source="FINN, Umuroglu et al., FPGA'17"),
-    _mnist(name="sfc", dense=(256, 256, 256), source="FINN, Umuroglu et al., FPGA'17"),
+    _mnist(name="lfc", title="LFC", dense=(1024, 1024, 1024), source="FINN, Umuroglu et al., FPGA'17"),
+    _mnist(name="sfc", title="SFC", dense=(256, 256, 256), source="FINN, Umuroglu et al., FPGA'17"),
     _mnist(
         name="mnist_wired",
         convs=((16, True), (32, True), (64, False)),
@@ -128,16 +150,18 @@ _TABLE = (
     ),
 )
 
-NETWORKS: dict[str, Network] = {network.name: network for network in _TABLE}
+NETWORKS: Dict[str, Network] = {network.name: network for network in _TABLE}
 
 
 def network(name: str) -> Network:
-    """Look up a topology by name.
+    """Look up a topology by its name, or by its title in any case.
 
     Raises:
         ValueError: unknown name; the message lists the known ones.
     """
-    try:
+    if name in NETWORKS:
         return NETWORKS[name]
-    except KeyError:
-        raise ValueError(f"network '{name}' is unknown: choose one of {', '.join(NETWORKS)}") from None
+    titled = [item for item in _TABLE if item.title and item.title.lower() == name.lower()]
+    if titled:
+        return titled[0]
+    raise ValueError(f"network '{name}' is unknown: choose one of {', '.join(NETWORKS)}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.model import Model, ModelError
+from bnn.model import Model, ModelError
 
 SAMPLES = Path(__file__).resolve().parent.parent / "models"
 
