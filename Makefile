@@ -41,7 +41,8 @@ help:
 	@echo "make report DESIGN=pynq_z1   synthesise the RTL core with yosys: LUT, FF, BRAM, DSP, paths, fan-out, memories"
 	@echo "make bench DESIGN=pynq_z1    whole networks through the Verilated core, in cycles: build/bench.json; BENCH=\"--only CNV:16\""
 	@echo "make hls  DESIGN=pynq_z1     render sources and scripts, pack the program; synthesise where the tools are;"
-	@echo "                             BACKEND=rtl packs the RTL core, HLS_VERSION=2019.2, COSIM=1"
+	@echo "                             BACKEND=rtl packs the RTL core, HLS_VERSION=2019.2, COSIM=1, STRATEGIES=1: slower"
+	@echo "                             clocks after one; DATE_PATCHED=1: the HLS tool exports although answer record 76960"
 	@echo "                             FIRST_LAYER=wired: MODEL's first layer as constants (also in demo, report)"
 	@echo "make sim                     engines and programs, bit by bit, RTL units under cocotb;"
 	@echo "                             BACKEND=hls or rtl: one core, RTL=path: Verilog that Vitis HLS generated"
@@ -110,7 +111,7 @@ bench: $(READY)
 hls: $(READY)
 	$(PY) -m hls.build --design $(DESIGN) -o build/$(DESIGN) --backend $(or $(BACKEND),hls) --model $(MODEL) \
 		--first-layer $(FIRST_LAYER) $(if $(hls_images),--images $(hls_images)) $(if $(HLS_VERSION),--hls-version $(HLS_VERSION)) \
-		$(if $(COSIM),--cosim)
+		$(if $(COSIM),--cosim) $(if $(DATE_PATCHED),--date-patched) $(if $(STRATEGIES),--strategies $(STRATEGIES))
 	$(PY) -m hls.overlay --design $(DESIGN) -o build/$(DESIGN)/overlay
 	$(PY) -m hls $(MODEL) --design $(DESIGN) -o build/$(DESIGN)
 

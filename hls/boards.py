@@ -10,8 +10,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-ZYNQ7, ZYNQMP = "processing_system7", "zynq_ultra_ps_e"
-"""Processing systems by the name of their IP."""
+
+@dataclass(frozen=True)
+class ProcessingSystem:
+    """The hard processors of a family of parts, and what their parts are called in Vivado.
+
+    `ip` is the name of its IP and `family` that of its parts. `control` and `memory` are its ports to the core's
+    registers and from the core, `segment` the memory behind the latter, `control_base` the registers' address. The
+    core's clock is a PLL of `pll_mhz` over an integer: timing calls it `clock`, the IP's parameter `frequency` asks
+    for it and `actual` tells what it became.
+    """
+
+    ip: str
+    family: str
+    control: str
+    memory: str
+    segment: str
+    control_base: int
+    pll_mhz: float
+    clock: str
+    frequency: str
+    actual: str
+
+    def divider(self, clock_mhz: float) -> int:
+        """The divider that comes closest to a clock."""
+        return max(1, round(self.pll_mhz / clock_mhz))
+
+
+ZYNQ7 = ProcessingSystem(
+    "processing_system7", "zynq", "M_AXI_GP0", "S_AXI_HP0", "ps/S_AXI_HP0/HP0_DDR_LOWOCM", 0x43C00000, 1000.0,
+    "clk_fpga_0", "PCW_FPGA0_PERIPHERAL_FREQMHZ", "PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ")
+"""Its IO PLL is at 1000 MHz with the crystals of all boards here: 20 times 50 or 30 times 33.333 MHz."""
+ZYNQMP = ProcessingSystem(
+    "zynq_ultra_ps_e", "zynquplus", "M_AXI_HPM0_FPD", "S_AXI_HP0_FPD", "ps/SAXIGP2/HP0_DDR_LOW", 0xA0000000, 1500.0,
+    "clk_pl_0", "PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ", "PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ")
+"""Its IO PLL is at 45 times 33.333 MHz: the FBDIV of Avnet's board files, and what Vivado takes for the K26."""
 
 PYNQ_PS = {
     "PCW_CRYSTAL_PERIPHERAL_FREQMHZ": "50",
@@ -61,33 +94,19 @@ class Platform:
     """A board in Vivado.
 
     `board_part` is Vivado's name of the board, used where its board files are installed and needed where
-    `preset` is empty. `preset` holds settings of the processing system. `control` and `memory` are its ports to
-    the registers and from the core, `segment` the memory behind the latter, `control_base` the registers' address.
+    `preset` is empty. `preset` holds settings of the processing system.
     """
 
-    ps: str
+    ps: ProcessingSystem
     board_part: str
-    control: str
-    memory: str
-    segment: str
-    control_base: int
     preset: Mapping[str, str] = field(default_factory=dict)
 
 
-def _pynq(board_part: str) -> Platform:
-    return Platform(ZYNQ7, board_part, "M_AXI_GP0", "S_AXI_HP0", "ps/S_AXI_HP0/HP0_DDR_LOWOCM", 0x43C00000, PYNQ_PS)
-
-
-def _ultrascale(board_part: str) -> Platform:
-    return Platform(ZYNQMP, board_part, "M_AXI_HPM0_FPD", "S_AXI_HP0_FPD", "ps/SAXIGP2/HP0_DDR_LOW", 0xA0000000)
-
-
 PLATFORMS: dict[str, Platform] = {
-    "pynq_z1": _pynq("www.digilentinc.com:pynq-z1:part0:1.0"),
-    "pynq_z2": _pynq("tul.com.tw:pynq-z2:part0:1.0"),
-    "zybo_z7_10": Platform(ZYNQ7, "digilentinc.com:zybo-z7-10:part0:1.1", "M_AXI_GP0", "S_AXI_HP0",
-                           "ps/S_AXI_HP0/HP0_DDR_LOWOCM", 0x43C00000),
-    "ultra96v2": _ultrascale("em.avnet.com:ultra96v2:part0:1.2"),
-    "kv260": _ultrascale("xilinx.com:kv260_som:part0:1.3"),
+    "pynq_z1": Platform(ZYNQ7, "www.digilentinc.com:pynq-z1:part0:1.0", PYNQ_PS),
+    "pynq_z2": Platform(ZYNQ7, "tul.com.tw:pynq-z2:part0:1.0", PYNQ_PS),
+    "zybo_z7_10": Platform(ZYNQ7, "digilentinc.com:zybo-z7-10:part0:1.1"),
+    "ultra96v2": Platform(ZYNQMP, "em.avnet.com:ultra96v2:part0:1.2"),
+    "kv260": Platform(ZYNQMP, "xilinx.com:kv260_som:part0:1.3"),
 }
 """By the name of the board in `hls.designs.BOARDS`."""

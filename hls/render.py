@@ -14,7 +14,7 @@ from typing import Any
 
 import jinja2
 
-from hls.boards import PLATFORMS, ZYNQ7
+from hls.boards import PLATFORMS
 from hls.designs import ACC_BITS, BOARDS, FIRST_CHANNELS, MAX_CHANNELS, Design, DesignError
 from hls.directives import DEFAULT_VERSION, dialect, translate
 from hls.schedule import MAX_BATCH
@@ -96,14 +96,16 @@ def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str =
         "clock_mhz": number(design.clock_mhz),
         "period_ns": number(1000 / design.clock_mhz),
         "part": BOARDS[design.board].part,
-        "family": "zynq" if platform.ps == ZYNQ7 else "zynquplus",
+        "family": platform.ps.family,
         "board_part": platform.board_part,
         "preset": platform.preset,
-        "ps_ip": platform.ps,
-        "ps_control": platform.control,
-        "ps_memory": platform.memory,
-        "ps_segment": platform.segment,
-        "control_base": platform.control_base,
+        "ps_ip": platform.ps.ip,
+        "ps_control": platform.ps.control,
+        "ps_memory": platform.ps.memory,
+        "ps_segment": platform.ps.segment,
+        "ps_clock": platform.ps.clock,
+        "ps_frequency": platform.ps.frequency,
+        "control_base": platform.ps.control_base,
         "backend": backend,
         "hls_version": hls_version,
         "hls_tool": "vivado_hls" if legacy else "vitis_hls",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,25 +14,38 @@ from test_program import network
 from test_reports import CSYNTH_XML, TIMING, UTILIZATION
 
 from bnn import model as models
-from hls import build, render, reports
+from hls import build, implementation, render, reports
+from hls import tools as vendor
 from hls.designs import DESIGNS
 
 FILES = render.render(DESIGNS["pynq_z1"])
-HLS, RTL = ["csim", "csynth", "export", "project", "bitstream"], ["package", "project", "bitstream"]
+HLS, RTL = (["csim", "csynth", "export", "project", "implement-1", "bitstream"],
+            ["package", "project", "implement-1", "bitstream"])
+BIT = "bitstream/pynq_z1.bit"
 
 # A stand-in leaves what the tool leaves for the stage, and what it was called with in a log. `FAIL` names a
-# stage that fails, `OMIT` one that leaves nothing.
-TOOL = r'''#!/bin/sh
+# stage that fails, `OMIT` one that leaves nothing. The timing of an attempt is DATA/timing-ATTEMPT, else
+# DATA/timing.txt; it is not routed where the former is empty.
+TOOL = r"""#!/bin/sh
 stage="${BNN_STAGES:-$4}"
 case "$4" in
   package_rtl.tcl) stage=package ;;
   build.tcl) stage=project ;;
-  bitstream.tcl) stage=bitstream ;;
+  implement.tcl) stage="implement-$BNN_ATTEMPT"; more=" $BNN_STRATEGY" ;;
+  clock.tcl) stage="$BNN_ATTEMPT"; more=" $BNN_FROM $BNN_PERIOD ns" ;;
+  bitstream.tcl) stage=bitstream; more=" $BNN_MHZ MHz" ;;
 esac
-echo "$(basename "$0") $* [$stage] $(basename "$PWD") ${BNN_COUNT:-0}" >> "$LOG"
+echo "$(basename "$0") $* [$stage] $(basename "$PWD") ${BNN_COUNT:-0}$more" >> "$LOG"
 echo "working on $stage"
 if [ "$stage" = "$FAIL" ]; then echo "ERROR: [X 1-1] it broke"; exit 3; fi
 if [ "$stage" = "$OMIT" ]; then exit 0; fi
+attempt() {
+  mkdir -p "../attempts/$BNN_ATTEMPT"; echo "status" > "../attempts/$BNN_ATTEMPT/status.txt"
+  given="$DATA/timing-$BNN_ATTEMPT"; [ -f "$given" ] || given="$DATA/timing.txt"
+  if [ -s "$given" ]; then
+    cp "$given" "../attempts/$BNN_ATTEMPT/timing.txt"; cp "$DATA/utilization.txt" "../attempts/$BNN_ATTEMPT"
+  fi
+}
 case "$stage" in
   csim) mkdir -p bnn_hls/solution/csim/build
     [ -f csim/golden.bin ] && cat csim/golden.bin csim/golden.bin > bnn_hls/solution/csim/build/scores.bin
@@ -41,11 +55,13 @@ case "$stage" in
   export) mkdir -p bnn_hls/solution/impl/ip; echo x > bnn_hls/solution/impl/ip/component.xml ;;
   package) mkdir -p ip; echo x > ip/component.xml ;;
   project) mkdir -p project; echo x > project/bnn.xpr ;;
-  bitstream) mkdir -p ../bitstream; cp "$DATA/timing.txt" "$DATA/utilization.txt" ../bitstream
-    for kind in bit hwh; do echo x > "../bitstream/pynq_z1.$kind"; done ;;
+  implement-*|clock-*) attempt ;;
+  bitstream) mkdir -p ../bitstream; cp "../attempts/$BNN_ATTEMPT/timing.txt" "$DATA/utilization.txt" ../bitstream
+    echo x > "../bitstream/$DESIGN.bit"
+    echo "<S><PARAMETER NAME='$ACTUAL' VALUE='${HWH_MHZ:-$BNN_MHZ}'/></S>" > "../bitstream/$DESIGN.hwh" ;;
 esac
 exit 0
-'''
+"""
 
 
 class Tools:
@@ -57,8 +73,10 @@ class Tools:
         (folder / "data").mkdir()
         for name, text in (("csynth.xml", CSYNTH_XML), ("timing.txt", TIMING), ("utilization.txt", UTILIZATION)):
             (folder / "data" / name).write_text(text)
-        for name in ("FAIL", "OMIT", "SCORES", "BNN_STAGES", "BNN_COUNT"):
+        for name in ("FAIL", "OMIT", "SCORES", "HWH_MHZ", *(name for name in os.environ if name.startswith("BNN_"))):
             monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("DESIGN", "pynq_z1")
+        monkeypatch.setenv("ACTUAL", "PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ")
         monkeypatch.setenv("LOG", str(self.log))
         monkeypatch.setenv("DATA", str(folder / "data"))
         programs = {os.path.dirname(shutil.which(name) or name) for name in ("sh", "mkdir", "cp", "cat", "basename")}
@@ -69,6 +87,11 @@ class Tools:
             path = self.folder / "bin" / name
             path.write_text(TOOL)
             path.chmod(0o755)
+
+    def slack(self, attempt: str, wns: float, whs: float = 0.021) -> None:
+        """What Vivado will report of an attempt."""
+        text = TIMING.replace("      0.214 ", f"{wns:11.3f} ").replace("        0.021 ", f"{whs:13.3f} ")
+        (self.folder / "data" / f"timing-{attempt}").write_text(text)
 
     def run(self, *options: str) -> int:
         return build.main(["-o", str(self.out), *options])
@@ -165,7 +188,7 @@ def test_what_changed_is_run_again(tools: Tools) -> None:
 )
 def test_tools_of_several_versions(version: str, tool: str, line: str, tools: Tools) -> None:
     tools.add(tool)
-    assert tools.run("--hls-version", version) == 0
+    assert tools.run("--hls-version", version, "--date-patched") == 0
     assert tools.log.read_text().splitlines()[0] == line
 
 
@@ -182,15 +205,125 @@ def test_the_hls_tool_is_found_beside_the_compiler(place: str, tools: Tools) -> 
     assert tools.stages() == ["csim", "csynth", "export"]
 
 
-def test_timing_that_is_not_met_fails(tools: Tools, capsys: pytest.CaptureFixture) -> None:
+def implementation_of(tools: Tools) -> dict:
+    return json.loads((tools.out / reports.FILE).read_text())["implementation"]
+
+
+def test_a_count_of_csynth_beyond_the_part_is_a_remark(tools: Tools, capsys: pytest.CaptureFixture) -> None:
+    """Also block RAMs: FracBNN's core counts 122 % of those of the part that it runs on."""
     tools.add("vitis_hls", "vivado")
-    path = tools.folder / "data/timing.txt"
-    path.write_text(TIMING.replace("      0.214 ", "     -0.214 "))
-    assert tools.run() == 1
-    assert "timing is not met: WNS -0.214 ns" in capsys.readouterr().err
-    assert json.loads((tools.out / reports.FILE).read_text())["implementation"]["timing"]["met"] is False
-    tools.stages()
-    assert tools.run() == 1 and tools.stages() == ["bitstream"]
+    text = CSYNTH_XML.replace("<LUT>38912</LUT>", "<LUT>200000</LUT>").replace("<BRAM_18K>201<", "<BRAM_18K>300<")
+    (tools.folder / "data/csynth.xml").write_text(text)
+    assert tools.run() == 0
+    assert tools.stages() == HLS
+    remark = next(line for line in capsys.readouterr().out.splitlines() if "csynth.xml" in line)
+    assert remark == ("hls: csynth: csynth.xml counts 200000 lut of 53200, 150 bram36 of 140 on xc7z020-clg400-1, an "
+                      "estimate: Vivado decides; its LUTs are 1.1 to 2.7 or more times fewer in published binary "
+                      "networks, here 181818 to 74074")
+    assert json.loads((tools.out / reports.FILE).read_text())["hls"]["synthesis"]["remark"] in remark
+
+
+def test_strategies_in_turn(tools: Tools, capsys: pytest.CaptureFixture) -> None:
+    tools.add("vitis_hls", "vivado")
+    tools.slack("1", -0.412)
+    tools.slack("2", 0.1, -0.03)  # a hold violation is not met either
+    tools.slack("3", 0.0)
+    assert tools.run() == 0
+    lines = [line for line in tools.log.read_text().splitlines() if "implement.tcl" in line]
+    assert [line.split(" 0 ", 1)[1].strip() for line in lines] == list(implementation.STRATEGIES[:3])
+    assert tools.stages() == [*HLS[:4], "implement-1", "implement-2", "implement-3", "bitstream"]
+    out = capsys.readouterr().out
+    assert "hls: implement-1: Vivado Implementation Defaults at 142.857 MHz: WNS -0.412 ns, WHS 0.021 ns" in out
+    assert f"hls: {tools.out / BIT} and .hwh: Performance_ExtraTimingOpt at 142.857 MHz" in out.splitlines()[-1]
+    found = implementation_of(tools)
+    assert (found["strategy"], found["divider"], found["clock_mhz"]) == ("Performance_ExtraTimingOpt", 7, 142.857)
+    assert [item["met"] for item in found["attempts"]] == [False, False, True] and found["timing"]["met"]
+
+
+def test_then_slower_clocks(tools: Tools, capsys: pytest.CaptureFixture) -> None:
+    """The best of the routed designs without hold violations is timed at every divider until one is met."""
+    tools.add("vitis_hls", "vivado")
+    for number, wns, whs in ((1, -1.5, 0.1), (2, -1.2, 0.1), (3, -0.1, -0.01), (4, -1.3, 0.1), (5, -1.4, 0.1)):
+        tools.slack(str(number), wns, whs)
+    tools.slack("clock-8", -0.2)
+    assert tools.run("--backend", "rtl") == 0, capsys.readouterr().err
+    lines = tools.log.read_text().splitlines()
+    assert [line.split("] vivado 0", 1)[1].strip() for line in lines[-3:]] == [
+        "2 8.000 ns", "2 9.000 ns", "111.111 MHz"]
+    assert tools.stages() == [*RTL[:2], *(f"implement-{number}" for number in range(1, 6)), "clock-8", "clock-9",
+                              "bitstream"]
+    found = implementation_of(tools)
+    assert (found["strategy"], found["divider"], found["clock_mhz"]) == (implementation.STRATEGIES[1], 9, 111.111)
+    assert [item["clock_mhz"] for item in found["attempts"]] == [142.857] * 5 + [125.0, 111.111]
+    assert "111.111" in (tools.out / "bitstream/pynq_z1.hwh").read_text()
+    assert "at 111.111 MHz" in capsys.readouterr().out.splitlines()[-1]
+    # nothing is tried twice
+    assert tools.run("--backend", "rtl") == 0 and tools.stages() == []
+
+
+def test_fewer_strategies(tools: Tools) -> None:
+    tools.add("vitis_hls", "vivado")
+    tools.slack("1", -0.5)
+    assert tools.run("--strategies", "1") == 0
+    assert tools.stages() == [*HLS[:5], "clock-8", "bitstream"]
+
+
+def test_the_clocks_are_those_of_the_boards_processing_system(tools: Tools, capsys: pytest.CaptureFixture) -> None:
+    tools.add("vitis_hls", "vivado")
+    tools.monkeypatch.setenv("DESIGN", "kv260")
+    tools.monkeypatch.setenv("ACTUAL", "PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ")
+    tools.slack("1", -0.5)
+    assert tools.run("--design", "kv260", "--strategies", "1") == 0, capsys.readouterr().err
+    assert (implementation_of(tools)["divider"], implementation_of(tools)["clock_mhz"]) == (9, 166.667)
+
+
+@pytest.mark.parametrize("stage", ["implement-2", "clock-9", "bitstream"])
+def test_an_interrupted_search_goes_on(stage: str, tools: Tools) -> None:
+    tools.add("vitis_hls", "vivado")
+    for name in ("1", "2", "clock-8"):
+        tools.slack(name, -1.1)
+    wanted = [*HLS[:5], "implement-2", "clock-8", "clock-9", "bitstream"]
+    tools.monkeypatch.setenv("FAIL", stage)
+    assert tools.run("--strategies", "2") == 1
+    assert tools.stages() == wanted[: wanted.index(stage) + 1]
+    tools.monkeypatch.delenv("FAIL")
+    assert tools.run("--strategies", "2") == 0
+    assert tools.stages() == wanted[wanted.index(stage):]
+
+
+@pytest.mark.parametrize(("slacks", "message"), [
+    ({"1": (-9.0, 0.1), "2": (-8.0, 0.1)}, "no clock meets the timing: "),
+    ({"1": (0.5, -0.1), "2": (-0.5, -0.2)}, "no strategy is routed without hold violations: "),
+    ({}, "no strategy is routed without hold violations: "),
+])
+def test_only_hold_violations_and_the_last_divider_leave_nothing(slacks: dict, message: str, tools: Tools,
+                                                                 capsys: pytest.CaptureFixture) -> None:
+    tools.add("vitis_hls", "vivado")
+    for name in ("1", "2"):
+        (tools.folder / "data" / f"timing-{name}").write_text("")
+    for name, (wns, whs) in slacks.items():
+        tools.slack(name, wns, whs)
+    for divider in (8, 9, 10):
+        tools.slack(f"clock-{divider}", -10.0 + divider - 0.1)
+    assert tools.run("--strategies", "2") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {message}") and error.count("\n") == 1
+    assert ("at 100 MHz: WNS -0.1 ns" in error) == message.startswith("no clock")
+    assert ("not routed" in error) == (not slacks)
+    assert not (tools.out / BIT).exists()
+    found = implementation_of(tools)
+    assert not any(item["met"] for item in found["attempts"]) and "clock_mhz" not in found
+    assert len(found["attempts"]) == (5 if message.startswith("no clock") else 2)
+
+
+def test_a_handoff_with_another_clock_is_refused(tools: Tools, capsys: pytest.CaptureFixture) -> None:
+    tools.add("vitis_hls", "vivado")
+    tools.slack("1", -0.5)
+    tools.monkeypatch.setenv("HWH_MHZ", "142.857")
+    assert tools.run("--strategies", "1") == 1
+    assert "pynq_z1.hwh: the clock is 142.857 MHz, timing was met at 125" in capsys.readouterr().err
+    tools.monkeypatch.setenv("HWH_MHZ", "124.9987")  # a crystal of 33.333 MHz
+    assert tools.run("--strategies", "1") == 0
 
 
 def test_simulation_of_a_model(tools: Tools, capsys: pytest.CaptureFixture) -> None:
@@ -206,10 +339,63 @@ def test_simulation_of_a_model(tools: Tools, capsys: pytest.CaptureFixture) -> N
     assert len((tools.out / "vitis/csim/images.bin").read_bytes()) == build.COUNT * 32
     report = json.loads((tools.out / reports.FILE).read_text())["hls"]
     assert report["estimated"]["estimated"] is True and report["synthesis"]["resources"]["lut"]
+    tools.add("vivado")
+    tools.slack("1", -0.5)
+    assert tools.run(*options, "--strategies", "1") == 0
+    speed = implementation_of(tools)["images_per_second"]
+    assert speed["value"] == pytest.approx(125e6 / report["estimated"]["cycles_per_image"], abs=1)
+    assert "estimated" in speed["note"]
     tools.monkeypatch.setenv("SCORES", "wrong")
     (tools.out / "stages/csim").unlink()
     assert tools.run(*options) == 1
     assert "differs from the golden model's scores" in capsys.readouterr().err
+
+
+def installed(tools: Tools, version: str) -> Path:
+    """The HLS tool as in an installation of a version, on PATH; gives the folder of the version."""
+    name = "vivado_hls" if version < "2020.2" else "vitis_hls"
+    home = tools.folder / "Xilinx" / ("Vivado" if version < "2020.2" else "Vitis_HLS") / version
+    (home / "bin").mkdir(parents=True)
+    (home / "bin" / name).write_text(TOOL)
+    (home / "bin" / name).chmod(0o755)
+    tools.monkeypatch.setenv("PATH", os.pathsep.join([str(home / "bin"), os.environ["PATH"]]))
+    return home
+
+
+@pytest.mark.parametrize("version", ["2019.2", "2020.2", "2021.2"])
+def test_a_tool_that_cannot_export_today_is_refused_before_it_works(version: str, tools: Tools,
+                                                                    capsys: pytest.CaptureFixture) -> None:
+    """Vitis HLS numbers an IP by the date; since 2022 that overflows, unless it is patched (answer record 76960)."""
+    home = installed(tools, version)
+    assert tools.run("--hls-version", version) == 1
+    assert tools.stages() == []
+    error = capsys.readouterr().err
+    assert error.startswith("error: v") and "76960" in error and "DATE_PATCHED=1" in error and error.count("\n") == 1
+    assert tools.run("--hls-version", version, "--date-patched") == 0
+    assert tools.stages() == ["csim", "csynth", "export"]
+    assert tools.run("--hls-version", version) == 0  # what is exported is no longer at stake
+    shutil.rmtree(tools.out)
+    patch = home / "common/scripts/automg_patch_20220104.tcl"
+    patch.parent.mkdir(parents=True)
+    patch.write_text("")
+    assert tools.run("--hls-version", version) == 0
+    assert tools.stages() == ["csim", "csynth", "export"]
+
+
+def test_the_date_decides(tmp_path: Path) -> None:
+    line = [str(tmp_path / "2020.2/bin/vitis_hls")]
+    vendor.check_hls(line, "2020.2", datetime(2021, 12, 31, 23, 59))
+    with pytest.raises(vendor.ToolError, match="vitis_hls 2020.2 cannot export an IP since 2022"):
+        vendor.check_hls(line, "2020.2", datetime(2022, 1, 1))
+    vendor.check_hls([str(tmp_path / "2022.1/bin/vitis_hls")], "2022.1", datetime(2030, 1, 1))
+
+
+def test_directives_of_another_version_are_refused(tools: Tools, capsys: pytest.CaptureFixture) -> None:
+    installed(tools, "2020.2")
+    assert tools.run("--hls-version", "2022.2") == 1
+    assert "is of 2020.2, whose directives are not those of --hls-version 2022.2" in capsys.readouterr().err
+    installed(tools, "2025.1")  # newer than any known
+    assert tools.run("--hls-version", "2024.2") == 0
 
 
 def test_bad_arguments(tools: Tools, capsys: pytest.CaptureFixture) -> None:

@@ -83,23 +83,53 @@ BOARD_PARTS = {
                         "-of_objects -filter", 0, 1),
 }
 OBJECTS = ("-regexp -nocase -quiet -verbose", "-filter -of_objects", 0, 1)
+CHECKPOINT = ("-incremental -quiet -verbose", "-part -write_bitstream", 1, 1)
+RUNS = {
+    "open_project": ("-read_only -quiet -verbose", "-part", 1, 1),
+    "create_run": ("-quiet -verbose", "-constrset -parent_run -part -flow -strategy -report_strategy", 1, 1),
+    "reset_run": ("-quiet -verbose", "-from_step", 1, 1),
+    "launch_runs": ("-next_step -force -scripts_only -quiet -verbose", "-jobs -to_step -dir -host", 1, 9),
+    "wait_on_run": ("-quiet -verbose", "-timeout", 1, 1),
+    "get_runs": ("-regexp -nocase -quiet -verbose", "-filter -of_objects", 0, 9),
+    "open_run": ("-quiet -verbose", "-name -pr_config", 1, 1),
+}
+REPORTS = {
+    "get_property": ("-min -max -quiet -verbose", "", 2, 2),
+    "report_timing_summary": ("-no_header -return_string -append -quiet -verbose", "-file -max_paths -delay_type",
+                              0, 0),
+    "report_utilization": ("-hierarchical -append -return_string -quiet -verbose", "-file -hierarchical_depth", 0, 0),
+    "write_checkpoint": ("-force -quiet -verbose", "-cell", 1, 1),
+}
 COMMANDS = {
     "vitis/hls.tcl": HLS,
     "vivado/build.tcl": BUILD,
-    "vivado/bitstream.tcl": {
-        "open_project": ("-read_only -quiet -verbose", "-part", 1, 1),
-        "get_property": ("-min -max -quiet -verbose", "", 2, 2),
-        "reset_run": ("-quiet -verbose", "-from_step", 1, 1),
-        "launch_runs": ("-next_step -force -scripts_only -quiet -verbose", "-jobs -to_step -dir -host", 1, 9),
-        "wait_on_run": ("-quiet -verbose", "-timeout", 1, 1),
-        "get_runs": ("-regexp -nocase -quiet -verbose", "-filter -of_objects", 0, 9),
-        "open_run": ("-quiet -verbose", "-name -pr_config", 1, 1),
-        "report_timing_summary": ("-no_header -return_string -append -quiet -verbose", "-file -max_paths -delay_type",
-                                  0, 0),
-        "report_utilization": ("-hierarchical -append -return_string -quiet -verbose", "-file -hierarchical_depth",
-                               0, 0),
-        "write_bitstream": ("-force -raw_bitfile -no_binary_bitfile -bin_file -quiet -verbose", "-cell", 1, 1),
+    "vivado/implement.tcl": {
+        **RUNS,
+        **{name: REPORTS[name] for name in ("get_property", "report_timing_summary", "report_utilization",
+                                            "write_checkpoint")},
         "close_project": PROJECT["close_project"],
+    },
+    "vivado/clock.tcl": {
+        **REPORTS,
+        "open_checkpoint": CHECKPOINT,
+        "get_clocks": OBJECTS,
+        "get_pins": ("-regexp -nocase -hierarchical -leaf -quiet -verbose", "-filter -of_objects", 0, 1),
+        "create_clock": ("-add -quiet -verbose", "-name -period -waveform", 0, 1),
+        "set_input_jitter": ("-quiet -verbose", "", 2, 2),
+        "close_project": PROJECT["close_project"],
+    },
+    "vivado/bitstream.tcl": {
+        "open_checkpoint": CHECKPOINT,
+        "open_project": RUNS["open_project"],
+        "get_property": REPORTS["get_property"],
+        "get_timing_paths": ("-setup -hold -quiet -verbose", "-from -to -delay_type -max_paths -nworst", 0, 0),
+        "write_bitstream": ("-force -raw_bitfile -no_binary_bitfile -bin_file -quiet -verbose", "-cell", 1, 1),
+        "save_project_as": ("-scan_for_includes -exclude_run_results -include_local_ip_cache -force -quiet -verbose",
+                            "", 1, 2),
+        "open_bd_design": ("-quiet -verbose", "", 1, 1),
+        "get_bd_cells": ("-regexp -hierarchical -quiet -verbose", "-filter -of_objects", 0, 1),
+        **{name: BUILD[name] for name in ("set_property", "get_files", "validate_bd_design", "save_bd_design",
+                                          "generate_target", "close_project")},
     },
     "vivado/package_rtl.tcl": {
         **{name: value for name, value in PROJECT.items() if name != "current_project"},
@@ -124,6 +154,13 @@ COMMANDS = {
     },
 }
 
+VARIABLES = {
+    "vivado/implement.tcl": {"BNN_ATTEMPT": "2", "BNN_STRATEGY": "Performance_Explore PostRoute"},
+    "vivado/clock.tcl": {"BNN_ATTEMPT": "clock-8", "BNN_FROM": "1", "BNN_PERIOD": "8.000"},
+    "vivado/bitstream.tcl": {"BNN_ATTEMPT": "1", "BNN_MHZ": "125.000"},
+}
+"""Such that a script uses every command of its table."""
+
 HARNESS = r"""
 proc unknown {name args} { error "unknown command $name" }
 namespace eval ipx {}
@@ -146,16 +183,40 @@ proc recorder {name flags values low high} {
     }]
 }
 proc result {name words rest} {
-    if {$name eq "get_property"} {
-        switch -glob -- [lindex $rest 0] {
-            PROGRESS { return [lindex $::env(PROGRESS) [info exists ::launched([lindex $rest 1])]] }
-            NEEDS_REFRESH { return $::env(REFRESH) }
-            STATS.* { return $::env(SLACK) }
+    set last [lindex $rest end]
+    switch -exact -- $name {
+        get_property { return [property [lindex $rest 0] $last] }
+        launch_runs { set ::launched($last) 1 }
+        get_runs { if {$last eq "impl_2" && ![info exists ::created]} { return {} } }
+        create_run { set ::created $last }
+        get_timing_paths { return [expr {[lsearch $words -setup] >= 0 ? "setup" : "hold"}] }
+        get_board_parts { if {![info exists ::env(BOARDS)]} { return {} } }
+        write_checkpoint { close [open $last w] }
+        report_timing_summary - report_utilization { close [open [lindex $words end] w] }
+        save_project_as {
+            file mkdir [file join $last bnn.srcs sources_1 bd bnn hw_handoff]
+            set file [open [file join $last bnn.srcs sources_1 bd bnn hw_handoff bnn.hwh] w]
+            puts -nonewline $file slower
+            close $file
         }
     }
-    if {$name eq "launch_runs"} { set ::launched([lindex $rest end]) 1 }
-    if {$name eq "get_board_parts" && ![info exists ::env(BOARDS)]} { return {} }
-    return [lindex $rest end]
+    return $last
+}
+proc property {name of} {
+    switch -exact -- $name {
+        PROGRESS {
+            if {[info exists ::env(STOPS)] && $of eq $::env(STOPS)} { return 40% }
+            return [lindex $::env(PROGRESS) [info exists ::launched($of)]]
+        }
+        NEEDS_REFRESH { return $::env(REFRESH) }
+        STATUS { return $::env(STATUS) }
+        FLOW { return {Vivado Implementation 2022} }
+        SLACK { return [expr {$of eq "setup" ? $::env(SETUP) : $::env(HOLD)}] }
+        PERIOD { return 7.000 }
+        INPUT_JITTER { return $::env(JITTER) }
+        SOURCE_PINS { return {bnn_i/ps/inst/PS7_i/FCLKCLK[0]} }
+    }
+    return $of
 }
 rename exit leave
 proc exit {{status 0}} { puts EXIT; leave $status }
@@ -168,7 +229,8 @@ def run(script: Path, commands: dict, **variables: str) -> subprocess.CompletedP
              for name, (flags, values, low, high) in commands.items()]
     harness = script.parent / "harness.tcl"
     harness.write_text(HARNESS + "\n".join(lines) + f"\nsource {render.tcl_quote(script)}\n")
-    environment = {"SLACK": "0.5", "PROGRESS": "0% 100%", "REFRESH": "0", **os.environ, **variables}
+    environment = {"SETUP": "0.5", "HOLD": "0.1", "PROGRESS": "0% 100%", "REFRESH": "0", "JITTER": "0.21",
+                   "STATUS": "route_design Complete!", **os.environ, **variables}
     return subprocess.run(["tclsh", str(harness)], capture_output=True, text=True, env=environment)
 
 
@@ -196,6 +258,9 @@ def filled(made: Path, files: dict[str, str]) -> Path:
     handoff.mkdir(parents=True)
     (handoff / "bnn.hwh").write_text("hwh")
     (made / "vivado/project/bnn.xpr").write_text("xpr")
+    (made / "attempts/1").mkdir(parents=True)
+    for name in ("routed.dcp", "timing.txt", "utilization.txt", "hierarchy.txt"):
+        (made / "attempts/1" / name).write_text(name)
     return made
 
 
@@ -254,7 +319,7 @@ def test_every_script_has_a_table() -> None:
 @needs_tclsh
 @pytest.mark.parametrize("script", TCL)
 def test_scripts_use_legal_commands(script: str, folder: Path) -> None:
-    variables = {}
+    variables = dict(VARIABLES.get(script, {}))
     if script == "vitis/hls.tcl":
         (folder / "vitis/csim").mkdir()
         for name in ("program.bin", "images.bin"):
@@ -273,10 +338,10 @@ def test_unknown_commands_and_options_fail(script: str, folder: Path) -> None:
         if name == "cosim_design":
             continue
         less = {key: value for key, value in COMMANDS[script].items() if key != name}
-        done = run(folder / script, less)
+        done = run(folder / script, less, **VARIABLES.get(script, {}))
         assert done.returncode and f"unknown command {name}" in done.stderr
         if re.search(rf"\b{name} (\[.*\] )?-", FILES[script]):
-            done = run(folder / script, {**COMMANDS[script], name: ("", "", low, high)})
+            done = run(folder / script, {**COMMANDS[script], name: ("", "", low, high)}, **VARIABLES.get(script, {}))
             assert done.returncode and f"{name}: unknown option" in done.stderr
 
 
@@ -413,45 +478,112 @@ def test_the_wrapper_has_the_ports_of_both_cores() -> None:
 
 
 @needs_tclsh
-def test_bitstream_is_the_designs(folder: Path) -> None:
-    done = run(folder / "vivado/bitstream.tcl", COMMANDS["vivado/bitstream.tcl"])
+def test_the_default_implementation(folder: Path) -> None:
+    done = run(folder / "vivado/implement.tcl", COMMANDS["vivado/implement.tcl"])
     assert (done.returncode, done.stderr) == (0, "")
     in_order(done, "open_project", "launch_runs synth_1", "wait_on_run synth_1", "launch_runs impl_1",
              "wait_on_run impl_1", "open_run impl_1", "report_timing_summary", "report_utilization -file",
-             "write_bitstream -force", "close_project")
-    assert f"write_bitstream -force {{{folder / 'bitstream/pynq_z1.bit'}}}" in done.stdout
-    assert (folder / "bitstream/pynq_z1.hwh").read_text() == "hwh"
+             "report_utilization -hierarchical", "write_checkpoint -force", "close_project")
+    assert "create_run" not in calls(done)
+    assert (folder / "attempts/1/status.txt").read_text() == "route_design Complete!\n"
+    assert {"routed.dcp", "timing.txt", "utilization.txt"} <= {path.name for path in (folder / "attempts/1").iterdir()}
+
+
+@needs_tclsh
+def test_a_strategy_is_a_run_of_its_own(folder: Path) -> None:
+    script = "vivado/implement.tcl"
+    done = run(folder / script, COMMANDS[script], **VARIABLES[script])
+    in_order(done, "create_run -parent_run synth_1 -flow {Vivado Implementation 2022} -strategy "
+             "{Performance_Explore PostRoute} impl_2", "launch_runs impl_2", "open_run impl_2")
+    assert "launch_runs impl_1" not in done.stdout
+    assert (folder / "attempts/2/routed.dcp").exists()
 
 
 @needs_tclsh
 def test_finished_runs_are_kept(folder: Path) -> None:
-    script, table = folder / "vivado/bitstream.tcl", COMMANDS["vivado/bitstream.tcl"]
+    script, table = folder / "vivado/implement.tcl", COMMANDS["vivado/implement.tcl"]
     assert "launch_runs" not in calls(run(script, table, PROGRESS="100% 100%"))
     assert "launch_runs" in calls(run(script, table, PROGRESS="100% 100%", REFRESH="1"))
 
 
 @needs_tclsh
+def test_a_design_that_is_not_routed_is_an_attempt_that_failed(folder: Path) -> None:
+    done = run(folder / "vivado/implement.tcl", COMMANDS["vivado/implement.tcl"], STOPS="impl_1",
+               STATUS="route_design ERROR")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [path.name for path in (folder / "attempts/1").iterdir()] == ["status.txt"]  # nothing of an earlier run
+
+
+@needs_tclsh
+@pytest.mark.parametrize(("stops", "status"), [("synth_1", "synth_design ERROR"), ("impl_1", "place_design ERROR")])
+def test_vivado_stops_at_a_failed_run(stops: str, status: str, folder: Path) -> None:
+    done = run(folder / "vivado/implement.tcl", COMMANDS["vivado/implement.tcl"], STOPS=stops, STATUS=status)
+    assert done.returncode and f"{stops}: {status}" in done.stderr
+    assert not (folder / "attempts/1/status.txt").exists()
+    assert ("CALL launch_runs impl_1" in done.stdout) == (stops == "impl_1")
+
+
+@needs_tclsh
+@pytest.mark.parametrize(("name", "clock"), [("pynq_z1", "clk_fpga_0"), ("kv260", "clk_pl_0")])
+def test_a_slower_clock_takes_the_place_of_the_old_one(name: str, clock: str, tmp_path: Path) -> None:
+    made = filled(tmp_path / "a b", render.render(DESIGNS[name]))
+    script, table = made / "vivado/clock.tcl", COMMANDS["vivado/clock.tcl"]
+    done = run(script, table, **VARIABLES["vivado/clock.tcl"])
+    assert (done.returncode, done.stderr) == (0, "")
+    pin = "{bnn_i/ps/inst/PS7_i/FCLKCLK[0]}"
+    in_order(done, f"open_checkpoint {{{made / 'attempts/1/routed.dcp'}}}", f"get_clocks {clock}", f"get_pins {pin}",
+             f"create_clock -name {clock} -period 8.000 {pin}", f"set_input_jitter {clock} 0.24",
+             "report_timing_summary -file", "write_checkpoint -force", "close_project")
+    assert {path.name for path in (made / "attempts/clock-8").iterdir()} == {
+        "routed.dcp", "timing.txt", "utilization.txt", "hierarchy.txt"}
+    assert "set_input_jitter" not in calls(run(script, table, **VARIABLES["vivado/clock.tcl"], JITTER="0"))
+
+
+@needs_tclsh
+def test_bitstream_is_the_designs(folder: Path) -> None:
+    done = run(folder / "vivado/bitstream.tcl", COMMANDS["vivado/bitstream.tcl"])
+    assert (done.returncode, done.stderr) == (0, "")
+    in_order(done, f"open_checkpoint {{{folder / 'attempts/1/routed.dcp'}}}", "get_timing_paths -setup",
+             "get_timing_paths -hold", f"write_bitstream -force {{{folder / 'bitstream/pynq_z1.bit'}}}", "open_project",
+             "close_project")
+    assert (folder / "bitstream/pynq_z1.hwh").read_text() == "hwh" and "save_project_as" not in calls(done)
+    for name in ("timing.txt", "utilization.txt", "hierarchy.txt"):
+        assert (folder / "bitstream" / name).read_text() == name
+
+
+@needs_tclsh
+@pytest.mark.parametrize(("name", "parameter"), [("pynq_z1", "PCW_FPGA0_PERIPHERAL_FREQMHZ"),
+                                                 ("kv260", "PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ")])
+def test_the_handoff_has_the_clock_that_was_met(name: str, parameter: str, tmp_path: Path) -> None:
+    """It comes from a copy of the project: the project's own runs stay up to date."""
+    made = filled(tmp_path / "a b", render.render(DESIGNS[name]))
+    done = run(made / "vivado/bitstream.tcl", COMMANDS["vivado/bitstream.tcl"], **VARIABLES["vivado/bitstream.tcl"])
+    in_order(done, "write_bitstream", "open_project",
+             f"save_project_as -force -exclude_run_results bnn {{{made / 'vivado/clock_project'}}}",
+             "open_bd_design bnn.bd", f"set_property CONFIG.{parameter} 125.0 ps", "validate_bd_design",
+             "save_bd_design", "generate_target all")
+    assert (made / f"bitstream/{name}.hwh").read_text() == "slower"
+
+
+@needs_tclsh
 @pytest.mark.parametrize("slack", ["-0.001", "", "nan ns"])
-def test_vivado_writes_no_bitstream_without_timing(slack: str, folder: Path) -> None:
+@pytest.mark.parametrize("kind", ["setup", "hold"])
+def test_vivado_writes_no_bitstream_without_timing(kind: str, slack: str, folder: Path) -> None:
     (folder / "bitstream").mkdir()
     (folder / "bitstream/pynq_z1.bit").write_text("of an earlier run")
-    done = run(folder / "vivado/bitstream.tcl", COMMANDS["vivado/bitstream.tcl"], SLACK=slack)
-    assert done.returncode and "timing: WNS" in done.stderr
+    done = run(folder / "vivado/bitstream.tcl", COMMANDS["vivado/bitstream.tcl"], **{kind.upper(): slack})
+    assert done.returncode and f"timing: {kind} slack is" in done.stderr
     assert "CALL write_bitstream" not in done.stdout
     assert not (folder / "bitstream/pynq_z1.bit").exists()
 
 
 @needs_tclsh
-def test_vivado_stops_at_a_failed_run(folder: Path) -> None:
-    done = run(folder / "vivado/bitstream.tcl", COMMANDS["vivado/bitstream.tcl"], PROGRESS="0% 40%")
-    assert done.returncode and "synth_1:" in done.stderr
-    assert "CALL launch_runs impl_1" not in done.stdout
-
-
-@needs_tclsh
-def test_vivado_needs_the_project(folder: Path) -> None:
-    (folder / "vivado/project/bnn.xpr").unlink()
+def test_vivado_needs_what_comes_before(folder: Path) -> None:
+    (folder / "attempts/1/routed.dcp").unlink()
     done = run(folder / "vivado/bitstream.tcl", COMMANDS["vivado/bitstream.tcl"])
+    assert done.returncode and "run vivado/implement.tcl first" in done.stderr
+    (folder / "vivado/project/bnn.xpr").unlink()
+    done = run(folder / "vivado/implement.tcl", COMMANDS["vivado/implement.tcl"])
     assert done.returncode and "run vivado/build.tcl first" in done.stderr
 
 
