@@ -143,7 +143,7 @@ test: $(READY)
 lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(with_verilator) $(verilator)/bin/verilator --lint-only -Wall --top-module bnn_top hw_templates/rtl/*.sv
+	$(PY) -m sim.rtl_lint
 
 clean:
 	rm -rf build

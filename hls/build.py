@@ -34,8 +34,8 @@ def write(files: dict[str, str], folder: Path) -> None:
         if not target.is_file() or target.read_bytes() != text.encode():
             write_atomically(target, text.encode())
     for part in ("hls", "rtl"):
-        for old in sorted((folder / part).glob("*")) if (folder / part).is_dir() else []:
-            if f"{part}/{old.name}" not in files and old.is_file():
+        for old in sorted((folder / part).rglob("*")):
+            if old.is_file() and old.relative_to(folder).as_posix() not in files:
                 old.unlink()
     write_atomically(folder / DIGEST, (render.digest(files) + "\n").encode())
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import jinja2
 
+from hls import sources
 from hls.boards import PLATFORMS
 from hls.designs import ACC_BITS, BOARDS, FIRST_CHANNELS, MAX_CHANNELS, Design, DesignError
 from hls.directives import DEFAULT_VERSION, dialect, translate
@@ -62,7 +63,7 @@ def number(value: float) -> str:
 
 def core_ports() -> list[tuple[str, str, str]]:
     """Ports of rtl/bnn_top.sv, none without that file: direction, width such as "[7:0]" or "", name."""
-    path = TEMPLATES / "rtl" / "bnn_top.sv"
+    path = sources.find(TOP)
     if not path.is_file():
         return []
     text = path.read_text(encoding="utf-8")
@@ -86,7 +87,7 @@ def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str =
     platform = PLATFORMS[design.board]
     legacy = dialect(hls_version) == "vivado_hls"
     ports = core_ports()
-    rtl = sorted([path.name for path in (TEMPLATES / "rtl").glob("*.sv")] + list(first["rtl"] if first else ()))
+    rtl = [path.relative_to(sources.RTL).as_posix() for path in sources.files()] + sorted(first["rtl"] if first else ())
     return {
         **dataclasses.asdict(design),
         "max_channels": MAX_CHANNELS,
@@ -151,14 +152,15 @@ def render(design: Design, hls_version: str = DEFAULT_VERSION, backend: str = "h
     names = variables(design, hls_version, backend, first)
     files = {f"{folder}/{name}": text for folder, texts in (first or {}).items() for name, text in texts.items()}
     for folder, endings in FOLDERS.items():
-        if folder == "rtl" and not (TEMPLATES / "rtl" / "bnn_top.sv").is_file():
+        if folder == "rtl" and not sources.find(TOP).is_file():
             continue
-        for path in (TEMPLATES / folder).iterdir():
+        for path in (TEMPLATES / folder).rglob("*"):
+            at = path.relative_to(TEMPLATES)
             if path.suffix == ".j2":
-                files[f"{folder}/{path.stem}"] = _render(path, names)
+                files[at.with_suffix("").as_posix()] = _render(path, names)
             elif path.suffix in endings:
                 text = path.read_text(encoding="utf-8")
-                files[f"{folder}/{path.name}"] = translate(text, hls_version) if folder == "hls" else text
+                files[at.as_posix()] = translate(text, hls_version) if folder == "hls" else text
     return dict(sorted(files.items()))
 
 

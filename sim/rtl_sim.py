@@ -25,19 +25,19 @@ import numpy as np
 
 from bnn.files import write_atomically
 from bnn.program import header, image_bytes
+from hls import sources
 from hls.designs import Design
 from sim.core_io import RUNS, Stats, decode, same_runs
 
 ROOT = Path(__file__).resolve().parent.parent
-RTL = ROOT / "hw_templates" / "rtl"
+RTL = sources.RTL
 HARNESS = ROOT / "sim" / "verilator"
 HARNESS_SOURCES = ("bnn_sim.cpp", "bnn_board.cpp")
 HARNESS_HEADERS = ("axi_memory.h", "core_pins.h")
-TOP = "bnn_top"
 ID, VERSION = 0x314E4E42, 1
 
-_FLAGS = ["--cc", "--exe", "-O3", "--x-assign", "fast", "--x-initial", "unique", "--noassert", "--top-module", TOP]
-_FLAGS += ["-Wno-lint", "-Wno-style", "-Wno-SYMRSVDWORD", "-CFLAGS", "-std=c++17"]
+_FLAGS = ["--cc", "--exe", "-O3", "--x-assign", "fast", "--x-initial", "unique", "--noassert"]
+_FLAGS += ["--top-module", sources.TOP, "-Wno-lint", "-Wno-style", "-Wno-SYMRSVDWORD", "-CFLAGS", "-std=c++17"]
 # some packages of Verilator leave out the flag that a precompiled header needs
 _MAKE = ["CXX=g++", "OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "CFG_CXXFLAGS_PCH_I=-include"]
 
@@ -200,7 +200,7 @@ def find_verilator() -> Optional[Path]:
     return Path(path_found) if path_found else None
 
 
-def _environment(verilator: Path) -> Dict[str, str]:
+def verilator_environment(verilator: Path) -> Dict[str, str]:
     """Variables under which `verilator` builds."""
     result = dict(os.environ)
     for name in ("MAKEFLAGS", "MFLAGS", "VERILATOR_ROOT"):
@@ -226,28 +226,23 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
     Raises:
         RtlSimError: Verilator or a compiler is missing, or reports an error.
     """
-    sources = sorted(rtl.glob("*.sv"))
-    if not any(path.stem == TOP for path in sources):
-        raise RtlSimError(f"{rtl / TOP}.sv: not found")
+    files = sources.files(rtl)
+    if not any(path.stem == sources.TOP for path in files):
+        raise RtlSimError(f"{rtl / sources.TOP}.sv: not found")
     verilator = find_verilator()
     if verilator is None:
         raise RtlSimError("verilator: not found, expected as the installed package verilator or on the path")
     for tool in ("make", "g++"):
         if shutil.which(tool) is None:
             raise RtlSimError(f"{tool}: not found")
-    parameters = {
-        "Pe": design.pe, "Simd": design.simd, "Lanes": design.lanes, "WeightDepth": design.weight_depth,
-        "ActDepth": design.act_depth, "FirstPe": design.first_pe, "ImagePixels": design.image_pixels,
-        "MaxLayers": design.max_layers,
-    }
     macros = {"SIMD": design.simd, "LANES": design.lanes, "ACT_DEPTH": design.act_depth, "PE": design.pe}
-    flags = _FLAGS + [f"-G{name}={value}" for name, value in parameters.items()]
+    flags = _FLAGS + [f"-G{name}={value}" for name, value in sources.parameters(design).items()]
     flags += ["-CFLAGS", " ".join(f"-DBNN_{name}={value}" for name, value in macros.items())]
     flags += ["--trace-vcd", "--trace-structs"] if wave else []
     # one file is quickest for a small core, several compile side by side for a large one
     flags += ["--output-split", "0" if design.pe * design.simd * design.lanes <= 2048 else "20000"]
 
-    environment = _environment(verilator)
+    environment = verilator_environment(verilator)
     compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True).stdout
     harness = [HARNESS / name for name in HARNESS_SOURCES]
     version = subprocess.run([str(verilator), "--version"], env=environment, capture_output=True, text=True).stdout
@@ -255,7 +250,7 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
     if wired:
         flags.append("-GFirstWired=1'b1")
     digest = hashlib.sha256(json.dumps([version, compiler, flags, _MAKE, wired]).encode())
-    for path in sources + harness + [HARNESS / name for name in HARNESS_HEADERS]:
+    for path in files + harness + [HARNESS / name for name in HARNESS_HEADERS]:
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     key = hashlib.sha256(json.dumps([version, compiler, _FLAGS, _MAKE, wave]).encode()).hexdigest()[:16]
     folder = folder.resolve()
@@ -268,23 +263,23 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
             for name, text in wired.items():
                 write_atomically(folder / "first" / name, text.encode())
             _compile(folder, binary, flags, environment, jobs,
-                     sources + [folder / "first" / name for name in wired] + harness, key)
+                     files + [folder / "first" / name for name in wired] + harness, key)
             write_atomically(stamp, digest.hexdigest().encode())
     return Core(design, binary)
 
 
 def _compile(folder: Path, binary: Path, flags: List[str], environment: Dict[str, str], jobs: int,
-             sources: List[Path], key: str) -> None:
+             files: List[Path], key: str) -> None:
     """Verilate and compile; `key` tells compilers and options of Verilator's library apart."""
     objects = folder / "objects"
     shutil.rmtree(objects, ignore_errors=True)
     command = [str(find_verilator()), *flags, "--Mdir", str(objects), "-o", str(binary), "-CFLAGS", f"-I{HARNESS}"]
-    _call("verilator", command + [str(path) for path in sources], environment)
+    _call("verilator", command + [str(path) for path in files], environment)
     # Verilator's own library is the same for all designs and takes longer to compile than a small one
     library = folder.parent / f".verilated-{key}"
     for path in library.glob("*.o"):
         shutil.copyfile(path, objects / path.name)
-    _call("make", ["make", "-C", str(objects), "-f", f"V{TOP}.mk", f"-j{jobs}", *_MAKE], environment)
+    _call("make", ["make", "-C", str(objects), "-f", f"V{sources.TOP}.mk", f"-j{jobs}", *_MAKE], environment)
     for path in objects.glob("verilated*.o"):
         if not (library / path.name).is_file():
             write_atomically(library / path.name, path.read_bytes())

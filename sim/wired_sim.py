@@ -16,8 +16,7 @@ import numpy as np
 
 from bnn.model import Model
 from sim.hls_csim import find_ap_types
-from sim.rtl_sim import _environment as verilator_environment
-from sim.rtl_sim import find_verilator
+from sim.rtl_sim import find_verilator, verilator_environment
 
 HARNESS = Path(__file__).resolve().parent / "wired" / "wired_sim.cpp"
 TOP = "wired_top"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hls.sources import folders
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["docs/hls_walkthrough.md", "docs/adding_a_layer.md"]
 
@@ -26,7 +28,7 @@ def test_quoted_code_is_in_the_sources(page: str) -> None:
 def test_named_files_exist(page: str) -> None:
     text = (ROOT / page).read_text()
     for name in re.findall(r"`([\w/]+\.(?:py|h|cpp|sv|md))`", text):
-        places = [ROOT, ROOT / "hw_templates/hls", ROOT / "hw_templates/rtl", ROOT / "docs", ROOT / "sim/cocotb"]
+        places = [ROOT, ROOT / "hw_templates/hls", *folders(), ROOT / "docs", ROOT / "sim/cocotb"]
         generated = name == "bnn_design.h"
         assert generated or any((place / name).is_file() for place in places), name
     makefile = (ROOT / "Makefile").read_text()

@@ -350,7 +350,7 @@ def test_missing_sources_fail(folder: Path) -> None:
     (folder / "hls/bnn_top.cpp").unlink()
     done = run(folder / "vitis/hls.tcl", HLS)
     assert done.returncode and "bnn_top.cpp: no such file" in done.stderr
-    (folder / "rtl/bnn_array.sv").unlink()
+    (folder / "rtl/array/bnn_array.sv").unlink()
     done = run(folder / "vivado/package_rtl.tcl", COMMANDS["vivado/package_rtl.tcl"])
     assert done.returncode and "bnn_array.sv: no such file" in done.stderr
 
@@ -461,9 +461,9 @@ def test_package_has_the_core_and_its_registers(folder: Path) -> None:
              "ipx::associate_bus_interfaces -busif s_axi_control",
              "ipx::add_address_block Reg", "ipx::add_register CTRL", "set_property -dict {address_offset 0x00",
              "ipx::add_register error", "set_property -dict {address_offset 0xC0", "ipx::save_core", "close_project")
-    added = {Path(line.split("/")[-1].rstrip("}")).name for line in done.stdout.splitlines()
-             if line.startswith("CALL add_files")}
-    assert added == {Path(path).name for path in FILES if path.startswith("rtl/")}
+    added = [line.split("/rtl/")[-1].rstrip("}") for line in done.stdout.splitlines()
+             if line.startswith("CALL add_files")]
+    assert sorted(f"rtl/{name}" for name in added) == [path for path in FILES if path.startswith("rtl/")]
 
 
 def test_the_wrapper_has_the_ports_of_both_cores() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from hls import sources as rtl
 from hls.report import __main__ as report
 from hls.report import cells, netlist, rtlil, synth
 
-RTL = Path(__file__).resolve().parent.parent / "hw_templates" / "rtl"
 CLOCK = 2
 """Bit of the clock in the netlists made here."""
 
@@ -270,7 +270,7 @@ def test_from_source_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str
     sources = tmp_path / "rtl"
     sources.mkdir()
     (sources / "sample.sv").write_text(SMALL)
-    (sources / "bnn_fifo.sv").write_bytes((RTL / "bnn_fifo.sv").read_bytes())
+    (sources / "bnn_fifo.sv").write_bytes(rtl.find("bnn_fifo").read_bytes())
     command = ["--design", "sim_small", "--module", "sample", "--alone", "-P", "Pe=3", "--rtl", str(sources),
                "--cache", str(tmp_path / "cache"), "-o", str(tmp_path)]
     assert report.main(command) == 1

@@ -176,10 +176,10 @@ def test_a_memory_that_does_not_answer() -> None:
 def test_a_core_that_writes_elsewhere(tmp_path: Path) -> None:
     changed = tmp_path / "rtl"
     shutil.copytree(rtl_sim.RTL, changed)
-    source = (changed / "bnn_run.sv").read_text()
+    source = (changed / "control/bnn_run.sv").read_text()
     wrong = source.replace("assign layer_scores_o   = scores_q;", "assign layer_scores_o   = scores_q + 64'h1000;")
     assert wrong != source
-    (changed / "bnn_run.sv").write_text(wrong)
+    (changed / "control/bnn_run.sv").write_text(wrong)
     model, placed = packed()
     with pytest.raises(RtlSimError, match=r"write of a byte at 0x52000\w+, outside of the scores$"):
         rtl_sim.build(TIGHT, tmp_path / "core", rtl=changed).sequence([Job(pack(placed), pixels(model, 3))])
@@ -201,7 +201,7 @@ def test_a_core_is_built_again_only_after_a_change(tmp_path: Path, monkeypatch: 
     shutil.copytree(folder, tmp_path / "core", ignore=shutil.ignore_patterns("objects"))
     for design, rtl in ((replace(TIGHT, max_layers=8), changed), (TIGHT, changed)):
         if design is TIGHT:
-            with (changed / "bnn_fifo.sv").open("a") as file:
+            with (changed / "common/bnn_fifo.sv").open("a") as file:
                 file.write("// changed\n")
         with pytest.raises(RtlSimError, match="verilator ran"):
             rtl_sim.build(design, tmp_path / "core", rtl=rtl)

@@ -13,14 +13,13 @@ from typing import Any
 
 from bnn import model as models
 from bnn.files import write_atomically
-from hls import designs, reports
+from hls import designs, reports, sources
 from hls.report import cells, netlist, synth
 from hls.report.cells import Resources
 from hls.report.synth import Memory
 from hls.wired import first
 
-RTL = Path(__file__).resolve().parent.parent.parent / "hw_templates" / "rtl"
-TOP, ARRAY = "bnn_top", "bnn_array"
+ARRAY = "bnn_array"
 FORMAT = 1
 RANKED = 10
 """Length of the lists of paths and of fan-out."""
@@ -32,13 +31,6 @@ DELAYS = {
     "clock_to_q_ns": cells.CLOCK_TO_Q_NS, "setup_ns": cells.SETUP_NS, "carry4_ns": cells.CARRY_NS,
     "mux_ns": cells.MUX_NS, "lutram_ns": cells.LUTRAM_NS, "bram_ns": cells.BRAM_NS, "dsp_ns": cells.DSP_NS,
 }
-
-
-def parameters(design: designs.Design) -> dict[str, int]:
-    """Parameters of the top by name."""
-    return {"Pe": design.pe, "Simd": design.simd, "Lanes": design.lanes, "WeightDepth": design.weight_depth,
-            "ActDepth": design.act_depth, "FirstPe": design.first_pe, "ImagePixels": design.image_pixels,
-            "MaxLayers": design.max_layers}
 
 
 def failed(memory: Memory) -> bool:
@@ -168,7 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--first-layer", default="array", choices=first.FIRST_LAYERS,
                         help="for any program, or with the weights of MODEL's wired in")
     parser.add_argument("--model", type=Path, help="of --first-layer wired")
-    parser.add_argument("--rtl", type=Path, default=RTL, help="folder of the SystemVerilog")
+    parser.add_argument("--rtl", type=Path, default=sources.RTL, help="folder of the SystemVerilog")
     parser.add_argument("--cache", type=Path, default=Path("build/synthesis"), help="folder for netlists")
     parser.add_argument("--jobs", type=int, default=synth.JOBS, help="runs of yosys at a time")
     parser.add_argument("--ranked", type=int, default=RANKED, help=f"entries of each list of worst ones ({RANKED})")
@@ -176,32 +168,32 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
     try:
         design = designs.find(options.design)
-        sources = sorted(options.rtl.glob("*.sv"))
-        if not sources:
+        files = sources.files(options.rtl)
+        if not files:
             raise synth.SynthesisError(f"{options.rtl}: no SystemVerilog files")
-        values = parameters(design)
+        values = sources.parameters(design)
         folder = options.output or Path("build") / design.name
         if options.first_layer == "wired":
             if not options.model:
                 raise designs.DesignError("--first-layer wired: needs --model")
             for name, text in first.sources(models.load(options.model), design)["rtl"].items():
                 write_atomically(folder / "first" / name, text.encode())
-                sources.append(folder / "first" / name)
+                files.append(folder / "first" / name)
             values["FirstWired"] = 1
-        top = options.module if options.alone and options.module else TOP
-        if top != TOP:
-            values = _declared(options.rtl / f"{top}.sv", values)
+        top = options.module if options.alone and options.module else sources.TOP
+        if top != sources.TOP:
+            values = _declared(sources.find(top, options.rtl), values)
         values.update(_values(options.values))
-        modules = synth.elaborate(sources, top, values, options.cache)
+        modules = synth.elaborate(files, top, values, options.cache)
         print(f"report: {len(modules)} modules after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-        chosen = options.module or TOP
+        chosen = options.module or sources.TOP
         modules = synth.below(modules, chosen)
         results = synth.synthesise(modules, options.cache, options.jobs,
                                    lambda line: print(f"report: {line}", file=sys.stderr, flush=True))
         macs = values.get("Pe", design.pe) * values.get("Simd", design.simd) * values.get("Lanes", design.lanes)
         report = analyse(results, chosen, designs.BOARDS[design.board], macs, options.ranked)
         report.update(design=design.name, board=design.board, top=chosen, parameters=values, yosys=synth.version())
-        name = "report.json" if chosen == TOP else f"report_{chosen}.json"
+        name = "report.json" if chosen == sources.TOP else f"report_{chosen}.json"
         target = folder / name
         report.update(reports.sections(target))
         write_atomically(target, (json.dumps(report, indent=1) + "\n").encode())

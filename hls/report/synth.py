@@ -97,7 +97,7 @@ def elaborate(sources: Sequence[Path], top: str, parameters: Mapping[str, int], 
     """Elaborate `top` and join equal instances.
 
     Args:
-        sources: SystemVerilog files.
+        sources: SystemVerilog files with names of their own, packages first.
         parameters: values of the top's parameters.
         cache: folder for results.
 
@@ -108,7 +108,7 @@ def elaborate(sources: Sequence[Path], top: str, parameters: Mapping[str, int], 
     Raises:
         SynthesisError: yosys fails, e.g. on a syntax error, which the message names with file and line.
     """
-    texts = {path: path.read_text(encoding="utf-8") for path in sorted(sources)}
+    texts = {path: path.read_text(encoding="utf-8") for path in sources}
     key = _key("elaborate", _PREPARE, top, *(f"{k}={v}" for k, v in sorted(parameters.items())),
                *(part for path, text in texts.items() for part in (path.name, text)))
     cache.mkdir(parents=True, exist_ok=True)

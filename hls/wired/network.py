@@ -13,13 +13,13 @@ import numpy as np
 from bnn.files import write_atomically
 from bnn.geometry import walk
 from bnn.model import Layer, Model, ModelError, shapes
+from hls import sources
 from hls.render import environment
 from hls.wired import cost, cpp, verilog
 from hls.wired.graph import Graph, adders
 from hls.wired.levels import LEVELS, Task, build
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "hw_templates" / "wired"
-ARRAY_RTL = TEMPLATES.parent / "rtl"
 STATIC_RTL = ("wired_window.sv", "wired_pool.sv", "wired_collect.sv", "wired_valid.sv", "wired_input.sv",
               "wired_queue.sv", "wired_fold.sv", "wired_gather.sv", "wired_scores.sv")
 TOP = "wired_top"
@@ -322,7 +322,7 @@ def render_rtl(model: Model, built: list[Engine]) -> dict[str, str]:
     """SystemVerilog files by name, those a compiler needs first coming first."""
     values = variables(model, built, digest_of(model))
     files = {name: (TEMPLATES / "rtl" / name).read_text(encoding="utf-8") for name in STATIC_RTL}
-    files["bnn_fifo.sv"] = (ARRAY_RTL / "bnn_fifo.sv").read_text(encoding="utf-8")
+    files["bnn_fifo.sv"] = sources.find("bnn_fifo").read_text(encoding="utf-8")
     for item in built:
         files[f"{item.module}.sv"] = item.verilog()
     template = (TEMPLATES / "rtl" / "wired_top.sv.j2").read_text(encoding="utf-8")

@@ -15,12 +15,15 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
+from hls import sources as rtl
+
 HERE = Path(__file__).resolve().parent
-RTL = HERE.parents[1] / "hw_templates" / "rtl"
+# modules that a block has are found by their names
+LIBRARY = tuple(word for folder in rtl.folders() for word in ("-y", str(folder)))
 
 
 def run(bench: str, top: str, parameters: Dict[str, int], folder: Path, tests: Sequence[str] = (),
-        sources: Sequence[Path] = (), arguments: Sequence[str] = ("-Wall", "-y", str(RTL)),
+        sources: Sequence[Path] = (), arguments: Sequence[str] = ("-Wall", *LIBRARY),
         environment: Optional[Dict[str, str]] = None) -> None:
     """Build a block and run cocotb tests on it.
 
@@ -30,7 +33,7 @@ def run(bench: str, top: str, parameters: Dict[str, int], folder: Path, tests: S
         parameters: its parameters; the tests read them with `parameter`.
         folder: an empty folder for the build; builds with the same parent share Verilator's library.
         tests: names of the tests, by default one named like the block without "bnn_".
-        sources: by default the file of the block in the RTL folder.
+        sources: by default the file of the block.
         arguments: more of Verilator's.
         environment: more variables for the tests.
     """
@@ -47,7 +50,7 @@ def run(bench: str, top: str, parameters: Dict[str, int], folder: Path, tests: S
         os.utime(folder / path.name, (later, later))
     runner = get_runner("verilator")
     runner.build(
-        sources=list(sources) or [RTL / f"{top}.sv"],
+        sources=list(sources) or [rtl.find(top)],
         hdl_toplevel=top,
         parameters=parameters,
         build_dir=folder,

@@ -17,8 +17,9 @@ from typing import List
 import cocotb
 import pytest
 import test_top
-from bench import HERE, RTL, run
+from bench import HERE, LIBRARY, run
 
+from hls import sources as rtl
 from hls.designs import DESIGNS, Design
 from hls.render import core_ports, render_header
 from sim import hls_csim
@@ -163,19 +164,19 @@ def test_hls_core(tmp_path: Path) -> None:
     """(b) The HLS C++ behind DPI."""
     (tmp_path / "bnn_design.h").write_text(render_header(test_top.DESIGN))
     flags = f"-isystem {hls_csim.find_ap_types()} -I{tmp_path} -I{hls_csim.SOURCES} -Wno-unknown-pragmas"
-    sources = [DPI / "bnn_top.sv", *(RTL / f"bnn_{name}.sv" for name in ("control", "axi_read", "axi_write"))]
+    sources = [DPI / "bnn_top.sv", *(rtl.find(f"bnn_{name}") for name in ("control", "axi_read", "axi_write"))]
     cpp = [str(DPI / "bnn_dpi.cpp"), str(hls_csim.SOURCES / "bnn_top.cpp")]
     run(__file__, "bnn_top", test_top.PARAMETERS, tmp_path / "build", UNTIMED, sources,
-        ["-Wno-fatal", "-CFLAGS", flags, "-y", str(RTL), *cpp])
+        ["-Wno-fatal", "-CFLAGS", flags, *LIBRARY, *cpp])
 
 
 def stand_in(folder: Path) -> Path:
     """A folder as Vitis HLS leaves it: a top without parameters, its modules beside it, other files."""
     folder.mkdir()
-    for path in RTL.glob("*.sv"):
+    for path in rtl.files():
         if path.stem != "bnn_top":
             shutil.copyfile(path, folder / path.name)
-    text = (RTL / "bnn_top.sv").read_text()
+    text = rtl.find("bnn_top").read_text()
     (folder / "bnn_top_inner.sv").write_text(re.sub(r"\bmodule bnn_top\b", "module bnn_top_inner", text))
     ports = core_ports()
     user = [f"{direction} wire [0:0] m_axi_gmem_{name}" for direction, name in

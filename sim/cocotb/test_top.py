@@ -21,7 +21,7 @@ from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiSlave
 
 from bnn import golden
 from bnn.program import header, image_bytes
-from hls import schedule
+from hls import schedule, sources
 from hls.designs import Design
 from hls.program import pack
 from sim.compare import by_name, differences
@@ -35,9 +35,7 @@ warnings.filterwarnings("ignore", category=DeprecationWarning, module="cocotbext
 
 DESIGN = Design("rtl_test", "pynq_z1", pe=8, simd=32, lanes=4, weight_depth=128, act_depth=128, first_pe=4,
                 image_pixels=64, max_layers=4, clock_mhz=100.0)
-PARAMETERS = {"Pe": DESIGN.pe, "Simd": DESIGN.simd, "Lanes": DESIGN.lanes, "WeightDepth": DESIGN.weight_depth,
-              "ActDepth": DESIGN.act_depth, "FirstPe": DESIGN.first_pe, "ImagePixels": DESIGN.image_pixels,
-              "MaxLayers": DESIGN.max_layers}
+PARAMETERS = sources.parameters(DESIGN)
 # name: model; sub-batch, batch and layers of segment A; images of two runs
 NETWORKS = {
     "resident": (network(1, (6, 5, 1), [("conv", 7, 0, 0, False), ("conv", 5, 1, 1, True), ("dense", 9)]), (4, 4, 2),

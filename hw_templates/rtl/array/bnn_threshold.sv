@@ -45,10 +45,12 @@ module bnn_threshold #(
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
+    localparam int unsigned Pair = (l % (Lanes / 2)) * Pe;
+
     always_ff @(posedge clk_i) begin
       if (valid_q && (!pool_q || second_q)) begin
         if (!pool_q) bit_q[l*Pe+:Pe] <= hit_q[l*Pe+:Pe] ^ flip_q;
-        else if (l < Lanes / 2) bit_q[l*Pe+:Pe] <= (pair[(l%(Lanes/2))*Pe+:Pe] | upper_q[(l%(Lanes/2))*Pe+:Pe]) ^ flip_q;
+        else if (l < Lanes / 2) bit_q[l*Pe+:Pe] <= (pair[Pair+:Pe] | upper_q[Pair+:Pe]) ^ flip_q;
         else bit_q[l*Pe+:Pe] <= '0;
       end
     end

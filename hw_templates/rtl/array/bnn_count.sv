@@ -31,7 +31,7 @@ module bnn_count #(
 
   if (Leaves == 1) begin : gen_leaf
     localparam int unsigned Chunks = (Bits + 5) / 6;
-    logic [35:0] word;
+    logic [6*Chunks-1:0] word;
     logic [5:0] plane_q[3];
     logic [2:0] sum_q[3];
     logic [4:0] low, high;
@@ -40,7 +40,7 @@ module bnn_count #(
     logic one_q;
     logic [5:0] count;
 
-    assign word = 36'(word_i);
+    assign word = (6 * Chunks)'(word_i);
 
     for (genvar i = 0; i < 6; i++) begin : gen_chunk
       if (i < Chunks) begin : gen_used
