@@ -41,14 +41,21 @@ from typing import Any
 
 import numpy as np
 
+from bnn.archives import Archive, ArchiveError, describe
 from bnn.files import write_atomically
 from bnn.geometry import Shape, step
+from bnn.text import printable
 
 FORMAT = "bnn-model"
 VERSION = 1
 KINDS = ("conv", "dense")
 MAX_CHANNELS = 4
 MAX_FAN_IN = 65534
+MAX_OUTPUTS = 65535
+MAX_WEIGHTS = 1 << 27
+"""Binary weights of a model in a file; a byte each in memory."""
+MAX_HEADER = 4 << 20
+"""Bytes of the JSON text of a file."""
 INT16 = np.iinfo(np.int16)
 
 
@@ -272,29 +279,30 @@ def save(model: Model, path: str | Path) -> None:
 
 
 class _Reader:
-    """Typed access to the fields and arrays of one file."""
+    """Typed access to the arrays of one file."""
 
-    def __init__(self, archive: Any) -> None:
+    def __init__(self, archive: Archive) -> None:
         self.archive = archive
 
-    def array(self, key: str, dtype: type, size: int | None = None) -> np.ndarray:
-        name = np.dtype(dtype).name
-        wanted = f"expected {name} ({'N' if size is None else size},)"
-        if key not in self.archive.files:
+    def array(self, key: str, dtype: type, size: int | None = None, most: int | None = None) -> np.ndarray:
+        wanted = f"expected {np.dtype(dtype).name} ({'N' if size is None else size},)"
+        if key not in self.archive:
             raise ModelError(f"array {key}: missing, {wanted}")
         try:
-            array = self.archive[key]
-        except Exception as error:  # zipfile, zlib and numpy raise many kinds
-            reason = str(error).split("\n")[0]
-            raise ModelError(f"array {key}: cannot be read ({reason}), {wanted}") from None
-        if array.dtype != np.dtype(dtype) or array.ndim != 1 or size not in (None, array.size):
-            raise ModelError(f"array {key}: is {array.dtype.name} {array.shape}, {wanted}")
-        return np.asarray(array)
+            layout = self.archive.layout(key)
+            if layout.dtype != np.dtype(dtype) or len(layout.shape) != 1 or size not in (None, layout.shape[0]):
+                raise ModelError(f"array {key}: is {describe(layout.dtype)} {layout.shape}, {wanted}")
+            if most is not None and layout.size > most:
+                raise ModelError(f"array {key}: holds {layout.size} bytes, expected at most {most}")
+            return self.archive.read(key)
+        except ArchiveError as error:
+            reason = str(error).rpartition(f"array {printable(key)}: ")[2]
+            raise ModelError(f"array {key}: {reason}, {wanted}") from None
 
     def bits(self, key: str, shape: tuple[int, ...]) -> np.ndarray:
         count = int(np.prod(shape, dtype=np.int64))
         packed = self.array(key, np.uint8, (count + 7) // 8)
-        return np.unpackbits(packed, bitorder="little")[:count].reshape(shape)
+        return np.unpackbits(packed, count=count, bitorder="little").reshape(shape)
 
 
 def _get(fields: Any, key: str, kind: type, where: str = "header") -> Any:
@@ -311,12 +319,39 @@ def _strings(fields: Any, key: str, where: str = "header") -> tuple[str, ...]:
     return tuple(values)
 
 
-def _read_layer(reader: _Reader, fields: Any, last: bool) -> Layer:
+def _sizes(fields: Any) -> tuple[str, list[int]]:
+    """A layer's name and the shape of its weights."""
     name = _get(fields, "name", str, "header.layers")
     where = f"layer {name}"
+    _expect(name == printable(name), where, "a name is printable text, expected one without control characters")
     sizes = _get(fields, "weights", list, where)
     if len(sizes) not in (2, 4) or not all(type(size) is int and 0 < size < 2**24 for size in sizes):
-        raise ModelError(f"{where}.weights: shape is {sizes}, expected 2 or 4 positive sizes")
+        raise ModelError(f"{where}.weights: shape is {str(sizes)[:80]}, expected 2 or 4 positive sizes")
+    return name, sizes
+
+
+def _check_sizes(described: list[Any]) -> None:
+    """Check what the header says of all weights before any is read.
+
+    Raises:
+        ModelError: names the layer and the limit.
+    """
+    names, total = set(), 0
+    for fields in described:
+        name, sizes = _sizes(fields)
+        where = f"layer {name}"
+        _expect(name not in names, where, "name is taken, expected another")
+        names.add(name)
+        fan_in = int(np.prod(sizes[1:], dtype=object))
+        _expect(fan_in <= MAX_FAN_IN, where, f"fan-in is {fan_in}, expected at most {MAX_FAN_IN}")
+        _expect(sizes[0] <= MAX_OUTPUTS, where, f"{sizes[0]} outputs, expected at most {MAX_OUTPUTS}")
+        total += sizes[0] * fan_in
+        _expect(total <= MAX_WEIGHTS, where, f"the weights so far are {total}, expected at most {MAX_WEIGHTS}")
+
+
+def _read_layer(reader: _Reader, fields: Any, last: bool) -> Layer:
+    name, sizes = _sizes(fields)
+    where = f"layer {name}"
     outputs = sizes[0]
     vectors: dict[str, Any] = {}
     for key in ("scale", "offset") if last else ("thresholds",):
@@ -337,10 +372,10 @@ def _read_layer(reader: _Reader, fields: Any, last: bool) -> Layer:
 
 
 def _read(reader: _Reader) -> Model:
-    text = reader.array("header", np.uint8).tobytes()
+    text = reader.array("header", np.uint8, most=MAX_HEADER).tobytes()
     try:
         header = json.loads(text.decode())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ModelError("array header: is not JSON text, expected the model's description") from None
     found = header.get("format") if isinstance(header, dict) else None
     if found != FORMAT:
@@ -350,8 +385,9 @@ def _read(reader: _Reader) -> Model:
         newer = " (the file is newer than this program)" if version > VERSION else ""
         raise ModelError(f"header.version: is {version}, expected {VERSION}{newer}")
     described = _get(header, "layers", list)
+    _check_sizes(described)
     model = Model(
-        name=_get(header, "name", str),
+        name=printable(_get(header, "name", str)),
         height=_get(header, "height", int),
         width=_get(header, "width", int),
         channels=_get(header, "channels", int),
@@ -359,7 +395,7 @@ def _read(reader: _Reader) -> Model:
         layers=tuple(
             _read_layer(reader, fields, index == len(described) - 1) for index, fields in enumerate(described)
         ),
-        classes=_strings(header, "classes"),
+        classes=tuple(map(printable, _strings(header, "classes"))),
         meta=_get(header, "meta", dict),
     )
     shapes(model)
@@ -373,18 +409,13 @@ def load(path: str | Path) -> Model:
         ModelError: missing, damaged, truncated or newer file; one line names the
             file, the field and what was expected.
     """
-    path = Path(path)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}), expected a model file") from None
-    try:
-        archive = np.load(io.BytesIO(content), allow_pickle=False)
-        if not hasattr(archive, "files"):
-            raise ValueError("not an archive")
-    except Exception:  # zipfile and numpy raise many kinds
-        raise ModelError(f"{path}: archive is damaged or truncated, expected an .npz file") from None
-    try:
-        return _read(_Reader(archive))
+        with Archive(path) as archive:
+            return _read(_Reader(archive))
+    except ArchiveError as error:
+        raise ModelError(f"{error}, expected a model file") from None
     except ModelError as error:
-        raise ModelError(f"{path}: {error}") from None
+        raise ModelError(printable(f"{path}: {error}")) from None
+    except (MemoryError, RecursionError) as error:
+        what = "does not fit the memory" if isinstance(error, MemoryError) else "its header is nested too deeply"
+        raise ModelError(f"{printable(path)}: {what}, expected a model file") from None

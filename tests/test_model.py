@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -215,3 +216,56 @@ def test_wrong_fields(tmp_path):
     refused(path, "array layer1.thresholds: is int32 (3,), expected int32 (7,)")
     rewrite(model, path, **{"layer3.offset": np.array([None] * 4)})
     refused(path, "array layer3.offset: cannot be read")
+
+
+def hostile(path, name):
+    """A model file of at most two megabytes that claims more than it should; what is said of it."""
+    model, first = random_model(6), "layer0"
+    limits = {"layer0.thresholds": np.zeros(1 << 16, np.int32), "layer0.flip": np.zeros(1 << 13, np.uint8)}
+
+    def sizes(index, shape):
+        return lambda header: header["layers"][index].update(weights=shape)
+
+    changes = {
+        "deep": (None, {"header": np.frombuffer(b"[" * 100_000, np.uint8)}, "is not JSON text"),
+        "long": (None, {"header": np.zeros(8 << 20, np.uint8)}, "array header: holds 8388608 bytes"),
+        "product": (sizes(0, [1 << 16, 1 << 21, 1 << 21, 1]), {f"{first}.weights": np.zeros(0, np.uint8), **limits},
+                    "layer layer0: fan-in is 4398046511104, expected at most 65534"),
+        "bits": (sizes(3, [1 << 12, 1 << 20]), {"layer3.weights": np.zeros(1 << 28, np.uint8)},
+                 "layer layer3: fan-in is 1048576"),
+        "total": (sizes(2, [65535, 65534]), {"layer2.weights": np.zeros(65535 * 65534 // 8 + 1, np.uint8)},
+                  "layer layer2: the weights so far are"),
+        "outputs": (sizes(2, [1 << 20, 1]), {}, "layer layer2: 1048576 outputs, expected at most 65535"),
+        "twice": (lambda header: header["layers"].insert(1, header["layers"][0]), {}, "layer layer0: name is taken"),
+        "newline": (lambda header: header["layers"][0].update(name="a\nb"), {}, r"layer a\nb: a name is printable"),
+        "order": (None, {"layer1.thresholds": np.zeros(7, ">i4")}, "is >i4 (7,), expected int32 (7,)"),
+        "nested": (lambda header: header.update(height=json.loads("[" * 400 + "]" * 400)), {}, "header.height: is"),
+    }
+    change, arrays, message = changes[name]
+    rewrite(model, path, change, **arrays)
+    with np.load(path) as archive:
+        content = {key: archive[key] for key in archive.files}
+    np.savez_compressed(path, **content)
+    return message
+
+
+@pytest.mark.parametrize("name", ["deep", "long", "product", "bits", "total", "outputs", "twice", "newline", "order",
+                                  "nested"])
+def test_hostile_models_are_refused_in_little_memory(tmp_path, name):
+    path = tmp_path / "model.npz"
+    message = hostile(path, name)
+    assert path.stat().st_size < 1 << 20
+    tracemalloc.start()
+    try:
+        refused(path, message)
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_names_of_strangers_are_shown_escaped(tmp_path):
+    path = tmp_path / "model.npz"
+    names = ["\x1b[2Jcat", "caf\udce9", "a\nb", "猫"]
+    rewrite(random_model(7), path, lambda header: header.update(classes=names, name="n\x07"))
+    model = load(path)
+    assert model.classes == ("\\x1b[2Jcat", "caf\\xe9", "a\\nb", "猫") and model.name == "n\\x07"
