@@ -16,9 +16,8 @@ import jinja2
 
 from hls import sources
 from hls.boards import PLATFORMS
-from hls.designs import ACC_BITS, BOARDS, FIRST_CHANNELS, MAX_CHANNELS, Design, DesignError
+from hls.designs import BOARDS, Design, DesignError
 from hls.directives import DEFAULT_VERSION, dialect, translate
-from hls.schedule import MAX_BATCH
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "hw_templates"
 TOP = "bnn_top"
@@ -90,10 +89,6 @@ def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str =
     rtl = [path.relative_to(sources.RTL).as_posix() for path in sources.files()] + sorted(first["rtl"] if first else ())
     return {
         **dataclasses.asdict(design),
-        "max_channels": MAX_CHANNELS,
-        "first_channels": FIRST_CHANNELS,
-        "acc_bits": ACC_BITS,
-        "max_batch": MAX_BATCH,
         "clock_mhz": number(design.clock_mhz),
         "period_ns": number(1000 / design.clock_mhz),
         "part": BOARDS[design.board].part,

@@ -195,15 +195,14 @@ inline void wait_cycle(BeatStream& weights_in, WriteStream& first, Ring& ring, A
 // A layer's command as the array uses it.
 inline Layer decode(const Word d[D_WORDS]) {
 #pragma HLS INLINE  // wires
-  const Word flags = d[D_FLAGS];
   Layer f;
-  f.wide = flags[F_3X3];
-  f.pool = flags[F_POOL];
-  f.serial = flags[F_SERIAL];
-  f.score = flags[F_SCORES];
-  f.dense = flags[F_DENSE];
-  f.pad_one = flags[F_PAD_ONE];
-  f.pad = flags[F_PAD] ? 1 : 0;
+  f.wide = get(d, D_KERNEL3) != 0;
+  f.pool = get(d, D_POOL) != 0;
+  f.serial = get(d, D_SERIAL) != 0;
+  f.score = get(d, D_SCORES) != 0;
+  f.dense = get(d, D_DENSE) != 0;
+  f.pad_one = get(d, D_PAD_ONE) != 0;
+  f.pad = get(d, D_PAD);
   f.taps = f.wide ? 3 : 1;
   f.groups = low16(d[D_GROUPS]);
   f.tap_words = low16(d[D_TAP_WORDS]);
@@ -211,15 +210,15 @@ inline Layer decode(const Word d[D_WORDS]) {
   f.blocks = low16(d[D_BLOCKS]);
   f.group_words = low16(d[D_GROUP_WORDS]);
   f.outputs = low16(d[D_OUTPUTS]);
-  f.height = low16(d[D_INPUT_SIZE]);
-  f.width = high16(d[D_INPUT_SIZE]);
+  f.height = get(d, D_HEIGHT);
+  f.width = get(d, D_WIDTH);
   f.source = low16(d[R_SOURCE]);
-  f.src_image = low16(d[D_SRC_IMAGE]);
-  f.src_row = low16(d[D_SRC_ROW]);
-  f.dst = low16(d[D_DST]);
-  f.dst_image = low16(d[D_DST_IMAGE]);
-  f.dst_row = low16(d[D_DST_ROW]);
-  f.dst_words = low16(d[D_DST_WORDS]);
+  f.src_image = low16(d[D_SOURCE_IMAGE_STRIDE]);
+  f.src_row = low16(d[D_SOURCE_ROW_STRIDE]);
+  f.dst = low16(d[D_DEST_BASE]);
+  f.dst_image = low16(d[D_DEST_IMAGE_STRIDE]);
+  f.dst_row = low16(d[D_DEST_ROW_STRIDE]);
+  f.dst_words = low16(d[D_DEST_WORDS]);
   f.out_columns = low16(d[D_OUT_COLUMNS]);
   f.last_bits = low16(d[D_LAST_BITS]);
   f.images = low16(d[R_IMAGES]);
@@ -258,12 +257,12 @@ inline unsigned run_group(const Layer& f, int group, unsigned position, BeatStre
 
   const int header = int(position & unsigned(WEIGHT_DEPTH - 1));
   const int second_header = (header + 1) & (WEIGHT_DEPTH - 1);
-  const int first_weight = (header + (f.score ? 2 : 1)) & (WEIGHT_DEPTH - 1);
+  const int first_weight = (header + (f.score ? S_WORDS : T_WORDS)) & (WEIGHT_DEPTH - 1);
   for (int p = 0; p < PE; ++p) {
 #pragma HLS UNROLL  // every PE has its own weight memory
     const Vector word = weights[p][header];
     threshold[p] = Acc(word);
-    flip[p] = word[16];
+    flip[p] = word[T_FLIP.low];
     offset[p] = Score(ap_uint<32>(word));
     scale[p] = ap_int<16>(ap_uint<16>(weights[p][second_header]));
     for (int l = 0; l < LANES; ++l) {
@@ -476,7 +475,7 @@ layers:
       ++cycles;
     }
 #ifndef __SYNTHESIS__
-    if (trace_hook != nullptr && !finished && d[D_FLAGS][F_FROM_FIRST]) {
+    if (trace_hook != nullptr && !finished && get(d, D_FROM_FIRST)) {
       const int blocks = f.dense ? round_up(f.images, LANES) : f.images;
       trace_hook(0, to_int(d[R_START]), f.images, 0, f.source, blocks * f.src_image, act);
     }

@@ -6,8 +6,6 @@
 
 namespace bnn {
 
-enum Error { E_NONE, E_MAGIC, E_GEOMETRY, E_LAYERS, E_RESPONSE, E_RANGE };
-
 // 1 to 65535, which the core's counters hold.
 inline bool is_size(Word word) { return word != 0 && word.to_uint() <= 0xFFFFU; }
 
@@ -19,18 +17,17 @@ inline bool is_inside(Word offset, unsigned long long beats, Word size) {
 // Rows or columns that the first layer computes of a size of the image.
 inline int computed(const Word h[H_WORDS], int size) {
 #pragma HLS INLINE  // one addition
-  const Word flags = h[H_IMAGE_FLAGS];
-  const int sums = size - (flags[8] ? 0 : 2);
-  return flags[9] ? sums & ~1 : sums;
+  const int sums = size - (get(h, H_PAD) ? 0 : 2);
+  return get(h, H_POOL) ? sums & ~1 : sums;
 }
 
 inline Error check_header(const Word h[H_WORDS]) {
 #pragma HLS INLINE  // comparisons only
-  if (h[H_MAGIC] != MAGIC || h[H_VERSION] != VERSION) return E_MAGIC;
+  if (h[H_MAGIC] != PROGRAM_MAGIC || h[H_VERSION] != unsigned(PROGRAM_VERSION)) return E_MAGIC;
   if (h[H_GEOMETRY] != GEOMETRY || h[H_FIRST_PE] != unsigned(FIRST_PE)) return E_GEOMETRY;
   if (h[H_LAYERS] == 0 || h[H_LAYERS] > unsigned(MAX_LAYERS)) return E_LAYERS;
   const unsigned words_a = h[H_WORDS_A].to_uint(), words_b = h[H_WORDS_B].to_uint();
-  const unsigned classes = h[H_CLASSES].to_uint(), channels = h[H_IMAGE_FLAGS].to_uint() & 7U;
+  const unsigned classes = h[H_CLASSES].to_uint(), channels = unsigned(get(h, H_CHANNELS));
   const bool two_segments = h[H_LAYERS_A] != h[H_LAYERS];
   const bool first = h[H_FIRST_CHANNELS] != 0;
   bool wrong = h[H_LAYERS_A] == 0 || h[H_LAYERS_A] > h[H_LAYERS];
@@ -39,19 +36,19 @@ inline Error check_header(const Word h[H_WORDS]) {
   wrong |= words_a == 0 || two_segments != (words_b != 0);
   wrong |= h[H_FIRST_CHANNELS] > unsigned(FIRST_CHANNELS) || h[H_FIRST_CHANNELS].to_uint() % FIRST_PE != 0;
   wrong |= h[H_PIXELS] == 0 || h[H_PIXELS] > unsigned(IMAGE_PIXELS);
-  wrong |= h[H_PIXELS] != unsigned(low16(h[H_IMAGE_SIZE])) * unsigned(high16(h[H_IMAGE_SIZE]));
+  wrong |= h[H_PIXELS] != unsigned(get(h, H_HEIGHT)) * unsigned(get(h, H_WIDTH));
   wrong |= h[H_ELEMENTS] != h[H_PIXELS].to_uint() * channels;
   wrong |= h[H_IMAGE_BYTES] == 0 || h[H_IMAGE_BYTES] != Word((h[H_ELEMENTS] + 7) / 8 * 8);
   wrong |= channels == 0 || channels > unsigned(MAX_CHANNELS);
-  wrong |= first && (low16(h[H_COMPUTED]) == 0 || low16(h[H_COMPUTED]) != computed(h, low16(h[H_IMAGE_SIZE])));
-  wrong |= first && (high16(h[H_COMPUTED]) == 0 || high16(h[H_COMPUTED]) != computed(h, high16(h[H_IMAGE_SIZE])));
+  wrong |= first && (get(h, H_ROWS) == 0 || get(h, H_ROWS) != computed(h, get(h, H_HEIGHT)));
+  wrong |= first && (get(h, H_COLUMNS) == 0 || get(h, H_COLUMNS) != computed(h, get(h, H_WIDTH)));
   wrong |= first ? h[H_OUT_WORDS] == 0 : h[H_OUT_WORDS] != unsigned(round_up(to_int(h[H_ELEMENTS]), SIMD));
   wrong |= (h[H_DESCRIPTORS].to_uint() | h[H_WEIGHTS_A].to_uint() | h[H_WEIGHTS_B].to_uint() |
             h[H_FIRST].to_uint()) % 8 != 0;
   const Word size = h[H_SIZE];
   wrong |= !is_inside(0, H_WORDS / 2, size);
   wrong |= !is_inside(h[H_DESCRIPTORS], h[H_LAYERS].to_uint() * unsigned(D_WORDS / 2), size);
-  wrong |= !is_inside(h[H_FIRST], 32ULL + h[H_FIRST_CHANNELS].to_uint(), size);
+  wrong |= !is_inside(h[H_FIRST], (unsigned long long)(TABLE_BEATS) + h[H_FIRST_CHANNELS].to_uint(), size);
   wrong |= !is_inside(h[H_WEIGHTS_A], (unsigned long long)(words_a) * WORD_BEATS, size);
   wrong |= !is_inside(h[H_WEIGHTS_B], (unsigned long long)(words_b) * WORD_BEATS, size);
   wrong |= !is_size(h[H_CLASSES]);
@@ -66,14 +63,14 @@ inline Error check_header(const Word h[H_WORDS]) {
 // no other, gives the scores.
 inline Error check_layer(const Word h[H_WORDS], const Word d[D_WORDS], int number) {
 #pragma HLS INLINE  // comparisons only
-  const bool score = d[D_FLAGS][F_SCORES], pool = d[D_FLAGS][F_POOL], dense = d[D_FLAGS][F_DENSE];
+  const bool score = get(d, D_SCORES) != 0, pool = get(d, D_POOL) != 0, dense = get(d, D_DENSE) != 0;
   bool wrong = !is_size(d[D_GROUPS]) || !is_size(d[D_TAP_WORDS]) || !is_size(d[D_BLOCKS]);
   wrong |= !is_size(d[D_ROWS]) || (pool && d[D_ROWS].to_uint() % 2 != 0);
-  wrong |= !is_size(d[D_GROUP_WORDS]) || low16(d[D_GROUP_WORDS]) + (score ? 2 : 1) > WEIGHT_DEPTH;
+  wrong |= !is_size(d[D_GROUP_WORDS]) || low16(d[D_GROUP_WORDS]) + header_words(d) > WEIGHT_DEPTH;
   wrong |= !is_size(d[D_OUTPUTS]) || !is_size(d[D_COLUMNS]) || d[D_OUT_COLUMNS] == 0;
   wrong |= low16(d[D_GROUPS]) != round_up(low16(d[D_OUTPUTS]), PE);
   wrong |= low16(d[D_BLOCKS]) != round_up(low16(d[D_COLUMNS]), LANES);
-  wrong |= low16(d[D_GROUP_WORDS]) != low16(d[D_TAP_WORDS]) * (d[D_FLAGS][F_3X3] ? 9 : 1);
+  wrong |= low16(d[D_GROUP_WORDS]) != low16(d[D_TAP_WORDS]) * (get(d, D_KERNEL3) ? 9 : 1);
   wrong |= dense && (d[D_ROWS] != 1 || d[D_BLOCKS] != 1);
   wrong |= score != (number + 1 == low16(h[H_LAYERS]));
   wrong |= score && (!dense || d[D_OUTPUTS] != h[H_CLASSES]);
@@ -83,7 +80,7 @@ inline Error check_layer(const Word h[H_WORDS], const Word d[D_WORDS], int numbe
 // Words of the weight memory that a checked layer takes.
 inline unsigned layer_words(const Word d[D_WORDS]) {
 #pragma HLS INLINE  // one product
-  return unsigned(low16(d[D_GROUPS])) * unsigned(low16(d[D_GROUP_WORDS]) + (d[D_FLAGS][F_SCORES] ? 2 : 1));
+  return unsigned(low16(d[D_GROUPS])) * unsigned(low16(d[D_GROUP_WORDS]) + header_words(d));
 }
 
 }  // namespace bnn

@@ -42,47 +42,46 @@ inline int extract(unsigned word, const Field& field) {
 }
 template <typename T>
 int get(const T* words, const Field& field) {
-  return extract(words[field.word], field);
+  return extract(unsigned(words[field.word]), field);
 }
 
-// Ones in its place.
+// Ones in its place, and a value there.
 constexpr unsigned mask(const Field& field) { return ((1U << field.bits) - 1) << field.low; }
+constexpr unsigned insert(int value, const Field& field) { return unsigned(value) << field.low & mask(field); }
 
 // The program's first words. Offsets are in bytes from the program's start, multiples of 8.
-enum HeaderWord {
-  H_MAGIC = 0,  // magic, 0x504E4E42 ("BNNP")
-  H_VERSION = 1,  // version, 1
-  H_GEOMETRY = 2,  // geometry of the design
-  H_SIZE = 3,  // total size in bytes; no part of the program ends beyond it
-  H_LAYERS = 4,  // array layers L
-  H_LAYERS_A = 5,  // layers LA of segment A (run per sub-batch)
-  H_SUB_BATCH = 6,  // sub-batch S (images)
-  H_BATCH = 7,  // batch B (images, a multiple of S; B = S if LA = L)
-  H_RESIDENT = 8,  // 1 if all weight words fit the weight memory and stay there
-  H_DESCRIPTORS = 9,  // offset of the descriptors
-  H_WEIGHTS_A = 10,  // offset of segment A's weights
-  // its weight-memory words: just what its layers take, the sum of groups x (header words + group_words)
-  H_WORDS_A = 11,
-  H_WEIGHTS_B = 12,  // offset of segment B's weights; 0 without one
-  H_WORDS_B = 13,  // its weight-memory words
-  H_FIRST = 14,  // offset of the first-layer block
-  H_FIRST_CHANNELS = 15,  // output channels of the first layer rounded up to FIRST_PE (0: pack mode)
-  H_IMAGE_BYTES = 16,  // image bytes in memory: H*W*C rounded up to 8
-  H_CLASSES = 17,  // classes
-  H_FIRST_PE = 18,  // FIRST_PE of the design
-  H_PIXELS = 19,  // pixels per image, H*W
-  H_IMAGE_SIZE = 20,  // size of an image
-  H_IMAGE_MODE = 21,  // channels and what the first layer does
-  H_COMPUTED = 22,  // what the first layer computes, before the pool, even if pool; 0 in pack mode
-  H_OUT_EVEN = 23,  // output base for even sub-batches
-  H_OUT_ODD = 24,  // output base for odd sub-batches
-  H_OUT_IMAGE_STRIDE = 25,  // output image_stride
-  H_OUT_ROW_STRIDE = 26,  // output row_stride (pack mode: 0)
-  H_OUT_WORDS = 27,  // output words per pixel CW (pack mode: words per image)
-  H_ELEMENTS = 28,  // elements per image H*W*C (pack mode)
-  H_USED = 29,  // words up to the last of these
-  H_WORDS = 32
-};
+constexpr int H_WORDS = 32;
+constexpr int H_USED = 29;  // words up to the last of these
+constexpr int H_MAGIC = 0;  // magic, 0x504E4E42 ("BNNP")
+constexpr int H_VERSION = 1;  // version, 1
+constexpr int H_GEOMETRY = 2;  // geometry of the design
+constexpr int H_SIZE = 3;  // total size in bytes; no part of the program ends beyond it
+constexpr int H_LAYERS = 4;  // array layers L
+constexpr int H_LAYERS_A = 5;  // layers LA of segment A (run per sub-batch)
+constexpr int H_SUB_BATCH = 6;  // sub-batch S (images)
+constexpr int H_BATCH = 7;  // batch B (images, a multiple of S; B = S if LA = L)
+constexpr int H_RESIDENT = 8;  // 1 if all weight words fit the weight memory and stay there
+constexpr int H_DESCRIPTORS = 9;  // offset of the descriptors
+constexpr int H_WEIGHTS_A = 10;  // offset of segment A's weights
+// its weight-memory words: just what its layers take, the sum of groups x (header words + group_words)
+constexpr int H_WORDS_A = 11;
+constexpr int H_WEIGHTS_B = 12;  // offset of segment B's weights; 0 without one
+constexpr int H_WORDS_B = 13;  // its weight-memory words
+constexpr int H_FIRST = 14;  // offset of the first-layer block
+constexpr int H_FIRST_CHANNELS = 15;  // output channels of the first layer rounded up to FIRST_PE (0: pack mode)
+constexpr int H_IMAGE_BYTES = 16;  // image bytes in memory: H*W*C rounded up to 8
+constexpr int H_CLASSES = 17;  // classes
+constexpr int H_FIRST_PE = 18;  // FIRST_PE of the design
+constexpr int H_PIXELS = 19;  // pixels per image, H*W
+constexpr int H_IMAGE_SIZE = 20;  // size of an image
+constexpr int H_IMAGE_MODE = 21;  // channels and what the first layer does
+constexpr int H_COMPUTED = 22;  // what the first layer computes, before the pool, even if pool; 0 in pack mode
+constexpr int H_OUT_EVEN = 23;  // output base for even sub-batches
+constexpr int H_OUT_ODD = 24;  // output base for odd sub-batches
+constexpr int H_OUT_IMAGE_STRIDE = 25;  // output image_stride
+constexpr int H_OUT_ROW_STRIDE = 26;  // output row_stride (pack mode: 0)
+constexpr int H_OUT_WORDS = 27;  // output words per pixel CW (pack mode: words per image)
+constexpr int H_ELEMENTS = 28;  // elements per image H*W*C (pack mode)
 constexpr Field H_PE = {H_GEOMETRY, 0, 8};  // PE
 constexpr Field H_LANES = {H_GEOMETRY, 8, 8};  // LANES
 constexpr Field H_SIMD = {H_GEOMETRY, 16, 16};  // SIMD
@@ -95,29 +94,28 @@ constexpr Field H_ROWS = {H_COMPUTED, 0, 16};  // rows
 constexpr Field H_COLUMNS = {H_COMPUTED, 16, 16};  // columns
 
 // One array layer.
-enum DescriptorWord {
-  D_FLAGS = 0,  // what the layer does
-  D_GROUPS = 1,  // groups G
-  D_TAP_WORDS = 2,  // input words per tap CW
-  D_ROWS = 3,  // rows computed (before pool; even if pool)
-  D_COLUMNS = 4,  // columns computed (before pool; even if pool) = valid lanes over all blocks; dense: LANES
-  D_BLOCKS = 5,  // column blocks ceil(columns / LANES)
-  D_INPUT_SIZE = 6,  // size of the input
-  D_SOURCE_EVEN = 7,  // source base for even sub-batches
-  D_SOURCE_ODD = 8,  // source base for odd sub-batches; equal unless from_first
-  D_SOURCE_IMAGE_STRIDE = 9,  // source image_stride
-  D_SOURCE_ROW_STRIDE = 10,  // source row_stride
-  D_DEST_BASE = 11,  // destination base
-  D_DEST_IMAGE_STRIDE = 12,  // destination image_stride
-  D_DEST_ROW_STRIDE = 13,  // destination row_stride
-  D_DEST_WORDS = 14,  // destination words per pixel
-  D_GROUP_WORDS = 15,  // weight words per group without header, k*k*CW
-  D_LAST_BITS = 16,  // valid bits in the last input word of a tap, 1 ... SIMD; of a pixel if flattened
-  D_OUTPUTS = 17,  // output channels (classes for scores)
-  D_OUT_COLUMNS = 18,  // output columns after pool
-  D_USED = 19,  // words up to the last of these
-  D_WORDS = 32
-};
+constexpr int D_WORDS = 32;
+constexpr int D_USED = 19;  // words up to the last of these
+constexpr int D_FLAGS = 0;  // what the layer does
+constexpr int D_GROUPS = 1;  // groups G
+constexpr int D_TAP_WORDS = 2;  // input words per tap CW
+constexpr int D_ROWS = 3;  // rows computed (before pool; even if pool)
+// columns computed (before pool; even if pool) = valid lanes over all blocks; dense: LANES
+constexpr int D_COLUMNS = 4;
+constexpr int D_BLOCKS = 5;  // column blocks ceil(columns / LANES)
+constexpr int D_INPUT_SIZE = 6;  // size of the input
+constexpr int D_SOURCE_EVEN = 7;  // source base for even sub-batches
+constexpr int D_SOURCE_ODD = 8;  // source base for odd sub-batches; equal unless from_first
+constexpr int D_SOURCE_IMAGE_STRIDE = 9;  // source image_stride
+constexpr int D_SOURCE_ROW_STRIDE = 10;  // source row_stride
+constexpr int D_DEST_BASE = 11;  // destination base
+constexpr int D_DEST_IMAGE_STRIDE = 12;  // destination image_stride
+constexpr int D_DEST_ROW_STRIDE = 13;  // destination row_stride
+constexpr int D_DEST_WORDS = 14;  // destination words per pixel
+constexpr int D_GROUP_WORDS = 15;  // weight words per group without header, k*k*CW
+constexpr int D_LAST_BITS = 16;  // valid bits in the last input word of a tap, 1 ... SIMD; of a pixel if flattened
+constexpr int D_OUTPUTS = 17;  // output channels (classes for scores)
+constexpr int D_OUT_COLUMNS = 18;  // output columns after pool
 constexpr Field D_KERNEL3 = {D_FLAGS, 0, 1};  // 3x3 (else 1x1)
 constexpr Field D_PAD = {D_FLAGS, 1, 1};  // pad 1
 constexpr Field D_PAD_ONE = {D_FLAGS, 2, 1};  // padding is +1
@@ -133,50 +131,42 @@ constexpr Field D_HEIGHT = {D_INPUT_SIZE, 0, 16};  // input height
 constexpr Field D_WIDTH = {D_INPUT_SIZE, 16, 16};  // input width
 
 // What the header word of a group has for every PE.
-enum ThresholdHeaderWord {
-  T_WORDS = 1
-};
+constexpr int T_WORDS = 1;
 constexpr Field T_THRESHOLD = {0, 0, 16};  // T, unsigned; absent channels 65535
 constexpr Field T_FLIP = {0, 16, 1};  // whether the bit is inverted after the pool
 
 // What the two header words of a group of the last layer have for every PE.
-enum ScoreHeaderWord {
-  S_OFFSET = 0,  // added to the scaled sum, signed
-  S_WORDS = 2
-};
+constexpr int S_WORDS = 2;
+constexpr int S_OFFSET = 0;  // added to the scaled sum, signed
 constexpr Field S_SCALE = {1, 0, 16};  // factor of the sum, signed
 
 // An output channel in the first-layer block, behind the pixel table.
-enum FirstBeatWord {
-  B_WORDS = 1
-};
+constexpr int B_WORDS = 1;
 constexpr Field B_WEIGHTS = {0, 0, 36};  // weights, bit tap*4 + c with tap = 3*ky + kx; unused bits 0
 constexpr Field B_THRESHOLD = {0, 40, 16};  // T, signed; absent channels 32767
 constexpr Field B_FLIP = {0, 56, 1};  // whether the bit is inverted after the pool
 
 // Offsets of the registers.
-enum Register {
-  REG_CONTROL = 0x00,  // control
-  REG_GLOBAL_ENABLE = 0x04,  // global interrupt enable
-  REG_ENABLE = 0x08,  // interrupt enable
-  REG_STATUS = 0x0C,  // interrupt status, toggle on write
-  REG_PROGRAM = 0x10,  // program address
-  REG_PROGRAM_HIGH = 0x14,  // program address
-  REG_IMAGES = 0x1C,  // images address
-  REG_IMAGES_HIGH = 0x20,  // images address
-  REG_SCORES = 0x28,  // scores address
-  REG_SCORES_HIGH = 0x2C,  // scores address
-  REG_COUNT = 0x34,  // images of a run
-  REG_ID = 0x40,  // ID, 0x314E4E42 ("BNN1")
-  REG_VERSION = 0x50,  // interface version, 1
-  REG_GEOMETRY = 0x60,  // geometry, as in the program
-  REG_WEIGHTS = 0x70,  // weight memory and first layer
-  REG_ACTIVATIONS = 0x80,  // activation memory and image buffer
-  REG_MAX_LAYERS = 0x90,  // MAX_LAYERS
-  REG_CYCLES = 0xA0,  // cycles of the last run
-  REG_BUSY = 0xB0,  // cycles in which the array multiplied
-  REG_ERROR = 0xC0  // error code of the last run
-};
+constexpr int REG_CONTROL = 0x00;  // control
+constexpr int REG_GLOBAL_ENABLE = 0x04;  // global interrupt enable
+constexpr int REG_ENABLE = 0x08;  // interrupt enable
+constexpr int REG_STATUS = 0x0C;  // interrupt status, toggle on write
+constexpr int REG_PROGRAM = 0x10;  // program address
+constexpr int REG_PROGRAM_HIGH = 0x14;  // program address
+constexpr int REG_IMAGES = 0x1C;  // images address
+constexpr int REG_IMAGES_HIGH = 0x20;  // images address
+constexpr int REG_SCORES = 0x28;  // scores address
+constexpr int REG_SCORES_HIGH = 0x2C;  // scores address
+constexpr int REG_COUNT = 0x34;  // images of a run
+constexpr int REG_ID = 0x40;  // ID, 0x314E4E42 ("BNN1")
+constexpr int REG_VERSION = 0x50;  // interface version, 1
+constexpr int REG_GEOMETRY = 0x60;  // geometry, as in the program
+constexpr int REG_WEIGHTS = 0x70;  // weight memory and first layer
+constexpr int REG_ACTIVATIONS = 0x80;  // activation memory and image buffer
+constexpr int REG_MAX_LAYERS = 0x90;  // MAX_LAYERS
+constexpr int REG_CYCLES = 0xA0;  // cycles of the last run
+constexpr int REG_BUSY = 0xB0;  // cycles in which the array multiplied
+constexpr int REG_ERROR = 0xC0;  // error code of the last run
 constexpr Field REG_START = {REG_CONTROL / 4, 0, 1};  // ap_start
 constexpr Field REG_DONE = {REG_CONTROL / 4, 1, 1};  // ap_done (clear on read)
 constexpr Field REG_IDLE = {REG_CONTROL / 4, 2, 1};  // ap_idle

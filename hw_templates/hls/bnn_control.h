@@ -57,10 +57,10 @@ inline void control(const Word header[H_WORDS], const Word descriptors[MAX_LAYER
   image.pack = header[H_FIRST_CHANNELS] == 0;
   image.even = low16(header[H_OUT_EVEN]);
   image.odd = low16(header[H_OUT_ODD]);
-  image.stride = low16(header[H_OUT_IMAGE]);
+  image.stride = low16(header[H_OUT_IMAGE_STRIDE]);
   const int first_groups = low16(header[H_FIRST_CHANNELS]) / FIRST_PE;
-  const int computed = low16(header[H_COMPUTED]) * high16(header[H_COMPUTED]);
-  const bool pool = header[H_IMAGE_FLAGS][9];
+  const int computed = get(header, H_ROWS) * get(header, H_COLUMNS);
+  const bool pool = get(header, H_POOL) != 0;
   // Slices that the first layer writes for an image, and about the cycles it takes.
   const int slices = first_groups > 0 ? (pool ? computed / 4 : computed) * first_groups
                                       : low16(header[H_OUT_WORDS]) * SLICES;
@@ -78,7 +78,7 @@ allow_first:
 #pragma HLS PIPELINE II=1  // one word a cycle
     to_array.write(Word(k == R_FIRST_LIMIT ? unsigned(first_images) * unsigned(slices) : 0U));
   }
-  order(to_read, READ_FIRST, header[H_FIRST].to_uint() / 8, 32 + unsigned(first_groups * FIRST_PE));
+  order(to_read, READ_FIRST, header[H_FIRST].to_uint() / 8, unsigned(TABLE_BEATS + first_groups * FIRST_PE));
 
   int ordered = 0;  // images whose read is ordered
 first_sub_batch:
@@ -117,15 +117,14 @@ passes:
 #pragma HLS PIPELINE II=1  // the memory gives one word a cycle
         d[k] = descriptors[n][k];
       }
-      const Word flags = d[D_FLAGS];
-      const bool dense = flags[F_DENSE], score = flags[F_SCORES], serial = flags[F_SERIAL];
+      const bool dense = get(d, D_DENSE) != 0, serial = get(d, D_SERIAL) != 0;
       const int groups = low16(d[D_GROUPS]);
-      const unsigned group_words = unsigned(low16(d[D_GROUP_WORDS])) + (score ? 2 : 1);
+      const unsigned group_words = unsigned(low16(d[D_GROUP_WORDS]) + header_words(d));
       d[R_FINISH] = 0;
       d[R_LAYER] = unsigned(n);
       d[R_START] = unsigned(start);
       d[R_IMAGES] = unsigned(images);
-      d[R_SOURCE] = odd && flags[F_FROM_FIRST] ? d[D_SRC_ODD] : d[D_SRC_EVEN];
+      d[R_SOURCE] = odd && get(d, D_FROM_FIRST) ? d[D_SOURCE_ODD] : d[D_SOURCE_EVEN];
       d[R_WRITE_FIRST] = serial && layers_a < layers && !second ? unsigned(at - batch_start) : 0U;
       d[R_POSITION] = position;
       d[R_RELEASE] = resident ? 0 : 1;

@@ -39,7 +39,7 @@ struct Window {
 // Copies the table (eight copies, for eight look-ups a cycle) and the channels' beats.
 inline void load_first(BeatStream& beats, int channels, Table table, Beat kernels[FIRST_CHANNELS]) {
 table_beats:
-  for (int n = 0; n < 32; ++n) {
+  for (int n = 0; n < TABLE_BEATS; ++n) {
     const Beat data = beats.read();
   entries:
     for (int k = 0; k < 8; ++k) {
@@ -156,16 +156,16 @@ inline void window_bits(const Pixel taps[9], int group, const Beat kernels[FIRST
       for (int c = 0; c < MAX_CHANNELS; ++c) {
 #pragma HLS UNROLL  // leaves of the adder tree
         const ap_int<8> value = ap_int<8>(ap_uint<8>(taps[tap] >> (8 * c)));
-        if (kernel[tap * 4 + c]) {
+        if (kernel[B_WEIGHTS.low + tap * MAX_CHANNELS + c]) {
           sum += value;
         } else {
           sum -= value;
         }
       }
     }
-    bits[p] = sum >= Sum(ap_uint<16>(kernel >> 40));
+    bits[p] = sum >= Sum(ap_uint<16>(kernel >> B_THRESHOLD.low));
 #endif
-    flip[p] = kernel[56];
+    flip[p] = kernel[B_FLIP.low];
   }
 }
 
@@ -290,24 +290,24 @@ header_words:
     header[n] = config.read();
   }
   const int count = to_int(config.read());
-  const bool pool = header[H_IMAGE_FLAGS][9];
+  const bool pool = get(header, H_POOL) != 0;
   const int channels = low16(header[H_FIRST_CHANNELS]);
   Image image;
   image.pack = channels == 0;
-  image.channels = low16(header[H_IMAGE_FLAGS]) & 0xFF;
+  image.channels = get(header, H_CHANNELS);
   image.pixels = low16(header[H_PIXELS]);
   image.elements = to_int(header[H_ELEMENTS]);
   image.beats = to_int(header[H_IMAGE_BYTES]) / 8;
   image.packed = low16(header[H_OUT_WORDS]) * (SIMD / 32);
   Window window;
   window.groups = channels / FIRST_PE;
-  window.height = low16(header[H_IMAGE_SIZE]);
-  window.width = high16(header[H_IMAGE_SIZE]);
-  window.pad = header[H_IMAGE_FLAGS][8] ? 1 : 0;
+  window.height = get(header, H_HEIGHT);
+  window.width = get(header, H_WIDTH);
+  window.pad = get(header, H_PAD);
   window.step = pool ? 2 : 1;
-  window.out_rows = low16(header[H_COMPUTED]) >> (pool ? 1 : 0);
-  window.out_columns = high16(header[H_COMPUTED]) >> (pool ? 1 : 0);
-  window.row_stride = low16(header[H_OUT_ROW]);
+  window.out_rows = get(header, H_ROWS) >> (pool ? 1 : 0);
+  window.out_columns = get(header, H_COLUMNS) >> (pool ? 1 : 0);
+  window.row_stride = low16(header[H_OUT_ROW_STRIDE]);
   window.words = low16(header[H_OUT_WORDS]);
 
   Table table;

@@ -89,15 +89,15 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
 #pragma HLS INTERFACE mode=s_axilite port=error bundle=control offset=0xC0
 #pragma HLS INTERFACE mode=s_axilite port=return bundle=control
   using namespace bnn;
-  *id = ID;
-  *version = VERSION;
+  *id = CORE_ID;
+  *version = unsigned(INTERFACE_VERSION);
   *geometry = GEOMETRY;
-  *weight_depth = unsigned(WEIGHT_DEPTH) | unsigned(FIRST_PE) << 16;
-  *act_depth = unsigned(ACT_DEPTH) | unsigned(IMAGE_PIXELS) << 16;
+  *weight_depth = insert(WEIGHT_DEPTH, REG_WEIGHT_DEPTH) | insert(FIRST_PE, REG_FIRST_PE);
+  *act_depth = insert(ACT_DEPTH, REG_ACT_DEPTH) | insert(IMAGE_PIXELS, REG_IMAGE_PIXELS);
   *max_layers = unsigned(MAX_LAYERS);
   unsigned worked = 0, multiplied = 0;
   Error code = E_NONE;
-  const int images_in_run = int(count.to_uint() & 0x7FFFFFFFU);  // the bit above says "keep": no use is made of it
+  const int images_in_run = extract(count.to_uint(), REG_IMAGE_COUNT);  // "keep" is made no use of
   if (images_in_run != 0) {
     Word header[H_WORDS];
 #pragma HLS ARRAY_PARTITION variable=header type=complete  // the fields are used together
@@ -127,8 +127,8 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
     const bool whole = words_a == header[H_WORDS_A].to_uint() &&
                        (!two_segments || words_b == header[H_WORDS_B].to_uint());
     if (code == E_NONE && !whole) code = E_RANGE;
-    if (code == E_NONE && !first_fits(program, header[H_FIRST].to_uint() / 8 + 32, low16(header[H_FIRST_CHANNELS]),
-                                      low16(header[H_IMAGE_FLAGS]) & 7)) {
+    if (code == E_NONE && !first_fits(program, header[H_FIRST].to_uint() / 8 + unsigned(TABLE_BEATS), low16(header[H_FIRST_CHANNELS]),
+                                      get(header, H_CHANNELS))) {
       code = E_GEOMETRY;
     }
     if (code == E_NONE) {

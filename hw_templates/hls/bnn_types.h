@@ -5,6 +5,7 @@
 #include <ap_int.h>
 #include <hls_stream.h>
 
+#include "bnn_contract.h"
 #include "bnn_design.h"
 
 namespace bnn {
@@ -26,8 +27,7 @@ static_assert(is_power_of_two(IMAGE_PIXELS) && IMAGE_PIXELS >= 16 && IMAGE_PIXEL
               "IMAGE_PIXELS must be a power of two from 16 to 32768: its register has 16 bits.");
 static_assert(is_power_of_two(MAX_LAYERS) && MAX_LAYERS <= 256, "MAX_LAYERS must be a power of two up to 256.");
 static_assert(is_power_of_two(MAX_BATCH) && MAX_BATCH >= 2, "MAX_BATCH must be a power of two from 2.");
-static_assert(MAX_CHANNELS == 4, "MAX_CHANNELS must be 4: a beat of the first layer has 4 weight bits per tap.");
-static_assert(ACC_BITS == 16, "ACC_BITS must be 16: a threshold has 16 bits.");
+static_assert(ACC_BITS == T_THRESHOLD.bits, "An accumulator must have the bits of a threshold.");
 static_assert(FIRST_CHANNELS % FIRST_PE == 0, "FIRST_CHANNELS must be a multiple of FIRST_PE.");
 
 // A word of activations is stored in slices of FIRST_PE bits, the smallest piece that an engine
@@ -57,48 +57,37 @@ typedef hls::stream<Beat> BeatStream;
 typedef hls::stream<SliceWrite> WriteStream;
 typedef hls::stream<Score> ScoreStream;
 
-// Words of the program's header.
-enum Header {
-  H_MAGIC, H_VERSION, H_GEOMETRY, H_SIZE, H_LAYERS, H_LAYERS_A, H_SUB_BATCH, H_BATCH, H_RESIDENT,
-  H_DESCRIPTORS, H_WEIGHTS_A, H_WORDS_A, H_WEIGHTS_B, H_WORDS_B, H_FIRST, H_FIRST_CHANNELS,
-  H_IMAGE_BYTES, H_CLASSES, H_FIRST_PE, H_PIXELS, H_IMAGE_SIZE, H_IMAGE_FLAGS, H_COMPUTED,
-  H_OUT_EVEN, H_OUT_ODD, H_OUT_IMAGE, H_OUT_ROW, H_OUT_WORDS, H_ELEMENTS, H_WORDS = 32
+// What `control` adds to a descriptor when it tells the array to run the layer, in words that are free there.
+enum CommandWord {
+  R_FINISH = D_USED,  // 1: no layer, the run is over
+  R_LAYER,            // number of the layer
+  R_START,            // number of the first image in the run
+  R_IMAGES,           // images to work on
+  R_SOURCE,           // base of the source
+  R_WRITE_FIRST,      // number of the first image where the destination is written by image
+  R_POSITION,         // number of the layer's first weight word, counted from the start of the run
+  R_RELEASE,          // 1: a group's words make room in the ring when the group is done
+  R_FIRST_NEED,       // slices of the first layer that must be stored before the layer starts
+  R_FIRST_LIMIT,      // slices of the first layer that may be stored from now on
+  R_END
 };
+static_assert(R_END <= D_WORDS, "The words that control adds must fit behind those of a descriptor.");
 
-// Words of a descriptor. Those from R_FINISH on are 0 in the program; `control` fills them in
-// when it tells the array to run the layer.
-enum Descriptor {
-  D_FLAGS, D_GROUPS, D_TAP_WORDS, D_ROWS, D_COLUMNS, D_BLOCKS, D_INPUT_SIZE, D_SRC_EVEN, D_SRC_ODD,
-  D_SRC_IMAGE, D_SRC_ROW, D_DST, D_DST_IMAGE, D_DST_ROW, D_DST_WORDS, D_GROUP_WORDS, D_LAST_BITS,
-  D_OUTPUTS, D_OUT_COLUMNS,
-  R_FINISH,       // 1: no layer, the run is over
-  R_LAYER,        // number of the layer
-  R_START,        // number of the first image in the run
-  R_IMAGES,       // images to work on
-  R_SOURCE,       // base of the source
-  R_WRITE_FIRST,  // number of the first image where the destination is written by image
-  R_POSITION,     // number of the layer's first weight word, counted from the start of the run
-  R_RELEASE,      // 1: a group's words make room in the ring when the group is done
-  R_FIRST_NEED,   // slices of the first layer that must be stored before the layer starts
-  R_FIRST_LIMIT,  // slices of the first layer that may be stored from now on
-  D_WORDS = 32
-};
+constexpr unsigned GEOMETRY = insert(PE, H_PE) | insert(LANES, H_LANES) | insert(SIMD, H_SIMD);
 
-// Bits of a descriptor's flags.
-enum Flag {
-  F_3X3, F_PAD, F_PAD_ONE, F_POOL, F_SERIAL, F_SCORES, F_DENSE, F_FROM_FIRST, F_SEGMENT_END, F_BATCH_SOURCE
-};
-
-constexpr unsigned ID = 0x314E4E42;
-constexpr unsigned MAGIC = 0x504E4E42;
-constexpr unsigned VERSION = 1;
-constexpr unsigned GEOMETRY = unsigned(PE) | unsigned(LANES) << 8 | unsigned(SIMD) << 16;
+constexpr int TABLE_BEATS = TABLE_BYTES / BEAT_BYTES;  // beats of the first-layer block before its channels
 
 // The low 16 bits of a word: every size and address of the program fits them, and multipliers of
 // 16 bits are one DSP each.
 inline int low16(Word word) { return int(word.to_uint() & 0xFFFFU); }
 inline int high16(Word word) { return int(word.to_uint() >> 16); }
 inline int to_int(Word word) { return int(word.to_uint()); }
+
+// Header words of a group.
+inline int header_words(const Word d[D_WORDS]) {
+#pragma HLS INLINE  // a choice of two numbers
+  return get(d, D_SCORES) ? S_WORDS : T_WORDS;
+}
 
 inline int smaller(int a, int b) { return a < b ? a : b; }
 inline int larger(int a, int b) { return a < b ? b : a; }

@@ -68,7 +68,7 @@ int main(int argc, char** argv) {
   images.resize(65536);
 #endif
   const unsigned count = unsigned(std::strtoul(argv[3], nullptr, 10));
-  const size_t classes = program_data[8] >> 32;
+  const size_t classes = uint32_t(program_data[bnn::H_CLASSES / 2] >> 32 * (bnn::H_CLASSES % 2));
   FILE* out = std::fopen(argv[4], "wb");
   if (argc > 5) {
     trace_file = std::fopen(argv[5], "wb");

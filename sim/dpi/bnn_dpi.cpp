@@ -35,7 +35,7 @@ int bnn_dpi_header() {
   // what the core reads in places is read here in one piece, so the size has to make sense
   const unsigned bytes = header[bnn::H_SIZE].to_uint();
   const int code = int(bnn::check_header(header));
-  return code == bnn::E_NONE && (bytes % 8 != 0 || bytes <= 128) ? int(bnn::E_RANGE) : code;
+  return code == bnn::E_NONE && (bytes % 8 != 0 || bytes <= 4 * bnn::H_WORDS) ? int(bnn::E_RANGE) : code;
 }
 
 int bnn_dpi_beats(int region) { return int(word(region == PROGRAM ? bnn::H_SIZE : bnn::H_IMAGE_BYTES).to_uint() / 8); }
