@@ -268,8 +268,8 @@ class Header(Record):
 
     WORDS = HEADER_WORDS
 
-    magic = Field(0, 'magic, `0x504E4E42` ("BNNP")')
-    version = Field(1, "version, 1")
+    magic = Field(0, "PROGRAM_MAGIC")
+    version = Field(1, "PROGRAM_VERSION")
     geometry = Field(2, "geometry of the design")
     pe, lanes, simd = _geometry(geometry)
     size = Field(3, "total size in bytes; no part of the program ends beyond it")
@@ -366,7 +366,7 @@ class ThresholdHeader(Record):
     WORDS = 1
 
     threshold = Field(0, "T, unsigned; absent channels 65535", bits=16)
-    flip = Bit(0, "whether the bit is inverted after the pool", low=16, bits=1)
+    flip = Bit(0, "flip: the bit is inverted after the pool", low=16, bits=1)
 
 
 class ScoreHeader(Record):
@@ -374,8 +374,8 @@ class ScoreHeader(Record):
 
     WORDS = 2
 
-    offset = Field(0, "added to the scaled sum, signed", signed=True)
-    scale = Field(1, "factor of the sum, signed", bits=16, signed=True)
+    offset = Field(0, "offset, signed", signed=True)
+    scale = Field(1, "scale, signed", bits=16, signed=True)
 
 
 class FirstBeat(Record):
@@ -384,9 +384,9 @@ class FirstBeat(Record):
     WORDS = 1
     WIDTH = 64
 
-    weights = Field(0, "weights, bit `tap·4 + c` with tap = 3·ky + kx; unused bits 0", bits=FIRST_TAPS * MAX_CHANNELS)
+    weights = Field(0, "weights, bit tap·4 + c with tap = 3·ky + kx; unused bits 0", bits=FIRST_TAPS * MAX_CHANNELS)
     threshold = Field(0, "T, signed; absent channels 32767", low=40, bits=16, signed=True)
-    flip = Bit(0, "whether the bit is inverted after the pool", low=56, bits=1)
+    flip = Bit(0, "flip: the bit is inverted after the pool", low=56, bits=1)
 
 
 class Register(Field):
@@ -407,7 +407,7 @@ class Registers(Record):
 
     WORDS = 64
 
-    control = Register(0x00, "read-write", "control", "CTRL",
+    control = Register(0x00, "read-write", "control signals", "CTRL",
                        ("AP_START", "AP_DONE", "AP_IDLE", "AP_READY", "AUTO_RESTART"))
     start = control.bit(0, "ap_start")
     done = control.bit(1, "ap_done (clear on read)")
@@ -415,7 +415,7 @@ class Registers(Record):
     ready = control.bit(3, "ap_ready (clear on read)")
     restart = control.bit(7, "auto_restart")
     global_enable = Register(0x04, "read-write", "global interrupt enable", "GIER", ("Enable",))
-    interrupts = global_enable.bit(0, "of the interrupt line")
+    interrupts = global_enable.bit(0, "whether status bits raise the interrupt")
     enable = Register(0x08, "read-write", "interrupt enable", "IP_IER", ("CHAN0_INT_EN", "CHAN1_INT_EN"))
     enable_done = enable.bit(0, "done")
     enable_ready = enable.bit(1, "ready")
@@ -423,25 +423,25 @@ class Registers(Record):
                       ("CHAN0_INT_ST", "CHAN1_INT_ST"))
     status_done = status.bit(0, "done")
     status_ready = status.bit(1, "ready")
-    program = Register(0x10, "write-only", "program address", bits=64)
-    images = Register(0x1C, "write-only", "images address", bits=64)
-    scores = Register(0x28, "write-only", "scores address", bits=64)
+    program = Register(0x10, "write-only", "address of the program", bits=64)
+    images = Register(0x1C, "write-only", "address of the images", bits=64)
+    scores = Register(0x28, "write-only", "address of the scores", bits=64)
     count = Register(0x34, "read-write", "images of a run")
     image_count = count.part(0, 31, "image count")
     keep = count.bit(31, "keep: the program of the last run is still the one to run")
-    id = Register(0x40, "read-only", 'ID, `0x314E4E42` ("BNN1")')
-    version = Register(0x50, "read-only", "interface version, 1")
-    geometry = Register(0x60, "read-only", "geometry, as in the program", labels=("PE", "LANES", "SIMD"))
+    id = Register(0x40, "read-only", "CORE_ID")
+    version = Register(0x50, "read-only", "INTERFACE_VERSION")
+    geometry = Register(0x60, "read-only", "geometry of the design, as in the program", labels=("PE", "LANES", "SIMD"))
     pe, lanes, simd = _geometry(geometry)
-    weights = Register(0x70, "read-only", "weight memory and first layer", "weight_depth",
+    weights = Register(0x70, "read-only", "size of the weight memory, FIRST_PE", "weight_depth",
                        ("WEIGHT_DEPTH", "FIRST_PE"))
     weight_depth = weights.part(0, 16, "WEIGHT_DEPTH")
     first_pe = weights.part(16, 16, "FIRST_PE")
-    activations = Register(0x80, "read-only", "activation memory and image buffer", "act_depth",
+    activations = Register(0x80, "read-only", "sizes of the activation memory and of the image buffer", "act_depth",
                            ("ACT_DEPTH", "IMAGE_PIXELS"))
     act_depth = activations.part(0, 16, "ACT_DEPTH")
     image_pixels = activations.part(16, 16, "IMAGE_PIXELS")
-    max_layers = Register(0x90, "read-only", "MAX_LAYERS")
+    max_layers = Register(0x90, "read-only", "MAX_LAYERS: array layers of a program")
     cycles = Register(0xA0, "read-only", "cycles of the last run")
     busy = Register(0xB0, "read-only", "cycles in which the array multiplied")
     error = Register(0xC0, "read-only", "error code of the last run")

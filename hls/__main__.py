@@ -4,6 +4,7 @@
 `python -m hls reuse MODEL` tells what sharing repeated work in them is worth.
 `python -m hls topologies --lut COUNT` lists networks that fit with their weights wired in.
 `python -m hls explore MODEL... --board NAME` lists designs for some models on a board.
+`python -m hls contract` writes the files that are made from `bnn.contract`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from bnn import model as models
 from bnn.files import write_atomically
 from hls import designs, program, schedule
 
-COMMANDS = {"explore": "hls.explore", "reuse": "hls.wired.reuse", "topologies": "hls.wired.topologies"}
+COMMANDS = {"contract": "hls.contract_files", "explore": "hls.explore", "reuse": "hls.wired.reuse",
+            "topologies": "hls.wired.topologies"}
 """Modules of the commands that do something else; each has a `main`."""
 
 

@@ -52,8 +52,8 @@ constexpr unsigned insert(int value, const Field& field) { return unsigned(value
 // The program's first words. Offsets are in bytes from the program's start, multiples of 8.
 constexpr int H_WORDS = 32;
 constexpr int H_USED = 29;  // words up to the last of these
-constexpr int H_MAGIC = 0;  // magic, 0x504E4E42 ("BNNP")
-constexpr int H_VERSION = 1;  // version, 1
+constexpr int H_MAGIC = 0;  // PROGRAM_MAGIC
+constexpr int H_VERSION = 1;  // PROGRAM_VERSION
 constexpr int H_GEOMETRY = 2;  // geometry of the design
 constexpr int H_SIZE = 3;  // total size in bytes; no part of the program ends beyond it
 constexpr int H_LAYERS = 4;  // array layers L
@@ -133,37 +133,37 @@ constexpr Field D_WIDTH = {D_INPUT_SIZE, 16, 16};  // input width
 // What the header word of a group has for every PE.
 constexpr int T_WORDS = 1;
 constexpr Field T_THRESHOLD = {0, 0, 16};  // T, unsigned; absent channels 65535
-constexpr Field T_FLIP = {0, 16, 1};  // whether the bit is inverted after the pool
+constexpr Field T_FLIP = {0, 16, 1};  // flip: the bit is inverted after the pool
 
 // What the two header words of a group of the last layer have for every PE.
 constexpr int S_WORDS = 2;
-constexpr int S_OFFSET = 0;  // added to the scaled sum, signed
-constexpr Field S_SCALE = {1, 0, 16};  // factor of the sum, signed
+constexpr int S_OFFSET = 0;  // offset, signed
+constexpr Field S_SCALE = {1, 0, 16};  // scale, signed
 
 // An output channel in the first-layer block, behind the pixel table.
 constexpr int B_WORDS = 1;
 constexpr Field B_WEIGHTS = {0, 0, 36};  // weights, bit tap*4 + c with tap = 3*ky + kx; unused bits 0
 constexpr Field B_THRESHOLD = {0, 40, 16};  // T, signed; absent channels 32767
-constexpr Field B_FLIP = {0, 56, 1};  // whether the bit is inverted after the pool
+constexpr Field B_FLIP = {0, 56, 1};  // flip: the bit is inverted after the pool
 
 // Offsets of the registers.
-constexpr int REG_CONTROL = 0x00;  // control
+constexpr int REG_CONTROL = 0x00;  // control signals
 constexpr int REG_GLOBAL_ENABLE = 0x04;  // global interrupt enable
 constexpr int REG_ENABLE = 0x08;  // interrupt enable
 constexpr int REG_STATUS = 0x0C;  // interrupt status, toggle on write
-constexpr int REG_PROGRAM = 0x10;  // program address
-constexpr int REG_PROGRAM_HIGH = 0x14;  // program address
-constexpr int REG_IMAGES = 0x1C;  // images address
-constexpr int REG_IMAGES_HIGH = 0x20;  // images address
-constexpr int REG_SCORES = 0x28;  // scores address
-constexpr int REG_SCORES_HIGH = 0x2C;  // scores address
+constexpr int REG_PROGRAM = 0x10;  // address of the program
+constexpr int REG_PROGRAM_HIGH = 0x14;  // address of the program
+constexpr int REG_IMAGES = 0x1C;  // address of the images
+constexpr int REG_IMAGES_HIGH = 0x20;  // address of the images
+constexpr int REG_SCORES = 0x28;  // address of the scores
+constexpr int REG_SCORES_HIGH = 0x2C;  // address of the scores
 constexpr int REG_COUNT = 0x34;  // images of a run
-constexpr int REG_ID = 0x40;  // ID, 0x314E4E42 ("BNN1")
-constexpr int REG_VERSION = 0x50;  // interface version, 1
-constexpr int REG_GEOMETRY = 0x60;  // geometry, as in the program
-constexpr int REG_WEIGHTS = 0x70;  // weight memory and first layer
-constexpr int REG_ACTIVATIONS = 0x80;  // activation memory and image buffer
-constexpr int REG_MAX_LAYERS = 0x90;  // MAX_LAYERS
+constexpr int REG_ID = 0x40;  // CORE_ID
+constexpr int REG_VERSION = 0x50;  // INTERFACE_VERSION
+constexpr int REG_GEOMETRY = 0x60;  // geometry of the design, as in the program
+constexpr int REG_WEIGHTS = 0x70;  // size of the weight memory, FIRST_PE
+constexpr int REG_ACTIVATIONS = 0x80;  // sizes of the activation memory and of the image buffer
+constexpr int REG_MAX_LAYERS = 0x90;  // MAX_LAYERS: array layers of a program
 constexpr int REG_CYCLES = 0xA0;  // cycles of the last run
 constexpr int REG_BUSY = 0xB0;  // cycles in which the array multiplied
 constexpr int REG_ERROR = 0xC0;  // error code of the last run
@@ -172,7 +172,7 @@ constexpr Field REG_DONE = {REG_CONTROL / 4, 1, 1};  // ap_done (clear on read)
 constexpr Field REG_IDLE = {REG_CONTROL / 4, 2, 1};  // ap_idle
 constexpr Field REG_READY = {REG_CONTROL / 4, 3, 1};  // ap_ready (clear on read)
 constexpr Field REG_RESTART = {REG_CONTROL / 4, 7, 1};  // auto_restart
-constexpr Field REG_INTERRUPTS = {REG_GLOBAL_ENABLE / 4, 0, 1};  // of the interrupt line
+constexpr Field REG_INTERRUPTS = {REG_GLOBAL_ENABLE / 4, 0, 1};  // whether status bits raise the interrupt
 constexpr Field REG_ENABLE_DONE = {REG_ENABLE / 4, 0, 1};  // done
 constexpr Field REG_ENABLE_READY = {REG_ENABLE / 4, 1, 1};  // ready
 constexpr Field REG_STATUS_DONE = {REG_STATUS / 4, 0, 1};  // done

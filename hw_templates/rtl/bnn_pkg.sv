@@ -2,9 +2,9 @@
 // Generated from bnn/contract.py by python -m hls contract; do not edit.
 package bnn_pkg;
   // verilator lint_off UNUSEDPARAM  // a package names what some of its users leave out
-  localparam logic [31:0] ProgramMagic = 32'h504E_4E42;  // first word of a program, "BNNP"
+  localparam logic [31:0] ProgramMagic = 32'h504E4E42;  // first word of a program, "BNNP"
   localparam int unsigned ProgramVersion = 1;  // version of the program's format
-  localparam logic [31:0] CoreId = 32'h314E_4E42;  // ID register of the core, "BNN1"
+  localparam logic [31:0] CoreId = 32'h314E4E42;  // ID register of the core, "BNN1"
   localparam int unsigned InterfaceVersion = 1;  // version of the registers
   localparam int unsigned HeaderWords = 32;  // words of the program's header
   localparam int unsigned DescriptorWords = 32;  // words of a descriptor
@@ -18,7 +18,7 @@ package bnn_pkg;
   localparam int unsigned MaxBatch = 1024;  // images of a batch at most
   // cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one
   localparam int unsigned ArrayLatency = 9;
-  localparam int unsigned DescriptorUsed = 19;  // words of a descriptor that are not 0
+  localparam int unsigned DescriptorUsed = 19;  // words of a descriptor up to the last that is not 0
 
   // Cycles from operands to sums in the array.
   function automatic int unsigned array_latency(input int unsigned simd);
@@ -97,8 +97,8 @@ package bnn_pkg;
     logic [31:0] layers;  // array layers L
     logic [31:0] size;  // total size in bytes; no part of the program ends beyond it
     geometry_t geometry;  // geometry of the design
-    logic [31:0] version;  // version, 1
-    logic [31:0] magic;  // magic, 0x504E4E42 ("BNNP")
+    logic [31:0] version;  // PROGRAM_VERSION
+    logic [31:0] magic;  // PROGRAM_MAGIC
   } header_t;
 
   // What the layer does.
@@ -148,27 +148,27 @@ package bnn_pkg;
   // What the header word of a group has for every PE.
   typedef struct packed {
     logic [14:0] unused;
-    logic flip;  // whether the bit is inverted after the pool
+    logic flip;  // flip: the bit is inverted after the pool
     logic [15:0] threshold;  // T, unsigned; absent channels 65535
   } threshold_header_t;
 
   // What the two header words of a group of the last layer have for every PE. Word 0 is in the least significant bits.
   typedef struct packed {
     logic [15:0] unused;
-    logic [15:0] scale;  // factor of the sum, signed
-    logic [31:0] offset;  // added to the scaled sum, signed
+    logic [15:0] scale;  // scale, signed
+    logic [31:0] offset;  // offset, signed
   } score_header_t;
 
   // An output channel in the first-layer block, behind the pixel table.
   typedef struct packed {
     logic [6:0] unused1;
-    logic flip;  // whether the bit is inverted after the pool
+    logic flip;  // flip: the bit is inverted after the pool
     logic [15:0] threshold;  // T, signed; absent channels 32767
     logic [3:0] unused;
     logic [35:0] weights;  // weights, bit tap*4 + c with tap = 3*ky + kx; unused bits 0
   } first_beat_t;
 
-  // Control.
+  // Control signals.
   typedef struct packed {
     logic [23:0] unused1;
     logic restart;  // auto_restart
@@ -182,7 +182,7 @@ package bnn_pkg;
   // Global interrupt enable.
   typedef struct packed {
     logic [30:0] unused;
-    logic interrupts;  // of the interrupt line
+    logic interrupts;  // whether status bits raise the interrupt
   } reg_global_enable_t;
 
   // Interrupt enable.
@@ -205,13 +205,13 @@ package bnn_pkg;
     logic [30:0] image_count;  // image count
   } reg_count_t;
 
-  // Weight memory and first layer.
+  // Size of the weight memory, FIRST_PE.
   typedef struct packed {
     logic [15:0] first_pe;  // FIRST_PE
     logic [15:0] weight_depth;  // WEIGHT_DEPTH
   } reg_weights_t;
 
-  // Activation memory and image buffer.
+  // Sizes of the activation memory and of the image buffer.
   typedef struct packed {
     logic [15:0] image_pixels;  // IMAGE_PIXELS
     logic [15:0] act_depth;  // ACT_DEPTH
@@ -226,23 +226,23 @@ package bnn_pkg;
   } layer_t;
 
   // Offsets of the registers.
-  localparam logic [7:0] RegControl = 8'h00;  // control
+  localparam logic [7:0] RegControl = 8'h00;  // control signals
   localparam logic [7:0] RegGlobalEnable = 8'h04;  // global interrupt enable
   localparam logic [7:0] RegEnable = 8'h08;  // interrupt enable
   localparam logic [7:0] RegStatus = 8'h0C;  // interrupt status, toggle on write
-  localparam logic [7:0] RegProgram = 8'h10;  // program address
-  localparam logic [7:0] RegProgramHigh = 8'h14;  // program address
-  localparam logic [7:0] RegImages = 8'h1C;  // images address
-  localparam logic [7:0] RegImagesHigh = 8'h20;  // images address
-  localparam logic [7:0] RegScores = 8'h28;  // scores address
-  localparam logic [7:0] RegScoresHigh = 8'h2C;  // scores address
+  localparam logic [7:0] RegProgram = 8'h10;  // address of the program
+  localparam logic [7:0] RegProgramHigh = 8'h14;  // address of the program
+  localparam logic [7:0] RegImages = 8'h1C;  // address of the images
+  localparam logic [7:0] RegImagesHigh = 8'h20;  // address of the images
+  localparam logic [7:0] RegScores = 8'h28;  // address of the scores
+  localparam logic [7:0] RegScoresHigh = 8'h2C;  // address of the scores
   localparam logic [7:0] RegCount = 8'h34;  // images of a run
-  localparam logic [7:0] RegId = 8'h40;  // ID, 0x314E4E42 ("BNN1")
-  localparam logic [7:0] RegVersion = 8'h50;  // interface version, 1
-  localparam logic [7:0] RegGeometry = 8'h60;  // geometry, as in the program
-  localparam logic [7:0] RegWeights = 8'h70;  // weight memory and first layer
-  localparam logic [7:0] RegActivations = 8'h80;  // activation memory and image buffer
-  localparam logic [7:0] RegMaxLayers = 8'h90;  // MAX_LAYERS
+  localparam logic [7:0] RegId = 8'h40;  // CORE_ID
+  localparam logic [7:0] RegVersion = 8'h50;  // INTERFACE_VERSION
+  localparam logic [7:0] RegGeometry = 8'h60;  // geometry of the design, as in the program
+  localparam logic [7:0] RegWeights = 8'h70;  // size of the weight memory, FIRST_PE
+  localparam logic [7:0] RegActivations = 8'h80;  // sizes of the activation memory and of the image buffer
+  localparam logic [7:0] RegMaxLayers = 8'h90;  // MAX_LAYERS: array layers of a program
   localparam logic [7:0] RegCycles = 8'hA0;  // cycles of the last run
   localparam logic [7:0] RegBusy = 8'hB0;  // cycles in which the array multiplied
   localparam logic [7:0] RegError = 8'hC0;  // error code of the last run
