@@ -13,11 +13,12 @@ import json
 import struct
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from bnn.files import write_atomically
 from hls import designs, render
 from hls.designs import BOARDS, Design
+from hls.registers import registers
 
 TEMPLATE = render.TEMPLATES / "overlay" / "bnn.hwh.j2"
 MAGIC = b"BNN simulation overlay\n"
@@ -29,48 +30,6 @@ CONTROL_BASE = 0x43C00000
 """Address of the core's registers on the simulated board."""
 SIMULATED = "pynq_z1"
 """The board that is simulated, whatever board the design is for."""
-
-
-class Register(NamedTuple):
-    """A register of the core; fields are name, lowest bit and bits."""
-
-    name: str
-    offset: int
-    access: str
-    description: str
-    fields: list[tuple[str, int, int]]
-
-
-def registers() -> list[Register]:
-    """The registers of docs/ARCHITECTURE.md, "Interface", named as Vitis HLS names them."""
-    control = [("AP_START", 0, 1), ("AP_DONE", 1, 1), ("AP_IDLE", 2, 1), ("AP_READY", 3, 1), ("AUTO_RESTART", 7, 1)]
-    channels = [("CHAN0_INT_EN", 0, 1), ("CHAN1_INT_EN", 1, 1)]
-    status = [("CHAN0_INT_ST", 0, 1), ("CHAN1_INT_ST", 1, 1)]
-    result = [
-        Register("CTRL", 0x00, "read-write", "Control signals", control),
-        Register("GIER", 0x04, "read-write", "Global interrupt enable", [("Enable", 0, 1)]),
-        Register("IP_IER", 0x08, "read-write", "Interrupt enable", channels),
-        Register("IP_ISR", 0x0C, "read-write", "Interrupt status, toggle on write", status),
-    ]
-    for name, offset in (("program", 0x10), ("images", 0x1C), ("scores", 0x28)):
-        for half in (1, 2):
-            bits = "31..0" if half == 1 else "63..32"
-            what = f"Address of the {name}, bits {bits}"
-            at = offset + 4 * (half - 1)
-            result.append(Register(f"{name}_{half}", at, "write-only", what, [(name, 0, 32)]))
-    result.append(Register("count", 0x34, "read-write", "Images of a run", [("count", 0, 32)]))
-    constants: list[tuple[str, int, str, list[tuple[str, int, int]]]] = [
-        ("id", 0x40, "ID of the core, BNN1", [("id", 0, 32)]),
-        ("version", 0x50, "Version of the interface", [("version", 0, 32)]),
-        ("geometry", 0x60, "Array", [("PE", 0, 8), ("LANES", 8, 8), ("SIMD", 16, 16)]),
-        ("weight_depth", 0x70, "Weight memory, FIRST_PE", [("WEIGHT_DEPTH", 0, 16), ("FIRST_PE", 16, 16)]),
-        ("act_depth", 0x80, "Activation memory, image buffer", [("ACT_DEPTH", 0, 16), ("IMAGE_PIXELS", 16, 16)]),
-        ("max_layers", 0x90, "Array layers of a program", [("max_layers", 0, 32)]),
-        ("cycles", 0xA0, "Cycles of the last run", [("cycles", 0, 32)]),
-        ("busy", 0xB0, "Cycles in which the array multiplied", [("busy", 0, 32)]),
-        ("error", 0xC0, "Error code of the last run", [("error", 0, 32)]),
-    ]
-    return result + [Register(name, at, "read-only", what, fields) for name, at, what, fields in constants]
 
 
 def divisors(clock_mhz: float) -> tuple[int, int]:

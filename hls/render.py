@@ -18,6 +18,7 @@ from hls import sources
 from hls.boards import PLATFORMS
 from hls.designs import BOARDS, Design, DesignError
 from hls.directives import DEFAULT_VERSION, dialect, translate
+from hls.registers import registers
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "hw_templates"
 TOP = "bnn_top"
@@ -77,8 +78,6 @@ def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str =
         DesignError: the board is not one of `hls.boards.PLATFORMS`, or the back end not one of `BACKENDS`.
         hls.directives.DirectiveError: the tool's version is not known.
     """
-    from hls.overlay import registers  # which renders too
-
     if design.board not in PLATFORMS:
         raise DesignError(f"design {design.name}: board {design.board} is not one of {', '.join(PLATFORMS)}")
     if backend not in BACKENDS:
