@@ -10,6 +10,7 @@ import pytest
 from bnn.golden import infer, trace
 from bnn.model import load
 from train.accuracy import count_right
+from train.data import DataError
 from train.import_bnn_pynq import (
     ParameterError,
     input_table,
@@ -64,8 +65,8 @@ def test_refused(tmp_path, capsys):
         read_weights(tmp_path, 0, 27)
     (tmp_path / "0-1-weights.bin").unlink()
     with pytest.raises(ParameterError, match="cannot be read"):
-        read_model(tmp_path)
-    assert main([str(tmp_path / "none"), "-o", str(tmp_path / "model.npz")]) == 1
+        read_model(tmp_path, dataset="cifar10")
+    assert main([str(tmp_path / "none"), "-o", str(tmp_path / "model.npz"), "--classes", "a,b"]) == 1
     assert capsys.readouterr().err.startswith("error: ")
 
 
@@ -73,6 +74,42 @@ def test_input_table():
     table = input_table()
     assert table[[0, 1, 127, 128, 254, 255]].tolist() == [-128, -127, -1, 1, 127, 127]
     assert (np.diff(table.astype(int)) >= 0).all()
+
+
+def write_cnv(folder):
+    """A CNV of random weights whose last layer has 64 rows, without names of classes."""
+    draw = np.random.default_rng(5)
+    sizes = [(64, 27), (64, 576), (128, 576), (128, 1152), (256, 1152), (256, 2304), (512, 256), (512, 512), (64, 512)]
+    for layer, (rows, synapses) in enumerate(sizes):
+        weights = np.zeros((rows, synapses), np.uint8)
+        weights[:, :9] = draw.integers(0, 2, (rows, 9))
+        write_layer(folder, layer, weights, None if layer == 8 else np.zeros(rows, np.int64), 4, 1 if layer == 8 else 9
+                    if synapses % 32 else 32)
+    return folder
+
+
+def test_class_names_come_with_the_parameters_or_are_given(tmp_path, capsys):
+    folder, out = write_cnv(tmp_path), tmp_path / "model.npz"
+    with pytest.raises(DataError, match="classes.txt: is missing and nothing else names the classes: give --classes"):
+        read_model(folder)
+    signs = [f"sign {number}" for number in range(43)]
+    (folder / "classes.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(signs).encode() + b"\r\n\r\n")
+    model = read_model(folder)
+    assert model.classes == tuple(signs) and model.layers[-1].outputs == 43 and model.meta["dataset"] == ""
+    assert main([str(folder), "--classes", "cat, dog", "-o", str(out)]) == 0 and load(out).classes == ("cat", "dog")
+    assert main([str(folder), "--dataset", "svhn", "-o", str(out)]) == 1
+    assert capsys.readouterr().err == "error: 43 classes, svhn has 10\n"
+    (folder / "classes.txt").write_bytes("\n".join("0123456789").encode())
+    assert read_model(folder).meta["dataset"] == "svhn"  # MNIST's have the same names and another shape
+    (folder / "classes.txt").write_bytes(b"caf\xe9\n\x1b[2J\n")
+    assert read_model(folder).classes == ("caf\\xe9", "\\x1b[2J")
+    (folder / "classes.txt").write_bytes(b"\n \n")
+    with pytest.raises(DataError, match="names no class"):
+        read_model(folder)
+    (folder / "classes.txt").unlink()
+    assert read_model(folder, dataset="cifar10").classes[9] == "truck"
+    with pytest.raises(ParameterError, match="layer 8 has 64 rows, expected 65 as there are classes"):
+        read_model(folder, classes=",".join(map(str, range(65))))
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +120,7 @@ def parameters(tmp_path_factory):
     with tarfile.open(ARCHIVE) as archive:
         for member in archive.getmembers():
             content = archive.extractfile(member) if member.isfile() else None
-            if content is not None and member.name.endswith(".bin"):
+            if content is not None and member.name.endswith((".bin", "classes.txt")):
                 with (folder / Path(member.name).name).open("wb") as out:
                     shutil.copyfileobj(content, out)
     return folder
@@ -94,6 +131,7 @@ def test_cnv(parameters, tmp_path):
     assert main([str(parameters), "--topology", "cnv", "-o", str(path)]) == 0
     model = load(path)
     assert [layer.outputs for layer in model.layers] == [64, 64, 128, 128, 256, 256, 512, 512, 10]
+    assert model.classes[0] == "Airplane" and model.meta["dataset"] == "cifar10"
     assert sum(layer.weights.size for layer in model.layers) == 1_542_848
     images = np.random.default_rng(2).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
     images[0], images[1] = 0, 255

@@ -5,6 +5,7 @@ The folder holds ``L-P-weights.bin`` and ``L-P-thres.bin`` for layer L and PE P,
 (n div PE) * (synapses / SIMD), SIMD of them in a word from the least significant
 bit up, bit 1 for +1; 3x3 taps row-major, channels innermost. A threshold fires on
 strictly greater. The first layer's pixels have 7 fractional bits, its thresholds 8.
+``classes.txt`` beside them names the classes, a name a line.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import numpy as np
 
 from bnn.model import Layer, Model, ModelError, save
 from bnn.networks import NETWORKS
-from train.data import SOURCES
+from train import classes as class_names
+from train.data import SOURCES, DataError
 
 TOPOLOGIES = ("cnv",)
 
@@ -85,16 +87,24 @@ def read_thresholds(folder: Path, layer: int, outputs: int) -> np.ndarray:
     return values
 
 
-def read_model(folder: Path, topology: str = "cnv") -> Model:
+def read_model(folder: Path, topology: str = "cnv", classes: str | None = None, dataset: str | None = None) -> Model:
     """The model in a parameter folder.
+
+    Args:
+        folder: the parameters, and classes.txt unless the classes are named otherwise.
+        topology: of the network; the number of classes is that of their names.
+        classes: their names with commas, or a file of them.
+        dataset: what it was trained on.
 
     Raises:
         ParameterError: a file is missing or its size does not fit.
+        DataError: nothing names the classes.
         ModelError: the values do not make a model.
     """
     network = NETWORKS[topology]
+    names, dataset = class_names.find(folder, classes, dataset, (network.height, network.width, network.channels))
     table = [(outputs, pool, True) for outputs, pool in network.convs]
-    table += [(outputs, False, False) for outputs in (*network.dense, network.classes)]
+    table += [(outputs, False, False) for outputs in (*network.dense, len(names))]
     height, width, channels = network.height, network.width, network.channels
     layers: list[Layer] = []
     for index, (outputs, pool, conv) in enumerate(table):
@@ -103,7 +113,8 @@ def read_model(folder: Path, topology: str = "cnv") -> Model:
         synapses = 9 * channels if conv else height * width * channels
         weights = read_weights(folder, index, synapses)
         if len(weights) != outputs and not (last and len(weights) > outputs):
-            raise ParameterError(f"{folder}: layer {index} has {len(weights)} rows, expected {outputs}")
+            what = "as there are classes" if last else ""
+            raise ParameterError(f"{folder}: layer {index} has {len(weights)} rows, expected {outputs} {what}".rstrip())
         weights = weights[:outputs]
         inputs = (layers[-1].name if layers else "input",)
         if conv:
@@ -140,8 +151,8 @@ def read_model(folder: Path, topology: str = "cnv") -> Model:
         channels=network.channels,
         input_table=input_table(),
         layers=tuple(layers),
-        classes=SOURCES[network.dataset].classes,
-        meta={"dataset": network.dataset, "source": "BNN-PYNQ"},
+        classes=names,
+        meta={"dataset": dataset, "source": "BNN-PYNQ"},
     )
 
 
@@ -149,15 +160,17 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m train.import_bnn_pynq", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="DIR", help="parameter folder, for example cnvW1A1")
     parser.add_argument("--topology", choices=TOPOLOGIES, default="cnv")
+    parser.add_argument("--classes", metavar="NAMES", help="with commas, or a file of them; default DIR/classes.txt")
+    parser.add_argument("--dataset", choices=list(SOURCES), help="what it was trained on")
     parser.add_argument("-o", "--out", type=Path, required=True, help="model file to write")
     arguments = parser.parse_args(argv)
     try:
-        model = read_model(arguments.folder, arguments.topology)
+        model = read_model(arguments.folder, arguments.topology, arguments.classes, arguments.dataset)
         save(model, arguments.out)
-    except (ParameterError, ModelError, OSError) as error:
+    except (ParameterError, DataError, ModelError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{arguments.out}: {model.name}, {len(model.layers)} layers")
+    print(f"{arguments.out}: {model.name}, {len(model.layers)} layers, {len(model.classes)} classes")
     return 0
 
 
