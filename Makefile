@@ -25,7 +25,7 @@ training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),-
 	$(if $(DATASET),--dataset $(DATASET)) $(TRAIN)
 IMAGES  ?= $(wildcard $(basename $(MODEL)).images.npz)
 
-.PHONY: help env demo demo-mnist demo-cifar-wired reuse data train export zoo-check page report ablation float accuracy hls sim board board-demo deploy bench test lint clean
+.PHONY: help env demo demo-mnist demo-cifar-wired reuse data train export zoo-check page report ablation float accuracy hls hls-check sim board board-demo deploy bench test lint clean
 .DELETE_ON_ERROR:
 
 help:
@@ -44,6 +44,7 @@ help:
 	@echo "                             BACKEND=rtl packs the RTL core, HLS_VERSION=2019.2, COSIM=1, STRATEGIES=1: slower"
 	@echo "                             clocks after one; DATE_PATCHED=1: the HLS tool exports although answer record 76960"
 	@echo "                             FIRST_LAYER=wired: MODEL's first layer as constants (also in demo, report)"
+	@echo "make hls-check               hold the HLS C++ against what Vitis HLS documents: II of every pipelined loop, pragmas"
 	@echo "make sim                     engines and programs, bit by bit, RTL units under cocotb;"
 	@echo "                             BACKEND=hls or rtl: one core, RTL=path: Verilog that Vitis HLS generated"
 	@echo "make board                   serve a simulated PYNQ-Z1 to pynq; LISTEN=127.0.0.1 CORE=rtl or functional"
@@ -114,6 +115,9 @@ hls: $(READY)
 		$(if $(COSIM),--cosim) $(if $(DATE_PATCHED),--date-patched) $(if $(STRATEGIES),--strategies $(STRATEGIES))
 	$(PY) -m hls.overlay --design $(DESIGN) -o build/$(DESIGN)/overlay
 	$(PY) -m hls $(MODEL) --design $(DESIGN) -o build/$(DESIGN)
+
+hls-check: $(READY)
+	$(PY) -m hls.check --design $(DESIGN)
 
 # everything; one core alone; or Verilog that Vitis HLS has generated, in a folder
 sim_hls := tests/test_hls_core.py tests/test_cores.py sim/cocotb/test_devices.py -k "not rtl and not folder"

@@ -10,8 +10,6 @@ for in ``ap_types``, in the environment variable ``AP_TYPES``, then in an instal
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +19,7 @@ from typing import Dict, Optional, Sequence, Tuple
 import numpy as np
 
 from bnn.program import header, image_bytes
+from hls.ap_types import find_ap_types
 from hls.designs import Design
 from hls.render import render_header
 from sim.core_io import RUNS, Stats, decode, same_runs
@@ -35,19 +34,6 @@ THREADS = ["-DBNN_CSIM_THREADS", "-pthread", "-I", str(Path(__file__).resolve().
 
 class CsimError(Exception):
     """The C simulation cannot be built or run."""
-
-
-def find_ap_types() -> Optional[Path]:
-    """The folder with ap_int.h, or None."""
-    folder = os.environ.get("AP_TYPES")
-    if folder:
-        return Path(folder) if (Path(folder) / "ap_int.h").is_file() else None
-    found = importlib.util.find_spec("hls4ml")
-    for place in (found.submodule_search_locations or []) if found else []:
-        path = Path(place) / "templates" / "vivado" / "ap_types"
-        if (path / "ap_int.h").is_file():
-            return path
-    return None
 
 
 class Core:

@@ -15,7 +15,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from bnn.model import Model
-from sim.hls_csim import find_ap_types
+from hls.ap_types import find_ap_types
 from sim.rtl_sim import find_verilator, verilator_environment
 
 HARNESS = Path(__file__).resolve().parent / "wired" / "wired_sim.cpp"

@@ -13,6 +13,7 @@ from test_program import network
 
 from bnn import golden
 from bnn.model import Model
+from hls.ap_types import find_ap_types
 from hls.designs import DESIGNS, Design
 from hls.program import pack
 from hls.schedule import Plan, plan
@@ -48,7 +49,7 @@ class Backend:
 
 @pytest.fixture(scope="module", params=["hls", "rtl"])
 def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backend:
-    if request.param == "hls" and (hls_csim.find_ap_types() is None or shutil.which("g++") is None):
+    if request.param == "hls" and (find_ap_types() is None or shutil.which("g++") is None):
         pytest.skip("ap_int.h or g++ is not installed")
     if request.param == "rtl" and (rtl_sim.find_verilator() is None or shutil.which("g++") is None):
         pytest.skip("verilator or g++ is not installed")

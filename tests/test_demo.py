@@ -12,10 +12,11 @@ from test_rtl_sim import TIGHT, built
 
 from bnn import model as models
 from hls import designs
+from hls.ap_types import find_ap_types
 from sim import demo, hls_csim, rtl_sim
 
 pytestmark = pytest.mark.skipif(
-    hls_csim.find_ap_types() is None or rtl_sim.find_verilator() is None or shutil.which("g++") is None,
+    find_ap_types() is None or rtl_sim.find_verilator() is None or shutil.which("g++") is None,
     reason="ap_int.h, verilator or g++ is not installed",
 )
 

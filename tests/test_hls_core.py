@@ -16,6 +16,7 @@ from test_program import network
 
 from bnn import golden
 from bnn.model import Model, load
+from hls.ap_types import find_ap_types
 from hls.designs import DESIGNS
 from hls.program import pack
 from hls.render import render
@@ -27,7 +28,7 @@ CLANG = next((name for name in ("clang++", "clang++-14", "clang++-15", "clang++-
               if shutil.which(name)), None)
 
 pytestmark = pytest.mark.skipif(
-    hls_csim.find_ap_types() is None or shutil.which("g++") is None, reason="ap_int.h or g++ is not installed"
+    find_ap_types() is None or shutil.which("g++") is None, reason="ap_int.h or g++ is not installed"
 )
 needs_clang = pytest.mark.skipif(CLANG is None, reason="clang++ is not installed")
 
@@ -213,7 +214,7 @@ def test_the_branch_for_synthesis_compiles(tmp_path: Path) -> None:
             (tmp_path / Path(path).name).write_text(text.replace("__SYNTHESIS__", "BNN_SYNTHESIS"))
     for standard in ("c++11", "c++14"):
         command = ["g++", f"-std={standard}", "-fsyntax-only", "-DBNN_SYNTHESIS", *hls_csim.WARNINGS, "-isystem",
-                   str(hls_csim.find_ap_types()), str(tmp_path / "bnn_top.cpp")]
+                   str(find_ap_types()), str(tmp_path / "bnn_top.cpp")]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert not [line for line in done.stderr.splitlines() if "warning:" in line and str(tmp_path) in line]

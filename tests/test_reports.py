@@ -12,6 +12,7 @@ import pytest
 from test_program import network
 
 from hls import overlay, reports
+from hls.ap_types import find_ap_types
 from hls.boards import ZYNQ7
 from hls.designs import DESIGNS
 from hls.program import pack
@@ -235,7 +236,7 @@ def test_block_rams(words: int, bits: int, expected: int) -> None:
     assert reports.bram18(words, bits) == expected
 
 
-@pytest.mark.skipif(hls_csim.find_ap_types() is None or shutil.which("g++") is None, reason="no ap_int.h or g++")
+@pytest.mark.skipif(find_ap_types() is None or shutil.which("g++") is None, reason="no ap_int.h or g++")
 @pytest.mark.parametrize("resident", [True, False])
 def test_trip_counts_are_those_of_the_core(resident: bool, tmp_path: Path) -> None:
     """A batch more takes as many cycles of the array's loops as the estimate says, depths left out."""

@@ -13,6 +13,7 @@ from test_program import network
 
 from bnn import golden
 from bnn.model import Model, ModelError
+from hls.ap_types import find_ap_types
 from hls.designs import Design
 from hls.program import pack
 from hls.schedule import Plan, plan
@@ -259,7 +260,7 @@ def test_a_wired_first_layer(size: tuple[int, int, int], head: tuple, change: di
     for run in (runs[0], runs[3], runs[5], runs[6]):
         assert not differences({name: want[name] for name in by_name(model, run.traces)}, by_name(model, run.traces))
         assert (run.scores == want[model.layers[-1].name]).all()
-    if hls_csim.find_ap_types() is None:
+    if find_ap_types() is None:
         pytest.skip("the HLS core: ap_int.h is not installed")
     other_core = hls_csim.build(design, tmp_path / "hls", flags=["-Werror"], first=files)
     for job, error in zip(jobs, (0, 2, 2, 0, 2), strict=False):

@@ -20,6 +20,7 @@ import test_top
 from bench import HERE, LIBRARY, run
 
 from hls import sources as rtl
+from hls.ap_types import find_ap_types
 from hls.designs import DESIGNS, Design
 from hls.render import core_ports, render_header
 from sim import hls_csim
@@ -159,11 +160,11 @@ def generated(folder: Path) -> List[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(hls_csim.find_ap_types() is None, reason="ap_int.h is not installed")
+@pytest.mark.skipif(find_ap_types() is None, reason="ap_int.h is not installed")
 def test_hls_core(tmp_path: Path) -> None:
     """(b) The HLS C++ behind DPI."""
     (tmp_path / "bnn_design.h").write_text(render_header(test_top.DESIGN))
-    flags = f"-isystem {hls_csim.find_ap_types()} -I{tmp_path} -I{hls_csim.SOURCES} -Wno-unknown-pragmas"
+    flags = f"-isystem {find_ap_types()} -I{tmp_path} -I{hls_csim.SOURCES} -Wno-unknown-pragmas"
     sources = [DPI / "bnn_top.sv", *(rtl.find(f"bnn_{name}") for name in ("control", "axi_read", "axi_write"))]
     cpp = [str(DPI / "bnn_dpi.cpp"), str(hls_csim.SOURCES / "bnn_top.cpp")]
     run(__file__, "bnn_top", test_top.PARAMETERS, tmp_path / "build", UNTIMED, sources,

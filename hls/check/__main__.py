@@ -1,0 +1,49 @@
+"""`python -m hls.check [--design NAME]`: the pipelined loops of a design's HLS C++, and its pragmas."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from bnn.files import write_atomically
+from hls import designs
+from hls.ap_types import find_ap_types
+from hls.check import llvm, loops
+from hls.render import TOP, render
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit status is 0, or 1 if something is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m hls.check", description=__doc__)
+    parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    parser.add_argument("-o", "--output", type=Path, help="folder for sources and IR (build/DESIGN/check)")
+    options = parser.parse_args(arguments)
+    try:
+        design = designs.find(options.design)
+        folder = options.output or Path("build") / design.name / "check"
+        for path, text in render(design).items():
+            if path.startswith("hls/"):
+                target = folder / path
+                if not target.is_file() or target.read_text() != text:
+                    write_atomically(target, text.encode())
+        ap_types = find_ap_types()
+        if ap_types is None:
+            raise llvm.CompileError("ap_int.h: not found, expected in the folder AP_TYPES or in an installed hls4ml")
+        report = loops.check(folder / "hls" / f"{TOP}.cpp", TOP, ap_types, 1000 / design.clock_mhz, folder / "ir")
+    except (designs.DesignError, llvm.CompileError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{'loop':<34}{'instructions':>12}{'recurrence':>11}{'resource':>9}{'exit':>5}{'depth':>6}{'longest':>9}")
+    for one in report.loops:
+        name = f"{one.place} {one.label}"
+        print(f"{name:<34}{one.instructions:>12}{one.recurrence:>11}{one.resource:>9}{one.exit:>5}{one.depth:>6}"
+              f"{one.longest:>6.2f} ns")
+    faults = [line for one in report.loops for line in one.faults]
+    for line in faults:
+        print(f"error: {line}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
