@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bnn import golden
+from bnn import golden, samples
 from bnn import model as models
 from bnn.files import write_atomically
 from bnn.program import image_bytes
-from hls import designs, directives, implementation, program, render, reports, schedule, tools
+from hls import designs, directives, implementation, program, render, reports, schedule, shell, tools
 from hls.designs import Design
 from hls.stages import BuildError, Runner, Stage
 from hls.wired import first
@@ -109,7 +109,8 @@ def main(arguments: list[str] | None = None) -> int:
                         help=f"of the HLS tool, {directives.OLDEST} to {directives.NEWEST} "
                              f"(default {directives.DEFAULT_VERSION})")
     parser.add_argument("--model", type=Path, help="model to simulate in the HLS tool and to estimate")
-    parser.add_argument("--images", type=Path, help=".npz with x, the images of that simulation")
+    parser.add_argument("--images", type=Path,
+                        help=".npz with x, the images of that simulation (default: shipped ones that fit the model)")
     parser.add_argument("--batch", type=int, default=16, help="images of a batch in the estimate")
     parser.add_argument("--cosim", action="store_true", help="co-simulate the HLS core too (hours)")
     parser.add_argument("--date-patched", action="store_true",
@@ -121,8 +122,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     folder = options.output
     try:
-        if options.cosim and not (options.model and options.images):
-            raise BuildError("--cosim: needs --model and --images")
+        images = options.images
+        if options.model and images is None:
+            images = samples.find_images(models.load(options.model))
+        if options.cosim and images is None:
+            raise BuildError("--cosim: needs --model, and --images where none that fit it are shipped")
         design = designs.find(options.design)
         wired = None
         if options.first_layer == "wired":
@@ -132,14 +136,15 @@ def main(arguments: list[str] | None = None) -> int:
         files = render.render(design, options.hls_version, options.backend, wired)
         write(files, folder)
         count = 0
-        if options.model and options.images:
-            count = simulation_data(design, options.model, options.images, folder)
+        if options.model and images:
+            count = simulation_data(design, options.model, images, folder)
         cycles = None
         if options.model:
             placed = schedule.plan(models.load(options.model), design, options.batch)
             reports.add_estimate(folder, placed)
             cycles = reports.estimate(placed)["cycles_per_image"] if options.backend == "hls" else (
                 placed.batch_cycles() / placed.batch)
+        reports.update(folder, shell.summary(designs.BOARDS[design.board]), "around")
         runner = Runner(folder, options.hls_version, options.date_patched)
         plan = stages(options.backend, count, options.cosim)
         # a stage needs those before it

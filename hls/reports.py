@@ -4,7 +4,8 @@ report.json also holds the figures of the RTL core (`python -m hls.report`); thi
 
 - `hls.estimated`: cycles, block RAM, DSP and LUT from the loops of hw_templates/hls, before any synthesis;
 - `hls.synthesis`: from csynth.xml of Vitis HLS, once it has run;
-- `implementation`: from Vivado's utilisation and timing reports of the whole block design.
+- `implementation`: from Vivado's utilisation and timing reports of the whole block design;
+- `around`: what stands around the core in that (`hls.shell`), before Vivado has counted it.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ def sections(path: Path) -> dict[str, Any]:
         report = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-    return {key: report[key] for key in ("hls", "implementation") if isinstance(report, dict) and key in report}
+    names = ("hls", "implementation", "around")
+    return {key: report[key] for key in names if isinstance(report, dict) and key in report}
 
 
 # ---- Estimate ---------------------------------------------------------------------------------

@@ -136,6 +136,7 @@ def test_all_stages_and_again(backend: str, tools: Tools, capsys: pytest.Capture
     assert tools.stages() == wanted
     assert (tools.out / "bitstream/pynq_z1.bit").exists() and (tools.out / "bitstream/pynq_z1.hwh").exists()
     report = json.loads((tools.out / reports.FILE).read_text())
+    assert report["around"]["lut"] == 1940
     assert report["implementation"]["timing"]["met"] and ("hls" in report) == (backend == "hls")
     capsys.readouterr()
     assert tools.run("--backend", backend) == 0
@@ -401,7 +402,7 @@ def test_directives_of_another_version_are_refused(tools: Tools, capsys: pytest.
 def test_bad_arguments(tools: Tools, capsys: pytest.CaptureFixture) -> None:
     for options, message in ((["--design", "none"], "error: design 'none'"),
                              (["--hls-version", "1"], "error: HLS version '1' is not one of 2019.2 to 2024.2"),
-                             (["--cosim"], "error: --cosim: needs --model and --images"),
+                             (["--cosim"], "error: --cosim: needs --model, and --images where none that fit"),
                              (["--first-layer", "wired"], "error: --first-layer wired: needs --model"),
                              (["--model", "none.npz"], "error: ")):
         assert tools.run(*options) == 1

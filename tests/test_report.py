@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hls import designs, shell
 from hls import sources as rtl
 from hls.report import __main__ as report
 from hls.report import cells, netlist, rtlil, synth
@@ -53,6 +54,8 @@ def test_levels_and_ns_of_a_path_through_three_modules() -> None:
     # state_q has two loads; the LUT before the register has it in its slice
     nets = cells.net_ns(2) + 2 * cells.net_ns(1)
     assert slow.ns == pytest.approx(cells.CLOCK_TO_Q_NS + 3 * cells.LUT_NS + nets + cells.SETUP_NS, abs=0.006)
+    least, most = cells.NET_NS
+    assert slow.ns - slow.ns_least == pytest.approx(3 * (most - least), abs=0.011)
     own = made.module_cells()
     assert {name: made.longest_through(own[name]).levels for name in ("source", "logic", "sink")} == {
         "source": 3, "logic": 3, "sink": 3}
@@ -294,6 +297,21 @@ def test_from_source_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (sources / "sample.sv").write_text(SMALL.replace("assign good = read_q;", "assign good = read_q"))
     assert report.main(command) == 1
     assert "sample.sv:" in capsys.readouterr().err
+
+
+def test_the_table_says_what_is_assumed() -> None:
+    board = designs.BOARDS["pynq_z1"]
+    whole = synth.Netlist(**chain(3))
+    found = {**report.analyse({"slow": whole}, "slow", board, 1), "board": board.name}
+    # the last LUT has the register in its slice
+    least, most = (cells.CLOCK_TO_Q_NS + 3 * near + 3 * cells.LUT_NS + cells.SETUP_NS for near in cells.NET_NS)
+    assert found["max_ns_least"] == pytest.approx(least, abs=0.006)
+    assert found["max_ns"] == pytest.approx(most, abs=0.006)
+    text = report.table(found)
+    assert f"{found['max_ns_least']:g} to {found['max_ns']:g} ns" in text and "0.7 to 1.2 ns" in text
+    assert "around" not in text
+    text = report.table({**found, "around": shell.summary(board)})
+    assert f"{'LUT with what is around':24} {found['total']['lut'] + 1940:9g}" in text and "an estimate" in text
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

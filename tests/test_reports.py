@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,10 @@ import numpy as np
 import pytest
 from test_program import network
 
-from hls import overlay, reports
+from hls import overlay, render, reports, shell
 from hls.ap_types import find_ap_types
 from hls.boards import ZYNQ7
-from hls.designs import DESIGNS
+from hls.designs import BOARDS, DESIGNS
 from hls.program import pack
 from hls.schedule import plan
 from sim import hls_csim
@@ -195,6 +196,16 @@ def test_timing(tmp_path: Path) -> None:
 def test_bad_timing(old: str, new: str, tmp_path: Path) -> None:
     with pytest.raises(reports.ReportError, match="Design Timing Summary"):
         reports.timing(put(tmp_path, "timing.txt", TIMING.replace(old, new)))
+
+
+def test_what_is_around_the_core_is_counted() -> None:
+    """Every cell of the block design but the core, each with a source."""
+    script = (render.TEMPLATES / "vivado/build.tcl.j2").read_text()
+    cells = re.findall(r"create_bd_cell .* (\w+)\]", script)
+    assert sorted(cells) == sorted([*(block.name for block in shell.BLOCKS), "core"])
+    found = shell.summary(BOARDS["pynq_z1"])
+    assert (found["lut"], found["ff"]) == (1940, 1928) and found["percent"] == {"lut": 3.6, "ff": 1.8}
+    assert found["estimated"] and all(block["source"] for block in found["blocks"])
 
 
 def test_update_keeps_the_rest(tmp_path: Path) -> None:

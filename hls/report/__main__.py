@@ -13,7 +13,7 @@ from typing import Any
 
 from bnn import model as models
 from bnn.files import write_atomically
-from hls import designs, reports, sources
+from hls import designs, reports, shell, sources
 from hls.report import cells, netlist, synth
 from hls.report.cells import Resources
 from hls.report.synth import Memory
@@ -26,8 +26,9 @@ RANKED = 10
 DEEP = 16
 """Words from which an array of any style must not become registers."""
 DELAYS = {
-    "note": "typical of speed grade -1; an estimate before placement",
-    "lut_ns": cells.LUT_NS, "net_ns": "0.45 + 0.15 log2(loads), 0 inside a slice", "level_ns": cells.LEVEL_NS,
+    "note": "typical of speed grade -1; an estimate before placement, on a part that is nearly full",
+    "lut_ns": cells.LUT_NS, "net_ns": list(cells.NET_NS), "net_loads": cells.NEAR_LOADS,
+    "net_doubling_ns": cells.DOUBLING_NS, "level_ns": cells.LEVEL_NS,
     "clock_to_q_ns": cells.CLOCK_TO_Q_NS, "setup_ns": cells.SETUP_NS, "carry4_ns": cells.CARRY_NS,
     "mux_ns": cells.MUX_NS, "lutram_ns": cells.LUTRAM_NS, "bram_ns": cells.BRAM_NS, "dsp_ns": cells.DSP_NS,
 }
@@ -68,7 +69,8 @@ def analyse(results: dict[str, synth.Netlist], top: str, board: designs.Board, m
         rows[name] = {
             "instances": instances[name], "example": example[name], "own": _figures(modules[name].own),
             "total": _figures(placed.total(name)), "levels": by_level.levels if by_level else 0,
-            "ns": by_ns.ns if by_ns else 0, "path": by_level._asdict() if by_level else None,
+            "ns": by_ns.ns if by_ns else 0, "ns_least": by_ns.ns_least if by_ns else 0,
+            "path": by_level._asdict() if by_level else None,
             "slowest": by_ns._asdict() if by_ns else None,
         }
     memories = [
@@ -88,6 +90,7 @@ def analyse(results: dict[str, synth.Netlist], top: str, board: designs.Board, m
         "array_lut_per_mac": round(luts / macs, 3) if array else None,
         "max_logic_levels": worst[0].levels if worst else 0,
         "max_ns": max((row["ns"] for row in rows.values()), default=0),
+        "max_ns_least": max((row["ns_least"] for row in rows.values()), default=0),
         "max_fanout": fanout[0].loads if fanout else 0,
         "modules": rows,
         "memories": memories,
@@ -105,17 +108,23 @@ def _figures(found: Resources) -> dict[str, float]:
     return {"lut": found.lut, "ff": found.ff, "bram36": found.bram36, "dsp": found.dsp}
 
 
+def _range(path: dict[str, Any]) -> str:
+    return f"{path['ns_least']:.2f}-{path['ns']:.2f}"
+
+
 def table(report: dict[str, Any]) -> str:
     """The report as text."""
     lines = [f"{'module':24} {'inst':>5} {'LUT':>7} {'FF':>7} {'BRAM36':>7} {'DSP':>4} "
-             f"{'all LUT':>8} {'levels':>7} {'ns':>6}"]
+             f"{'all LUT':>8} {'levels':>7} {'ns':>12}"]
     rows = report["modules"].items()
     for name, row in sorted(rows, key=lambda item: -item[1]["total"]["lut"] * item[1]["instances"]):
         own, whole = row["own"], row["total"]
         lines.append(f"{name:24} {row['instances']:5} {own['lut']:7} {own['ff']:7} {own['bram36']:7g} {own['dsp']:4} "
-                     f"{whole['lut'] * row['instances']:8} {row['levels']:7g} {row['ns']:6g}")
+                     f"{whole['lut'] * row['instances']:8} {row['levels']:7g} {_range(row):>12}")
     lines.append("  LUT, FF, BRAM36, DSP: one instance without its children; all LUT: all instances with theirs;")
-    lines.append("  levels, ns: longest path through one of its cells, also from and to other modules")
+    lines.append("  levels, ns: longest path through one of its cells, also from and to other modules; not placed:")
+    lines.append(f"  a net is taken as {cells.NET_NS[0]} to {cells.NET_NS[1]} ns, as on a nearly full part of speed "
+                 "grade -1")
     lines.append("")
     lines.append(f"{'memory':40} {'count':>5} {'words x bits':>14}  {'asked for':12} became")
     alike: Counter[tuple] = Counter()
@@ -130,7 +139,8 @@ def table(report: dict[str, Any]) -> str:
         lines.append("")
         lines.append(f"{title}:")
         for path in report[key]:
-            lines.append(f"{path['levels']:7g} {path['ns']:6g} ns  {path['start']} -> {path['end']}  [{path['cells']}]")
+            lines.append(f"{path['levels']:7g} {_range(path):>12} ns  {path['start']} -> {path['end']}  "
+                         f"[{path['cells']}]")
     for title, key in (("data loads of registers and memories", "fanout"), ("data loads of logic", "fanout_logic"),
                        ("enable, reset and write pins", "fanout_control")):
         lines.append("")
@@ -140,10 +150,17 @@ def table(report: dict[str, Any]) -> str:
     total, percent = report["total"], report["percent"]
     for key, label in (("lut", "LUT"), ("ff", "FF"), ("bram36", "BRAM36"), ("dsp", "DSP")):
         lines.append(f"{label:24} {total[key]:9g}  {percent[key]:5.1f} % of {report['board']}")
+    if "around" in report:
+        around = report["around"]
+        for key, label in (("lut", "LUT"), ("ff", "FF")):
+            lines.append(f"{f'{label} with what is around':24} {total[key] + around[key]:9g}  "
+                         f"{percent[key] + around['percent'][key]:5.1f} % of {report['board']}")
+        lines.append(f"  around the core: {around['lut']} LUT, {around['ff']} FF for SmartConnect and resets, an "
+                     "estimate")
     if report["array_lut_per_mac"] is not None:
         lines.append(f"{'array LUT per MAC':24} {report['array_lut_per_mac']:9g}")
     lines.append(f"{'logic levels at most':24} {report['max_logic_levels']:9g}")
-    lines.append(f"{'ns at most, estimated':24} {report['max_ns']:9g}")
+    lines.append(f"{'longest path, estimated':24} {report['max_ns_least']:g} to {report['max_ns']:g} ns")
     lines.append(f"{'fan-out at most':24} {report['max_fanout']:9g}")
     return "\n".join(lines)
 
@@ -196,6 +213,8 @@ def main(arguments: list[str] | None = None) -> int:
         name = "report.json" if chosen == sources.TOP else f"report_{chosen}.json"
         target = folder / name
         report.update(reports.sections(target))
+        if chosen == sources.TOP:
+            report["around"] = shell.summary(designs.BOARDS[design.board])
         write_atomically(target, (json.dumps(report, indent=1) + "\n").encode())
         print(table(report))
         print(f"report: wrote {target} after {time.monotonic() - began:.0f} s", file=sys.stderr)

@@ -1,7 +1,8 @@
 """Cells of the 7 series: what each costs, its paths and its delays.
 
 The delays are typical of speed grade -1, an estimate and not sign-off. A net costs nothing inside a slice
-(LUT to its multiplexer, carry chain or flip-flop), else `net_ns` of its number of loads.
+(LUT to its multiplexer, carry chain or flip-flop), else `net_ns` of its number of loads: before placement nobody knows
+how far it goes, so there is a range.
 """
 
 from __future__ import annotations
@@ -29,13 +30,20 @@ DSP_NS = {"P": 0.434, "M": 1.8, "A": 3.6, "A_M": 2.7, "C": 1.7}
 DSP_SETUP_NS = 0.4
 
 
-def net_ns(loads: float) -> float:
-    """Delay of a routed net."""
-    return 0.45 + 0.15 * math.log2(max(loads, 1))
+NET_NS = (0.7, 1.2)
+"""Assumed of a net of up to `NEAR_LOADS` loads on a part that is nearly full: between neighbours, and some way off."""
+NEAR_LOADS = 4
+DOUBLING_NS = 0.15
+"""More for each doubling of the loads beyond."""
 
 
-LEVEL_NS = LUT_NS + net_ns(2)
-"""One LUT level, by which the delay of other logic is counted in levels."""
+def net_ns(loads: float, near: float = NET_NS[1]) -> float:
+    """Delay of a routed net; `near` is that of one with few loads."""
+    return near + DOUBLING_NS * math.log2(max(loads / NEAR_LOADS, 1))
+
+
+LEVEL_NS = 0.724
+"""One LUT level in an empty part, by which the delay of other logic is counted in levels."""
 
 LUT, MUX, CARRY, FF, LUTRAM, SHIFT, BRAM, DSP, PORT = range(9)
 """Kinds of cells that drive nets; PORT is an input of the top."""

@@ -66,10 +66,11 @@ class Point(NamedTuple):
 
 
 class Path(NamedTuple):
-    """A path: levels, ns, where it starts and ends, the cells between by instance."""
+    """A path: levels, ns at most and at least, where it starts and ends, the cells between by instance."""
 
     levels: float
     ns: float
+    ns_least: float
     start: str
     end: str
     cells: str
@@ -240,7 +241,8 @@ class Design:
         self._source, self._target = arcs[:, 0].astype(np.int64), arcs[:, 1].astype(np.int64)
         self._arc_cell = arcs[:, 5].astype(np.int64)
         self._level = arcs[:, 3]
-        self._ns = arcs[:, 2] + self._net_ns(self._source, arcs[:, 4], total)
+        nets, nets_least = (self._net_ns(self._source, arcs[:, 4], total, near) for near in cells.NET_NS[::-1])
+        self._ns, self._ns_least = arcs[:, 2] + nets, arcs[:, 2] + nets_least
 
         starts = tables["starts"]
         self._start_net = np.concatenate([starts[:, 0].astype(np.int64), np.array(inputs, np.int64)])
@@ -250,20 +252,21 @@ class Design:
         self._end_net = np.concatenate([ends[:, 0].astype(np.int64), np.array(outputs, np.int64)])
         pins = np.concatenate([ends[:, 2], np.full(len(outputs), cells.ROUTED)])
         setup = np.concatenate([ends[:, 1], np.full(len(outputs), cells.SETUP_NS)])
-        self._end_cost = setup + self._net_ns(self._end_net, pins, total)
+        self._end_cost, self._end_least = (setup + self._net_ns(self._end_net, pins, total, near)
+                                           for near in cells.NET_NS[::-1])
         self._end_cell = np.concatenate([ends[:, 3].astype(np.int64), np.full(len(outputs), -1)])
         self._ports = {int(root[bit]): (port if len(bits) == 1 else f"{port}[{index}]")
                        for port, bits in top.ports.items() for index, bit in enumerate(bits) if bit > 1}
 
-    def _net_ns(self, nets: np.ndarray, pins: np.ndarray, loads: np.ndarray) -> np.ndarray:
-        """Delay of the net before each pin."""
+    def _net_ns(self, nets: np.ndarray, pins: np.ndarray, loads: np.ndarray, near: float) -> np.ndarray:
+        """Delay of the net before each pin; `near` as in `cells.net_ns`."""
         kind = self._kind[nets]
         single = loads[nets] <= 1
         logic = (kind == cells.LUT) | (kind == cells.MUX)
         inside = ((pins == cells.TO_MUX) & logic) | ((pins == cells.TO_CHAIN) & (kind == cells.CARRY))
         inside |= (pins == cells.TO_CARRY) & (kind == cells.LUT) & single
         inside |= (pins == cells.TO_FF) & (logic | (kind == cells.CARRY)) & single
-        table = np.array([cells.net_ns(count) for count in range(int(loads.max(initial=0)) + 1)])
+        table = np.array([cells.net_ns(count, near) for count in range(int(loads.max(initial=0)) + 1)])
         return np.where(inside, 0.0, table[loads[nets]])
 
     def _arrivals(self, weight: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -421,6 +424,7 @@ class Design:
         return Path(
             levels=round(float(self._level[arcs].sum()), 2),
             ns=round(start_ns + float(self._ns[arcs].sum()) + float(self._end_cost[end]), 2),
+            ns_least=round(start_ns + float(self._ns_least[arcs].sum()) + float(self._end_least[end]), 2),
             start=self.net_name(net), end=self._end_name(end),
             cells=_runs([(path, cell.type) for cell, path, _ in passed], self.top))
 

@@ -1,0 +1,42 @@
+"""What stands around the core in the block design of vivado/build.tcl, and about what it takes.
+
+AMD's product guides give no figure for these blocks as they are configured here (PG247 and PG164 refer to web pages),
+so the figures are what others report; Vivado's own are in `implementation` of report.json once it has run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hls.designs import Board
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block by the name of its cell in the block design; `source` says where its figures come from."""
+
+    name: str
+    what: str
+    lut: int
+    ff: int
+    source: str
+
+
+_SMARTCONNECT = "Analog Devices hdl, pull request 1054: one master and one HP port of an XC7Z007S, Vivado 2023.1"
+BLOCKS = (
+    Block("ps", "processing system", 0, 0, "a hard block; its wrapper is wires and a clock buffer"),
+    Block("memory", "SmartConnect, AXI4 of 64 bits to the processing system's memory port", 910, 904, _SMARTCONNECT),
+    Block("control", "SmartConnect, from the processing system to AXI4-Lite", 910, 904, f"at most; {_SMARTCONNECT}"),
+    Block("reset", "proc_sys_reset", 120, 120, "at most; DS406, IP facts of its version 3.00a"),
+)
+"""In the order of the script. SmartConnect also turns AXI4 into the AXI3 of a Zynq-7000's ports."""
+
+
+def summary(board: Board) -> dict[str, Any]:
+    """The blocks and their sum, in percent of a board too; JSON types only."""
+    total = {key: sum(getattr(block, key) for block in BLOCKS) for key in ("lut", "ff")}
+    return {"estimated": True, **total,
+            "percent": {key: round(100 * value / getattr(board, key), 1) for key, value in total.items()},
+            "blocks": [{"name": block.name, "what": block.what, "lut": block.lut, "ff": block.ff,
+                        "source": block.source} for block in BLOCKS]}
