@@ -49,7 +49,7 @@ help:
 	@echo "                             BACKEND=hls or rtl: one core, RTL=path: Verilog that Vitis HLS generated"
 	@echo "make board                   serve a simulated PYNQ-Z1 to pynq; LISTEN=127.0.0.1 CORE=rtl or functional"
 	@echo "make board-demo              such a board, and host/pynq_infer.py on 64 images against it"
-	@echo "make deploy BOARD=address    copy to a board what it needs and say what to run there"
+	@echo "make deploy BOARD=address    copy to a board what it needs and say what to run there; MODEL=, IMAGES=file"
 	@echo "make reuse NET=cnv           repeated kernels, and engines at every level of sharing, into build/reuse"
 	@echo "make demo-mnist              a MNIST network with its weights wired in, on real test images, bit by bit"
 	@echo "make demo-cifar-wired        the same with a CIFAR-10 network; Verilator takes minutes to build it"
@@ -101,20 +101,23 @@ ablation float: $(READY)
 accuracy: $(READY)
 	$(PY) -m train.accuracy $(MODEL) $(if $(DATASET),--dataset $(DATASET))
 
-hls_images = $(if $(filter models/cnv.npz,$(MODEL)),models/cifar10_sample.npz,$(IMAGES))
+# a design's folder, and the bitstream that hls leaves there (hls.implementation.bitfile) and deploy takes
+design := $(basename $(notdir $(DESIGN)))
+built = build/$(design)
+bitfile = $(built)/bitstream/$(design).bit
 
 report: $(READY)
-	$(PY) -m hls.report --design $(DESIGN) -o build/$(DESIGN) --first-layer $(FIRST_LAYER) --model $(MODEL)
+	$(PY) -m hls.report --design $(DESIGN) -o $(built) --first-layer $(FIRST_LAYER) --model $(MODEL)
 
 bench: $(READY)
 	$(PY) -m sim.bench --design $(DESIGN) -o build/bench.json $(BENCH)
 
 hls: $(READY)
-	$(PY) -m hls.build --design $(DESIGN) -o build/$(DESIGN) --backend $(or $(BACKEND),hls) --model $(MODEL) \
-		--first-layer $(FIRST_LAYER) $(if $(hls_images),--images $(hls_images)) $(if $(HLS_VERSION),--hls-version $(HLS_VERSION)) \
+	$(PY) -m hls.build --design $(DESIGN) -o $(built) --backend $(or $(BACKEND),hls) --model $(MODEL) \
+		--first-layer $(FIRST_LAYER) $(if $(IMAGES),--images $(IMAGES)) $(if $(HLS_VERSION),--hls-version $(HLS_VERSION)) \
 		$(if $(COSIM),--cosim) $(if $(DATE_PATCHED),--date-patched) $(if $(STRATEGIES),--strategies $(STRATEGIES))
-	$(PY) -m hls.overlay --design $(DESIGN) -o build/$(DESIGN)/overlay
-	$(PY) -m hls $(MODEL) --design $(DESIGN) -o build/$(DESIGN)
+	$(PY) -m hls.overlay --design $(DESIGN) -o $(built)/overlay
+	$(PY) -m hls $(MODEL) --design $(DESIGN) -o $(built)
 
 hls-check: $(READY)
 	$(PY) -m hls.check --design $(DESIGN)
@@ -136,9 +139,9 @@ board-demo: $(READY)
 
 deploy: $(READY)
 	@test -n "$(BOARD)" || { echo "error: give BOARD=address, as xilinx@192.168.2.99" >&2; exit 1; }
-	$(PY) -m hls $(MODEL) --design $(DESIGN) -o build/$(DESIGN)
-	$(PY) -m host.deploy $(BOARD) --bit build/$(DESIGN)/bitstream/bnn.bit --program build/$(DESIGN)/program.bin \
-		--model $(MODEL) --images models/cifar10_sample.npz
+	$(PY) -m hls $(MODEL) --design $(DESIGN) -o $(built)
+	$(PY) -m host.deploy $(BOARD) --bit $(bitfile) --program $(built)/program.bin --model $(MODEL) \
+		$(if $(IMAGES),--images $(IMAGES))
 
 # two processes, each a file's tests in order: their fixtures build a core once
 test: $(READY)

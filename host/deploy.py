@@ -14,6 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bnn.model import ModelError, load
+from bnn.samples import find_images
+
 ROOT = Path(__file__).resolve().parent.parent
 CODE = (
     "host/__init__.py", "host/accelerator.py", "host/backend.py", "host/errors.py", "host/images.py", "host/pool.py",
@@ -79,22 +82,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bit", type=Path, required=True, help="bitstream, its .hwh beside it")
     parser.add_argument("--program", type=Path, required=True, help="program.bin")
     parser.add_argument("--model", type=Path, required=True, help="model.npz")
-    parser.add_argument("--images", type=Path, help="images to try, .npz")
+    parser.add_argument("--images", type=Path,
+                        help="images to try, .npz (default: shipped ones that fit the model)")
     parser.add_argument("--target", default="bnn", help="folder on the board (default bnn)")
     options = parser.parse_args(arguments)
     try:
         if options.address.startswith("-") or options.target.startswith("-"):
             raise DeployError(f"{options.address} {options.target}: an address or folder starts with -")
+        images = options.images or find_images(load(options.model))
         with tempfile.TemporaryDirectory() as name:
-            files = collect(Path(name), options.bit, options.program, options.model, options.images)
+            files = collect(Path(name), options.bit, options.program, options.model, images)
             copy(Path(name), options.address, options.target)
-    except (DeployError, OSError) as error:
+    except (DeployError, ModelError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    images = options.images.name if options.images else "IMAGES"
     print(f"copied {len(files)} files to {options.address}:{options.target}; there:")
     print(f"cd {shlex.quote(options.target)} && sudo -E python3 host/pynq_infer.py --bit {options.bit.stem}.bit "
-          f"--program program.bin --model model.npz --images {images}")
+          f"--program program.bin --model model.npz --images {images.name if images else 'IMAGES'}")
     return 0
 
 

@@ -2,7 +2,7 @@
 
 On the board, or on a board at an address through pynq 4.0, also the simulated one:
 
-    python3 host/pynq_infer.py --bit bnn.bit --program program.bin --images images.npz
+    python3 host/pynq_infer.py --bit pynq_z1.bit --program program.bin --images images.npz
     PYNQ_REMOTE_DEVICES=127.0.0.1 python3 host/pynq_infer.py --bit pynq_z1.bit --program program.bin --images pictures
     python3 host/pynq_infer.py --cpu --model cnv.npz --images cifar10
 """

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from test_build import Tools
 from test_host import images, make_model
 
 from bnn import golden
 from bnn.model import save
+from hls.implementation import bitfile
 from host import deploy
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,6 +71,52 @@ def test_what_was_copied_runs(files: Path, capsys: pytest.CaptureFixture[str]) -
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["scores"] == golden.infer(make_model(), images(4)).tolist()
     assert str(ROOT) not in done.stdout
+
+
+def test_images_that_fit_the_model_go_along(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = arguments(files)[:-2]
+    assert deploy.main(["xilinx@board", *plain]) == 0  # images of which none are shipped
+    assert "--images IMAGES" in capsys.readouterr().out
+    assert [path.name for path in (files / "board/bnn").glob("*.npz")] == ["model.npz"]
+    plain[plain.index("--model") + 1] = str(ROOT / "models/lfc.npz")
+    assert deploy.main(["xilinx@board", *plain]) == 0
+    assert "--images mnist_sample.npz" in capsys.readouterr().out
+    assert (files / "board/bnn/mnist_sample.npz").read_bytes() == (ROOT / "models/mnist_sample.npz").read_bytes()
+
+
+def made(target: str, *variables: str) -> list[list[str]]:
+    """The commands of this project that a target of the Makefile runs, as words from the module's name on."""
+    done = subprocess.run(["make", "-s", "-n", target, *variables], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                          check=True)
+    lines = [shlex.split(line) for line in done.stdout.replace("\\\n", " ").splitlines()]
+    words = [line[line.index("-m") + 1:] for line in lines if "-m" in line]
+    return [line for line in words if line[0].split(".")[0] in ("hls", "host")]
+
+
+@pytest.mark.parametrize(("design", "net", "backend"), [("pynq_z1", "cnv", "rtl"), ("pynq_z2", "lfc", "hls")])
+def test_what_make_hls_leaves_make_deploy_takes(design: str, net: str, backend: str, files: Path,
+                                                tmp_path_factory: pytest.TempPathFactory,
+                                                monkeypatch: pytest.MonkeyPatch,
+                                                capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path_factory.mktemp("build")
+    with monkeypatch.context() as patch:
+        tools = Tools(folder, patch)
+        tools.add("vitis_hls", "vivado")
+        patch.setenv("DESIGN", design)
+        patch.chdir(folder)
+        variables = (f"DESIGN={design}", f"BACKEND={backend}", f"MODEL={ROOT / 'models' / net}.npz")
+        for module, *words in made("hls", *variables):
+            assert importlib.import_module(f"{module}.__main__" if module == "hls" else module).main(words) == 0
+        assert "bitstream" in tools.stages()
+    monkeypatch.chdir(folder)
+    capsys.readouterr()
+    for module, *words in made("deploy", *variables, "BOARD=xilinx@board"):
+        assert importlib.import_module(f"{module}.__main__" if module == "hls" else module).main(words) == 0
+    there = files / "board/bnn"
+    assert (there / f"{design}.bit").read_bytes() == (folder / "build" / design / bitfile(design)).read_bytes()
+    assert "MHZ" in (there / f"{design}.hwh").read_text()
+    sample = {"cnv": "cifar10_sample.npz", "lfc": "mnist_sample.npz"}[net]
+    assert f"--bit {design}.bit" in capsys.readouterr().out and (there / sample).is_file()
 
 
 def test_every_module_of_the_host_is_copied_or_left_out_on_purpose() -> None:
