@@ -227,3 +227,13 @@ def _open(path: Path) -> IO[bytes]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise ArchiveError(f"{printable(path)}: cannot be read ({reason})") from None
+
+
+def first_bytes(path: str | Path, count: int) -> bytes:
+    """The first bytes of a file, fewer where it ends before.
+
+    Raises:
+        ArchiveError: there is no such file.
+    """
+    with _open(Path(path)) as stream:
+        return stream.read(count)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bnn.text import first_line, printable
+
 
 class HostError(Exception):
     """The accelerator, its program or the images are unusable; one line says what and why."""
@@ -12,5 +14,5 @@ def line(error: BaseException) -> str:
     details, code = getattr(error, "details", None), getattr(error, "code", None)
     if callable(details) and callable(code):
         status = str(getattr(code(), "name", code())).lower().replace("_", " ")
-        return f"{status}: {str(details() or '').strip()}".split("\n")[0]
-    return (str(error).strip() or type(error).__name__).split("\n")[0]
+        return printable(f"{status}: {str(details() or '').strip()}".split("\n")[0])
+    return first_line(error)

@@ -1,26 +1,26 @@
-"""Images and labels from files: arrays, pictures of any size and format, the CIFAR-10 test set.
+"""Images and labels from arguments of the command: arrays, pictures of any size and format, the CIFAR-10 test set.
 
-Arrays need numpy alone; pictures need Pillow.
+Arrays need numpy alone; pictures need Pillow. How a picture becomes pixels is `bnn.images`' affair.
 """
 
 from __future__ import annotations
 
 import os
-import warnings
-import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from host.errors import HostError, line
+from bnn import images as reader
+from bnn.archives import Archive, ArchiveError
+from bnn.images import ImageError
+from bnn.text import printable
+from host.errors import HostError
 
 ROOT = Path(__file__).resolve().parent.parent
-ARRAYS = (".npy", ".npz")
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
-MAX_PIXELS = 64 << 20
-"""A picture beyond this is refused before it is decoded."""
-MAX_FILE_BYTES = 64 << 20
+LISTED = 5
+"""Files that a message names."""
 
 
 class Images(NamedTuple):
@@ -32,15 +32,24 @@ class Images(NamedTuple):
     remarks: list[str]
 
 
-def read(paths: list[str], shape: tuple[int, int, int] | None) -> Images:
+def read(
+    paths: list[str],
+    shape: tuple[int, int, int] | None,
+    classes: list[str] | None = None,
+    skip_unreadable: bool = False,
+) -> Images:
     """The images of arguments, in order: ``cifar10``, array files, pictures, folders of pictures.
+
+    A folder without pictures may hold one folder a class, named as the class: its pictures then have labels.
 
     Args:
         paths: what to read; labels are kept where all of it has them.
         shape: (H, W, C) that pictures are converted to.
+        classes: names of the network's classes, where they are known.
+        skip_unreadable: leave out pictures that cannot be read, with a remark.
 
     Raises:
-        HostError: something cannot be read or holds something else.
+        HostError: something cannot be read, holds something else or nothing.
     """
     parts: list[Images] = []
     for text in paths:
@@ -48,23 +57,22 @@ def read(paths: list[str], shape: tuple[int, int, int] | None) -> Images:
         if text == "cifar10" and not path.exists():
             parts.append(read_cifar10())
         elif path.is_dir():
-            parts.append(read_pictures(list_pictures(path), shape))
-        elif path.suffix.lower() in PICTURES:
-            parts.append(read_pictures([path], shape))
+            parts.append(read_folder(path, shape, classes, skip_unreadable))
+        elif reader.is_picture(path):
+            parts.append(read_pictures([path], shape, skip_unreadable))
         else:
             parts.append(read_array(path))
     if not parts:
         raise HostError("no images were given")
-    sizes = {part.images.shape[1:] for part in parts if len(part.images)}
+    sizes = {part.images.shape[1:] for part in parts}
     if len(sizes) > 1:
         raise HostError(f"images are of different shapes: {', '.join(map(str, sorted(sizes)))}")
     labels: np.ndarray | None = None
     known = [part.labels for part in parts if part.labels is not None]
     if len(known) == len(parts):
         labels = np.concatenate(known)
-    kept = [part for part in parts if len(part.images)] or parts[:1]
     return Images(
-        np.concatenate([part.images for part in kept]), labels,
+        np.concatenate([part.images for part in parts]), labels,
         [name for part in parts for name in part.names], [text for part in parts for text in part.remarks],
     )
 
@@ -75,35 +83,8 @@ def read_array(path: Path) -> Images:
     Raises:
         HostError: the file cannot be read or holds something else.
     """
-    images, labels = _load(path, ("x", "y"))
-    if images.ndim == 3:
-        images = images[..., np.newaxis]
-    if images.dtype.kind == "f" and not np.isfinite(images).all():
-        raise HostError(f"{path}: holds NaN or infinite values, expected uint8 images")
-    if images.ndim != 4 or images.dtype != np.uint8:
-        raise HostError(f"{path}: images are {images.dtype.name} {images.shape}, expected uint8 (N, H, W, C)")
-    if labels is not None:
-        labels = labels.reshape(-1)
-        if labels.dtype.kind not in "iu" or len(labels) != len(images):
-            raise HostError(
-                f"{path}: labels are {labels.dtype.name} {labels.shape}, expected {len(images)} whole numbers"
-            )
-    return Images(images, labels, [f"{path.name}[{index}]" for index in range(len(images))], [])
-
-
-def _load(path: Path, keys: tuple[str, str]) -> tuple[np.ndarray, np.ndarray | None]:
-    try:
-        content = np.load(str(path), allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return content, None
-        with content as archive:
-            if keys[0] not in archive.files:
-                raise HostError(f"{path}: holds {', '.join(archive.files) or 'nothing'}, expected array {keys[0]}")
-            return archive[keys[0]], archive[keys[1]] if keys[1] in archive.files else None
-    except OSError as error:
-        raise HostError(f"{path}: cannot be read ({error.strerror or line(error)})") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, MemoryError, KeyError) as error:
-        raise HostError(f"{path}: is no .npy or .npz file ({line(error)})") from None
+    images, labels = _host_error(lambda: reader.read_array(path))
+    return Images(images, labels, [f"{printable(path.name)}[{index}]" for index in range(len(images))], [])
 
 
 def read_cifar10() -> Images:
@@ -118,14 +99,23 @@ def read_cifar10() -> Images:
         for name in ("cifar10.npz", "test_batch.bin", "cifar-10-batches-bin/test_batch.bin"):
             path = folder / name
             if path.is_file():
-                images, labels = _load_test_batch(path) if path.suffix == ".bin" else _load(path, ("x_test", "y_test"))
+                images, labels = _load_test_batch(path) if path.suffix == ".bin" else _load_test_set(path)
                 planes = images.ndim == 4 and images.shape[1:] == (3, 32, 32)
-                if not planes or images.dtype != np.uint8 or labels is None or labels.size != len(images):
+                if not planes or images.dtype != np.uint8 or labels.size != len(images):
                     raise HostError(f"{path}: holds no uint8 images x_test (N, 3, 32, 32) with labels y_test")
                 images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
                 return Images(images, labels.reshape(-1), [f"test[{index}]" for index in range(len(images))], [])
     looked = " and ".join(str(folder) for folder in folders)
     raise HostError(f"cifar10: the test set is not in {looked}; fetch it with make data DATASET=cifar10")
+
+
+def _load_test_set(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, 3, 32, 32) and labels as `make data` keeps them."""
+    try:
+        with Archive(path) as archive:
+            return archive.read("x_test"), archive.read("y_test")
+    except ArchiveError as error:
+        raise HostError(str(error)) from None
 
 
 def _load_test_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -137,71 +127,108 @@ def _load_test_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0].astype(np.int64)
 
 
-def list_pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.is_file())
-
-
-def read_pictures(paths: list[Path], shape: tuple[int, int, int] | None) -> Images:
-    """Pictures as images of one shape.
+def read_folder(
+    folder: Path, shape: tuple[int, int, int] | None, classes: list[str] | None, skip_unreadable: bool = False
+) -> Images:
+    """The pictures of a folder; where it has none, those of its sub-folders, each named as a class, with labels.
 
     Raises:
-        HostError: as `read_picture`'s, or the shape is unknown.
+        HostError: there are none, a sub-folder with pictures is no class, or as `read_pictures`'.
+    """
+    pictures = _host_error(lambda: reader.list_pictures(folder))
+    below = _host_error(lambda: {
+        path.name: reader.list_pictures(path) for path in sorted(folder.iterdir())
+        if path.is_dir() and not path.name.startswith((".", "__"))
+    })
+    below = {name: paths for name, paths in below.items() if paths}
+    named = ", ".join(printable(name) for name in list(below)[:LISTED]) + (", ..." if len(below) > LISTED else "")
+    where = printable(folder)
+    if pictures:
+        found = read_pictures(pictures, shape, skip_unreadable)
+        if below:
+            found.remarks.append(f"{where}: took its pictures, not those of its sub-folders {named}")
+        return found
+    if not below:
+        raise HostError(f"{where}: holds no pictures ({' '.join(reader.PICTURES)})")
+    numbers = {name: number for number, name in enumerate(classes or [])}
+    unknown = [printable(name) for name in below if printable(name) not in numbers]
+    if unknown:
+        what = "of which no names are known: give --model" if classes is None else f"of which {unknown[0]} is none"
+        raise HostError(f"{where}: holds no pictures; its sub-folders ({named}) may be classes, {what}")
+    every = [(name, path) for name, paths in below.items() for path in paths]
+    return read_pictures(
+        [path for _, path in every], shape, skip_unreadable,
+        names=[f"{printable(name)}/{printable(path.name)}" for name, path in every],
+        labels=[numbers[printable(name)] for name, _ in every],
+    )
+
+
+def read_pictures(
+    paths: list[Path],
+    shape: tuple[int, int, int] | None,
+    skip_unreadable: bool = False,
+    names: list[str] | None = None,
+    labels: list[int] | None = None,
+) -> Images:
+    """Pictures as images of one shape; by default named as their files, without labels.
+
+    Raises:
+        HostError: pictures cannot be read (all of them are counted, the first few named), or the shape is unknown.
     """
     if shape is None:
         raise HostError("pictures need a program or a model that says what size they must have")
     images = np.zeros((len(paths), *shape), np.uint8)
     resized: dict[str, int] = {}
+    bad: dict[int, str] = {}
     for index, path in enumerate(paths):
-        images[index], size = read_picture(path, shape)
+        try:
+            images[index], size = reader.read_picture(path, shape)
+        except ImageError as error:
+            bad[index] = str(error)
+            continue
         if size != (shape[1], shape[0]):
             resized[f"{size[0]}x{size[1]}"] = resized.get(f"{size[0]}x{size[1]}", 0) + 1
     remarks = []
+    if bad:
+        first = "; ".join(list(bad.values())[:LISTED]) + ("; ..." if len(bad) > LISTED else "")
+        if len(paths) == 1:
+            raise HostError(first)
+        if not skip_unreadable:
+            raise HostError(
+                f"{len(bad)} of {len(paths)} pictures cannot be used (--skip-unreadable leaves them out): {first}"
+            )
+        if len(bad) == len(paths):
+            raise HostError(f"none of {len(paths)} pictures can be read: {first}")
+        remarks.append(f"left out {len(bad)} of {len(paths)} pictures: {first}")
     if resized:
         sizes = ", ".join(sorted(resized)[:3]) + (", ..." if len(resized) > 3 else "")
         remarks.append(f"resized {sum(resized.values())} pictures ({sizes}) to {shape[1]}x{shape[0]}")
-    return Images(images, None, [path.name for path in paths], remarks)
+    kept = [index for index in range(len(paths)) if index not in bad]
+    names = [printable(path.name) for path in paths] if names is None else names
+    return Images(
+        images[kept], None if labels is None else np.array(labels)[kept], [names[index] for index in kept], remarks
+    )
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """As `bnn.images.list_pictures`."""
+    return reader.list_pictures(folder)
 
 
 def read_picture(source: Any, shape: tuple[int, int, int]) -> tuple[np.ndarray, tuple[int, int]]:
-    """A picture, cut to its middle and resized to (H, W, C), and the size (width, height) that it had.
-
-    Args:
-        source: a path, or a binary file.
-        shape: (H, W, C), C being 1 or 3.
+    """As `bnn.images.read_picture`.
 
     Raises:
         HostError: it cannot be read, is too large, or there is no Pillow.
     """
-    name = source if isinstance(source, Path) else "picture"
+    found: tuple[np.ndarray, tuple[int, int]] = _host_error(lambda: reader.read_picture(source, shape))
+    return found
+
+
+def _host_error(call: Callable[[], Any]) -> Any:
     try:
-        from PIL import Image
-    except ImportError:
-        raise HostError(f"{name}: pictures need Pillow (pip install pillow); .npy and .npz do not") from None
-    height, width, channels = shape
-    if channels not in (1, 3):
-        raise HostError(f"{name}: pictures have 1 or 3 channels, the program wants {channels}")
-    try:
-        if isinstance(source, Path) and source.stat().st_size > MAX_FILE_BYTES:
-            raise HostError(f"{name}: {source.stat().st_size} bytes, expected at most {MAX_FILE_BYTES}")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(source) as picture:
-                size = picture.size
-                if size[0] * size[1] > MAX_PIXELS:
-                    raise HostError(f"{name}: {size[0]}x{size[1]} pixels, expected at most {MAX_PIXELS} in all")
-                converted = picture.convert("L" if channels == 1 else "RGB")
-        edge = min(size[0] * height, size[1] * width)  # the largest part of the wanted proportions
-        wide, high = max(1, edge // height), max(1, edge // width)
-        left, top = (size[0] - wide) // 2, (size[1] - high) // 2
-        if size != (width, height):
-            box = (left, top, left + wide, top + high)
-            filters: Any = getattr(Image, "Resampling", Image)  # where it is depends on the version
-            converted = converted.resize((width, height), filters.LANCZOS, box=box)
-        return np.asarray(converted, np.uint8).reshape(shape), size
-    except HostError:
-        raise
+        return call()
+    except ImageError as error:
+        raise HostError(str(error)) from None
     except OSError as error:
-        raise HostError(f"{name}: cannot be read ({error.strerror or line(error)})") from None
-    except Exception as error:  # decoders of damaged files raise many kinds
-        raise HostError(f"{name}: is no picture ({line(error)})") from None
+        raise HostError(f"{printable(error.filename or '')}: cannot be read ({error.strerror})") from None

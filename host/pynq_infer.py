@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -23,7 +24,10 @@ if not __package__:
 
 import numpy as np
 
+from bnn import images as reader
+from bnn.images import ImageError
 from bnn.model import Model, ModelError, load
+from bnn.text import printable
 from host import images as sources
 from host import report
 from host.accelerator import Accelerator, Program
@@ -146,7 +150,7 @@ def watch(engine: Engine, options: argparse.Namespace, shape: tuple[int, int, in
     """
     where, seen, count = str(options.watch), set(), 0
     camera: Any = None
-    if where.startswith("camera"):
+    if re.fullmatch(r"camera(:\d+)?", where) and not Path(where).is_dir():
         try:
             import cv2
         except ImportError:
@@ -161,22 +165,21 @@ def watch(engine: Engine, options: argparse.Namespace, shape: tuple[int, int, in
         while count < limit and not (options.watch_s and time.monotonic() - began > options.watch_s):
             found: list[tuple[str, np.ndarray]] = []
             if camera is not None:
-                from PIL import Image
-
                 good, frame = camera.read()
                 if good:
-                    size = (shape[1], shape[0])
-                    picture = Image.fromarray(frame[:, :, ::-1]).convert("L" if shape[2] == 1 else "RGB").resize(size)
-                    found.append((f"frame {count}", np.asarray(picture, np.uint8).reshape(shape)))
+                    found.append((f"frame {count}", reader.fit_array(frame[:, :, ::-1], shape)))
             else:
                 for path in sources.list_pictures(Path(where)):
-                    state = path.stat()
+                    try:
+                        state = path.stat()
+                    except OSError:  # gone meanwhile
+                        continue
                     key = (path.name, state.st_mtime_ns, state.st_size)
                     if key in seen:
                         continue
                     seen.add(key)
                     try:
-                        found.append((path.name, sources.read_picture(path, shape)[0]))
+                        found.append((printable(path.name), sources.read_picture(path, shape)[0]))
                     except HostError as error:  # perhaps half written: it is looked at again when it changes
                         print(f"skipped: {error}", file=sys.stderr, flush=True)
             if not found:
@@ -206,7 +209,9 @@ def _positive(text: str) -> int:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pynq_infer", description="Classify images on the accelerator.")
     parser.add_argument("--images", nargs="+", default=[], metavar="WHAT",
-                        help=".npy, .npz with x and labels y, pictures, folders of pictures, or cifar10")
+                        help=".npy, .npz with x and labels y, pictures, folders of pictures or of a folder per class, "
+                             "or cifar10")
+    parser.add_argument("--skip-unreadable", action="store_true", help="leave out pictures that cannot be read")
     parser.add_argument("--bit", type=Path, help="bitstream, its .hwh beside it")
     parser.add_argument("--program", type=Path, help="program.bin for the same design; or a model.npz, packed first")
     parser.add_argument("--model", type=Path, help="model.npz: class names, and the network for --cpu and --validate")
@@ -252,7 +257,8 @@ def _run(options: argparse.Namespace) -> None:
         path = options.program
     model = None if path is None else load(path)
     shape = _shape(options, model)
-    given = None if options.watch else sources.read(options.images, shape)
+    known = None if model is None else list(model.classes)
+    given = None if options.watch else sources.read(options.images, shape, known, options.skip_unreadable)
     engine = Engine(options, model)
     try:
         program = engine.program
@@ -292,8 +298,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     try:
         _run(options)
-    except (HostError, ModelError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (HostError, ModelError, ImageError, OSError) as error:
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -3,8 +3,9 @@
     PYNQ_REMOTE_DEVICES=127.0.0.1 python -m host.web --bit pynq_z1.bit --program program.bin --model cnv.npz
     python -m host.web --cpu --model cnv.npz
 
-The standard library's server; the page is one file without a build step. The browser scales the picture to
-the network's size and sends its bytes, so that no image decoder is needed here.
+The standard library's server; the page is one file without a build step. A picture's file is sent as it is and read
+here, as the command reads it: the page gives the command's scores. Where Pillow is not installed the browser scales
+the picture instead, and the page says so.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ if not __package__:
 
 import numpy as np
 
+from bnn import images as reader
+from bnn.images import ImageError
 from bnn.model import Model, ModelError, load
+from bnn.text import printable
 from host import images as sources
 from host.errors import HostError
 from host.pynq_infer import Engine
@@ -35,6 +39,8 @@ PORT = 8080
 SAMPLES = 16
 TIMEOUT_S = 30.0
 """Seconds a browser may take to send its request."""
+READERS = 2
+"""Pictures that are received and decoded at a time: each takes memory."""
 
 
 class Classifier:
@@ -57,8 +63,21 @@ class Classifier:
         """What the page needs to know."""
         height, width, channels = self.shape
         return {"height": height, "width": width, "channels": channels, "classes": self.classes,
-                "engine": self._engine.name, "boards": self._engine.boards,
+                "engine": self._engine.name, "boards": self._engine.boards, "pictures": reader.can_read_pictures(),
                 "samples": [base64.b64encode(image.tobytes()).decode() for image in self.samples]}
+
+    def classify_picture(self, content: bytes) -> dict[str, Any]:
+        """As `classify`, of a picture's file; ``pixels`` are what the network sees of it, in base64.
+
+        Raises:
+            HostError: it cannot be read, or the run fails.
+        """
+        began = time.perf_counter()
+        pixels = sources.read_picture(content, self.shape)[0].tobytes()
+        seconds = time.perf_counter() - began
+        result = self.classify(pixels)
+        steps = {"decode": 1e3 * seconds, **result["milliseconds"]}
+        return {**result, "milliseconds": steps, "pixels": base64.b64encode(pixels).decode()}
 
     def classify(self, pixels: bytes) -> dict[str, Any]:
         """Scores of one picture, its bytes in H, W, C order, and the milliseconds of the steps.
@@ -84,11 +103,15 @@ class Classifier:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """GET / is the page, GET /about what `Classifier.describe` says, POST /classify takes the bytes of a picture."""
+    """GET / is the page, GET /about what `Classifier.describe` says.
+
+    POST /classify takes pixels in H, W, C order, POST /picture a picture's file.
+    """
 
     server_version = "bnn"
     timeout = TIMEOUT_S
     classifier: Classifier
+    readers: threading.Semaphore
 
     def do_GET(self) -> None:  # noqa: N802
         """Answer a GET."""
@@ -101,7 +124,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:  # noqa: N802
         """Answer a POST."""
-        if self.path != "/classify":
+        if self.path not in ("/classify", "/picture"):
             self._json(HTTPStatus.NOT_FOUND, {"error": "no such page"})
             return
         origin, host = self.headers.get("Origin"), self.headers.get("Host", "")
@@ -109,13 +132,19 @@ class Handler(BaseHTTPRequestHandler):
             self._json(HTTPStatus.FORBIDDEN, {"error": "another site's page may not use this one"})
             return
         length = self.headers.get("Content-Length", "")
-        limit = 4 * int(np.prod(self.classifier.shape))
+        picture = self.path == "/picture"
+        limit = reader.MAX_FILE_BYTES if picture else 4 * int(np.prod(self.classifier.shape))
         if not length.isdigit() or int(length) > limit:
             self.close_connection = True
             self._json(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"error": f"expected at most {limit} bytes"})
             return
         try:
-            self._json(HTTPStatus.OK, self.classifier.classify(self.rfile.read(int(length))))
+            if picture:
+                with self.readers:
+                    result = self.classifier.classify_picture(self.rfile.read(int(length)))
+            else:
+                result = self.classifier.classify(self.rfile.read(int(length)))
+            self._json(HTTPStatus.OK, result)
         except HostError as error:
             self._json(HTTPStatus.BAD_REQUEST, {"error": str(error)})
 
@@ -141,7 +170,8 @@ def serve(classifier: Classifier, host: str = "127.0.0.1", port: int = PORT) -> 
     Raises:
         HostError: the address cannot be bound.
     """
-    handler = type("BoundHandler", (Handler,), {"classifier": classifier})
+    bound = {"classifier": classifier, "readers": threading.Semaphore(READERS)}
+    handler = type("BoundHandler", (Handler,), bound)
     try:
         return ThreadingHTTPServer((host, port), handler)
     except OSError as error:
@@ -171,7 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
         shape = (model.height, model.width, model.channels)
         samples = np.zeros((0, *shape), np.uint8)
         if options.images:
-            samples = sources.read(options.images, shape).images[:SAMPLES]
+            samples = sources.read(options.images, shape, list(model.classes)).images[:SAMPLES]
         engine = Engine(options, model)
         server = serve(Classifier(engine, model, samples), options.host, options.port)
         print(f"http://{options.host}:{server.server_address[1]}/", flush=True)
@@ -181,8 +211,8 @@ def main(arguments: list[str] | None = None) -> int:
             server.server_close()
     except KeyboardInterrupt:
         return 0
-    except (HostError, ModelError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (HostError, ModelError, ImageError, OSError) as error:
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 1
     finally:
         if engine is not None:

@@ -29,6 +29,7 @@ from test_board import Station  # noqa: E402
 from test_host import CLASSES, images, make_model  # noqa: E402
 
 from bnn import golden  # noqa: E402
+from bnn.images import read_picture  # noqa: E402
 from bnn.model import save  # noqa: E402
 from host import web  # noqa: E402
 from host.errors import HostError  # noqa: E402
@@ -102,6 +103,9 @@ def test_bad_requests(port: int) -> None:
     assert status == 400 and json.loads(content) == {"error": "5 bytes, expected 63 (9x7x1)"}
     assert ask(port, "POST", "/classify", bytes(1000))[0] == 413
     assert ask(port, "POST", "/classify", b"x", Content_Length="-3")[0] == 413
+    status, content = ask(port, "POST", "/picture", b"no picture")
+    assert status == 400 and json.loads(content) == {"error": "picture: is no picture (of a known format)"}
+    assert ask(port, "POST", "/picture", b"x", Content_Length=str(1 << 40))[0] == 413
     assert ask(port, "POST", "/classify", images(1).tobytes(), Origin="http://elsewhere.example")[0] == 403
     assert ask(port, "POST", "/classify", images(1).tobytes(), Origin=f"http://127.0.0.1:{port}")[0] == 200
 
@@ -235,7 +239,18 @@ def test_drop_a_picture(browser: Browser) -> None:
     assert shown(browser) == expected_rows(np.full((9, 7, 1), 77, np.uint8))
     browser.run(f"{drop}('bm90IGEgcGljdHVyZQ==')")
     browser.until("at('problem').textContent !== ''")
-    assert browser.run("at('problem').textContent") == "This is no picture that the browser can read."
+    assert browser.run("at('problem').textContent") == "picture: is no picture (of a known format)"
+    photo = Image.fromarray(np.random.default_rng(2).integers(0, 256, (30, 41), np.uint8))
+    browser.run(f"{drop}({encoded(photo)!r})")
+    browser.until("document.body.dataset.state === 'done'")
+    content = io.BytesIO()
+    photo.save(content, "png")
+    assert shown(browser) == expected_rows(read_picture(content, (9, 7, 1))[0])
+    browser.run("about.pictures = false")  # without Pillow on the server
+    browser.run(f"{drop}({encoded(Image.fromarray(grey[..., 0]))!r})")
+    browser.until("document.body.dataset.state === 'done'")
+    assert shown(browser) == expected_rows(grey)
+    browser.run("about.pictures = true")
 
 
 def test_camera(browser: Browser) -> None:

@@ -18,7 +18,8 @@ from torch import Tensor
 from bnn.model import ModelError
 from bnn.model import load as load_model
 from bnn.networks import NETWORKS
-from train import data, own
+from bnn.text import printable
+from train import contact, data, own
 from train.methods import LOSSES, WINDOWS, Methods
 from train.module import BinaryNetwork
 from train.recipes import OPTIMIZERS, RECIPES, SCHEDULES, recipe
@@ -45,10 +46,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--out", type=Path, help="folder for checkpoint and log, default build/NETWORK")
     parser.add_argument("--data", type=Path, help="own data: a folder of class folders, or an .npz file")
     parser.add_argument("--size", type=int, help="own images are scaled to this height and width")
+    parser.add_argument("--skip-unreadable", action="store_true", help="leave out own files that cannot be used")
+    parser.add_argument("--dry-run", action="store_true", help="read the data, draw a contact sheet, train nothing")
     parser.add_argument("--dataset", choices=list(data.SOURCES), help="default: the network's")
     parser.add_argument("--data-folder", type=Path, help="local folder with the official files")
     parser.add_argument("--cache", type=Path, default=data.DEFAULT_FOLDER, help="checked copies of data sets")
-    parser.add_argument("--limit", type=int, help="use only the first so many training and validation images")
+    parser.add_argument("--limit", type=int, help="use so many training and validation images, of all classes")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--teacher", type=Path, help="checkpoint of a float32 network, for distillation")
     parser.add_argument("--start", type=Path, metavar="MODEL", help="model.npz whose weights the training starts from")
@@ -116,25 +119,51 @@ def make_config(arguments: argparse.Namespace, dataset: str, own_data: own.OwnDa
     return config
 
 
+def _show(
+    out: Path, training: data.Arrays, validation: data.Arrays, dataset: data.Dataset, classes: tuple[str, ...]
+) -> None:
+    """What a training would use: counts, and a contact sheet."""
+    labels = {"training": training["y"], "validation": validation["y"], "test": dataset.y_test}
+    print(f"{sum(map(len, labels.values()))} images, {len(classes)} classes")
+    width = max(map(len, classes))
+    for label, name in enumerate(classes[: contact.ROWS]):
+        counts = ", ".join(f"{int((y == label).sum())} {part}" for part, y in labels.items())
+        print(f"  {name:{width}}  {counts}")
+    if len(classes) > contact.ROWS:
+        print(f"  ... {len(classes) - contact.ROWS} more")
+    path = out / "contact.png"
+    contact.write(path, training["x"], training["y"], classes)
+    print(f"contact sheet of {'x'.join(map(str, training['x'].shape[2:]))} pixels: {path}")
+
+
 def _run(arguments: argparse.Namespace) -> None:
     _positive(arguments)
     network = NETWORKS[arguments.network]
     out = arguments.out or data.DEFAULT_FOLDER.parent / network.name
     own_data = None
     if arguments.data is not None:
-        own_data = own.prepare(arguments.data, arguments.size or network.height, out, arguments.size is not None)
-        dataset, name = own_data.dataset, own_data.name
+        own_data = own.prepare(
+            arguments.data, arguments.size or network.height, None if arguments.dry_run else out,
+            arguments.size is not None, arguments.skip_unreadable,
+        )
+        dataset, name, classes = own_data.dataset, own_data.name, own_data.classes
         training, validation = own_data.training, own_data.validation
+        if own_data.unusable and world()[0] == 0:
+            shown = "; ".join(own_data.unusable[: own.LISTED]) + ("; ..." if own_data.unusable[own.LISTED :] else "")
+            print(f"data: left out {len(own_data.unusable)} files: {shown}", file=sys.stderr)
     else:
         name = arguments.dataset or network.dataset
         dataset = data.load(name, arguments.data_folder, arguments.cache)
+        classes = data.SOURCES[name].classes
         training, validation = data.split_validation(dataset)
     if arguments.limit:
-        training, validation = (
-            {key: value[: arguments.limit] for key, value in part.items()} for part in (training, validation)
-        )
+        by_class = own_data is not None
+        training, validation = (data.limited(part, arguments.limit, by_class) for part in (training, validation))
     config = make_config(arguments, name, own_data)
     own.check_size(topology(config))
+    if arguments.dry_run:
+        _show(out, training, validation, dataset, classes)
+        return
     teacher: BinaryNetwork | None = None
     start: Callable[[BinaryNetwork, Tensor], None] | None = None
     if arguments.teacher:
@@ -153,7 +182,7 @@ def main(argv: list[str] | None = None) -> int:
         _run(arguments)
     except (TrainError, ModelError, data.DataError, ValueError, OSError) as error:
         if world()[0] == 0:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {printable(error)}", file=sys.stderr)
         return 1
     finally:
         if dist.is_initialized():

@@ -345,6 +345,34 @@ def split_validation(dataset: Dataset, count: int = 5000) -> tuple[Arrays, Array
     )
 
 
+def limited(part: Arrays, count: int, by_class: bool) -> Arrays:
+    """The first ``count`` images; in turn from each class where the order is by class, or where a class would lack.
+
+    Args:
+        part: ``x`` (N, C, H, W) and ``y`` (N,).
+        count: of images.
+        by_class: whether the order may be by class.
+
+    Raises:
+        DataError: fewer images than classes.
+    """
+    labels = part["y"]
+    classes = len(np.unique(labels))
+    if count >= len(labels):
+        return part
+    if count < classes:
+        raise DataError(f"--limit {count}: there are {classes} classes, expected an image of each at least")
+    chosen = np.arange(count)
+    if by_class or len(np.unique(labels[:count])) < classes:
+        order = np.argsort(labels, kind="stable")
+        ranked = labels[order]
+        starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
+        turn = np.empty(len(labels), np.int64)  # how many of an image's class come before it
+        turn[order] = np.arange(len(labels)) - np.repeat(starts, np.diff(np.append(starts, len(labels))))
+        chosen = np.sort(np.argsort(turn, kind="stable")[:count])
+    return {key: value[chosen] for key, value in part.items()}
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m train.data", description=__doc__.splitlines()[0])
     parser.add_argument("dataset", choices=list(SOURCES))

@@ -21,6 +21,7 @@ from bnn import golden
 from bnn.files import write_atomically
 from bnn.model import Layer, Model, ModelError, save
 from bnn.networks import INPUT_BINARY
+from bnn.text import printable
 from train import data, own
 from train.layers import BinaryConv2d, Block, ScoreNorm
 from train.module import BinaryNetwork, input_table
@@ -219,7 +220,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         export_run(arguments.checkpoint, arguments.out, arguments.data_folder, arguments.cache, arguments.command)
     except (ExportError, ModelError, TrainError, data.DataError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 1
     return 0
 
