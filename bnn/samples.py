@@ -1,12 +1,15 @@
-"""The test images that are shipped with the project."""
+"""Images for a model: those that are shipped with the project, or those of a file."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Optional, Tuple
 
 import numpy as np
 
+from bnn.images import ImageError, read_array
 from bnn.model import Model, ModelError
+from bnn.text import printable
 
 SAMPLES = Path(__file__).resolve().parent.parent / "models"
 
@@ -32,3 +35,25 @@ def sample_images(model: Model) -> Path:
         return found
     size = "x".join(map(str, (model.height, model.width, model.channels)))
     raise ModelError(f"model '{model.name}' takes images of {size} and none are shipped: give --images FILE.npz")
+
+
+def read_images(model: Model, path: Optional[Path] = None, count: int = 64) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+    """The first images for a model, uint8 (N, H, W, C), and their labels (N,) or None.
+
+    Args:
+        model: what takes the images.
+        path: .npz with x and, where they are known, labels y, or .npy; None: the shipped ones.
+        count: images at most, 1 or more.
+
+    Raises:
+        ModelError: none are shipped for the model.
+        ImageError: the file cannot be read, or its images are of another shape.
+    """
+    if count < 1:
+        raise ImageError(f"{count} images were asked for, expected 1 or more")
+    path = sample_images(model) if path is None else path
+    images, labels = read_array(path)
+    wanted = (model.height, model.width, model.channels)
+    if images.shape[1:] != wanted:
+        raise ImageError(f"{printable(path)}: images are {images.shape[1:]}, model '{model.name}' takes {wanted}")
+    return images[:count], None if labels is None else labels[:count]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Sequence
 
 
 def printable(text: object) -> str:
@@ -28,3 +29,8 @@ def first_line(error: BaseException) -> str:
     """What an exception says, its first line, as `printable` text; its type where it says nothing."""
     lines = str(error).strip().splitlines()
     return printable(lines[0].strip() if lines else type(error).__name__)
+
+
+def label_text(label: int, classes: Sequence[str]) -> str:
+    """The name of a class, or the label itself where it is none."""
+    return classes[label] if 0 <= label < len(classes) else str(label)

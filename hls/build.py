@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from bnn import golden, samples
 from bnn import model as models
 from bnn.files import write_atomically
+from bnn.images import ImageError
 from bnn.program import image_bytes
+from bnn.text import printable
 from hls import designs, directives, implementation, program, render, reports, schedule, shell, tools
 from hls.designs import Design
 from hls.stages import BuildError, Runner, Stage
@@ -69,11 +69,10 @@ def simulation_data(design: Design, model: Path, images: Path, folder: Path) -> 
     """Write vitis/csim: a program, images and the golden scores. Returns the number of images.
 
     Raises:
-        designs.DesignError, models.ModelError, OSError, KeyError, ValueError: the model does not fit, a file is bad.
+        designs.DesignError, models.ModelError, ImageError, OSError: the model does not fit, a file is bad.
     """
     loaded = models.load(model)
-    with np.load(images, allow_pickle=False) as sample:
-        pixels = sample["x"][:COUNT]
+    pixels = samples.read_images(loaded, images, COUNT)[0]
     content = program.pack(schedule.plan(loaded, design, COUNT))
     where = folder / "vitis" / "csim"
     write_atomically(where / "program.bin", content)
@@ -162,8 +161,8 @@ def main(arguments: list[str] | None = None) -> int:
             made = implementation.run(runner, design, digest, options.strategies, cycles)
             print(f"hls: {folder / implementation.bitfile(design.name)} and .hwh: {made}, see {folder / reports.FILE}")
     except (designs.DesignError, directives.DirectiveError, models.ModelError, reports.ReportError, BuildError,
-            tools.ToolError, KeyError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+            tools.ToolError, ImageError, KeyError, ValueError, OSError) as error:
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 1
     return 0
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from bnn.text import label_text
+
 TABLE_ROWS = 20
 PERCENTILES = (50, 90, 99)
 
@@ -49,7 +51,7 @@ def print_table(
         known = ""
         if labels is not None:
             label = int(labels[index])
-            name = classes[label] if 0 <= label < len(classes) else str(label)
+            name = label_text(label, classes)
             known = f"  {name:<{width}}{'' if label == best else '  wrong'}"
         print(f"{names[index]:>{column}}  {classes[best]:<{width}}  {int(row[best]):>11}{known}".rstrip())
     if len(scores) > rows:
@@ -84,8 +86,6 @@ def csv_text(scores: np.ndarray, labels: np.ndarray | None, classes: list[str], 
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["image", "predicted", "label", *(f"score_{name}" for name in classes)])
     for index, row in enumerate(scores):
-        label = "" if labels is None else int(labels[index])
-        if label != "" and 0 <= int(label) < len(classes):
-            label = classes[int(label)]
+        label = "" if labels is None else label_text(int(labels[index]), classes)
         writer.writerow([names[index], classes[int(row.argmax())], label, *row.tolist()])
     return out.getvalue()

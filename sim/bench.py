@@ -21,6 +21,7 @@ import numpy as np
 from bnn import golden
 from bnn.files import write_atomically
 from bnn.geometry import total_macs, walk
+from bnn.images import ImageError, read_array
 from bnn.model import Model, ModelError, load
 from bnn.networks import Network
 from bnn.networks import network as find_network
@@ -77,8 +78,7 @@ def pictures(network: Network, folder: Path, count: int) -> Tuple[np.ndarray, st
     if not path.is_file():
         size = (network.height, network.width, network.channels)
         return np.random.default_rng(1).integers(0, 256, (count, *size), np.uint8), "random"
-    with np.load(path, allow_pickle=False) as sample:
-        x = sample["x"]
+    x = read_array(path)[0]
     return x[np.arange(count) % len(x)], path.name
 
 
@@ -186,7 +186,7 @@ def main(argv: Optional[List[str]] = None) -> int:
             print(f"bench: {case.network}, batch {case.batch}: {item['cycles_per_image']:,.0f} cycles/image, "
                   f"{'bit-exact' if item['bit_exact'] else 'NOT bit-exact'} [{item['simulation_s']} s]", flush=True)
             write_atomically(options.output, (json.dumps(records, indent=2) + "\n").encode())
-    except (designs.DesignError, ModelError, rtl_sim.RtlSimError, ValueError, KeyError, OSError) as error:
+    except (designs.DesignError, ImageError, ModelError, rtl_sim.RtlSimError, ValueError, KeyError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print("\n" + tables(records), end="")

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from bnn import golden
+from bnn.images import ImageError
 from bnn.model import ModelError, load
-from bnn.samples import sample_images
+from bnn.samples import read_images
+from bnn.text import label_text, printable
 from hls import designs, program, schedule
 from hls.wired import first
 from sim import hls_csim, rtl_sim
@@ -24,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sim.demo", description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path, nargs="?", default=ROOT / "models" / "cnv.npz")
-    parser.add_argument("--images", type=Path, help=".npz with x and y, default the shipped ones of that size")
+    parser.add_argument("--images", type=Path, help=".npz with x and, if known, labels y; .npy; default shipped ones")
     parser.add_argument("--count", type=int, default=16)
     parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
     parser.add_argument("--first-layer", choices=first.FIRST_LAYERS, default="array",
@@ -39,8 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         model = load(arguments.model)
         design = designs.find(arguments.design)
-        with np.load(arguments.images or sample_images(model), allow_pickle=False) as sample:
-            images, labels = sample["x"][: arguments.count], sample["y"][: arguments.count]
+        images, labels = read_images(model, arguments.images, arguments.count)
         placed = schedule.plan(model, design, len(images))
         content = program.pack(placed)
         step(f"planned {model.name} for {design.name}: {len(content)} bytes of program")
@@ -61,18 +62,22 @@ def main(argv: list[str] | None = None) -> int:
             raise rtl_sim.RtlSimError(f"RTL core: {different}")
         results["RTL"] = runs[0].scores, runs[0].traces
         step("ran the RTL simulation twice, back to back, the second time with the program kept in the core")
-    except (designs.DesignError, ModelError, hls_csim.CsimError, rtl_sim.RtlSimError, OSError, KeyError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (
+        designs.DesignError, ImageError, ModelError, hls_csim.CsimError, rtl_sim.RtlSimError, OSError
+    ) as error:
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 1
     expected = golden.trace(model, images)
     golden_scores = expected.pop(model.layers[-1].name)
     named = {core: by_name(model, traces) for core, (_, traces) in results.items()}
     exact = 0
+    known = [] if labels is None else ["label"]
     width = max(len(name) for name in (*model.classes, "golden"))
-    print("  ".join(f"{title:{width}}" for title in ("image", "label", "golden", *results)) + "  bit-exact")
-    for index, label in enumerate(labels):
+    print("  ".join(f"{title:{width}}" for title in ("image", *known, "golden", *results)) + "  bit-exact")
+    for index in range(len(images)):
         one = slice(index, index + 1)
-        cells = [str(index), model.classes[int(label)], model.classes[golden_scores[index].argmax()]]
+        label = [] if labels is None else [label_text(int(labels[index]), model.classes)]
+        cells = [str(index), *label, model.classes[golden_scores[index].argmax()]]
         wrong = []
         for core, (scores, _) in results.items():
             cells.append(model.classes[scores[index].argmax()])
@@ -87,19 +92,24 @@ def main(argv: list[str] | None = None) -> int:
         for line in wrong:
             print(f"       {line}")
     count = len(images)
-    right = int((golden_scores.argmax(axis=1) == labels).sum())
+    correct = ""
+    if labels is not None:
+        right = int((golden_scores.argmax(axis=1) == labels).sum())
+        correct = f", {right}/{count} correct"
+        print(f"demo: accuracy on these images {right / count:.1%}")
     what = f"{design.name} ({design.pe}x{design.simd}x{design.lanes}) at {design.clock_mhz:g} MHz, batch {count}"
 
     def rate(cycles: int) -> str:
         return f"{cycles / count:.0f} cycles/image, {design.clock_mhz * 1e6 * count / cycles:.0f} images/s"
 
-    print(f"demo: accuracy on these images {right / count:.1%}")
-    print(f"demo: cycle model of {what}: {rate(placed.batch_cycles())} (estimated)")
+    for kind, keep in (("program loaded", False), ("program kept", True)):
+        cycles = placed.run_cycles(count, keep)
+        print(f"demo: cycle model of {what}, {kind}: {rate(cycles)} (estimated)")
     for kind, run in zip(("program loaded", "program kept"), runs):  # noqa: B905
         cycles, busy = run.stats.cycles or 1, run.stats.busy
         print(f"demo: RTL of {what}, {kind}: {rate(cycles)}, array busy {busy / cycles:.0%} (simulated)")
     print(
-        f"demo: {exact}/{count} images bit-exact (golden = HLS = RTL), {right}/{count} correct, "
+        f"demo: {exact}/{count} images bit-exact (golden = HLS = RTL){correct}, "
         f"{(runs[0].stats.cycles or 0) / count:.0f} cycles/image"
     )
     return 0 if exact == count else 1

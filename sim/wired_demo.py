@@ -14,7 +14,10 @@ from typing import List, Optional
 import numpy as np
 
 from bnn import golden
+from bnn.images import ImageError
 from bnn.model import ModelError, load
+from bnn.samples import read_images
+from bnn.text import printable
 from hls.wired import measure, network, yosys
 from sim.wired_sim import Run, WiredSimError, run_hls, run_rtl
 
@@ -32,7 +35,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     """Run the command; the exit status is 0, or 1 after one line on stderr or a mismatch."""
     parser = argparse.ArgumentParser(prog="python -m sim.wired_demo", description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path, help="model file (.npz)")
-    parser.add_argument("--images", type=Path, required=True, help=".npz with x uint8 (N, H, W, C) and labels y")
+    parser.add_argument("--images", type=Path, required=True,
+                        help=".npz with x uint8 (N, H, W, C) and, if known, labels y")
     parser.add_argument("--count", type=int, default=64, help="images to run")
     parser.add_argument("--fold", type=int, default=0, help="most passes per input; 0: as time allows, 1: none")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/wired"), help="build folder")
@@ -41,8 +45,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     options = parser.parse_args(arguments)
     try:
         model = load(options.model)
-        with np.load(options.images, allow_pickle=False) as archive:
-            images, labels = archive["x"][: options.count], archive["y"][: options.count]
+        images, labels = read_images(model, options.images, options.count)
         want = golden.infer(model, images)
         built = network.write(model, options.output, fold=options.fold)
         figures = network.report(model, built, network.CLOCK_MHZ)
@@ -58,16 +61,17 @@ def main(arguments: Optional[List[str]] = None) -> int:
         period = run.period or figures["cycles_per_image"]
         print(f"simulated: {run.latency} cycles from first pixel to last score ({run.latency / clock:.2f} us at "
               f"{clock:g} MHz), {period:g} cycles per image ({clock * 1e6 / period:,.0f} images/s)")
-        right = int((run.scores.argmax(axis=1) == labels).sum())
-        print(f"accuracy on these images: {right}/{len(labels)}")
+        if labels is not None:
+            right = int((run.scores.argmax(axis=1) == labels).sum())
+            print(f"accuracy on these images: {right}/{len(labels)}")
         if options.synthesise:
             parts = measure.design(model, built, options.output / "cache")
             for name, part in parts.items():
                 print(f"  yosys, {name:6} {part.lut:6} LUT {part.ff:6} FF {part.dsp} DSP {part.bram36:g} BRAM36")
             lut, ff, dsp, bram36 = (sum(column) for column in zip(*parts.values()))
             print(f"yosys, whole design: {lut} LUT (LUT memory included), {ff} FF, {dsp} DSP, {bram36:g} BRAM36")
-    except (ModelError, WiredSimError, yosys.YosysError, ValueError, KeyError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ImageError, ModelError, WiredSimError, yosys.YosysError, ValueError, OSError) as error:
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 1
     return 0 if good else 1
 

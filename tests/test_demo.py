@@ -11,7 +11,7 @@ from test_program import network
 from test_rtl_sim import TIGHT, built
 
 from bnn import model as models
-from hls import designs
+from hls import designs, schedule
 from hls.ap_types import find_ap_types
 from sim import demo, hls_csim, rtl_sim
 
@@ -81,3 +81,57 @@ def test_a_missing_tool_is_one_line(
     monkeypatch.setattr(rtl_sim, "build", build)
     assert demo.main(arguments) == 1
     assert capsys.readouterr().err == "error: verilator: not found\n"
+
+
+def images_of(arguments: list[str]) -> np.ndarray:
+    with np.load(arguments[2]) as sample:
+        return np.asarray(sample["x"])
+
+
+def test_labels_that_are_no_class_or_unknown(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    x = images_of(arguments)
+    np.savez(arguments[2], x=x, y=np.array([-1, 77, 2]))
+    assert demo.main(arguments) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if not line.startswith("demo:")]
+    assert [row[1] for row in rows] == ["label", "-1", "77", rows[3][1]]
+    np.savez(arguments[2], x=x)
+    assert demo.main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines if not line.startswith("demo:")][0] == ["image", "golden"]
+    assert "accuracy" not in "".join(lines) and "correct" not in lines[-1]
+    np.save(arguments[2].replace(".npz", ".npy"), x)
+    arguments[2] = arguments[2].replace(".npz", ".npy")
+    assert demo.main([*arguments, "--count", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("demo: 1/1 images bit-exact")
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (b"x", "is no .npy or .npz file"), (b"PK\3\4cut", "is no .npz file"), (None, "images are (6, 5, 3), model"),
+])
+def test_bad_images_are_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str], content: bytes | None,
+                                 message: str) -> None:
+    if content is None:
+        np.savez(arguments[2], x=images_of(arguments)[:, :, :5])
+    else:
+        Path(arguments[2]).write_bytes(content)
+    assert demo.main(arguments) == 1
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1
+    assert demo.main([*arguments, "--count", "0"]) == 1
+    assert capsys.readouterr().err == "error: 0 images were asked for, expected 1 or more\n"
+
+
+def test_the_estimate_is_of_the_images_that_run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """More images than a batch of the plan: the cycles of them all are divided by their number."""
+    x = np.repeat(images_of(arguments), 9, axis=0)
+    np.savez(arguments[2], x=x)
+    model = models.load(arguments[0])
+    placed = schedule.plan(model, TIGHT, len(x))
+    assert placed.batch < len(x)
+    assert demo.main([*arguments, "--count", str(len(x))]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "cycles/image, " in line]
+    found = [int(line.rpartition(": ")[2].split()[0]) for line in lines]
+    wanted = [round(placed.run_cycles(len(x), keep) / len(x)) for keep in (False, True)]
+    assert found[:2] == wanted and "estimated" in lines[0] and "simulated" in lines[2]
+    for estimated, simulated in zip(found[:2], found[2:], strict=True):
+        assert abs(estimated - simulated) < 0.25 * simulated
