@@ -18,7 +18,7 @@ def check(folder: Path, text: str, period_ns: float = PERIOD_NS) -> dict[str, lo
     path.write_text("#include <ap_int.h>\n#include <hls_stream.h>\n" + text)
     ap_types = find_ap_types()
     assert ap_types is not None
-    return {one.label: one for one in loops.check(path, "top", ap_types, period_ns).loops}
+    return {one.label: one for one in loops.check(path, "top", ap_types, period_ns, "xc7z020clg400-1").loops}
 
 
 LOOPS = """

@@ -30,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
         ap_types = find_ap_types()
         if ap_types is None:
             raise llvm.CompileError("ap_int.h: not found, expected in the folder AP_TYPES or in an installed hls4ml")
-        report = loops.check(folder / "hls" / f"{TOP}.cpp", TOP, ap_types, 1000 / design.clock_mhz, folder / "ir")
+        report = loops.check(folder / "hls" / f"{TOP}.cpp", TOP, ap_types, 1000 / design.clock_mhz,
+                             designs.BOARDS[design.board].part, folder / "ir")
     except (designs.DesignError, llvm.CompileError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hls.check import delays
-from hls.check.delays import Cost
+from hls.check.delays import Cost, Family, by_width
 from hls.check.ir import Address, Function, Instruction, Loop
 from hls.check.memory import Memory, meet
 
 EPS = 1e-6
 LIMIT = 64
 """Largest II that is tried."""
+ROUNDS = 400
+"""Passes over a graph after which its times are taken never to settle."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Access:
-    """A memory access of the body."""
+    """A memory access of the body; one that chooses between addresses is there once for each of them."""
 
     node: int
     instruction: Instruction
@@ -84,13 +87,13 @@ class Body:
     """The graph of one loop; see `interval`."""
 
     def __init__(self, function: Function, loop: Loop, memories: dict[str, Memory], dependences: Iterable[Dependence],
-                 budget: float) -> None:
+                 family: Family, budget: float) -> None:
         """Build the graph.
 
         Raises:
             BodyError: there is a loop inside.
         """
-        self.function, self.loop, self.memories, self.budget = function, loop, memories, budget
+        self.function, self.loop, self.memories, self.family, self.budget = function, loop, memories, family, budget
         self.dependences = list(dependences)
         inner = [one for one in function.loops if one.header in loop.blocks and one is not loop]
         if inner:
@@ -142,7 +145,7 @@ class Body:
             blocks, header, {block: [one for one in self.function.blocks[block].successors if one != header]
                              for block in blocks})
         # post-dominators: back edges and exits lead to a common end
-        end = -1
+        end = len(self.function.blocks)
         ahead: dict[int, list[int]] = {end: []}
         for block in blocks:
             ahead.setdefault(block, [])
@@ -252,7 +255,7 @@ class Body:
             base = one.operands[0]
             before = self.function.address(base) if base in self.number else None
             if before is not None and before.terms and parts > len(before.terms):
-                return self._arithmetic(one, inputs, Cost(0, delays.by_width(delays.CARRY, 16)))
+                return self._arithmetic(one, inputs, Cost(0, by_width(self.family.carry, 16)))
             wire = True
         if wire:
             return self._arithmetic(one, inputs, Cost(0, 0.0))
@@ -260,18 +263,18 @@ class Body:
             return self._logic(op, one, inputs)
         bits = max([self.width(value) for value in one.operands] or [one.bits])
         if op in ("add", "sub"):
-            return self._arithmetic(one, inputs, Cost(0, delays.by_width(delays.CARRY, min(bits + 1, one.bits))))
+            return self._arithmetic(one, inputs, Cost(0, by_width(self.family.carry, min(bits + 1, one.bits))))
         if op == "icmp":
             return self._compare(one, inputs)
         if op == "mul":
             return self._arithmetic(one, inputs, self._product(one))
         if op in ("shl", "lshr", "ashr"):
-            return self._arithmetic(one, inputs, Cost(0, delays.by_width(delays.SHIFT, one.bits)))
+            return self._arithmetic(one, inputs, Cost(0, by_width(self.family.shift, one.bits)))
         if op in ("udiv", "sdiv", "urem", "srem"):
-            return self._arithmetic(one, inputs, delays.DIVIDE)
+            return self._arithmetic(one, inputs, self.family.divide(one.bits))
         if op == "call":
             return self._call(one, inputs)
-        return self._arithmetic(one, inputs, Cost(0, delays.LUT))
+        return self._arithmetic(one, inputs, Cost(0, self.family.lut))
 
     def _compare(self, one: Instruction, inputs: list[int]) -> int:
         bits = max(min(one.bits, max(self.width(value) for value in one.operands)),
@@ -282,7 +285,7 @@ class Body:
             return self._arithmetic(one, inputs, Cost(0, 0.0))  # the sign
         if bits * len(one.operands) <= delays.LUT_INPUTS and equal and bits <= 2:
             return self._logic("icmp", one, inputs)
-        return self._arithmetic(one, inputs, Cost(0, delays.by_width(delays.EQUAL if equal else delays.CARRY, bits)))
+        return self._arithmetic(one, inputs, Cost(0, by_width(self.family.equal if equal else self.family.carry, bits)))
 
     @staticmethod
     def _literal(word: str) -> int:
@@ -294,22 +297,23 @@ class Body:
         if found:
             ones = bin(abs(int(found[1]))).count("1")
             levels = math.ceil(math.log2(max(ones, 1)))
-            return Cost(0, levels * delays.by_width(delays.CARRY, one.bits))
-        return delays.multiply(max(self.width(value) for value in one.operands))
+            return Cost(0, levels * by_width(self.family.carry, one.bits))
+        widths = [self.width(value) for value in one.operands]
+        return self.family.multiply(max(widths), min(widths))
 
     def _call(self, one: Instruction, inputs: list[int]) -> int:
         name = re.search(r"@llvm\.(\w+)", one.text)
         kind = name[1] if name else ""
-        carry = delays.by_width(delays.CARRY, one.bits)
+        carry = by_width(self.family.carry, one.bits)
         if kind in ("umin", "umax", "smin", "smax", "abs", "usub", "uadd", "ssub", "sadd", "scmp", "ucmp"):
-            return self._arithmetic(one, inputs, Cost(0, carry + delays.LUT))
+            return self._arithmetic(one, inputs, Cost(0, carry + self.family.lut))
         if kind in ("fshl", "fshr"):
             constant = re.search(r", i\d+ \d+\)", one.text)
-            return self._arithmetic(one, inputs, Cost(0, 0.0 if constant else delays.by_width(delays.SHIFT, one.bits)))
+            return self._arithmetic(one, inputs, Cost(0, 0.0 if constant else by_width(self.family.shift, one.bits)))
         if kind in ("bswap", "bitreverse"):
             return self._arithmetic(one, inputs, Cost(0, 0.0))
         if kind in ("ctpop", "ctlz", "cttz"):
-            return self._arithmetic(one, inputs, Cost(0, delays.LUT * math.ceil(math.log2(max(one.bits, 2)))))
+            return self._arithmetic(one, inputs, Cost(0, self.family.lut * math.ceil(math.log2(max(one.bits, 2)))))
         return self._arithmetic(one, inputs, Cost(0, carry))
 
     def _arithmetic(self, one: Instruction, inputs: list[int], cost: Cost) -> int:
@@ -336,10 +340,10 @@ class Body:
         levels = max(1, math.ceil(math.log(max(len(chosen), 2), delays.LUT_INPUTS) - 1e-9))
         if text == "select" and len(inputs) == 1:
             levels = 1
-        made = self._node(Cost(0, levels * delays.LUT), text, one.dbg, one)
+        made = self._node(Cost(0, levels * self.family.lut), text, one.dbg, one)
         self.nodes[made].data = [(source, 0) for source in sorted(chosen)]
         self._leaves[made] = frozenset(chosen)
-        self._arrival[made] = max([self._arrival[source] for source in chosen], default=0.0) + levels * delays.LUT
+        self._arrival[made] = max([self._arrival[source] for source in chosen], default=0.0) + levels * self.family.lut
         return made
 
     def _access(self, one: Instruction, block: int) -> None:
@@ -348,7 +352,10 @@ class Body:
             pointer = next((value for value in one.operands if not value.startswith("@llvm")), "")
         else:
             pointer = one.operands[-1] if one.operands else ""
-        address = self.function.address(pointer) if pointer else Address("", 0, ())
+        addresses = self.function.addresses(pointer) if pointer else (Address("", 0, ()),)
+        if len({address.root for address in addresses}) > 1:
+            addresses = (self.function.address(pointer),)
+        address = addresses[0]
         memory = self.memories.get(address.root)
         if memory is None:
             local = self.function.locals.get(address.root)
@@ -364,24 +371,23 @@ class Body:
             if write:
                 inputs |= enables
         if memory.kind == "registers":
-            size = max(memory.sizes, default=1)
-            choice = delays.LUT * math.ceil(math.log(max(size, 2), 4)) if address.terms else 0.0
-            cost = Cost(0, choice)
+            size = math.prod(memory.sizes)
+            number = size if address.terms else len(addresses)
+            cost = Cost(0, by_width(self.family.choice, number) if number > 1 else 0.0)
         elif memory.kind == "fifo":
-            cost = Cost(0, delays.STORE["fifo"]) if write else delays.FIFO
+            cost = Cost(0, self.family.fifo_write if write else self.family.fifo_read)
         elif memory.kind == "axi":
-            cost = Cost(0, delays.STORE["axi"]) if write else delays.AXI
+            cost = Cost(0, 0.0) if write else delays.AXI
         else:
-            lut = memory.implementation == "lutram"
-            cost = Cost(0, delays.STORE["lutram" if lut else "bram"]) if write else (
-                delays.LUT_RAM if lut else delays.BLOCK_RAM)
+            read = self.family.lut_ram if memory.implementation == "lutram" else self.family.block_ram
+            cost = Cost(0, read.setup) if write else read
         made = self._node(cost, f"{one.op} {memory.name}", one.dbg, one)
         self.nodes[made].data = [(source, 0) for source in sorted(inputs)]
         self.nodes[made].enables = [] if write else sorted(enables)
         self._arrival[made] = max([self._arrival[source] for source in inputs], default=0.0) + cost.delay
         if one.name:
             self.number[one.name] = made
-        self.accesses.append(Access(made, one, memory, address, memory.bank(address), write))
+        self.accesses += [Access(made, one, memory, address, memory.bank(address), write) for address in addresses]
 
     def width(self, value: str, depth: int = 0) -> int:
         """Bits of a value that can differ from 0 (or from its sign)."""
@@ -453,11 +459,12 @@ class Body:
     def _overwritten(self, load: Access, members: list[Access]) -> bool:
         """Whether every element is written in the same iteration before it is read, whatever path is taken."""
         written: set[int] = set()
+        shared = Counter(access.node for access in members)
         for access in members:
             if access.node == load.node:
                 break
-            if access.write and not access.address.terms and self._dominates(access.instruction.block,
-                                                                             load.instruction.block):
+            sure = shared[access.node] == 1 and self._dominates(access.instruction.block, load.instruction.block)
+            if access.write and not access.address.terms and sure:
                 size = access.memory.unit if access.instruction.op == "store" else math.prod(access.memory.sizes) * \
                     access.memory.unit
                 written |= set(range(access.address.offset, access.address.offset + size))
@@ -560,14 +567,13 @@ class Body:
         return sorted(found, key=lambda port: -port.interval)
 
     def _most(self, members: list[Access], select: tuple[bool, bool]) -> int:
-        """The most accesses on a path through the body; those to the same address in a row count once."""
-        counts: dict[int, int] = {}
-        for access in members:
-            if select[1] if access.write else select[0]:
-                counts[access.instruction.block] = counts.get(access.instruction.block, 0) + 1
+        """The most accesses on a path through the body."""
+        chosen = {access.node: access.instruction.block for access in members
+                  if (select[1] if access.write else select[0])}
+        counts = Counter(chosen.values())
         best: dict[int, int] = {}
         for block in self.order:
-            best[block] = max([best[one] for one in self._inside(block)], default=0) + counts.get(block, 0)
+            best[block] = max([best[one] for one in self._inside(block)], default=0) + counts[block]
         return max(best.values())
 
     # ---- recurrence II
@@ -695,23 +701,45 @@ class Body:
                 return {number: (start[number], end[number], cause[number]) for number in order}, []
             rounds += 1
             if rounds % 4 == 0:
-                cycle = _cycle(cause)
-                if cycle:
-                    return None, cycle
+                for cycle in _cycles(cause):
+                    if self._grows(cycle, start[cycle[0]], interval, budget):
+                        return None, cycle
+                if rounds > ROUNDS:
+                    return None, max(_cycles(cause), key=len, default=[])
+
+    def _grows(self, cycle: list[int], start: float, interval: int, budget: float) -> bool:
+        """Whether a cycle of nodes has no start that it comes back to: it may have one later in a clock cycle."""
+        first = start
+        while start < first + 3 * budget:
+            at = start
+            _, end = _place(at, self.nodes[cycle[0]].cost, budget)
+            for before, number in zip(cycle, [*cycle[1:], cycle[0]], strict=True):
+                node = self.nodes[number]
+                times = [end - distance * interval * budget for source, distance in node.data if source == before]
+                edge = math.floor(at / budget + EPS) * budget
+                times += [edge + (cycles - distance * interval) * budget for source, cycles, distance in node.order
+                          if source == before]
+                times += [math.floor(end / budget - EPS) * budget for source in node.enables if source == before]
+                at, end = _place(max(times), node.cost, budget)
+            if at <= start + EPS:
+                return False
+            start = at
+        return True
 
 
 def _place(begin: float, cost: Cost, budget: float) -> tuple[float, float]:
     """When an operation starts that could at `begin`, and when it ends."""
     cycle = math.floor(begin / budget + EPS)
-    if cost.latency:
-        return begin, (cycle + cost.latency) * budget + min(cost.delay, budget)
-    if begin - cycle * budget + cost.delay > budget + EPS and begin > cycle * budget + EPS:
-        begin = (cycle + 1) * budget
-    return begin, begin + cost.delay
+    first = cost.setup if cost.latency else cost.delay
+    if begin - cycle * budget + first > budget + EPS and begin > cycle * budget + EPS:
+        cycle += 1
+        begin = cycle * budget
+    return begin, (cycle + cost.latency) * budget + min(cost.delay, budget) if cost.latency else begin + cost.delay
 
 
-def _cycle(cause: dict[int, int]) -> list[int]:
-    """A cycle of nodes that wait for each other, in order, if there is one."""
+def _cycles(cause: dict[int, int]) -> list[list[int]]:
+    """Cycles of nodes that wait for each other, each in order."""
+    found: list[list[int]] = []
     state: dict[int, int] = {}
     for first in cause:
         path = []
@@ -721,8 +749,8 @@ def _cycle(cause: dict[int, int]) -> list[int]:
             path.append(here)
             here = cause[here]
         if here >= 0 and state[here] == first and here in path:
-            return path[path.index(here):][::-1]
-    return []
+            found.append(path[path.index(here):][::-1])
+    return found
 
 
 def _share(count: int, ports: int) -> int:

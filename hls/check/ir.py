@@ -19,7 +19,8 @@ _DBG = re.compile(r"!dbg !(\d+)")
 _INT = re.compile(r"\bi(\d+)\b")
 _CONSTANT = re.compile(r'getelementptr (?:inbounds |nuw |nusw )*\(i8, ptr (@(?:"[^"]*"|[\w.$]+)), i\d+ (-?\d+)\)')
 _FLAGS = re.compile(r"\b(?:nuw|nsw|exact|disjoint|nneg|samesign|inbounds|nusw|fast|inrange\([^)]*\)) ")
-BINARY = frozenset("add sub mul udiv sdiv urem srem shl lshr ashr and or xor".split())
+CHOICES = 32
+"""Addresses that a pointer may have before it counts as unknown."""
 CASTS = frozenset("trunc zext sext bitcast ptrtoint inttoptr freeze".split())
 
 
@@ -201,7 +202,7 @@ class Function:
                 if one.op == "alloca":
                     self.locals[one.name] = self.types.parse(one.text, 0)[0]
         self.loops = self._find_loops()
-        self._addresses: dict[str, Address] = {}
+        self._addresses: dict[str, tuple[Address, ...]] = {}
 
     # ---- reading
 
@@ -371,32 +372,59 @@ class Function:
     # ---- addresses
 
     def address(self, value: str) -> Address:
-        """Where a pointer points to."""
+        """Where a pointer points to; of several choices no more than the root is told."""
+        found = self.addresses(value)
+        roots = {one.root for one in found}
+        return found[0] if len(found) == 1 else Address(roots.pop() if len(roots) == 1 else "", 0, ((value, 1),))
+
+    def addresses(self, value: str) -> tuple[Address, ...]:
+        """Where a pointer may point to: the choices of what selects it."""
         found = self._addresses.get(value)
         if found is None:
-            found = self._addresses[value] = self._address(value)
+            self._addresses[value] = (Address("", 0, ((value, 1),)),)  # for a pointer that comes back to itself
+            made = tuple(dict.fromkeys(self._choices(value)))
+            if len(made) > CHOICES:
+                roots = {one.root for one in made}
+                made = (Address(roots.pop() if len(roots) == 1 else "", 0, ((value, 1),)),)
+            found = self._addresses[value] = made
         return found
 
-    def _address(self, value: str) -> Address:
+    def _choices(self, value: str) -> list[Address]:
         one = self.defined.get(value)
         if value[0] == "@":
             symbol, _, away = value.partition("~")
-            return Address(symbol, int(away or 0), ())
+            return [Address(symbol, int(away or 0), ())]
         if one is None or one.op == "alloca":
-            return Address(value, 0, ())
+            return [Address(value, 0, ())]
         if one.op in ("select", "phi"):
             choices = one.operands[1:] if one.op == "select" else one.operands
-            # a header's phi may come back to itself
-            roots = {self.address(choice).root for choice in choices if choice[0] in "%@" and choice != value
-                     and not self._through(choice, value)}
-            return Address(roots.pop() if len(roots) == 1 else "", 0, ((value, 1),))
+            found = [address for choice in choices if choice[0] in "%@" and not self._through(choice, value)
+                     for address in self.addresses(choice)]
+            if len(found) and any(self._through(choice, value) for choice in choices):
+                return [Address(found[0].root, 0, ((value, 1),))]
+            return found
         if one.op != "getelementptr":
-            return Address("", 0, ((value, 1),))
+            return [Address("", 0, ((value, 1),))]
         kind, at = self.types.parse(one.text, 0)
         parts = _split(one.text[at:])
-        base = self.address(_TOKEN.findall(parts[1])[0])
+        return [choice for base in self.addresses(_TOKEN.findall(parts[1])[0])
+                for choice in self._either(self._moved(base, kind, parts[2:]))]
+
+    def _either(self, address: Address) -> list[Address]:
+        """An address without its terms of one bit: what it is without and with each of them."""
+        offsets, terms = {address.offset}, []
+        for term, factor in address.terms:
+            one = self.defined.get(term)
+            if one is not None and (one.op in ("icmp", "fcmp") or one.bits == 1) and len(offsets) <= CHOICES:
+                offsets |= {offset + factor for offset in offsets}
+            else:
+                terms.append((term, factor))
+        return [Address(address.root, offset, tuple(terms)) for offset in sorted(offsets)]
+
+    def _moved(self, base: Address, kind: Type, indices: list[str]) -> Address:
+        """An address moved by the indices of a getelementptr."""
         offset, terms = base.offset, dict(base.terms)
-        for level, index in enumerate(parts[2:]):
+        for level, index in enumerate(indices):
             word = index.split()[-1]
             if level == 0:
                 scale = kind.size
@@ -414,11 +442,13 @@ class Function:
         return Address(base.root, offset, tuple(sorted((term, factor) for term, factor in terms.items() if factor)))
 
     def _through(self, value: str, phi: str, depth: int = 0) -> bool:
-        """Whether a pointer is computed from `phi`."""
+        """Whether a pointer is `phi` or computed from it."""
+        if value == phi:
+            return True
         one = self.defined.get(value)
         if one is None or depth > 8 or one.op not in ("getelementptr", "phi", "select"):
             return False
-        return any(token == phi or self._through(token, phi, depth + 1) for token in one.operands if token[0] == "%")
+        return any(self._through(token, phi, depth + 1) for token in one.operands if token[0] == "%")
 
     def linear(self, word: str, depth: int = 0) -> tuple[int, dict[str, int]]:
         """An integer as a constant and values with their factors. Arithmetic on indices is taken not to overflow."""
@@ -430,8 +460,14 @@ class Function:
         parts = one.text.rsplit(", ", 1)
         last = parts[-1].split()[-1] if parts[-1] else ""
         constant = int(last) if re.fullmatch(r"-?\d+", last) else None
-        if one.op in ("zext", "sext"):
-            return self.linear(one.operands[0], depth + 1) if one.operands else (0, {word: 1})
+        if one.op in ("zext", "sext") and one.operands:
+            if one.op == "sext" and one.text.startswith("i1 "):
+                return 0, {one.operands[0]: -1}
+            return self.linear(one.operands[0], depth + 1)
+        choice = re.match(r"i1 \S+, i\d+ (-?\d+), i\d+ (-?\d+)$", one.text) if one.op == "select" else None
+        if choice:
+            condition = one.operands[0]
+            return int(choice[2]), {condition: int(choice[1]) - int(choice[2])}
         if one.op in ("add", "or", "sub") and len(one.operands) == 2 and one.op != "or":
             first, second = (self.linear(operand, depth + 1) for operand in one.operands)
             sign = -1 if one.op == "sub" else 1
@@ -546,11 +582,11 @@ class Nodes:
         return ""
 
     def function(self, node: str) -> str:
-        """The function that a scope, variable or location lies in, by its name in the source."""
+        """The function that a scope, variable or location lies in, by its name without template arguments."""
         seen = 0
         while node and seen < 64 and not self.text.get(node, "").startswith("!DISubprogram"):
             node, seen = self.value(node, "scope"), seen + 1
-        return self.value(node, "name")
+        return self.value(node, "name").partition("<")[0]
 
     def place(self, dbg: int, files: set[str]) -> Place | None:
         """See `Function.place`."""
@@ -558,9 +594,9 @@ class Nodes:
         for _ in range(64):
             if node not in self.text:
                 return None
-            file = self.file(node)
-            if file in files:
-                return Place(file, int(self.value(node, "line") or 0))
+            file, line = self.file(node), int(self.value(node, "line") or 0)
+            if file in files and line:  # a value that several lines gave has line 0
+                return Place(file, line)
             node = self.value(node, "inlinedAt")
         return None
 

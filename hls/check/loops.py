@@ -12,7 +12,7 @@ from hls.check.ir import Function, Loop, Place
 from hls.check.memory import Memory
 from hls.check.source import Pragma, Source
 
-VERSION = 1
+VERSION = 2
 """Counts changes of how the IR is made, which the cache depends on."""
 
 
@@ -71,7 +71,7 @@ def budget(period_ns: float) -> float:
     return period_ns * (1 - delays.UNCERTAINTY)
 
 
-def check(path: Path, top: str, ap_types: Path, period_ns: float, cache: Path | None = None) -> Report:
+def check(path: Path, top: str, ap_types: Path, period_ns: float, part: str, cache: Path | None = None) -> Report:
     """Check the pipelined loops that a top function reaches.
 
     Args:
@@ -79,6 +79,7 @@ def check(path: Path, top: str, ap_types: Path, period_ns: float, cache: Path | 
         top: its name.
         ap_types: folder with the vendor's ap_int.h.
         period_ns: the clock's period.
+        part: name of the device, which the delays depend on.
         cache: folder for the IR, by content; None keeps nothing.
 
     Raises:
@@ -98,7 +99,7 @@ def check(path: Path, top: str, ap_types: Path, period_ns: float, cache: Path | 
     folded = llvm.cached(cache, "folded", key, lambda: _fold(inlined, function, set(pipelined), unrolled))
     files = [str(one) for one in path.parent.glob("*")]
     function = Function(folded, function.name)
-    return Report(_loops(function, found, pipelined, variables, files, period_ns), found)
+    return Report(_loops(function, found, pipelined, variables, files, budget(period_ns), delays.family(part)), found)
 
 
 # ---- the IR -------------------------------------------------------------------------------------
@@ -153,7 +154,8 @@ def _inline(path: Path, ap_types: Path, top: str, found: Source) -> str:
         if elements <= memory.COMPLETE_THRESHOLD:
             return False
         name = variables.get(declared.get(local, ""), local)
-        dimensions = complete.get((titles.get(names.get(function, ""), ""), name), set())
+        title = titles.get(names.get(function, ""), "").partition("<")[0]
+        dimensions = complete.get((title, name), set())
         return 0 not in dimensions and not dimensions >= set(range(1, len(sizes) + 1))
 
     text = llvm.inline_all(text, _mangled(text, top))
@@ -246,7 +248,8 @@ def roots(pragma: Pragma, variables: dict[tuple[str, str], set[str]]) -> set[str
 
 
 def _loops(function: Function, found: Source, pipelined: dict[tuple[str, int], Pragma],
-           variables: dict[tuple[str, str], set[str]], files: list[str], period_ns: float) -> list[LoopReport]:
+           variables: dict[tuple[str, str], set[str]], files: list[str], cycle: float,
+           family: delays.Family) -> list[LoopReport]:
     memories = _memories(function, found, variables)
     reports: dict[tuple[str, int], LoopReport] = {}
     for loop in function.loops:
@@ -259,7 +262,7 @@ def _loops(function: Function, found: Source, pipelined: dict[tuple[str, int], P
         for one in found.pragmas:
             if one.name == "DEPENDENCE" and (one.scope is pragma.scope or one.scope is pragma.scope.function):
                 dependences += [_dependence(one, found, root) for root in roots(one, variables)]
-        report = _report(function, loop, memories, dependences, pragma, place, files, budget(period_ns),
+        report = _report(function, loop, memories, dependences, pragma, place, files, cycle, family,
                          _target(pragma, found))
         worse = reports.get(key)
         if worse is None or _rank(report) > _rank(worse):
@@ -288,11 +291,11 @@ def _dependence(pragma: Pragma, source: Source, root: str) -> Dependence:
 
 
 def _report(function: Function, loop: Loop, memories: dict[str, Memory], dependences: list[Dependence], pragma: Pragma,
-            place: Place, files: list[str], cycle: float, target: int) -> LoopReport:
+            place: Place, files: list[str], cycle: float, family: delays.Family, target: int) -> LoopReport:
     instructions = sum(len(function.blocks[block].instructions) for block in loop.blocks)
     label = pragma.scope.label
     try:
-        body = Body(function, loop, memories, dependences, cycle)
+        body = Body(function, loop, memories, dependences, family, cycle)
     except BodyError as error:
         return LoopReport(label, place, target, instructions, error=str(error))
     recurrence, cycle_nodes = body.interval()
