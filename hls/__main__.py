@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         return int(importlib.import_module(COMMANDS[arguments[0]]).main(arguments[1:]))
     parser = argparse.ArgumentParser(prog="python -m hls", description="Plan a model for a design.")
     parser.add_argument("model", type=Path, help="model file (.npz)")
-    parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    designs.add_option(parser)
     parser.add_argument("--engine", choices=("array", "wired"), default="array",
                         help="one array for every network, or this network's weights wired in")
     parser.add_argument("--level", default="best", help="sharing in wired engines: none, kernel, cse or best")

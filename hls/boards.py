@@ -1,14 +1,17 @@
-"""What Vivado needs to know of a board: its processing system, the settings of that, and where the core sits.
+"""Boards: what their parts offer, their processing systems and the settings of those.
 
-The settings of the PYNQ boards are what their schematics and memory fix (crystal, DDR3 of 16 bit at 525 MHz with
-the delays of its traces, pins of flash, Ethernet, USB, SD and UART); both boards have the same. They are
-written out, so that no board file has to be installed.
+A new board of a known processing system is one row of `BOARDS`, or a table in a design's file (docs/adding_a_board.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class DesignError(ValueError):
+    """A board, a design, or a model on a design, breaks a constraint; one line names object, value and constraint."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ ZYNQMP = ProcessingSystem(
     "zynq_ultra_ps_e", "zynquplus", "M_AXI_HPM0_FPD", "S_AXI_HP0_FPD", "ps/SAXIGP2/HP0_DDR_LOW", 0xA0000000, 1500.0,
     "clk_pl_0", "PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ", "PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ")
 """Its IO PLL is at 45 times 33.333 MHz: the FBDIV of Avnet's board files, and what Vivado takes for the K26."""
+
+CLOCK_TOLERANCE = 1e-3
+"""By which a clock may differ from the one that is asked for: crystals are 33.333 MHz in Vivado, not 33 1/3."""
+PROCESSING_SYSTEMS = {"zynq7": ZYNQ7, "zynqmp": ZYNQMP}
+"""By the name in a design's file."""
 
 PYNQ_PS = {
     "PCW_CRYSTAL_PERIPHERAL_FREQMHZ": "50",
@@ -86,27 +94,90 @@ PYNQ_PS = {
     "PCW_UIPARAM_DDR_DQS_TO_CLK_DELAY_2": "-0.009",
     "PCW_UIPARAM_DDR_DQS_TO_CLK_DELAY_3": "-0.033",
 }
-"""Settings of processing_system7 on the PYNQ-Z1 and PYNQ-Z2, without the prefix CONFIG."""
+"""Settings of processing_system7 on the PYNQ-Z1 and PYNQ-Z2, without the prefix CONFIG: what their schematics and
+memory fix (crystal, DDR3 of 16 bit at 525 MHz with the delays of its traces, pins of flash, Ethernet, USB, SD and
+UART). Both have the same; they are written out, so that no board file has to be installed."""
+
+
+class Device(NamedTuple):
+    """What a device offers, in any package and speed grade."""
+
+    lut: int
+    ff: int
+    bram36: int
+    dsp: int
+
+
+DEVICES = {
+    "xc7z010": Device(17600, 35200, 60, 80),
+    "xc7z020": Device(53200, 106400, 140, 220),
+    "xczu3eg": Device(70560, 141120, 216, 360),
+    "xck26": Device(117120, 234240, 144, 1248),
+}
+"""By the first letters of a part (DS190, DS891, DS987)."""
 
 
 @dataclass(frozen=True)
-class Platform:
-    """A board in Vivado.
+class Board:
+    """A board: its part and what that offers, its processing system, and how Vivado knows it.
 
     `board_part` is Vivado's name of the board, used where its board files are installed and needed where
-    `preset` is empty. `preset` holds settings of the processing system.
+    `preset`, settings of the processing system, is empty.
+
+    Raises:
+        DesignError: a resource is not positive, or neither `board_part` nor `preset` is given.
     """
 
+    name: str
+    part: str
     ps: ProcessingSystem
-    board_part: str
-    preset: Mapping[str, str] = field(default_factory=dict)
+    lut: int
+    ff: int
+    bram36: int
+    dsp: int
+    board_part: str = ""
+    preset: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        for key in Device._fields:
+            value = getattr(self, key)
+            if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+                raise DesignError(f"board {self.name}: {key}={value!r} is not a positive integer")
+        if not self.board_part and not self.preset:
+            raise DesignError(f"board {self.name}: needs board_part, Vivado's name of it, or a preset of its "
+                              "processing system")
 
 
-PLATFORMS: dict[str, Platform] = {
-    "pynq_z1": Platform(ZYNQ7, "www.digilentinc.com:pynq-z1:part0:1.0", PYNQ_PS),
-    "pynq_z2": Platform(ZYNQ7, "tul.com.tw:pynq-z2:part0:1.0", PYNQ_PS),
-    "zybo_z7_10": Platform(ZYNQ7, "digilentinc.com:zybo-z7-10:part0:1.1"),
-    "ultra96v2": Platform(ZYNQMP, "em.avnet.com:ultra96v2:part0:1.2"),
-    "kv260": Platform(ZYNQMP, "xilinx.com:kv260_som:part0:1.3"),
-}
-"""By the name of the board in `hls.designs.BOARDS`."""
+def known(name: str, part: str, ps: ProcessingSystem, board_part: str = "",
+          preset: Mapping[str, str] | None = None) -> Board:
+    """A board whose part is one of `DEVICES`.
+
+    Raises:
+        DesignError: it is not.
+    """
+    device = next((key for key in DEVICES if part.startswith(key)), None)
+    if device is None:
+        raise DesignError(f"board {name}: part {part!r} is of none of {', '.join(DEVICES)}: say what it offers, "
+                          f"{', '.join(Device._fields)}")
+    return Board(name, part, ps, *DEVICES[device], board_part, preset or {})
+
+
+BOARDS: dict[str, Board] = {board.name: board for board in (
+    known("pynq_z1", "xc7z020clg400-1", ZYNQ7, "www.digilentinc.com:pynq-z1:part0:1.0", PYNQ_PS),
+    known("pynq_z2", "xc7z020clg400-1", ZYNQ7, "tul.com.tw:pynq-z2:part0:1.0", PYNQ_PS),
+    known("zybo_z7_10", "xc7z010clg400-1", ZYNQ7, "digilentinc.com:zybo-z7-10:part0:1.1"),
+    known("ultra96v2", "xczu3eg-sbva484-1-i", ZYNQMP, "em.avnet.com:ultra96v2:part0:1.2"),
+    known("kv260", "xck26-sfvc784-2LV-c", ZYNQMP, "xilinx.com:kv260_som:part0:1.3"),
+)}
+"""By name."""
+
+
+def find(name: str) -> Board:
+    """The board called `name`.
+
+    Raises:
+        DesignError: there is none.
+    """
+    if name not in BOARDS:
+        raise DesignError(f"board {name!r} is not one of {', '.join(BOARDS)}")
+    return BOARDS[name]

@@ -99,7 +99,7 @@ def check_scores(folder: Path) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit status is 0, or 1 after one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m hls.build", description="Build a design.")
-    parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    designs.add_option(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="build folder")
     parser.add_argument("--backend", default="hls", choices=render.BACKENDS, help="which core becomes the IP")
     parser.add_argument("--first-layer", default="array", choices=first.FIRST_LAYERS,
@@ -143,7 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
             reports.add_estimate(folder, placed)
             cycles = reports.estimate(placed)["cycles_per_image"] if options.backend == "hls" else (
                 placed.batch_cycles() / placed.batch)
-        reports.update(folder, shell.summary(designs.BOARDS[design.board]), "around")
+        reports.update(folder, shell.summary(design.board), "around")
         runner = Runner(folder, options.hls_version, options.date_patched)
         plan = stages(options.backend, count, options.cosim)
         # a stage needs those before it

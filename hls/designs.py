@@ -1,8 +1,26 @@
-"""Boards and designs: the parameters one bitstream is synthesised with, and their constraints."""
+"""Designs: the parameters one bitstream is synthesised with, and their constraints.
+
+A design is an entry of `DESIGNS`, or a TOML file that is named where a design is (docs/adding_a_board.md).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import argparse
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from hls import boards
+from hls.boards import BOARDS, CLOCK_TOLERANCE, PROCESSING_SYSTEMS, Board, Device
+from hls.boards import DesignError as DesignError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 MAX_CHANNELS = 4
 """Channels of an input image."""
@@ -10,46 +28,20 @@ FIRST_CHANNELS = 512
 """Output channels of the first layer."""
 ACC_BITS = 16
 """Width of an accumulator: fan-in below 2**ACC_BITS - 1."""
-
-
-class DesignError(ValueError):
-    """A design, or a model on a design, breaks a constraint; one line names object, value and constraint."""
-
-
-@dataclass(frozen=True)
-class Board:
-    """An FPGA board and what its part offers.
-
-    Raises:
-        DesignError: a resource or the clock is not positive.
-    """
-
-    name: str
-    part: str
-    lut: int
-    ff: int
-    bram36: int
-    dsp: int
-    clock_mhz: float
-
-    def __post_init__(self) -> None:
-        for field in ("lut", "ff", "bram36", "dsp", "clock_mhz"):
-            if getattr(self, field) <= 0:
-                raise DesignError(f"board {self.name}: {field}={getattr(self, field)} is not positive")
+NAME = r"[A-Za-z]\w*"
+"""Of a design or a board: it becomes part of the names of files and of Tcl and C++."""
 
 
 @dataclass(frozen=True)
 class Design:
     """Parameters of one bitstream (docs/ARCHITECTURE.md, "Parameters of a design").
 
-    `board` names an entry of `BOARDS`.
-
     Raises:
         DesignError: a parameter breaks its constraint, or the memories exceed the board's block RAM.
     """
 
     name: str
-    board: str
+    board: Board
     pe: int
     simd: int
     lanes: int
@@ -61,8 +53,6 @@ class Design:
     clock_mhz: float
 
     def __post_init__(self) -> None:
-        if self.board not in BOARDS:
-            raise DesignError(f"design {self.name}: board {self.board!r} is not one of {', '.join(BOARDS)}")
         self._check("simd", 32, 256)
         self._check("pe", 4, min(self.simd, 128), "SIMD and 128")
         self._check("lanes", 2, 16)
@@ -71,12 +61,12 @@ class Design:
         self._check("first_pe", 4, self.pe, "PE")
         self._check("image_pixels", 16, 32768)
         self._check("max_layers", 1, 256)
-        if not 0 < self.clock_mhz:
-            raise DesignError(f"design {self.name}: clock_mhz={self.clock_mhz} is not positive")
-        need, have = self.bram36, BOARDS[self.board].bram36
+        if isinstance(self.clock_mhz, bool) or not isinstance(self.clock_mhz, int | float) or not self.clock_mhz > 0:
+            raise DesignError(f"design {self.name}: clock_mhz={self.clock_mhz!r} is not positive")
+        need, have = self.bram36, self.board.bram36
         if need > have:
             raise DesignError(f"design {self.name}: memories need {need} BRAM36 or more, "
-                              f"{self.board} has {have}")
+                              f"{self.board.name} has {have}")
 
     def _check(self, field: str, low: int, high: int, why: str = "") -> None:
         value = getattr(self, field)
@@ -86,6 +76,23 @@ class Design:
             reason = f" (at most {why})" if why and value > high else ""
             raise DesignError(f"design {self.name}: {field.upper()}={value} is not in "
                               f"{low} to {high}{reason}")
+
+    def parameters(self) -> dict[str, Any]:
+        """Every field by name, JSON types only: the board by its name."""
+        return {item.name: getattr(self, item.name) for item in fields(self)} | {"board": self.board.name}
+
+    def check_clock(self) -> None:
+        """Hold the clock against those that the board's processing system can give.
+
+        Raises:
+            DesignError: it is none of them.
+        """
+        ps = self.board.ps
+        divider = ps.divider(self.clock_mhz)
+        if abs(ps.pll_mhz / divider / self.clock_mhz - 1) > CLOCK_TOLERANCE:
+            near = sorted({ps.pll_mhz / value for value in (divider, divider + 1, max(1, divider - 1))})
+            raise DesignError(f"design {self.name}: clock_mhz={self.clock_mhz:g} is not {ps.pll_mhz:g} MHz over an "
+                              f"integer, as {', '.join(f'{value:.6g}' for value in near)}")
 
     @property
     def word_bytes(self) -> int:
@@ -100,36 +107,93 @@ class Design:
         return sum(-(-size // 36864) for size in bits)
 
 
-BOARDS: dict[str, Board] = {
-    "pynq_z1": Board("pynq_z1", "xc7z020clg400-1", 53200, 106400, 140, 220, 100.0),
-    "pynq_z2": Board("pynq_z2", "xc7z020clg400-1", 53200, 106400, 140, 220, 100.0),
-    "zybo_z7_10": Board("zybo_z7_10", "xc7z010clg400-1", 17600, 35200, 60, 80, 125.0),
-    "ultra96v2": Board("ultra96v2", "xczu3eg-sbva484-1-i", 70560, 141120, 216, 360, 150.0),
-    "kv260": Board("kv260", "xck26-sfvc784-2LV-c", 117120, 234240, 144, 1248, 200.0),
-}
-
 DESIGNS: dict[str, Design] = {
-    "pynq_z1": Design("pynq_z1", "pynq_z1", pe=32, simd=64, lanes=8, weight_depth=1024, act_depth=4096,
+    "pynq_z1": Design("pynq_z1", BOARDS["pynq_z1"], pe=32, simd=64, lanes=8, weight_depth=1024, act_depth=4096,
                       first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=142.857),
-    "pynq_z2": Design("pynq_z2", "pynq_z2", pe=32, simd=64, lanes=8, weight_depth=1024, act_depth=4096,
+    "pynq_z2": Design("pynq_z2", BOARDS["pynq_z2"], pe=32, simd=64, lanes=8, weight_depth=1024, act_depth=4096,
                       first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=142.857),
-    "pynq_z1_small": Design("pynq_z1_small", "zybo_z7_10", pe=16, simd=64, lanes=4, weight_depth=1024,
+    "pynq_z1_small": Design("pynq_z1_small", BOARDS["zybo_z7_10"], pe=16, simd=64, lanes=4, weight_depth=1024,
                             act_depth=2048, first_pe=4, image_pixels=1024, max_layers=16, clock_mhz=125.0),
-    "ultra96v2": Design("ultra96v2", "ultra96v2", pe=32, simd=64, lanes=8, weight_depth=2048, act_depth=4096,
-                        first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=200.0),
-    "kv260": Design("kv260", "kv260", pe=64, simd=64, lanes=8, weight_depth=512, act_depth=4096,
-                    first_pe=32, image_pixels=1024, max_layers=16, clock_mhz=200.0),
-    "sim_small": Design("sim_small", "pynq_z1", pe=8, simd=32, lanes=4, weight_depth=512, act_depth=4096,
+    "ultra96v2": Design("ultra96v2", BOARDS["ultra96v2"], pe=32, simd=64, lanes=8, weight_depth=2048, act_depth=4096,
+                        first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=187.5),
+    "kv260": Design("kv260", BOARDS["kv260"], pe=64, simd=64, lanes=8, weight_depth=512, act_depth=4096,
+                    first_pe=32, image_pixels=1024, max_layers=16, clock_mhz=187.5),
+    "sim_small": Design("sim_small", BOARDS["pynq_z1"], pe=8, simd=32, lanes=4, weight_depth=512, act_depth=4096,
                         first_pe=4, image_pixels=1024, max_layers=16, clock_mhz=100.0),
 }
 
 
 def find(name: str) -> Design:
-    """The design called `name`.
+    """The design called `name`, or that of a file `name`.toml.
 
     Raises:
-        DesignError: there is none.
+        DesignError: there is none, or as `load`.
     """
+    if name.endswith(".toml"):
+        return load(Path(name))
     if name not in DESIGNS:
-        raise DesignError(f"design {name!r} is not one of {', '.join(DESIGNS)}")
+        raise DesignError(f"design {name!r} is not one of {', '.join(DESIGNS)}, nor a file NAME.toml")
     return DESIGNS[name]
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """The option --design, whose value `find` takes."""
+    parser.add_argument("--design", default="pynq_z1",
+                        help=f"one of {', '.join(DESIGNS)} (default pynq_z1), or a file NAME.toml")
+
+
+def load(path: Path) -> Design:
+    """The design of a TOML file, which has its name, every parameter by name, and `board`, a name or a table.
+
+    Raises:
+        DesignError: the file is missing or no TOML, lacks a key or has an unknown one, or a value breaks a constraint.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DesignError(f"{path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DesignError(f"{path}: {error}") from error
+    if not re.fullmatch(NAME, path.stem) or path.stem in DESIGNS:
+        raise DesignError(f"{path}: a design of its own needs a name of its own, of letters, digits and _")
+    _keys(path, "", content, [item.name for item in fields(Design) if item.name != "name"])
+    board = content["board"]
+    if not isinstance(board, str | dict):
+        raise DesignError(f"{path}: board={board!r} is neither a name nor a table")
+    try:
+        content["board"] = boards.find(board) if isinstance(board, str) else _board(path, board)
+        return Design(path.stem, **content)
+    except DesignError as error:
+        raise DesignError(str(error) if str(error).startswith(f"{path}: ") else f"{path}: {error}") from error
+
+
+def _keys(path: Path, table: str, content: Mapping[str, Any], needed: list[str], more: tuple[str, ...] = ()) -> None:
+    wrong = [f"no {key}" for key in needed if key not in content]
+    wrong += [f"unknown {key}" for key in content if key not in (*needed, *more)]
+    if wrong:
+        raise DesignError(f"{path}: {table}{', '.join(wrong)}")
+
+
+def _board(path: Path, content: Mapping[str, Any]) -> Board:
+    """The board of a table: `ps` is one of `PROCESSING_SYSTEMS`; resources are needed where the device is not known."""
+    optional = {"board_part": "", "preset": {}}
+    _keys(path, "board: ", content, ["name", "part", "ps"], (*optional, *Device._fields))
+    name, part, ps, board_part, preset = ({**optional, **content}[key]
+                                          for key in ("name", "part", "ps", "board_part", "preset"))
+    patterns = (("name", name, NAME), ("part", part, r"[\w-]+"), ("board_part", board_part, r"[\w.:-]*"))
+    for key, value, pattern in patterns:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise DesignError(f"{path}: board: {key}={value!r} is not a name")
+    if ps not in PROCESSING_SYSTEMS:
+        raise DesignError(f"{path}: board: ps={ps!r} is not one of {', '.join(PROCESSING_SYSTEMS)}")
+    if not isinstance(preset, dict) or not all(
+            re.fullmatch(NAME, key) and isinstance(value, str) for key, value in preset.items()):
+        raise DesignError(f"{path}: board: preset is not a table of texts")
+    if name in BOARDS:
+        raise DesignError(f"{path}: board {name} is there already, write board = \"{name}\"")
+    given = [key for key in Device._fields if key in content]
+    if not given:
+        return boards.known(name, part, PROCESSING_SYSTEMS[ps], board_part, preset)
+    _keys(path, "board: ", content, list(Device._fields), tuple(content))
+    resources = {key: content[key] for key in Device._fields}
+    return Board(name, part, PROCESSING_SYSTEMS[ps], **resources, board_part=board_part, preset=preset)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hls.designs import MAX_CHANNELS, Board, Design
+from hls.boards import Board
+from hls.designs import MAX_CHANNELS, Design
 
 WIDTHS = {512: 72, 1024: 36, 2048: 18, 4096: 9, 8192: 4, 16384: 2, 32768: 1}
 """Bits per word of a RAMB36, by its words; a RAMB18 has half."""

@@ -19,8 +19,9 @@ from bnn.files import write_atomically
 from bnn.geometry import total_macs, walk
 from bnn.model import Model
 from bnn.random_models import random_model
-from hls import schedule
-from hls.designs import BOARDS, DESIGNS, Design, DesignError
+from hls import boards, schedule
+from hls.boards import BOARDS
+from hls.designs import DESIGNS, Design, DesignError
 from hls.estimate import Estimate, estimate
 
 FILL = 0.85
@@ -57,8 +58,7 @@ def candidates(board: str, clock_mhz: float, fill: float = FILL) -> Iterator[tup
     Raises:
         DesignError: there is no such board.
     """
-    if board not in BOARDS:
-        raise DesignError(f"board {board!r} is not one of {', '.join(BOARDS)}")
+    part = boards.find(board)
     found = []
     base = DESIGNS["pynq_z1"]
     for pe in RANGES["pe"]:
@@ -68,12 +68,12 @@ def candidates(board: str, clock_mhz: float, fill: float = FILL) -> Iterator[tup
                     for weights in RANGES["weight_depth"]:
                         for acts in RANGES["act_depth"]:
                             try:
-                                item = Design("explore", board, pe, simd, lanes, weights, acts, first_pe,
+                                item = Design("explore", part, pe, simd, lanes, weights, acts, first_pe,
                                               base.image_pixels, base.max_layers, clock_mhz)
                             except DesignError:
                                 continue
                             cells = estimate(item)
-                            if cells.fits(BOARDS[board], fill):
+                            if cells.fits(part, fill):
                                 found.append((item, cells))
     found.sort(key=lambda pair: (-pair[0].pe * pair[0].simd * pair[0].lanes, pair[1].lut, pair[1].bram36))
     yield from found
@@ -149,7 +149,7 @@ def pick(front: Sequence[Point], targets: Sequence[float] = ()) -> Point:
 
 def table(front: Sequence[Point], names: Sequence[str], board: str) -> str:
     """The points as text, one a line."""
-    part = BOARDS[board]
+    part = boards.find(board)
     lines = ["PE x SIMD x LANES  FIRST_PE  WEIGHT_DEPTH  ACT_DEPTH     LUT      FF  BRAM36   LUT%  " +
              "  ".join(f"{name} cycles/image" for name in names)]
     for point in front:
@@ -189,7 +189,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         found = [find(name) for name in options.model]
-        clocks = [design.clock_mhz for design in DESIGNS.values() if design.board == options.board]
+        clocks = [design.clock_mhz for design in DESIGNS.values() if design.board.name == options.board]
         clock = options.clock or (clocks[0] if clocks else 100.0)
         if not 0 < options.fill <= 1:
             raise DesignError(f"--fill {options.fill:g}: is not in 0 to 1")

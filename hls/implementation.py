@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hls import reports, tools
-from hls.boards import PLATFORMS
+from hls.boards import CLOCK_TOLERANCE
 from hls.designs import Design
 from hls.stages import BuildError, Runner, Stage
 
@@ -88,8 +88,8 @@ def bitstream_stage(design: Design, attempt: Attempt) -> Stage:
 
     def check(folder: Path) -> str:
         path = folder / bit.with_suffix(".hwh")
-        found = reports.handoff_clock(path, PLATFORMS[design.board].ps.actual)
-        if abs(found / attempt.clock_mhz - 1) > reports.CLOCK_TOLERANCE:
+        found = reports.handoff_clock(path, design.board.ps.actual)
+        if abs(found / attempt.clock_mhz - 1) > CLOCK_TOLERANCE:
             raise BuildError(f"{path}: the clock is {found:.6g} MHz, timing was met at {attempt.clock_mhz:.6g}")
         return ""
 
@@ -115,7 +115,7 @@ def run(runner: Runner, design: Design, before: str, strategies: int = len(STRAT
         BuildError: every strategy leaves hold violations, none is routed, or no clock meets the timing.
         hls.tools.ToolError, hls.reports.ReportError: as `Runner.run`.
     """
-    folder, ps = runner.folder, PLATFORMS[design.board].ps
+    folder, ps = runner.folder, design.board.ps
     fastest = ps.divider(design.clock_mhz)
     tried: list[Attempt] = []
 

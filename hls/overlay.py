@@ -8,7 +8,6 @@ holds no synchronisation word, so that a real device takes no configuration from
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import struct
 import sys
@@ -17,30 +16,28 @@ from typing import Any
 
 from bnn.files import write_atomically
 from hls import designs, render
-from hls.designs import BOARDS, Design
+from hls.boards import BOARDS
+from hls.designs import Design
 from hls.registers import registers
 
 TEMPLATE = render.TEMPLATES / "overlay" / "bnn.hwh.j2"
 MAGIC = b"BNN simulation overlay\n"
 """First bytes of the payload, after the padding."""
-PLL_MHZ = 1000.0
-"""IO PLL of the PS, the source of its four PL clocks: 20 times 50 MHz."""
 PADDING = b"\xff" * 64
-CONTROL_BASE = 0x43C00000
-"""Address of the core's registers on the simulated board."""
-SIMULATED = "pynq_z1"
-"""The board that is simulated, whatever board the design is for."""
+SIMULATED = BOARDS["pynq_z1"]
+"""The board that is simulated, whatever board the design is for; only the PLL of its clocks is that of the latter."""
 
 
-def divisors(clock_mhz: float) -> tuple[int, int]:
-    """The two clock divisors (1 to 63 each) that come closest to `clock_mhz` from `PLL_MHZ`."""
+def divisors(clock_mhz: float, pll_mhz: float) -> tuple[int, int]:
+    """The two clock divisors (1 to 63 each) that come closest to `clock_mhz` from `pll_mhz`."""
     pairs = ((a, b) for a in range(1, 64) for b in range(1, 64))
-    return min(pairs, key=lambda pair: (abs(PLL_MHZ / (pair[0] * pair[1]) - clock_mhz), -pair[0]))
+    return min(pairs, key=lambda pair: (abs(pll_mhz / (pair[0] * pair[1]) - clock_mhz), -pair[0]))
 
 
 def _ps_parameters(design: Design) -> list[tuple[str, str]]:
-    first, second = divisors(design.clock_mhz)
-    actual = render.number(PLL_MHZ / (first * second))
+    pll_mhz = design.board.ps.pll_mhz
+    first, second = divisors(design.clock_mhz, pll_mhz)
+    actual = render.number(pll_mhz / (first * second))
     result = {
         "PCW_CRYSTAL_PERIPHERAL_FREQMHZ": "50",
         "PCW_DDR_RAM_HIGHADDR": "0x1FFFFFFF",
@@ -65,7 +62,7 @@ def _ps_parameters(design: Design) -> list[tuple[str, str]]:
 
 def render_hwh(design: Design) -> str:
     """The text of the `.hwh`."""
-    part = BOARDS[SIMULATED].part  # as xc7z020clg400-1
+    part = SIMULATED.part  # as xc7z020clg400-1
     device, speed = part.rsplit("-", 1)
     at = device.index("clg") if "clg" in device else len(device)
     names: dict[str, Any] = {
@@ -73,7 +70,7 @@ def render_hwh(design: Design) -> str:
         "top": render.TOP,
         "version": render.VERSION,
         "vlnv": f"{render.VENDOR}:{render.LIBRARY}:{render.TOP}:{render.VERSION}",
-        "control_base": CONTROL_BASE,
+        "control_base": SIMULATED.ps.control_base,
         "period_ns": render.number(1000 / design.clock_mhz),
         "device": device[2:at], "package": device[at:], "speed": f"-{speed}",
         "clock_hz": round(design.clock_mhz * 1e6),
@@ -87,7 +84,7 @@ def render_hwh(design: Design) -> str:
 
 def identity(design: Design) -> dict[str, Any]:
     """What the payload of the `.bit` says: the format's version and every parameter of the design."""
-    return {"format": 1, "design": dataclasses.asdict(design)}
+    return {"format": 1, "design": design.parameters()}
 
 
 def bitfile(design: Design) -> bytes:
@@ -95,7 +92,7 @@ def bitfile(design: Design) -> bytes:
     text = json.dumps(identity(design), sort_keys=True).encode()
     payload = PADDING + MAGIC + text + b"\n"
     payload += b"\xff" * (-len(payload) % 4) + PADDING
-    part = BOARDS[SIMULATED].part[2:].rsplit("-", 1)[0]
+    part = SIMULATED.part[2:].rsplit("-", 1)[0]
     fields = (b"a", f"{design.name};UserID=0XFFFFFFFF;Version=simulation"), (b"b", part), (b"c", "2000/01/01"), (
         b"d", "00:00:00")
     header = struct.pack(">H", 9) + b"\x0f\xf0\x0f\xf0\x0f\xf0\x0f\xf0\x00" + struct.pack(">H", 1)
@@ -116,7 +113,7 @@ def write(design: Design, folder: Path) -> Path:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit status is 0, or 1 after one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m hls.overlay", description="Overlay of the simulated board.")
-    parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    designs.add_option(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="output folder")
     options = parser.parse_args(arguments)
     try:

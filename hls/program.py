@@ -113,7 +113,7 @@ def summary(plan: Plan) -> dict[str, Any]:
             "cycles_per_batch": plan.layer_cycles(index)})
     cycles = plan.batch_cycles()
     return {
-        "model": plan.model.name, "design": design.name, "board": design.board,
+        "model": plan.model.name, "design": design.name, "board": design.board.name,
         "clock_mhz": design.clock_mhz, "sub_batch": plan.sub_batch, "batch": plan.batch,
         "segment_a_layers": plan.segment_a, "resident": plan.resident,
         "weight_words": {"a": plan.words_a, "b": plan.words_b, "depth": design.weight_depth},

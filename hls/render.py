@@ -6,7 +6,6 @@ Rendering reads the templates and nothing else, so the same design gives the sam
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import re
 from pathlib import Path
@@ -15,8 +14,7 @@ from typing import Any
 import jinja2
 
 from hls import sources
-from hls.boards import PLATFORMS
-from hls.designs import BOARDS, Design, DesignError
+from hls.designs import Design, DesignError
 from hls.directives import DEFAULT_VERSION, dialect, translate
 from hls.registers import registers
 
@@ -24,8 +22,6 @@ TEMPLATES = Path(__file__).resolve().parent.parent / "hw_templates"
 TOP = "bnn_top"
 VENDOR, LIBRARY, VERSION = "bnn", "hls", "1.0"
 """With `TOP`, the VLNV of the core as an IP."""
-CONTROL_BASE = 0x43C00000
-"""Address of the core's registers on a Zynq-7000."""
 BACKENDS = ("hls", "rtl")
 """Which core becomes the IP."""
 FOLDERS = {"hls": (".h", ".cpp", ".j2"), "rtl": (".sv", ".svh", ".j2"), "vitis": (".j2",), "vivado": (".j2",)}
@@ -75,32 +71,31 @@ def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str =
     """What the templates may name.
 
     Raises:
-        DesignError: the board is not one of `hls.boards.PLATFORMS`, or the back end not one of `BACKENDS`.
+        DesignError: the board cannot give the clock, or the back end is not one of `BACKENDS`.
         hls.directives.DirectiveError: the tool's version is not known.
     """
-    if design.board not in PLATFORMS:
-        raise DesignError(f"design {design.name}: board {design.board} is not one of {', '.join(PLATFORMS)}")
+    design.check_clock()
     if backend not in BACKENDS:
         raise DesignError(f"back end {backend!r} is not one of {', '.join(BACKENDS)}")
-    platform = PLATFORMS[design.board]
+    board, ps = design.board, design.board.ps
     legacy = dialect(hls_version) == "vivado_hls"
     ports = core_ports()
     rtl = [path.relative_to(sources.RTL).as_posix() for path in sources.files()] + sorted(first["rtl"] if first else ())
     return {
-        **dataclasses.asdict(design),
+        **design.parameters(),
         "clock_mhz": number(design.clock_mhz),
         "period_ns": number(1000 / design.clock_mhz),
-        "part": BOARDS[design.board].part,
-        "family": platform.ps.family,
-        "board_part": platform.board_part,
-        "preset": platform.preset,
-        "ps_ip": platform.ps.ip,
-        "ps_control": platform.ps.control,
-        "ps_memory": platform.ps.memory,
-        "ps_segment": platform.ps.segment,
-        "ps_clock": platform.ps.clock,
-        "ps_frequency": platform.ps.frequency,
-        "control_base": platform.ps.control_base,
+        "part": board.part,
+        "family": ps.family,
+        "board_part": board.board_part,
+        "preset": board.preset,
+        "ps_ip": ps.ip,
+        "ps_control": ps.control,
+        "ps_memory": ps.memory,
+        "ps_segment": ps.segment,
+        "ps_clock": ps.clock,
+        "ps_frequency": ps.frequency,
+        "control_base": ps.control_base,
         "backend": backend,
         "hls_version": hls_version,
         "hls_tool": "vivado_hls" if legacy else "vitis_hls",

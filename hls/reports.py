@@ -18,7 +18,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from bnn.files import write_atomically
-from hls.designs import BOARDS, MAX_CHANNELS, Design
+from hls.designs import MAX_CHANNELS, Design
 from hls.schedule import FLAG_DENSE, FLAG_POOL, FLAG_SCORES, FLAG_SERIAL, MAX_BATCH, Descriptor, Plan, ceil_div
 
 FILE = "report.json"
@@ -38,8 +38,6 @@ CSYNTH_LUT = (1.1, 2.7)
 sds_Accel.rpt (github.com/cornell-zhang/bnn-fpga, issue 14) to the 46,900 of its paper (FPGA'17). FracBNN: 193,380
 (github.com/cornell-zhang/FracBNN, issue 9) on a part of 70,560 that it runs on (arXiv 2012.12206), so at least 2.7;
 its block RAMs are 530 of 432 there."""
-CLOCK_TOLERANCE = 1e-3
-"""By which a clock may differ from the one that is asked for: crystals are 33.333 MHz in Vivado, not 33 1/3."""
 
 
 class ReportError(Exception):
@@ -210,7 +208,7 @@ def resources(design: Design) -> dict[str, Any]:
         # scores: 1; addresses of the array: 9; control: 8; the first layer's addresses: 3
         "dsp": 21,
     }
-    board = BOARDS[design.board]
+    board = design.board
     return {**found, "bram18_by_memory": memories,
             "percent": {key: round(100 * value / getattr(board, key), 1) for key, value in found.items()}}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hls.designs import Board
+from hls.boards import Board
 
 
 @dataclass(frozen=True)

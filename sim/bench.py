@@ -166,7 +166,7 @@ def tables(records: Sequence[Dict[str, Any]]) -> str:
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the command; the exit status is 0, or 1 where bits differ or after one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m sim.bench", description="Cycles of networks on the RTL core.")
-    parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    designs.add_option(parser)
     parser.add_argument("--only", action="append", metavar="NETWORK:BATCH", help="this case; more than once if wanted")
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="folder of models and images")
     parser.add_argument("--traced", type=int, default=TRACED, help="images whose layers are compared, at most")

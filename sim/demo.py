@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("model", type=Path, nargs="?", default=ROOT / "models" / "cnv.npz")
     parser.add_argument("--images", type=Path, help=".npz with x and, if known, labels y; .npy; default shipped ones")
     parser.add_argument("--count", type=int, default=16)
-    parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    designs.add_option(parser)
     parser.add_argument("--first-layer", choices=first.FIRST_LAYERS, default="array",
                         help="for any program, or with the model's weights wired in")
     parser.add_argument("-o", "--out", type=Path, default=ROOT / "build" / "demo")

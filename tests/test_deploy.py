@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_build import Tools
+from test_designs import ARTY
 from test_host import images, make_model
 
 from bnn import golden
 from bnn.model import save
+from hls.designs import DESIGNS
 from hls.implementation import bitfile
 from host import deploy
 
@@ -93,7 +95,8 @@ def made(target: str, *variables: str) -> list[list[str]]:
     return [line for line in words if line[0].split(".")[0] in ("hls", "host")]
 
 
-@pytest.mark.parametrize(("design", "net", "backend"), [("pynq_z1", "cnv", "rtl"), ("pynq_z2", "lfc", "hls")])
+@pytest.mark.parametrize(("design", "net", "backend"), [("pynq_z1", "cnv", "rtl"), ("pynq_z2", "lfc", "hls"),
+                                                        ("arty", "cnv", "rtl")])
 def test_what_make_hls_leaves_make_deploy_takes(design: str, net: str, backend: str, files: Path,
                                                 tmp_path_factory: pytest.TempPathFactory,
                                                 monkeypatch: pytest.MonkeyPatch,
@@ -104,7 +107,11 @@ def test_what_make_hls_leaves_make_deploy_takes(design: str, net: str, backend: 
         tools.add("vitis_hls", "vivado")
         patch.setenv("DESIGN", design)
         patch.chdir(folder)
-        variables = (f"DESIGN={design}", f"BACKEND={backend}", f"MODEL={ROOT / 'models' / net}.npz")
+        given = design
+        if design not in DESIGNS:  # of a file
+            given = str(folder / f"{design}.toml")
+            Path(given).write_text(ARTY)
+        variables = (f"DESIGN={given}", f"BACKEND={backend}", f"MODEL={ROOT / 'models' / net}.npz")
         for module, *words in made("hls", *variables):
             assert importlib.import_module(f"{module}.__main__" if module == "hls" else module).main(words) == 0
         assert "bitstream" in tools.stages()

@@ -10,7 +10,8 @@ from test_program import network
 
 from hls import __main__ as command
 from hls import explore
-from hls.designs import BOARDS, DESIGNS, DesignError
+from hls.boards import BOARDS
+from hls.designs import DESIGNS, DesignError
 from hls.estimate import block_ram, estimate
 from hls.schedule import plan
 

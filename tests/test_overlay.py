@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from pathlib import Path
@@ -49,7 +48,7 @@ def test_handoff_of_earlier_pynq(design: designs.Design, tmp_path: Path) -> None
     assert (core["phys_addr"], core["addr_range"]) == (BASE, RANGE)
     assert core["interrupts"]["interrupt"]["raw_irq"] == 61
     divide = found.clock_dict[0]["divisor0"] * found.clock_dict[0]["divisor1"]
-    assert overlay.PLL_MHZ / divide == pytest.approx(design.clock_mhz, 1e-4)
+    assert design.board.ps.pll_mhz / divide == pytest.approx(design.clock_mhz, 1e-4)
     fields = core["registers"]["geometry"]["fields"]
     assert (fields["SIMD"]["bit_offset"], fields["SIMD"]["bit_width"]) == (16, 16)
 
@@ -77,13 +76,14 @@ def test_bitstream(design: designs.Design, tmp_path: Path) -> None:
     swapped = bit2bin(content)
     assert bytes(swapped[at ^ 3] for at in range(len(swapped))) == head["data"]
     text = head["data"].split(overlay.MAGIC)[1].split(b"\n")[0]
-    assert json.loads(text)["design"] == dataclasses.asdict(design)
+    assert json.loads(text)["design"] == design.parameters()
     assert overlay.bitfile(design) == content
 
 
-@pytest.mark.parametrize(("clock", "product"), [(100, 10), (125, 8), (200, 5), (31.25, 32)])
-def test_divisors(clock: float, product: int) -> None:
-    first, second = overlay.divisors(clock)
+@pytest.mark.parametrize(("clock", "pll", "product"), [(100, 1000, 10), (125, 1000, 8), (187.5, 1500, 8),
+                                                       (31.25, 1000, 32)])
+def test_divisors(clock: float, pll: float, product: int) -> None:
+    first, second = overlay.divisors(clock, pll)
     assert first * second == product and max(first, second) < 64
 
 

@@ -212,8 +212,7 @@ def test_errors() -> None:
 
 
 @pytest.mark.parametrize("change", [{"pe": 6}, {"pe": 64}, {"simd": 16}, {"lanes": 1}, {"first_pe": 16},
-                                    {"act_depth": 0}, {"weight_depth": 32768, "pe": 32}, {"board": "none"},
-                                    {"clock_mhz": 0}])
+                                    {"act_depth": 0}, {"weight_depth": 32768, "pe": 32}, {"clock_mhz": 0}])
 def test_design_constraints(change: dict) -> None:
     with pytest.raises(DesignError, match="design sim_small: ") as caught:
         replace(SMALL, **change)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import jinja2
 import pytest
+from test_designs import ARTY
 
-from hls import boards, build, directives, render
+from hls import boards, build, designs, directives, render
 from hls.designs import DESIGNS, DesignError
 
 FILES = render.render(DESIGNS["pynq_z1"])
@@ -432,7 +433,7 @@ def test_vivado_follows_board_and_back_end(name: str, backend: str, tmp_path: Pa
         wanted = ["connect_bd_net core/interrupt ps/pl_ps_irq0", "CONFIG.PSU__SAXIGP2__DATA_WIDTH 64",
                   f"PL0_REF_CTRL__FREQMHZ {render.number(design.clock_mhz)}", "-offset 0xA0000000",
                   "connect_bd_intf_net ps/M_AXI_HPM0_FPD control/S00_AXI",
-                  f"set_property board_part {boards.PLATFORMS[name].board_part}"]
+                  f"set_property board_part {boards.BOARDS[name].board_part}"]
     for text in wanted:
         assert text in done.stdout, text
     clocks = [line for line in done.stdout.splitlines() if line.startswith("CALL connect_bd_net ps/FCLK_CLK0 ") or
@@ -442,6 +443,31 @@ def test_vivado_follows_board_and_back_end(name: str, backend: str, tmp_path: Pa
     done = run(made / "vivado/build.tcl", table, BOARDS="1")
     script = "vivado/package_rtl.tcl" if backend == "rtl" else "vitis/hls.tcl"
     assert done.returncode and f"not found, run {script} first" in done.stderr
+
+
+@needs_tclsh
+@pytest.mark.parametrize("backend", render.BACKENDS)
+def test_the_board_of_a_file(backend: str, tmp_path: Path) -> None:
+    """The Arty Z7-20 of docs/adding_a_board.md: every script runs, and knows the board."""
+    (tmp_path / "arty.toml").write_text(ARTY)
+    design = designs.find(str(tmp_path / "arty.toml"))
+    made = filled(tmp_path / "a b", render.render(design, backend=backend))
+    for script in TCL:
+        table = {**COMMANDS[script], **(BOARD_PARTS if script == "vivado/build.tcl" else {})}
+        done = run(made / script, table, **VARIABLES.get(script, {}), BOARDS="1")
+        assert (done.returncode, done.stderr) == (0, ""), script
+        if script == "vivado/build.tcl":
+            in_order(done, "create_project -force -part xc7z020clg400-1 bnn",
+                     "set_property board_part digilentinc.com:arty-z7-20:part0:1.0", "apply_bd_automation")
+            assert "CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ 125 " in done.stdout
+    assert "create_clock -period 8 -name default" in (made / "vitis/hls.tcl").read_text()
+
+
+def test_a_clock_that_the_board_cannot_give(tmp_path: Path) -> None:
+    (tmp_path / "arty.toml").write_text(ARTY.replace("125.0", "150"))
+    design = designs.find(str(tmp_path / "arty.toml"))
+    with pytest.raises(DesignError, match="design arty: clock_mhz=150 is not 1000 MHz over an integer, as 125, 142"):
+        render.render(design)
 
 
 @needs_tclsh

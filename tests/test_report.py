@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hls import designs, shell
+from hls import shell
 from hls import sources as rtl
+from hls.boards import BOARDS
 from hls.report import __main__ as report
 from hls.report import cells, netlist, rtlil, synth
 
@@ -300,7 +301,7 @@ def test_from_source_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_the_table_says_what_is_assumed() -> None:
-    board = designs.BOARDS["pynq_z1"]
+    board = BOARDS["pynq_z1"]
     whole = synth.Netlist(**chain(3))
     found = {**report.analyse({"slow": whole}, "slow", board, 1), "board": board.name}
     # the last LUT has the register in its slice

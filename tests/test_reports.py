@@ -14,8 +14,8 @@ from test_program import network
 
 from hls import overlay, render, reports, shell
 from hls.ap_types import find_ap_types
-from hls.boards import ZYNQ7
-from hls.designs import BOARDS, DESIGNS
+from hls.boards import BOARDS, ZYNQ7
+from hls.designs import DESIGNS
 from hls.program import pack
 from hls.schedule import plan
 from sim import hls_csim

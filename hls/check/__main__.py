@@ -16,7 +16,7 @@ from hls.render import TOP, render
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit status is 0, or 1 if something is wrong."""
     parser = argparse.ArgumentParser(prog="python -m hls.check", description=__doc__)
-    parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    designs.add_option(parser)
     parser.add_argument("-o", "--output", type=Path, help="folder for sources and IR (build/DESIGN/check)")
     options = parser.parse_args(arguments)
     try:

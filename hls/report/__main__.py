@@ -14,6 +14,7 @@ from typing import Any
 from bnn import model as models
 from bnn.files import write_atomically
 from hls import designs, reports, shell, sources
+from hls.boards import Board
 from hls.report import cells, netlist, synth
 from hls.report.cells import Resources
 from hls.report.synth import Memory
@@ -44,7 +45,7 @@ def failed(memory: Memory) -> bool:
                              "distributed": "LUT RAM"}.get(memory.style, memory.became)
 
 
-def analyse(results: dict[str, synth.Netlist], top: str, board: designs.Board, macs: int,
+def analyse(results: dict[str, synth.Netlist], top: str, board: Board, macs: int,
             ranked: int = RANKED) -> dict[str, Any]:
     """The report of synthesised modules.
 
@@ -168,7 +169,7 @@ def table(report: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; the exit status is 0, or 1 after one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m hls.report", description="Synthesise the RTL core, report it.")
-    parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    designs.add_option(parser)
     parser.add_argument("-o", "--output", type=Path, help="folder for report.json (default build/DESIGN)")
     parser.add_argument("--module", help="this module and what it contains, out of the whole core")
     parser.add_argument("--alone", action="store_true", help="with --module: elaborate the module without the core")
@@ -208,13 +209,13 @@ def main(arguments: list[str] | None = None) -> int:
         results = synth.synthesise(modules, options.cache, options.jobs,
                                    lambda line: print(f"report: {line}", file=sys.stderr, flush=True))
         macs = values.get("Pe", design.pe) * values.get("Simd", design.simd) * values.get("Lanes", design.lanes)
-        report = analyse(results, chosen, designs.BOARDS[design.board], macs, options.ranked)
-        report.update(design=design.name, board=design.board, top=chosen, parameters=values, yosys=synth.version())
+        report = analyse(results, chosen, design.board, macs, options.ranked)
+        report.update(design=design.name, board=design.board.name, top=chosen, parameters=values, yosys=synth.version())
         name = "report.json" if chosen == sources.TOP else f"report_{chosen}.json"
         target = folder / name
         report.update(reports.sections(target))
         if chosen == sources.TOP:
-            report["around"] = shell.summary(designs.BOARDS[design.board])
+            report["around"] = shell.summary(design.board)
         write_atomically(target, (json.dumps(report, indent=1) + "\n").encode())
         print(table(report))
         print(f"report: wrote {target} after {time.monotonic() - began:.0f} s", file=sys.stderr)

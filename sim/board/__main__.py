@@ -33,7 +33,7 @@ def make_core(kind: str, design: designs.Design, memory: Memory, folder: Path) -
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the command; the exit status is 0, or 1 after one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m sim.board", description="Serve a simulated PYNQ-Z1.")
-    parser.add_argument("--design", default="pynq_z1", help=f"one of {', '.join(designs.DESIGNS)}")
+    designs.add_option(parser)
     parser.add_argument("--core", choices=("rtl", "functional"), default="rtl",
                         help="the Verilated logic, or its results computed in numpy (default rtl)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")

@@ -16,6 +16,7 @@ from typing import List, Optional
 
 from bnn.model import ModelError, load
 from bnn.samples import sample_images
+from hls import designs
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY = "clients:"
@@ -46,7 +47,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     """Run the command; the exit status is that of pynq_infer."""
     parser = argparse.ArgumentParser(prog="python -m sim.board.demo", description="Board and client in one command.")
     parser.add_argument("model", type=Path, nargs="?", default=ROOT / "models" / "cnv.npz")
-    parser.add_argument("--design", default="pynq_z1")
+    designs.add_option(parser)
     parser.add_argument("--core", choices=("rtl", "functional"), default="rtl")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default 127.0.0.1)")
     parser.add_argument("--images", help="default: the shipped ones of the model's size")
@@ -55,24 +56,27 @@ def main(arguments: Optional[List[str]] = None) -> int:
     options = parser.parse_args(arguments)
     try:
         images = options.images or str(sample_images(load(options.model)))
-    except ModelError as error:
+        design = designs.find(options.design).name
+    except (ModelError, designs.DesignError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    folder = ROOT / "build" / options.design
-    packing = [sys.executable, "-m", "hls", str(options.model), "--design", options.design, "-o", str(folder)]
+    # both processes run in the project's folder
+    given = str(Path(options.design).resolve()) if options.design.endswith(".toml") else options.design
+    folder = ROOT / "build" / design
+    packing = [sys.executable, "-m", "hls", str(options.model), "--design", given, "-o", str(folder)]
     packed = subprocess.run(packing, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     if packed.returncode:
         print(packed.stderr.strip(), file=sys.stderr)
         return 1
     try:
-        server = start(["--design", options.design, "--core", options.core, "--host", options.host])
+        server = start(["--design", given, "--core", options.core, "--host", options.host])
     except RuntimeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     try:
         client = [
             sys.executable, str(ROOT / "host" / "pynq_infer.py"),
-            "--bit", str(folder / "overlay" / f"{options.design}.bit"), "--program", str(folder / "program.bin"),
+            "--bit", str(folder / "overlay" / f"{design}.bit"), "--program", str(folder / "program.bin"),
             "--model", str(options.model), "--images", images, "--limit", str(options.limit),
             "--batch", str(options.batch), "--validate",
         ]

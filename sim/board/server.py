@@ -24,13 +24,13 @@ from pynq.remote import (
 )
 
 from hls.designs import Design
-from hls.overlay import CONTROL_BASE, MAGIC, identity
+from hls.overlay import MAGIC, SIMULATED, identity
 from sim.board.core import Core, CoreError
 from sim.board.memory import Memory, MemoryLimit
 
 PORT = 7967
 """The port that pynq connects to."""
-CONTROL_RANGE = 0x10000
+CONTROL_BASE, CONTROL_RANGE = SIMULATED.ps.control_base, 0x10000
 SLCR_BASE, SLCR_RANGE = 0xF8000000, 0x1000
 FIRMWARE = "/lib/firmware/"
 MANAGER = "/sys/class/fpga_manager/fpga0/"

@@ -22,6 +22,7 @@ from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiSlave
 from bnn import golden
 from bnn.program import header, image_bytes
 from hls import schedule, sources
+from hls.boards import BOARDS
 from hls.designs import Design
 from hls.program import pack
 from sim.compare import by_name, differences
@@ -33,7 +34,7 @@ from test_program import network  # noqa: E402
 logging.getLogger("cocotb.bnn_top").setLevel("ERROR")  # every burst otherwise
 warnings.filterwarnings("ignore", category=DeprecationWarning, module="cocotbext")
 
-DESIGN = Design("rtl_test", "pynq_z1", pe=8, simd=32, lanes=4, weight_depth=128, act_depth=128, first_pe=4,
+DESIGN = Design("rtl_test", BOARDS["pynq_z1"], pe=8, simd=32, lanes=4, weight_depth=128, act_depth=128, first_pe=4,
                 image_pixels=64, max_layers=4, clock_mhz=100.0)
 PARAMETERS = sources.parameters(DESIGN)
 # name: model; sub-batch, batch and layers of segment A; images of two runs
