@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ import torch
 from bnn import golden
 from bnn.model import load
 from bnn.networks import network
-from train.export import ExportError, compare_scores, export, fold
+from train.export import ExportError, compare_scores, export, fold, main
 from train.layers import BinaryLinear, Block, ScoreNorm, make_norm
 from train.methods import Methods
 from train.module import BinaryNetwork
 from train.recipes import RECIPES, recipe
+from train.trainer import CHECKPOINT_FORMAT, Config, TrainError, load_network, save_checkpoint, to_dict
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -116,6 +118,97 @@ def test_networks_of_every_recipe_fold_exactly(name: str, net: str) -> None:
 def test_float_reference_is_not_exported() -> None:
     with pytest.raises(ExportError, match="tiny: a float32 reference has no integer model"):
         export(BinaryNetwork(network("tiny"), Methods(real=True)), tuple("0123456789"), {})
+
+
+TENSORS = {"weight": "layer.weight", "gamma": "norm.weight", "beta": "norm.bias", "mean": "norm.running_mean",
+           "variance": "norm.running_var", "shift": "shift"}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), -1.0])
+@pytest.mark.parametrize("tensor", TENSORS)
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_parameters_that_cannot_be_are_refused(tmp_path: Path, number: int, tensor: str, value: float) -> None:
+    """In any layer, by layer, tensor and channel; at export and when a checkpoint is read."""
+    torch.manual_seed(6)
+    methods = Methods(threshold_shift=True)
+    model = BinaryNetwork(network("tiny"), methods)
+    randomise(model, 6)
+    layer = ("conv1", "conv2", "fc1", "fc2")[number]
+    block = model.each()[number]
+    found = block.layer.weight if tensor == "weight" else getattr(block, "shift", None) if tensor == "shift" else (
+        dict(block.norm.named_parameters()) | dict(block.norm.named_buffers()))[TENSORS[tensor].partition(".")[2]]
+    if found is None or (value == -1.0 and tensor != "variance"):
+        return
+    with torch.no_grad():
+        found[5] = value
+    message = rf"{layer}\.{tensor}: channel 5 holds {value:g}.*, expected a finite number"
+    with pytest.raises(ExportError, match=message):
+        export(model, tuple("0123456789"), {})
+    config = Config("tiny", replace(recipe("modern", "cifar10"), methods=methods))
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"format": CHECKPOINT_FORMAT, "config": to_dict(config), "epoch": 1, "model": {},
+                           "optimizer": {}, "average": {}, "history": [], "deploy": model.state_dict()})
+    with pytest.raises(TrainError, match=message):
+        load_network(path)
+
+
+def test_finite_parameters_that_overflow_are_refused() -> None:
+    model = BinaryNetwork(network("tiny"))
+    randomise(model, 6)
+    with torch.no_grad():
+        model.each()[1].norm.weight[2] = 3e38
+        model.each()[1].norm.running_var[2] = 1e-30
+    with pytest.raises(ExportError, match="conv2: batch norm of channel 2 is not finite over its 145 sums"):
+        export(model, tuple("0123456789"), {})
+
+
+def foreign(saved: dict[str, Any], name: str) -> tuple[Any, str]:
+    """A checkpoint as others make them, and what is said of it."""
+    first = next(iter(saved["deploy"]))
+    shape = tuple(saved["deploy"][first].shape)
+    changes: dict[str, tuple[dict[str, Any], str]] = {
+        "module": ({"deploy": {f"module.{key}": value for key, value in saved["deploy"].items()}}, "module. ..."),
+        "missing": ({"deploy": {key: value for key, value in saved["deploy"].items() if key != first}},
+                    f"tensor {first} is missing, expected {shape}"),
+        "cut": ({"deploy": {**saved["deploy"], first: saved["deploy"][first][:3]}}, "expected (16, 3, 3, 3)"),
+        "extra": ({"deploy": {**saved["deploy"], "head.bias": torch.zeros(3)}}, "tensor head.bias is unknown to tiny"),
+        "list": ({"deploy": {**saved["deploy"], first: [1, 2]}}, f"tensor {first} is list"),
+        "deploy_7": ({"deploy": 7}, "deploy is int, expected the tensors of a network"),
+        "config_text": ({"config": "cnv"}, "config is str, expected dict"),
+        "history": ({"history": None}, "history is missing, expected list"),
+        "huge": ({"config": {**saved["config"], "shape": [10**6, 10**6, 3]}}, "images of 1000000x1000000x3 give fc1"),
+        "small": ({"config": {**saved["config"], "shape": [2, 2, 3]}}, "images of 2x2x3 give"),
+        "negative": ({"config": {**saved["config"], "shape": [32, -1, 3]}}, "is not of this version"),
+        "text": ({"config": {**saved["config"], "shape": "abc"}}, "is not of this version"),
+        "network": ({"config": {**saved["config"], "network": "resnet"}}, "network 'resnet' is unknown"),
+    }
+    change, message = changes[name]
+    return {**saved, **change}, message
+
+
+@pytest.mark.parametrize("name", ["module", "missing", "cut", "extra", "list", "deploy_7", "config_text", "history",
+                                  "huge", "small", "negative", "text", "network"])
+def test_foreign_checkpoints_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    model = BinaryNetwork(network("tiny"))
+    config = Config("tiny", recipe("modern", "cifar10"), dataset="own:1")
+    saved = {"format": CHECKPOINT_FORMAT, "config": to_dict(config), "epoch": 1, "model": {}, "optimizer": {},
+             "average": {}, "history": [], "deploy": model.state_dict()}
+    content, message = foreign(saved, name)
+    torch.save(content, tmp_path / "checkpoint.pt")
+    assert main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "m.npz")]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and message in said and not (tmp_path / "m.npz").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x80\x02c__builtin__\neval\n."])
+def test_files_that_are_no_checkpoints_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                                    content: bytes) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(content)
+    assert main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "m.npz")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    torch.save(object, tmp_path / "checkpoint.pt")
+    assert main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "m.npz")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_shipped_model_classifies_the_shipped_images() -> None:

@@ -21,13 +21,14 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
-import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from bnn.archives import Archive, ArchiveError
 from bnn.files import write_atomically
 
 DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / "build" / "data"
@@ -283,13 +284,15 @@ def load(name: str, folder: Path | None = None, cache: Path | None = None) -> Da
         try:
             return check(name, read())
         except (
+            ArchiveError,
             DataError,
             OSError,
+            SyntaxError,  # Pillow, of a damaged PNG
             ValueError,
             KeyError,
             EOFError,
             tarfile.TarError,
-            zipfile.BadZipFile,
+            zlib.error,
             subprocess.TimeoutExpired,
         ) as error:
             failures.append(f"{origin}: {error}")
@@ -297,8 +300,8 @@ def load(name: str, folder: Path | None = None, cache: Path | None = None) -> Da
             return None
 
     def from_copy() -> Arrays:
-        with np.load(copy, allow_pickle=False) as stored:
-            return {key: stored[key] for key in ARRAYS}
+        with Archive(copy) as stored:
+            return {key: stored.read(key) for key in ARRAYS}
 
     if copy.exists():
         dataset = attempt(str(copy), from_copy)

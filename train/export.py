@@ -22,7 +22,7 @@ from bnn.files import write_atomically
 from bnn.model import Layer, Model, ModelError, save
 from bnn.networks import INPUT_BINARY
 from bnn.text import printable
-from train import data, own
+from train import data, own, parameters
 from train.layers import BinaryConv2d, Block, ScoreNorm
 from train.module import BinaryNetwork, input_table
 from train.trainer import Config, TrainError, from_dict, load_checkpoint, load_network
@@ -49,14 +49,18 @@ def fold(block: Block, sums: np.ndarray, unit: float, name: str) -> tuple[np.nda
         index (C,) into ``sums`` of the first sum at or above the threshold (S: never), and flip (C,).
 
     Raises:
-        ExportError: the block is not monotone over the sums.
+        ExportError: the block is not finite or not monotone over the sums.
     """
     channels = block.norm.num_features
     values = torch.from_numpy(sums.astype(np.float32) * np.float32(unit))
     column = values[:, None].expand(-1, channels).contiguous()
     if isinstance(block.norm, nn.BatchNorm2d):
         column = column[:, :, None, None]
-    bits = (block.normalise(column) >= 0).reshape(len(sums), channels).numpy()
+    normalised = block.normalise(column).reshape(len(sums), channels).numpy()
+    if not np.isfinite(normalised).all():
+        channel = int(np.flatnonzero(~np.isfinite(normalised).all(axis=0))[0])
+        raise ExportError(f"{name}: batch norm of channel {channel} is not finite over its {len(sums)} sums")
+    bits = normalised >= 0
     changes = (bits[1:] != bits[:-1]).sum(axis=0)
     if changes.max(initial=0) > 1:
         channel = int(changes.argmax())
@@ -111,18 +115,20 @@ def export(model: BinaryNetwork, classes: tuple[str, ...], meta: dict[str, objec
     """Fold a trained network into an integer model.
 
     Raises:
-        ExportError: a float32 network, a batch norm is not monotone, or scores do not fit.
+        ExportError: a float32 network, a parameter is not finite, a batch norm is not monotone, or scores do not fit.
     """
     model = model.cpu().eval()
     if model.methods.real:
         raise ExportError(f"{model.network.name}: a float32 reference has no integer model")
+    try:
+        parameters.check_network(model)
+    except parameters.ParameterError as error:
+        raise ExportError(str(error)) from None
     network = model.network
     table = input_table(network)
     layers = []
     source = "input"
-    convs = len(network.convs)
-    for number, block in enumerate(model.each()):
-        name = f"conv{number + 1}" if number < convs else f"fc{number + 1 - convs}"
+    for number, (name, block) in enumerate(zip(parameters.names(model), model.each(), strict=True)):
         first_int8 = number == 0 and network.input_table != INPUT_BINARY
         layers.append(_block_layer(block, name, source, first_int8, int(np.abs(table.astype(int)).max())))
         source = name
@@ -185,11 +191,12 @@ def export_run(checkpoint: Path, out: Path, data_folder: Path | None, cache: Pat
     config = from_dict(saved["config"])
     model = load_network(checkpoint)
     dataset, classes = load_data(config, checkpoint.parent, data_folder, cache)
+    last = saved["history"][-1] if saved["history"] else {}
     meta: dict[str, object] = {
         "dataset": config.dataset,
         "config": saved["config"],
         "epochs_trained": saved["epoch"],
-        "validation_accuracy": saved.get("deploy_accuracy", saved["history"][-1]["val_accuracy"]),
+        "validation_accuracy": saved.get("deploy_accuracy", last.get("val_accuracy")),
         "command": command,
     }
     exported = export(model, classes, meta)

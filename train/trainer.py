@@ -21,17 +21,23 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from bnn.files import write_atomically
+from bnn.geometry import walk
+from bnn.model import MAX_WEIGHTS
 from bnn.networks import Network
 from bnn.networks import network as find_network
+from bnn.text import first_line
 from train.augment import crop_flip
 from train.data import Arrays
 from train.methods import LOSSES, Methods, ShiftAdaMax, average_, clip_, distillation, glorot_rate
 from train.module import BinaryNetwork
+from train.parameters import ParameterError, check_network
 from train.recipes import GLOROT, INITIAL, OPTIMIZERS, SCHEDULES, Recipe
 
 CHECKPOINT_FORMAT = "bnn-checkpoint-2"
 #: images over which the batch norms are measured again after the last epoch
 SETTLE_IMAGES = 12_800
+FIELDS = {"config": dict, "epoch": int, "model": dict, "optimizer": dict, "average": dict, "history": list}
+"""What a checkpoint holds beside ``format`` and ``deploy``, the network to deploy or None, and what kinds these are."""
 LOG_FIELDS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "val_accuracy", "seconds")
 
 
@@ -76,8 +82,11 @@ def from_dict(fields: dict[str, Any]) -> Config:
         recipe = dict(given.pop("recipe"))
         recipe["methods"] = Methods(**recipe["methods"])
         given["shape"] = tuple(given["shape"])
+        numbers = (*given["shape"], given.get("classes", 0))
+        if len(given["shape"]) not in (0, 3) or not all(type(item) is int and item >= 0 for item in numbers):
+            raise TypeError(f"shape {given['shape']} and {given.get('classes', 0)} classes")
         return Config(recipe=Recipe(**recipe), **given)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise TrainError(f"configuration of the checkpoint is not of this version: {error}") from None
 
 
@@ -235,10 +244,43 @@ def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str,
     except FileNotFoundError:
         raise TrainError(f"checkpoint {path} does not exist") from None
     except Exception as error:  # torch.load raises many kinds
-        raise TrainError(f"checkpoint {path} cannot be read: {error}") from None
+        raise TrainError(f"checkpoint {path} cannot be read: {first_line(error)}") from None
     if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
         raise TrainError(f"checkpoint {path} is not of format {CHECKPOINT_FORMAT}")
+    for key, kind in FIELDS.items():
+        if not isinstance(content.get(key), kind):
+            raise TrainError(f"checkpoint {path}: {key} is {_kind(content.get(key))}, expected {kind.__name__}")
+    if not isinstance(content.get("deploy"), (dict, type(None))):
+        raise TrainError(f"checkpoint {path}: deploy is {_kind(content['deploy'])}, expected the tensors of a network")
     return content
+
+
+def _kind(value: object) -> str:
+    return "missing" if value is None else type(value).__name__
+
+
+def load_state(model: BinaryNetwork, state: dict[str, Any], path: Path) -> None:
+    """Put the tensors of a checkpoint into a network.
+
+    Raises:
+        TrainError: names the tensor that is missing, unknown or of another shape, or the parameter that cannot be.
+    """
+    wanted = model.state_dict()
+    if any(name.startswith("module.") for name in state):
+        raise TrainError(f"checkpoint {path}: tensors are named module. ..., as DistributedDataParallel names them: "
+                         "save those of its module")
+    for name, tensor in wanted.items():
+        found = state.get(name)
+        if not isinstance(found, Tensor):
+            raise TrainError(f"checkpoint {path}: tensor {name} is {_kind(found)}, expected {tuple(tensor.shape)}")
+        if found.shape != tensor.shape:
+            raise TrainError(
+                f"checkpoint {path}: tensor {name} is {tuple(found.shape)}, expected {tuple(tensor.shape)}"
+            )
+    unknown = [name for name in state if name not in wanted]
+    if unknown:
+        raise TrainError(f"checkpoint {path}: tensor {unknown[0]} is unknown to {model.network.name}")
+    model.load_state_dict(state)
 
 
 def load_network(path: Path) -> BinaryNetwork:
@@ -249,13 +291,26 @@ def load_network(path: Path) -> BinaryNetwork:
     """
     saved = load_checkpoint(path)
     config = from_dict(saved["config"])
+    if "deploy" not in saved:
+        raise TrainError(f"checkpoint {path}: deploy is missing, expected the tensors of a network")
     if saved["deploy"] is None:
         done = f"{saved['epoch']} of {config.recipe.epochs} epochs are done"
         raise TrainError(f"checkpoint {path}: the training has not ended, {done}")
-    model = BinaryNetwork(topology(config), config.recipe.methods)
-    model.load_state_dict(saved["deploy"])
+    network = topology(config)
+    for item in walk(network):  # before anything of that size is allocated
+        if min(item.output) < 1 or item.weight_bits > MAX_WEIGHTS:
+            size = f"images of {network.height}x{network.width}x{network.channels}"
+            raise TrainError(f"checkpoint {path}: {size} give {item.name} {max(item.weight_bits, 0)} weights, "
+                             f"expected 1 to {MAX_WEIGHTS}")
+    model = BinaryNetwork(network, config.recipe.methods)
+    load_state(model, saved["deploy"], path)
     model.set_progress(1.0)
-    return model.eval()
+    model.eval()
+    try:
+        check_network(model)
+    except ParameterError as error:
+        raise TrainError(f"checkpoint {path}: {error}") from None
+    return model
 
 
 def write_log(folder: Path, history: list[dict[str, float]]) -> None:
@@ -425,8 +480,11 @@ def train(
         different = differences(to_dict(config), to_dict(from_dict(saved["config"])))
         if different:
             raise TrainError(f"checkpoint {path} is of another run: {', '.join(different)}")
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
+        load_state(model, saved["model"], path)
+        try:
+            optimizer.load_state_dict(saved["optimizer"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise TrainError(f"checkpoint {path}: optimizer cannot go on ({first_line(error)})") from None
         average, history, first = saved["average"], saved["history"], saved["epoch"]
     else:
         if start is not None:
@@ -542,7 +600,7 @@ def deploy(
         dist.barrier()  # the checkpoint is written by the first process
     saved = load_checkpoint(path, images.device)
     if saved["deploy"] is not None:
-        model.load_state_dict(saved["deploy"])
+        load_state(model, saved["deploy"], path)
         return model.eval()
     candidates = {"last": model}
     if average:
