@@ -41,6 +41,7 @@ help:
 	@echo "make report DESIGN=pynq_z1   synthesise the RTL core with yosys: LUT, FF, BRAM, DSP, paths, fan-out, memories"
 	@echo "make bench DESIGN=pynq_z1    whole networks through the Verilated core, in cycles: build/bench.json; BENCH=\"--only CNV:16\""
 	@echo "make hls  DESIGN=pynq_z1     render sources and scripts, pack the program; synthesise where the tools are;"
+	@echo "                             DESIGN=my.toml: a design, or a board too, of a file (docs/adding_a_board.md)"
 	@echo "                             BACKEND=rtl packs the RTL core, HLS_VERSION=2019.2, COSIM=1, STRATEGIES=1: slower"
 	@echo "                             clocks after one; DATE_PATCHED=1: the HLS tool exports although answer record 76960"
 	@echo "                             FIRST_LAYER=wired: MODEL's first layer as constants (also in demo, report)"

@@ -145,6 +145,18 @@ def test_all_stages_and_again(backend: str, tools: Tools, capsys: pytest.Capture
         f"hls: {name}: done before" for name in wanted]
 
 
+@pytest.mark.parametrize("backend", render.BACKENDS)
+@pytest.mark.parametrize("name", DESIGNS)
+def test_every_design_and_back_end(name: str, backend: str, tools: Tools, capsys: pytest.CaptureFixture) -> None:
+    tools.add("vitis_hls", "vivado")
+    tools.monkeypatch.setenv("DESIGN", name)
+    tools.monkeypatch.setenv("ACTUAL", DESIGNS[name].board.ps.actual)
+    assert tools.run("--design", name, "--backend", backend) == 0, capsys.readouterr().err
+    assert tools.stages() == (HLS if backend == "hls" else RTL)
+    assert implementation_of(tools)["clock_mhz"] == pytest.approx(DESIGNS[name].clock_mhz, 1e-5)
+    assert (tools.out / implementation.bitfile(name)).is_file()
+
+
 @pytest.mark.parametrize("stage", HLS)
 def test_resume_after_a_failure(stage: str, tools: Tools, capsys: pytest.CaptureFixture) -> None:
     tools.add("vitis_hls", "vivado")

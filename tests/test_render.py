@@ -108,6 +108,7 @@ COMMANDS = {
         **RUNS,
         **{name: REPORTS[name] for name in ("get_property", "report_timing_summary", "report_utilization",
                                             "write_checkpoint")},
+        "set_property": PROJECT["set_property"],
         "close_project": PROJECT["close_project"],
     },
     "vivado/clock.tcl": {
@@ -212,6 +213,7 @@ proc property {name of} {
         NEEDS_REFRESH { return $::env(REFRESH) }
         STATUS { return $::env(STATUS) }
         FLOW { return {Vivado Implementation 2022} }
+        STRATEGY { return $::env(STRATEGY) }
         SLACK { return [expr {$of eq "setup" ? $::env(SETUP) : $::env(HOLD)}] }
         PERIOD { return 7.000 }
         INPUT_JITTER { return $::env(JITTER) }
@@ -231,7 +233,8 @@ def run(script: Path, commands: dict, **variables: str) -> subprocess.CompletedP
     harness = script.parent / "harness.tcl"
     harness.write_text(HARNESS + "\n".join(lines) + f"\nsource {render.tcl_quote(script)}\n")
     environment = {"SETUP": "0.5", "HOLD": "0.1", "PROGRESS": "0% 100%", "REFRESH": "0", "JITTER": "0.21",
-                   "STATUS": "route_design Complete!", **os.environ, **variables}
+                   "STATUS": "route_design Complete!", "STRATEGY": "Vivado Implementation Defaults", **os.environ,
+                   **variables}
     return subprocess.run(["tclsh", str(harness)], capture_output=True, text=True, env=environment)
 
 
@@ -523,6 +526,11 @@ def test_a_strategy_is_a_run_of_its_own(folder: Path) -> None:
              "{Performance_Explore PostRoute} impl_2", "launch_runs impl_2", "open_run impl_2")
     assert "launch_runs impl_1" not in done.stdout
     assert (folder / "attempts/2/routed.dcp").exists()
+    # a run of that name that is there already, of another strategy, is not what was asked for
+    in_order(done, "set_property STRATEGY {Performance_Explore PostRoute} impl_2", "reset_run impl_2")
+    kept = run(folder / script, COMMANDS[script], **VARIABLES[script], STRATEGY="Performance_Explore PostRoute",
+               PROGRESS="100% 100%")
+    assert not {"set_property", "reset_run"} & set(calls(kept))
 
 
 @needs_tclsh
