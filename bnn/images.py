@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, List, Optional, Tuple, Union
 import numpy as np
 
 from bnn.archives import MAGIC, Archive, ArchiveError, describe, first_bytes, read_npy
+from bnn.errors import ExpectedError
 from bnn.text import first_line, printable
 
 PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".avif", ".jp2", ".ppm", ".pgm", ".pbm",
@@ -45,7 +46,7 @@ STATED_RANGE = ("PNG", "PPM")
 Source = Union[Path, BinaryIO, bytes]
 
 
-class ImageError(Exception):
+class ImageError(ExpectedError):
     """A file holds no usable image; one line says which file and why."""
 
 

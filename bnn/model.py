@@ -42,6 +42,7 @@ from typing import Any
 import numpy as np
 
 from bnn.archives import Archive, ArchiveError, describe
+from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.geometry import Shape, step
 from bnn.text import printable
@@ -59,7 +60,7 @@ MAX_HEADER = 4 << 20
 INT16 = np.iinfo(np.int16)
 
 
-class ModelError(Exception):
+class ModelError(ExpectedError):
     """A model is inconsistent or its file cannot be read; one line says where."""
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Dict, List, Tuple
 
+from bnn.errors import ExpectedError
 from bnn.geometry import Spec
 
 Convs = Tuple[Tuple[int, bool], ...]
@@ -18,6 +19,10 @@ Convs = Tuple[Tuple[int, bool], ...]
 #: input tables: pixel p (0..255) -> integer seen by the first layer
 INPUT_INT8 = "int8"  # p - 128, an 8-bit first layer
 INPUT_BINARY = "binary"  # +1 if p >= 128 else -1, a binary first layer
+
+
+class NetworkError(ExpectedError):
+    """No topology has that name; one line lists those there are."""
 
 
 @dataclass(frozen=True)
@@ -157,11 +162,11 @@ def network(name: str) -> Network:
     """Look up a topology by its name, or by its title in any case.
 
     Raises:
-        ValueError: unknown name; the message lists the known ones.
+        NetworkError: unknown name; the message lists the known ones.
     """
     if name in NETWORKS:
         return NETWORKS[name]
     titled = [item for item in _TABLE if item.title and item.title.lower() == name.lower()]
     if titled:
         return titled[0]
-    raise ValueError(f"network '{name}' is unknown: choose one of {', '.join(NETWORKS)}")
+    raise NetworkError(f"network '{name}' is unknown: choose one of {', '.join(NETWORKS)}")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from bnn.errors import ExpectedError
+
 
 def header(program: bytes) -> np.ndarray:
     """The 32 words of a program's header, uint32.
 
     Raises:
-        ValueError: the program is shorter.
+        ExpectedError: the program is shorter.
     """
     if len(program) < 128:
-        raise ValueError(f"program: {len(program)} bytes, expected at least 128")
+        raise ExpectedError(f"program: {len(program)} bytes, expected at least 128")
     return np.frombuffer(program, "<u4", 32)
 
 
@@ -24,12 +26,12 @@ def image_bytes(program: bytes, images: np.ndarray) -> bytes:
         images: uint8 (N, H, W, C).
 
     Raises:
-        ValueError: the images are of another shape or type than the program's.
+        ExpectedError: the images are of another shape or type than the program's.
     """
     words = header(program)
     shape = (int(words[20] & 0xFFFF), int(words[20] >> 16), int(words[21] & 0xFF))
     if images.dtype != np.uint8 or images.shape[1:] != shape:
-        raise ValueError(f"images: are {images.dtype.name} {images.shape}, expected uint8 (N, {str(shape)[1:]}")
+        raise ExpectedError(f"images: are {images.dtype.name} {images.shape}, expected uint8 (N, {str(shape)[1:]}")
     rows = np.zeros((len(images), int(words[16])), np.uint8)
     pixels = int(np.prod(shape))
     rows[:, :pixels] = images.reshape(len(images), pixels)

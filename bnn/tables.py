@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bnn.errors import ExpectedError
+
 
 def marked(text: str, name: str, content: str) -> str:
     """``text`` with what stands between the markers of ``name`` replaced by ``content``.
@@ -9,12 +11,12 @@ def marked(text: str, name: str, content: str) -> str:
     The markers are the lines ``<!-- NAME: made by ... -->`` and ``<!-- end of NAME -->``.
 
     Raises:
-        ValueError: a marker is missing.
+        ExpectedError: a marker is missing.
     """
     begin, end = f"<!-- {name}: made by", f"<!-- end of {name} -->"
     head, found, rest = text.partition(begin)
     if not found or end not in rest:
-        raise ValueError(f"markers '{begin} ...' and '{end}' are missing")
+        raise ExpectedError(f"markers '{begin} ...' and '{end}' are missing")
     first_line = rest.partition("\n")[0]
     tail = rest.partition(end)[2]
     return f"{head}{begin}{first_line}\n{content}\n{end}{tail}"

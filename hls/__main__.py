@@ -10,26 +10,20 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
 from pathlib import Path
 
 from bnn import model as models
+from bnn.command import Command, find
 from bnn.files import write_atomically
 from hls import designs, program, schedule
 
-COMMANDS = {"contract": "hls.contract_files", "explore": "hls.explore", "reuse": "hls.wired.reuse",
-            "topologies": "hls.wired.topologies"}
-"""Modules of the commands that do something else; each has a `main`."""
+OTHERS = ("contract", "explore", "reuse", "topologies")
+"""Commands of `bnn` that `python -m hls` knows by their first word."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 0, or 1 after one line on stderr."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments and arguments[0] in COMMANDS:
-        return int(importlib.import_module(COMMANDS[arguments[0]]).main(arguments[1:]))
-    parser = argparse.ArgumentParser(prog="python -m hls", description="Plan a model for a design.")
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="model file (.npz)")
     designs.add_option(parser)
     parser.add_argument("--engine", choices=("array", "wired"), default="array",
@@ -39,24 +33,32 @@ def main(arguments: list[str] | None = None) -> int:
                         help="most passes of a wired engine per input; 0: as many as there is time for, 1: none")
     parser.add_argument("-o", "--output", type=Path, required=True, help="output folder")
     parser.add_argument("--batch", type=int, default=64, help="largest number of images in a batch")
-    options = parser.parse_args(arguments)
-    try:
-        design = designs.find(options.design)
-        if options.engine == "wired":
-            from hls.wired import network
 
-            network.write(models.load(options.model), options.output, options.level, options.fold)
-            return 0
-        plan = schedule.plan(models.load(options.model), design, options.batch)
-        content = program.pack(plan)
-        text = json.dumps(program.summary(plan), indent=2) + "\n"
-        options.output.mkdir(parents=True, exist_ok=True)
-        write_atomically(options.output / "program.bin", content)
-        write_atomically(options.output / "plan.json", text.encode())
-    except (designs.DesignError, models.ModelError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+def _run(options: argparse.Namespace) -> None:
+    design = designs.find(options.design)
+    if options.engine == "wired":
+        from hls.wired import network
+
+        network.write(models.load(options.model), options.output, options.level, options.fold)
+        return
+    placed = schedule.plan(models.load(options.model), design, options.batch)
+    content = program.pack(placed)
+    text = json.dumps(program.summary(placed), indent=2) + "\n"
+    options.output.mkdir(parents=True, exist_ok=True)
+    write_atomically(options.output / "program.bin", content)
+    write_atomically(options.output / "plan.json", text.encode())
+
+
+plan = Command("plan", _options, _run, "models/cnv.npz --design pynq_z1 -o build/pynq_z1")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one of `OTHERS` if the first argument names it, else `bnn plan`."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in OTHERS:
+        return find(arguments[0])(arguments[1:])
+    return plan(arguments)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from bnn.errors import ExpectedError
 
-class DesignError(ValueError):
+
+class DesignError(ExpectedError):
     """A board, a design, or a model on a design, breaks a constraint; one line names object, value and constraint."""
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 
 from bnn import golden, samples
 from bnn import model as models
+from bnn.command import Command
 from bnn.files import write_atomically
-from bnn.images import ImageError
 from bnn.program import image_bytes
-from bnn.text import printable
 from hls import designs, directives, implementation, program, render, reports, schedule, shell, tools
 from hls.designs import Design
+from hls.options import add_first_layer, first_layer
 from hls.stages import BuildError, Runner, Stage
-from hls.wired import first
 
 DIGEST = "DIGEST"
 """File with the digest of the others."""
@@ -96,14 +95,11 @@ def check_scores(folder: Path) -> str:
     return ""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 0, or 1 after one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m hls.build", description="Build a design.")
+def _options(parser: argparse.ArgumentParser) -> None:
     designs.add_option(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="build folder")
     parser.add_argument("--backend", default="hls", choices=render.BACKENDS, help="which core becomes the IP")
-    parser.add_argument("--first-layer", default="array", choices=first.FIRST_LAYERS,
-                        help="for any program, or with the weights of MODEL's wired in")
+    add_first_layer(parser)
     parser.add_argument("--hls-version", default=directives.DEFAULT_VERSION, metavar="VERSION",
                         help=f"of the HLS tool, {directives.OLDEST} to {directives.NEWEST} "
                              f"(default {directives.DEFAULT_VERSION})")
@@ -118,53 +114,48 @@ def main(arguments: list[str] | None = None) -> int:
                         choices=range(1, len(implementation.STRATEGIES) + 1),
                         help="implementation strategies to try, an hour each, before the clock is lowered "
                              f"(default: all, {len(implementation.STRATEGIES)})")
-    options = parser.parse_args(arguments)
+
+
+def _run(options: argparse.Namespace) -> None:
     folder = options.output
-    try:
-        images = options.images
-        if options.model and images is None:
-            images = samples.find_images(models.load(options.model))
-        if options.cosim and images is None:
-            raise BuildError("--cosim: needs --model, and --images where none that fit it are shipped")
-        design = designs.find(options.design)
-        wired = None
-        if options.first_layer == "wired":
-            if not options.model:
-                raise BuildError("--first-layer wired: needs --model")
-            wired = first.sources(models.load(options.model), design)
-        files = render.render(design, options.hls_version, options.backend, wired)
-        write(files, folder)
-        count = 0
-        if options.model and images:
-            count = simulation_data(design, options.model, images, folder)
-        cycles = None
-        if options.model:
-            placed = schedule.plan(models.load(options.model), design, options.batch)
-            reports.add_estimate(folder, placed)
-            cycles = reports.estimate(placed)["cycles_per_image"] if options.backend == "hls" else (
-                placed.batch_cycles() / placed.batch)
-        reports.update(folder, shell.summary(design.board), "around")
-        runner = Runner(folder, options.hls_version, options.date_patched)
-        plan = stages(options.backend, count, options.cosim)
-        # a stage needs those before it
-        at = next((index for index, stage in enumerate(plan) if runner.missing(stage)), len(plan))
-        wrote = f"hls: wrote {len(files) + 1} files to {folder}"
-        if at < len(plan):
-            missing = dict.fromkeys(runner.missing(stage) for stage in plan[at:] if runner.missing(stage))
-            skipped = [*(stage.name for stage in plan[at:]), implementation.BITSTREAM]
-            wrote += f"; {' and '.join(missing)} not found, skipped {', '.join(skipped)}"
-        print(wrote, flush=True)
-        digest = ""
-        for stage in plan[:at]:
-            digest = runner.run(stage, digest)
-        if at == len(plan):
-            made = implementation.run(runner, design, digest, options.strategies, cycles)
-            print(f"hls: {folder / implementation.bitfile(design.name)} and .hwh: {made}, see {folder / reports.FILE}")
-    except (designs.DesignError, directives.DirectiveError, models.ModelError, reports.ReportError, BuildError,
-            tools.ToolError, ImageError, KeyError, ValueError, OSError) as error:
-        print(f"error: {printable(error)}", file=sys.stderr)
-        return 1
-    return 0
+    images = options.images
+    if options.model and images is None:
+        images = samples.find_images(models.load(options.model))
+    if options.cosim and images is None:
+        raise BuildError("--cosim: needs --model, and --images where none that fit it are shipped")
+    design = designs.find(options.design)
+    wired = first_layer(options.first_layer, options.model, design)
+    files = render.render(design, options.hls_version, options.backend, wired)
+    write(files, folder)
+    count = 0
+    if options.model and images:
+        count = simulation_data(design, options.model, images, folder)
+    cycles = None
+    if options.model:
+        placed = schedule.plan(models.load(options.model), design, options.batch)
+        reports.add_estimate(folder, placed)
+        cycles = reports.estimate(placed)["cycles_per_image"] if options.backend == "hls" else (
+            placed.batch_cycles() / placed.batch)
+    reports.update(folder, shell.summary(design.board), "around")
+    runner = Runner(folder, options.hls_version, options.date_patched)
+    plan = stages(options.backend, count, options.cosim)
+    # a stage needs those before it
+    at = next((index for index, stage in enumerate(plan) if runner.missing(stage)), len(plan))
+    wrote = f"hls: wrote {len(files) + 1} files to {folder}"
+    if at < len(plan):
+        missing = dict.fromkeys(runner.missing(stage) for stage in plan[at:] if runner.missing(stage))
+        skipped = [*(stage.name for stage in plan[at:]), implementation.BITSTREAM]
+        wrote += f"; {' and '.join(missing)} not found, skipped {', '.join(skipped)}"
+    print(wrote, flush=True)
+    digest = ""
+    for stage in plan[:at]:
+        digest = runner.run(stage, digest)
+    if at == len(plan):
+        made = implementation.run(runner, design, digest, options.strategies, cycles)
+        print(f"hls: {folder / implementation.bitfile(design.name)} and .hwh: {made}, see {folder / reports.FILE}")
+
+
+main = Command("hls", _options, _run, "--design pynq_z1 --model models/cnv.npz -o build/pynq_z1")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bnn import contract
+from bnn.command import FAILED, Command
 from bnn.contract import (
     Constant,
     Descriptor,
@@ -275,28 +276,26 @@ def files(root: Path) -> dict[Path, str]:
     return {root / CPP: cpp(), root / SYSTEMVERILOG: systemverilog(), root / DOCUMENT: document}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 0, or 1 where a file cannot be written, or differs."""
-    parser = argparse.ArgumentParser(prog="python -m hls contract",
-                                     description="Write the files that are made from the contract.")
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="only tell whether they are as they would be written")
-    options = parser.parse_args(arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
     status = 0
-    try:
-        for path, text in files(ROOT).items():
-            if path.is_file() and path.read_text(encoding="utf-8") == text:
-                continue
-            if options.check:
-                print(f"error: {path.relative_to(ROOT)}: is not what bnn/contract.py makes; run python -m hls contract",
-                      file=sys.stderr)
-                status = 1
-            else:
-                write_atomically(path, text.encode())
-                print(path.relative_to(ROOT))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    for path, text in files(ROOT).items():
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        if options.check:
+            print(f"error: {path.relative_to(ROOT)}: is not what bnn/contract.py makes; run python -m hls contract",
+                  file=sys.stderr)
+            status = FAILED
+        else:
+            write_atomically(path, text.encode())
+            print(path.relative_to(ROOT))
     return status
+
+
+main = Command("contract", _options, _run, "--check")
 
 
 if __name__ == "__main__":

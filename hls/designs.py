@@ -22,6 +22,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+
 MAX_CHANNELS = 4
 """Channels of an input image."""
 FIRST_CHANNELS = 512

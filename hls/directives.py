@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 
+from bnn.errors import ExpectedError
+
 DEFAULT_VERSION = "2022.2"
 OLDEST, NEWEST = "2019.2", "2024.2"
 _PRAGMA = re.compile(r"^(\s*#pragma HLS )([A-Za-z_]+)([^/\n]*?)(\s*(?://.*)?)$", re.MULTILINE)
 _CORES = {("ram_s2p", "bram"): "RAM_S2P_BRAM", ("ram_s2p", "lutram"): "RAM_S2P_LUTRAM"}
 
 
-class DirectiveError(ValueError):
+class DirectiveError(ExpectedError):
     """A directive or a tool version that is not known; one line."""
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bnn import model as models
 from bnn import networks
+from bnn.command import Command
 from bnn.files import write_atomically
 from bnn.geometry import total_macs, walk
 from bnn.model import Model
@@ -166,16 +166,14 @@ def find(name: str) -> Model:
 
     Raises:
         bnn.model.ModelError: the file cannot be read.
-        ValueError: it is neither.
+        NetworkError: it is neither.
     """
     if Path(name).is_file() or Path(name).suffix == ".npz":
         return models.load(Path(name))
     return random_model(networks.network(name))
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command; the exit status is 0, or 1 after one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m hls explore", description="Designs for models on a board.")
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", nargs="+", help="model file (.npz), or BinaryNet, VGG-small, CNV, LFC")
     parser.add_argument("--board", default="pynq_z1", help=f"one of {', '.join(BOARDS)}")
     parser.add_argument("--target", type=float, action="append", default=[], metavar="CYCLES",
@@ -186,27 +184,27 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--lines", type=int, default=24, help="length of the printed list, the fastest first")
     parser.add_argument("--load", action="store_true", help="count loading a program that could stay in the core")
     parser.add_argument("-o", "--output", type=Path, help="also write the set as JSON")
-    options = parser.parse_args(arguments)
-    try:
-        found = [find(name) for name in options.model]
-        clocks = [design.clock_mhz for design in DESIGNS.values() if design.board.name == options.board]
-        clock = options.clock or (clocks[0] if clocks else 100.0)
-        if not 0 < options.fill <= 1:
-            raise DesignError(f"--fill {options.fill:g}: is not in 0 to 1")
-        front = explore(found, options.board, clock, options.batch, not options.load, options.fill)
-        if options.output:
-            record = {"board": options.board, "models": [model.name for model in found], "batch": options.batch,
-                      "designs": [point.record() for point in front]}
-            write_atomically(options.output, (json.dumps(record, indent=2) + "\n").encode())
-        print(table(front[: max(options.lines, 1)], [model.name for model in found], options.board))
-        if len(front) > max(options.lines, 1):
-            print(f"and {len(front) - max(options.lines, 1)} more, see --lines")
-        print(f"estimated: LUT and FF as yosys counts, cycles by the schedule, batch {options.batch}, {clock:g} MHz")
-        chosen = pick(front, options.target)
-    except (DesignError, models.ModelError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+
+
+def _run(options: argparse.Namespace) -> None:
+    found = [find(name) for name in options.model]
+    clocks = [design.clock_mhz for design in DESIGNS.values() if design.board.name == options.board]
+    clock = options.clock or (clocks[0] if clocks else 100.0)
+    if not 0 < options.fill <= 1:
+        raise DesignError(f"--fill {options.fill:g}: is not in 0 to 1")
+    front = explore(found, options.board, clock, options.batch, not options.load, options.fill)
+    if options.output:
+        record = {"board": options.board, "models": [model.name for model in found], "batch": options.batch,
+                  "designs": [point.record() for point in front]}
+        write_atomically(options.output, (json.dumps(record, indent=2) + "\n").encode())
+    print(table(front[: max(options.lines, 1)], [model.name for model in found], options.board))
+    if len(front) > max(options.lines, 1):
+        print(f"and {len(front) - max(options.lines, 1)} more, see --lines")
+    print(f"estimated: LUT and FF as yosys counts, cycles by the schedule, batch {options.batch}, {clock:g} MHz")
+    chosen = pick(front, options.target)
     item, cells = chosen.design, chosen.cells
     print(f"picked: PE={item.pe} SIMD={item.simd} LANES={item.lanes} WEIGHT_DEPTH={item.weight_depth} "
           f"ACT_DEPTH={item.act_depth} FIRST_PE={item.first_pe}: {cells.lut} LUT, {cells.bram36:g} BRAM36")
-    return 0
+
+
+main = Command("explore", _options, _run, "models/cnv.npz LFC --board pynq_z1 --target 10000")

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bnn.command import Command
 from bnn.files import write_atomically
 from hls import designs, render
 from hls.boards import BOARDS
@@ -110,18 +111,16 @@ def write(design: Design, folder: Path) -> Path:
     return path
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 0, or 1 after one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m hls.overlay", description="Overlay of the simulated board.")
+def _options(parser: argparse.ArgumentParser) -> None:
     designs.add_option(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, help="output folder")
-    options = parser.parse_args(arguments)
-    try:
-        print(f"wrote {write(designs.find(options.design), options.output)} and its .hwh, for the simulated board")
-    except (designs.DesignError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    print(f"wrote {write(designs.find(options.design), options.output)} and its .hwh, for the simulated board")
+
+
+main = Command("overlay", _options, _run, "--design pynq_z1 -o build/pynq_z1/overlay")
 
 
 if __name__ == "__main__":

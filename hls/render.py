@@ -13,6 +13,7 @@ from typing import Any
 
 import jinja2
 
+from bnn.errors import ExpectedError
 from hls import sources
 from hls.designs import Design, DesignError
 from hls.directives import DEFAULT_VERSION, dialect, translate
@@ -34,11 +35,11 @@ def tcl_quote(value: object) -> str:
     """`value` as one word of Tcl, without any substitution.
 
     Raises:
-        ValueError: it has a control character other than tab and newline.
+        ExpectedError: it has a control character other than tab and newline.
     """
     text = str(value)
     if any(ord(letter) < 32 and letter not in _ESCAPES for letter in text):
-        raise ValueError(f"{text!r} has a control character")
+        raise ExpectedError(f"{text!r} has a control character")
     return '"' + "".join("\\" + c if c in '\\"$[]{}' else _ESCAPES.get(c, c) for c in text) + '"'
 
 

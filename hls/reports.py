@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from hls.designs import MAX_CHANNELS, Design
 from hls.schedule import FLAG_DENSE, FLAG_POOL, FLAG_SCORES, FLAG_SERIAL, MAX_BATCH, Descriptor, Plan, ceil_div
@@ -40,7 +41,7 @@ sds_Accel.rpt (github.com/cornell-zhang/bnn-fpga, issue 14) to the 46,900 of its
 its block RAMs are 530 of 432 there."""
 
 
-class ReportError(Exception):
+class ReportError(ExpectedError):
     """A report that is not understood; one line names the file."""
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from hls import tools
 
@@ -23,7 +24,7 @@ TAIL = 5
 """Last lines of a failed tool's output that are shown."""
 
 
-class BuildError(Exception):
+class BuildError(ExpectedError):
     """A stage failed, or a file is missing; one line."""
 
 

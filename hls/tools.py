@@ -11,6 +11,7 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
+from bnn.errors import ExpectedError
 from hls.directives import DirectiveError, dialect
 
 HLS, VIVADO = "hls", "vivado"
@@ -22,7 +23,7 @@ REVISION_LIMIT = 2**31 - 1
 """export_design numbers the IP by the date, YYMMDDHHMM; up to `LAST_WITH_DATE_BUG` as a signed integer of 32 bits."""
 
 
-class ToolError(Exception):
+class ToolError(ExpectedError):
     """An installed tool cannot do what is asked of it; one line."""
 
 

@@ -14,7 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bnn.model import ModelError, load
+from bnn.command import Command
+from bnn.errors import ExpectedError
+from bnn.model import load
 from bnn.samples import find_images
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,7 +28,7 @@ CODE = (
 """What runs on the board."""
 
 
-class DeployError(Exception):
+class DeployError(ExpectedError):
     """Something to be copied is missing, or copying failed; one line says what."""
 
 
@@ -75,9 +77,7 @@ def copy(folder: Path, address: str, target: str) -> None:
             raise DeployError(f"{command[0]}: {lines[0]}")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 0, or 1 after one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m host.deploy", description="Copy what a board needs to it.")
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("address", help="the board, as for ssh: xilinx@192.168.2.99")
     parser.add_argument("--bit", type=Path, required=True, help="bitstream, its .hwh beside it")
     parser.add_argument("--program", type=Path, required=True, help="program.bin")
@@ -85,21 +85,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--images", type=Path,
                         help="images to try, .npz (default: shipped ones that fit the model)")
     parser.add_argument("--target", default="bnn", help="folder on the board (default bnn)")
-    options = parser.parse_args(arguments)
-    try:
-        if options.address.startswith("-") or options.target.startswith("-"):
-            raise DeployError(f"{options.address} {options.target}: an address or folder starts with -")
-        images = options.images or find_images(load(options.model))
-        with tempfile.TemporaryDirectory() as name:
-            files = collect(Path(name), options.bit, options.program, options.model, images)
-            copy(Path(name), options.address, options.target)
-    except (DeployError, ModelError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.address.startswith("-") or options.target.startswith("-"):
+        raise DeployError(f"{options.address} {options.target}: an address or folder starts with -")
+    images = options.images or find_images(load(options.model))
+    with tempfile.TemporaryDirectory() as name:
+        files = collect(Path(name), options.bit, options.program, options.model, images)
+        copy(Path(name), options.address, options.target)
     print(f"copied {len(files)} files to {options.address}:{options.target}; there:")
     print(f"cd {shlex.quote(options.target)} && sudo -E python3 host/pynq_infer.py --bit {options.bit.stem}.bit "
           f"--program program.bin --model model.npz --images {images.name if images else 'IMAGES'}")
-    return 0
+
+
+main = Command("deploy", _options, _run,
+               "xilinx@192.168.2.99 --bit bnn.bit --program program.bin --model models/cnv.npz")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bnn.errors import ExpectedError
 from bnn.text import first_line, printable
 
 
-class HostError(Exception):
+class HostError(ExpectedError):
     """The accelerator, its program or the images are unusable; one line says what and why."""
 
 

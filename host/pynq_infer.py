@@ -25,8 +25,8 @@ if not __package__:
 import numpy as np
 
 from bnn import images as reader
-from bnn.images import ImageError
-from bnn.model import Model, ModelError, load
+from bnn.command import Command, UsageError, positive
+from bnn.model import Model, load
 from bnn.text import printable
 from host import images as sources
 from host import report
@@ -199,15 +199,7 @@ def watch(engine: Engine, options: argparse.Namespace, shape: tuple[int, int, in
     return count
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return value
-
-
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="pynq_infer", description="Classify images on the accelerator.")
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", nargs="+", default=[], metavar="WHAT",
                         help=".npy, .npz with x and labels y, pictures, folders of pictures or of a folder per class, "
                              "or cifar10")
@@ -217,29 +209,30 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="model.npz: class names, and the network for --cpu and --validate")
     parser.add_argument("--cpu", action="store_true", help="run the integer model on the processor instead")
     parser.add_argument("--boards", metavar="A,B", help="addresses of boards (default $PYNQ_REMOTE_DEVICES)")
-    parser.add_argument("--batch", type=_positive, default=64, help="images per run (default 64)")
-    parser.add_argument("--limit", type=_positive, help="use the first LIMIT images only")
+    parser.add_argument("--batch", type=positive, default=64, help="images per run (default 64)")
+    parser.add_argument("--limit", type=positive, help="use the first LIMIT images only")
     parser.add_argument("--timeout", type=float, metavar="S",
                         help=f"seconds one run may take (default {LOCAL_TIMEOUT_S:g}, at an address "
                              f"{REMOTE_TIMEOUT_S:g}: it may be simulated)")
     parser.add_argument("--throughput", action="store_true", help="time the steps of repeated passes over the images")
-    parser.add_argument("--repeats", type=_positive, default=REPEATS, help=f"passes of --throughput ({REPEATS})")
+    parser.add_argument("--repeats", type=positive, default=REPEATS, help=f"passes of --throughput ({REPEATS})")
     parser.add_argument("--validate", action="store_true", help="compare every score with the golden model (--model)")
     parser.add_argument("--traces", type=Path, default=Path("mismatch.npz"), help="where --validate puts traces")
     parser.add_argument("--watch", metavar="WHERE", help="classify pictures as they appear in a folder, or camera[:N]")
     parser.add_argument("--watch-s", type=float, metavar="S", help="end --watch after S seconds")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the scores of every image")
-    options = parser.parse_args(arguments)
+
+
+def _check(options: argparse.Namespace) -> None:
     if (options.cpu or options.validate) and options.model is None:
-        parser.error(f"{'--cpu' if options.cpu else '--validate'} needs --model")
+        raise UsageError(f"{'--cpu' if options.cpu else '--validate'} needs --model")
     if not options.cpu and (options.bit is None or options.program is None):
-        parser.error("give --bit and --program, or --cpu and --model")
+        raise UsageError("give --bit and --program, or --cpu and --model")
     if bool(options.images) == bool(options.watch):
-        parser.error("give either --images or --watch")
+        raise UsageError("give either --images or --watch")
     if options.timeout is not None and not options.timeout > 0:
-        parser.error(f"--timeout {options.timeout} is not positive")
-    return options
+        raise UsageError(f"--timeout {options.timeout} is not positive")
 
 
 def _shape(options: argparse.Namespace, model: Model | None) -> tuple[int, int, int] | None:
@@ -252,6 +245,7 @@ def _shape(options: argparse.Namespace, model: Model | None) -> tuple[int, int, 
 
 
 def _run(options: argparse.Namespace) -> None:
+    _check(options)
     path = options.model
     if path is None and options.program is not None and options.program.suffix == ".npz":
         path = options.program
@@ -293,17 +287,7 @@ def _run(options: argparse.Namespace) -> None:
         engine.close()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 0, or 1 after one line on stderr."""
-    options = _options(arguments)
-    try:
-        _run(options)
-    except (HostError, ModelError, ImageError, OSError) as error:
-        print(f"error: {printable(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+main = Command("infer", _options, _run, "--cpu --model models/cnv.npz --images models/cifar10_sample.npz")
 
 
 if __name__ == "__main__":

@@ -27,9 +27,8 @@ if not __package__:
 import numpy as np
 
 from bnn import images as reader
-from bnn.images import ImageError
-from bnn.model import Model, ModelError, load
-from bnn.text import printable
+from bnn.command import Command, UsageError
+from bnn.model import Model, load
 from host import images as sources
 from host.errors import HostError
 from host.pynq_infer import Engine
@@ -178,31 +177,30 @@ def serve(classifier: Classifier, host: str = "127.0.0.1", port: int = PORT) -> 
         raise HostError(f"{host}:{port}: cannot be listened on ({error.strerror})") from None
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 0, or 1 after one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m host.web", description="Serve a page that classifies images.")
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="model.npz: shape, class names, network of --cpu")
     parser.add_argument("--bit", type=Path, help="bitstream, its .hwh beside it")
     parser.add_argument("--program", type=Path, help="program.bin, or a model.npz to be packed (default --model)")
     parser.add_argument("--cpu", action="store_true", help="run the integer model on the processor instead")
     parser.add_argument("--boards", metavar="A,B", help="addresses of boards (default $PYNQ_REMOTE_DEVICES)")
-    parser.add_argument("--images", nargs="+", default=[], help="pictures to offer, as pynq_infer takes them")
+    parser.add_argument("--images", nargs="+", default=[], help="pictures to offer, as bnn infer takes them")
     parser.add_argument("--timeout", type=float, help="seconds one run may take")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=PORT, help=f"default {PORT}")
-    options = parser.parse_args(arguments)
+
+
+def _run(options: argparse.Namespace) -> None:
     if not options.cpu and options.bit is None:
-        parser.error("give --bit, or --cpu")
+        raise UsageError("give --bit, or --cpu")
     options.program = options.program or options.model
     options.batch = 1
-    engine = None
+    model = load(options.model)
+    shape = (model.height, model.width, model.channels)
+    samples = np.zeros((0, *shape), np.uint8)
+    if options.images:
+        samples = sources.read(options.images, shape, list(model.classes)).images[:SAMPLES]
+    engine = Engine(options, model)
     try:
-        model = load(options.model)
-        shape = (model.height, model.width, model.channels)
-        samples = np.zeros((0, *shape), np.uint8)
-        if options.images:
-            samples = sources.read(options.images, shape, list(model.classes)).images[:SAMPLES]
-        engine = Engine(options, model)
         server = serve(Classifier(engine, model, samples), options.host, options.port)
         print(f"http://{options.host}:{server.server_address[1]}/", flush=True)
         try:
@@ -210,14 +208,12 @@ def main(arguments: list[str] | None = None) -> int:
         finally:
             server.server_close()
     except KeyboardInterrupt:
-        return 0
-    except (HostError, ModelError, ImageError, OSError) as error:
-        print(f"error: {printable(error)}", file=sys.stderr)
-        return 1
+        pass
     finally:
-        if engine is not None:
-            engine.close()
-    return 0
+        engine.close()
+
+
+main = Command("web", _options, _run, "--cpu --model models/cnv.npz --images models/cifar10_sample.npz")
 
 
 if __name__ == "__main__":

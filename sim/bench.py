@@ -19,11 +19,13 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from bnn import golden
+from bnn.command import Command
+from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.geometry import total_macs, walk
-from bnn.images import ImageError, read_array
-from bnn.model import Model, ModelError, load
-from bnn.networks import Network
+from bnn.images import read_array
+from bnn.model import Model, load
+from bnn.networks import Network, NetworkError
 from bnn.networks import network as find_network
 from bnn.random_models import random_model
 from hls import designs, program, schedule
@@ -40,6 +42,10 @@ CAUSES = {
     "switching": "switching", "program": "program",
 }
 """Heading of every cause in `sim.core_io.Stats.waits`."""
+
+
+class BenchError(ExpectedError):
+    """A case cannot be measured; one line says why."""
 
 
 @dataclass(frozen=True)
@@ -163,41 +169,40 @@ def tables(records: Sequence[Dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(argv: Optional[List[str]] = None) -> int:
-    """Run the command; the exit status is 0, or 1 where bits differ or after one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m sim.bench", description="Cycles of networks on the RTL core.")
+def _options(parser: argparse.ArgumentParser) -> None:
     designs.add_option(parser)
     parser.add_argument("--only", action="append", metavar="NETWORK:BATCH", help="this case; more than once if wanted")
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="folder of models and images")
     parser.add_argument("--traced", type=int, default=TRACED, help="images whose layers are compared, at most")
     parser.add_argument("--core", type=Path, help="a built bnn_sim of the design, instead of building one")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "build" / "bench.json")
-    options = parser.parse_args(argv)
-    try:
-        design = designs.find(options.design)
-        cases = chosen(options.only)
-        if options.traced < 1:
-            raise ValueError(f"--traced {options.traced}: is not positive")
-        core = built(design, options.core)
-        records = []
-        for case in cases:
-            records.append(measure(core, case, options.models, options.traced))
-            item = records[-1]
-            print(f"bench: {case.network}, batch {case.batch}: {item['cycles_per_image']:,.0f} cycles/image, "
-                  f"{'bit-exact' if item['bit_exact'] else 'NOT bit-exact'} [{item['simulation_s']} s]", flush=True)
-            write_atomically(options.output, (json.dumps(records, indent=2) + "\n").encode())
-    except (designs.DesignError, ImageError, ModelError, rtl_sim.RtlSimError, ValueError, KeyError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    design = designs.find(options.design)
+    cases = chosen(options.only)
+    if options.traced < 1:
+        raise BenchError(f"--traced {options.traced}: is not positive")
+    core = built(design, options.core)
+    records = []
+    for case in cases:
+        records.append(measure(core, case, options.models, options.traced))
+        item = records[-1]
+        print(f"bench: {case.network}, batch {case.batch}: {item['cycles_per_image']:,.0f} cycles/image, "
+              f"{'bit-exact' if item['bit_exact'] else 'NOT bit-exact'} [{item['simulation_s']} s]", flush=True)
+        write_atomically(options.output, (json.dumps(records, indent=2) + "\n").encode())
     print("\n" + tables(records), end="")
     return 0 if all(item["bit_exact"] for item in records) else 1
+
+
+main = Command("bench", _options, _run, "--only CNV:16")
 
 
 def chosen(only: Optional[Sequence[str]]) -> List[Case]:
     """The cases named NETWORK:BATCH, or all.
 
     Raises:
-        ValueError: a name is not that of a network, or a batch not a positive number.
+        BenchError: a name is not that of a network, or a batch not a positive number.
     """
     if not only:
         return list(CASES)
@@ -205,11 +210,11 @@ def chosen(only: Optional[Sequence[str]]) -> List[Case]:
     for text in only:
         name, _, batch = text.partition(":")
         if not batch.isdigit() or not 1 <= int(batch) <= schedule.MAX_BATCH:
-            raise ValueError(f"--only {text}: is not NETWORK:BATCH with a batch of 1 to {schedule.MAX_BATCH}")
+            raise BenchError(f"--only {text}: is not NETWORK:BATCH with a batch of 1 to {schedule.MAX_BATCH}")
         try:
             found = find_network(name)
-        except ValueError as error:
-            raise ValueError(f"--only {text}: {error}") from None
+        except NetworkError as error:
+            raise BenchError(f"--only {text}: {error}") from None
         name = found.title or found.name
         known = [case for case in CASES if (case.network, case.batch) == (name, int(batch))]
         result += known or [Case(name, int(batch), 0)]

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from bnn import golden
-from bnn.images import ImageError
-from bnn.model import ModelError, load
+from bnn.command import Command, positive
+from bnn.model import load
 from bnn.samples import read_images
-from bnn.text import label_text, printable
+from bnn.text import label_text
 from hls import designs, program, schedule
-from hls.wired import first
+from hls.options import add_first_layer, first_layer
 from sim import hls_csim, rtl_sim
 from sim.compare import by_name, differences
 from sim.core_io import same_runs
@@ -23,50 +23,43 @@ from sim.core_io import same_runs
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m sim.demo", description=__doc__.splitlines()[0])
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, nargs="?", default=ROOT / "models" / "cnv.npz")
     parser.add_argument("--images", type=Path, help=".npz with x and, if known, labels y; .npy; default shipped ones")
-    parser.add_argument("--count", type=int, default=16)
+    parser.add_argument("--limit", type=positive, default=16, help="images (default 16)")
     designs.add_option(parser)
-    parser.add_argument("--first-layer", choices=first.FIRST_LAYERS, default="array",
-                        help="for any program, or with the model's weights wired in")
-    parser.add_argument("-o", "--out", type=Path, default=ROOT / "build" / "demo")
-    arguments = parser.parse_args(argv)
+    add_first_layer(parser)
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "build" / "demo")
 
+
+def _run(arguments: argparse.Namespace) -> int:
     def step(text: str) -> None:
         print(f"demo: {text} [{time.time() - started:.1f} s]", flush=True)
 
     started = time.time()
-    try:
-        model = load(arguments.model)
-        design = designs.find(arguments.design)
-        images, labels = read_images(model, arguments.images, arguments.count)
-        placed = schedule.plan(model, design, len(images))
-        content = program.pack(placed)
-        step(f"planned {model.name} for {design.name}: {len(content)} bytes of program")
-        wired = first.sources(model, design) if arguments.first_layer == "wired" else None
-        hls = hls_csim.build(design, arguments.out / "hls", first=wired)
-        step("built the HLS C simulation")
-        results = {"HLS": hls.run(content, images)}
-        step("ran the HLS C simulation twice, back to back")
-        step("building the RTL simulation; a first build takes a minute or two")
-        rtl = rtl_sim.build(design, arguments.out / "rtl", first=wired)
-        step("built the RTL simulation")
-        runs = rtl.sequence([rtl_sim.Job(content, images), rtl_sim.Job(content, images, keep=True)])
-        for run in runs:
-            if run.stats.error:
-                raise rtl_sim.RtlSimError(f"RTL core: error code {run.stats.error}")
-        different = same_runs([run.scores for run in runs], [run.traces for run in runs])
-        if different:
-            raise rtl_sim.RtlSimError(f"RTL core: {different}")
-        results["RTL"] = runs[0].scores, runs[0].traces
-        step("ran the RTL simulation twice, back to back, the second time with the program kept in the core")
-    except (
-        designs.DesignError, ImageError, ModelError, hls_csim.CsimError, rtl_sim.RtlSimError, OSError
-    ) as error:
-        print(f"error: {printable(error)}", file=sys.stderr)
-        return 1
+    model = load(arguments.model)
+    design = designs.find(arguments.design)
+    images, labels = read_images(model, arguments.images, arguments.limit)
+    placed = schedule.plan(model, design, len(images))
+    content = program.pack(placed)
+    step(f"planned {model.name} for {design.name}: {len(content)} bytes of program")
+    wired = first_layer(arguments.first_layer, arguments.model, design)
+    hls = hls_csim.build(design, arguments.output / "hls", first=wired)
+    step("built the HLS C simulation")
+    results = {"HLS": hls.run(content, images)}
+    step("ran the HLS C simulation twice, back to back")
+    step("building the RTL simulation; a first build takes a minute or two")
+    rtl = rtl_sim.build(design, arguments.output / "rtl", first=wired)
+    step("built the RTL simulation")
+    runs = rtl.sequence([rtl_sim.Job(content, images), rtl_sim.Job(content, images, keep=True)])
+    for run in runs:
+        if run.stats.error:
+            raise rtl_sim.RtlSimError(f"RTL core: error code {run.stats.error}")
+    different = same_runs([run.scores for run in runs], [run.traces for run in runs])
+    if different:
+        raise rtl_sim.RtlSimError(f"RTL core: {different}")
+    results["RTL"] = runs[0].scores, runs[0].traces
+    step("ran the RTL simulation twice, back to back, the second time with the program kept in the core")
     expected = golden.trace(model, images)
     golden_scores = expected.pop(model.layers[-1].name)
     named = {core: by_name(model, traces) for core, (_, traces) in results.items()}
@@ -113,6 +106,9 @@ def main(argv: list[str] | None = None) -> int:
         f"{(runs[0].stats.cycles or 0) / count:.0f} cycles/image"
     )
     return 0 if exact == count else 1
+
+
+main = Command("sim", _options, _run, "models/cnv.npz --limit 4")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
+from bnn.errors import ExpectedError
 from bnn.program import header, image_bytes
 from hls.ap_types import find_ap_types
 from hls.designs import Design
@@ -32,7 +33,7 @@ THREADS = ["-DBNN_CSIM_THREADS", "-pthread", "-I", str(Path(__file__).resolve().
 """Flags of a simulation whose processes run at the same time, joined by FIFOs of two elements."""
 
 
-class CsimError(Exception):
+class CsimError(ExpectedError):
     """The C simulation cannot be built or run."""
 
 

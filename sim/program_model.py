@@ -13,6 +13,8 @@ from typing import Callable, List, Optional, Tuple
 
 import numpy as np
 
+from bnn.errors import ExpectedError
+
 MAGIC = 0x504E4E42
 VERSION = 1
 KERNEL, PAD, PAD_ONE, POOL, SERIAL = 1, 2, 4, 8, 16
@@ -21,7 +23,7 @@ SCORES, DENSE, FIRST, LAST, BATCH = 32, 64, 128, 256, 512
 Observer = Callable[[int, int, np.ndarray], None]
 
 
-class ProgramError(Exception):
+class ProgramError(ExpectedError):
     """A program breaks the format, or touches memory that the design does not have."""
 
 

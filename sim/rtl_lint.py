@@ -12,8 +12,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import List, Sequence
 
+from bnn.command import FAILED, Command
+from bnn.errors import ExpectedError
 from hls import sources
 from hls.designs import DESIGNS
 from sim.rtl_sim import find_verilator, verilator_environment
@@ -24,7 +26,7 @@ RULES = ["--rules=line-length=length:120"]
 """Changes of Verible's rules: the line length of the Python sources."""
 
 
-class LintError(Exception):
+class LintError(ExpectedError):
     """A linter is missing, or finds something; what it prints."""
 
 
@@ -60,21 +62,24 @@ def _call(command: List[str]) -> None:
         raise LintError((done.stdout + done.stderr).strip() or f"{command[0]}: exit status {done.returncode}")
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Run the command; the exit status is 0, or 1 after what a linter has found."""
-    parser = argparse.ArgumentParser(prog="python -m sim.rtl_lint", description="Lint the SystemVerilog.")
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--design", action="append", choices=sorted(DESIGNS), help="these only; by default all")
     parser.add_argument("--rtl", type=Path, default=sources.RTL, help="folder of the core's sources")
-    options = parser.parse_args(arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
     files = sources.files(options.rtl)
     try:
         for design in options.design or sorted(DESIGNS):
             verilator(files, design)
         verible([*files, *sources.files(WIRED)])
     except LintError as error:
-        print(error, file=sys.stderr)
-        return 1
+        print(error, file=sys.stderr)  # all that was found
+        return FAILED
     return 0
+
+
+main = Command("lint-rtl", _options, _run, "--design pynq_z1")
 
 
 if __name__ == "__main__":

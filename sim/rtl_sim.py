@@ -23,6 +23,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.program import header, image_bytes
 from hls import sources
@@ -42,7 +43,7 @@ _FLAGS += ["--top-module", sources.TOP, "-Wno-lint", "-Wno-style", "-Wno-SYMRSVD
 _MAKE = ["CXX=g++", "OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "CFG_CXXFLAGS_PCH_I=-include"]
 
 
-class RtlSimError(Exception):
+class RtlSimError(ExpectedError):
     """The simulation cannot be built or run, or the core breaks a rule of its interface; one line."""
 
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import List, Optional
 
 import numpy as np
 
 from bnn import golden
-from bnn.images import ImageError
-from bnn.model import ModelError, load
+from bnn.command import Command, positive
+from bnn.model import load
 from bnn.samples import read_images
-from bnn.text import printable
-from hls.wired import measure, network, yosys
-from sim.wired_sim import Run, WiredSimError, run_hls, run_rtl
+from hls.wired import measure, network
+from sim.wired_sim import Run, run_hls, run_rtl
 
 
 def _compare(name: str, run: Run, want: np.ndarray) -> bool:
@@ -31,49 +29,47 @@ def _compare(name: str, run: Run, want: np.ndarray) -> bool:
     return not len(wrong)
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
-    """Run the command; the exit status is 0, or 1 after one line on stderr or a mismatch."""
-    parser = argparse.ArgumentParser(prog="python -m sim.wired_demo", description=__doc__.splitlines()[0])
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="model file (.npz)")
-    parser.add_argument("--images", type=Path, required=True,
-                        help=".npz with x uint8 (N, H, W, C) and, if known, labels y")
-    parser.add_argument("--count", type=int, default=64, help="images to run")
+    parser.add_argument("--images", type=Path, help=".npz with x and, if known, labels y; .npy; default shipped ones")
+    parser.add_argument("--limit", type=positive, default=64, help="images (default 64)")
     parser.add_argument("--fold", type=int, default=0, help="most passes per input; 0: as time allows, 1: none")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/wired"), help="build folder")
     parser.add_argument("--hls", action="store_true", help="the HLS C++ too: minutes to compile, seconds per image")
     parser.add_argument("--synthesise", action="store_true", help="measure the whole design with yosys (minutes)")
-    options = parser.parse_args(arguments)
-    try:
-        model = load(options.model)
-        images, labels = read_images(model, options.images, options.count)
-        want = golden.infer(model, images)
-        built = network.write(model, options.output, fold=options.fold)
-        figures = network.report(model, built, network.CLOCK_MHZ)
-        for row in figures["layers"]:
-            print(f"  {row['layer']:6} {row['level']:7} {row['inputs']:5} x {row['outputs']:<4} "
-                  f"{row['input_bits']} bit, passes {row['passes']:3}, {row['estimated_lut']} LUT, "
-                  f"{row['estimated_ff']} FF by the cost model")
-        run = run_rtl(options.output, model, images)
-        good = _compare("RTL under Verilator", run, want)
-        if options.hls:
-            good &= _compare("HLS C++ under g++", run_hls(options.output, model, images), want)
-        clock = network.CLOCK_MHZ
-        period = run.period or figures["cycles_per_image"]
-        print(f"simulated: {run.latency} cycles from first pixel to last score ({run.latency / clock:.2f} us at "
-              f"{clock:g} MHz), {period:g} cycles per image ({clock * 1e6 / period:,.0f} images/s)")
-        if labels is not None:
-            right = int((run.scores.argmax(axis=1) == labels).sum())
-            print(f"accuracy on these images: {right}/{len(labels)}")
-        if options.synthesise:
-            parts = measure.design(model, built, options.output / "cache")
-            for name, part in parts.items():
-                print(f"  yosys, {name:6} {part.lut:6} LUT {part.ff:6} FF {part.dsp} DSP {part.bram36:g} BRAM36")
-            lut, ff, dsp, bram36 = (sum(column) for column in zip(*parts.values()))
-            print(f"yosys, whole design: {lut} LUT (LUT memory included), {ff} FF, {dsp} DSP, {bram36:g} BRAM36")
-    except (ImageError, ModelError, WiredSimError, yosys.YosysError, ValueError, OSError) as error:
-        print(f"error: {printable(error)}", file=sys.stderr)
-        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    model = load(options.model)
+    images, labels = read_images(model, options.images, options.limit)
+    want = golden.infer(model, images)
+    built = network.write(model, options.output, fold=options.fold)
+    figures = network.report(model, built, network.CLOCK_MHZ)
+    for row in figures["layers"]:
+        print(f"  {row['layer']:6} {row['level']:7} {row['inputs']:5} x {row['outputs']:<4} "
+              f"{row['input_bits']} bit, passes {row['passes']:3}, {row['estimated_lut']} LUT, "
+              f"{row['estimated_ff']} FF by the cost model")
+    run = run_rtl(options.output, model, images)
+    good = _compare("RTL under Verilator", run, want)
+    if options.hls:
+        good &= _compare("HLS C++ under g++", run_hls(options.output, model, images), want)
+    clock = network.CLOCK_MHZ
+    period = run.period or figures["cycles_per_image"]
+    print(f"simulated: {run.latency} cycles from first pixel to last score ({run.latency / clock:.2f} us at "
+          f"{clock:g} MHz), {period:g} cycles per image ({clock * 1e6 / period:,.0f} images/s)")
+    if labels is not None:
+        right = int((run.scores.argmax(axis=1) == labels).sum())
+        print(f"accuracy on these images: {right}/{len(labels)}")
+    if options.synthesise:
+        parts = measure.design(model, built, options.output / "cache")
+        for name, part in parts.items():
+            print(f"  yosys, {name:6} {part.lut:6} LUT {part.ff:6} FF {part.dsp} DSP {part.bram36:g} BRAM36")
+        lut, ff, dsp, bram36 = (sum(column) for column in zip(*parts.values()))
+        print(f"yosys, whole design: {lut} LUT (LUT memory included), {ff} FF, {dsp} DSP, {bram36:g} BRAM36")
     return 0 if good else 1
+
+
+main = Command("wired", _options, _run, "models/mnist_wired.npz --images models/mnist_sample.npz")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from bnn.errors import ExpectedError
 from bnn.model import Model
 from hls.ap_types import find_ap_types
 from sim.rtl_sim import find_verilator, verilator_environment
@@ -22,7 +23,7 @@ HARNESS = Path(__file__).resolve().parent / "wired" / "wired_sim.cpp"
 TOP = "wired_top"
 
 
-class WiredSimError(Exception):
+class WiredSimError(ExpectedError):
     """The simulation cannot be built or run; one line."""
 
 

@@ -793,7 +793,7 @@ def test_command_errors(capsys: pytest.CaptureFixture[str], tmp_path: Path, shar
 def test_demo_errors(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert demo.main([str(tmp_path / "none.npz")]) == 1
     assert "none.npz" in capfd.readouterr().err
-    with pytest.raises(RuntimeError, match="design 'none' is not one of"):
+    with pytest.raises(demo.DemoError, match="design 'none' is not one of"):
         demo.start(["--design", "none", "--core", "functional"], 60)
 
 

@@ -177,4 +177,4 @@ def test_standard_library_only() -> None:
     tree = ast.parse((ROOT / "bnn/contract.py").read_text())
     names = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert names <= {"__future__", "enum", "struct", "typing"}
+    assert names <= {"__future__", "enum", "struct", "typing", "bnn.errors"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import shlex
@@ -17,6 +16,7 @@ from test_designs import ARTY
 from test_host import images, make_model
 
 from bnn import golden
+from bnn.__main__ import main as bnn
 from bnn.model import save
 from hls.designs import DESIGNS
 from hls.implementation import bitfile
@@ -87,12 +87,11 @@ def test_images_that_fit_the_model_go_along(files: Path, capsys: pytest.CaptureF
 
 
 def made(target: str, *variables: str) -> list[list[str]]:
-    """The commands of this project that a target of the Makefile runs, as words from the module's name on."""
+    """The commands of bnn that a target of the Makefile runs, as words from the command's name on."""
     done = subprocess.run(["make", "-s", "-n", target, *variables], cwd=ROOT, stdout=subprocess.PIPE, text=True,
                           check=True)
     lines = [shlex.split(line) for line in done.stdout.replace("\\\n", " ").splitlines()]
-    words = [line[line.index("-m") + 1:] for line in lines if "-m" in line]
-    return [line for line in words if line[0].split(".")[0] in ("hls", "host")]
+    return [line[line.index("bnn") + 1:] for line in lines if "bnn" in line]
 
 
 @pytest.mark.parametrize(("design", "net", "backend"), [("pynq_z1", "cnv", "rtl"), ("pynq_z2", "lfc", "hls"),
@@ -112,13 +111,13 @@ def test_what_make_hls_leaves_make_deploy_takes(design: str, net: str, backend: 
             given = str(folder / f"{design}.toml")
             Path(given).write_text(ARTY)
         variables = (f"DESIGN={given}", f"BACKEND={backend}", f"MODEL={ROOT / 'models' / net}.npz")
-        for module, *words in made("hls", *variables):
-            assert importlib.import_module(f"{module}.__main__" if module == "hls" else module).main(words) == 0
+        for words in made("hls", *variables):
+            assert bnn(words) == 0
         assert "bitstream" in tools.stages()
     monkeypatch.chdir(folder)
     capsys.readouterr()
-    for module, *words in made("deploy", *variables, "BOARD=xilinx@board"):
-        assert importlib.import_module(f"{module}.__main__" if module == "hls" else module).main(words) == 0
+    for words in made("deploy", *variables, "BOARD=xilinx@board"):
+        assert bnn(words) == 0
     there = files / "board/bnn"
     assert (there / f"{design}.bit").read_bytes() == (folder / "build" / design / bitfile(design)).read_bytes()
     assert "MHZ" in (there / f"{design}.hwh").read_text()

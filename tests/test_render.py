@@ -12,6 +12,7 @@ import jinja2
 import pytest
 from test_designs import ARTY
 
+from bnn.errors import ExpectedError
 from hls import boards, build, designs, directives, render
 from hls.designs import DESIGNS, DesignError
 
@@ -312,7 +313,7 @@ def test_tcl_quote_gives_one_word(text: str, tmp_path: Path) -> None:
 
 
 def test_tcl_quote_refuses_control_characters() -> None:
-    with pytest.raises(ValueError, match="control character"):
+    with pytest.raises(ExpectedError, match="control character"):
         render.tcl_quote("a\0b")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from bnn.networks import NETWORKS, network
+from bnn.networks import NETWORKS, NetworkError, network
 from train import data, layers, recipes, trainer
 from train.augment import crop_flip
 from train.methods import LOSSES, Methods
@@ -43,7 +43,7 @@ def test_padding_uses_the_recorded_value() -> None:
 
 
 def test_unknown_network_is_named() -> None:
-    with pytest.raises(ValueError, match="network 'cnw' is unknown: choose one of cnv,"):
+    with pytest.raises(NetworkError, match="network 'cnw' is unknown: choose one of cnv,"):
         network("cnw")
 
 

@@ -9,6 +9,7 @@ import torch
 
 from bnn.networks import network
 from train import methods
+from train.errors import TrainError
 from train.layers import BinaryConv2d, BinaryLinear, Schedules, binary_weight
 from train.methods import Methods, ap2, binarize
 from train.module import BinaryNetwork
@@ -69,7 +70,7 @@ def test_signs_are_plus_and_minus_one_and_plus_at_zero(window: str) -> None:
 
 
 def test_unknown_window_is_named() -> None:
-    with pytest.raises(ValueError, match="window 'soft' is unknown: choose one of identity, clip,"):
+    with pytest.raises(TrainError, match="window 'soft' is unknown: choose one of identity, clip,"):
         binarize(GRID, "soft", ONE)
 
 
@@ -279,7 +280,7 @@ def test_recipes_are_what_their_sources_say() -> None:
     assert (torch7.batch, torch7.learning_rate, torch7.optimizer) == (200, 2.0**-6, "adamax_shift")
     assert torch7.methods.norm == "shift" and torch7.methods.stochastic_activations
     assert recipe("xnor", "cifar10").methods.alpha
-    with pytest.raises(ValueError, match="recipe 'modem' is unknown: choose one of theano, torch7, xnor, modern"):
+    with pytest.raises(TrainError, match="recipe 'modem' is unknown: choose one of theano, torch7, xnor, modern"):
         recipe("modem", "cifar10")
 
 

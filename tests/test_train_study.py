@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from bnn.errors import ExpectedError
 from bnn.tables import marked
 from train import data, study, trainer
 from train.recipes import recipe
@@ -134,7 +135,7 @@ def test_summary_by_hand() -> None:
 
 
 def test_missing_markers_and_bad_counts_are_refused(small: None, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match="markers '<!-- float: made by"):
+    with pytest.raises(ExpectedError, match="markers '<!-- float: made by"):
         marked("nothing", "float", "x")
     assert study.main(["float", "tiny", "--seeds", "0"]) == 1
     assert capsys.readouterr().err == "error: --seeds is 0, expected at least 1\n"

@@ -13,6 +13,7 @@ from test_model import random_model
 from bnn import golden
 from bnn.model import ModelError, save
 from hls.__main__ import main
+from hls.designs import DesignError
 from hls.wired import cost, heap, levels, measure, network, reuse, topologies, verilog, yosys
 from hls.wired.graph import Add, Bit, Chain, Graph, GraphError, Input, Select, adders, evaluate, multiply_out, split
 from sim.rtl_sim import find_verilator
@@ -118,7 +119,7 @@ def test_a_wrong_pass_is_found():
 @pytest.mark.parametrize("level,input_bits", [("none", 1), ("kernel", 1), ("cse", 8)])
 def test_what_cannot_be_folded_is_refused(level, input_bits):
     item = dataclasses.replace(task(1, 8, 9, input_bits, 9), fold=2)
-    with pytest.raises(ValueError, match="layer: only engines of level cse on 1-bit inputs can be folded"):
+    with pytest.raises(DesignError, match="layer: only engines of level cse on 1-bit inputs can be folded"):
         levels.build(item, level)
 
 
@@ -131,7 +132,7 @@ def test_layers_behind_a_pool_are_folded_as_far_as_time_allows():
               for layer, most in zip(model.layers, network.folds(model), strict=True)]
     assert passes == [1, 1, 3, 14, 12, 10]  # of 2, 3, 1 and 1 outputs
     assert [item.task.passes for item in network.engines(model, "none")] == [1] * 6
-    with pytest.raises(ValueError, match="fold -1: expected 0 or a number of passes"):
+    with pytest.raises(DesignError, match="fold -1: expected 0 or a number of passes"):
         network.engines(model, "cse", fold=-1)
 
 
@@ -227,7 +228,7 @@ def test_wide_adders_are_found_when_wrong():
 
 
 def test_an_unknown_level_is_refused():
-    with pytest.raises(ValueError, match="level 'most' is not one of none, kernel, cse"):
+    with pytest.raises(DesignError, match="level 'most' is not one of none, kernel, cse"):
         levels.build(task(1, 2, 9), "most")
 
 

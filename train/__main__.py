@@ -15,16 +15,17 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from bnn.model import ModelError
+from bnn.command import FAILED, Command
+from bnn.errors import ExpectedError
 from bnn.model import load as load_model
 from bnn.networks import NETWORKS
-from bnn.text import printable
 from train import contact, data, own
+from train.errors import TrainError
 from train.methods import LOSSES, WINDOWS, Methods
 from train.module import BinaryNetwork
 from train.recipes import OPTIMIZERS, RECIPES, SCHEDULES, recipe
 from train.start import start_from
-from train.trainer import Config, TrainError, load_network, topology, train, world
+from train.trainer import Config, load_network, topology, train, world
 
 
 def _sha256(path: Path) -> str:
@@ -40,17 +41,15 @@ def _flag(text: str) -> bool:
     return text == "yes"
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", choices=list(NETWORKS), nargs="?", default="cnv", help="default: cnv")
-    parser.add_argument("-o", "--out", type=Path, help="folder for checkpoint and log, default build/NETWORK")
+    parser.add_argument("-o", "--output", type=Path, help="folder for checkpoint and log, default build/NETWORK")
     parser.add_argument("--data", type=Path, help="own data: a folder of class folders, or an .npz file")
     parser.add_argument("--size", type=int, help="own images are scaled to this height and width")
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out own files that cannot be used")
     parser.add_argument("--dry-run", action="store_true", help="read the data, draw a contact sheet, train nothing")
     parser.add_argument("--dataset", choices=list(data.SOURCES), help="default: the network's")
-    parser.add_argument("--data-folder", type=Path, help="local folder with the official files")
-    parser.add_argument("--cache", type=Path, default=data.DEFAULT_FOLDER, help="checked copies of data sets")
+    data.add_options(parser)
     parser.add_argument("--limit", type=int, help="use so many training and validation images, of all classes")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--teacher", type=Path, help="checkpoint of a float32 network, for distillation")
@@ -82,7 +81,6 @@ def make_parser() -> argparse.ArgumentParser:
     changes.add_argument("--input-dropout", type=float)
     for name in ("standardise", "quantile", "alpha", "threshold_shift", "stochastic_weights", "stochastic_activations"):
         changes.add_argument(f"--{name.replace('_', '-')}", type=_flag, metavar="yes|no")
-    return parser
 
 
 def _positive(arguments: argparse.Namespace) -> None:
@@ -136,10 +134,10 @@ def _show(
     print(f"contact sheet of {'x'.join(map(str, training['x'].shape[2:]))} pixels: {path}")
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _train(arguments: argparse.Namespace) -> None:
     _positive(arguments)
     network = NETWORKS[arguments.network]
-    out = arguments.out or data.DEFAULT_FOLDER.parent / network.name
+    out = arguments.output or data.DEFAULT_FOLDER.parent / network.name
     own_data = None
     if arguments.data is not None:
         own_data = own.prepare(
@@ -174,20 +172,22 @@ def _run(arguments: argparse.Namespace) -> None:
     train(config, training, validation, out, arguments.compile, teacher=teacher, start=start)
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = make_parser().parse_args(argv)
+def _run(arguments: argparse.Namespace) -> int:
     if "WORLD_SIZE" in os.environ:  # started by torchrun
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
-        _run(arguments)
-    except (TrainError, ModelError, data.DataError, ValueError, OSError) as error:
-        if world()[0] == 0:
-            print(f"error: {printable(error)}", file=sys.stderr)
-        return 1
+        _train(arguments)
+    except (ExpectedError, OSError):
+        if world()[0] == 0:  # one process speaks for all
+            raise
+        return FAILED
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
     return 0
+
+
+main = Command("train", _options, _run, "cnv --recipe modern --epochs 32 -o build/cnv")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bnn.command import Command
 from bnn.golden import infer
 from bnn.model import Model, ModelError, load
 from train import data, own
@@ -62,23 +63,21 @@ def count_right(model: Model, images: np.ndarray, labels: np.ndarray, progress: 
     return right
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m train.accuracy", description=__doc__)
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="model.npz")
     parser.add_argument("--dataset", choices=list(data.SOURCES), help="default: the model's")
-    parser.add_argument("--data-folder", type=Path, help="local folder with the official files")
-    parser.add_argument("--cache", type=Path, default=data.DEFAULT_FOLDER, help="checked copies of data sets")
-    arguments = parser.parse_args(argv)
-    try:
-        model = load(arguments.model)
-        folder = arguments.model.parent
-        images, labels = test_set(model, folder, arguments.dataset, arguments.data_folder, arguments.cache)
-        right = count_right(model, images, labels, progress=sys.stderr.isatty())
-    except (ModelError, data.DataError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    data.add_options(parser)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    model = load(arguments.model)
+    folder = arguments.model.parent
+    images, labels = test_set(model, folder, arguments.dataset, arguments.data_folder, arguments.cache)
+    right = count_right(model, images, labels, progress=sys.stderr.isatty())
     print(f"accuracy: {right}/{len(labels)}")
-    return 0
+
+
+main = Command("accuracy", _options, _run, "models/cnv.npz")
 
 
 if __name__ == "__main__":

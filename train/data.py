@@ -29,13 +29,15 @@ from pathlib import Path
 import numpy as np
 
 from bnn.archives import Archive, ArchiveError
+from bnn.command import Command
+from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 
 DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / "build" / "data"
 TIMEOUT_S = 30
 
 
-class DataError(Exception):
+class DataError(ExpectedError):
     """A data set could not be had; the message names every source tried."""
 
 
@@ -376,19 +378,23 @@ def limited(part: Arrays, count: int, by_class: bool) -> Arrays:
     return {key: value[chosen] for key, value in part.items()}
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m train.data", description=__doc__.splitlines()[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """`--data-folder` and `--cache`, for `load`."""
+    parser.add_argument("--data-folder", type=Path, help="local folder with the official files (default $BNN_DATA)")
+    parser.add_argument("--cache", type=Path, default=DEFAULT_FOLDER, help="checked copies of data sets")
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", choices=list(SOURCES))
-    parser.add_argument("--folder", type=Path, help="local folder with the official files")
-    parser.add_argument("--cache", type=Path, default=DEFAULT_FOLDER)
-    arguments = parser.parse_args(argv)
-    try:
-        dataset = load(arguments.dataset, arguments.folder, arguments.cache)
-    except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    add_options(parser)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    dataset = load(arguments.dataset, arguments.data_folder, arguments.cache)
     print(f"data: {arguments.dataset} {len(dataset.x_train)} train, {len(dataset.x_test)} test images, checked")
-    return 0
+
+
+main = Command("data", _options, _run, "cifar10")
 
 
 if __name__ == "__main__":

@@ -18,20 +18,21 @@ import torch
 from torch import nn
 
 from bnn import golden
+from bnn.command import Command
+from bnn.errors import ExpectedError
 from bnn.files import write_atomically
-from bnn.model import Layer, Model, ModelError, save
+from bnn.model import Layer, Model, save
 from bnn.networks import INPUT_BINARY
-from bnn.text import printable
 from train import data, own, parameters
 from train.layers import BinaryConv2d, Block, ScoreNorm
 from train.module import BinaryNetwork, input_table
-from train.trainer import Config, TrainError, from_dict, load_checkpoint, load_network
+from train.trainer import Config, from_dict, load_checkpoint, load_network
 
 #: test images kept beside a model
 SAMPLE = 64
 
 
-class ExportError(Exception):
+class ExportError(ExpectedError):
     """The network cannot be expressed as an integer model."""
 
 
@@ -216,20 +217,18 @@ def export_run(checkpoint: Path, out: Path, data_folder: Path | None, cache: Pat
     return exported
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m train.export", description=__doc__.splitlines()[0])
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("-o", "--out", type=Path, required=True, help="model.npz")
-    parser.add_argument("--data-folder", type=Path)
-    parser.add_argument("--cache", type=Path, default=data.DEFAULT_FOLDER)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="model.npz")
+    data.add_options(parser)
     parser.add_argument("--command", default="", help="recorded in the model: how it was trained")
-    arguments = parser.parse_args(argv)
-    try:
-        export_run(arguments.checkpoint, arguments.out, arguments.data_folder, arguments.cache, arguments.command)
-    except (ExportError, ModelError, TrainError, data.DataError, ValueError, OSError) as error:
-        print(f"error: {printable(error)}", file=sys.stderr)
-        return 1
-    return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    export_run(arguments.checkpoint, arguments.output, arguments.data_folder, arguments.cache, arguments.command)
+
+
+main = Command("export", _options, _run, "build/cnv/checkpoint.pt -o build/cnv/model.npz")
 
 
 if __name__ == "__main__":

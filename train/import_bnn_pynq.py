@@ -16,15 +16,17 @@ from pathlib import Path
 
 import numpy as np
 
-from bnn.model import Layer, Model, ModelError, save
+from bnn.command import Command
+from bnn.errors import ExpectedError
+from bnn.model import Layer, Model, save
 from bnn.networks import NETWORKS
 from train import classes as class_names
-from train.data import SOURCES, DataError
+from train.data import SOURCES
 
 TOPOLOGIES = ("cnv",)
 
 
-class ParameterError(Exception):
+class ParameterError(ExpectedError):
     """A parameter folder does not hold what its topology asks for."""
 
 
@@ -156,22 +158,21 @@ def read_model(folder: Path, topology: str = "cnv", classes: str | None = None, 
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m train.import_bnn_pynq", description=__doc__)
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="parameter folder, for example cnvW1A1")
     parser.add_argument("--topology", choices=TOPOLOGIES, default="cnv")
     parser.add_argument("--classes", metavar="NAMES", help="with commas, or a file of them; default DIR/classes.txt")
     parser.add_argument("--dataset", choices=list(SOURCES), help="what it was trained on")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="model file to write")
-    arguments = parser.parse_args(argv)
-    try:
-        model = read_model(arguments.folder, arguments.topology, arguments.classes, arguments.dataset)
-        save(model, arguments.out)
-    except (ParameterError, DataError, ModelError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{arguments.out}: {model.name}, {len(model.layers)} layers, {len(model.classes)} classes")
-    return 0
+    parser.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    model = read_model(arguments.folder, arguments.topology, arguments.classes, arguments.dataset)
+    save(model, arguments.output)
+    print(f"{arguments.output}: {model.name}, {len(model.layers)} layers, {len(model.classes)} classes")
+
+
+main = Command("import", _options, _run, "cnvW1A1 --topology cnv -o build/cnv.npz")
 
 
 if __name__ == "__main__":

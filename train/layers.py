@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from train.errors import TrainError
 from train.methods import Methods, ShiftNorm1d, ShiftNorm2d, binarize, quantile_clamp, standardise, xnor_alpha
 
 #: Fractional bits of the input domain: a pixel table entry t is seen as t / 128.
@@ -131,7 +132,7 @@ class ScoreNorm(nn.BatchNorm1d):
             # 4: headroom for the rounding of scale and for 2 * matches - inputs
             if fits and (largest * unit + inputs) * 4 < 2 ** (self.SCORE_BITS - 1):
                 return scale.long(), torch.round(bias * unit).long(), shift
-        raise ValueError(f"ScoreNorm: scores up to {largest:g} do not fit in {self.SCORE_BITS} bits")
+        raise TrainError(f"ScoreNorm: scores up to {largest:g} do not fit in {self.SCORE_BITS} bits")
 
     def __init__(self, classes: int, inputs: int, eps: float, momentum: float) -> None:
         super().__init__(classes, eps=eps, momentum=momentum)
@@ -145,14 +146,14 @@ def make_norm(channels: int, flat: bool, methods: Methods) -> Norm:
     """The batch norm of a hidden block, shift-based where ``methods.norm`` says so.
 
     Raises:
-        ValueError: unknown norm.
+        TrainError: unknown norm.
     """
     kinds: dict[str, tuple[type[Norm], type[Norm]]] = {
         "batch": (nn.BatchNorm1d, nn.BatchNorm2d),
         "shift": (ShiftNorm1d, ShiftNorm2d),
     }
     if methods.norm not in kinds:
-        raise ValueError(f"norm '{methods.norm}' is unknown: choose one of {', '.join(kinds)}")
+        raise TrainError(f"norm '{methods.norm}' is unknown: choose one of {', '.join(kinds)}")
     return kinds[methods.norm][0 if flat else 1](channels, eps=BN_EPS, momentum=BN_MOMENTUM)
 
 

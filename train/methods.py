@@ -27,6 +27,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from train.errors import TrainError
+
 # --- signs and straight-through slopes ---------------------------------------------------------
 
 
@@ -108,10 +110,10 @@ def binarize(x: Tensor, window: str, sharpness: Tensor, stochastic: bool = False
     """Signs of ``x``, any shape, with the straight-through slope ``window``.
 
     Raises:
-        ValueError: unknown window; the message lists the known ones.
+        TrainError: unknown window; the message lists the known ones.
     """
     if window not in WINDOWS:
-        raise ValueError(f"window '{window}' is unknown: choose one of {', '.join(WINDOWS)}")
+        raise TrainError(f"window '{window}' is unknown: choose one of {', '.join(WINDOWS)}")
     fixed = x.detach()
     signs = stochastic_sign(fixed) if stochastic else sign(fixed)
     result: Tensor = StraightThrough.apply(x, signs, WINDOWS[window](fixed, sharpness))  # type: ignore[no-untyped-call]

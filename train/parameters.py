@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from bnn.errors import ExpectedError
 from train.module import BinaryNetwork
 
 
-class ParameterError(ValueError):
+class ParameterError(ExpectedError):
     """A parameter is not finite, or cannot be; one line names layer, tensor and channel."""
 
 

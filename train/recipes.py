@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from train.errors import TrainError
 from train.methods import Methods
 
 OPTIMIZERS = ("adam", "adamax_shift", "sgd")
@@ -119,8 +120,8 @@ def recipe(name: str, dataset: str) -> Recipe:
     """Look up a recipe for a data set.
 
     Raises:
-        ValueError: unknown name; the message lists the known ones.
+        TrainError: unknown name; the message lists the known ones.
     """
     if name not in RECIPES:
-        raise ValueError(f"recipe '{name}' is unknown: choose one of {', '.join(RECIPES)}")
+        raise TrainError(f"recipe '{name}' is unknown: choose one of {', '.join(RECIPES)}")
     return replace(RECIPES[name], **DATASET_RECIPES.get((name, dataset), {}))  # type: ignore[arg-type]

@@ -17,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from bnn.command import Command
+from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.golden import infer
-from bnn.model import Model, ModelError, load
+from bnn.model import Model, load
 from train import cost, data
 from train.accuracy import test_set
 
@@ -27,7 +29,7 @@ CHUNK = 500
 LOG_COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_accuracy")
 
 
-class ReportError(Exception):
+class ReportError(ExpectedError):
     """The report cannot be made; one line says why."""
 
 
@@ -195,30 +197,28 @@ def find_log(path: Path, model: Path) -> Path | None:
     return None
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m train.report", description=__doc__.splitlines()[0])
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="model.npz")
-    parser.add_argument("-o", "--out", type=Path, help="the page; the picture beside it; default MODEL with .html")
+    parser.add_argument("-o", "--output", type=Path, help="the page; the picture beside it; default MODEL with .html")
     parser.add_argument("--log", type=Path, default=Path(), help="log.csv of the run; default: beside the model")
     parser.add_argument("--limit", type=int, help="use only the first so many test images")
-    parser.add_argument("--data-folder", type=Path, help="local folder with the official files")
-    parser.add_argument("--cache", type=Path, default=data.DEFAULT_FOLDER, help="checked copies of data sets")
-    arguments = parser.parse_args(argv)
-    out = arguments.out or arguments.model.with_suffix(".html")
-    try:
-        model = load(arguments.model)
-        log = find_log(arguments.log, arguments.model)
-        columns = None if log is None else read_log(log)
-        images, labels = test_set(model, arguments.model.parent, None, arguments.data_folder, arguments.cache)
-        table = confusion(model, images[: arguments.limit], labels[: arguments.limit])
-        picture = draw(model, table, columns)
-        write_atomically(out, page(model, table, picture).encode())
-        write_atomically(out.with_suffix(".png"), picture)
-    except (ModelError, ReportError, data.DataError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    data.add_options(parser)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    out = arguments.output or arguments.model.with_suffix(".html")
+    model = load(arguments.model)
+    log = find_log(arguments.log, arguments.model)
+    columns = None if log is None else read_log(log)
+    images, labels = test_set(model, arguments.model.parent, None, arguments.data_folder, arguments.cache)
+    table = confusion(model, images[: arguments.limit], labels[: arguments.limit])
+    picture = draw(model, table, columns)
+    write_atomically(out, page(model, table, picture).encode())
+    write_atomically(out.with_suffix(".png"), picture)
     print(f"report: {out} and {out.with_suffix('.png').name} written, {int(np.trace(table))}/{int(table.sum())} right")
-    return 0
+
+
+main = Command("page", _options, _run, "models/cnv.npz -o build/page/cnv.html")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from bnn.model import Layer, Model
 from bnn.networks import INPUT_BINARY
+from train.errors import TrainError
 from train.layers import INPUT_SCALE, BinaryLinear
 from train.module import BinaryNetwork
-from train.trainer import TrainError
 
 #: magnitude of every latent weight at the start: small against 1, so that Adam at 2e-3 turns one in 50 steps
 MAGNITUDE = 0.1

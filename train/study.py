@@ -23,12 +23,14 @@ from typing import Any
 
 import torch
 
+from bnn.command import Command
 from bnn.files import write_atomically
 from bnn.networks import NETWORKS
 from bnn.tables import marked
 from train import data
+from train.errors import TrainError
 from train.recipes import RECIPES, Recipe, recipe
-from train.trainer import Config, TrainError, accuracy, to_dict, train
+from train.trainer import Config, accuracy, to_dict, train
 
 Change = Callable[[Recipe], Recipe]
 Sets = tuple[data.Arrays, data.Arrays, data.Arrays]  # training, validation, test
@@ -158,7 +160,7 @@ def study(name: str, arguments: argparse.Namespace, sets: Sets, base: Recipe) ->
         for seed in seeds
         for row in rows
     }
-    values = run_all(configs, sets, arguments.out, arguments.compile, arguments.jobs, arguments.keep)
+    values = run_all(configs, sets, arguments.output, arguments.compile, arguments.jobs, arguments.keep)
     lines = ["| recipe | test accuracy [%] | difference |", "|---|---|---|"]
     reference = [values[rows[0].label, seed] for seed in seeds]
     lines += [summary(row.label, [values[row.label, seed] for seed in seeds], reference) for row in rows]
@@ -172,8 +174,7 @@ def study(name: str, arguments: argparse.Namespace, sets: Sets, base: Recipe) ->
     return "\n".join(lines)
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m train.study", description=__doc__.splitlines()[0])
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", choices=list(STUDIES))
     parser.add_argument("network", choices=list(NETWORKS), nargs="?", default="cnv")
     parser.add_argument("--recipe", choices=list(RECIPES), default="modern")
@@ -184,32 +185,31 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--compile", action="store_true", help="torch.compile the step (faster, needs g++)")
     parser.add_argument("--bf16", action="store_true", help="layers in bfloat16 while training")
     parser.add_argument("--keep", action="store_true", help="keep the checkpoints, a teacher's for example")
-    parser.add_argument("--data-folder", type=Path, help="local folder with the official files")
-    parser.add_argument("--cache", type=Path, default=data.DEFAULT_FOLDER, help="checked copies of data sets")
-    parser.add_argument("-o", "--out", type=Path, default=data.DEFAULT_FOLDER.parent / "study", help="results")
+    data.add_options(parser)
+    parser.add_argument("-o", "--output", type=Path, default=data.DEFAULT_FOLDER.parent / "study", help="results")
     parser.add_argument("--write", type=Path, metavar="FILE", help="Markdown file whose table is replaced")
-    arguments = parser.parse_args(argv)
-    try:
-        for key in ("epochs", "seeds", "jobs", "limit"):
-            value = getattr(arguments, key)
-            if value is not None and value < 1:
-                raise TrainError(f"--{key} is {value}, expected at least 1")
-        network = NETWORKS[arguments.network]
-        dataset = data.load(network.dataset, arguments.data_folder, arguments.cache)
-        training, validation = data.split_validation(dataset)
-        training = {key: value[: arguments.limit] for key, value in training.items()}
-        validation = {key: value[:LOGGED] for key, value in validation.items()}
-        sets = (training, validation, {"x": dataset.x_test, "y": dataset.y_test})
-        base = replace(recipe(arguments.recipe, network.dataset), epochs=arguments.epochs)
-        text = study(arguments.study, arguments, sets, base)
-        print(text)
-        if arguments.write:
-            content = marked(arguments.write.read_text(), arguments.study, text)
-            write_atomically(arguments.write, content.encode())
-    except (TrainError, data.DataError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    for key in ("epochs", "seeds", "jobs", "limit"):
+        value = getattr(arguments, key)
+        if value is not None and value < 1:
+            raise TrainError(f"--{key} is {value}, expected at least 1")
+    network = NETWORKS[arguments.network]
+    dataset = data.load(network.dataset, arguments.data_folder, arguments.cache)
+    training, validation = data.split_validation(dataset)
+    training = {key: value[: arguments.limit] for key, value in training.items()}
+    validation = {key: value[:LOGGED] for key, value in validation.items()}
+    sets = (training, validation, {"x": dataset.x_test, "y": dataset.y_test})
+    base = replace(recipe(arguments.recipe, network.dataset), epochs=arguments.epochs)
+    text = study(arguments.study, arguments, sets, base)
+    print(text)
+    if arguments.write:
+        content = marked(arguments.write.read_text(), arguments.study, text)
+        write_atomically(arguments.write, content.encode())
+
+
+main = Command("study", _options, _run, "ablation cnv --epochs 8 --seeds 3")
 
 
 if __name__ == "__main__":

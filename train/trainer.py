@@ -28,6 +28,7 @@ from bnn.networks import network as find_network
 from bnn.text import first_line
 from train.augment import crop_flip
 from train.data import Arrays
+from train.errors import TrainError
 from train.methods import LOSSES, Methods, ShiftAdaMax, average_, clip_, distillation, glorot_rate
 from train.module import BinaryNetwork
 from train.parameters import ParameterError, check_network
@@ -39,10 +40,6 @@ SETTLE_IMAGES = 12_800
 FIELDS = {"config": dict, "epoch": int, "model": dict, "optimizer": dict, "average": dict, "history": list}
 """What a checkpoint holds beside ``format`` and ``deploy``, the network to deploy or None, and what kinds these are."""
 LOG_FIELDS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "val_accuracy", "seconds")
-
-
-class TrainError(Exception):
-    """Training cannot start or go on; the message says why."""
 
 
 @dataclass(frozen=True)

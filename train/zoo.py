@@ -14,8 +14,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bnn.command import Command
+from bnn.errors import ExpectedError
 from bnn.files import write_atomically
-from bnn.model import ModelError, load
+from bnn.model import load
 from bnn.tables import marked
 from train import cost, data
 from train.accuracy import count_right, test_set
@@ -36,7 +38,7 @@ FIELDS: dict[str, type] = {
 }
 
 
-class ZooError(Exception):
+class ZooError(ExpectedError):
     """A card is missing, damaged or does not fit its model; one line says why."""
 
 
@@ -147,43 +149,42 @@ def table(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m train.zoo", description=__doc__.splitlines()[0])
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--zoo", type=Path, default=ZOO, help="folder of models and cards")
     commands = parser.add_subparsers(dest="action", required=True)
     checker = commands.add_parser("check", help="evaluate models and compare with their cards")
     checker.add_argument("names", nargs="*", metavar="NAME", help="default: all")
-    checker.add_argument("--data-folder", type=Path, help="local folder with the official files")
-    checker.add_argument("--cache", type=Path, default=data.DEFAULT_FOLDER, help="checked copies of data sets")
+    data.add_options(checker)
     adder = commands.add_parser("add", help="ship an exported model")
     adder.add_argument("model", type=Path)
     adder.add_argument("name")
     adder.add_argument("--command", default="", help="default: what the export recorded")
     tabler = commands.add_parser("table", help="print the cards")
     tabler.add_argument("--write", type=Path, metavar="FILE", help="Markdown file whose table is replaced")
-    arguments = parser.parse_args(argv)
-    try:
-        if arguments.action == "add":
-            print(f"zoo: {add(arguments.model, arguments.name, arguments.zoo, arguments.command)} written")
-            return 0
-        if arguments.action == "table":
-            text = table(arguments.zoo)
-            print(text)
-            if arguments.write:
-                write_atomically(arguments.write, marked(arguments.write.read_text(), "zoo", text).encode())
-            return 0
-        paths = cards(arguments.zoo, arguments.names)
-        if not paths:
-            raise ZooError(f"{arguments.zoo}: holds no cards")
-        failures = 0
-        for path in paths:
-            line, good = check(path, arguments.data_folder, arguments.cache)
-            print(line, flush=True)
-            failures += not good
-    except (ZooError, ModelError, data.DataError, OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.action == "add":
+        print(f"zoo: {add(arguments.model, arguments.name, arguments.zoo, arguments.command)} written")
+        return 0
+    if arguments.action == "table":
+        text = table(arguments.zoo)
+        print(text)
+        if arguments.write:
+            write_atomically(arguments.write, marked(arguments.write.read_text(), "zoo", text).encode())
+        return 0
+    paths = cards(arguments.zoo, arguments.names)
+    if not paths:
+        raise ZooError(f"{arguments.zoo}: holds no cards")
+    failures = 0
+    for path in paths:
+        line, good = check(path, arguments.data_folder, arguments.cache)
+        print(line, flush=True)
+        failures += not good
     return 1 if failures else 0
+
+
+main = Command("zoo", _options, _run, "check cnv lfc")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from bnn.command import FAILED, Command
 from bnn.files import write_atomically
 from hls import designs
 from hls.ap_types import find_ap_types
@@ -13,28 +14,24 @@ from hls.check import llvm, loops
 from hls.render import TOP, render
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 0, or 1 if something is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m hls.check", description=__doc__)
+def _options(parser: argparse.ArgumentParser) -> None:
     designs.add_option(parser)
-    parser.add_argument("-o", "--output", type=Path, help="folder for sources and IR (build/DESIGN/check)")
-    options = parser.parse_args(arguments)
-    try:
-        design = designs.find(options.design)
-        folder = options.output or Path("build") / design.name / "check"
-        for path, text in render(design).items():
-            if path.startswith("hls/"):
-                target = folder / path
-                if not target.is_file() or target.read_text() != text:
-                    write_atomically(target, text.encode())
-        ap_types = find_ap_types()
-        if ap_types is None:
-            raise llvm.CompileError("ap_int.h: not found, expected in the folder AP_TYPES or in an installed hls4ml")
-        report = loops.check(folder / "hls" / f"{TOP}.cpp", TOP, ap_types, 1000 / design.clock_mhz,
-                             designs.BOARDS[design.board].part, folder / "ir")
-    except (designs.DesignError, llvm.CompileError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    parser.add_argument("-o", "--output", type=Path, help="folder for sources and IR (default build/DESIGN/check)")
+
+
+def _run(options: argparse.Namespace) -> int:
+    design = designs.find(options.design)
+    folder = options.output or Path("build") / design.name / "check"
+    for path, text in render(design).items():
+        if path.startswith("hls/"):
+            target = folder / path
+            if not target.is_file() or target.read_text() != text:
+                write_atomically(target, text.encode())
+    ap_types = find_ap_types()
+    if ap_types is None:
+        raise llvm.CompileError("ap_int.h: not found, expected in the folder AP_TYPES or in an installed hls4ml")
+    report = loops.check(folder / "hls" / f"{TOP}.cpp", TOP, ap_types, 1000 / design.clock_mhz, design.board.part,
+                         folder / "ir")
     print(f"{'loop':<34}{'instructions':>12}{'recurrence':>11}{'resource':>9}{'exit':>5}{'depth':>6}{'longest':>9}")
     for one in report.loops:
         name = f"{one.place} {one.label}"
@@ -43,7 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
     faults = [line for one in report.loops for line in one.faults]
     for line in faults:
         print(f"error: {line}", file=sys.stderr)
-    return 1 if faults else 0
+    return FAILED if faults else 0
+
+
+main = Command("check", _options, _run, "--design pynq_z1")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from bnn.errors import ExpectedError
 from hls.check import delays
 from hls.check.delays import Cost, Family, by_width
 from hls.check.ir import Address, Function, Instruction, Loop
@@ -79,7 +80,7 @@ class Port:
     dbg: int
 
 
-class BodyError(Exception):
+class BodyError(ExpectedError):
     """A loop whose body is not a graph: an inner loop that is not unrolled; one line."""
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 
+from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 
 INCLUDE = Path(__file__).resolve().parent / "include"
@@ -32,7 +33,7 @@ UNROLL_LIMIT = 10_000_000
 """Instructions that a loop may have after unrolling; far above what is accepted, so that it is counted and reported."""
 
 
-class CompileError(Exception):
+class CompileError(ExpectedError):
     """clang is missing or refuses the sources; one line."""
 
 

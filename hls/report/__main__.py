@@ -11,14 +11,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bnn import model as models
+from bnn.command import Command
 from bnn.files import write_atomically
 from hls import designs, reports, shell, sources
 from hls.boards import Board
+from hls.options import add_first_layer, first_layer
 from hls.report import cells, netlist, synth
 from hls.report.cells import Resources
 from hls.report.synth import Memory
-from hls.wired import first
 
 ARRAY = "bnn_array"
 FORMAT = 1
@@ -166,68 +166,63 @@ def table(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 0, or 1 after one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m hls.report", description="Synthesise the RTL core, report it.")
+def _options(parser: argparse.ArgumentParser) -> None:
     designs.add_option(parser)
     parser.add_argument("-o", "--output", type=Path, help="folder for report.json (default build/DESIGN)")
     parser.add_argument("--module", help="this module and what it contains, out of the whole core")
     parser.add_argument("--alone", action="store_true", help="with --module: elaborate the module without the core")
     parser.add_argument("-P", dest="values", action="append", default=[], metavar="NAME=VALUE",
                         help="value of a parameter of the core, or of the module with --alone")
-    parser.add_argument("--first-layer", default="array", choices=first.FIRST_LAYERS,
-                        help="for any program, or with the weights of MODEL's wired in")
+    add_first_layer(parser)
     parser.add_argument("--model", type=Path, help="of --first-layer wired")
     parser.add_argument("--rtl", type=Path, default=sources.RTL, help="folder of the SystemVerilog")
     parser.add_argument("--cache", type=Path, default=Path("build/synthesis"), help="folder for netlists")
     parser.add_argument("--jobs", type=int, default=synth.JOBS, help="runs of yosys at a time")
     parser.add_argument("--ranked", type=int, default=RANKED, help=f"entries of each list of worst ones ({RANKED})")
-    options = parser.parse_args(arguments)
+
+
+def _run(options: argparse.Namespace) -> None:
     began = time.monotonic()
-    try:
-        design = designs.find(options.design)
-        files = sources.files(options.rtl)
-        if not files:
-            raise synth.SynthesisError(f"{options.rtl}: no SystemVerilog files")
-        values = sources.parameters(design)
-        folder = options.output or Path("build") / design.name
-        if options.first_layer == "wired":
-            if not options.model:
-                raise designs.DesignError("--first-layer wired: needs --model")
-            for name, text in first.sources(models.load(options.model), design)["rtl"].items():
-                write_atomically(folder / "first" / name, text.encode())
-                files.append(folder / "first" / name)
-            values["FirstWired"] = 1
-        top = options.module if options.alone and options.module else sources.TOP
-        if top != sources.TOP:
-            values = _declared(sources.find(top, options.rtl), values)
-        values.update(_values(options.values))
-        modules = synth.elaborate(files, top, values, options.cache)
-        print(f"report: {len(modules)} modules after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-        chosen = options.module or sources.TOP
-        modules = synth.below(modules, chosen)
-        results = synth.synthesise(modules, options.cache, options.jobs,
-                                   lambda line: print(f"report: {line}", file=sys.stderr, flush=True))
-        macs = values.get("Pe", design.pe) * values.get("Simd", design.simd) * values.get("Lanes", design.lanes)
-        report = analyse(results, chosen, design.board, macs, options.ranked)
-        report.update(design=design.name, board=design.board.name, top=chosen, parameters=values, yosys=synth.version())
-        name = "report.json" if chosen == sources.TOP else f"report_{chosen}.json"
-        target = folder / name
-        report.update(reports.sections(target))
-        if chosen == sources.TOP:
-            report["around"] = shell.summary(design.board)
-        write_atomically(target, (json.dumps(report, indent=1) + "\n").encode())
-        print(table(report))
-        print(f"report: wrote {target} after {time.monotonic() - began:.0f} s", file=sys.stderr)
-        wrong = [f"{item['module']}.{item['name']} ({item['words']} x {item['bits']}, {item['style'] or 'any'}) "
-                 f"became {item['became']}" for item in report["memories"] if item["failed"]]
-        if wrong:
-            raise synth.SynthesisError(f"memory {', '.join(wrong)}")
-    except (designs.DesignError, models.ModelError, synth.SynthesisError, netlist.NetlistError, cells.CellError,
-            OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    design = designs.find(options.design)
+    files = sources.files(options.rtl)
+    if not files:
+        raise synth.SynthesisError(f"{options.rtl}: no SystemVerilog files")
+    values = sources.parameters(design)
+    folder = options.output or Path("build") / design.name
+    wired = first_layer(options.first_layer, options.model, design)
+    if wired:
+        for name, text in wired["rtl"].items():
+            write_atomically(folder / "first" / name, text.encode())
+            files.append(folder / "first" / name)
+        values["FirstWired"] = 1
+    top = options.module if options.alone and options.module else sources.TOP
+    if top != sources.TOP:
+        values = _declared(sources.find(top, options.rtl), values)
+    values.update(_values(options.values))
+    modules = synth.elaborate(files, top, values, options.cache)
+    print(f"report: {len(modules)} modules after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    chosen = options.module or sources.TOP
+    modules = synth.below(modules, chosen)
+    results = synth.synthesise(modules, options.cache, options.jobs,
+                               lambda line: print(f"report: {line}", file=sys.stderr, flush=True))
+    macs = values.get("Pe", design.pe) * values.get("Simd", design.simd) * values.get("Lanes", design.lanes)
+    report = analyse(results, chosen, design.board, macs, options.ranked)
+    report.update(design=design.name, board=design.board.name, top=chosen, parameters=values, yosys=synth.version())
+    name = "report.json" if chosen == sources.TOP else f"report_{chosen}.json"
+    target = folder / name
+    report.update(reports.sections(target))
+    if chosen == sources.TOP:
+        report["around"] = shell.summary(design.board)
+    write_atomically(target, (json.dumps(report, indent=1) + "\n").encode())
+    print(table(report))
+    print(f"report: wrote {target} after {time.monotonic() - began:.0f} s", file=sys.stderr)
+    wrong = [f"{item['module']}.{item['name']} ({item['words']} x {item['bits']}, {item['style'] or 'any'}) "
+             f"became {item['became']}" for item in report["memories"] if item["failed"]]
+    if wrong:
+        raise synth.SynthesisError(f"memory {', '.join(wrong)}")
+
+
+main = Command("report", _options, _run, "--design pynq_z1 --module bnn_engine")
 
 
 def _values(texts: list[str]) -> dict[str, int]:

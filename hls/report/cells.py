@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bnn.errors import ExpectedError
+
 LUT_NS = 0.124
 CLOCK_TO_Q_NS = 0.456
 SETUP_NS = 0.06
@@ -60,7 +62,7 @@ _LUT = re.compile(r"LUT[1-6]|INV")
 _FF = re.compile(r"FD[RSCP]E(_1)?|LDCE|LDPE")
 
 
-class CellError(ValueError):
+class CellError(ExpectedError):
     """A netlist holds a cell or a port that is not known; one line."""
 
 

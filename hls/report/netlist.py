@@ -19,6 +19,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from bnn.errors import ExpectedError
 from hls.report import cells
 from hls.report.cells import Resources
 
@@ -27,7 +28,7 @@ MAX_ARCS = 2000
 _NONE = -1e9
 
 
-class NetlistError(ValueError):
+class NetlistError(ExpectedError):
     """A netlist is not what is expected or has a combinational loop; one line."""
 
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from hls.report import netlist, rtlil
 
@@ -37,7 +38,7 @@ _DELAY = ("scratchpad -set abc9.script +&scorr,;,&sweep,;,&dc2,;,&st,;,&if,-g,-K
 _PREPARE = "proc; opt_expr; opt_clean; opt_hier; opt_expr; opt_clean; opt_hier; opt_expr; opt_clean"
 
 
-class SynthesisError(Exception):
+class SynthesisError(ExpectedError):
     """yosys is missing or fails, or sources are missing; one line."""
 
 

@@ -12,8 +12,6 @@ from hls.schedule import plan
 from hls.wired import cpp, verilog
 from hls.wired.network import TEMPLATES, digest_of, engine, task_of
 
-FIRST_LAYERS = ("array", "wired")
-"""First layers of the array design: any program's, or one model's wired in."""
 MODULE = "bnn_first_wired"
 TABLE_BYTES = 256
 LEVELS_PER_STAGE = 1

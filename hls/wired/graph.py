@@ -25,11 +25,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bnn.errors import ExpectedError
+
 GROUP_BITS = 5
 """Bits of a chain's group: a LUT6 has one more input, for the chain's other operand."""
 
 
-class GraphError(Exception):
+class GraphError(ExpectedError):
     """A graph does not compute what it was built for; the message names the output."""
 
 

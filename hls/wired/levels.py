@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hls.designs import DesignError
 from hls.wired import heap as heaps
 from hls.wired.cost import estimate
 from hls.wired.graph import GROUP_BITS, Bit, Graph, GraphError, Input, Term, evaluate, multiply_out, width
@@ -257,13 +258,13 @@ def build(task: Task, level: str) -> Graph:
 
     Raises:
         GraphError: the graph differs from the weights.
-        ValueError: unknown level, or one that cannot be folded.
+        DesignError: unknown level, or one that cannot be folded.
     """
     if level not in LEVELS:
-        raise ValueError(f"level {level!r} is not one of {', '.join(LEVELS)}")
+        raise DesignError(f"level {level!r} is not one of {', '.join(LEVELS)}")
     if task.passes > 1:
         if level != "cse" or task.input_bits > 1:
-            raise ValueError(f"{task.name}: only engines of level cse on 1-bit inputs can be folded")
+            raise DesignError(f"{task.name}: only engines of level cse on 1-bit inputs can be folded")
         graph = folded(task)
     else:
         graph = none(task) if level == "none" else kernel(task) if level == "kernel" else cse(task)

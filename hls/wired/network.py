@@ -14,6 +14,7 @@ from bnn.files import write_atomically
 from bnn.geometry import walk
 from bnn.model import Layer, Model, ModelError, shapes
 from hls import sources
+from hls.designs import DesignError
 from hls.render import environment
 from hls.wired import cost, cpp, verilog
 from hls.wired.graph import Graph, adders
@@ -118,7 +119,7 @@ def engines(model: Model, level: str = "best", fold: int = 0) -> list[Engine]:
     """
     check_size(model)
     if fold < 0:
-        raise ValueError(f"fold {fold}: expected 0 or a number of passes")
+        raise DesignError(f"fold {fold}: expected 0 or a number of passes")
     result = []
     for layer, most in zip(model.layers, folds(model), strict=True):
         most = min(most, fold or most)
@@ -350,7 +351,7 @@ def write(
 
     Raises:
         ModelError: the model cannot be wired.
-        ValueError: unknown level.
+        DesignError: unknown level.
     """
     built = engines(model, level, fold=fold)
     files = {f"rtl/{name}": text for name, text in render_rtl(model, built).items()}

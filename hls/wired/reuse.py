@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bnn import model as models
+from bnn.command import Command
 from bnn.files import write_atomically
 from bnn.geometry import walk
 from bnn.model import Layer, Model, shapes
 from hls.explore import find
-from hls.wired import measure, network, yosys
-from hls.wired.graph import GraphError
+from hls.wired import measure, network
 from hls.wired.levels import LEVELS
 
 KERNELS = 512
@@ -181,34 +179,32 @@ def plot(counts: list[Count], name: str, path: Path) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 0, or 1 after one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m hls reuse", description="Filter repetition of a model.")
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="model file (.npz), or BinaryNet, VGG-small, CNV, LFC with random weights")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/reuse"), help="output folder")
     parser.add_argument("--largest", type=int, default=SYNTHESIS_MACS,
                         help="build and synthesise layers of at most so many products")
     parser.add_argument("--no-synthesis", action="store_true", help="LUTs by the cost model, without yosys")
-    options = parser.parse_args(arguments)
-    try:
-        model = find(options.model)
-        counts = count_model(model)
-        name = Path(options.model).stem
-        options.output.mkdir(parents=True, exist_ok=True)
-        if counts:
-            print(kernels_text(counts))
-            content = json.dumps([asdict(item) for item in counts], indent=2) + "\n"
-            write_atomically(options.output / f"{name}.kernels.json", content.encode())
-            plot(counts, name, options.output / f"{name}.png")
-        print(f"\n{LEVEL_HEAD}", flush=True)
-        rows = level_rows(model, options.largest, not options.no_synthesis, options.output / "cache")
-        if rows and not options.no_synthesis:
-            print(order_text(rows))
-        left = [layer.name for layer in model.layers if layer.outputs * layer.fan_in > options.largest]
-        if left:
-            print(f"more than {options.largest} products, not built: {', '.join(left)}")
-        write_atomically(options.output / f"{name}.json", (json.dumps(rows, indent=2) + "\n").encode())
-    except (models.ModelError, GraphError, yosys.YosysError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    model = find(options.model)
+    counts = count_model(model)
+    name = Path(options.model).stem
+    options.output.mkdir(parents=True, exist_ok=True)
+    if counts:
+        print(kernels_text(counts))
+        content = json.dumps([asdict(item) for item in counts], indent=2) + "\n"
+        write_atomically(options.output / f"{name}.kernels.json", content.encode())
+        plot(counts, name, options.output / f"{name}.png")
+    print(f"\n{LEVEL_HEAD}", flush=True)
+    rows = level_rows(model, options.largest, not options.no_synthesis, options.output / "cache")
+    if rows and not options.no_synthesis:
+        print(order_text(rows))
+    left = [layer.name for layer in model.layers if layer.outputs * layer.fan_in > options.largest]
+    if left:
+        print(f"more than {options.largest} products, not built: {', '.join(left)}")
+    write_atomically(options.output / f"{name}.json", (json.dumps(rows, indent=2) + "\n").encode())
+
+
+main = Command("reuse", _options, _run, "models/cnv.npz -o build/reuse")

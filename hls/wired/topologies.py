@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import sys
 from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
+from bnn.command import Command
 from bnn.geometry import total_macs, walk
 from bnn.model import Model, ModelError
 from bnn.networks import Network
 from bnn.random_models import random_model
+from hls.designs import DesignError
 from hls.wired import cost, levels, network
 from hls.wired.graph import Bit, Graph, Input
 from hls.wired.heap import compress
@@ -126,24 +127,24 @@ def search(size: tuple[int, int, int], classes: int, widths: list[int], stages: 
     return sorted(found, key=lambda item: -item.macs)
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command; the exit status is 0, or 1 after one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m hls topologies",
-                                     description="Networks that fit with their weights wired in.")
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lut", type=int, default=48_000, help="LUTs that the design may take")
     parser.add_argument("--size", type=int, nargs=3, default=(32, 32, 3), metavar=("H", "W", "C"), help="of the images")
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--stages", type=int, default=3, help="number of pools")
     parser.add_argument("--widths", type=int, nargs="+", default=[16, 32, 48, 64, 96, 128], help="channels to try")
     parser.add_argument("--lines", type=int, default=12, help="length of the printed list")
-    options = parser.parse_args(arguments)
+
+
+def _run(options: argparse.Namespace) -> None:
     if min(options.lut, options.classes, options.stages, options.lines, *options.widths, *options.size) < 1:
-        print("error: every number must be at least 1", file=sys.stderr)
-        return 1
+        raise DesignError("every number must be at least 1")
     height, width, channels = options.size
     found = search((height, width, channels), options.classes, options.widths, options.stages, options.lut)
     print("convolutions (P: pool after)  pad     LUT  weights  MACs/image  passes")
     for candidate in found[: options.lines]:
         print(candidate.text())
     print(f"{len(found)} topologies of at most {options.lut} LUT; LUTs are the cost model's, with random weights")
-    return 0
+
+
+main = Command("topologies", _options, _run, "--lut 48000 --stages 3")

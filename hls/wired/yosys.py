@@ -12,12 +12,14 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from bnn.errors import ExpectedError
+
 TIMEOUT_S = 3600
 SRL_LUTS = {"SRL16E": 1, "SRLC32E": 1, "RAM32X1D": 2, "RAM64X1D": 2, "RAM32M": 4, "RAM64M": 4, "RAM128X1D": 4}
 """LUTs of the cells that use LUTs as memory."""
 
 
-class YosysError(Exception):
+class YosysError(ExpectedError):
     """yosys is missing, failed or ran out of time; the message holds its last line."""
 
 

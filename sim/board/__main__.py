@@ -7,13 +7,13 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import List, Optional
 
+from bnn.command import Command
 from hls import designs, overlay
 from sim.board.core import Core, CoreError, FunctionalCore
 from sim.board.memory import CMA_BYTES, Memory
 from sim.board.rtl import RtlCore
-from sim.board.server import PORT, Board, BoardError, Server, describe
+from sim.board.server import PORT, Board, Server, describe
 
 
 def make_core(kind: str, design: designs.Design, memory: Memory, folder: Path) -> Core:
@@ -30,9 +30,7 @@ def make_core(kind: str, design: designs.Design, memory: Memory, folder: Path) -
     return FunctionalCore(design, memory)
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
-    """Run the command; the exit status is 0, or 1 after one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m sim.board", description="Serve a simulated PYNQ-Z1.")
+def _options(parser: argparse.ArgumentParser) -> None:
     designs.add_option(parser)
     parser.add_argument("--core", choices=("rtl", "functional"), default="rtl",
                         help="the Verilated logic, or its results computed in numpy (default rtl)")
@@ -40,22 +38,21 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("--port", type=int, default=PORT, help=f"default {PORT}, the one that pynq connects to")
     parser.add_argument("--client-bytes", type=int, default=CMA_BYTES // 2, help="memory one client may hold")
     parser.add_argument("-o", "--output", type=Path, help="folder of the overlay (default build/DESIGN/overlay)")
-    options = parser.parse_args(arguments)
-    core: Optional[Core] = None
+
+
+def _run(options: argparse.Namespace) -> None:
+    design = designs.find(options.design)
+    if options.core == "rtl":
+        print(f"building the simulation of {design.name} unless it is there", flush=True)
+    folder = options.output or Path("build") / design.name / "overlay"
+    bitfile = overlay.write(design, folder)
+    memory = Memory(client_bytes=options.client_bytes)
+    core = make_core(options.core, design, memory, Path("build") / design.name)
     try:
-        design = designs.find(options.design)
-        if options.core == "rtl":
-            print(f"building the simulation of {design.name} unless it is there", flush=True)
-        folder = options.output or Path("build") / design.name / "overlay"
-        bitfile = overlay.write(design, folder)
-        memory = Memory(client_bytes=options.client_bytes)
-        core = make_core(options.core, design, memory, Path("build") / design.name)
         server = Server(Board(design, core, memory), options.host, options.port)
-    except (designs.DesignError, BoardError, CoreError, OSError) as error:
-        if core is not None:
-            core.close()
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    except BaseException:
+        core.close()
+        raise
     print(
         f"simulated PYNQ-Z1: {describe(design)}, {core.kind} core, {CMA_BYTES >> 20} MiB, "
         f"on {options.host} port {server.port}\noverlay: {bitfile}\n"
@@ -67,7 +64,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     stop.wait()
     server.close()
-    return 0
+
+
+main = Command("board", _options, _run, "--design pynq_z1 --core functional")
 
 
 if __name__ == "__main__":

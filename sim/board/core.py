@@ -9,6 +9,7 @@ from typing import Dict, List, Optional, Tuple
 import numpy as np
 
 from bnn import golden
+from bnn.errors import ExpectedError
 from bnn.model import Layer, Model
 from hls.designs import Design
 from sim.board.memory import DDR_BYTES, Memory
@@ -22,7 +23,7 @@ START, DONE, IDLE, READY, RESTART = 1, 2, 4, 8, 128
 BAD_MAGIC, BAD_GEOMETRY, TOO_MANY_LAYERS, BUS_ERROR, BAD_VALUE = 1, 2, 3, 4, 5
 
 
-class CoreError(Exception):
+class CoreError(ExpectedError):
     """The simulation of the core ended or cannot be started; one line says why."""
 
 

@@ -12,9 +12,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import List, Optional
+from typing import List
 
-from bnn.model import ModelError, load
+from bnn.command import Command, positive
+from bnn.errors import ExpectedError
+from bnn.model import load
 from bnn.samples import sample_images
 from hls import designs
 
@@ -22,11 +24,15 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 READY = "clients:"
 
 
+class DemoError(ExpectedError):
+    """The board does not start, or the model does not suit it; one line says why."""
+
+
 def start(arguments: List[str], wait_s: float = 900.0) -> subprocess.Popen:
     """Start `python -m sim.board` and wait until it serves.
 
     Raises:
-        RuntimeError: it ends before, or takes longer than `wait_s`; one line says why.
+        DemoError: it ends before, or takes longer than `wait_s`; one line says why.
     """
     command = [sys.executable, "-m", "sim.board", *arguments]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -39,40 +45,36 @@ def start(arguments: List[str], wait_s: float = 900.0) -> subprocess.Popen:
         if time.monotonic() > until:
             break
     server.kill()
-    said = (server.communicate()[1] or "").strip()
-    raise RuntimeError(said[7:] if said.startswith("error: ") else said or "the board did not start")
+    raise DemoError(_reason(server.communicate()[1]) or "the board did not start")
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
-    """Run the command; the exit status is that of pynq_infer."""
-    parser = argparse.ArgumentParser(prog="python -m sim.board.demo", description="Board and client in one command.")
+def _reason(said: str) -> str:
+    """What a command that failed wrote to stderr, without the word before it."""
+    text = said.strip()
+    return text[7:] if text.startswith("error: ") else text
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, nargs="?", default=ROOT / "models" / "cnv.npz")
     designs.add_option(parser)
     parser.add_argument("--core", choices=("rtl", "functional"), default="rtl")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default 127.0.0.1)")
     parser.add_argument("--images", help="default: the shipped ones of the model's size")
-    parser.add_argument("--limit", type=int, default=64, help="images (default 64)")
-    parser.add_argument("--batch", type=int, default=16, help="images of a run (default 16)")
-    options = parser.parse_args(arguments)
-    try:
-        images = options.images or str(sample_images(load(options.model)))
-        design = designs.find(options.design).name
-    except (ModelError, designs.DesignError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    parser.add_argument("--limit", type=positive, default=64, help="images (default 64)")
+    parser.add_argument("--batch", type=positive, default=16, help="images of a run (default 16)")
+
+
+def _run(options: argparse.Namespace) -> int:
+    images = options.images or str(sample_images(load(options.model)))
+    design = designs.find(options.design).name
     # both processes run in the project's folder
     given = str(Path(options.design).resolve()) if options.design.endswith(".toml") else options.design
     folder = ROOT / "build" / design
     packing = [sys.executable, "-m", "hls", str(options.model), "--design", given, "-o", str(folder)]
     packed = subprocess.run(packing, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     if packed.returncode:
-        print(packed.stderr.strip(), file=sys.stderr)
-        return 1
-    try:
-        server = start(["--design", given, "--core", options.core, "--host", options.host])
-    except RuntimeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        raise DemoError(_reason(packed.stderr) or "the model could not be packed")
+    server = start(["--design", given, "--core", options.core, "--host", options.host])
     try:
         client = [
             sys.executable, str(ROOT / "host" / "pynq_infer.py"),
@@ -84,6 +86,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     finally:
         server.terminate()
         server.wait(30)
+
+
+main = Command("board-demo", _options, _run, "models/cnv.npz --core functional")
 
 
 if __name__ == "__main__":

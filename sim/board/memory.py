@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Tuple
 
+from bnn.errors import ExpectedError
+
 DDR_BYTES = 512 << 20
 """Memory of a PYNQ-Z1."""
 CMA_BASE = 0x10000000
@@ -19,7 +21,7 @@ CMA_BYTES = 128 << 20
 PAGE = 4096
 
 
-class MemoryLimit(Exception):
+class MemoryLimit(ExpectedError):
     """An allocation goes beyond a bound; one line says which."""
 
 

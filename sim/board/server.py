@@ -23,6 +23,7 @@ from pynq.remote import (
     remote_device_pb2_grpc,
 )
 
+from bnn.errors import ExpectedError
 from hls.designs import Design
 from hls.overlay import MAGIC, SIMULATED, identity
 from sim.board.core import Core, CoreError
@@ -39,7 +40,7 @@ TREE_BYTES, TREE_FILES, PATH_LENGTH = 64 << 20, 256, 255
 SYNC_WORD = bytes.fromhex("AA995566")
 
 
-class BoardError(Exception):
+class BoardError(ExpectedError):
     """A request is refused; one line says why."""
 
 

@@ -1,0 +1,182 @@
+"""Commands: the table of them, their parsers, and the one way in which they end.
+
+A command is a :class:`Command` in the module of its job. The table names modules by string, so that the ground floor
+imports nothing of what stands on it and a command loads only what it needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import select
+import sys
+from typing import Callable, Dict, NamedTuple, NoReturn, Optional, Sequence
+
+from bnn.errors import ExpectedError, line
+
+FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+"""Exit statuses: an expected error or a failed check; a wrong command line; 128 and the number of the signal."""
+
+
+class Entry(NamedTuple):
+    """A row of the table."""
+
+    target: str
+    """Module and attribute of the :class:`Command`."""
+    summary: str
+
+
+GROUPS: Dict[str, Dict[str, Entry]] = {
+    "training": {
+        "data": Entry("train.data:main", "fetch a data set and check it"),
+        "train": Entry("train.__main__:main", "train a binarized network, or go on with it"),
+        "export": Entry("train.export:main", "fold a checkpoint into a model, checked against PyTorch"),
+        "import": Entry("train.import_bnn_pynq:main", "make a model from BNN-PYNQ's published parameters"),
+        "study": Entry("train.study:main", "what each ingredient of a recipe is worth, what binarization costs"),
+    },
+    "models": {
+        "accuracy": Entry("train.accuracy:main", "the integer model's accuracy over a test set"),
+        "page": Entry("train.report:main", "a page about a model: accuracy, confusions, filters"),
+        "zoo": Entry("train.zoo:main", "check, add or list the shipped models"),
+    },
+    "hardware": {
+        "contract": Entry("hls.contract_files:main", "write the files that are made from bnn.contract"),
+        "plan": Entry("hls.__main__:plan", "a model's program for a design, or engines with its weights wired in"),
+        "hls": Entry("hls.build:main", "render a design, and build its bitstream where the tools are"),
+        "check": Entry("hls.check.__main__:main", "the minimum II of every pipelined loop of the HLS C++"),
+        "overlay": Entry("hls.overlay:main", "the overlay that the simulated board loads"),
+        "explore": Entry("hls.explore:main", "designs for models on a board"),
+        "reuse": Entry("hls.wired.reuse:main", "repeated work in a model, and what sharing it is worth"),
+        "topologies": Entry("hls.wired.topologies:main", "networks that fit with their weights wired in"),
+        "report": Entry("hls.report.__main__:main", "synthesise the RTL core with yosys: resources, paths, fan-out"),
+    },
+    "simulation": {
+        "sim": Entry("sim.demo:main", "a model on images, HLS and RTL core against the golden model"),
+        "wired": Entry("sim.wired_demo:main", "a network with its weights wired in, simulated bit for bit"),
+        "bench": Entry("sim.bench:main", "cycles of whole networks on the Verilated core"),
+        "lint-rtl": Entry("sim.rtl_lint:main", "Verilator's and Verible's opinion of the SystemVerilog"),
+        "board": Entry("sim.board.__main__:main", "serve a simulated PYNQ-Z1 to pynq"),
+        "board-demo": Entry("sim.board.demo:main", "such a board, and images classified on it"),
+    },
+    "board": {
+        "deploy": Entry("host.deploy:main", "copy to a board what it needs"),
+        "infer": Entry("host.pynq_infer:main", "classify images on the accelerator or on the processor"),
+        "web": Entry("host.web:main", "serve a page that classifies pictures"),
+    },
+}
+COMMANDS: Dict[str, Entry] = {name: entry for group in GROUPS.values() for name, entry in group.items()}
+
+
+class UsageError(ExpectedError):
+    """Options that do not go together; the command ends as on any other wrong command line."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command line in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"error: {message}; {self.prog} --help lists the options\n")
+
+
+class Command:
+    """A command of the table: call it with the arguments, the result is the exit status.
+
+    Args:
+        name: its name in the table.
+        options: adds the command's options to a parser.
+        body: does the work; gives the exit status, None for 0.
+        example: the arguments of a call that makes sense, for `--help`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        options: Callable[[argparse.ArgumentParser], None],
+        body: Callable[[argparse.Namespace], Optional[int]],
+        example: str,
+    ) -> None:
+        self.name, self.example = name, example
+        self._options, self._body = options, body
+
+    def parser(self) -> Parser:
+        """Its parser; positional arguments, options and an example."""
+        prog = f"bnn {self.name}"
+        summary = COMMANDS[self.name].summary
+        parser = Parser(prog=prog, description=f"{summary[0].upper()}{summary[1:]}.",
+                        epilog=f"example:\n  {prog} {self.example}", formatter_class=argparse.RawTextHelpFormatter)
+        self._options(parser)
+        return parser
+
+    def __call__(self, arguments: Optional[Sequence[str]] = None) -> int:
+        """Run it; `arguments` are those of the process if left out.
+
+        Raises:
+            SystemExit: `--help`, or a wrong command line.
+        """
+        parser = self.parser()
+
+        def work() -> Optional[int]:
+            options = parser.parse_args(arguments)
+            try:
+                return self._body(options)
+            except UsageError as error:
+                parser.error(line(error))
+
+        return finish(work)
+
+
+def finish(body: Callable[[], Optional[int]]) -> int:
+    """The exit status of a command's work; expected errors become one line on stderr."""
+    try:
+        try:
+            return body() or 0
+        finally:
+            sys.stdout.flush()  # where a reader has left, this says so; at the interpreter's end it is too late
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except (ExpectedError, OSError) as error:
+        if isinstance(error, BrokenPipeError) and _reader_left():
+            return BROKEN_PIPE
+        print(f"error: {line(error)}", file=sys.stderr)
+        return FAILED
+
+
+def _reader_left() -> bool:
+    """Whether what reads the standard output is gone; if so, what is still to be written is dropped."""
+    try:
+        output = sys.stdout.fileno()
+    except OSError:  # no file, as under a test
+        return False
+    poll = select.poll()
+    poll.register(output, 0)  # errors and hang-ups are always told
+    if not poll.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True
+
+
+def find(name: str) -> Command:
+    """The command called `name`, loaded.
+
+    Raises:
+        ExpectedError: there is none, or what it needs is not installed.
+    """
+    if name not in COMMANDS:
+        raise ExpectedError(f"command {name!r} is not one of {', '.join(COMMANDS)}")
+    module, _, attribute = COMMANDS[name].target.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise ExpectedError(f"bnn {name} needs {error.name}, which is not installed") from None
+    assert isinstance(found, Command)
+    return found
+
+
+def positive(text: str) -> int:
+    """An option's value that is at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value

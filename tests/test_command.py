@@ -1,0 +1,170 @@
+"""The one command line: its table, every command's help and example, and the one way in which commands end."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tomllib
+
+from bnn import command
+from bnn.__main__ import main
+from bnn.command import COMMANDS, Command, Entry, UsageError
+from bnn.errors import ExpectedError
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ["README.md", "docs/WIRED.md", "docs/adding_a_layer.md", "docs/hls_walkthrough.md", "train/README.md"]
+MODULES = """train train.data train.export train.import_bnn_pynq train.accuracy train.report train.study train.zoo
+    hls hls.build hls.overlay hls.report hls.check sim.demo sim.wired_demo sim.bench sim.board sim.board.demo
+    host.deploy host.pynq_infer host.web""".split()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_an_example_that_parses(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = command.find(name)
+    assert found.name == name
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    text = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert text.startswith(f"usage: bnn {name} ") and f"example:\n  bnn {name} {found.example}\n" in text
+    found.parser().parse_args(shlex.split(found.example))
+
+
+def test_the_same_option_is_the_same_everywhere() -> None:
+    """-o is --output, and what several commands share has one type, and one help where it means one thing."""
+    seen: dict[str, tuple] = {}
+    for name in COMMANDS:
+        for action in command.find(name).parser()._actions:
+            if "-o" in action.option_strings:
+                assert action.option_strings == ["-o", "--output"] and action.type is Path, name
+            for option in action.option_strings:
+                assert option not in ("--out", "--count", "--folder"), f"{name} {option}"
+                one = not isinstance(action, argparse._AppendAction)
+                if one and option in ("--design", "--data-folder", "--first-layer"):
+                    alike = (action.type, action.default, action.help)
+                    assert seen.setdefault(option, alike) == alike, f"{name} {option}"
+
+
+def test_the_overview_lists_every_command_and_loads_none() -> None:
+    code = ("import sys; from bnn.__main__ import main; code = main(['--help'])\n"
+            "print(code, sorted({'numpy', 'torch', 'train', 'hls', 'sim', 'host'} & set(sys.modules)))")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    *lines, last = done.stdout.splitlines()
+    assert last == "0 []"
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == list(COMMANDS)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_that_the_pages_name_are_there(page: str) -> None:
+    named = re.findall(r"(?:^ {4}|`|; )bnn ([a-z][\w-]*)", (ROOT / page).read_text(), re.MULTILINE)
+    assert named and not set(named) - set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_are_commands_too(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Calls as `python -m train.export`, which shipped models record and scripts use, go on working."""
+    module = importlib.import_module(name)
+    called = importlib.import_module(f"{name}.__main__") if hasattr(module, "__path__") else module
+    with pytest.raises(SystemExit) as ended:
+        called.main(["--help"])
+    assert ended.value.code == 0 and capsys.readouterr().out.startswith("usage: bnn ")
+
+
+@pytest.mark.parametrize("word", ["contract", "explore", "reuse", "topologies"])
+def test_words_of_the_planner(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from hls.__main__ import main as planner
+
+    with pytest.raises(SystemExit):
+        planner([word, "--help"])
+    assert capsys.readouterr().out.startswith(f"usage: bnn {word} ")
+
+
+def test_the_console_script_is_the_command() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, attribute = scripts["bnn"].partition(":")
+    assert getattr(importlib.import_module(module), attribute) is main
+
+
+def made(monkeypatch: pytest.MonkeyPatch, body: object) -> Command:
+    """A command of the table that takes --number and then does `body`."""
+    monkeypatch.setitem(COMMANDS, "try", Entry("tests:none", "try it"))
+    return Command("try", lambda parser: parser.add_argument("--number", type=command.positive), body, "--number 1")
+
+
+def test_status_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert made(monkeypatch, lambda options: None)([]) == 0
+    assert made(monkeypatch, lambda options: options.number)(["--number", "3"]) == 3
+
+
+@pytest.mark.parametrize("error, said", [
+    (ExpectedError("conv3: 96 channels\nsecond line"), "conv3: 96 channels"),
+    (FileNotFoundError(2, "No such file or directory", "x.npz"), "x.npz: No such file or directory"),
+    (BrokenPipeError("peer left"), "peer left"),
+    (ExpectedError(), "ExpectedError"),
+])
+def test_expected_errors_are_one_line(error: Exception, said: str, monkeypatch: pytest.MonkeyPatch,
+                                      capsys: pytest.CaptureFixture[str]) -> None:
+    def body(options: argparse.Namespace) -> int:
+        raise error
+
+    assert made(monkeypatch, body)([]) == 1
+    assert capsys.readouterr().err == f"error: {said}\n"
+
+
+def test_defects_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ZeroDivisionError):
+        made(monkeypatch, lambda options: 1 // 0)([])
+
+
+def test_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def body(options: argparse.Namespace) -> int:
+        raise KeyboardInterrupt
+
+    assert made(monkeypatch, body)([]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--number", "0"], "argument --number: 0 is not positive"), (["--other"], "unrecognized arguments: --other"),
+    ([], "give a number"),
+])
+def test_a_wrong_call_is_one_line(arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch,
+                                  capsys: pytest.CaptureFixture[str]) -> None:
+    def body(options: argparse.Namespace) -> int:
+        raise UsageError("give a number")
+
+    with pytest.raises(SystemExit) as ended:
+        made(monkeypatch, body)(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"error: {said}; bnn try --help lists the options\n"
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run([sys.executable, "-m", "bnn", "--help"], cwd=ROOT, stdout=write, stderr=subprocess.PIPE)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_unknown_commands_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trian"]) == 1
+    assert capsys.readouterr().err.startswith("error: command 'trian' is not one of data, train,")
+    assert main([]) == 2
+    assert capsys.readouterr().out.startswith("usage: bnn COMMAND")
+
+
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(COMMANDS, "try", Entry("a_package_that_is_not_there.tool:main", "try it"))
+    assert main(["try"]) == 1
+    assert capsys.readouterr().err == "error: bnn try needs a_package_that_is_not_there, which is not installed\n"
