@@ -11,18 +11,20 @@ from bnn.files import write_atomically
 from hls import designs
 from hls.ap_types import find_ap_types
 from hls.check import llvm, loops
+from hls.directives import DEFAULT_VERSION
 from hls.render import TOP, render
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     designs.add_option(parser)
+    parser.add_argument("--hls-version", default=DEFAULT_VERSION, help="version of the HLS tool, such as 2022.2")
     parser.add_argument("-o", "--output", type=Path, help="folder for sources and IR (default build/DESIGN/check)")
 
 
 def _run(options: argparse.Namespace) -> int:
     design = designs.find(options.design)
     folder = options.output or Path("build") / design.name / "check"
-    for path, text in render(design).items():
+    for path, text in render(design, options.hls_version).items():
         if path.startswith("hls/"):
             target = folder / path
             if not target.is_file() or target.read_text() != text:
@@ -31,16 +33,15 @@ def _run(options: argparse.Namespace) -> int:
     if ap_types is None:
         raise llvm.CompileError("ap_int.h: not found, expected in the folder AP_TYPES or in an installed hls4ml")
     report = loops.check(folder / "hls" / f"{TOP}.cpp", TOP, ap_types, 1000 / design.clock_mhz, design.board.part,
-                         folder / "ir")
+                         folder / "ir", options.hls_version)
     print(f"{'loop':<34}{'instructions':>12}{'recurrence':>11}{'resource':>9}{'exit':>5}{'depth':>6}{'longest':>9}")
     for one in report.loops:
         name = f"{one.place} {one.label}"
         print(f"{name:<34}{one.instructions:>12}{one.recurrence:>11}{one.resource:>9}{one.exit:>5}{one.depth:>6}"
               f"{one.longest:>6.2f} ns")
-    faults = [line for one in report.loops for line in one.faults]
-    for line in faults:
+    for line in report.faults:
         print(f"error: {line}", file=sys.stderr)
-    return FAILED if faults else 0
+    return FAILED if report.faults else 0
 
 
 main = Command("check", _options, _run, "--design pynq_z1")

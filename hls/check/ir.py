@@ -173,24 +173,47 @@ class Address:
     terms: tuple[tuple[str, int], ...]
 
 
-class Function:
-    """A function of a module's text with its debug information."""
+class Module:
+    """A module's text: its types, globals, metadata, and where its functions are."""
 
-    def __init__(self, text: str, name: str) -> None:
-        """Read the function `name` (mangled) out of a module's text."""
-        self.name = name
+    def __init__(self, text: str) -> None:
         self.types = Types(text)
-        self.names = set(self.types.bodies)
         self.nodes = Nodes(text)
-        start = re.search(rf'^define [^\n]*@"?{re.escape(name)}"?\(([^\n]*)\{{$', text, re.MULTILINE)
-        if start is None:
-            raise ValueError(f"no function {name}")
-        self.arguments = [token for token in _TOKEN.findall(start[1]) if token[0] == "%" and token not in self.names]
-        body = text[start.end() + 1:text.index("\n}\n", start.end())]
         self.globals: dict[str, Type] = {}
         for symbol, kind in re.findall(r'^(@(?:"[^"]*"|[\w.$]+)) = [^\n]*?\b(?:global|constant) ([^\n]*)$', text,
                                        re.MULTILINE):
             self.globals[symbol] = self.types.parse(kind, 0)[0]
+        self.titles: dict[str, str] = {}
+        """Names of functions in the source, without template arguments, by mangled name."""
+        self.texts: dict[str, tuple[str, str]] = {}
+        """What stands between a function's parentheses, and its body."""
+        for found in re.finditer(r'^define [^\n]*?@"?([\w.$]+)"?\(([^\n]*)\{$', text, re.MULTILINE):
+            self.texts[found[1]] = found[2], text[found.end() + 1:text.index("\n}\n", found.end())]
+            dbg = _DBG.search(found[2])
+            self.titles[found[1]] = self.nodes.value(dbg[1], "name").partition("<")[0] if dbg else found[1]
+        self._functions: dict[str, Function] = {}
+
+    def function(self, name: str) -> Function:
+        """A function by its mangled name."""
+        if name not in self._functions:
+            self._functions[name] = Function(self, name)
+        return self._functions[name]
+
+    def mangled(self, title: str) -> str:
+        """The mangled name of a function, "" if there is none."""
+        return next((name for name, known in self.titles.items() if known == title), "")
+
+
+class Function:
+    """A function of a module with its debug information."""
+
+    def __init__(self, module: Module, name: str) -> None:
+        """Read the function `name` (mangled)."""
+        self.name = name
+        self.types, self.nodes, self.globals = module.types, module.nodes, module.globals
+        self.names = set(self.types.bodies)
+        head, body = module.texts[name]
+        self.arguments = [token for token in _TOKEN.findall(head) if token[0] == "%" and token not in self.names]
         self.locals: dict[str, Type] = {}
         self.variables: dict[str, set[str]] = {}
         """Debug variables (metadata nodes) and the values that they stand for."""

@@ -108,6 +108,13 @@ MEMORY = "hls.memory."
 """Prefix of the globals that stand for arrays and streams of functions: then the function and the variable."""
 
 
+def plain(text: str) -> str:
+    """The IR without attributes and marks of lifetimes, which no step here needs."""
+    text = re.sub(r"^attributes #\d+ = .*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r" #\d+(?=[,\s)]|$)", "", text, flags=re.MULTILINE)
+    return re.sub(r"^.*@llvm\.lifetime\..*\n", "", text, flags=re.MULTILINE)
+
+
 def inline_all(text: str, top: str) -> str:
     """Let every function with a body be inlined into `top`, a mangled name."""
 
@@ -120,10 +127,7 @@ def inline_all(text: str, top: str) -> str:
                       "define internal ", head)
         return re.sub(r"\)((?: +align \d+)?(?: +!dbg !\d+)? *\{)$", r") alwaysinline\1", head)
 
-    text = re.sub(r"^attributes #\d+ = .*$", "", text, flags=re.MULTILINE)
-    text = re.sub(r" #\d+(?=[,\s)]|$)", "", text, flags=re.MULTILINE)
-    text = re.sub(r"^.*@llvm\.lifetime\..*\n", "", text, flags=re.MULTILINE)
-    return _DEFINE.sub(one, text)
+    return _DEFINE.sub(one, plain(text))
 
 
 def keep_memories(text: str, keep: Callable[[str, str, str], bool]) -> str:

@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from hls.check import delays, llvm, memory, source
+from hls.check import dataflow, delays, llvm, memory, pragmas, source
 from hls.check.body import Body, BodyError, Dependence
-from hls.check.ir import Function, Loop, Place
+from hls.check.ir import Function, Loop, Module, Place
 from hls.check.memory import Memory
 from hls.check.source import Pragma, Source
+from hls.directives import DEFAULT_VERSION
 
-VERSION = 2
+VERSION = 3
 """Counts changes of how the IR is made, which the cache depends on."""
 
 
@@ -60,10 +61,15 @@ class LoopReport:
 
 @dataclass(frozen=True)
 class Report:
-    """Of a design: its loops in the order of the source, and the source with its pragmas."""
+    """Of a design: its loops in the order of the source, and what is wrong with pragmas and dataflow regions."""
 
     loops: list[LoopReport]
-    source: Source
+    rules: list[str]
+
+    @property
+    def faults(self) -> list[str]:
+        """All that is wrong, a line each."""
+        return [line for one in self.loops for line in one.faults] + self.rules
 
 
 def budget(period_ns: float) -> float:
@@ -71,8 +77,9 @@ def budget(period_ns: float) -> float:
     return period_ns * (1 - delays.UNCERTAINTY)
 
 
-def check(path: Path, top: str, ap_types: Path, period_ns: float, part: str, cache: Path | None = None) -> Report:
-    """Check the pipelined loops that a top function reaches.
+def check(path: Path, top: str, ap_types: Path, period_ns: float, part: str, cache: Path | None = None,
+          version: str = DEFAULT_VERSION) -> Report:
+    """Check the pipelined loops that a top function reaches, the pragmas and the dataflow regions.
 
     Args:
         path: the C++ with the top; headers lie beside it.
@@ -81,6 +88,7 @@ def check(path: Path, top: str, ap_types: Path, period_ns: float, part: str, cac
         period_ns: the clock's period.
         part: name of the device, which the delays depend on.
         cache: folder for the IR, by content; None keeps nothing.
+        version: of the tool that the source is written for.
 
     Raises:
         hls.check.llvm.CompileError: a tool is missing or refuses the source.
@@ -89,8 +97,10 @@ def check(path: Path, top: str, ap_types: Path, period_ns: float, part: str, cac
     text = llvm.preprocess(path, ap_types)
     found = source.scan(text, [path.parent])
     key = llvm.digest(str(VERSION), llvm.versions(), text, top, str(sorted(_complete(found))))
-    inlined = llvm.cached(cache, "inlined", key, lambda: _inline(path, ap_types, top, found))
-    function = Function(inlined, _mangled(inlined, top))
+    raw = llvm.cached(cache, "raw", key, lambda: llvm.translate(path, ap_types))
+    inlined = llvm.cached(cache, "inlined", key, lambda: _inline(raw, top, found))
+    module = Module(inlined)
+    function = module.function(_mangled(module, top))
     variables = _variables(function)
     pipelined = {(one.scope.file, one.scope.line): one for one in found.pragmas
                  if one.name == "PIPELINE" and one.scope.kind == "loop"}
@@ -98,24 +108,25 @@ def check(path: Path, top: str, ap_types: Path, period_ns: float, part: str, cac
                 if one.name == "UNROLL" and one.scope.kind == "loop" and "factor" not in one.options}
     folded = llvm.cached(cache, "folded", key, lambda: _fold(inlined, function, set(pipelined), unrolled))
     files = [str(one) for one in path.parent.glob("*")]
-    function = Function(folded, function.name)
-    return Report(_loops(function, found, pipelined, variables, files, budget(period_ns), delays.family(part)), found)
+    function = Module(folded).function(function.name)
+    rules = pragmas.faults(found, version, top)
+    rules += [line for region in dataflow.regions(raw, found) for line in region.faults]
+    return Report(_loops(function, found, pipelined, variables, files, budget(period_ns), delays.family(part)), rules)
 
 
 # ---- the IR -------------------------------------------------------------------------------------
 
 
-def _mangled(text: str, top: str) -> str:
+def _mangled(module: Module, top: str) -> str:
     """The mangled name of the function `top`.
 
     Raises:
         hls.check.llvm.CompileError: there is none.
     """
-    for name, number in re.findall(r'^define [^\n]*?@"?([\w.$]+)"?\([^\n]*!dbg !(\d+) *\{$', text, re.MULTILINE):
-        node = re.search(rf"^!{number} = [^\n]*$", text, re.MULTILINE)
-        if node and re.search(rf'\bname: "{re.escape(top)}"', node[0]):
-            return str(name)
-    raise llvm.CompileError(f"function {top}: not found")
+    name = module.mangled(top)
+    if not name:
+        raise llvm.CompileError(f"function {top}: not found")
+    return name
 
 
 def _complete(source: Source) -> dict[tuple[str, str], set[int]]:
@@ -136,11 +147,9 @@ def partition(pragma: Pragma, source: Source) -> tuple[str, int, int]:
     return kind, source.number(pragma.options.get("factor", ""), 1), source.number(pragma.options.get("dim", ""), 1)
 
 
-def _inline(path: Path, ap_types: Path, top: str, found: Source) -> str:
-    text = llvm.translate(path, ap_types)
+def _inline(text: str, top: str, found: Source) -> str:
     complete = _complete(found)
-    names = dict(re.findall(r'^define [^\n]*?@"?([\w.$]+)"?\([^\n]*!dbg !(\d+) *\{$', text, re.MULTILINE))
-    titles = dict(re.findall(r'^!(\d+) = distinct !DISubprogram\(name: "([^"]*)"', text, re.MULTILINE))
+    module = Module(text)
     variables = dict(re.findall(r'^!(\d+) = !DILocalVariable\(name: "([^"]*)"', text, re.MULTILINE))
     declared = dict(re.findall(r"^ +#dbg_declare\(ptr %([\w.]+), !(\d+)", text, re.MULTILINE))
 
@@ -154,11 +163,10 @@ def _inline(path: Path, ap_types: Path, top: str, found: Source) -> str:
         if elements <= memory.COMPLETE_THRESHOLD:
             return False
         name = variables.get(declared.get(local, ""), local)
-        title = titles.get(names.get(function, ""), "").partition("<")[0]
-        dimensions = complete.get((title, name), set())
+        dimensions = complete.get((module.titles.get(function, ""), name), set())
         return 0 not in dimensions and not dimensions >= set(range(1, len(sizes) + 1))
 
-    text = llvm.inline_all(text, _mangled(text, top))
+    text = llvm.inline_all(text, _mangled(module, top))
     return llvm.run(llvm.externalise(llvm.keep_memories(text, keep)), llvm.INLINE)
 
 

@@ -14,14 +14,15 @@ _PRAGMA = re.compile(r"\s*#\s*pragma\s+HLS\s+(\w+)(.*)", re.IGNORECASE)
 _LITERAL = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])\'')
 _LABEL = re.compile(r"(?:^|[;{}\s])([A-Za-z_]\w*)\s*:(?!:)\s*$")
 _LOOP = re.compile(r"\b(for|while|do)\b")
-_HEAD = re.compile(r"([~\w]+)\s*\($")
+_HEAD = re.compile(r"([~\w]+)\s*(?:<[^<>]*>\s*)?\($")
 
 
 @dataclass(eq=False)
 class Scope:
     """A pair of braces. `kind`: "file", "namespace", "class", "function", "loop", "if" (any other statement), "value".
 
-    `line` is that of the keyword or the name, `end` that of the closing brace; `label` belongs to a loop.
+    `line` is that of the keyword or the name, `end` that of the closing brace; `label` belongs to a loop, `head` is
+    what stands between a function's parentheses. `text`: lines of code that are in no inner scope, with their numbers.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Scope:
     parent: Scope | None
     end: int = 0
     label: str = ""
+    head: str = ""
     text: list[tuple[int, str]] = field(default_factory=list)
 
     def within(self, kind: str) -> Scope | None:
@@ -165,7 +167,8 @@ def _open(head: list[tuple[str, int]], parent: Scope, file: str, here: int) -> S
         opening = text.find("(")
         named = _HEAD.search(text[: opening + 1]) if opening >= 0 else None
         if named and "=" not in text[:opening]:
-            return Scope("function", named[1], file, at(named.start(1)), parent)
+            return Scope("function", named[1], file, at(named.start(1)), parent,
+                         head=" ".join(text[opening + 1:text.rfind(")")].split()))
         return Scope("value", "", file, here, parent)
     loop = re.match(r"\s*(?:([A-Za-z_]\w*)\s*:(?!:)\s*)?(for|while|do)\b", text)
     if loop:
