@@ -92,6 +92,8 @@ class Field:
     name = ""
     width = 32
     """Bits of the record's words."""
+    span: Sequence[int] = ()
+    """Numbers of the words in which it lies."""
 
     def __init__(self, word: int, doc: str, low: int = 0, bits: int = 32, signed: bool = False,
                  inside: Field | None = None) -> None:
@@ -141,6 +143,11 @@ class Field:
 
     def __set_name__(self, owner: Type[Record], name: str) -> None:
         self.name, self.width = name, owner.WIDTH
+        self.span = range(self.word, self.word - (-(self.low + self.bits) // owner.WIDTH))
+
+    def _whole(self, record: Record) -> int:
+        """The words in which it lies, as one number."""
+        return sum(record.words[n] << self.width * (n - self.word) for n in self.span)
 
     @overload
     def __get__(self: F, record: None, owner: Type[Record]) -> F: ...
@@ -151,20 +158,17 @@ class Field:
     def __get__(self, record: Record | None, owner: Type[Record]) -> Any:
         if record is None:
             return self
-        if self.low + self.bits <= self.width:
-            return self.extract(record.words[self.word])
-        span = range(-(-(self.low + self.bits) // self.width))
-        return self.extract(sum(record.words[self.word + n] << self.width * n for n in span))
+        if self.bits == self.width and not self.signed:  # most of them
+            return record.words[self.word]
+        return self.extract(self._whole(record))
 
     def __set__(self, record: Record, value: int) -> None:
         if not self.least <= value <= self.largest:
             raise ContractError(f"{type(record).__name__.lower()}: {self.name} is {value}, not in "
                                 f"{self.least} to {self.largest}")
-        span = range(-(-(self.low + self.bits) // self.width))
-        whole = sum(record.words[self.word + n] << self.width * n for n in span)
-        whole = whole & ~self.mask | self.insert(int(value))
-        for n in span:
-            record.words[self.word + n] = whole >> self.width * n & ((1 << self.width) - 1)
+        whole = self._whole(record) & ~self.mask | self.insert(int(value))
+        for n in self.span:
+            record.words[n] = whole >> self.width * (n - self.word) & ((1 << self.width) - 1)
 
 
 F = TypeVar("F", bound=Field)
@@ -202,7 +206,7 @@ class Record:
     def __init_subclass__(cls) -> None:
         cls.FIELDS = tuple(field for base in reversed(cls.__mro__) for field in vars(base).values()
                            if isinstance(field, Field))
-        cls.USED = max(field.word + -(-(field.low + field.bits) // cls.WIDTH) for field in cls.FIELDS)
+        cls.USED = max(field.span[-1] + 1 for field in cls.FIELDS)
 
     def __init__(self, **values: int) -> None:
         self.words = [0] * self.WORDS
@@ -360,6 +364,14 @@ class Descriptor(Record):
     def weight_words(self) -> int:
         """Weight-memory words of the layer, headers included."""
         return self.groups * (self.headers + self.group_words)
+
+    def units(self, images: int, lanes: int) -> int:
+        """What the array works through one by one: images, or blocks of LANES images."""
+        return -(-images // lanes) if self.dense else images
+
+    def busy_cycles(self, images: int, lanes: int) -> int:
+        """Cycles in which the array multiplies on `images` images."""
+        return self.groups * self.units(images, lanes) * self.rows * self.blocks * self.group_words
 
 
 class ThresholdHeader(Record):

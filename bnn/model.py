@@ -42,6 +42,7 @@ from typing import Any
 import numpy as np
 
 from bnn.archives import Archive, ArchiveError, describe
+from bnn.contract import ACC_BITS, MAX_CHANNELS
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.geometry import Shape, step
@@ -50,8 +51,7 @@ from bnn.text import printable
 FORMAT = "bnn-model"
 VERSION = 1
 KINDS = ("conv", "dense")
-MAX_CHANNELS = 4
-MAX_FAN_IN = 65534
+MAX_FAN_IN = (1 << ACC_BITS) - 2
 MAX_OUTPUTS = 65535
 MAX_WEIGHTS = 1 << 27
 """Binary weights of a model in a file; a byte each in memory."""

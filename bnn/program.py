@@ -1,21 +1,13 @@
-"""What every reader of ``program.bin`` needs: its header, and images as the core finds them in memory."""
+"""What readers of ``program.bin`` share: images as the core finds them, its first layer, its busy cycles."""
 
 from __future__ import annotations
 
+from typing import Tuple
+
 import numpy as np
 
+from bnn.contract import FIRST_TAPS, MAX_CHANNELS, TABLE_BYTES, ContractError, FirstBeat, Header, layers
 from bnn.errors import ExpectedError
-
-
-def header(program: bytes) -> np.ndarray:
-    """The 32 words of a program's header, uint32.
-
-    Raises:
-        ExpectedError: the program is shorter.
-    """
-    if len(program) < 128:
-        raise ExpectedError(f"program: {len(program)} bytes, expected at least 128")
-    return np.frombuffer(program, "<u4", 32)
 
 
 def image_bytes(program: bytes, images: np.ndarray) -> bytes:
@@ -26,13 +18,48 @@ def image_bytes(program: bytes, images: np.ndarray) -> bytes:
         images: uint8 (N, H, W, C).
 
     Raises:
-        ExpectedError: the images are of another shape or type than the program's.
+        ExpectedError: the images are of another shape or type than the program's, or that is too short.
     """
-    words = header(program)
-    shape = (int(words[20] & 0xFFFF), int(words[20] >> 16), int(words[21] & 0xFF))
+    header = Header.read(program)
+    shape = (header.height, header.width, header.channels)
     if images.dtype != np.uint8 or images.shape[1:] != shape:
         raise ExpectedError(f"images: are {images.dtype.name} {images.shape}, expected uint8 (N, {str(shape)[1:]}")
-    rows = np.zeros((len(images), int(words[16])), np.uint8)
+    rows = np.zeros((len(images), header.image_bytes), np.uint8)
     pixels = int(np.prod(shape))
     rows[:, :pixels] = images.reshape(len(images), pixels)
     return rows.tobytes()
+
+
+def first_layer(program: bytes) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The first layer of a program whose first layer is a convolution.
+
+    Returns:
+        Weights uint8 (channels, 3, 3, C), thresholds int32 (channels), flips uint8 (channels).
+
+    Raises:
+        ContractError: the program ends before it.
+    """
+    header = Header.read(program)
+    if header.first + TABLE_BYTES + FirstBeat.size_bytes() * header.first_channels > len(program):
+        raise ContractError(f"program: {len(program)} bytes, its first layer ends behind them")
+    beats = np.frombuffer(program, "<i8", header.first_channels, header.first + TABLE_BYTES)
+    bits = FirstBeat.weights.extract(beats)[:, None] >> np.arange(FIRST_TAPS * MAX_CHANNELS) & 1
+    weights = bits.astype(np.uint8).reshape(-1, 3, 3, MAX_CHANNELS)[:, :, :, : header.channels]
+    return (np.ascontiguousarray(weights), FirstBeat.threshold.extract(beats).astype(np.int32),
+            FirstBeat.flip.extract(beats).astype(np.uint8))
+
+
+def busy_cycles(program: bytes, count: int) -> int:
+    """Cycles in which the array multiplies in a run of `count` images.
+
+    Raises:
+        ContractError: the program ends before its descriptors.
+    """
+    header, descriptors, total = Header.read(program), layers(program), 0
+    for start in range(0, count, header.batch):
+        images = min(header.batch, count - start)
+        parts = [min(header.sub_batch, images - at) for at in range(0, images, header.sub_batch)]
+        for index, item in enumerate(descriptors):
+            for size in parts if index < header.layers_a else [images]:
+                total += item.busy_cycles(size, header.lanes)
+    return total

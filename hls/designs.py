@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from bnn.contract import CORE_ID, INTERFACE_VERSION, MAX_CHANNELS, Registers
 from hls import boards
 from hls.boards import BOARDS, CLOCK_TOLERANCE, PROCESSING_SYSTEMS, Board, Device
 from hls.boards import DesignError as DesignError
@@ -22,13 +23,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-
-MAX_CHANNELS = 4
-"""Channels of an input image."""
-FIRST_CHANNELS = 512
-"""Output channels of the first layer."""
-ACC_BITS = 16
-"""Width of an accumulator: fan-in below 2**ACC_BITS - 1."""
 NAME = r"[A-Za-z]\w*"
 """Of a design or a board: it becomes part of the names of files and of Tcl and C++."""
 
@@ -94,6 +88,13 @@ class Design:
             near = sorted({ps.pll_mhz / value for value in (divider, divider + 1, max(1, divider - 1))})
             raise DesignError(f"design {self.name}: clock_mhz={self.clock_mhz:g} is not {ps.pll_mhz:g} MHz over an "
                               f"integer, as {', '.join(f'{value:.6g}' for value in near)}")
+
+    def registers(self) -> Registers:
+        """The registers of a core of this design before its first run: the read-only ones tell what it is."""
+        return Registers(
+            idle=True, id=CORE_ID, version=INTERFACE_VERSION, pe=self.pe, lanes=self.lanes, simd=self.simd,
+            weight_depth=self.weight_depth, first_pe=self.first_pe, act_depth=self.act_depth,
+            image_pixels=self.image_pixels, max_layers=self.max_layers)
 
     @property
     def word_bytes(self) -> int:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bnn.contract import MAX_CHANNELS
 from hls.boards import Board
-from hls.designs import MAX_CHANNELS, Design
+from hls.designs import Design
 
 WIDTHS = {512: 72, 1024: 36, 2048: 18, 4096: 9, 8192: 4, 16384: 2, 32768: 1}
 """Bits per word of a RAMB36, by its words; a RAMB18 has half."""

@@ -6,22 +6,20 @@ from typing import Any
 
 import numpy as np
 
+from bnn.contract import (
+    BEAT_BYTES,
+    FIRST_TAPS,
+    MAX_CHANNELS,
+    PROGRAM_MAGIC,
+    PROGRAM_VERSION,
+    Descriptor,
+    FirstBeat,
+    Header,
+    ScoreHeader,
+    ThresholdHeader,
+)
 from bnn.model import Layer
-from hls.designs import MAX_CHANNELS
-from hls.schedule import Descriptor, Plan
-
-MAGIC = 0x504E4E42
-VERSION = 1
-HEADER_WORDS = 32
-DESCRIPTOR_WORDS = 32
-
-
-def _describe(item: Descriptor) -> list[int]:
-    return [item.flags, item.groups, item.words_per_tap, item.rows, item.columns, item.blocks,
-            item.height | item.width << 16, item.source_base[0], item.source_base[1],
-            item.source_image_stride, item.source_row_stride, item.dest_base, item.dest_image_stride,
-            item.dest_row_stride, item.dest_words, item.group_words, item.valid_bits, item.outputs,
-            item.out_columns]
+from hls.schedule import Plan, ceil_div
 
 
 def _layer_words(plan: Plan, index: int, layer: Layer) -> np.ndarray:
@@ -44,11 +42,12 @@ def _layer_words(plan: Plan, index: int, layer: Layer) -> np.ndarray:
 
     header = np.zeros((item.groups * pe, item.headers, simd // 32), np.uint32)
     if layer.thresholds is not None and layer.flip is not None:
-        header[:, 0, 0] = 65535
-        header[:outputs, 0, 0] = layer.thresholds.astype(np.uint32) | layer.flip.astype(np.uint32) << 16
+        header[:, 0, 0] = ThresholdHeader.threshold.insert(ThresholdHeader.threshold.largest)
+        header[:outputs, 0, 0] = (ThresholdHeader.threshold.insert(layer.thresholds.astype(np.int64))
+                                  | ThresholdHeader.flip.insert(layer.flip.astype(np.int64)))
     elif layer.scale is not None and layer.offset is not None:
-        header[:outputs, 0, 0] = layer.offset.astype(np.int64) & 0xFFFFFFFF
-        header[:outputs, 1, 0] = layer.scale.astype(np.int64) & 0xFFFF
+        for field, values in ((ScoreHeader.offset, layer.offset), (ScoreHeader.scale, layer.scale)):
+            header[:outputs, field.word, 0] |= field.insert(values.astype(np.int64)).astype(np.uint32)
     header = header.reshape(item.groups, pe, item.headers, -1).transpose(0, 2, 1, 3)
     head = np.ascontiguousarray(header.astype("<u4")).view(np.uint8).reshape(item.groups, item.headers, -1)
     words_of_layer: np.ndarray = np.concatenate([head, body], axis=1).reshape(-1, plan.design.word_bytes)
@@ -61,15 +60,16 @@ def first_block(plan: Plan) -> bytes:
     layer = plan.model.layers[0]
     if not plan.first.channels or layer.thresholds is None or layer.flip is None:
         return table
-    beats = np.full(plan.first.channels, 32767 << 40, np.uint64)
-    weights = np.zeros((layer.outputs, 9, MAX_CHANNELS), np.uint8)
-    weights[:, :, : plan.model.channels] = layer.weights.reshape(layer.outputs, 9, -1)
-    packed = np.zeros((layer.outputs, 8), np.uint8)
-    packed[:, :5] = np.packbits(weights.reshape(layer.outputs, 36), axis=1, bitorder="little")
-    bits = packed.view("<u8").reshape(-1).astype(np.uint64)
-    bits |= (layer.thresholds.astype(np.int64) & 0xFFFF).astype(np.uint64) << np.uint64(40)
-    bits |= layer.flip.astype(np.uint64) << np.uint64(56)
-    beats[: layer.outputs] = bits
+    beats = np.full(plan.first.channels, FirstBeat.threshold.insert(FirstBeat.threshold.largest), np.uint64)
+    weights = np.zeros((layer.outputs, FIRST_TAPS, MAX_CHANNELS), np.uint8)
+    weights[:, :, : plan.model.channels] = layer.weights.reshape(layer.outputs, FIRST_TAPS, -1)
+    packed = np.zeros((layer.outputs, BEAT_BYTES), np.uint8)
+    bits = np.packbits(weights.reshape(layer.outputs, -1), axis=1, bitorder="little")
+    packed[:, : bits.shape[1]] = bits
+    values = FirstBeat.weights.insert(packed.view("<u8").reshape(-1).astype(np.int64))
+    values |= FirstBeat.threshold.insert(layer.thresholds.astype(np.int64))
+    values |= FirstBeat.flip.insert(layer.flip.astype(np.int64))
+    beats[: layer.outputs] = values.astype(np.uint64)
     return table + beats.astype("<u8").tobytes()
 
 
@@ -79,37 +79,33 @@ def pack(plan: Plan) -> bytes:
     block = first_block(plan)
     words = [_layer_words(plan, index, layer).tobytes() for index, layer in enumerate(plan.array_layers())]
     segment_a, segment_b = b"".join(words[: plan.segment_a]), b"".join(words[plan.segment_a :])
-    at_descriptors = 4 * HEADER_WORDS
-    at_first = at_descriptors + 4 * DESCRIPTOR_WORDS * len(plan.descriptors)
+    at_descriptors = Header.size_bytes()
+    at_first = at_descriptors + Descriptor.size_bytes() * len(plan.descriptors)
     at_a = at_first + len(block)
     at_b = at_a + len(segment_a)
-    total = at_b + len(segment_b)
     elements = model.height * model.width * model.channels
-    header = [
-        MAGIC, VERSION, design.pe | design.lanes << 8 | design.simd << 16, total,
-        len(plan.descriptors), plan.segment_a, plan.sub_batch, plan.batch, int(plan.resident),
-        at_descriptors, at_a, plan.words_a, at_b if segment_b else 0, plan.words_b,
-        at_first, first.channels, (elements + 7) // 8 * 8, len(model.classes), design.first_pe,
-        model.height * model.width, model.height | model.width << 16,
-        model.channels | first.pad << 8 | first.pool << 9, first.rows | first.columns << 16,
-        first.base[0], first.base[1], first.image_stride, first.row_stride, first.words, elements]
-    table = np.zeros((1 + len(plan.descriptors), HEADER_WORDS), "<u4")
-    table[0, : len(header)] = header
-    for index, item in enumerate(plan.descriptors):
-        fields = _describe(item)
-        table[1 + index, : len(fields)] = fields
-    return table.tobytes() + block + segment_a + segment_b
+    header = Header(
+        magic=PROGRAM_MAGIC, version=PROGRAM_VERSION, pe=design.pe, lanes=design.lanes, simd=design.simd,
+        size=at_b + len(segment_b), layers=len(plan.descriptors), layers_a=plan.segment_a, sub_batch=plan.sub_batch,
+        batch=plan.batch, resident=plan.resident, descriptors=at_descriptors, weights_a=at_a, words_a=plan.words_a,
+        weights_b=at_b if segment_b else 0, words_b=plan.words_b, first=at_first, first_channels=first.channels,
+        image_bytes=ceil_div(elements, BEAT_BYTES) * BEAT_BYTES, classes=len(model.classes), first_pe=design.first_pe,
+        pixels=model.height * model.width, height=model.height, width=model.width, channels=model.channels,
+        pad=first.pad, pool=first.pool, rows=first.rows, columns=first.columns, out_even=first.base[0],
+        out_odd=first.base[1], out_image_stride=first.image_stride, out_row_stride=first.row_stride,
+        out_words=first.words, elements=elements)
+    return b"".join([bytes(header), *map(bytes, plan.descriptors), block, segment_a, segment_b])
 
 
 def summary(plan: Plan) -> dict[str, Any]:
     """What plan.json holds: sizes, regions and the cycle model, JSON types only."""
     design = plan.design
     layers = []
-    for index, item in enumerate(plan.descriptors):
+    for index, (layer, item) in enumerate(zip(plan.array_layers(), plan.descriptors, strict=True)):
         layers.append({
-            "name": item.name, "segment": "A" if index < plan.segment_a else "B", "groups": item.groups,
+            "name": layer.name, "segment": "A" if index < plan.segment_a else "B", "groups": item.groups,
             "outputs": item.outputs, "weight_words": item.weight_words, "rows": item.rows,
-            "columns": item.columns, "source_base": list(item.source_base), "dest_base": item.dest_base,
+            "columns": item.columns, "source_base": [item.source_even, item.source_odd], "dest_base": item.dest_base,
             "cycles_per_batch": plan.layer_cycles(index)})
     cycles = plan.batch_cycles()
     return {

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from bnn.contract import DESCRIPTOR_WORDS, FIRST_TAPS, MAX_BATCH, MAX_CHANNELS, Descriptor
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
-from hls.designs import MAX_CHANNELS, Design
-from hls.schedule import FLAG_DENSE, FLAG_POOL, FLAG_SCORES, FLAG_SERIAL, MAX_BATCH, Descriptor, Plan, ceil_div
+from hls.designs import Design
+from hls.schedule import Plan, ceil_div
 
 FILE = "report.json"
 DEPTH = {"step": 14, "wait": 4, "command": 4, "copy": 70, "slots": 12, "unpack": 6, "values": 8, "order": 40}
@@ -87,13 +88,13 @@ def _loop(name: str, calls: int, trips: float, depth: int) -> dict[str, Any]:
 def _steps(item: Descriptor, images: int, design: Design) -> int:
     """Cycles of the loop `step` for a group: multiplications, and waits for bits or scores that leave serially."""
     lanes = design.lanes
-    units = ceil_div(images, lanes) if item.flags & FLAG_DENSE else images
-    pool = 2 if item.flags & FLAG_POOL else 1
+    units = item.units(images, lanes)
+    pool = 2 if item.pool else 1
     finished = units * (item.rows // pool) * item.blocks
     leaving = 1
-    if item.flags & FLAG_SCORES:
+    if item.scores:
         leaving = lanes * min(item.outputs, design.pe)
-    elif item.flags & FLAG_SERIAL:
+    elif item.serial:
         leaving = lanes // pool
     return units * item.rows * item.blocks * item.group_words + finished * max(0, leaving - pool * item.group_words) + 1
 
@@ -136,13 +137,14 @@ def estimate(plan: Plan) -> dict[str, Any]:
     weights = sum(item.weight_words for item in plan.descriptors[: plan.segment_a]) * passes
     weights += sum(item.weight_words for item in plan.descriptors[plan.segment_a :])
     array = []
+    names = [layer.name for layer in plan.array_layers()]
     for index, item in enumerate(plan.descriptors):
         segment_a = index < plan.segment_a
         images, calls = (plan.sub_batch, passes) if segment_a else (plan.batch, 1)
-        array.append({**_loop(f"step {item.name}", calls * item.groups, _steps(item, images, design), DEPTH["step"]),
-                      "layer": item.name})
+        array.append({**_loop(f"step {names[index]}", calls * item.groups, _steps(item, images, design), DEPTH["step"]),
+                      "layer": names[index]})
     commands = plan.segment_a * passes + len(plan.descriptors) - plan.segment_a
-    array.append(_loop("command", commands, 32, DEPTH["command"]))
+    array.append(_loop("command", commands, DESCRIPTOR_WORDS, DEPTH["command"]))
     array.append(_loop("group_weights", 1, _waits(plan), 0))
 
     pixels = plan.model.height * plan.model.width
@@ -197,12 +199,12 @@ def resources(design: Design) -> dict[str, Any]:
         "buffer": 2 * bram18(design.image_pixels, 8 * MAX_CHANNELS),
         "first": bram18(512, 64),
         "head, tail": 2 * bram18(MAX_BATCH // 2, 32),
-        "descriptors": bram18(32 * design.max_layers, 32),
+        "descriptors": bram18(DESCRIPTOR_WORDS * design.max_layers, 32),
     }
     macs = design.pe * design.simd * design.lanes
     total = sum(memories.values())
     found = {
-        "lut": round(LUT_PER_MAC * macs + LUT_PER_FIRST * 9 * MAX_CHANNELS * design.first_pe + LUT_REST),
+        "lut": round(LUT_PER_MAC * macs + LUT_PER_FIRST * FIRST_TAPS * MAX_CHANNELS * design.first_pe + LUT_REST),
         # accumulators, finished sums, the operands' registers and two levels of the adder trees
         "ff": round(32 * design.pe * design.lanes + design.simd * (design.pe + design.lanes) + 0.5 * macs + LUT_REST),
         "bram36": total / 2,

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import cached_property
 
+from bnn.contract import FIRST_CHANNELS, MAX_BATCH, MAX_CHANNELS, Descriptor
 from bnn.geometry import Shape, step, walk
 from bnn.model import Layer, Model, shapes
-from hls.designs import FIRST_CHANNELS, MAX_CHANNELS, Design, DesignError
-
-FLAG_KERNEL, FLAG_PAD, FLAG_PAD_ONE, FLAG_POOL, FLAG_SERIAL = 1, 2, 4, 8, 16
-FLAG_SCORES, FLAG_DENSE, FLAG_FIRST, FLAG_LAST, FLAG_BATCH = 32, 64, 128, 256, 512
-
-MAX_BATCH = 1024
+from hls.designs import Design, DesignError
 
 
 def ceil_div(value: int, divisor: int) -> int:
     """`value / divisor`, rounded up."""
     return -(-value // divisor)
+
+
+def array_cycles(layer: Descriptor, images: int, lanes: int) -> int:
+    """Array cycles of a layer for `images` images: headers and multiplications, without waiting for weights."""
+    return layer.groups * layer.headers + layer.busy_cycles(images, lanes)
 
 
 @dataclass(frozen=True)
@@ -27,50 +29,6 @@ class Region:
     name: str
     base: int
     words: int
-
-
-@dataclass(frozen=True)
-class Descriptor:
-    """One array layer; the fields follow the descriptor's words in docs/ARCHITECTURE.md.
-
-    `source_base` holds the bases for even and odd sub-batches. `headers` counts header words per group.
-    """
-
-    name: str
-    flags: int
-    groups: int
-    words_per_tap: int
-    rows: int
-    columns: int
-    blocks: int
-    height: int
-    width: int
-    source_base: tuple[int, int]
-    source_image_stride: int
-    source_row_stride: int
-    dest_base: int
-    dest_image_stride: int
-    dest_row_stride: int
-    dest_words: int
-    group_words: int
-    valid_bits: int
-    outputs: int
-    out_columns: int
-
-    @property
-    def headers(self) -> int:
-        """Header words of a group."""
-        return 2 if self.flags & FLAG_SCORES else 1
-
-    @property
-    def weight_words(self) -> int:
-        """Weight-memory words of the layer, headers included."""
-        return self.groups * (self.headers + self.group_words)
-
-    def cycles(self, images: int, lanes: int) -> int:
-        """Array cycles for `images` images: headers and multiplications, without waiting for weights."""
-        blocks = ceil_div(images, lanes) if self.flags & FLAG_DENSE else images
-        return self.groups * (self.headers + blocks * self.rows * self.blocks * self.group_words)
 
 
 @dataclass(frozen=True)
@@ -114,17 +72,17 @@ class Plan:
     descriptors: tuple[Descriptor, ...]
     regions: tuple[Region, ...]
 
-    @property
+    @cached_property
     def words_a(self) -> int:
         """Weight words of segment A."""
         return sum(layer.weight_words for layer in self.descriptors[: self.segment_a])
 
-    @property
+    @cached_property
     def words_b(self) -> int:
         """Weight words of segment B."""
         return sum(layer.weight_words for layer in self.descriptors[self.segment_a :])
 
-    @property
+    @cached_property
     def resident(self) -> bool:
         """Whether all weights stay in the weight memory."""
         return self.words_a + self.words_b <= self.design.weight_depth
@@ -137,8 +95,8 @@ class Plan:
         """Array cycles of layer `index` for one whole batch."""
         layer, lanes = self.descriptors[index], self.design.lanes
         if index < self.segment_a:
-            return self.batch // self.sub_batch * layer.cycles(self.sub_batch, lanes)
-        return layer.cycles(self.batch, lanes)
+            return self.batch // self.sub_batch * array_cycles(layer, self.sub_batch, lanes)
+        return array_cycles(layer, self.batch, lanes)
 
     def run_cycles(self, images: int, keep: bool = False, latency: int = 40,
                    bytes_per_second: float = 1e9) -> int:
@@ -245,10 +203,9 @@ class _Run:
     def _layer(self, index: int, images: int) -> None:
         """Follow the array through one layer."""
         layer, lanes = self.plan.descriptors[index], self.design.lanes
-        dense = layer.flags & FLAG_DENSE
-        blocks = (ceil_div(images, lanes) if dense else images) * layer.blocks
-        blocks *= layer.rows // 2 if layer.flags & FLAG_POOL else layer.rows
-        steps = layer.group_words * (2 if layer.flags & FLAG_POOL else 1)
+        blocks = layer.units(images, lanes) * layer.blocks
+        blocks *= layer.rows // 2 if layer.pool else layer.rows
+        steps = layer.group_words * (2 if layer.pool else 1)
         words = layer.headers + layer.group_words
         self.array += LAYER_START - GROUP_GAP
         tail = 0
@@ -267,11 +224,11 @@ class _Run:
             elif not self.keep:
                 self.array = max(self.array, self._resident(index, group) + WEIGHTS)
             body = max(blocks * steps, 4)  # headers come at most every ten cycles
-            if layer.flags & FLAG_SERIAL:
-                columns = min(layer.out_columns, lanes // 2 if layer.flags & FLAG_POOL else lanes)
+            if layer.serial:
+                columns = min(layer.out_columns, lanes // 2 if layer.pool else lanes)
                 body = steps + (blocks - 1) * max(steps, SERIAL + columns)
                 tail = SERIAL + columns
-            elif layer.flags & FLAG_SCORES:
+            elif layer.scores:
                 classes = min(self.design.pe, layer.outputs - group * self.design.pe)
                 body = 0
                 for left in range(images, 0, -lanes):
@@ -282,7 +239,7 @@ class _Run:
             if not self.plan.resident:
                 self.ring.append((words, self.array))
                 self.held += words
-        self.array += DRAIN + tail if layer.flags & (FLAG_SERIAL | FLAG_SCORES) else LAYER_END
+        self.array += DRAIN + tail if layer.serial or layer.scores else LAYER_END
         self.steps.append((index, int(self.array)))
 
     def _resident(self, index: int, group: int) -> float:
@@ -389,40 +346,34 @@ def _place(model: Model, design: Design, maps: list[_Map], sub_batch: int, batch
     return regions, max(region.base + region.words for region in regions)
 
 
-def _descriptor(layer: Layer, source: _Map, dest: _Map | None, design: Design, flags: int,
-                source_base: tuple[int, int], dest_base: int) -> Descriptor:
-    height, width, channels = source.shape
-    groups = ceil_div(layer.outputs, design.pe)
-    if layer.kind == "conv":
-        flags |= FLAG_KERNEL
-        if layer.pad:
-            flags |= FLAG_PAD | (FLAG_PAD_ONE if layer.pad_value > 0 else 0)
-        if layer.pool:
-            flags |= FLAG_POOL
-        if dest is not None and dest.by_image:
-            flags |= FLAG_SERIAL
-        rows, columns = step(layer, source.shape).computed
-        words, row_stride, taps = source.words, source.row_stride, 9
-        out_columns = columns // 2 if layer.pool else columns
-    else:
-        flags |= FLAG_DENSE
-        rows, columns, height, width = 1, design.lanes, 1, design.lanes
-        words, row_stride, taps, out_columns = source.image_stride, 0, 1, design.lanes
-        if source.row_stride == 0:
-            channels = source.shape[0] * source.shape[1] * source.shape[2]  # packed without gaps
-    if dest is None:
-        flags |= FLAG_SCORES
-    descriptor = Descriptor(
-        name=layer.name, flags=flags, groups=groups, words_per_tap=words, rows=rows, columns=columns,
-        blocks=ceil_div(columns, design.lanes), height=height, width=width, source_base=source_base,
-        source_image_stride=source.image_stride, source_row_stride=row_stride, dest_base=dest_base,
+def _descriptor(layer: Layer, source: _Map, dest: _Map | None, design: Design) -> Descriptor:
+    """The descriptor of a layer but for its place in the memory and in the order of layers."""
+    made = Descriptor(
+        scores=dest is None, groups=ceil_div(layer.outputs, design.pe), source_image_stride=source.image_stride,
         dest_image_stride=dest.image_stride if dest else 0, dest_row_stride=dest.row_stride if dest else 0,
-        dest_words=dest.words if dest else 0, group_words=taps * words,
-        valid_bits=(channels - 1) % design.simd + 1, outputs=layer.outputs, out_columns=out_columns)
-    if descriptor.group_words + descriptor.headers > design.weight_depth:
-        raise DesignError(f"{layer.name}: a group of {descriptor.group_words + descriptor.headers} words "
+        dest_words=dest.words if dest else 0, outputs=layer.outputs)
+    height, width, channels = source.shape
+    if layer.kind == "conv":
+        made.kernel3, made.pad, made.pool = True, bool(layer.pad), layer.pool
+        made.pad_one = made.pad and layer.pad_value > 0
+        made.serial = dest is not None and dest.by_image
+        made.rows, made.columns = step(layer, source.shape).computed
+        made.height, made.width = height, width
+        made.tap_words, made.source_row_stride, taps = source.words, source.row_stride, 9
+        made.out_columns = made.columns // 2 if layer.pool else made.columns
+    else:
+        made.dense = True
+        made.rows, made.columns, made.height, made.width = 1, design.lanes, 1, design.lanes
+        made.tap_words, taps, made.out_columns = source.image_stride, 1, design.lanes
+        if source.row_stride == 0:
+            channels *= height * width  # packed without gaps
+    made.blocks = ceil_div(made.columns, design.lanes)
+    made.group_words = taps * made.tap_words
+    made.last_bits = (channels - 1) % design.simd + 1
+    if made.group_words + made.headers > design.weight_depth:
+        raise DesignError(f"{layer.name}: a group of {made.group_words + made.headers} words "
                           f"does not fit WEIGHT_DEPTH={design.weight_depth} of {design.name}")
-    return descriptor
+    return made
 
 
 def _build(model: Model, design: Design, maps: list[_Map], sub_batch: int, batch: int, segment_a: int,
@@ -433,12 +384,13 @@ def _build(model: Model, design: Design, maps: list[_Map], sub_batch: int, batch
     descriptors = []
     for index, layer in enumerate(layers):
         last = index == len(layers) - 1
-        flags = (FLAG_FIRST if index == 0 else 0) | (FLAG_LAST if last or index == segment_a - 1 else 0)
-        flags |= FLAG_BATCH if index >= segment_a else 0
-        source = double if index == 0 else (base[layer.name],) * 2
-        dest_base = 0 if last else base[layers[index + 1].name]
-        descriptors.append(_descriptor(layer, maps[index], None if last else maps[index + 1], design, flags,
-                                       (source[0], source[1]), dest_base))
+        made = _descriptor(layer, maps[index], None if last else maps[index + 1], design)
+        made.from_first = index == 0
+        made.segment_end = last or index == segment_a - 1
+        made.batch_source = index >= segment_a
+        made.source_even, made.source_odd = double if index == 0 else (base[layer.name],) * 2
+        made.dest_base = 0 if last else base[layers[index + 1].name]
+        descriptors.append(made)
     head = model.layers[0]
     if head.kind == "conv":
         rows, columns = walk(model)[0].computed

@@ -20,6 +20,7 @@ import numpy as np
 
 from bnn import golden
 from bnn.command import Command
+from bnn.contract import MAX_BATCH
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.geometry import total_macs, walk
@@ -209,8 +210,8 @@ def chosen(only: Optional[Sequence[str]]) -> List[Case]:
     result = []
     for text in only:
         name, _, batch = text.partition(":")
-        if not batch.isdigit() or not 1 <= int(batch) <= schedule.MAX_BATCH:
-            raise BenchError(f"--only {text}: is not NETWORK:BATCH with a batch of 1 to {schedule.MAX_BATCH}")
+        if not batch.isdigit() or not 1 <= int(batch) <= MAX_BATCH:
+            raise BenchError(f"--only {text}: is not NETWORK:BATCH with a batch of 1 to {MAX_BATCH}")
         try:
             found = find_network(name)
         except NetworkError as error:

@@ -12,10 +12,9 @@ from typing import Dict, List, Optional
 
 import numpy as np
 
-from bnn.program import header
+from bnn.contract import Header, layers
 from hls.designs import Design
 
-POOL, SERIAL, SCORES, DENSE = 8, 16, 32, 64
 RUNS = 2
 """Runs of one simulation, back to back."""
 
@@ -69,23 +68,22 @@ def decode(design: Design, program: bytes, content: bytes, run: int) -> Dict[int
 
 def _bits(program: bytes, layer: int, memory: np.ndarray, first: int, count: int) -> np.ndarray:
     """The bits of one record (N, H, W, C), from memory (LANES, words, SIMD)."""
-    head = header(program)
+    head = Header.read(program)
     lanes = len(memory)
     if layer < 0:
-        step = 2 if int(head[21]) >> 9 & 1 else 1
-        image_stride, row_stride, words = head[25:28].tolist()
-        by_image = not head[15]
-        shape = (int(head[22] & 0xFFFF) // step, int(head[22] >> 16) // step, int(head[15]))
+        step = 2 if head.pool else 1
+        image_stride, row_stride, words = head.out_image_stride, head.out_row_stride, head.out_words
+        by_image = not head.first_channels
+        shape = (head.rows // step, head.columns // step, head.first_channels)
         if by_image:
-            shape = (1, 1, int(head[28]))
+            shape = (1, 1, head.elements)
     else:
-        item = np.frombuffer(program, "<u4", 32, int(head[9]) + 128 * layer)
-        flags = int(item[0])
-        image_stride, row_stride, words = item[12:15].tolist()
-        by_image = bool(flags & (SERIAL | DENSE))
-        shape = (int(item[3]) // (2 if flags & POOL else 1), int(item[18]), int(item[17]))
-        if flags & DENSE:
-            shape = (1, 1, int(item[17]))
+        item = layers(program)[layer]
+        image_stride, row_stride, words = item.dest_image_stride, item.dest_row_stride, item.dest_words
+        by_image = item.serial or item.dense
+        shape = (item.rows // (2 if item.pool else 1), item.out_columns, item.outputs)
+        if item.dense:
+            shape = (1, 1, item.outputs)
     height, width, channels = shape
     bits = np.zeros((count, *shape), np.uint8)
     for image, y, x in np.ndindex(count, height, width):

@@ -18,8 +18,9 @@ from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
+from bnn.contract import Header
 from bnn.errors import ExpectedError
-from bnn.program import header, image_bytes
+from bnn.program import image_bytes
 from hls.ap_types import find_ap_types
 from hls.designs import Design
 from hls.render import render_header
@@ -64,8 +65,8 @@ class Core:
         """
         count = len(images)
         try:
-            rows, classes = image_bytes(program, images), int(header(program)[17])
-        except ValueError as error:
+            rows, classes = image_bytes(program, images), Header.read(program).classes
+        except ExpectedError as error:
             raise CsimError(str(error)) from error
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)

@@ -23,9 +23,10 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from bnn.contract import Header, Registers
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
-from bnn.program import header, image_bytes
+from bnn.program import image_bytes
 from hls import sources
 from hls.designs import Design
 from sim.core_io import RUNS, Stats, decode, same_runs
@@ -33,9 +34,9 @@ from sim.core_io import RUNS, Stats, decode, same_runs
 ROOT = Path(__file__).resolve().parent.parent
 RTL = sources.RTL
 HARNESS = ROOT / "sim" / "verilator"
+CONTRACT = ROOT / "hw_templates" / "hls"
 HARNESS_SOURCES = ("bnn_sim.cpp", "bnn_board.cpp")
-HARNESS_HEADERS = ("axi_memory.h", "core_pins.h")
-ID, VERSION = 0x314E4E42, 1
+HARNESS_HEADERS = (HARNESS / "axi_memory.h", HARNESS / "core_pins.h", CONTRACT / "bnn_contract.h")
 
 _FLAGS = ["--cc", "--exe", "-O3", "--x-assign", "fast", "--x-initial", "unique", "--noassert"]
 _FLAGS += ["--top-module", sources.TOP, "-Wno-lint", "-Wno-style", "-Wno-SYMRSVDWORD", "-CFLAGS", "-std=c++17"]
@@ -154,8 +155,8 @@ class Core:
             for number, (program, images, keep) in enumerate(jobs):
                 try:
                     rows = image_bytes(program, images)
-                    shapes.append((len(images), int(header(program)[17])))
-                except ValueError as error:
+                    shapes.append((len(images), Header.read(program).classes))
+                except ExpectedError as error:
                     raise RtlSimError(str(error)) from error
                 paths = f"program{number}.bin", f"images{number}.bin"
                 (folder / paths[0]).write_bytes(program)
@@ -180,14 +181,13 @@ class Core:
             at += size
         return results
 
-    def _check_constants(self, constants: List[int]) -> None:
-        item = self.design
-        expected = [ID, VERSION, item.pe | item.lanes << 8 | item.simd << 16, item.weight_depth | item.first_pe << 16,
-                    item.act_depth | item.image_pixels << 16, item.max_layers]
-        for index, want in enumerate(expected):
-            if constants[index] != want:
-                what = f"reads {constants[index]:#x}, expected {want:#x}"
-                raise RtlSimError(f"RTL core: register {0x40 + 16 * index:#x}: {what}")
+    def _check_constants(self, constants: Dict[str, int]) -> None:
+        expected = self.design.registers()
+        for name, value in constants.items():
+            want = getattr(expected, name)
+            if value != want:
+                what = f"reads {value:#x}, expected {want:#x}"
+                raise RtlSimError(f"RTL core: register {getattr(Registers, name).offset:#x}: {what}")
 
 
 def find_verilator() -> Optional[Path]:
@@ -251,7 +251,7 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
     if wired:
         flags.append("-GFirstWired=1'b1")
     digest = hashlib.sha256(json.dumps([version, compiler, flags, _MAKE, wired]).encode())
-    for path in files + harness + [HARNESS / name for name in HARNESS_HEADERS]:
+    for path in files + harness + list(HARNESS_HEADERS):
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     key = hashlib.sha256(json.dumps([version, compiler, _FLAGS, _MAKE, wave]).encode()).hexdigest()[:16]
     folder = folder.resolve()
@@ -274,7 +274,8 @@ def _compile(folder: Path, binary: Path, flags: List[str], environment: Dict[str
     """Verilate and compile; `key` tells compilers and options of Verilator's library apart."""
     objects = folder / "objects"
     shutil.rmtree(objects, ignore_errors=True)
-    command = [str(find_verilator()), *flags, "--Mdir", str(objects), "-o", str(binary), "-CFLAGS", f"-I{HARNESS}"]
+    command = [str(find_verilator()), *flags, "--Mdir", str(objects), "-o", str(binary)]
+    command += ["-CFLAGS", f"-I{HARNESS} -I{CONTRACT}"]
     _call("verilator", command + [str(path) for path in files], environment)
     # Verilator's own library is the same for all designs and takes longer to compile than a small one
     library = folder.parent / f".verilated-{key}"

@@ -23,6 +23,7 @@ import pytest
 pytest.importorskip("pynq")
 
 import grpc  # noqa: E402
+from programs import change  # noqa: E402
 from pynq.remote import (  # noqa: E402
     buffer_pb2,
     buffer_pb2_grpc,
@@ -33,7 +34,9 @@ from pynq.remote import (  # noqa: E402
 )
 from test_host import DESIGN, images, make_model  # noqa: E402
 
+from bnn.contract import CORE_ID, Error, Register, Registers  # noqa: E402
 from bnn.model import load, save  # noqa: E402
+from bnn.program import busy_cycles  # noqa: E402
 from hls import designs, overlay, program, schedule  # noqa: E402
 from host import Accelerator, HostError, accelerator, backend, pynq_infer  # noqa: E402
 from host.pool import Pool  # noqa: E402
@@ -149,52 +152,68 @@ def ready(station: Station) -> Any:
     core.reset()
     code = station.code.read_bytes()
     memory.content[CMA_BASE : CMA_BASE + len(code)] = code
-    for offset, value in ((0x10, CMA_BASE), (0x1C, CMA_BASE + (1 << 20)), (0x28, CMA_BASE + (2 << 20)), (0x34, 2)):
-        core.write(offset, value)
+    values = Registers(program=CMA_BASE, images=CMA_BASE + (1 << 20), scores=CMA_BASE + (2 << 20), image_count=2)
+    for register in (Registers.program, Registers.images, Registers.scores, Registers.count):
+        core.write(register.offset, values.words[register.word])
     return core
+
+
+def begin(core: Any) -> None:
+    """Start a run."""
+    core.write(Registers.control.offset, Registers.start.mask)
 
 
 def finish(core: Any) -> int:
     """Wait for the end of a run; gives the control register as it was read then."""
     for _ in range(2000):
-        status = core.read(0)
-        if status & 2:
+        status = core.read(Registers.control.offset)
+        if status & Registers.done.mask:
             return int(status)
         time.sleep(0.005)
     raise AssertionError("the run did not end")
 
 
+def interrupts(core: Any) -> None:
+    """A run raises the interrupt, which ends when its status is cleared."""
+    control, status = Registers.control.offset, Registers.status.offset
+    idle, done = Registers(idle=True), Registers(status_done=True)
+    assert core.read(control) == idle.control and not core.interrupt
+    core.write(Registers.global_enable.offset, Registers.interrupts.mask)
+    core.write(Registers.enable.offset, Registers.enable_done.mask)
+    begin(core)
+    assert finish(core) == Registers(done=True, idle=True, ready=True).control
+    assert core.read(control) == idle.control and core.interrupt and core.read(status) == done.status
+    core.write(status, done.status)
+    assert not core.interrupt
+
+
 def test_registers_and_interrupt(shared: Station) -> None:
     core = ready(shared)
-    assert core.read(0) == 4 and not core.interrupt
-    core.write(4, 1)
-    core.write(8, 1)
-    core.write(0, 1)
-    assert finish(core) & 0xF == 0xE
-    assert core.read(0) == 4 and core.interrupt and core.read(0x0C) == 1
-    core.write(0x0C, 1)
-    assert not core.interrupt and core.read(0xC0) == 0 and core.read(0xB0) > 0
+    interrupts(core)
+    assert core.read(Registers.error.offset) == Error.NONE and core.read(Registers.busy.offset) > 0
 
 
-@pytest.mark.parametrize(("word", "value", "code"), [
-    (0, 1, 1), (1, 9, 1), (2, 1, 2), (18, 8, 2), (4, 99, 3), (7, 0, 5), (14, 1 << 20, 5),
+@pytest.mark.parametrize(("field", "value", "code"), [
+    ("magic", 1, Error.MAGIC), ("version", 9, Error.MAGIC), ("geometry", 1, Error.GEOMETRY),
+    ("first_pe", 8, Error.GEOMETRY), ("layers", 99, Error.LAYERS), ("layers", 0, Error.LAYERS),
+    ("batch", 0, Error.RANGE), ("first", 1 << 20, Error.RANGE),
 ])
-def test_error_codes(shared: Station, word: int, value: int, code: int) -> None:
+def test_error_codes(shared: Station, field: str, value: int, code: Error) -> None:
     core = ready(shared)
-    at = CMA_BASE + 4 * word
-    shared.memory.content[at : at + 4] = value.to_bytes(4, "little")
-    core.write(0, 1)
+    wrong = change(shared.code.read_bytes(), **{field: value})
+    shared.memory.content[CMA_BASE : CMA_BASE + len(wrong)] = wrong
+    begin(core)
     finish(core)
-    assert core.read(0xC0) == code
+    assert core.read(Registers.error.offset) == code
 
 
-@pytest.mark.parametrize("offset", [0x10, 0x1C, 0x28])
-def test_addresses_beyond_the_memory(shared: Station, offset: int) -> None:
+@pytest.mark.parametrize("register", [Registers.program, Registers.images, Registers.scores], ids=lambda it: it.name)
+def test_addresses_beyond_the_memory(shared: Station, register: Register) -> None:
     core = ready(shared)
-    core.write(offset + 4, 1)
-    core.write(0, 1)
+    core.write(register.offset + 4, 1)
+    begin(core)
     finish(core)
-    assert core.read(0xC0) == 4
+    assert core.read(Registers.error.offset) == Error.RESPONSE
 
 
 # The unmodified script and package
@@ -317,7 +336,7 @@ def test_bitstreams_that_are_refused(station: Station, tmp_path: Path) -> None:
 def test_nothing_answers_before_a_bitstream_is_loaded(station: Station) -> None:
     stub = mmio_pb2_grpc.MmioStub(station.channel)
     window = stub.get_mmio(mmio_pb2.GetMmioRequest(base_addr=0x43C00000, length=0x10000))
-    answer = stub.read(mmio_pb2.ReadRequest(mmio_id=window.mmio_id, offset=0x40, length=4))
+    answer = stub.read(mmio_pb2.ReadRequest(mmio_id=window.mmio_id, offset=Registers.id.offset, length=4))
     assert answer.msg == "no bitstream is loaded"
 
 
@@ -326,9 +345,7 @@ def test_wrong_program(station: Station, tmp_path: Path) -> None:
     other.write_bytes(program.pack(schedule.plan(station.model, designs.find("pynq_z1"), 8)))
     with pytest.raises(HostError, match=r"is for PE \d+, SIMD 64, LANES 8, .*sim_small.bit has PE 8, SIMD 32, LANES 4"):
         Accelerator(station.bit, other, board=station.host)
-    words = np.frombuffer(station.code.read_bytes(), "<u4").copy()
-    words[1] = 0
-    other.write_bytes(words.tobytes())
+    other.write_bytes(change(station.code.read_bytes(), version=0))
     with pytest.raises(HostError, match="version is 0, expected 1"):
         Accelerator(station.bit, other, board=station.host)
     assert station.memory.used == (0, 0)
@@ -722,7 +739,7 @@ def test_rtl_scores(rtl: Station) -> None:
     with rtl.accelerator(60) as device:
         scores = device.infer(images(13), batch=5)
         code = rtl.code.read_bytes()
-        assert device.busy_cycles == cores.busy_cycles(code, 5) * 2 + cores.busy_cycles(code, 3)
+        assert device.busy_cycles == busy_cycles(code, 5) * 2 + busy_cycles(code, 3)
         assert device.cycles > device.busy_cycles
         first, second, _ = (run["cycles"] for run in device.runs)
         assert device.program.resident and second < first, "the program stays in the core"
@@ -733,19 +750,14 @@ def test_rtl_scores(rtl: Station) -> None:
 
 def test_rtl_registers_and_interrupt(rtl: Station) -> None:
     core = ready(rtl)
-    assert {at: core.read(at) for at in cores.constants(DESIGN)} == cores.constants(DESIGN)
-    assert core.read(0) == 4 and not core.interrupt
-    core.write(4, 1)
-    core.write(8, 1)
-    core.write(0, 1)
-    assert finish(core) & 0xF == 0xE
-    assert core.read(0) == 4 and core.interrupt
-    core.write(0x0C, 1)
-    assert not core.interrupt
-    core.write(0x14, 1)
-    core.write(0, 1)
+    for register in (Registers.id, Registers.version, Registers.geometry, Registers.weights, Registers.activations,
+                     Registers.max_layers):
+        assert core.read(register.offset) == DESIGN.registers().words[register.word], register.name
+    interrupts(core)
+    core.write(Registers.program.offset + 4, 1)
+    begin(core)
     finish(core)
-    assert core.read(0xC0) == 4, "an address beyond the memory is answered with an error"
+    assert core.read(Registers.error.offset) == Error.RESPONSE, "an address beyond the memory"
 
 
 def test_rtl_simulation_that_is_killed(rtl: Station) -> None:
@@ -773,9 +785,9 @@ def test_rtl_simulation_that_is_stopped(rtl: Station, monkeypatch: pytest.Monkey
     monkeypatch.setattr(board_rtl, "ANSWER_S", 0.2)
     os.kill(core.pid, signal.SIGSTOP)
     with pytest.raises(cores.CoreError, match="gave no answer within 0.2 s"):
-        core.read(0x40)
+        core.read(Registers.id.offset)
     core.reset()
-    assert core.read(0x40) == cores.CORE_ID
+    assert core.read(Registers.id.offset) == CORE_ID
 
 
 # The command

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from programs import change
 from test_program import network
 
 from bnn import golden
+from bnn.contract import Error
 from bnn.model import Model
 from hls.ap_types import find_ap_types
 from hls.designs import DESIGNS, Design
@@ -143,14 +145,17 @@ def test_weight_ring(backend: Backend, depth: int, resident: bool) -> None:
     assert placed.resident == resident
 
 
-@pytest.mark.parametrize(("word", "value", "code"), [(0, 1, 1), (1, 2, 1), (2, 0, 2), (18, 8, 2), (4, 17, 3)])
-def test_error_codes(backend: Backend, word: int, value: int, code: int) -> None:
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [("magic", 1, Error.MAGIC), ("version", 2, Error.MAGIC), ("geometry", 0, Error.GEOMETRY),
+     ("first_pe", 8, Error.GEOMETRY), ("layers", 17, Error.LAYERS)],
+)
+def test_error_codes(backend: Backend, field: str, value: int, code: Error) -> None:
     stages = [("dense", 40), ("dense", 7)]
-    program = np.frombuffer(pack(plan(network(2, (5, 5, 1), stages, binary=True), SMALL, 8)), "<u4").copy()
-    program[word] = value
+    program = change(pack(plan(network(2, (5, 5, 1), stages, binary=True), SMALL, 8)), **{field: value})
     images = np.zeros((1, 5, 5, 1), np.uint8)
-    with pytest.raises((hls_csim.CsimError, rtl_sim.RtlSimError), match=f"error code {code}$"):
-        backend.run(program.tobytes(), images, SMALL)
+    with pytest.raises((hls_csim.CsimError, rtl_sim.RtlSimError), match=f"error code {code:d}$"):
+        backend.run(program, images, SMALL)
 
 
 def test_no_images(backend: Backend) -> None:

@@ -43,7 +43,8 @@ def test_numbers_of_the_walkthrough() -> None:
     from hls.schedule import plan
 
     design = DESIGNS["pynq_z1"]
-    item = plan(load(ROOT / "models/cnv.npz"), design, 16).descriptors[0]
+    placed = plan(load(ROOT / "models/cnv.npz"), design, 16)
+    item, name = placed.descriptors[0], placed.array_layers()[0].name
     assert (design.pe, design.simd, design.lanes) == (32, 64, 8)
-    assert (item.name, item.groups, item.words_per_tap, item.rows, item.columns, item.blocks, item.group_words) == (
+    assert (name, item.groups, item.tap_words, item.rows, item.columns, item.blocks, item.group_words) == (
         "conv2", 2, 1, 28, 28, 4, 9)

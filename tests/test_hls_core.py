@@ -12,15 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import change
 from test_program import network
 
 from bnn import golden
+from bnn.contract import FIRST_CHANNELS, MAX_BATCH, PROGRAM_MAGIC, PROGRAM_VERSION, Header
 from bnn.model import Model, load
 from hls.ap_types import find_ap_types
 from hls.designs import DESIGNS
 from hls.program import pack
 from hls.render import render
-from hls.schedule import plan
+from hls.schedule import array_cycles, plan
 from sim import hls_csim
 
 SMALL = DESIGNS["sim_small"]
@@ -76,7 +78,8 @@ def test_the_networks_use_what_they_are_for() -> None:
     assert plans["segments"].segment_a < len(plans["segments"].descriptors)
     assert not plans["ring"].resident and plans["ring"].words_a > 2 * TIGHT.weight_depth
     # four beats a word: while a group of conv2 runs, more words than it has come in, until the ring is full
-    assert not plans["full"].resident and plans["full"].descriptors[0].cycles(1, TIGHT.lanes) > 4 * TIGHT.weight_depth
+    conv2 = plans["full"].descriptors[0]
+    assert not plans["full"].resident and array_cycles(conv2, 1, TIGHT.lanes) > 4 * TIGHT.weight_depth
     assert plans["packed"].resident and not plans["packed"].first.channels
 
 
@@ -241,48 +244,51 @@ def test_scores_end_where_they_should(cores: Callable[[str], hls_csim.Core]) -> 
 
 PLACED = plan(NETWORKS["segments"][0], TIGHT, NETWORKS["segments"][1])
 SIZE = len(pack(PLACED))
-FIRST, LAST = 96, 64  # words from which the first and the last descriptor count in the table below
-# error code, word, value
-WRONG = [
-    (1, 0, 0x504E4E43), (1, 1, 2), (2, 2, 0), (2, 18, 2 * TIGHT.first_pe), (3, 4, TIGHT.max_layers + 1), (3, 4, 0),
-    (5, 5, 0), (5, 5, 5), (5, 6, 0), (5, 6, 0x10001), (5, 7, 0), (5, 7, 0x10002), (5, 9, 132), (5, 10, 4), (5, 12, 2),
-    (5, 14, 1), (5, 11, 0), (5, 15, 2), (5, 15, 516), (5, 16, 0), (5, 16, 4), (5, 17, 0), (5, 19, 0),
-    (5, 19, TIGHT.image_pixels + 1), (5, 21, 0), (5, 21, 5), (5, 22, 3), (5, 22, 3 << 16), (5, 27, 0),
-    (5, 7, 2048),  # more images than halves of beats of the scores are kept for
-    (5, LAST + 1, 0), (5, LAST + 1, 1 << 16), (5, LAST + 2, 0), (5, LAST + 3, 0), (5, LAST + 5, 0), (5, LAST + 15, 0),
-    (5, LAST + 15, TIGHT.weight_depth - 1), (5, LAST + 17, 0), (5, LAST + 18, 0),
+HEAD, START, END = Header.read(pack(PLACED)), PLACED.descriptors[0], PLACED.descriptors[-1]
+# error code, fields
+WRONG: list[tuple[int, dict[str, int]]] = [
+    (1, {"magic": PROGRAM_MAGIC + 1}), (1, {"version": PROGRAM_VERSION + 1}), (2, {"geometry": 0}),
+    (2, {"first_pe": 2 * TIGHT.first_pe}), (3, {"layers": TIGHT.max_layers + 1}), (3, {"layers": 0}),
+    (5, {"layers_a": 0}), (5, {"layers_a": 5}), (5, {"sub_batch": 0}), (5, {"sub_batch": 0x10001}), (5, {"batch": 0}),
+    (5, {"batch": 0x10002}), (5, {"descriptors": 132}), (5, {"weights_a": 4}), (5, {"weights_b": 2}), (5, {"first": 1}),
+    (5, {"words_a": 0}), (5, {"first_channels": 2}), (5, {"first_channels": FIRST_CHANNELS + 4}),
+    (5, {"image_bytes": 0}), (5, {"image_bytes": 4}), (5, {"classes": 0}), (5, {"pixels": 0}),
+    (5, {"pixels": TIGHT.image_pixels + 1}), (5, {"image_mode": 0}), (5, {"image_mode": 5}), (5, {"channels": 11}),
+    (5, {"rows": 3, "columns": 0}), (5, {"rows": 0, "columns": 3}), (5, {"out_words": 0}),
+    (5, {"batch": 2 * MAX_BATCH}),  # more images than halves of beats of the scores are kept for
+    (5, {"last_groups": 0}), (5, {"last_groups": 1 << 16}), (5, {"last_tap_words": 0}), (5, {"last_rows": 0}),
+    (5, {"last_blocks": 0}), (5, {"last_group_words": 0}), (5, {"last_group_words": TIGHT.weight_depth - 1}),
+    (5, {"last_outputs": 0}), (5, {"last_out_columns": 0}),
     # shorter than its parts, parts beyond its end
-    (5, 3, 0), (5, 3, SIZE - 8), (5, 9, SIZE), (5, 14, SIZE - 8), (5, 10, SIZE - 8), (5, 12, SIZE - 8),
-    (5, 13, 1 << 31),
+    (5, {"size": 0}), (5, {"size": SIZE - 8}), (5, {"descriptors": SIZE}), (5, {"first": SIZE - 8}),
+    (5, {"weights_a": SIZE - 8}), (5, {"weights_b": SIZE - 8}), (5, {"words_b": 1 << 31}),
     # weight words of segments and layers that differ
-    (5, 11, PLACED.words_a - 1), (5, 11, PLACED.words_a + 1), (5, 13, PLACED.words_b - 1),
-    (5, LAST + 1, PLACED.descriptors[-1].groups + 1), (5, LAST + 15, PLACED.descriptors[-1].group_words + 1),
+    (5, {"words_a": HEAD.words_a - 1}), (5, {"words_a": HEAD.words_a + 1}), (5, {"words_b": HEAD.words_b - 1}),
+    (5, {"last_groups": END.groups + 1}), (5, {"last_group_words": END.group_words + 1}),
     # sizes and counts that disagree: 8x8 pixels of 3 channels
-    (5, 19, 63), (5, 20, 8 << 16 | 7), (5, 21, 2 | 1 << 8), (5, 28, 191), (5, 16, 184), (5, 16, 200),
-    (5, 22, 5 << 16 | 6), (5, 22, 6 << 16 | 5), (5, 15, 0), (5, 17, PLACED.descriptors[-1].outputs + 1),
-    (5, LAST + 17, PLACED.descriptors[-1].outputs - 1), (5, LAST + 2, PLACED.descriptors[-1].words_per_tap + 1),
-    (5, LAST + 3, 2), (5, LAST + 4, TIGHT.lanes + 1), (5, LAST + 5, 2),
-    (5, LAST, PLACED.descriptors[-1].flags & ~32), (5, LAST, PLACED.descriptors[-1].flags & ~64),
-    (5, FIRST, PLACED.descriptors[0].flags | 32), (5, FIRST, PLACED.descriptors[0].flags & ~1),
+    (5, {"pixels": 63}), (5, {"height": 7}), (5, {"channels": 2}), (5, {"elements": 191}), (5, {"image_bytes": 184}),
+    (5, {"image_bytes": 200}), (5, {"rows": HEAD.rows - 2}), (5, {"columns": HEAD.columns - 2}),
+    (5, {"first_channels": 0}), (5, {"classes": END.outputs + 1}), (5, {"last_outputs": END.outputs - 1}),
+    (5, {"last_tap_words": END.tap_words + 1}), (5, {"last_rows": 2}), (5, {"last_columns": TIGHT.lanes + 1}),
+    (5, {"last_blocks": 2}), (5, {"last_scores": 0}), (5, {"last_dense": 0}), (5, {"first_scores": 1}),
+    (5, {"first_kernel3": 0}),
 ]
 
 
 PACKED = plan(NETWORKS["packed"][0], TIGHT, NETWORKS["packed"][1])
 WRONG_OF = [("segments", *case) for case in WRONG]
-WRONG_OF += [("packed", 5, 13, 1), ("packed", 5, 27, PACKED.first.words - 1), ("packed", 5, 27, PACKED.first.words + 1)]
+WRONG_OF += [("packed", 5, {"words_b": 1}), ("packed", 5, {"out_words": PACKED.first.words - 1}),
+             ("packed", 5, {"out_words": PACKED.first.words + 1})]
 
 
-@pytest.mark.parametrize(("name", "code", "word", "value"), WRONG_OF)
-def test_wrong_programs(name: str, code: int, word: int, value: int, cores: Callable[[str], hls_csim.Core],
+@pytest.mark.parametrize(("name", "code", "fields"), WRONG_OF, ids=str)
+def test_wrong_programs(name: str, code: int, fields: dict[str, int], cores: Callable[[str], hls_csim.Core],
                         tmp_path: Path) -> None:
     """A program that would not run ends with its code before anything is written."""
     model, batch, images = NETWORKS[name]
-    table = np.frombuffer(pack(plan(model, TIGHT, batch)), "<u4").copy()
-    (tmp_path / "images.bin").write_bytes(bytes(images * int(table[16])))
-    first = int(table[9]) // 4
-    last = first + 32 * (int(table[4]) - 1)
-    table[word if word < LAST else last + word - LAST if word < FIRST else first + word - FIRST] = value
-    (tmp_path / "program.bin").write_bytes(table.tobytes())
+    program = change(pack(plan(model, TIGHT, batch)), **fields)
+    (tmp_path / "images.bin").write_bytes(bytes(images * Header.read(program).image_bytes))
+    (tmp_path / "program.bin").write_bytes(program)
     command = [str(cores("plain").binary), "program.bin", "images.bin", str(images), "scores.bin"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr.strip()) == (1, f"error code {code}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,11 +19,14 @@ from bnn.random_models import calibrated
 from hls import __main__ as command
 from hls.designs import DESIGNS, Design, DesignError
 from hls.program import pack, summary
-from hls.schedule import Plan, plan
+from hls.schedule import Plan, array_cycles, plan
 from sim import program_model
 from sim.board.core import decode
 
 SMALL = DESIGNS["sim_small"]
+ROOT = Path(__file__).resolve().parent.parent
+DIGESTS = json.loads((ROOT / "tests/program_digests.json").read_text())
+"""SHA-256 of the shipped models' programs for batches of 16, by model and design."""
 
 
 def network(seed: int, size: tuple[int, int, int], stages: list[tuple], binary: bool = False) -> Model:
@@ -174,9 +179,9 @@ def test_regions_do_not_overlap_while_live() -> None:
 def test_cycles_count_headers_and_taps() -> None:
     placed = plan(network(10, (8, 8, 3), CONVS[0]), SMALL, 4)
     conv, dense = placed.descriptors
-    assert conv.cycles(4, 4) == 4 * (1 + 4 * 4 * 1 * 9)
-    assert dense.cycles(4, 4) == 2 * (2 + 1 * 16)
-    assert placed.layer_cycles(0) == 4 // placed.sub_batch * conv.cycles(placed.sub_batch, 4)
+    assert array_cycles(conv, 4, 4) == 4 * (1 + 4 * 4 * 1 * 9)
+    assert array_cycles(dense, 4, 4) == 2 * (2 + 1 * 16)
+    assert placed.layer_cycles(0) == 4 // placed.sub_batch * array_cycles(conv, placed.sub_batch, 4)
 
 
 def test_a_run_takes_longer_with_more_images_less_memory_and_a_slow_bus() -> None:
@@ -186,6 +191,14 @@ def test_a_run_takes_longer_with_more_images_less_memory_and_a_slow_bus() -> Non
     thin = replace(placed, design=replace(SMALL, weight_depth=32))
     assert not thin.resident and thin.run_cycles(4, keep=True) == thin.run_cycles(4) > placed.run_cycles(4)
     assert thin.run_cycles(4, bytes_per_second=1e8) > 1.5 * thin.run_cycles(4)
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_programs_of_the_shipped_models(name: str) -> None:
+    """Their bytes. A change of the format or of what the planner chooses changes them; then say so in the commit."""
+    model = models.load(ROOT / "models" / f"{name}.npz")
+    found = {design.name: hashlib.sha256(pack(plan(model, design, 16))).hexdigest() for design in DESIGNS.values()}
+    assert found == DIGESTS[name]
 
 
 def test_shallow_weight_memory() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import change
 from test_cores import BUILD, SMALL
 from test_program import network
 
@@ -138,8 +139,8 @@ def test_cycles_are_counted() -> None:
         busy = 0
         for index, layer in enumerate(placed.descriptors):
             inside = index < placed.segment_a
-            cycles = layer.cycles(placed.sub_batch if inside else placed.batch, TIGHT.lanes)
-            busy += (cycles - layer.groups * layer.headers) * (parts if inside else 1)
+            images = placed.sub_batch if inside else placed.batch
+            busy += layer.busy_cycles(images, TIGHT.lanes) * (parts if inside else 1)
         assert stats.busy == busy < stats.cycles <= stats.interrupt_cycles
         # two classes in a beat, unless an odd number of scores lies before the image's
         classes = len(model.classes)
@@ -149,18 +150,16 @@ def test_cycles_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "value", "message"),
+    ("field", "value", "message"),
     [
-        (14, 1 << 20, r"read of 8 bytes at 0x700\w+, outside of the program and the images$"),
-        (10, 1 << 20, r"read of 8 bytes at 0x700\w+, outside of the program and the images$"),
+        ("first", 1 << 20, r"read of 8 bytes at 0x700\w+, outside of the program and the images$"),
+        ("weights_a", 1 << 20, r"read of 8 bytes at 0x700\w+, outside of the program and the images$"),
     ],
 )
-def test_what_a_bad_program_makes_the_core_do(word: int, value: int, message: str) -> None:
+def test_what_a_bad_program_makes_the_core_do(field: str, value: int, message: str) -> None:
     model, placed = packed()
-    program = np.frombuffer(pack(placed), "<u4").copy()
-    program[3] = 1 << 30  # all is within the size
-    program[word] = value
-    job = Job(program.tobytes(), pixels(model, 3))
+    program = change(pack(placed), size=1 << 30, **{field: value})  # all is within the size
+    job = Job(program, pixels(model, 3))
     with pytest.raises(RtlSimError, match=message) as caught:
         built(TIGHT).sequence([job])
     assert "\n" not in str(caught.value)

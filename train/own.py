@@ -26,10 +26,11 @@ import numpy as np
 from tqdm import tqdm
 
 from bnn.archives import Archive, ArchiveError, describe
+from bnn.contract import MAX_CHANNELS
 from bnn.files import write_atomically
 from bnn.geometry import walk
 from bnn.images import PICTURES, ImageError, is_picture, read_as_it_is
-from bnn.model import MAX_CHANNELS, MAX_OUTPUTS
+from bnn.model import MAX_OUTPUTS
 from bnn.networks import Network
 from bnn.text import printable
 from train.data import Arrays, DataError, Dataset

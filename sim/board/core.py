@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from typing import Dict, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 
 from bnn import golden
+from bnn.contract import (
+    PROGRAM_MAGIC,
+    PROGRAM_VERSION,
+    TABLE_BYTES,
+    Error,
+    Header,
+    Register,
+    Registers,
+    ScoreHeader,
+    ThresholdHeader,
+    layers,
+)
 from bnn.errors import ExpectedError
 from bnn.model import Layer, Model
+from bnn.program import busy_cycles, first_layer
 from hls.designs import Design
 from sim.board.memory import DDR_BYTES, Memory
-from sim.program_model import DENSE, KERNEL, MAGIC, PAD, PAD_ONE, POOL, SCORES, VERSION
 
-CORE_ID, INTERFACE_VERSION = 0x314E4E42, 1
-CONTROL, GLOBAL_ENABLE, ENABLE, STATUS = 0x00, 0x04, 0x08, 0x0C
-PROGRAM, IMAGES, SCORES_AT, COUNT = 0x10, 0x1C, 0x28, 0x34
-CYCLES, BUSY, ERROR = 0xA0, 0xB0, 0xC0
-START, DONE, IDLE, READY, RESTART = 1, 2, 4, 8, 128
-BAD_MAGIC, BAD_GEOMETRY, TOO_MANY_LAYERS, BUS_ERROR, BAD_VALUE = 1, 2, 3, 4, 5
+WRITABLE = {offset for field in Registers.FIELDS if isinstance(field, Register) and field.access != "read-only"
+            for offset in range(field.offset, field.offset + field.bits // 8, 4)}
+"""Offsets of the registers that a host writes."""
 
 
 class CoreError(ExpectedError):
@@ -74,18 +83,6 @@ class Core:
         """End the simulation."""
 
 
-def constants(design: Design) -> Dict[int, int]:
-    """The read-only registers that describe a core."""
-    return {
-        0x40: CORE_ID,
-        0x50: INTERFACE_VERSION,
-        0x60: design.pe | design.lanes << 8 | design.simd << 16,
-        0x70: design.weight_depth & 0xFFFF | design.first_pe << 16,
-        0x80: design.act_depth & 0xFFFF | design.image_pixels << 16,
-        0x90: design.max_layers,
-    }
-
-
 class RunError(Exception):
     """A run ends with an error code."""
 
@@ -107,119 +104,106 @@ class FunctionalCore(Core):
         self.design = design
         self.memory = memory
         self._lock = threading.RLock()
-        self._registers: Dict[int, int] = {}
-        self._control = IDLE
+        self._registers = Registers()
         self._run = 0
         self._decoded: Tuple[bytes, Optional[Model]] = b"", None
         self.reset()
 
     @property
     def running(self) -> bool:
-        return bool(self._control & START)
+        return self._registers.start
 
     @property
     def interrupt(self) -> bool:
         with self._lock:
-            return bool(self._registers.get(GLOBAL_ENABLE, 0) & 1 and self._registers.get(STATUS, 0))
+            return self._registers.interrupts and bool(self._registers.status)
 
     def read(self, offset: int) -> int:
         with self._lock:
-            if offset == CONTROL:
-                value = self._control | self._registers.get(CONTROL, 0)
-                self._control &= ~(DONE | READY)
-                return value
-            return self._registers.get(offset, 0)
+            value = self._registers.words[offset // 4] if offset < Registers.size_bytes() else 0
+            if offset == Registers.control.offset:
+                self._registers.done = self._registers.ready = False
+            return value
 
     def write(self, offset: int, value: int) -> None:
+        if offset not in WRITABLE:
+            return
+        given = Registers()
+        given.words[offset // 4] = value & 0xFFFFFFFF
         with self._lock:
-            if offset == CONTROL:
-                self._registers[CONTROL] = value & RESTART
-                if value & START and self._control & IDLE:
-                    self._control = START
+            registers = self._registers
+            if offset == Registers.control.offset:
+                registers.restart = given.restart
+                if given.start and registers.idle:
+                    registers.control = Registers(start=True, restart=given.restart).control
                     self._run += 1
-                    arguments = (self._run, dict(self._registers))
+                    arguments = (self._run, Registers.unpack(registers.words))
                     threading.Thread(target=self._work, args=arguments, daemon=True).start()
-            elif offset == STATUS:
-                self._registers[STATUS] = (self._registers.get(STATUS, 0) ^ value) & 3
-            elif offset == GLOBAL_ENABLE:
-                self._registers[offset] = value & 1
-            elif offset == ENABLE:
-                self._registers[offset] = value & 3
-            elif PROGRAM <= offset <= COUNT:
-                self._registers[offset] = value & 0xFFFFFFFF
+            elif offset == Registers.status.offset:
+                registers.status_done ^= given.status_done
+                registers.status_ready ^= given.status_ready
+            elif offset == Registers.global_enable.offset:
+                registers.interrupts = given.interrupts
+            elif offset == Registers.enable.offset:
+                registers.enable_done, registers.enable_ready = given.enable_done, given.enable_ready
+            else:
+                registers.words[offset // 4] = given.words[offset // 4]
 
     def reset(self) -> None:
         with self._lock:
             self._run += 1
-            self._control = IDLE
-            self._registers = constants(self.design)
+            self._registers = self.design.registers()
 
-    def _work(self, number: int, registers: Dict[int, int]) -> None:
+    def _work(self, number: int, registers: Registers) -> None:
         """One run, in a thread of its own; a reset meanwhile makes it come to nothing."""
-        code, busy, scores = 0, 0, np.zeros(0, np.int32)
+        code, busy, scores = int(Error.NONE), 0, np.zeros(0, np.int32)
         try:
             scores, busy = self._compute(registers)
         except RunError as error:
             code = error.code
         except Exception:  # values that make no network
-            code = BAD_VALUE
+            code = Error.RANGE
         with self._lock:
             if number != self._run:
                 return
-            at = registers.get(SCORES_AT, 0) | registers.get(SCORES_AT + 4, 0) << 32
+            at = registers.scores
             if not code and scores.size:
                 self.memory.content[at : at + scores.nbytes] = scores.astype("<i4").tobytes()
-            self._registers.update({CYCLES: 0, BUSY: busy & 0xFFFFFFFF, ERROR: code})
-            self._control = DONE | IDLE | READY
-            self._registers[STATUS] = self._registers.get(STATUS, 0) | 3 & self._registers.get(ENABLE, 0)
+            now = self._registers
+            now.cycles, now.busy, now.error = 0, busy & 0xFFFFFFFF, code
+            now.control = Registers(done=True, idle=True, ready=True, restart=now.restart).control
+            now.status_done |= now.enable_done
+            now.status_ready |= now.enable_ready
 
     def _bytes(self, at: int, size: int) -> bytes:
         if at < 0 or at % 8 or at + size > DDR_BYTES:
-            raise RunError(BUS_ERROR)
+            raise RunError(Error.RESPONSE)
         return bytes(self.memory.content[at : at + size])
 
-    def _compute(self, registers: Dict[int, int]) -> Tuple[np.ndarray, int]:
-        """Scores int32 (N, classes) and busy cycles of a run."""
-        count = registers.get(COUNT, 0) & 0x7FFFFFFF  # bit 31 is keep: the program is read in any case
+    def _compute(self, registers: Registers) -> Tuple[np.ndarray, int]:
+        """Scores int32 (N, classes) and busy cycles of a run; the program is read in any case, keep or not."""
+        count = registers.image_count
         if not count:
             return np.zeros(0, np.int32), 0
-        code, images, scores = (
-            registers.get(at, 0) | registers.get(at + 4, 0) << 32 for at in (PROGRAM, IMAGES, SCORES_AT)
-        )
-        head = np.frombuffer(self._bytes(code, 128), "<u4").astype(np.int64).tolist()
-        if head[0] != MAGIC or head[1] != VERSION:
-            raise RunError(BAD_MAGIC)
-        if head[2] != constants(self.design)[0x60] or head[18] != self.design.first_pe:
-            raise RunError(BAD_GEOMETRY)
-        if head[4] > self.design.max_layers:
-            raise RunError(TOO_MANY_LAYERS)
-        program = self._bytes(code, head[3])
+        header = Header.read(self._bytes(registers.program, Header.size_bytes()))
+        if header.magic != PROGRAM_MAGIC or header.version != PROGRAM_VERSION:
+            raise RunError(Error.MAGIC)
+        if header.geometry != self.design.registers().geometry or header.first_pe != self.design.first_pe:
+            raise RunError(Error.GEOMETRY)
+        if not 1 <= header.layers <= self.design.max_layers:
+            raise RunError(Error.LAYERS)
+        program = self._bytes(registers.program, header.size)
         key = hashlib.sha256(program).digest()
         if self._decoded[0] != key:
             self._decoded = key, decode(program)
         model = self._decoded[1]
         assert model is not None
         pixels = model.height * model.width * model.channels
-        raw = np.frombuffer(self._bytes(images, count * head[16]), np.uint8).reshape(count, head[16])
-        self._bytes(scores, 4 * count * head[17])
-        given = raw[:, :pixels].reshape(count, model.height, model.width, model.channels)
-        return golden.infer(model, given), busy_cycles(program, count)
-
-
-def busy_cycles(program: bytes, count: int) -> int:
-    """Cycles in which the array multiplies in a run of `count` images."""
-    head = np.frombuffer(program, "<u4", 32).astype(np.int64).tolist()
-    layers = np.frombuffer(program, "<u4", 32 * head[4], head[9]).reshape(-1, 32).astype(np.int64)
-    lanes = head[2] >> 8 & 0xFF
-    total = 0
-    for start in range(0, count, head[7]):
-        images = min(head[7], count - start)
-        parts = [min(head[6], images - at) for at in range(0, images, head[6])]
-        for index, item in enumerate(layers.tolist()):
-            for size in parts if index < head[5] else [images]:
-                blocks = -(-size // lanes) if item[0] & DENSE else size
-                total += item[1] * blocks * item[3] * item[5] * item[15]
-    return total
+        raw = np.frombuffer(self._bytes(registers.images, count * header.image_bytes), np.uint8)
+        self._bytes(registers.scores, 4 * count * header.classes)
+        given = raw.reshape(count, header.image_bytes)[:, :pixels]
+        return golden.infer(model, given.reshape(count, model.height, model.width, model.channels)), busy_cycles(
+            program, count)
 
 
 def decode(program: bytes) -> Model:
@@ -228,60 +212,51 @@ def decode(program: bytes) -> Model:
     Raises:
         ValueError: the program is damaged.
     """
-    head = np.frombuffer(program, "<u4", 32).astype(np.int64).tolist()
-    pe, lanes_simd = head[2] & 0xFF, head[2] >> 16
-    simd = lanes_simd
-    layers = np.frombuffer(program, "<u4", 32 * head[4], head[9]).reshape(-1, 32).astype(np.int64).tolist()
-    table = np.frombuffer(program, np.int8, 256, head[14])
+    header = Header.read(program)
+    pe, simd = header.pe, header.simd
+    descriptors = layers(program)
+    table = np.frombuffer(program, np.int8, TABLE_BYTES, header.first)
     result: List[Layer] = []
-    words_per_pixel, name = head[27], "input"
-    if head[15]:
-        following = layers[0]
-        channels = (words_per_pixel - 1) * simd + following[16]
-        beats = np.frombuffer(program, "<u8", head[15], head[14] + 256)[:channels]
-        places = np.arange(36, dtype=np.uint64)
-        taps = (beats[:, None] >> places & np.uint64(1)).astype(np.uint8).reshape(-1, 3, 3, 4)
-        limits = (beats >> np.uint64(40) & np.uint64(0xFFFF)).astype(np.uint16).view(np.int16).astype(np.int32)
-        result.append(Layer(
-            "conv0", "conv", (name,), np.ascontiguousarray(taps[:, :, :, : head[21] & 0xFF]),
-            pad=head[21] >> 8 & 1, pool=bool(head[21] >> 9 & 1), thresholds=limits,
-            flip=(beats >> np.uint64(56) & np.uint64(1)).astype(np.bool_),
-        ))
+    words_per_pixel, name = header.out_words, "input"
+    if header.first_channels:
+        channels = (words_per_pixel - 1) * simd + descriptors[0].last_bits
+        weights, limits, flips = (part[:channels] for part in first_layer(program))
+        result.append(Layer("conv0", "conv", (name,), weights, pad=int(header.pad), pool=header.pool,
+                            thresholds=limits, flip=flips.astype(np.bool_)))
         name = "conv0"
-    at = {True: head[10], False: head[12]}
-    for index, item in enumerate(layers):
-        in_a = index < head[5]
-        headers = 2 if item[0] & SCORES else 1
-        group = headers + item[15]
-        size = item[1] * group * pe * simd // 8
-        raw = np.frombuffer(program, np.uint8, size, at[in_a]).reshape(item[1], group, pe, simd // 8)
+    at = {True: header.weights_a, False: header.weights_b}
+    for index, item in enumerate(descriptors):
+        in_a = index < header.layers_a
+        headers, group = item.headers, item.headers + item.group_words
+        size = item.weight_words * pe * simd // 8
+        raw = np.frombuffer(program, np.uint8, size, at[in_a]).reshape(item.groups, group, pe, simd // 8)
         at[in_a] += size
         body = np.unpackbits(raw[:, headers:], axis=-1, bitorder="little")
-        words = raw[:, :headers].transpose(1, 0, 2, 3).reshape(headers, item[1] * pe, simd // 8)
-        first = np.ascontiguousarray(words[0, : item[17], :4]).view("<u4").reshape(-1)
-        channels = (words_per_pixel - 1) * simd + item[16]
-        taps_of = 9 if item[0] & KERNEL else item[2] // words_per_pixel
-        weights = body.transpose(0, 2, 1, 3).reshape(item[1] * pe, taps_of, -1)[: item[17], :, :channels]
-        if item[0] & KERNEL:
-            weights = weights.reshape(item[17], 3, 3, channels)
-        elif item[0] & DENSE:
-            weights = weights.reshape(item[17], -1)
+        words = np.ascontiguousarray(raw[:, :headers, :, :4].transpose(1, 0, 2, 3)).view("<u4")
+        words = words.reshape(headers, item.groups * pe)[:, : item.outputs].astype(np.int64)
+        channels = (words_per_pixel - 1) * simd + item.last_bits
+        taps = 9 if item.kernel3 else item.tap_words // words_per_pixel
+        weights = body.transpose(0, 2, 1, 3).reshape(item.groups * pe, taps, -1)[: item.outputs, :, :channels]
+        if item.kernel3:
+            weights = weights.reshape(item.outputs, 3, 3, channels)
+        elif item.dense:
+            weights = weights.reshape(item.outputs, -1)
         else:
             raise ValueError(f"layer {index}: neither 3x3 nor dense")
-        kind = "conv" if item[0] & KERNEL else "dense"
+        kind = "conv" if item.kernel3 else "dense"
         label = f"{kind}{index + 1}"
         weights = np.ascontiguousarray(weights)
-        if item[0] & SCORES:
-            second = np.ascontiguousarray(words[1, : item[17], :2]).view("<i2").reshape(-1)
-            result.append(Layer(label, kind, (name,), weights, scale=second.astype(np.int32),
-                                offset=first.view("<i4").astype(np.int32)))
+        if item.scores:
+            scale, offset = (field.extract(words[field.word]) for field in (ScoreHeader.scale, ScoreHeader.offset))
+            result.append(Layer(label, kind, (name,), weights, scale=scale.astype(np.int32),
+                                offset=offset.astype(np.int32)))
         else:
             result.append(Layer(
-                label, kind, (name,), weights, pad=1 if item[0] & PAD else 0,
-                pad_value=0 if kind == "dense" else 1 if item[0] & PAD_ONE else -1, pool=bool(item[0] & POOL),
-                thresholds=(first & 0xFFFF).astype(np.int32), flip=(first >> 16 & 1).astype(np.bool_),
+                label, kind, (name,), weights, pad=int(item.pad),
+                pad_value=0 if kind == "dense" else 1 if item.pad_one else -1, pool=item.pool,
+                thresholds=ThresholdHeader.threshold.extract(words[0]).astype(np.int32),
+                flip=ThresholdHeader.flip.extract(words[0]).astype(np.bool_),
             ))
-        words_per_pixel, name = item[14], label
-    shape = head[20] & 0xFFFF, head[20] >> 16, head[21] & 0xFF
-    classes = tuple(str(number) for number in range(head[17]))
-    return Model("program", shape[0], shape[1], shape[2], table.copy(), tuple(result), classes)
+        words_per_pixel, name = item.dest_words, label
+    classes = tuple(str(number) for number in range(header.classes))
+    return Model("program", header.height, header.width, header.channels, table.copy(), tuple(result), classes)

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import IO, Optional, Tuple
 
+from bnn.contract import Registers
 from hls.designs import Design
 from sim import rtl_sim
 from sim.board.core import Core, CoreError
@@ -55,7 +56,7 @@ class RtlCore(Core):
     @property
     def interrupt(self) -> bool:
         with self._lock:
-            self._ask(READ, 0x0C, 0)
+            self._ask(READ, Registers.status.offset, 0)
             return bool(self._flags & 1)
 
     @property
@@ -85,7 +86,7 @@ class RtlCore(Core):
             except OSError as error:
                 raise CoreError(f"{self._binary}: {error.strerror}") from None
             self._flags = 0
-            self._ask(READ, 0x40, 0)
+            self._ask(READ, Registers.id.offset, 0)
 
     def close(self) -> None:
         with self._lock:

@@ -23,6 +23,7 @@ from pynq.remote import (
     remote_device_pb2_grpc,
 )
 
+from bnn.contract import Registers
 from bnn.errors import ExpectedError
 from hls.designs import Design
 from hls.overlay import MAGIC, SIMULATED, identity
@@ -185,7 +186,7 @@ class Board:
             raise BoardError(f"0x{address:08X}: nothing answers there on the simulated board")
         if not self.loaded:
             raise BoardError("no bitstream is loaded")
-        return (address - CONTROL_BASE) & 0xFF
+        return (address - CONTROL_BASE) % Registers.size_bytes()
 
 
 class DeviceService(remote_device_pb2_grpc.RemoteDeviceServicer):  # type: ignore[misc]

@@ -18,15 +18,20 @@ import cocotb
 import pytest
 import test_top
 from bench import HERE, LIBRARY, run
+from test_top import change
 
+from bnn.contract import Error, Registers
 from hls import sources as rtl
 from hls.ap_types import find_ap_types
-from hls.designs import DESIGNS, Design
+from hls.designs import DESIGNS
 from hls.render import core_ports, render_header
 from sim import hls_csim
 
 DPI = HERE.parent / "dpi"
 KNOWN = {design.name: design for design in (test_top.DESIGN, *DESIGNS.values())}
+CONSTANTS = (Registers.id, Registers.version, Registers.geometry, Registers.weights, Registers.activations,
+             Registers.max_layers)
+"""Registers that tell what core a device is."""
 COMMON = ("device_networks", "device_registers")
 UNTIMED = (*COMMON, "device_control", "device_restart", "device_errors")
 
@@ -56,18 +61,13 @@ async def begin(dut, **options) -> Bench:
     bench = await Bench(dut, **options).reset()
     assert await bench.read(test_top.CONTROL) == test_top.IDLE
     wanted = os.environ.get("BNN_DESIGN")
-    registers = [await bench.read(offset) for offset in (0x60, 0x70, 0x80, 0x90)]
+    values = [await bench.read(register.offset) for register in CONSTANTS]
     for design in [KNOWN[wanted]] if wanted else KNOWN.values():
-        if registers == constants(design):
+        if values == [design.registers().words[register.word] for register in CONSTANTS]:
             test_top.DESIGN = design
             return bench
-    raise AssertionError(f"registers 0x60 to 0x90 are {[hex(value) for value in registers]}: of no known design")
-
-
-def constants(d: Design) -> List[int]:
-    """What the device says of its design."""
-    return [d.pe | d.lanes << 8 | d.simd << 16, d.weight_depth | d.first_pe << 16, d.act_depth | d.image_pixels << 16,
-            d.max_layers]
+    raise AssertionError(f"registers {[(register.name, hex(value)) for register, value in zip(CONSTANTS, values)]}: "
+                         "of no known design")
 
 
 @cocotb.test()
@@ -78,8 +78,6 @@ async def device_networks(dut):
 @cocotb.test()
 async def device_registers(dut):
     bench = await begin(dut)
-    for offset, value in zip((0x40, 0x50, 0x60, 0x70, 0x80, 0x90), [0x314E4E42, 1, *constants(test_top.DESIGN)]):
-        assert await bench.read(offset) == value
     await bench.infer("dense", 3)
     await bench.infer("dense", 2, keep=True)
     await bench.setup(b"", test_top.np.zeros((0, 8), test_top.np.uint8), 1)
@@ -113,11 +111,11 @@ async def device_errors(dut):
     bench = await begin(dut)
     program, pixels = await bench.infer("resident_segments", 3)
     classes = len(test_top.NETWORKS["resident_segments"][0].classes)
-    unfit = [(test_top.RANGE, words) for words, _ in test_top.unfit("resident_segments")]
+    unfit = [(Error.RANGE, words) for words, _ in test_top.unfit("resident_segments")]
     for code, words in test_top.WRONG + unfit:
         await bench.setup(program, pixels, classes)
         base = bench.memory.regions["program"][0]
-        bench.memory.place("program", base, test_top.change(program, **words))
+        bench.memory.place("program", base, change(program, **words))
         bench.expect(program, len(pixels))
         await bench.write(test_top.CONTROL, test_top.START)
         await bench.finish(code, limit=10_000)
@@ -128,7 +126,7 @@ async def device_errors(dut):
         bench.memory.bad = range(at // 8 * 8, at // 8 * 8 + 8)
         bench.expect(program, len(pixels))
         await bench.write(test_top.CONTROL, test_top.START)
-        await bench.finish(test_top.RESPONSE)
+        await bench.finish(Error.RESPONSE)
         bench.memory.bad = range(0)
         await bench.infer("dense", 2)
 

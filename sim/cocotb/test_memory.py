@@ -7,6 +7,8 @@ import pytest
 from bench import begin, fields, join, parameter, run
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 
+from bnn.contract import CORE_ID, INTERFACE_VERSION, Registers
+
 CONTROL_EARLY = 2  # cycles by which bnn_align has its control before the data
 WRITE_LATENCY = 2  # of bnn_act_write
 WRITES_AHEAD = 4  # commands that bnn_axi_write takes after it is no longer ready
@@ -461,27 +463,32 @@ async def control(dut):
         await FallingEdge(dut.clk_i)
         dut.done_i.value = 0
 
-    assert await read(0x00) == 4
-    for n, offset in enumerate((0x10, 0x14, 0x1C, 0x20, 0x28, 0x2C, 0x34)):
-        await write(offset, 0x01234567 + n)
-        assert await read(offset) == 0x01234567 + n
-    assert int(dut.images_o.value) == 0x0123456A01234569
-    assert await read(0x40) == 0x314E4E42 and await read(0x50) == 1
-    assert await read(0x60) == 4 | 4 << 8 | 64 << 16
-    assert await read(0x70) == 1024 | 4 << 16 and await read(0x80) == 1024 | 1024 << 16
-    assert [await read(o) for o in (0x90, 0xA0, 0xB0, 0xC0)] == [16, 123, 45, 4]
-    await write(0x04, 1)
-    await write(0x08, 1)
-    await write(0x00, 1)
+    # what it is before a run, with the parameters' defaults
+    values = Registers(id=CORE_ID, version=INTERFACE_VERSION, pe=4, lanes=4, simd=64, weight_depth=1024, first_pe=4,
+                       act_depth=1024, image_pixels=1024, max_layers=16, cycles=123, busy=45, error=4, idle=True)
+    for offset in range(0, Registers.size_bytes(), 4):
+        assert await read(offset) == values.words[offset // 4], hex(offset)
+    arguments = (Registers.program, Registers.images, Registers.scores, Registers.count)
+    for register in arguments:
+        for n in range(register.bits // 32):
+            await write(register.offset + 4 * n, 0x01234567 + register.offset + n)
+            assert await read(register.offset + 4 * n) == 0x01234567 + register.offset + n
+    at = Registers.images.offset
+    assert int(dut.images_o.value) == (0x01234568 + at) << 32 | 0x01234567 + at
+    control, status = Registers.control.offset, Registers.status.offset
+    await write(Registers.global_enable.offset, Registers.interrupts.mask)
+    await write(Registers.enable.offset, Registers.enable_done.mask)
+    await write(control, Registers.start.mask)
     assert int(dut.start_o.value) == 1
     await FallingEdge(dut.clk_i)
-    assert int(dut.start_o.value) == 0 and await read(0x00) == 0
+    assert int(dut.start_o.value) == 0 and await read(control) == 0
     await done()
     assert int(dut.interrupt_o.value) == 1
-    assert await read(0x00) == 0b1110 and await read(0x00) == 0b0100
-    assert await read(0x0C) == 1
-    await write(0x0C, 1)
-    assert int(dut.interrupt_o.value) == 0 and await read(0x0C) == 0
+    assert await read(control) == Registers(done=True, idle=True, ready=True).control
+    assert await read(control) == values.control
+    assert await read(status) == Registers.status_done.mask
+    await write(status, Registers.status_done.mask)
+    assert int(dut.interrupt_o.value) == 0 and await read(status) == 0
 
 
 MEMORY = {"Simd": 32, "Lanes": 4, "Depth": 16, "GroupBits": 8}

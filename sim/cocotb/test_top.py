@@ -20,15 +20,28 @@ from cocotb.triggers import First, RisingEdge, Timer
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiSlave
 
 from bnn import golden
-from bnn.program import header, image_bytes
+from bnn.contract import (
+    BEAT_BYTES,
+    FIRST_CHANNELS,
+    PROGRAM_MAGIC,
+    PROGRAM_VERSION,
+    TABLE_BYTES,
+    Descriptor,
+    Error,
+    Header,
+    Registers,
+    layers,
+)
+from bnn.program import image_bytes
 from hls import schedule, sources
 from hls.boards import BOARDS
 from hls.designs import Design
 from hls.program import pack
 from sim.compare import by_name, differences
-from sim.core_io import DENSE, SCORES, SERIAL, decode
+from sim.core_io import decode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+from programs import change  # noqa: E402
 from test_program import network  # noqa: E402
 
 logging.getLogger("cocotb.bnn_top").setLevel("ERROR")  # every burst otherwise
@@ -62,11 +75,13 @@ def placed(name):
     return schedule._build(model, DESIGN, maps, *sizes, regions)
 
 
-CONTROL, GLOBAL, ENABLE, STATUS, PROGRAM, IMAGES, SCORE, COUNT = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x1C, 0x28, 0x34
-CYCLES, BUSY, ERROR = 0xA0, 0xB0, 0xC0
-KEEP = 1 << 31  # of the count
-START, DONE, IDLE, READY, RESTART = 1, 2, 4, 8, 0x80
-OTHER_MAGIC, GEOMETRY, LAYERS, RESPONSE, RANGE = 1, 2, 3, 4, 5  # error codes
+CONTROL, GLOBAL, ENABLE, STATUS, PROGRAM, IMAGES, SCORE, COUNT, CYCLES, BUSY, ERROR = (
+    register.offset for register in (
+        Registers.control, Registers.global_enable, Registers.enable, Registers.status, Registers.program,
+        Registers.images, Registers.scores, Registers.count, Registers.cycles, Registers.busy, Registers.error))
+START, DONE, IDLE, READY, RESTART, KEEP, ON_DONE, ON_READY = (
+    bit.mask for bit in (Registers.start, Registers.done, Registers.idle, Registers.ready, Registers.restart,
+                         Registers.keep, Registers.enable_done, Registers.enable_ready))
 LIMIT = 60_000  # cycles of a run
 UNWRITTEN = 0x80
 
@@ -203,33 +218,33 @@ class Bench:
 
     def expect(self, program, count):
         """The regions in the order of work: layer + 1, images, place of the first, base, words, whether scores."""
-        head = header(program).tolist()
-        layers, split, sub_batch, batch = head[4:8]
-        words = np.frombuffer(program, "<u4")
+        head, descriptors = Header.read(program), layers(program)
+        sub_batch, batch = head.sub_batch, head.batch
 
         def array(layer, start, images, origin):
-            item = words[head[9] // 4 + 32 * layer :][:32].tolist()
-            by_image, serial = item[0] & (SERIAL | DENSE), item[0] & SERIAL
-            first = origin if serial else 0
+            item = descriptors[layer]
+            by_image = item.serial or item.dense
+            first = origin if item.serial else 0
             skip = first // DESIGN.lanes if by_image else 0
             blocks = -(-(first + images) // DESIGN.lanes) - skip if by_image else images
             self.pending["layer"].append((layer + 1, start, images, first - skip * DESIGN.lanes,
-                                          item[11] + skip * item[12], blocks * item[12], bool(item[0] & SCORES)))
-            steps = -(-images // DESIGN.lanes) if item[0] & DENSE else images
-            self.busy += item[1] * steps * item[3] * item[5] * item[15]
+                                          item.dest_base + skip * item.dest_image_stride,
+                                          blocks * item.dest_image_stride, item.scores))
+            self.busy += item.busy_cycles(images, DESIGN.lanes)
 
-        self.records, self.busy, parity = [], 0, 0
+        self.records, self.busy, odd = [], 0, False
         self.pending = {"first": [], "layer": []}
         for start in range(0, count, batch):
             in_batch = min(batch, count - start)
             for at in range(0, in_batch, sub_batch):
                 images = min(sub_batch, in_batch - at)
-                blocks = images if head[15] else -(-images // DESIGN.lanes)
-                self.pending["first"].append((0, start + at, images, 0, head[23 + parity], blocks * head[25], False))
-                parity ^= 1
-                for layer in range(split):
-                    array(layer, start + at, images, at if split < layers else 0)
-            for layer in range(split, layers):
+                blocks = images if head.first_channels else -(-images // DESIGN.lanes)
+                self.pending["first"].append((0, start + at, images, 0, head.out_odd if odd else head.out_even,
+                                              blocks * head.out_image_stride, False))
+                odd = not odd
+                for layer in range(head.layers_a):
+                    array(layer, start + at, images, at if head.layers_a < head.layers else 0)
+            for layer in range(head.layers_a, head.layers):
                 array(layer, start, in_batch, 0)
 
     async def read(self, offset):
@@ -253,8 +268,8 @@ class Bench:
         for offset, value in zip((PROGRAM, IMAGES, SCORE), bases):
             await self.address(offset, value)
         await self.write(COUNT, len(images))
-        await self.write(GLOBAL, 1)
-        await self.write(ENABLE, 1)
+        await self.write(GLOBAL, Registers.interrupts.mask)
+        await self.write(ENABLE, ON_DONE)
 
     async def interrupt(self, limit=LIMIT):
         """Waits for it; the run has left nothing on the bus. Returns the writes until then."""
@@ -341,15 +356,14 @@ async def networks_without_stalls(dut):
 @cocotb.test()
 async def registers(dut):
     bench = await begin(dut)
-    d = DESIGN
-    constants = {0x40: 0x314E4E42, 0x50: 1, 0x60: d.pe | d.lanes << 8 | d.simd << 16,
-                 0x70: d.weight_depth | d.first_pe << 16, 0x80: d.act_depth | d.image_pixels << 16, 0x90: d.max_layers,
-                 0xA0: 0, 0xB0: 0, 0xC0: 0, 0x44: 0, 0xFC: 0}
-    for offset, value in constants.items():
+    writable = {PROGRAM, PROGRAM + 4, IMAGES, IMAGES + 4, SCORE, SCORE + 4, COUNT}
+    constant = set(range(0, Registers.size_bytes(), 4)) - writable - {CONTROL, GLOBAL, ENABLE, STATUS}
+    for offset in sorted(constant):
+        value = DESIGN.registers().words[offset // 4]  # 0 where there is no register
         assert await bench.read(offset) == value
         await bench.write(offset, 0xFFFFFFFF)
         assert await bench.read(offset) == value
-    for offset in (PROGRAM, PROGRAM + 4, IMAGES, IMAGES + 4, SCORE, SCORE + 4, COUNT):
+    for offset in sorted(writable):
         want = bytearray(4)
         for _ in range(8):
             start = bench.rng.randrange(4)
@@ -364,7 +378,7 @@ async def registers(dut):
     for offset, value in ((CONTROL, IDLE), (GLOBAL, 0), (ENABLE, 0), (STATUS, 0)):
         assert await bench.read(offset) == value
     await bench.write(ENABLE, 0xFFFFFFFF)
-    assert await bench.read(ENABLE) == 3
+    assert await bench.read(ENABLE) == ON_DONE | ON_READY
     assert not int(dut.interrupt.value) and bench.memory.reads == 0
 
 
@@ -375,7 +389,8 @@ async def control(dut):
     model = NETWORKS["resident"][0]
     program = pack(placed("resident"))
     pixels = np.zeros((2, model.height, model.width, model.channels), np.uint8)
-    for enable, enabled in ((1, 1), (2, 1), (3, 1), (3, 0), (0, 1)):
+    both = ON_DONE | ON_READY
+    for enable, enabled in ((ON_DONE, 1), (ON_READY, 1), (both, 1), (both, 0), (0, 1)):
         await bench.setup(program, pixels, len(model.classes))
         await bench.write(ENABLE, enable)
         await bench.write(GLOBAL, enabled)
@@ -390,13 +405,13 @@ async def control(dut):
         assert await bench.read(CONTROL) == IDLE
         assert await bench.read(STATUS) == enable
         assert int(dut.interrupt.value) == (enable != 0 and enabled)
-        if enable == 3:
-            await bench.write(STATUS, 1)  # one of two
-            assert await bench.read(STATUS) == 2 and int(dut.interrupt.value) == enabled
+        if enable == both:
+            await bench.write(STATUS, ON_DONE)  # one of two
+            assert await bench.read(STATUS) == ON_READY and int(dut.interrupt.value) == enabled
             await bench.write(GLOBAL, 1 - enabled)
             assert int(dut.interrupt.value) == 1 - enabled
-            await bench.write(STATUS, 3)  # toggles: 0 becomes 1
-            assert await bench.read(STATUS) == 1
+            await bench.write(STATUS, both)  # toggles: 0 becomes 1
+            assert await bench.read(STATUS) == ON_DONE
         await bench.write(STATUS, await bench.read(STATUS))
         assert await bench.read(STATUS) == 0 and not int(dut.interrupt.value)
         bench.check("resident", program, pixels)
@@ -471,7 +486,7 @@ async def keep(dut):
     async def reads(name, count, keep=True):
         before = bench.memory.reads
         program, _ = await bench.infer(name, count, keep)
-        return bench.memory.reads - before - count * header(program).tolist()[16] // 8
+        return bench.memory.reads - before - count * Header.read(program).image_bytes // BEAT_BYTES
 
     for name in ("resident", "resident_segments", "dense"):
         assert await reads(name, 2, keep=False) > 0
@@ -485,7 +500,7 @@ async def keep(dut):
     bench.memory.bad = range(bench.memory.regions["images"][0], bench.memory.regions["images"][0] + 8)
     bench.expect(program, 1)
     await bench.write(CONTROL, START)
-    await bench.finish(RESPONSE)
+    await bench.finish(Error.RESPONSE)
     bench.memory.bad = range(0)
     assert await reads("dense", 2) > 0
     await bench.setup(pack(placed("resident")), np.zeros((0, 8), np.uint8), 1)
@@ -497,42 +512,33 @@ async def keep(dut):
     await bench.infer("dense", 2, keep=True)
 
 
-def change(program, **words):
-    """The program with other words: w5 of the header, f3 of the first descriptor, d3 of the last."""
-    table = np.frombuffer(program, "<u4").copy()
-    first = int(table[9]) // 4
-    start = {"w": 0, "f": first, "d": first + 32 * (int(table[4]) - 1)}
-    for name, value in words.items():
-        table[start[name[0]] + int(name[1:])] = value & 0xFFFFFFFF
-    return table.tobytes()
-
-
-# code, words
+# code, fields
 WRONG = [
-    (OTHER_MAGIC, {"w0": 0x504E4E43}), (OTHER_MAGIC, {"w1": 2}),
-    (GEOMETRY, {"w2": 0}), (GEOMETRY, {"w2": DESIGN.pe | DESIGN.lanes << 8 | DESIGN.simd << 15}),
-    (GEOMETRY, {"w18": 2 * DESIGN.first_pe}),
-    (LAYERS, {"w4": DESIGN.max_layers + 1}), (LAYERS, {"w4": 1 << 16}), (LAYERS, {"w4": 0}),
-    (RANGE, {"w5": 0}), (RANGE, {"w5": 4}), (RANGE, {"w5": 0x10001}),
-    (RANGE, {"w6": 0}), (RANGE, {"w6": 0x10001}), (RANGE, {"w6": 2, "w7": 1}), (RANGE, {"w7": 0x10002}),
-    (RANGE, {"w9": 132}), (RANGE, {"w10": 4}), (RANGE, {"w12": 2}), (RANGE, {"w14": 1}),
-    (RANGE, {"w11": 0}), (RANGE, {"w11": 2 * DESIGN.weight_depth}),
-    (RANGE, {"w15": 0}), (RANGE, {"w15": 2}), (RANGE, {"w15": 516}),
-    (RANGE, {"w16": 0}), (RANGE, {"w16": 4}), (RANGE, {"w19": 0}), (RANGE, {"w19": DESIGN.image_pixels + 1}),
-    (RANGE, {"w21": 0}), (RANGE, {"w21": 5}), (RANGE, {"w22": 3}), (RANGE, {"w22": 3 << 16}), (RANGE, {"w27": 0}),
-    (RANGE, {"d1": 0}), (RANGE, {"d1": 1 << 16}), (RANGE, {"d2": 0}), (RANGE, {"d3": 0}), (RANGE, {"d5": 0}),
-    (RANGE, {"d15": 0}), (RANGE, {"d15": DESIGN.weight_depth - 1}), (RANGE, {"d17": 0}), (RANGE, {"d18": 0}),
-    # sizes and counts that disagree: 4x3 pixels of 2 channels, 11 classes from 2 groups
-    (RANGE, {"w19": 11}), (RANGE, {"w19": 13}), (RANGE, {"w20": 4 << 16 | 4}), (RANGE, {"w21": 3 | 1 << 8}),
-    (RANGE, {"w28": 23}), (RANGE, {"w28": 25}), (RANGE, {"w16": 16}), (RANGE, {"w16": 32}),
-    (RANGE, {"w19": 13, "w28": 26, "w16": 32}),
-    (RANGE, {"w22": 3 << 16 | 2}), (RANGE, {"w22": 4 << 16 | 4}), (RANGE, {"w21": 2}), (RANGE, {"w21": 2 | 3 << 8}),
-    (RANGE, {"w17": 10}), (RANGE, {"w17": 12}), (RANGE, {"w17": 0x1000B}), (RANGE, {"d17": 10}), (RANGE, {"d17": 12}),
-    (RANGE, {"d17": 17, "w17": 17}), (RANGE, {"d17": 0x1000B}), (RANGE, {"d2": 1}), (RANGE, {"d2": 3}),
-    (RANGE, {"d3": 2}), (RANGE, {"d3": 0x10001}), (RANGE, {"d4": DESIGN.lanes + 1}), (RANGE, {"d4": 0}),
-    (RANGE, {"d4": 0x10004}), (RANGE, {"d5": 2}), (RANGE, {"d4": 2 * DESIGN.lanes, "d5": 2}),
-    (RANGE, {"d0": 0x340}), (RANGE, {"d0": 0x320}), (RANGE, {"f0": 0x1A0}), (RANGE, {"f0": 0x1E0}),
-    (RANGE, {"f2": 1}), (RANGE, {"f3": 0x10004}), (RANGE, {"f0": 0x180}),
+    (Error.MAGIC, {"magic": PROGRAM_MAGIC + 1}), (Error.MAGIC, {"version": PROGRAM_VERSION + 1}),
+    (Error.GEOMETRY, {"geometry": 0}), (Error.GEOMETRY, {"simd": DESIGN.simd // 2}),
+    (Error.GEOMETRY, {"first_pe": 2 * DESIGN.first_pe}),
+    (Error.LAYERS, {"layers": DESIGN.max_layers + 1}), (Error.LAYERS, {"layers": 1 << 16}),
+    (Error.LAYERS, {"layers": 0}),
+    *((Error.RANGE, fields) for fields in (
+        {"layers_a": 0}, {"layers_a": 4}, {"layers_a": 0x10001}, {"sub_batch": 0}, {"sub_batch": 0x10001},
+        {"sub_batch": 2, "batch": 1}, {"batch": 0x10002}, {"descriptors": 132}, {"weights_a": 4}, {"weights_b": 2},
+        {"first": 1}, {"words_a": 0}, {"words_a": 2 * DESIGN.weight_depth}, {"first_channels": 0},
+        {"first_channels": 2}, {"first_channels": FIRST_CHANNELS + 4}, {"image_bytes": 0}, {"image_bytes": 4},
+        {"pixels": 0}, {"pixels": DESIGN.image_pixels + 1}, {"image_mode": 0}, {"image_mode": 5},
+        {"rows": 3, "columns": 0}, {"rows": 0, "columns": 3}, {"out_words": 0},
+        {"last_groups": 0}, {"last_groups": 1 << 16}, {"last_tap_words": 0}, {"last_rows": 0}, {"last_blocks": 0},
+        {"last_group_words": 0}, {"last_group_words": DESIGN.weight_depth - 1}, {"last_outputs": 0},
+        {"last_out_columns": 0},
+        # sizes and counts that disagree: 4x3 pixels of 2 channels, 11 classes from 2 groups
+        {"pixels": 11}, {"pixels": 13}, {"width": 4}, {"channels": 3}, {"elements": 23}, {"elements": 25},
+        {"image_bytes": 16}, {"image_bytes": 32}, {"pixels": 13, "elements": 26, "image_bytes": 32},
+        {"rows": 2}, {"columns": 4}, {"pad": 0}, {"pool": 1}, {"classes": 10}, {"classes": 12}, {"classes": 0x1000B},
+        {"last_outputs": 10}, {"last_outputs": 12}, {"last_outputs": 17, "classes": 17}, {"last_outputs": 0x1000B},
+        {"last_tap_words": 1}, {"last_tap_words": 3}, {"last_rows": 2}, {"last_rows": 0x10001},
+        {"last_columns": DESIGN.lanes + 1}, {"last_columns": 0}, {"last_columns": 0x10004}, {"last_blocks": 2},
+        {"last_columns": 2 * DESIGN.lanes, "last_blocks": 2},
+        {"last_scores": 0}, {"last_dense": 0}, {"first_scores": 1}, {"first_scores": 1, "first_dense": 1},
+        {"first_tap_words": 1}, {"first_rows": 0x10004}, {"first_kernel3": 0})),
 ]
 
 
@@ -558,7 +564,8 @@ async def wrong_programs(dut):
     classes = len(NETWORKS["resident_segments"][0].classes)
     for number, (code, words) in enumerate(WRONG):
         await fails(bench, program, pixels, classes, words, code, 10_000)
-        if words.keys() & {f"w{n}" for n in range(32)} - {"w17"}:  # classes are held against the last layer
+        # what the header says is seen before a layer runs, but for the classes, which the last layer must have
+        if any(hasattr(Header, name) for name in words.keys() - {"classes"}):
             assert len(bench.pending["first"]) and not bench.records, f"{words}: the run went on"
         bench.memory.outside.clear()
         if number % 5 == 0:
@@ -570,24 +577,26 @@ def unfit(name):
     """Words of the header or of a descriptor that make the program `name` shorter than its parts, its weights than its
     layers, or a packed image than its words, and whether a layer may run before that shows."""
     program = pack(placed(name))
-    head, size, word = header(program).tolist(), len(program), DESIGN.word_bytes
-    last = np.frombuffer(program, "<u4")[head[9] // 4 + 32 * (head[4] - 1) :][:32].tolist()
-    ends = {9: 128 * head[4], 14: 256 + 8 * head[15], 10: word * head[11]}
-    if head[13]:
-        ends[12] = word * head[13]
-    beyond = [{f"w{at}": size - length + 8} for at, length in ends.items()]
-    short = [{"w3": value} for value in (0, 120, size - 8, *(head[at] + length - 8 for at, length in ends.items()))]
-    if not head[13]:
-        beyond += [{"w13": 1}]
-    if not head[15]:
-        beyond += [{"w27": head[27] - 1}, {"w27": head[27] + 1}]
-    other = [{"d1": last[1] + 1}, {"d15": last[15] + 1}, {"w11": head[11] - 1}]
-    if last[1] > 1:
-        other += [{"d1": last[1] - 1}]
-    words = 13 if head[13] else 11
-    other += [{"d0": last[0] & ~32, f"w{words}": head[words] - last[1]}]  # the last layer without scores
-    if head[13]:
-        other += [{"w11": head[11] + 1}, {"w13": head[13] - 1}]
+    head, last, size = Header.read(program), layers(program)[-1], len(program)
+    ends = {"descriptors": Descriptor.size_bytes() * head.layers,
+            "first": TABLE_BYTES + BEAT_BYTES * head.first_channels, "weights_a": DESIGN.word_bytes * head.words_a}
+    if head.words_b:
+        ends["weights_b"] = DESIGN.word_bytes * head.words_b
+    beyond = [{part: size - length + 8} for part, length in ends.items()]
+    short = [{"size": value} for value in
+             (0, 120, size - 8, *(getattr(head, part) + length - 8 for part, length in ends.items()))]
+    if not head.words_b:
+        beyond += [{"words_b": 1}]
+    if not head.first_channels:
+        beyond += [{"out_words": head.out_words - 1}, {"out_words": head.out_words + 1}]
+    other = [{"last_groups": last.groups + 1}, {"last_group_words": last.group_words + 1},
+             {"words_a": head.words_a - 1}]
+    if last.groups > 1:
+        other += [{"last_groups": last.groups - 1}]
+    words = "words_b" if head.words_b else "words_a"
+    other += [{"last_scores": 0, words: getattr(head, words) - last.groups}]  # the last layer without scores
+    if head.words_b:
+        other += [{"words_a": head.words_a + 1}, {"words_b": head.words_b - 1}]
     return [(item, False) for item in beyond + short] + [(item, True) for item in other]
 
 
@@ -599,7 +608,7 @@ async def unfit_programs(dut):
         program, pixels = await bench.infer(name, 2)
         classes = len(NETWORKS[name][0].classes)
         for number, (words, runs) in enumerate(unfit(name)):
-            await fails(bench, program, pixels, classes, words, RANGE, 20_000)
+            await fails(bench, program, pixels, classes, words, Error.RANGE, 20_000)
             assert runs or not bench.records, f"{name}, {words}: the run went on"
             assert not bench.memory.outside, f"{name}, {words}: read outside of the program"
             if number % 4 == 3:
@@ -613,13 +622,14 @@ async def memory_errors(dut):
     bench = await begin(dut)
     for name, count in (("streamed_segments", 2), ("resident", 5)):
         program, pixels = await bench.infer(name, count)
-        head = header(program).tolist()
+        head = Header.read(program)
         classes, word = len(NETWORKS[name][0].classes), DESIGN.word_bytes
-        places = [("program", 0), ("program", head[9] + 8), ("program", head[14]), ("program", head[14] + 264),
-                  ("program", head[10]), ("program", head[10] + word * head[11] - 8), ("images", 0),
-                  ("images", count * head[16] - 8), ("scores", 0), ("scores", 4 * classes * count - 4)]
-        if head[13]:
-            places += [("program", head[12] + word * head[13] - 8)]
+        places = [("program", 0), ("program", head.descriptors + 8), ("program", head.first),
+                  ("program", head.first + TABLE_BYTES + 8), ("program", head.weights_a),
+                  ("program", head.weights_a + word * head.words_a - 8), ("images", 0),
+                  ("images", count * head.image_bytes - 8), ("scores", 0), ("scores", 4 * classes * count - 4)]
+        if head.words_b:
+            places += [("program", head.weights_b + word * head.words_b - 8)]
         for number, (region, offset) in enumerate(places):
             await bench.setup(program, pixels, classes)
             at = bench.memory.regions[region][0] + offset
@@ -628,7 +638,7 @@ async def memory_errors(dut):
             bench.expect(program, count)
             await bench.write(CONTROL, START)
             try:
-                await bench.finish(RESPONSE)
+                await bench.finish(Error.RESPONSE)
             except AssertionError as error:
                 raise AssertionError(f"{name}, error at {region} + {offset}: {error}") from error
             bench.memory.bad, bench.memory.late = range(0), 0

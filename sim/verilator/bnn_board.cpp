@@ -19,12 +19,14 @@
 
 #include "Vbnn_top.h"
 #include "axi_memory.h"
+#include "bnn_contract.h"
 #include "core_pins.h"
 #include "verilated.h"
 
 namespace {
 
-enum { CONTROL = 0x00, START = 1, DONE = 2, IDLE = 4, READY = 8 };
+const uint32_t START = bnn::mask(bnn::REG_START), DONE = bnn::mask(bnn::REG_DONE);
+const uint32_t IDLE = bnn::mask(bnn::REG_IDLE), READY = bnn::mask(bnn::REG_READY);
 const int CYCLES_PER_POLL = 256;   // between looks at the standard input
 const int CYCLES_PER_LOOK = 1024;  // between looks at whether the core is idle
 
@@ -90,8 +92,8 @@ class Server {
     const uint32_t offset = request[1] & 0xFC;
     if (request[0] == 1) {
       write(offset, request[2]);
-      if (offset == CONTROL && (request[2] & START)) running_ = true;
-    } else if (offset == CONTROL) {
+      if (offset == bnn::REG_CONTROL && (request[2] & START)) running_ = true;
+    } else if (offset == bnn::REG_CONTROL) {
       look();
       answer[0] = control_ | sticky_;
       sticky_ = 0;
@@ -105,7 +107,7 @@ class Server {
 
   // Reads the control register and keeps the bits that reading clears for the client.
   void look() {
-    control_ = read(CONTROL);
+    control_ = read(bnn::REG_CONTROL);
     sticky_ |= control_ & (DONE | READY);
     looked_ = cycle_;
     if ((control_ & IDLE) && !(control_ & START)) running_ = false;

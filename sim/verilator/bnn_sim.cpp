@@ -20,6 +20,7 @@
 //   --watchdog=CYCLES    without any transfer and any written activation that end it, 100000
 //   --wave=FILE          waveforms, where the simulation was built with them
 #include <algorithm>
+#include <array>
 #include <cinttypes>
 #include <map>
 #include <memory>
@@ -27,6 +28,7 @@
 #include "Vbnn_top.h"
 #include "Vbnn_top___024root.h"
 #include "axi_memory.h"
+#include "bnn_contract.h"
 #include "core_pins.h"
 #include "verilated.h"
 #if VM_TRACE
@@ -57,13 +59,6 @@ static uint32_t bits(const VlWide<N>& signal, int at) {
   return uint32_t((high << 32 | low) >> shift);
 }
 
-// Registers and header words (docs/ARCHITECTURE.md).
-enum { CONTROL = 0x00, GLOBAL_ENABLE = 0x04, ENABLE = 0x08, STATUS = 0x0C, PROGRAM = 0x10, IMAGES = 0x1C, SCORES = 0x28 };
-enum { COUNT = 0x34, CONSTANTS = 0x40, CYCLES = 0xA0, BUSY = 0xB0, ERROR_CODE = 0xC0 };
-enum { H_LAYERS = 4, H_LAYERS_A = 5, H_SUB_BATCH = 6, H_BATCH = 7, H_DESCRIPTORS = 9, H_FIRST_CHANNELS = 15 };
-enum { H_IMAGE_BYTES = 16, H_CLASSES = 17, H_OUT = 23, H_OUT_IMAGE = 25 };
-enum { D_FLAGS = 0, D_DST = 11, D_DST_IMAGE = 12, F_SERIAL = 16, F_SCORES = 32, F_DENSE = 64 };
-
 // The regions lie far apart and start just below a 4 KiB boundary.
 static const uint64_t PROGRAM_BASE = 0x700000E38, IMAGES_BASE = 0x310000FF8, SCORES_BASE = 0x5200007F8;
 
@@ -72,15 +67,13 @@ struct Job {
   uint32_t count;
   bool keep = false;  // asks for what the run before left in the core
 
-  uint32_t word(uint64_t at, uint32_t n) const {
-    uint32_t value = 0;
-    for (uint64_t k = 4; k-- > 0;) {
-      const uint64_t byte = at + 4 * n + k;
-      value = value << 8 | (byte < program.size() ? program[byte] : 0);
-    }
-    return value;
+  // Words of a record from byte `at` on, 0 behind the program's end.
+  template <size_t N>
+  std::array<uint32_t, N> record(uint64_t at) const {
+    std::array<uint32_t, N> words = {};
+    for (size_t k = 0; k < 4 * N && at + k < program.size(); ++k) words[k / 4] |= uint32_t(program[at + k]) << k % 4 * 8;
+    return words;
   }
-  uint32_t header(int n) const { return word(0, n); }
 };
 
 // What a pulse of the core says is in the activation memory.
@@ -94,35 +87,38 @@ struct Order {
   std::vector<Step> first, layers;
 
   explicit Order(const Job& job) {
-    const int64_t sub_batch = job.header(H_SUB_BATCH), batch = job.header(H_BATCH), count = job.count;
+    const auto header = job.record<bnn::H_WORDS>(0);
+    const int64_t sub_batch = header[bnn::H_SUB_BATCH], batch = header[bnn::H_BATCH], count = job.count;
     if (sub_batch == 0 || batch == 0) return;
-    const int all = job.header(H_LAYERS), split = job.header(H_LAYERS_A);
-    int parity = 0;
+    const int all = header[bnn::H_LAYERS], split = header[bnn::H_LAYERS_A];
+    bool odd = false;
     for (int64_t start = 0; start < count; start += batch) {
       const int in_batch = int(std::min(batch, count - start));
       for (int64_t at = 0; at < in_batch; at += sub_batch) {
         const int n = int(std::min(sub_batch, in_batch - at));
-        const int blocks = job.header(H_FIRST_CHANNELS) > 0 ? n : (n + LANES - 1) / LANES;
-        const int words = blocks * int(job.header(H_OUT_IMAGE));
-        first.push_back({0, int(start + at), n, 0, int(job.header(H_OUT + parity)), words, false});
-        for (int layer = 0; layer < split; ++layer) array(job, layer, int(start + at), n, split < all ? int(at) : 0);
-        parity ^= 1;
+        const int blocks = header[bnn::H_FIRST_CHANNELS] > 0 ? n : (n + LANES - 1) / LANES;
+        const int words = blocks * int(header[bnn::H_OUT_IMAGE_STRIDE]);
+        first.push_back({0, int(start + at), n, 0, int(header[odd ? bnn::H_OUT_ODD : bnn::H_OUT_EVEN]), words, false});
+        for (int layer = 0; layer < split; ++layer) {
+          array(job, header[bnn::H_DESCRIPTORS], layer, int(start + at), n, split < all ? int(at) : 0);
+        }
+        odd = !odd;
       }
-      for (int layer = split; layer < all; ++layer) array(job, layer, int(start), in_batch, 0);
+      for (int layer = split; layer < all; ++layer) array(job, header[bnn::H_DESCRIPTORS], layer, int(start), in_batch, 0);
     }
   }
 
  private:
-  void array(const Job& job, int layer, int start, int images, int batch_first) {
-    const uint64_t at = job.header(H_DESCRIPTORS) + 128 * uint64_t(layer);
-    const uint32_t flags = job.word(at, D_FLAGS);
-    const int stride = job.word(at, D_DST_IMAGE), base = job.word(at, D_DST);
-    const int origin = flags & F_SERIAL ? batch_first : 0;
-    const bool by_image = flags & (F_SERIAL | F_DENSE);
+  void array(const Job& job, uint64_t descriptors, int layer, int start, int images, int batch_first) {
+    const auto item = job.record<bnn::D_WORDS>(descriptors + 4 * bnn::D_WORDS * uint64_t(layer));
+    const bool serial = bnn::get(item.data(), bnn::D_SERIAL), dense = bnn::get(item.data(), bnn::D_DENSE);
+    const int stride = item[bnn::D_DEST_IMAGE_STRIDE], base = item[bnn::D_DEST_BASE];
+    const int origin = serial ? batch_first : 0;
+    const bool by_image = serial || dense;
     const int skip = by_image ? origin / LANES : 0;
     const int blocks = by_image ? (origin + images + LANES - 1) / LANES - skip : images;
     layers.push_back({layer + 1, start, images, origin - skip * LANES, base + skip * stride, blocks * stride,
-                      (flags & F_SCORES) != 0});
+                      bnn::get(item.data(), bnn::D_SCORES) != 0});
   }
 };
 
@@ -164,14 +160,19 @@ class Simulation {
 
   // The read-only registers that describe the core.
   std::string constants() {
+    const std::pair<const char*, int> registers[] = {
+        {"id", bnn::REG_ID},           {"version", bnn::REG_VERSION},         {"geometry", bnn::REG_GEOMETRY},
+        {"weights", bnn::REG_WEIGHTS}, {"activations", bnn::REG_ACTIVATIONS}, {"max_layers", bnn::REG_MAX_LAYERS}};
     std::string text;
-    for (int n = 0; n < 6; ++n) text += (n ? ", " : "[") + std::to_string(read(CONSTANTS + 16 * n));
-    return text + "]";
+    for (const auto& item : registers) {
+      text += (text.empty() ? "{\"" : ", \"") + std::string(item.first) + "\": " + std::to_string(read(item.second));
+    }
+    return text + "}";
   }
 
   // Runs a job; the scores are appended to `scores`. Returns JSON.
   std::string run(int number, const Job& job, std::vector<uint8_t>* scores) {
-    const uint64_t classes = job.header(H_CLASSES), score_bytes = 4 * classes * job.count;
+    const uint64_t classes = job.record<bnn::H_WORDS>(0)[bnn::H_CLASSES], score_bytes = 4 * classes * job.count;
     run_ = number;
     regions_.clear();
     regions_.push_back({"program", PROGRAM_BASE, job.program, false, {}});
@@ -191,28 +192,31 @@ class Simulation {
     std::fill(waits_, waits_ + CAUSES, 0);
     memory_.read_beats = memory_.write_beats = 0;
 
-    write_address(PROGRAM, PROGRAM_BASE);
-    write_address(IMAGES, IMAGES_BASE);
-    write_address(SCORES, SCORES_BASE);
-    write(COUNT, job.count | uint32_t(job.keep) << 31);
-    write(GLOBAL_ENABLE, 1);
-    write(ENABLE, 1);
+    write_address(bnn::REG_PROGRAM, PROGRAM_BASE);
+    write_address(bnn::REG_IMAGES, IMAGES_BASE);
+    write_address(bnn::REG_SCORES, SCORES_BASE);
+    write(bnn::REG_COUNT, job.count | bnn::insert(job.keep, bnn::REG_KEEP));
+    write(bnn::REG_GLOBAL_ENABLE, bnn::mask(bnn::REG_INTERRUPTS));
+    write(bnn::REG_ENABLE, bnn::mask(bnn::REG_ENABLE_DONE));
     if (interrupt_) throw failure("run %d: interrupt before ap_start", run_);
     steps_.clear();
     start_ = quiet_since_ = cycle_;
-    write(CONTROL, 1, &start_);
+    write(bnn::REG_CONTROL, bnn::mask(bnn::REG_START), &start_);
     while (!interrupt_) tick();
     const uint64_t cycles = cycle_ - start_;
     if (memory_.reads_in_flight()) throw failure("run %d: interrupt with a read in flight", run_);
     if (memory_.writes_in_flight()) throw failure("run %d: interrupt with a write in flight", run_);
-    const uint32_t control = read(CONTROL);
-    if ((control & 7) != 6) throw failure("run %d: control register 0x%x after the interrupt, expected 0xe", run_, control);
-    if (read(STATUS) != 1) throw failure("run %d: interrupt status is not 1 after the interrupt", run_);
-    write(STATUS, 1);
+    const uint32_t control = read(bnn::REG_CONTROL), ended = bnn::mask(bnn::REG_DONE) | bnn::mask(bnn::REG_IDLE);
+    if ((control & (ended | bnn::mask(bnn::REG_START))) != ended) {
+      throw failure("run %d: control register 0x%x after the interrupt, expected 0xe", run_, control);
+    }
+    const uint32_t done = bnn::mask(bnn::REG_STATUS_DONE);
+    if (read(bnn::REG_STATUS) != done) throw failure("run %d: interrupt status is not 1 after the interrupt", run_);
+    write(bnn::REG_STATUS, done);
     tick();
     if (interrupt_) throw failure("run %d: interrupt stays after its status was cleared", run_);
-    const uint32_t error = read(ERROR_CODE);
-    if (error == 0) {
+    const uint32_t error = read(bnn::REG_ERROR);
+    if (error == bnn::E_NONE) {
       check_pulses("tap_first_done", first_done_, order.first.size());
       check_pulses("tap_layer_done", layer_done_, order.layers.size());
       for (uint64_t n = 0; n < score_bytes; ++n) {
@@ -227,7 +231,7 @@ class Simulation {
     std::snprintf(text, sizeof text,
                   "{\"cycles\": %u, \"busy\": %u, \"error\": %u, \"interrupt_cycles\": %llu, \"read_beats\": %llu, "
                   "\"write_beats\": %llu, \"steps\": [",
-                  read(CYCLES), read(BUSY), error, ull(cycles), ull(memory_.read_beats), ull(memory_.write_beats));
+                  read(bnn::REG_CYCLES), read(bnn::REG_BUSY), error, ull(cycles), ull(memory_.read_beats), ull(memory_.write_beats));
     std::string waits;
     for (int cause = 0; cause < CAUSES; ++cause) {
       waits += (cause ? ", \"" : "\"") + std::string(CAUSE_NAMES[cause]) + "\": " + std::to_string(waits_[cause]);
