@@ -112,6 +112,7 @@ class Body:
         self._leaves: dict[int, frozenset[int]] = {}
         self._widths: dict[str, int] = {}
         self._invariant: set[str] = set()
+        self._uses = Counter(value for one in self.instructions for value in one.operands)
         self._control()
         self._build()
         self._memory_edges()
@@ -264,7 +265,12 @@ class Body:
             return self._logic(op, one, inputs)
         bits = max([self.width(value) for value in one.operands] or [one.bits])
         if op in ("add", "sub"):
-            return self._arithmetic(one, inputs, Cost(0, by_width(self.family.carry, min(bits + 1, one.bits))))
+            cost = Cost(0, by_width(self.family.carry, min(bits + 1, one.bits)))
+            terms = self._sum(one) if op == "add" else []
+            kept = [value for value in terms if self._register(value)]
+            if len(terms) > 2 and len(kept) == 1:
+                return self._arithmetic(one, [self._balanced(one, terms, kept, cost), self.number[kept[0]]], cost)
+            return self._arithmetic(one, inputs, cost)
         if op == "icmp":
             return self._compare(one, inputs)
         if op == "mul":
@@ -276,6 +282,29 @@ class Body:
         if op == "call":
             return self._call(one, inputs)
         return self._arithmetic(one, inputs, Cost(0, self.family.lut))
+
+    def _sum(self, one: Instruction) -> list[str]:
+        """The terms of a sum whose partial sums nobody else uses."""
+        terms: list[str] = []
+        for value in re.findall(r"(?<=[ ,])(?:%[^ ,]+|-?\d+)(?=,|$)", f" {one.text.partition(' ')[2]}"):
+            inner = self.function.defined.get(value)
+            part = inner is not None and inner.op == "add" and inner.bits == one.bits and value in self.number and \
+                self._uses[value] == 1
+            terms += self._sum(inner) if inner is not None and part else [value]
+        return terms
+
+    def _register(self, value: str) -> bool:
+        """Whether a value is one of the loop's own variables as an iteration begins."""
+        one = self.function.defined.get(value)
+        return one is not None and one.op == "phi" and one.block == self.loop.header
+
+    def _balanced(self, one: Instruction, terms: list[str], kept: list[str], cost: Cost) -> int:
+        """The sum of all terms but the loop's own variable, as a tree: integer sums are balanced (UG1399, pragma HLS
+        expression_balance)."""
+        others = [value for value in terms if value not in kept]
+        levels = math.ceil(math.log2(len(others)))
+        inputs = [self.number[value] for value in dict.fromkeys(others) if value in self.number]
+        return self._arithmetic(one, inputs, Cost(0, levels * cost.delay))
 
     def _compare(self, one: Instruction, inputs: list[int]) -> int:
         bits = max(min(one.bits, max(self.width(value) for value in one.operands)),
