@@ -1,227 +1,72 @@
-"""The integer network in ``model.npz``, and the conventions that all parts share.
+"""The integer network in ``model.npz``. `docs/model.md` says what it computes.
 
-Bits
-    Bit 1 is +1, bit 0 is -1, and sign(0) is +1. Element 0 sits in the least
-    significant bit. The channel is innermost: maps are (H, W, C), weights of a
-    convolution (O, 3, 3, I), those of a dense layer (O, I). A dense layer after
-    a convolution reads the map flattened in H, W, C order.
+``np.savez_compressed`` without pickle: a JSON text in the uint8 array ``header`` (format, version, layers by name with
+their inputs by name), the array ``input_table``, and per layer ``<name>.weights`` and ``<name>.flip`` (bit-packed,
+least significant bit first), ``<name>.thresholds``, or ``<name>.scale`` and ``<name>.offset``. Equal models give equal
+bytes.
 
-Binary layers
-    ``acc`` is the number of matching bits over the whole fan-in, padding
-    included. ``bit = acc >= T``, 2x2 max-pool (stride 2, odd last row and column
-    dropped) is the OR of those bits, and a channel's ``flip`` is XORed after the
-    pool. A convolution is padded by 0 or 1 pixel that holds ``pad_value``
-    (-1 or +1) in every channel.
-
-First layer
-    ``input_table`` maps a pixel to a signed 8-bit value. A first convolution
-    computes ``sum`` of +-table[pixel] with padding 0 and ``bit = sum >= T``, then
-    pool and flip as above. A first dense layer needs a table of -1 and +1 only
-    and works on the bits ``table[pixel] > 0`` like every other layer.
-
-Last layer
-    Dense, without thresholds: ``score = scale * acc + offset`` as 32-bit
-    integers. A score is about the trained one times ``2 ** shift``.
-
-File
-    ``np.savez_compressed`` without pickle: a JSON text in the uint8 array
-    ``header`` (format, version, layers by name with their inputs by name), the
-    array ``input_table``, and per layer ``<name>.weights`` and ``<name>.flip``
-    (bit-packed, least significant bit first), ``<name>.thresholds`` or
-    ``<name>.scale`` and ``<name>.offset``. Equal models give equal bytes.
+A model that needs nothing of version 2 is written as version 1. In version 2 a layer's header also has ``stride``,
+``planes`` (rows of ``<name>.thresholds``, which is flat), ``base_shifts``, ``plane_shifts``, ``bits``,
+``average_shortcut`` and ``input_bits``, and says by ``requantised`` and ``coefficients`` whether there are
+``<name>.offset`` with ``<name>.scale`` or with ``<name>.coefficients`` (flat as well); the axes of weights are those of
+:class:`bnn.layers.Layer`.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bnn.archives import Archive, ArchiveError, describe
-from bnn.contract import ACC_BITS, MAX_CHANNELS
-from bnn.errors import ExpectedError
 from bnn.files import write_atomically
-from bnn.geometry import Shape, step
+from bnn.layers import Layer, Model, ModelError, features
+from bnn.rules import MAX_BASES, MAX_FAN_IN, MAX_PLANES, MAX_THRESHOLDS, expect, shapes
 from bnn.text import printable
 
+__all__ = ["MAX_OUTPUTS", "Layer", "Model", "ModelError", "load", "save", "shapes", "to_bytes"]
+
 FORMAT = "bnn-model"
-VERSION = 1
-KINDS = ("conv", "dense")
-MAX_FAN_IN = (1 << ACC_BITS) - 2
+VERSIONS = (1, 2)
 MAX_OUTPUTS = 65535
 MAX_WEIGHTS = 1 << 27
 """Binary weights of a model in a file; a byte each in memory."""
 MAX_HEADER = 4 << 20
 """Bytes of the JSON text of a file."""
-INT16 = np.iinfo(np.int16)
-
-
-class ModelError(ExpectedError):
-    """A model is inconsistent or its file cannot be read; one line says where."""
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """One layer. ``inputs`` names the layers it reads, ``input`` for the image.
-
-    A hidden layer has ``thresholds``, the last one ``scale``, ``offset`` and
-    ``shift`` instead.
-    """
-
-    name: str
-    kind: str
-    inputs: tuple[str, ...]
-    weights: np.ndarray
-    pad: int = 0
-    pad_value: int = 0
-    pool: bool = False
-    thresholds: np.ndarray | None = None
-    flip: np.ndarray | None = None
-    scale: np.ndarray | None = None
-    offset: np.ndarray | None = None
-    shift: int = 0
-
-    @property
-    def outputs(self) -> int:
-        """Number of output channels."""
-        return int(self.weights.shape[0])
-
-    @property
-    def fan_in(self) -> int:
-        """Binary inputs of one output."""
-        return int(np.prod(self.weights.shape[1:]))
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A network: the image's shape, the pixel table, the layers in order, the class names."""
-
-    name: str
-    height: int
-    width: int
-    channels: int
-    input_table: np.ndarray
-    layers: tuple[Layer, ...]
-    classes: tuple[str, ...]
-    meta: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def binary_input(self) -> bool:
-        """Whether the table holds -1 and +1 only."""
-        return bool(np.isin(self.input_table, (-1, 1)).all())
-
-
-def _expect(good: bool, where: str, what: str) -> None:
-    if not good:
-        raise ModelError(f"{where}: {what}")
-
-
-def _check_vector(
-    where: str, array: np.ndarray | None, outputs: int, dtype: type, low: int = 0, high: int = 0
-) -> None:
-    if array is None:
-        raise ModelError(f"{where}: missing, expected {np.dtype(dtype).name} ({outputs},)")
-    got = f"{array.dtype.name} {array.shape}"
-    _expect(
-        array.dtype == dtype and array.shape == (outputs,),
-        where,
-        f"is {got}, expected {np.dtype(dtype).name} ({outputs},)",
-    )
-    if low < high:
-        _expect(
-            bool((array >= low).all() and (array <= high).all()),
-            where,
-            f"holds {array.min()} to {array.max()}, expected {low} to {high}",
-        )
-
-
-def shapes(model: Model) -> dict[str, Shape]:
-    """Check the model and give each layer's output (H, W, C); (1, 1, O) for dense layers.
-
-    Raises:
-        ModelError: names the layer, what it has and what was expected.
-    """
-    _expect(model.height > 0 and model.width > 0, "image", "height and width must be positive")
-    _expect(
-        1 <= model.channels <= MAX_CHANNELS or bool(model.layers and model.layers[0].kind == "dense"),
-        "image",
-        f"has {model.channels} channels, expected 1 to {MAX_CHANNELS}",
-    )
-    _check_vector("input_table", model.input_table, 256, np.int8)
-    _expect(bool(model.layers), "layers", "there are none")
-    result: dict[str, Shape] = {}
-    previous, shape = "input", (model.height, model.width, model.channels)
-    for index, layer in enumerate(model.layers):
-        first, last = index == 0, index == len(model.layers) - 1
-        where = f"layer {layer.name}"
-        _expect(bool(layer.name) and "/" not in layer.name, where, "name is empty or holds a slash")
-        _expect(layer.name != "input" and layer.name not in result, where, "name is taken")
-        _expect(
-            tuple(layer.inputs) == (previous,),
-            where,
-            f"inputs are {list(layer.inputs)}, expected ['{previous}']",
-        )
-        _expect(layer.kind in KINDS, where, f"kind is '{layer.kind}', expected conv or dense")
-        height, width, channels = shape
-        conv = layer.kind == "conv"
-        tail = (3, 3, channels) if conv else (height * width * channels,)
-        weights = layer.weights
-        _expect(
-            weights.dtype == np.uint8
-            and weights.ndim == len(tail) + 1
-            and weights.shape[1:] == tail
-            and weights.shape[0] > 0,
-            f"{where}.weights",
-            f"are {weights.dtype.name} {weights.shape}, expected uint8 (O, {', '.join(map(str, tail))})",
-        )
-        _expect(bool((weights <= 1).all()), f"{where}.weights", "must be 0 or 1")
-        _expect(layer.fan_in <= MAX_FAN_IN, where, f"fan-in is {layer.fan_in}, expected at most {MAX_FAN_IN}")
-        eight_bit = first and conv
-        if conv:
-            _expect(layer.pad in (0, 1), where, f"pad is {layer.pad}, expected 0 or 1")
-            values = (0,) if eight_bit else (-1, 1)
-            _expect(
-                layer.pad_value in values or not layer.pad,
-                where,
-                f"pad_value is {layer.pad_value}, expected {values}",
-            )
-            shape = step(layer, shape).output
-            _expect(min(shape) > 0, where, f"input {height}x{width} is too small")
-        else:
-            _expect(layer.pad == 0 and not layer.pool, where, "a dense layer has no pad and no pool")
-            _expect(not first or model.binary_input, where, "a first dense layer needs a -1 and +1 table")
-            shape = (1, 1, layer.outputs)
-        if last:
-            _expect(not conv, where, "the last layer must be dense")
-            _expect(layer.thresholds is None, f"{where}.thresholds", "the last layer has none")
-            _expect(layer.flip is None or not layer.flip.any(), f"{where}.flip", "the last layer has none")
-            _check_vector(f"{where}.scale", layer.scale, layer.outputs, np.int32, INT16.min, INT16.max)
-            _check_vector(f"{where}.offset", layer.offset, layer.outputs, np.int32)
-            _expect(
-                layer.outputs == len(model.classes),
-                where,
-                f"{layer.outputs} outputs for {len(model.classes)} classes",
-            )
-        else:
-            low, high = (INT16.min, INT16.max) if eight_bit else (0, 65535)
-            _check_vector(f"{where}.thresholds", layer.thresholds, layer.outputs, np.int32, low, high)
-            _check_vector(f"{where}.flip", layer.flip, layer.outputs, np.bool_)
-            _expect(
-                layer.scale is None and layer.offset is None,
-                where,
-                "only the last layer has scale and offset",
-            )
-        result[layer.name] = shape
-        previous = layer.name
-    return result
 
 
 def _pack(bits: np.ndarray) -> np.ndarray:
     return np.packbits(bits.reshape(-1).astype(np.uint8), bitorder="little")
+
+
+def _describe(layer: Layer, version: int) -> dict[str, Any]:
+    """A layer's part of the header."""
+    fields: dict[str, Any] = {
+        "name": layer.name,
+        "kind": layer.kind,
+        "inputs": list(layer.inputs),
+        "weights": [int(size) for size in layer.weights.shape],
+        "pad": int(layer.pad),
+        "pad_value": int(layer.pad_value),
+        "pool": bool(layer.pool),
+        "shift": int(layer.shift),
+    }
+    if version > 1:
+        fields.update(
+            stride=int(layer.stride),
+            planes=len(layer.limits),
+            base_shifts=list(map(int, layer.base_shifts)),
+            plane_shifts=list(map(int, layer.plane_shifts)),
+            bits=int(layer.bits),
+            average_shortcut=bool(layer.average_shortcut),
+            input_bits=int(layer.input_bits),
+            requantised=layer.requantised,
+            coefficients=0 if layer.coefficients is None else int(layer.coefficients.shape[2]),
+        )
+    return fields
 
 
 def to_bytes(model: Model) -> bytes:
@@ -231,37 +76,25 @@ def to_bytes(model: Model) -> bytes:
         ModelError: the model is inconsistent.
     """
     shapes(model)
+    version = 2 if any(features(model)) else 1
     arrays: dict[str, np.ndarray] = {"input_table": model.input_table}
-    described: list[dict[str, Any]] = []
     for layer in model.layers:
-        described.append(
-            {
-                "name": layer.name,
-                "kind": layer.kind,
-                "inputs": list(layer.inputs),
-                "weights": [int(size) for size in layer.weights.shape],
-                "pad": int(layer.pad),
-                "pad_value": int(layer.pad_value),
-                "pool": bool(layer.pool),
-                "shift": int(layer.shift),
-            }
-        )
         arrays[f"{layer.name}.weights"] = _pack(layer.weights)
         if layer.thresholds is not None and layer.flip is not None:
-            arrays[f"{layer.name}.thresholds"] = layer.thresholds
+            arrays[f"{layer.name}.thresholds"] = layer.thresholds.reshape(-1)
             arrays[f"{layer.name}.flip"] = _pack(layer.flip)
-        if layer.scale is not None and layer.offset is not None:
-            arrays[f"{layer.name}.scale"] = layer.scale
-            arrays[f"{layer.name}.offset"] = layer.offset
+        for key, array in (("scale", layer.scale), ("coefficients", layer.coefficients), ("offset", layer.offset)):
+            if array is not None:
+                arrays[f"{layer.name}.{key}"] = array.reshape(-1)
     header = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": version,
         "name": model.name,
         "height": int(model.height),
         "width": int(model.width),
         "channels": int(model.channels),
         "classes": list(model.classes),
-        "layers": described,
+        "layers": [_describe(layer, version) for layer in model.layers],
         "meta": model.meta,
     }
     text = json.dumps(header, sort_keys=True).encode()
@@ -320,18 +153,28 @@ def _strings(fields: Any, key: str, where: str = "header") -> tuple[str, ...]:
     return tuple(values)
 
 
-def _sizes(fields: Any) -> tuple[str, list[int]]:
+def _integers(fields: Any, key: str, where: str) -> tuple[int, ...]:
+    values = _get(fields, key, list, where)
+    if not all(type(value) is int and 0 <= value < 2**24 for value in values):
+        raise ModelError(f"{where}.{key}: is {str(values)[:80]}, expected integers from 0 to {2**24 - 1}")
+    return tuple(values)
+
+
+def _sizes(fields: Any, version: int) -> tuple[str, tuple[int, ...]]:
     """A layer's name and the shape of its weights."""
     name = _get(fields, "name", str, "header.layers")
     where = f"layer {name}"
-    _expect(name == printable(name), where, "a name is printable text, expected one without control characters")
-    sizes = _get(fields, "weights", list, where)
-    if len(sizes) not in (2, 4) or not all(type(size) is int and 0 < size < 2**24 for size in sizes):
-        raise ModelError(f"{where}.weights: shape is {str(sizes)[:80]}, expected 2 or 4 positive sizes")
+    expect(name == printable(name), where, "a name is printable text, expected one without control characters")
+    sizes = _integers(fields, "weights", where)
+    counts = (2, 4) if version == 1 else (2, 3, 4, 5)
+    none = version > 1 and fields.get("kind") == "average" and len(sizes) == 2
+    if len(sizes) not in counts or not all(sizes[: 1 if none else None]):
+        raise ModelError(f"{where}.weights: shape is {list(sizes)}, expected {' or '.join(map(str, counts))} "
+                         "positive sizes")
     return name, sizes
 
 
-def _check_sizes(described: list[Any]) -> None:
+def _check_sizes(described: list[Any], version: int) -> None:
     """Check what the header says of all weights before any is read.
 
     Raises:
@@ -339,36 +182,60 @@ def _check_sizes(described: list[Any]) -> None:
     """
     names, total = set(), 0
     for fields in described:
-        name, sizes = _sizes(fields)
+        name, sizes = _sizes(fields, version)
         where = f"layer {name}"
-        _expect(name not in names, where, "name is taken, expected another")
+        expect(name not in names, where, "name is taken, expected another")
         names.add(name)
-        fan_in = int(np.prod(sizes[1:], dtype=object))
-        _expect(fan_in <= MAX_FAN_IN, where, f"fan-in is {fan_in}, expected at most {MAX_FAN_IN}")
-        _expect(sizes[0] <= MAX_OUTPUTS, where, f"{sizes[0]} outputs, expected at most {MAX_OUTPUTS}")
-        total += sizes[0] * fan_in
-        _expect(total <= MAX_WEIGHTS, where, f"the weights so far are {total}, expected at most {MAX_WEIGHTS}")
+        bases, (outputs, *inputs) = (sizes[0], sizes[1:]) if len(sizes) % 2 else (1, sizes)
+        fan_in = int(np.prod(inputs, dtype=object))
+        expect(bases <= MAX_BASES, where, f"{bases} bases, expected at most {MAX_BASES}")
+        expect(fan_in <= MAX_FAN_IN, where, f"fan-in is {fan_in}, expected at most {MAX_FAN_IN}")
+        expect(outputs <= MAX_OUTPUTS, where, f"{outputs} outputs, expected at most {MAX_OUTPUTS}")
+        total += bases * outputs * fan_in
+        expect(total <= MAX_WEIGHTS, where, f"the weights so far are {total}, expected at most {MAX_WEIGHTS}")
 
 
-def _read_layer(reader: _Reader, fields: Any, last: bool) -> Layer:
-    name, sizes = _sizes(fields)
+def _count(fields: Any, key: str, where: str, most: int) -> int:
+    value = _get(fields, key, int, where)
+    expect(0 <= value <= most, f"{where}.{key}", f"is {value}, expected 0 to {most}")
+    return int(value)
+
+
+def _read_layer(reader: _Reader, fields: Any, version: int, last: bool) -> Layer:
+    name, sizes = _sizes(fields, version)
     where = f"layer {name}"
-    outputs = sizes[0]
-    vectors: dict[str, Any] = {}
-    for key in ("scale", "offset") if last else ("thresholds",):
-        vectors[key] = reader.array(f"{name}.{key}", np.int32, outputs)
-    if not last:
-        vectors["flip"] = reader.bits(f"{name}.flip", (outputs,)).astype(np.bool_)
+    bases, outputs = sizes[: 2] if len(sizes) % 2 else (1, sizes[0])
+    more: dict[str, Any] = {}
+    limits, requantised, planes = (0, True, 0) if last else (1, False, 0)
+    if version > 1:
+        limits = _count(fields, "planes", where, MAX_THRESHOLDS)
+        planes = _count(fields, "coefficients", where, MAX_PLANES)
+        requantised = _get(fields, "requantised", bool, where)
+        more = {key: _get(fields, key, kind, where)
+                for key, kind in (("stride", int), ("bits", int), ("average_shortcut", bool), ("input_bits", int))}
+        more["base_shifts"] = _integers(fields, "base_shifts", where)
+        more["plane_shifts"] = _integers(fields, "plane_shifts", where)
+    if limits:
+        array = reader.array(f"{name}.thresholds", np.int32, limits * outputs)
+        more["thresholds"] = array.reshape(limits, outputs) if limits > 1 else array
+        more["flip"] = reader.bits(f"{name}.flip", (outputs,)).astype(np.bool_)
+    if requantised:
+        if planes:
+            array = reader.array(f"{name}.coefficients", np.int32, outputs * bases * planes)
+            more["coefficients"] = array.reshape(outputs, bases, planes)
+        else:
+            more["scale"] = reader.array(f"{name}.scale", np.int32, outputs)
+        more["offset"] = reader.array(f"{name}.offset", np.int32, outputs)
     return Layer(
         name=name,
         kind=_get(fields, "kind", str, where),
         inputs=_strings(fields, "inputs", where),
-        weights=reader.bits(f"{name}.weights", tuple(sizes)),
+        weights=reader.bits(f"{name}.weights", sizes),
         pad=_get(fields, "pad", int, where),
         pad_value=_get(fields, "pad_value", int, where),
         pool=_get(fields, "pool", bool, where),
         shift=_get(fields, "shift", int, where),
-        **vectors,
+        **more,
     )
 
 
@@ -382,11 +249,11 @@ def _read(reader: _Reader) -> Model:
     if found != FORMAT:
         raise ModelError(f"header.format: is {json.dumps(found)[:40]}, expected '{FORMAT}'")
     version = _get(header, "version", int)
-    if version != VERSION:
-        newer = " (the file is newer than this program)" if version > VERSION else ""
-        raise ModelError(f"header.version: is {version}, expected {VERSION}{newer}")
+    if version not in VERSIONS:
+        newer = " (the file is newer than this program)" if version > VERSIONS[-1] else ""
+        raise ModelError(f"header.version: is {version}, expected {' or '.join(map(str, VERSIONS))}{newer}")
     described = _get(header, "layers", list)
-    _check_sizes(described)
+    _check_sizes(described, version)
     model = Model(
         name=printable(_get(header, "name", str)),
         height=_get(header, "height", int),
@@ -394,7 +261,7 @@ def _read(reader: _Reader) -> Model:
         channels=_get(header, "channels", int),
         input_table=reader.array("input_table", np.int8, 256),
         layers=tuple(
-            _read_layer(reader, fields, index == len(described) - 1) for index, fields in enumerate(described)
+            _read_layer(reader, fields, version, index == len(described) - 1) for index, fields in enumerate(described)
         ),
         classes=tuple(map(printable, _strings(header, "classes"))),
         meta=_get(header, "meta", dict),

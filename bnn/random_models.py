@@ -8,9 +8,10 @@ from typing import Any, Dict, List
 import numpy as np
 
 from bnn.geometry import walk
-from bnn.golden import _matches, _plain_conv
-from bnn.model import Layer, Model, shapes
+from bnn.golden import max_pool, read_pixels, result, sums
+from bnn.layers import Layer, Model
 from bnn.networks import INPUT_BINARY, Network
+from bnn.rules import shapes
 
 
 def random_model(network: Network, seed: int = 1) -> Model:
@@ -47,30 +48,23 @@ def random_model(network: Network, seed: int = 1) -> Model:
 
 
 def calibrated(model: Model, rng: np.random.Generator) -> Model:
-    """The model with thresholds within the middle half of the sums that random images give.
+    """A version-1 model with thresholds within the middle half of the sums that random images give.
 
     So the bits of every layer depend on the image; with thresholds regardless of the sums those of a deep network
     soon do not. Thresholds that make a bit constant stay.
     """
-    current = model.input_table[rng.integers(0, 256, (8, model.height, model.width, model.channels))]
-    if model.layers[0].kind != "conv":
-        current = (current > 0).astype(np.uint8)
+    images = rng.integers(0, 256, (8, model.height, model.width, model.channels)).astype(np.uint8)
+    planes = read_pixels(model, images)
     layers = []
     for index, layer in enumerate(model.layers[:-1]):
-        assert layer.thresholds is not None and layer.flip is not None
-        eight_bit = index == 0 and layer.kind == "conv"
-        if layer.kind == "conv":
-            acc = _plain_conv(layer, current, eight_bit)
-        else:
-            acc = _matches(current.reshape(len(current), -1), layer.weights)
-        if layer.pool:
-            height, width = (edge // 2 for edge in acc.shape[1:3])
-            acc = acc[:, : 2 * height, : 2 * width].reshape(-1, height, 2, width, 2, layer.outputs).max((2, 4))
-        sums = np.sort(acc.reshape(-1, layer.outputs), axis=0)
-        rank = rng.integers(len(sums) // 4, 3 * len(sums) // 4 + 1, layer.outputs)
-        limits = sums[rank, np.arange(layer.outputs)].astype(np.int32)
+        assert layer.thresholds is not None
+        eight_bit = index == 0 and model.eight_bit_input
+        acc = sums(layer, planes, eight_bit)
+        ranked = np.sort((max_pool(acc) if layer.pool else acc).reshape(-1, layer.outputs), axis=0)
+        rank = rng.integers(len(ranked) // 4, 3 * len(ranked) // 4 + 1, layer.outputs)
+        limits = ranked[rank, np.arange(layer.outputs)].astype(np.int32)
         least, most = (-32767, 32766) if eight_bit else (1, layer.fan_in)
         limits = np.where((layer.thresholds < least) | (layer.thresholds > most), layer.thresholds, limits)
-        current = ((acc >= limits) ^ layer.flip).astype(np.uint8)
         layers.append(replace(layer, thresholds=limits))
+        planes = result(layers[-1], acc).planes
     return replace(model, layers=(*layers, model.layers[-1]))

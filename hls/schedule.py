@@ -8,6 +8,7 @@ from functools import cached_property
 
 from bnn.contract import FIRST_CHANNELS, MAX_BATCH, MAX_CHANNELS, Descriptor
 from bnn.geometry import Shape, step, walk
+from bnn.layers import require
 from bnn.model import Layer, Model, shapes
 from hls.designs import Design, DesignError
 
@@ -411,11 +412,12 @@ def plan(model: Model, design: Design, batch: int = 64) -> Plan:
 
     Raises:
         DesignError: the model does not fit the design; one line names the layer, what it needs and the limit.
-        bnn.model.ModelError: the model is inconsistent.
+        bnn.model.ModelError: the model is inconsistent, or needs what the cores do not have.
     """
     if not 1 <= batch <= MAX_BATCH:
         raise DesignError(f"batch {batch} is not in 1 to {MAX_BATCH}")
     shapes(model)
+    require(model, "the planner")
     _check(model, design)
     maps = _maps(model, design)
     layers = _array_layers(model)

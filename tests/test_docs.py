@@ -10,7 +10,7 @@ import pytest
 from hls.sources import folders
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["docs/hls_walkthrough.md", "docs/adding_a_layer.md", "docs/adding_a_board.md"]
+PAGES = ["docs/hls_walkthrough.md", "docs/adding_a_layer.md", "docs/adding_a_board.md", "docs/model.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)

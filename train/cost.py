@@ -30,12 +30,17 @@ BYTE_MAC = ADD_32
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer, for one image; ``kernels`` is the share of unique 3x3 kernels, None for dense layers."""
+    """One layer, for one image; ``kernels`` is the share of unique 3x3 kernels, None where there are none.
+
+    ``passes`` are those of the array over the MACs; an average has no MACs, and its additions count for nothing.
+    """
 
     name: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     macs: int
+    bases: int
+    passes: int
     weight_bits: int
     input_bits: int
     output_bits: int
@@ -56,12 +61,12 @@ class Cost:
 
 
 def unique_kernels(layer: Layer) -> float | None:
-    """Unique 3x3 kernels over all kernels of a convolution, None for a dense layer.
+    """Unique 3x3 kernels over all kernels of a 3x3 convolution of one base, None for another layer.
 
     As BNN counts filter repetitions (arXiv 1602.02830, section 3.3): within an input channel, as only kernels of
     the same input can share work; a kernel and its inverse are one.
     """
-    if layer.kind != "conv":
+    if layer.kernel != 3 or layer.bases > 1:
         return None
     codes = np.tensordot(layer.weights.astype(np.int64), 1 << np.arange(9).reshape(3, 3), ((1, 2), (0, 1)))  # (O, C)
     either = np.minimum(codes, 511 - codes)
@@ -73,20 +78,23 @@ def layers(model: Model) -> list[LayerCost]:
     result = []
     shapes(model)
     for number, (layer, item) in enumerate(zip(model.layers, walk(model), strict=True)):
-        byte_input = number == 0 and layer.kind == "conv"
+        byte_input = number == 0 and model.eight_bit_input
         thresholds = None
         if layer.thresholds is not None:
             thresholds = (int(layer.thresholds.min()), int(layer.thresholds.max()))
-        last = layer.thresholds is None
+        last = layer is model.layers[-1]
+        output_bits = 32 if last else layer.planes + 8 * layer.requantised
         result.append(
             LayerCost(
                 name=layer.name,
                 inputs=item.input,
                 outputs=item.output,
                 macs=item.macs,
+                bases=item.bases,
+                passes=item.passes,
                 weight_bits=item.weight_bits,
-                input_bits=int(np.prod(item.input)) * (8 if byte_input else 1),
-                output_bits=int(np.prod(item.output)) * (32 if last else 1),
+                input_bits=int(np.prod(item.input)) * (8 if byte_input or layer.kind == "average" else item.planes),
+                output_bits=int(np.prod(item.output)) * output_bits,
                 thresholds=thresholds,
                 flips=0 if layer.flip is None else int(layer.flip.sum()),
                 kernels=unique_kernels(layer),
@@ -114,7 +122,9 @@ def binary_cost(model: Model) -> Cost:
     return Cost(
         parameter_bits=parameters,
         access_bits=parameters + activations,
-        compute_pj=sum(figure.macs * (BYTE_MAC if figure.byte_input else BINARY_MAC) for figure in figures),
+        compute_pj=sum(
+            figure.macs * figure.passes * (BYTE_MAC if figure.byte_input else BINARY_MAC) for figure in figures
+        ),
         memory_pj=read_pj(parameters, parameters) + read_pj(activations, largest),
     )
 
@@ -122,7 +132,8 @@ def binary_cost(model: Model) -> Cost:
 def float_cost(model: Model) -> Cost:
     """The same network with 32-bit floats for weights and activations, 8-bit pixels; two numbers per batch norm."""
     figures = layers(model)
-    parameters = sum(32 * figure.weight_bits for figure in figures) + sum(64 * layer.outputs for layer in model.layers)
+    parameters = sum(32 * figure.weight_bits // figure.bases for figure in figures)
+    parameters += sum(64 * layer.outputs for layer in model.layers)
     sizes = []
     for figure in figures:
         pixels = int(np.prod(figure.inputs))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bnn.model import Layer, Model
+from bnn.layers import Layer, Model, features
 from bnn.networks import INPUT_BINARY
 from train.errors import TrainError
 from train.layers import INPUT_SCALE, BinaryLinear
@@ -29,7 +29,7 @@ def _threshold_sums(layer: Layer, unit: float, first_int8: bool) -> np.ndarray:
 @torch.no_grad()
 def _start(network: BinaryNetwork, model: Model, images: Tensor) -> None:
     blocks = network.each()
-    same = len(blocks) == len(model.layers) and all(
+    same = not any(features(model)) and len(blocks) == len(model.layers) and all(
         tuple(block.layer.weight.shape) == tuple(np.moveaxis(layer.weights, -1, 1).shape)
         for block, layer in zip(blocks[:-1], model.layers, strict=False)
     )

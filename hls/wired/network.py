@@ -12,6 +12,7 @@ import numpy as np
 
 from bnn.files import write_atomically
 from bnn.geometry import walk
+from bnn.layers import require
 from bnn.model import Layer, Model, ModelError, shapes
 from hls import sources
 from hls.designs import DesignError
@@ -78,9 +79,11 @@ def check_size(model: Model) -> None:
     """Refuse what cannot be wired.
 
     Raises:
-        ModelError: a layer has too many products or too wide a vector, or a map that the window cannot pad.
+        ModelError: a layer needs what wired engines do not have, has too many products or too wide a vector, or a map
+            that the window cannot pad.
     """
     shapes(model)
+    require(model, "a wired engine")
     for layer, item in zip(model.layers, walk(model), strict=True):
         if item.weight_bits > LARGEST_MACS:
             raise ModelError(f"layer {layer.name}: {item.weight_bits} weights, a wired engine has at most "

@@ -19,6 +19,7 @@ import numpy as np
 from bnn.command import Command
 from bnn.files import write_atomically
 from bnn.geometry import walk
+from bnn.layers import require
 from bnn.model import Layer, Model, shapes
 from hls.explore import find
 from hls.wired import measure, network
@@ -80,8 +81,13 @@ def count_kernels(layer: Layer, pixels: int) -> Count:
 
 
 def count_model(model: Model) -> list[Count]:
-    """The counts of every convolution."""
+    """The counts of every convolution.
+
+    Raises:
+        ModelError: the model needs more than version 1.
+    """
     shapes(model)
+    require(model, "the count of kernels")
     return [count_kernels(layer, item.positions) for layer, item in zip(model.layers, walk(model), strict=True)
             if layer.kind == "conv"]
 
