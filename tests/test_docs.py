@@ -10,7 +10,8 @@ import pytest
 from hls.sources import folders
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["docs/hls_walkthrough.md", "docs/adding_a_layer.md", "docs/adding_a_board.md", "docs/model.md"]
+PAGES = ["docs/hls_walkthrough.md", "docs/adding_a_layer.md", "docs/adding_a_board.md", "docs/model.md",
+         "docs/vendor_rules.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -34,6 +35,20 @@ def test_named_files_exist(page: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`?make (\w[\w-]*)", text):
         assert re.search(rf"^[\w \-]*\b{target}\b[\w \-]*:", makefile, re.MULTILINE), target
+
+
+def test_rules_name_checks_that_exist() -> None:
+    """Every rule of the vendor has a source and a test, by the name that it has."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")]
+            for line in (ROOT / "docs/vendor_rules.md").read_text().splitlines() if line.startswith("| ")]
+    rules = [row for row in rows if row[0] != "rule"]
+    assert len(rules) > 12
+    for rule, source, checks in rules:
+        assert source, rule
+        named = re.findall(r"`(tests/\w+\.py)::(\w+)`", checks)
+        assert named, rule
+        for file, test in named:
+            assert f"\ndef {test}(" in (ROOT / file).read_text(), f"{file}::{test}"
 
 
 def test_numbers_of_the_walkthrough() -> None:
