@@ -72,6 +72,11 @@ class Error(enum.IntEnum):
         made.message, made.doc = message, doc
         return made
 
+    @classmethod
+    def explain(cls, code: int) -> str:
+        """The message of a code, which may be none of these."""
+        return next((error.message for error in cls if error == code), "unknown")
+
     NONE = 0, "no error"
     MAGIC = 1, "bad magic or version"
     GEOMETRY = 2, "geometry, or another first layer than the one wired in"
@@ -461,6 +466,9 @@ class Registers(Record):
     error = Register(0xC0, "read-only", "error code of the last run")
 
 
+WRITABLE = frozenset(offset for field in Registers.FIELDS if isinstance(field, Register) and field.access != "read-only"
+                     for offset in range(field.offset, field.offset + field.bits // 8, 4))
+"""Offsets of the registers that a host may write."""
 RECORDS: Tuple[Type[Record], ...] = (Header, Descriptor, ThresholdHeader, ScoreHeader, FirstBeat, Registers)
 
 

@@ -29,30 +29,11 @@ from typing import Any
 
 import numpy as np
 
+from bnn.contract import CORE_ID, INTERFACE_VERSION, Error, Header, Register, Registers
 from host.backend import PynqBackend
 from host.errors import HostError, line
+from host.program import Program
 
-CONTROL, INTERRUPTS, DONE_INTERRUPT, STATUS = 0x00, 0x04, 0x08, 0x0C
-PROGRAM, IMAGES, SCORES, COUNT = 0x10, 0x1C, 0x28, 0x34
-ID, VERSION, GEOMETRY, WEIGHTS, ACTIVATIONS, MAX_LAYERS = 0x40, 0x50, 0x60, 0x70, 0x80, 0x90
-CYCLES, BUSY_CYCLES, ERROR = 0xA0, 0xB0, 0xC0
-START, DONE, IDLE = 1, 2, 4
-
-CORE_ID = 0x314E4E42
-INTERFACE_VERSION = 1
-MAGIC = 0x504E4E42
-PROGRAM_VERSION = 1
-HEADER_WORDS = LAYER_WORDS = 32
-ERRORS = {
-    0: "no error",
-    1: "bad magic or version",
-    2: "geometry, or another first layer than the one wired in",
-    3: "too many layers",
-    4: "AXI error response",
-    5: "a value of the program out of range",
-}
-KEEP = 1 << 31
-"""In the image count: the core may go on with the program that the last run left in it."""
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 256
 """Images of a run where the caller does not say."""
@@ -61,6 +42,7 @@ SLEEP_S = 0.0005
 LONGEST_SLEEP_S = 0.02
 LONGEST_PAUSE_S = 0.25
 
+_START, _DONE, _IDLE = Registers.start.mask, Registers.done.mask, Registers.idle.mask
 _abandoned: list[Any] = []  # buffers that a core still running may write to
 
 
@@ -90,74 +72,8 @@ def pack(model: str | Path, bitfile: str | Path, batch: int = 64) -> bytes:
         return (Path(folder) / "program.bin").read_bytes()
 
 
-class Program:
-    """The fields of ``program.bin`` that the host needs.
-
-    Args:
-        path: the file, named in messages.
-        content: its bytes where they are at hand.
-
-    Raises:
-        HostError: the file is missing, damaged or of another version.
-    """
-
-    def __init__(self, path: str | Path, content: bytes | None = None) -> None:
-        if content is None:
-            try:
-                content = Path(path).read_bytes()
-            except OSError as error:
-                raise HostError(f"{path}: cannot be read ({error.strerror})") from None
-        self.path = str(path)
-        if len(content) < 4 * HEADER_WORDS or len(content) % 8:
-            raise HostError(f"{path}: {len(content)} bytes, expected a multiple of 8 from {4 * HEADER_WORDS}")
-        self.words = np.frombuffer(content, "<u4")
-        head = [int(word) for word in self.words[:HEADER_WORDS]]
-        for what, got, wanted in (
-            ("magic", f"0x{head[0]:08X}", f"0x{MAGIC:08X}"),
-            ("version", head[1], PROGRAM_VERSION),
-            ("size", len(content), head[3]),
-        ):
-            if got != wanted:
-                raise HostError(f"{path}: {what} is {got}, expected {wanted}")
-        self.geometry = head[2]
-        self.layers, self.layers_a, self.sub_batch, self.batch, self.resident = head[4:9]
-        self.weight_words = head[11] + head[13]
-        self.image_bytes, self.classes, self.first_pe, self.pixels = head[16:20]
-        self.shape = (head[20] & 0xFFFF, head[20] >> 16, head[21] & 0xFF)
-        start, elements = head[9] // 4, int(np.prod(self.shape, dtype=np.int64))
-        if head[9] % 8 or start + self.layers * LAYER_WORDS > self.words.size:
-            raise HostError(f"{path}: descriptors of {self.layers} layers do not fit at byte {head[9]}")
-        if not (self.layers and self.classes and elements and self.image_bytes == (elements + 7) // 8 * 8):
-            raise HostError(
-                f"{path}: {self.layers} layers, {self.classes} classes, image {self.shape} "
-                f"in {self.image_bytes} bytes make no program"
-            )
-        self.descriptors = self.words[start : start + self.layers * LAYER_WORDS].reshape(-1, LAYER_WORDS)
-
-    @property
-    def weight_depth(self) -> int:
-        """Weight memory needed: all words if resident, the largest group otherwise."""
-        if self.resident:
-            return self.weight_words
-        return max(int(d[15]) + (2 if int(d[0]) >> 5 & 1 else 1) for d in self.descriptors)
-
-    @property
-    def act_depth(self) -> int:
-        """Activation memory needed: the last word that any layer reads, plus one."""
-        lanes, needed = max(self.geometry >> 8 & 0xFF, 1), 0
-        for index, layer in enumerate(self.descriptors.astype(np.int64)):
-            images = self.sub_batch if index < self.layers_a else self.batch
-            if layer[0] >> 6 & 1:
-                images, words = -(-images // lanes), layer[2]
-            else:
-                words = (layer[6] & 0xFFFF) * layer[10]
-            end = max(layer[7], layer[8]) + (max(images, 1) - 1) * layer[9] + words
-            needed = max(needed, int(end))
-        return needed
-
-
-def _geometry(word: int) -> str:
-    return f"PE {word & 0xFF}, SIMD {word >> 16}, LANES {word >> 8 & 0xFF}"
+def _geometry(of: Header | Registers) -> str:
+    return f"PE {of.pe}, SIMD {of.simd}, LANES {of.lanes}"
 
 
 class _Slot:
@@ -341,7 +257,7 @@ class Accelerator:
         self._code[:] = words
         self._backend.flush(self._code)
         self._code_address = self._place(self._code)
-        self._address(PROGRAM, self._code_address)
+        self._address(Registers.program, self._code_address)
         self._left = None
         self._check_core()
 
@@ -426,14 +342,20 @@ class Accelerator:
             raise HostError(f"a buffer lies at 0x{address:X}, expected a multiple of 8")
         return address
 
-    def _address(self, offset: int, address: int) -> None:
-        self._backend.write(offset, address & 0xFFFFFFFF)
-        self._backend.write(offset + 4, address >> 32)
+    def _read(self, register: Register) -> int:
+        return int(self._backend.read(register.offset))
+
+    def _write(self, register: Register, value: int) -> None:
+        self._backend.write(register.offset, value)
+
+    def _address(self, register: Register, address: int) -> None:
+        self._backend.write(register.offset, address & 0xFFFFFFFF)
+        self._backend.write(register.offset + 4, address >> 32)
 
     def _finished(self) -> bool:
         """Whether the run is over; reading clears the done bit."""
-        status = self._backend.read(CONTROL)
-        if status & DONE or (status & IDLE and not status & START):
+        status = self._read(Registers.control)
+        if status & _DONE or status & (_IDLE | _START) == _IDLE:
             self._running = False
         return not self._running
 
@@ -444,23 +366,23 @@ class Accelerator:
     def _start(self, slot: _Slot | None, count: int) -> float:
         """Start a run and give the time; a run of no images needs no arrays."""
         backend = self._backend
-        status = backend.read(CONTROL)  # clears a done bit left over
-        if not status & IDLE:
+        status = self._read(Registers.control)  # clears a done bit left over
+        if not status & _IDLE:
             raise HostError(f"the core is not idle (control 0x{status:X}); load the bitstream again")
         # what another user of the board ran meanwhile would show in these registers
-        keep = self._left is not None and self._left == (backend.read(COUNT), backend.read(CYCLES))
+        keep = self._left is not None and self._left == (self._read(Registers.count), self._read(Registers.cycles))
         self._left = None
         if slot is not None:
-            self._address(PROGRAM, self._code_address)
-            self._address(IMAGES, slot.addresses[0])
-            self._address(SCORES, slot.addresses[1])
+            self._address(Registers.program, self._code_address)
+            self._address(Registers.images, slot.addresses[0])
+            self._address(Registers.scores, slot.addresses[1])
         if getattr(backend, "interrupts", False):
-            backend.write(INTERRUPTS, 1)
-            backend.write(DONE_INTERRUPT, 1)
-        backend.write(COUNT, count | (KEEP if keep else 0))
+            self._write(Registers.global_enable, Registers.interrupts.mask)
+            self._write(Registers.enable, Registers.enable_done.mask)
+        self._write(Registers.count, Registers(image_count=count, keep=keep).count)
         self._running = True
         started = time.perf_counter()
-        backend.write(CONTROL, START)
+        self._write(Registers.control, _START)
         return started
 
     def _wait(self, count: int, started: float) -> None:
@@ -469,10 +391,10 @@ class Accelerator:
         while not self._finished():
             waited = time.perf_counter() - started
             if waited > self.timeout_s:
-                status, code = backend.read(CONTROL), backend.read(ERROR)
+                status, code = self._read(Registers.control), self._read(Registers.error)
                 raise HostError(
                     f"no result for {count} images after {self.timeout_s:g} s "
-                    f"(control 0x{status:X}, error {code}: {ERRORS.get(code, 'unknown')})"
+                    f"(control 0x{status:X}, error {code}: {Error.explain(code)})"
                 )
             if waited <= SPIN_S:
                 continue
@@ -481,15 +403,15 @@ class Accelerator:
             elif not backend.pause(min(LONGEST_PAUSE_S, self.timeout_s)) and self._finished():
                 backend.forget_interrupt()
                 break
-        if getattr(backend, "interrupts", False) and backend.read(STATUS) & 1:
-            backend.write(STATUS, 1)
+        if getattr(backend, "interrupts", False) and self._read(Registers.status) & Registers.status_done.mask:
+            self._write(Registers.status, Registers.status_done.mask)
         seconds = time.perf_counter() - started
         self.times["run"] = self.times.get("run", 0.0) + seconds
-        cycles, busy, code = (backend.read(at) for at in (CYCLES, BUSY_CYCLES, ERROR))
+        cycles, busy, code = map(self._read, (Registers.cycles, Registers.busy, Registers.error))
         if code:
-            raise HostError(f"the core reports error {code}: {ERRORS.get(code, 'unknown')}")
-        word = backend.read(COUNT)
-        if word & ~KEEP != count:
+            raise HostError(f"the core reports error {code}: {Error.explain(code)}")
+        word = self._read(Registers.count)
+        if Registers.image_count.extract(word) != count:
             raise HostError(f"the core was reset while it worked on {count} images; does someone else use the board?")
         if self.program.resident:
             self._left = word, cycles
@@ -505,30 +427,30 @@ class Accelerator:
             pass
 
     def _check_core(self) -> None:
-        backend, program, bitfile = self._backend, self.program, self._bitfile
-        if backend.read(ID) != CORE_ID:
-            if backend.read(ID) == 0:  # the HLS core fills its read-only registers in a run
+        program, bitfile = self.program, self._bitfile
+        if self._read(Registers.id) != CORE_ID:
+            if self._read(Registers.id) == 0:  # the HLS core fills its read-only registers in a run
                 self._wait(0, self._start(None, 0))
-            found = backend.read(ID)
+            found = self._read(Registers.id)
             if found != CORE_ID:
                 raise HostError(f"{bitfile}: core ID is 0x{found:08X}, expected 0x{CORE_ID:08X}")
-        version = backend.read(VERSION)
+        version = self._read(Registers.version)
         if version != INTERFACE_VERSION:
             raise HostError(f"{bitfile}: interface version is {version}, expected {INTERFACE_VERSION}")
-        geometry, weights, activations = (backend.read(at) for at in (GEOMETRY, WEIGHTS, ACTIVATIONS))
-        if geometry != program.geometry:
+        core = Registers(
+            geometry=self._read(Registers.geometry), weights=self._read(Registers.weights),
+            activations=self._read(Registers.activations), max_layers=self._read(Registers.max_layers))
+        if core.geometry != program.header.geometry:
+            raise HostError(f"{program.path} is for {_geometry(program.header)}, {bitfile} has {_geometry(core)}")
+        if core.first_pe != program.header.first_pe:
             raise HostError(
-                f"{program.path} is for {_geometry(program.geometry)}, {bitfile} has {_geometry(geometry)}"
-            )
-        if weights >> 16 != program.first_pe:
-            raise HostError(
-                f"{program.path} is for FIRST_PE {program.first_pe}, {bitfile} has FIRST_PE {weights >> 16}"
+                f"{program.path} is for FIRST_PE {program.header.first_pe}, {bitfile} has FIRST_PE {core.first_pe}"
             )
         limits = [
-            ("WEIGHT_DEPTH", program.weight_depth, weights & 0xFFFF),
-            ("ACT_DEPTH", program.act_depth, activations & 0xFFFF),
-            ("MAX_LAYERS", program.layers, backend.read(MAX_LAYERS)),
-            ("IMAGE_PIXELS", program.pixels, activations >> 16),
+            ("WEIGHT_DEPTH", program.weight_depth, core.weight_depth),
+            ("ACT_DEPTH", program.act_depth, core.act_depth),
+            ("MAX_LAYERS", program.header.layers, core.max_layers),
+            ("IMAGE_PIXELS", program.header.pixels, core.image_pixels),
         ]
         for name, needed, offered in limits:
             if needed > offered:

@@ -22,7 +22,8 @@ from bnn.samples import find_images
 ROOT = Path(__file__).resolve().parent.parent
 CODE = (
     "host/__init__.py", "host/accelerator.py", "host/backend.py", "host/errors.py", "host/images.py", "host/pool.py",
-    "host/pynq_infer.py", "host/report.py", "host/web.py", "host/web.html", "host/notebooks/cifar10.ipynb",
+    "host/program.py", "host/pynq_infer.py", "host/report.py", "host/web.py", "host/web.html",
+    "host/notebooks/cifar10.ipynb",
     *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("bnn/*.py")),
 )
 """What runs on the board."""

@@ -30,10 +30,11 @@ from bnn.model import Model, load
 from bnn.text import printable
 from host import images as sources
 from host import report
-from host.accelerator import Accelerator, Program
+from host.accelerator import Accelerator
 from host.backend import addresses
 from host.errors import HostError
 from host.pool import Pool
+from host.program import Program
 
 LOCAL_TIMEOUT_S, REMOTE_TIMEOUT_S = 10.0, 300.0
 REPEATS = 10

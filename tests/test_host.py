@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from programs import change
 
 from bnn import golden
+from bnn.contract import PROGRAM_MAGIC, WRITABLE, Error, Header, Registers
 from bnn.model import Layer, Model, save
 from hls import designs, program, schedule
 from host import Accelerator, HostError, accelerator, backend, pynq_infer
+from host.program import Program
 
 ROOT = Path(__file__).resolve().parent.parent
 DESIGN = designs.find("sim_small")
@@ -57,16 +60,8 @@ class FakeCore:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.registers = {
-            0x40: 0x314E4E42,
-            0x50: 1,
-            0x60: DESIGN.pe | DESIGN.lanes << 8 | DESIGN.simd << 16,
-            0x70: DESIGN.weight_depth | DESIGN.first_pe << 16,
-            0x80: DESIGN.act_depth | DESIGN.image_pixels << 16,
-            0x90: DESIGN.max_layers,
-            0xA0: 0, 0xB0: 0, 0xC0: 0, 4: 0, 8: 0, 0xC: 0,
-        }
-        self.late: dict[int, int] = {}
+        self.registers = DESIGN.registers()
+        self.late: dict[str, int] = {}
         self.memory: dict[int, np.ndarray] = {}
         self.core_sees: dict[int, np.ndarray] = {}
         self.allocations: list[tuple[int, ...]] = []
@@ -75,7 +70,6 @@ class FakeCore:
         self.next = 0x1_0000_0000
         self.polls = 2
         self.wait = 0
-        self.status = 4
         self.error = 0
         self.hangs = False
         self.fail_allocation = False
@@ -83,49 +77,50 @@ class FakeCore:
 
     def fill_late(self) -> None:
         """Behave as the HLS core does: read-only registers are 0 until the first run."""
-        self.late = {at: self.registers[at] for at in range(0x40, 0xA0, 0x10)}
-        self.registers.update(dict.fromkeys(self.late, 0))
+        self.late = {name: getattr(self.registers, name)
+                     for name in ("id", "version", "geometry", "weights", "activations", "max_layers")}
+        self.fill(dict.fromkeys(self.late, 0))
+
+    def fill(self, values: dict[str, int]) -> None:
+        for name, value in values.items():
+            setattr(self.registers, name, value)
 
     def read(self, offset: int) -> int:
-        if offset:
-            return self.registers[offset]
-        if self.status & 1 and not self.hangs:
+        if offset != Registers.control.offset:
+            return self.registers.words[offset // 4]
+        if self.registers.start and not self.hangs:
             self.wait -= 1
             if self.wait <= 0:
                 self.finish()
-        status, self.status = self.status, self.status & ~0xA
+        status = self.registers.control
+        self.registers.done = self.registers.ready = False
         return status
 
     def write(self, offset: int, value: int) -> None:
-        assert offset in (0, 4, 8, 0xC, 0x10, 0x14, 0x1C, 0x20, 0x28, 0x2C, 0x34) and 0 <= value < 2**32
-        if offset == 0xC:
-            value ^= self.registers[offset]
-        if offset:
-            assert self.status & 4, "registers change only while the core is idle"
-            self.registers[offset] = value
+        assert offset in WRITABLE and 0 <= value < 2**32
+        if offset == Registers.status.offset:
+            value ^= self.registers.status
+        if offset != Registers.control.offset:
+            assert self.registers.idle, "registers change only while the core is idle"
+            self.registers.words[offset // 4] = value
             return
-        assert value == 1 and self.status == 4
-        self.status, self.wait = 1, self.polls
-        self.counts.append(self.registers[0x34] & 0x7FFFFFFF)
-        self.keeps.append(self.registers[0x34] >> 31)
-
-    def buffer(self, offset: int) -> int:
-        return self.registers[offset] | self.registers[offset + 4] << 32
+        assert value == Registers(start=True).control and self.registers.control == Registers(idle=True).control
+        self.registers.control, self.wait = value, self.polls
+        self.counts.append(self.registers.image_count)
+        self.keeps.append(int(self.registers.keep))
 
     def finish(self) -> None:
-        count = self.registers[0x34] & 0x7FFFFFFF
-        self.status = 0xE
-        self.registers.update(self.late)
-        self.registers[0xC0] = self.error if count else 0
-        self.registers[0xA0], self.registers[0xB0] = 1000 * count, 800 * count
-        assert self.core_sees[self.buffer(0x10)][0] == 0x504E4E42
+        count = self.registers.image_count
+        self.fill({"control": Registers(done=True, idle=True, ready=True).control, **self.late})
+        self.fill({"error": self.error if count else 0, "cycles": 1000 * count, "busy": 800 * count})
+        assert self.core_sees[self.registers.program][Header.magic.word] == PROGRAM_MAGIC
         if not count or self.error:
             return
         shape = (self.model.height, self.model.width, self.model.channels)
-        stored = self.core_sees[self.buffer(0x1C)]
+        stored = self.core_sees[self.registers.images]
         assert not stored[:, np.prod(shape):].any()
         pixels = stored[:count, : np.prod(shape)].reshape(count, *shape)
-        self.core_sees[self.buffer(0x28)] = golden.infer(self.model, pixels)
+        self.core_sees[self.registers.scores] = golden.infer(self.model, pixels)
 
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         if self.fail_allocation:
@@ -150,7 +145,7 @@ class FakeCore:
         del self.memory[self.address(buffer)]
 
     def reload(self) -> None:
-        self.status, self.hangs = 4, False
+        self.registers.control, self.hangs = Registers(idle=True).control, False
 
     def close(self) -> None:
         self.closed = True
@@ -215,21 +210,22 @@ def test_no_run_where_registers_are_there(core: FakeCore, code: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("offset", "value", "message"),
+    ("values", "message"),
     [
-        (0x40, 0x12345678, "core ID is 0x12345678, expected 0x314E4E42"),
-        (0x40, 0, "core ID is 0x00000000, expected 0x314E4E42"),
-        (0x50, 2, "interface version is 2, expected 1"),
-        (0x60, 16 | 8 << 8 | 64 << 16, "is for PE 8, SIMD 32, LANES 4, bnn.bit has PE 16, SIMD 64, LANES 8"),
-        (0x70, 512 | 8 << 16, "is for FIRST_PE 4, bnn.bit has FIRST_PE 8"),
-        (0x70, 8 | 4 << 16, r"needs WEIGHT_DEPTH \d+, bnn.bit has WEIGHT_DEPTH 8"),
-        (0x80, 4 | 1024 << 16, r"needs ACT_DEPTH \d+, bnn.bit has ACT_DEPTH 4"),
-        (0x80, 4096 | 32 << 16, "needs IMAGE_PIXELS 63, bnn.bit has IMAGE_PIXELS 32"),
-        (0x90, 1, "needs MAX_LAYERS 2, bnn.bit has MAX_LAYERS 1"),
+        ({"id": 0x12345678}, "core ID is 0x12345678, expected 0x314E4E42"),
+        ({"id": 0}, "core ID is 0x00000000, expected 0x314E4E42"),
+        ({"version": 2}, "interface version is 2, expected 1"),
+        ({"pe": 16, "lanes": 8, "simd": 64},
+         "is for PE 8, SIMD 32, LANES 4, bnn.bit has PE 16, SIMD 64, LANES 8"),
+        ({"first_pe": 8}, "is for FIRST_PE 4, bnn.bit has FIRST_PE 8"),
+        ({"weight_depth": 8}, r"needs WEIGHT_DEPTH \d+, bnn.bit has WEIGHT_DEPTH 8"),
+        ({"act_depth": 4}, r"needs ACT_DEPTH \d+, bnn.bit has ACT_DEPTH 4"),
+        ({"image_pixels": 32}, "needs IMAGE_PIXELS 63, bnn.bit has IMAGE_PIXELS 32"),
+        ({"max_layers": 1}, "needs MAX_LAYERS 2, bnn.bit has MAX_LAYERS 1"),
     ],
 )
-def test_core_that_does_not_fit(core: FakeCore, code: Path, offset: int, value: int, message: str) -> None:
-    core.registers[offset] = value
+def test_core_that_does_not_fit(core: FakeCore, code: Path, values: dict[str, int], message: str) -> None:
+    core.fill(values)
     with pytest.raises(HostError, match=message):
         start(core, code)
     assert core.closed and not core.memory
@@ -241,26 +237,24 @@ def test_depths_are_what_the_planner_used(model: Model, tmp_path: Path, name: st
     plan = schedule.plan(model, designs.find(name), batch)
     path = tmp_path / "program.bin"
     path.write_bytes(program.pack(plan))
-    found = accelerator.Program(path)
+    found = Program(path)
     assert found.act_depth == max(region.base + region.words for region in plan.regions)
     assert found.weight_depth == plan.words_a + plan.words_b
     assert found.shape == (9, 7, 1) and found.classes == 3 and found.image_bytes == 64
 
 
 @pytest.mark.parametrize(
-    ("word", "value", "message"),
+    ("field", "value", "message"),
     [
-        (0, 1, "magic is 0x00000001, expected 0x504E4E42"),
-        (1, 2, "version is 2, expected 1"),
-        (3, 8, r"size is \d+, expected 8"),
-        (4, 1 << 20, "descriptors of 1048576 layers do not fit"),
-        (16, 8, "make no program"),
+        ("magic", 1, "magic is 0x00000001, expected 0x504E4E42"),
+        ("version", 2, "version is 2, expected 1"),
+        ("size", 8, r"size is \d+, expected 8"),
+        ("layers", 1 << 20, "descriptors of 1048576 layers do not fit"),
+        ("image_bytes", 8, "make no program"),
     ],
 )
-def test_damaged_program(core: FakeCore, code: Path, word: int, value: int, message: str) -> None:
-    words = np.frombuffer(code.read_bytes(), "<u4").copy()
-    words[word] = value
-    code.write_bytes(words.tobytes())
+def test_damaged_program(core: FakeCore, code: Path, field: str, value: int, message: str) -> None:
+    code.write_bytes(change(code.read_bytes(), **{field: value}))
     with pytest.raises(HostError, match=message):
         start(core, code)
 
@@ -278,7 +272,7 @@ def test_program_cut_short_or_missing(core: FakeCore, code: Path) -> None:
 def test_timeout(core: FakeCore, code: Path) -> None:
     device = start(core, code, 0.02)
     core.hangs = True
-    core.registers[0xC0] = 4
+    core.registers.error = Error.RESPONSE
     with pytest.raises(HostError, match=r"no result for 2 images .*control 0x1, error 4: AXI error response"):
         device.infer(images(2))
     with pytest.raises(HostError, match="still works on an earlier run"):
@@ -295,23 +289,21 @@ def test_program_is_kept_between_runs(core: FakeCore, code: Path, model: Model) 
         for batch in (3, 2):
             assert np.array_equal(device.infer(images(5), batch), golden.infer(model, images(5)))
         assert core.keeps == [0, 1, 1, 1, 1]
-        core.error = 4
+        core.error = Error.RESPONSE
         with pytest.raises(HostError, match="error 4"):
             device.infer(images(1))
         core.error = 0
         device.infer(images(1))
-        core.registers[0xA0] += 1
+        core.registers.cycles += 1
         device.infer(images(1))
-        core.registers[0x34] = 9
+        core.registers.count = 9
         device.infer(images(1))
         device.reload()
         device.infer(images(1))
         assert core.keeps[5:] == [1, 0, 0, 0, 0]
         device.infer(images(1))
         assert core.keeps[-1] == 1
-    words = np.frombuffer(code.read_bytes(), "<u4").copy()
-    words[8] = 0
-    code.write_bytes(words.tobytes())
+    code.write_bytes(change(code.read_bytes(), resident=0))
     with start(core, code) as device:
         device.infer(images(4), 1)
         assert core.keeps[-4:] == [0, 0, 0, 0]
@@ -327,7 +319,8 @@ def test_late_run_is_waited_out(core: FakeCore, code: Path, model: Model) -> Non
     assert not core.memory
 
 
-@pytest.mark.parametrize(("number", "name"), sorted(accelerator.ERRORS.items())[1:] + [(9, "unknown")])
+@pytest.mark.parametrize(("number", "name"), [*((int(error), error.message) for error in Error if error),
+                                              (9, "unknown")])
 def test_error_code(core: FakeCore, code: Path, number: int, name: str) -> None:
     with start(core, code) as device:
         core.error = number
@@ -438,10 +431,10 @@ def test_interrupt_of_pynq(core: FakeCore, code: Path, model: Model, tmp_path: P
 
     class Interrupt:
         async def wait(self) -> None:
-            waits.append(core.registers[8] & core.registers[4])
+            waits.append(core.registers.enable_done and core.registers.interrupts)
             await asyncio.sleep(0.001 if works else 10)
             core.hangs, core.wait = False, 0
-            core.registers[0xC] = 1
+            core.registers.status_done = True
 
     stub = StubPynq(core)
     make = stub.Overlay
@@ -461,7 +454,7 @@ def test_interrupt_of_pynq(core: FakeCore, code: Path, model: Model, tmp_path: P
         if not works:
             threading.Timer(0.01, lambda: setattr(core, "wait", 0)).start()
         assert np.array_equal(device.infer(images(5)), golden.infer(model, images(5)))
-        assert waits == [1] and core.registers[0xC] == 0
+        assert waits == [True] and core.registers.status == 0
         assert device._backend.interrupts == works
     asyncio.get_event_loop().close()
 
@@ -532,7 +525,7 @@ def test_command_errors(files: Path, core: FakeCore, capsys: pytest.CaptureFixtu
             streams = capsys.readouterr()
             assert not streams.out and streams.err.startswith("error: "), name
             assert streams.err.count("\n") == 1, name
-    core.registers[0x40] = 7
+    core.registers.id = 7
     assert pynq_infer.main(on_core(files)) == 1
     assert capsys.readouterr().err == "error: bnn.bit: core ID is 0x00000007, expected 0x314E4E42\n"
 

@@ -13,9 +13,9 @@ from bnn.contract import (
     PROGRAM_MAGIC,
     PROGRAM_VERSION,
     TABLE_BYTES,
+    WRITABLE,
     Error,
     Header,
-    Register,
     Registers,
     ScoreHeader,
     ThresholdHeader,
@@ -26,10 +26,6 @@ from bnn.model import Layer, Model
 from bnn.program import busy_cycles, first_layer
 from hls.designs import Design
 from sim.board.memory import DDR_BYTES, Memory
-
-WRITABLE = {offset for field in Registers.FIELDS if isinstance(field, Register) and field.access != "read-only"
-            for offset in range(field.offset, field.offset + field.bits // 8, 4)}
-"""Offsets of the registers that a host writes."""
 
 
 class CoreError(ExpectedError):

@@ -1,0 +1,73 @@
+"""What the host needs of ``program.bin`` (docs/ARCHITECTURE.md, "Program")."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from bnn.contract import BEAT_BYTES, PROGRAM_MAGIC, PROGRAM_VERSION, Descriptor, Header, layers
+from host.errors import HostError
+
+
+class Program:
+    """A program, checked as far as the host relies on it.
+
+    Args:
+        path: the file, named in messages.
+        content: its bytes where they are at hand.
+
+    Raises:
+        HostError: the file is missing, damaged or of another version.
+    """
+
+    def __init__(self, path: str | Path, content: bytes | None = None) -> None:
+        if content is None:
+            try:
+                content = Path(path).read_bytes()
+            except OSError as error:
+                raise HostError(f"{path}: cannot be read ({error.strerror})") from None
+        self.path = str(path)
+        least = Header.size_bytes()
+        if len(content) < least or len(content) % BEAT_BYTES:
+            raise HostError(f"{path}: {len(content)} bytes, expected a multiple of {BEAT_BYTES} from {least}")
+        self.words = np.frombuffer(content, "<u4")
+        self.header = head = Header.read(content)
+        for what, got, wanted in (
+            ("magic", f"0x{head.magic:08X}", f"0x{PROGRAM_MAGIC:08X}"),
+            ("version", head.version, PROGRAM_VERSION),
+            ("size", len(content), head.size),
+        ):
+            if got != wanted:
+                raise HostError(f"{path}: {what} is {got}, expected {wanted}")
+        self.shape = (head.height, head.width, head.channels)
+        self.classes, self.image_bytes, self.resident = head.classes, head.image_bytes, bool(head.resident)
+        if head.descriptors % BEAT_BYTES or head.descriptors + head.layers * Descriptor.size_bytes() > len(content):
+            raise HostError(f"{path}: descriptors of {head.layers} layers do not fit at byte {head.descriptors}")
+        elements = int(np.prod(self.shape, dtype=np.int64))
+        whole = -(-elements // BEAT_BYTES) * BEAT_BYTES
+        if not (head.layers and self.classes and elements and self.image_bytes == whole):
+            raise HostError(
+                f"{path}: {head.layers} layers, {self.classes} classes, image {self.shape} "
+                f"in {self.image_bytes} bytes make no program"
+            )
+        self.descriptors = layers(content)
+
+    @property
+    def weight_depth(self) -> int:
+        """Weight memory needed: all words if resident, the largest group otherwise."""
+        if self.resident:
+            return self.header.words_a + self.header.words_b
+        return max(layer.headers + layer.group_words for layer in self.descriptors)
+
+    @property
+    def act_depth(self) -> int:
+        """Activation memory needed: the last word that any layer reads, plus one."""
+        head, needed = self.header, 0
+        for index, layer in enumerate(self.descriptors):
+            images = head.sub_batch if index < head.layers_a else head.batch
+            units = max(layer.units(images, max(head.lanes, 1)), 1)
+            words = layer.tap_words if layer.dense else layer.height * layer.source_row_stride
+            end = max(layer.source_even, layer.source_odd) + (units - 1) * layer.source_image_stride + words
+            needed = max(needed, end)
+        return needed
