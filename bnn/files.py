@@ -1,10 +1,14 @@
-"""Files that are either whole or as they were."""
+"""Files that are either whole or as they were, and folders that one process at a time writes to."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Iterator
+
+LOCK = ".lock"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -22,3 +26,25 @@ def write_atomically(path: Path, content: bytes) -> None:
         if os.path.exists(temporary):
             os.unlink(temporary)
         raise
+
+
+@contextmanager
+def locked(folder: Path, wait: bool = True) -> Iterator[None]:
+    """Keep other processes that lock the folder out of it; it is made if need be, the lock ends with the process.
+
+    Args:
+        folder: where a file is kept for the lock.
+        wait: until another process is done.
+
+    Raises:
+        BlockingIOError: another process holds it, and `wait` is false.
+    """
+    import fcntl  # not on every system that can run a model
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(str(folder / LOCK), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise BlockingIOError(f"{folder}: another process works in this folder") from None
+        yield

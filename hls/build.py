@@ -10,7 +10,7 @@ from pathlib import Path
 from bnn import golden, samples
 from bnn import model as models
 from bnn.command import Command
-from bnn.files import write_atomically
+from bnn.files import locked, write_atomically
 from bnn.program import image_bytes
 from hls import designs, directives, implementation, program, render, reports, schedule, shell, tools
 from hls.designs import Design
@@ -117,7 +117,11 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    folder = options.output
+    with locked(options.output, wait=False):
+        _build(options, options.output)
+
+
+def _build(options: argparse.Namespace, folder: Path) -> None:
     images = options.images
     if options.model and images is None:
         images = samples.find_images(models.load(options.model))

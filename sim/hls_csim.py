@@ -10,6 +10,9 @@ for in ``ap_types``, in the environment variable ``AP_TYPES``, then in an instal
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -24,13 +27,15 @@ from bnn.program import image_bytes
 from hls.ap_types import find_ap_types
 from hls.designs import Design
 from hls.render import render_header
+from sim.builds import build_folder
 from sim.core_io import RUNS, Stats, decode, same_runs
 
 SOURCES = Path(__file__).resolve().parent.parent / "hw_templates" / "hls"
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wno-unknown-pragmas", "-Wno-unused-label"]
 # g++ finds members of ap_int that its constructors leave open, in the header files themselves
 WARNINGS += ["-Wno-uninitialized", "-Wno-maybe-uninitialized"]
-THREADS = ["-DBNN_CSIM_THREADS", "-pthread", "-I", str(Path(__file__).resolve().parent / "hls_threads")]
+THREADS_SOURCES = Path(__file__).resolve().parent / "hls_threads"
+THREADS = ["-DBNN_CSIM_THREADS", "-pthread", "-I", str(THREADS_SOURCES)]
 """Flags of a simulation whose processes run at the same time, joined by FIFOs of two elements."""
 
 
@@ -99,11 +104,11 @@ def build(
     sources: Path = SOURCES,
     first: Optional[Dict[str, Dict[str, str]]] = None,
 ) -> Core:
-    """Render bnn_design.h into `folder` and build the C simulation there.
+    """Render bnn_design.h and build the C simulation in a folder of its own in `folder`, unless it is there.
 
     Args:
         design: parameters of the core.
-        folder: where to build; the binary is `csim`, what the compiler said `log`.
+        folder: of all builds, see `sim.builds`; the binary is `csim`, what the compiler said `log` beside it.
         ap_types: folder with ap_int.h, looked for if None.
         compiler: g++ or clang++.
         flags: more options of the compiler, before its others.
@@ -118,16 +123,31 @@ def build(
         raise CsimError("ap_int.h: not found, expected in the folder AP_TYPES or in an installed hls4ml")
     if shutil.which(compiler) is None:
         raise CsimError(f"{compiler}: not found")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bnn_design.h").write_text(render_header(design, first))
-    for name, text in (first["hls"] if first else {}).items():
-        (folder / name).write_text(text)
-    binary = folder.resolve() / "csim"
-    command = [compiler, "-std=c++14", *WARNINGS, "-O2", *flags]
-    command += ["-isystem", str(ap_types), "-I", str(folder), "-I", str(sources)]
-    command += [str(sources / name) for name in ("bnn_top.cpp", "csim_main.cpp")]
-    done = subprocess.run(command + ["-o", str(binary)], capture_output=True, text=True)
-    (folder / "log").write_text(done.stdout + done.stderr)
-    if done.returncode:
-        raise CsimError(f"{compiler}: {done.stderr.strip()}")
+    files = {"bnn_design.h": render_header(design, first), **(first["hls"] if first else {})}
+    options = [compiler, "-std=c++14", *WARNINGS, "-O2", *flags, "-isystem", str(ap_types)]
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
+    digest = hashlib.sha256(json.dumps([version, options, files]).encode())
+    for path in sorted([*sources.glob("*"), *THREADS_SOURCES.glob("*")]):
+        if path.is_file():
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    with build_folder(folder, digest.hexdigest()) as place:
+        binary = place / "csim"
+        if not binary.is_file():
+            for name, text in files.items():
+                (place / name).write_text(text)
+            made = place / "made"
+            command = [*options, "-I", str(place), "-I", str(sources)]
+            command += [str(sources / name) for name in ("bnn_top.cpp", "csim_main.cpp")]
+            done = subprocess.run(command + ["-o", str(made)], capture_output=True, text=True)
+            (place / "log").write_text(done.stdout + done.stderr)
+            if done.returncode:
+                raise CsimError(f"{compiler}: {_first_error(done.stderr)}")
+            if made.exists():  # not where only the syntax was checked
+                os.replace(made, binary)
     return Core(design, binary)
+
+
+def _first_error(output: str) -> str:
+    """The first line of a compiler's output that says what is wrong."""
+    lines = output.strip().splitlines() or ["no message"]
+    return next((line for line in lines if "error" in line), lines[0]).strip()

@@ -9,7 +9,6 @@ The scores, the traces and their keys are those of sim.hls_csim. The harness is 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.util
 import json
@@ -29,6 +28,7 @@ from bnn.files import write_atomically
 from bnn.program import image_bytes
 from hls import sources
 from hls.designs import Design
+from sim.builds import build_folder
 from sim.core_io import RUNS, Stats, decode, same_runs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -214,11 +214,11 @@ def verilator_environment(verilator: Path) -> Dict[str, str]:
 
 def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: Path = RTL,
           first: Optional[Dict[str, Dict[str, str]]] = None) -> Core:
-    """Verilate the core for a design into `folder`, unless what is there was made from the same sources.
+    """Verilate the core for a design into a folder of its own in `folder`, unless it is there.
 
     Args:
         design: the parameters of bnn_top.
-        folder: where to build.
+        folder: of all builds; see `sim.builds`.
         jobs: compilers at a time.
         wave: whether the simulation can write waveforms; it is slower then.
         rtl: folder of the SystemVerilog sources.
@@ -254,37 +254,34 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
     for path in files + harness + list(HARNESS_HEADERS):
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     key = hashlib.sha256(json.dumps([version, compiler, _FLAGS, _MAKE, wave]).encode()).hexdigest()[:16]
-    folder = folder.resolve()
-    binary, stamp = folder / "bnn_sim", folder / "stamp"
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as lock:  # another process may build the same
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (binary.is_file() and stamp.is_file() and stamp.read_text() == digest.hexdigest()):
-            stamp.unlink(missing_ok=True)
+    with build_folder(folder, digest.hexdigest()) as place:
+        binary = place / "bnn_sim"
+        if not binary.is_file():
             for name, text in wired.items():
-                write_atomically(folder / "first" / name, text.encode())
-            _compile(folder, binary, flags, environment, jobs,
-                     files + [folder / "first" / name for name in wired] + harness, key)
-            write_atomically(stamp, digest.hexdigest().encode())
+                write_atomically(place / "first" / name, text.encode())
+            # Verilator's own library is the same for all designs and takes longer to compile than a small one
+            _compile(binary, flags, environment, jobs, files + [place / "first" / name for name in wired] + harness,
+                     folder.resolve().parent / f".verilated-{key}")
     return Core(design, binary)
 
 
-def _compile(folder: Path, binary: Path, flags: List[str], environment: Dict[str, str], jobs: int,
-             files: List[Path], key: str) -> None:
-    """Verilate and compile; `key` tells compilers and options of Verilator's library apart."""
-    objects = folder / "objects"
+def _compile(binary: Path, flags: List[str], environment: Dict[str, str], jobs: int, files: List[Path],
+             library: Path) -> None:
+    """Verilate and compile; `library` holds what is common to all cores of these compilers and options."""
+    objects = binary.parent / "objects"
     shutil.rmtree(objects, ignore_errors=True)
-    command = [str(find_verilator()), *flags, "--Mdir", str(objects), "-o", str(binary)]
+    made = objects / binary.name
+    command = [str(find_verilator()), *flags, "--Mdir", str(objects), "-o", str(made)]
     command += ["-CFLAGS", f"-I{HARNESS} -I{CONTRACT}"]
     _call("verilator", command + [str(path) for path in files], environment)
-    # Verilator's own library is the same for all designs and takes longer to compile than a small one
-    library = folder.parent / f".verilated-{key}"
     for path in library.glob("*.o"):
         shutil.copyfile(path, objects / path.name)
     _call("make", ["make", "-C", str(objects), "-f", f"V{sources.TOP}.mk", f"-j{jobs}", *_MAKE], environment)
     for path in objects.glob("verilated*.o"):
         if not (library / path.name).is_file():
             write_atomically(library / path.name, path.read_bytes())
+    os.replace(made, binary)
+    shutil.rmtree(objects)
 
 
 def _call(name: str, command: List[str], environment: Dict[str, str]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from bnn import golden
 from bnn.command import Command, positive
+from bnn.files import locked
 from bnn.model import load
 from bnn.samples import read_images
 from hls.wired import measure, network
@@ -40,6 +41,11 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    with locked(options.output):  # it is built there
+        return _demo(options)
+
+
+def _demo(options: argparse.Namespace) -> int:
     model = load(options.model)
     images, labels = read_images(model, options.images, options.limit)
     want = golden.infer(model, images)

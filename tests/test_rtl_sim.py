@@ -194,19 +194,18 @@ def test_a_core_is_built_again_only_after_a_change(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(rtl_sim, "_call", refuse)
     core = built(TIGHT)
     assert core.binary.is_file()
-    folder = core.binary.parent
+    folder = core.binary.parent.parent
     changed = tmp_path / "rtl"
     shutil.copytree(rtl_sim.RTL, changed)
     assert rtl_sim.build(TIGHT, folder, rtl=changed).binary == core.binary
-    shutil.copytree(folder, tmp_path / "core", ignore=shutil.ignore_patterns("objects"))
-    for design, rtl in ((replace(TIGHT, max_layers=8), changed), (TIGHT, changed)):
-        if design is TIGHT:
-            with (changed / "common/bnn_fifo.sv").open("a") as file:
-                file.write("// changed\n")
-        with pytest.raises(RtlSimError, match="verilator ran"):
-            rtl_sim.build(design, tmp_path / "core", rtl=rtl)
-        assert not (tmp_path / "core" / "stamp").exists()
-        shutil.copy(folder / "stamp", tmp_path / "core")
+    shutil.copytree(folder, tmp_path / "core")
+    with pytest.raises(RtlSimError, match="verilator ran"):
+        rtl_sim.build(replace(TIGHT, max_layers=8), tmp_path / "core", rtl=changed)
+    with (changed / "common/bnn_fifo.sv").open("a") as file:
+        file.write("// changed\n")
+    with pytest.raises(RtlSimError, match="verilator ran"):
+        rtl_sim.build(TIGHT, tmp_path / "core", rtl=changed)
+    assert rtl_sim.build(TIGHT, tmp_path / "core").binary.is_file()  # what was there is there still
 
 
 def test_build_errors(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from bnn.command import FAILED, Command
 from bnn.errors import ExpectedError
+from bnn.files import locked
 from bnn.model import load as load_model
 from bnn.networks import NETWORKS
 from train import contact, data, own
@@ -134,10 +136,14 @@ def _show(
     print(f"contact sheet of {'x'.join(map(str, training['x'].shape[2:]))} pixels: {path}")
 
 
+def _output(arguments: argparse.Namespace) -> Path:
+    return arguments.output or data.DEFAULT_FOLDER.parent / NETWORKS[arguments.network].name
+
+
 def _train(arguments: argparse.Namespace) -> None:
     _positive(arguments)
     network = NETWORKS[arguments.network]
-    out = arguments.output or data.DEFAULT_FOLDER.parent / network.name
+    out = _output(arguments)
     own_data = None
     if arguments.data is not None:
         own_data = own.prepare(
@@ -176,7 +182,10 @@ def _run(arguments: argparse.Namespace) -> int:
     if "WORLD_SIZE" in os.environ:  # started by torchrun
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
-        _train(arguments)
+        with ExitStack() as held:
+            if world()[0] == 0 and not arguments.dry_run:  # the process that writes
+                held.enter_context(locked(_output(arguments), wait=False))
+            _train(arguments)
     except (ExpectedError, OSError):
         if world()[0] == 0:  # one process speaks for all
             raise
