@@ -14,6 +14,9 @@ from bnn.errors import ExpectedError
 DEFAULT_VERSION = "2022.2"
 OLDEST, NEWEST = "2019.2", "2024.2"
 _PRAGMA = re.compile(r"^(\s*#pragma HLS )([A-Za-z_]+)([^/\n]*?)(\s*(?://.*)?)$", re.MULTILINE)
+_COMMON = {"dim", "factor", "offset", "bundle", "depth", "latency", "max_read_burst_length", "max_write_burst_length",
+           "num_read_outstanding", "num_write_outstanding"}
+"""Options that every tool names so."""
 _CORES = {("ram_s2p", "bram"): "RAM_S2P_BRAM", ("ram_s2p", "lutram"): "RAM_S2P_LUTRAM"}
 
 
@@ -50,7 +53,7 @@ def _one(found: re.Match[str], target: str) -> str:
 
     def pick(*names: str) -> str:
         missing = [key for key in names if key not in options]
-        unknown = sorted(set(options) - {*names, "dim", "factor", "offset", "bundle", "depth", "max_read_burst_length"})
+        unknown = sorted(set(options) - {*names, *_COMMON})
         if missing or unknown or plain:
             raise DirectiveError(f"#pragma HLS {name}{rest}: {' '.join(missing + unknown + plain)}: "
                                  f"missing or not known to {target}")
@@ -71,7 +74,7 @@ def _one(found: re.Match[str], target: str) -> str:
         if kind not in _CORES:
             raise DirectiveError(f"#pragma HLS {name}{rest}: no core of Vivado HLS for {' '.join(kind)}")
         name, text = "RESOURCE", f"variable={options['variable']} core={_CORES[kind]}"
-    elif name in ("BIND_STORAGE", "STREAM", "PIPELINE", "UNROLL", "INLINE", "DATAFLOW"):
+    elif name in ("BIND_STORAGE", "STREAM", "PIPELINE", "LATENCY", "UNROLL", "INLINE", "DATAFLOW"):
         text = rest.strip()
     else:
         raise DirectiveError(f"#pragma HLS {name}{rest}: not known")

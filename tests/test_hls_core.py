@@ -21,7 +21,7 @@ from bnn.model import Model, load
 from hls.ap_types import find_ap_types
 from hls.designs import DESIGNS
 from hls.program import pack
-from hls.render import render
+from hls.render import render, render_header
 from hls.schedule import array_cycles, plan
 from sim import hls_csim
 
@@ -150,6 +150,57 @@ def test_late_data(name: str, cores: Callable[[str], hls_csim.Core]) -> None:
     assert late.busy == early.busy <= early.cycles < late.cycles
 
 
+COUNT = """
+#include <cstdio>
+#include <random>
+#include "bnn_dot.h"
+int main() {
+  std::mt19937 random(1);
+  for (int n = 0; n < 4000; ++n) {
+    bnn::Vector a, b;
+    for (int i = 0; i < bnn::SIMD; i += 32) {
+      const unsigned word = random(), mask = n % 2 ? random() & random() & random() : random();
+      a.range(i + 31, i) = word;
+      b.range(i + 31, i) = n < 2 ? word ^ unsigned(-n) : word ^ mask;  // all agree, none does, some do
+    }
+    int count = 0;
+    for (int i = 0; i < bnn::SIMD; ++i) count += a[i] == b[i];
+    const int got = bnn::count_matches(bnn::operand(a, true), bnn::operand(b, false)).to_int();
+    if (got != count) return std::printf("word %d: %d matches, expected %d", n, got, count), 1;
+  }
+}
+"""
+
+
+@pytest.mark.parametrize("simd", [32, 64, 128, 256])
+def test_compressors_count(simd: int, tmp_path: Path) -> None:
+    (tmp_path / "bnn_design.h").write_text(render_header(replace(TIGHT, simd=simd)))
+    (tmp_path / "count.cpp").write_text(COUNT)
+    command = ["g++", "-std=c++14", "-O1", "-DBNN_CSIM_COMPRESSORS", "-isystem", str(hls_csim.find_ap_types()),
+               "-I", str(tmp_path), "-I", str(hls_csim.SOURCES), *hls_csim.WARNINGS, str(tmp_path / "count.cpp"),
+               "-o", str(tmp_path / "count")]
+    subprocess.run(command, check=True)
+    done = subprocess.run([str(tmp_path / "count")], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+READS = "    if (compute) fetch(f, at, act, weights, columns, vectors);\n"
+LAST_WRITE = "    receive_weights(weights_in, ring, weights);\n"
+
+
+@pytest.mark.parametrize("flags", [[], ["-DBNN_CSIM_STALL=200"]], ids=["early", "late"])
+def test_order_of_memory_accesses(flags: list[str], tmp_path: Path) -> None:
+    """Reads after the writes of their cycle see the same: what DEPENDENCE says of iterations holds within one too."""
+    sources = tmp_path / "sources"
+    shutil.copytree(hls_csim.SOURCES, sources)
+    text = (sources / "bnn_array.h").read_text()
+    assert text.count(READS) == text.count(LAST_WRITE) == 1 and text.index(READS) < text.index(LAST_WRITE)
+    (sources / "bnn_array.h").write_text(text.replace(READS, "").replace(LAST_WRITE, LAST_WRITE + READS))
+    core = hls_csim.build(TIGHT, tmp_path / "build", flags=flags, sources=sources)
+    for model, batch, images in NETWORKS.values():
+        check(core, model, batch, images)
+
+
 @pytest.mark.parametrize(
     ("change", "sentences"),
     [
@@ -197,16 +248,16 @@ def test_the_processes_are_a_canonical_region() -> None:
         elif not statement.startswith("#pragma"):
             assert re.fullmatch(r"\w+\([\w, ]+\)", statement), statement
             calls.append(re.findall(r"\w+", statement))
-    assert [call[0] for call in calls] == ["control", "read", "first_layer", "array", "store"]
+    assert [call[0] for call in calls] == ["control", "read", "first_layer", "array", "pair", "store"]
     headers = "\n".join(path.read_text() for path in hls_csim.SOURCES.glob("*.h"))
     depths = {name for line in statements for name in re.findall(r"STREAM variable=(\w+)", line)}
-    assert depths == set(streams) and len(streams) == 7
+    assert depths == set(streams) and len(streams) == 9
     for stream in streams:
         assert sum(stream in call for call in calls) == 2, stream
     # memory: one process has the arguments that are read, another the one that is written
     for argument, process in (("program", "read"), ("images", "read"), ("scores", "store")):
         assert [call[0] for call in calls if argument in call] == [process]
-    assert "memory[" in headers and headers.count("scores[at / 2] =") >= 1
+    assert "memory[" in headers and headers.count("scores[beat + n] =") == 1
 
 
 def test_the_branch_for_synthesis_compiles(tmp_path: Path) -> None:

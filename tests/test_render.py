@@ -625,10 +625,12 @@ def test_vivado_needs_what_comes_before(folder: Path) -> None:
 # What the tools take, by directive (UG1399, UG902). The first form is older than Vitis HLS 2021.1.
 NAME = r"variable=\w+"
 POSITIONAL = {
-    "INTERFACE": r"(m_axi|s_axilite) port=\w+( bundle=\w+)?( offset=\w+)?( depth=\d+)?( max_read_burst_length=\d+)?",
+    "INTERFACE": r"(m_axi|s_axilite) port=\w+( bundle=\w+)?( offset=\w+)?( depth=\d+)?( latency=\d+)?"
+                 r"( num_read_outstanding=\d+)?( max_read_burst_length=\d+)?( num_write_outstanding=\d+)?"
+                 r"( max_write_burst_length=\d+)?",
     "ARRAY_PARTITION": rf"{NAME} (complete( dim=\d)?|(cyclic|block) factor=\w+( dim=\d)?)",
     "DEPENDENCE": rf"{NAME} (inter|intra) (true|false)",
-    "PIPELINE": r"II=\d+", "UNROLL": "", "INLINE": "", "DATAFLOW": "",
+    "PIPELINE": r"II=\d+|off", "LATENCY": r"min=\d+ max=\d+", "UNROLL": "", "INLINE": "(off)?", "DATAFLOW": "",
     "STREAM": rf"{NAME} depth=\d+",
 }
 BIND = {"BIND_STORAGE": rf"{NAME} type=(ram_1p|ram_s2p|ram_t2p) impl=(bram|lutram|uram)"}

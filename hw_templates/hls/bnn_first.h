@@ -13,17 +13,18 @@ namespace bnn {
 typedef ap_int<8> Table[8][256];
 typedef ap_uint<8 * MAX_CHANNELS> Pixel;  // in pack mode 32 bits of the image
 typedef ap_int<16> Sum;
-static_assert(9 * MAX_CHANNELS * 128 < 32768, "A sum of the first layer must fit 16 bits.");
+constexpr int FIRST_INPUTS = FIRST_TAPS * MAX_CHANNELS;
+static_assert(FIRST_INPUTS * 128 < 32768, "A sum of the first layer must fit 16 bits.");
+static_assert(FIRST_INPUTS <= 81, "The adder tree has four levels of three.");
 static_assert(FIRST_PE <= 128, "A slice must fit 128 bits: it is put together from words of 32.");
 
 // What `unpack` needs of the header.
 struct Image {
   bool pack;
   int channels;
-  int pixels;
   int elements;
   int beats;
-  int packed;  // words of 32 bits in pack mode
+  int steps;  // pixels, or bytes of the packed image
 };
 
 // What `convolve` needs of the header.
@@ -44,6 +45,7 @@ table_beats:
   entries:
     for (int k = 0; k < 8; ++k) {
 #pragma HLS PIPELINE II=1  // each copy takes one entry a cycle
+    copies:
       for (int copy = 0; copy < 8; ++copy) {
 #pragma HLS UNROLL  // the copies are separate memories
         table[copy][8 * n + k] = ap_int<8>(ap_uint<8>(data >> (8 * k)));
@@ -58,38 +60,42 @@ kernel_beats:
 }
 
 // Fills the image buffer: table[pixel] per channel, absent channels 0; or in pack mode bits, those
-// behind the image 0.
+// behind the image 0. A step takes a pixel's bytes, or eight, from the lowest ones of two beats.
 inline void unpack(const Image& f, const Table table, BeatStream& beats, Pixel buffer[IMAGE_PIXELS]) {
-  ap_uint<96> bytes = 0;  // up to three bytes from before and a beat
+  const int bytes = f.pack ? 8 : f.channels;  // of a step
+  Beat low = beats.read(), high = 0;
+  if (f.beats > 1) high = beats.read();
+  int left = f.beats - 2;  // beats to read
+  bool some = left > 0;
+  ap_uint<3> at = 0;       // bytes of `low` that are used up
+  int elements = f.elements;
   Pixel packed = 0;        // bytes of bits so far
-  int have = 0;
-  int read = 0;
-  const int steps = f.pack ? 4 * f.packed : f.pixels;
 unpack:
-  for (int n = 0; n < steps; ++n) {
-#pragma HLS PIPELINE II=1  // a pixel takes at most one new beat
-    if (read < f.beats && (f.pack || have < f.channels)) {
-      bytes |= ap_uint<96>(beats.read()) << (f.pack ? 0 : 8 * have);
-      have += 8;
-      ++read;
-    }
+  for (int n = 0; n < f.steps; ++n) {
+#pragma HLS PIPELINE II=1  // a step takes at most one new beat
+    const ap_uint<64> data = ap_uint<64>((ap_uint<128>(high) << 64 | low) >> (8 * at.to_int()));
     Pixel pixel = 0;
     ap_uint<8> bits = 0;  // of the image in pack mode
+  bytes:
     for (int c = 0; c < 8; ++c) {
 #pragma HLS UNROLL  // every byte has its copy of the table
-      const ap_int<8> value = table[c][ap_uint<8>(bytes >> (8 * c)).to_uint()];
+      const ap_int<8> value = table[c][ap_uint<8>(data >> (8 * c)).to_uint()];
       if (c < MAX_CHANNELS && c < f.channels) pixel |= Pixel(ap_uint<8>(value)) << (8 * c);
-      bits[c] = 8 * n + c < f.elements && value > 0;
+      bits[c] = c < elements && value > 0;
     }
     packed = Pixel(bits) << (8 * (n % 4)) | (n % 4 == 0 ? Pixel(0) : packed);
     buffer[f.pack ? n / 4 : n] = f.pack ? packed : pixel;
-    bytes = f.pack ? ap_uint<96>(0) : ap_uint<96>(bytes >> (8 * f.channels));
-    have -= f.channels;
-  }
-beats_left:
-  for (; read < f.beats; ++read) {
-#pragma HLS PIPELINE II=1  // padding of the image to whole beats
-    beats.read();
+    elements -= 8;
+    const ap_uint<4> end = ap_uint<4>(at + bytes);
+    at = ap_uint<3>(end);
+    if (end[3]) {  // `low` is used up
+      low = high;
+      if (some) {
+        high = beats.read();
+        some = left != 1;
+        --left;
+      }
+    }
   }
 }
 
@@ -104,9 +110,10 @@ inline SliceWrite slice_write(int lane, int address, int slice, Slice value) {
 inline void send_packed(const Window& f, int lane, int base, const Pixel buffer[IMAGE_PIXELS], WriteStream& writes) {
   constexpr int PIECE = FIRST_PE < 32 ? FIRST_PE : 32;  // bits a cycle
   constexpr int PIECES = FIRST_PE / PIECE;              // of a slice
+  const int pieces = f.words * (SIMD / PIECE);
   ap_uint<128> slice = 0;
 packed:
-  for (int n = 0; n < f.words * (SIMD / PIECE); ++n) {
+  for (int n = 0; n < pieces; ++n) {
 #pragma HLS PIPELINE II=1  // a read of the buffer a cycle
     const int bit = n * PIECE;
     const ap_uint<PIECE> piece = ap_uint<PIECE>(buffer[bit / 32] >> (bit % 32));
@@ -137,37 +144,76 @@ wired_beats:
 #endif
 }
 
-// FIRST_PE channels of a window: whose sums reach their threshold, and which are flipped.
-inline void window_bits(const Pixel taps[9], int group, const Beat kernels[FIRST_CHANNELS], Slice& bits, Slice& flip) {
+// The sum of the values, by threes: after level k every 3^(k+1)th is the sum of those up to the next.
+inline Sum tree(Sum values[FIRST_INPUTS]) {
+#pragma HLS INLINE  // part of the caller's pipeline
+levels:
+  for (int level = 0; level < 4; ++level) {
+#pragma HLS UNROLL  // levels of the tree
+    const int apart = level == 0 ? 1 : level == 1 ? 3 : level == 2 ? 9 : 27;
+  sums:
+    for (int n = 0; n < FIRST_INPUTS / 3; ++n) {
+#pragma HLS UNROLL  // adders of three inputs
+      const int at = 3 * apart * n;
+      if (at + apart < FIRST_INPUTS) values[at] = Sum(values[at] + values[at + apart]);
+      if (at + 2 * apart < FIRST_INPUTS) values[at] = Sum(values[at] + values[at + 2 * apart]);
+    }
+  }
+  return values[0];
+}
+
+// FIRST_PE channels of a window: whose sums reach their threshold, and which are flipped. A sum of +-t is
+// twice that of the t with a weight of +1, less that of all t: so the channels add, and need not subtract.
+inline void window_bits(const Pixel taps[FIRST_TAPS], int group, const Beat kernels[FIRST_CHANNELS], Slice& bits,
+                        Slice& flip) {
 #pragma HLS INLINE  // part of the caller's pipeline
 #ifdef BNN_FIRST_WIRED
   bits = Slice(wired_window(taps) >> (group * FIRST_PE));
 #else
   bits = 0;
+  Sum values[FIRST_INPUTS];
+#pragma HLS ARRAY_PARTITION variable=values type=complete  // leaves of the adder trees
+inputs:
+  for (int n = 0; n < FIRST_INPUTS; ++n) {
+#pragma HLS UNROLL  // wires
+    values[n] = Sum(ap_int<8>(ap_uint<8>(taps[n / MAX_CHANNELS] >> (n % MAX_CHANNELS * 8))));
+  }
+  Sum all_values[FIRST_INPUTS];
+#pragma HLS ARRAY_PARTITION variable=all_values type=complete  // leaves of the adder tree
+all_inputs:
+  for (int n = 0; n < FIRST_INPUTS; ++n) {
+#pragma HLS UNROLL  // wires
+    all_values[n] = values[n];
+  }
+  const Sum all = tree(all_values);
 #endif
   flip = 0;
+channels:
   for (int p = 0; p < FIRST_PE; ++p) {
 #pragma HLS UNROLL  // one adder tree per channel
     const Beat kernel = kernels[group * FIRST_PE + p];
 #ifndef BNN_FIRST_WIRED
-    Sum sum = 0;
-    for (int tap = 0; tap < 9; ++tap) {
+    Sum plus[FIRST_INPUTS];
+#pragma HLS ARRAY_PARTITION variable=plus type=complete  // leaves of the adder tree
+  weights:
+    for (int n = 0; n < FIRST_INPUTS; ++n) {
 #pragma HLS UNROLL  // leaves of the adder tree
-      for (int c = 0; c < MAX_CHANNELS; ++c) {
-#pragma HLS UNROLL  // leaves of the adder tree
-        const ap_int<8> value = ap_int<8>(ap_uint<8>(taps[tap] >> (8 * c)));
-        if (kernel[B_WEIGHTS.low + tap * MAX_CHANNELS + c]) {
-          sum += value;
-        } else {
-          sum -= value;
-        }
-      }
+      plus[n] = kernel[B_WEIGHTS.low + n] ? values[n] : Sum(0);
     }
-    bits[p] = sum >= Sum(ap_uint<16>(kernel >> B_THRESHOLD.low));
+    const Sum sum = Sum(2 * tree(plus) - all);
+    bits[p] = sum >= Sum(ap_uint<B_THRESHOLD.bits>(kernel >> B_THRESHOLD.low));
 #endif
     flip[p] = kernel[B_FLIP.low];
   }
 }
+
+// A block's cycles: its new pixels are read one after the other, and its channels computed, windows of the pool innermost.
+struct Slots {
+  Counter slot;
+  bool read, compute;  // the block has pixels to read, and sums to compute
+  Counter row, column;  // of the next pixel to read, within the new ones
+  Counter part, group;
+};
 
 // One image through the convolution. A block is one output pixel, with a pool the 2x2 that it joins.
 // `patch` holds the pixels under the block's windows; while the block's channels are computed,
@@ -175,17 +221,21 @@ inline void window_bits(const Pixel taps[9], int group, const Beat kernels[FIRST
 // only read.
 inline void send_convolved(const Window& f, int base, const Pixel buffer[IMAGE_PIXELS],
                            const Beat kernels[FIRST_CHANNELS], WriteStream& writes) {
-  const int side = f.step + 2;          // rows of the patch in use
-  const int reads = f.step * side;      // new pixels of a block
-  const int lead = f.step == 2 ? 2 : 3;  // blocks before the first
-  const int parts = f.step * f.step;    // windows of a block
-  const int slots = larger(f.groups * parts, reads);
-  const int total = f.out_rows * (lead * reads + f.out_columns * slots);
+  const bool pool = f.step == 2;
+  const int reads = f.step * (f.step + 2);  // new pixels of a block: columns of the patch in use
+  const int lead = pool ? 2 : 3;            // blocks before the first
+  const int parts = f.step * f.step;        // windows of a block
+  const Limit rows = limit_of(f.out_rows), columns = limit_of(lead + f.out_columns);
+  const Limit lead_slots = limit_of(reads), block_slots = limit_of(larger(f.groups * parts, reads));
+  const Limit new_rows = limit_of(f.step + 2), new_columns = limit_of(f.step);
+  const Limit block_parts = limit_of(parts), groups = limit_of(f.groups);
   Pixel patch[4][4], fresh[2][4];
 #pragma HLS ARRAY_PARTITION variable=patch type=complete dim=0  // all taps are used in one cycle
 #pragma HLS ARRAY_PARTITION variable=fresh type=complete dim=0  // joins the patch in one cycle
+patch_rows:
   for (int r = 0; r < 4; ++r) {
 #pragma HLS UNROLL  // registers
+  patch_columns:
     for (int c = 0; c < 4; ++c) {
 #pragma HLS UNROLL  // registers
       patch[r][c] = 0;
@@ -193,65 +243,93 @@ inline void send_convolved(const Window& f, int base, const Pixel buffer[IMAGE_P
     fresh[0][r] = 0;
     fresh[1][r] = 0;
   }
-  int y = 0, x = -lead;                  // the block
-  int slot = 0;                          // cycle of the block
-  int row = 0, column = 0;               // of the next pixel to read, within the new ones
-  int group = 0, part = 0;
+  Counter y, x;  // the block: row, and column counted from the first that only reads
+  restart(y, rows);
+  restart(x, columns);
+  Slots at;
+  Limit slots = lead_slots;
+  restart(at.slot, slots);
+  restart(at.row, new_rows);
+  restart(at.column, new_columns);
+  restart(at.part, block_parts);
+  restart(at.group, groups);
+  at.read = true;
+  at.compute = false;
   Slice hit = 0;  // of the block's windows so far
+  bool more = true;
 slots:
-  for (int n = 0; n < total; ++n) {
+  while (more) {
 #pragma HLS PIPELINE II=1  // FIRST_PE channels a cycle, and a read of the buffer
-    if (slot < reads) {
-      const int image_y = y * f.step + row - f.pad, image_x = (x + 1) * f.step + 2 + column - f.pad;
+    const int block = x.value - lead;  // the block's column, negative if it only reads
+    if (at.read) {
+      const int image_y = y.value * f.step + at.row.value - f.pad;
+      const int image_x = (block + 1) * f.step + 2 + at.column.value - f.pad;
       const bool inside = image_y >= 0 && image_y < f.height && image_x >= 0 && image_x < f.width;
-      fresh[column][row] = inside ? buffer[image_y * f.width + image_x] : Pixel(0);
-      if (++row == side) {
-        row = 0;
-        ++column;
-      }
-    }
-    if (x >= 0 && group < f.groups) {
-      const int dy = part / 2, dx = part % 2;
-      Pixel taps[9];
-#pragma HLS ARRAY_PARTITION variable=taps type=complete  // wires
-      for (int tap = 0; tap < 9; ++tap) {
-#pragma HLS UNROLL  // one of four positions in the patch
-        taps[tap] = patch[dy + tap / 3][dx + tap % 3];
-      }
-      Slice bits, flip;
-      window_bits(taps, group, kernels, bits, flip);
-      hit = part == 0 ? bits : Slice(hit | bits);
-      if (++part == parts) {
-        const int channel = group * FIRST_PE;
-        const int address = base + y * f.row_stride + (x >> LANE_BITS) * f.words + (channel >> SIMD_BITS);
-        writes.write(slice_write(x & LANE_MASK, address, (channel & (SIMD - 1)) / FIRST_PE, hit ^ flip));
-        part = 0;
-        ++group;
-      }
-    }
-    if (++slot == (x < 0 ? reads : slots)) {
-      for (int r = 0; r < 4; ++r) {
+      const Pixel pixel = buffer[inside ? image_y * f.width + image_x : 0];
+    fresh_columns:
+      for (int c = 0; c < 2; ++c) {
 #pragma HLS UNROLL  // registers
-        if (f.step == 2) {
-          patch[r][0] = patch[r][2];
-          patch[r][1] = patch[r][3];
-          patch[r][2] = fresh[0][r];
-          patch[r][3] = fresh[1][r];
-        } else {
-          patch[r][0] = patch[r][1];
-          patch[r][1] = patch[r][2];
-          patch[r][2] = fresh[0][r];
+      fresh_rows:
+        for (int r = 0; r < 4; ++r) {
+#pragma HLS UNROLL  // registers
+          if (at.column.value == c && at.row.value == r) fresh[c][r] = inside ? pixel : Pixel(0);
         }
       }
-      slot = 0;
-      row = 0;
-      column = 0;
-      group = 0;
-      if (++x == f.out_columns) {
-        x = -lead;
-        ++y;
+    }
+    if (at.compute) {
+      const bool lower = at.part.value / 2 == 1, right = at.part.value % 2 == 1;
+      Pixel taps[FIRST_TAPS];
+#pragma HLS ARRAY_PARTITION variable=taps type=complete  // wires
+    taps:
+      for (int tap = 0; tap < FIRST_TAPS; ++tap) {
+#pragma HLS UNROLL  // one of four positions in the patch
+        const int r = tap / 3, c = tap % 3;
+        const Pixel above = right ? patch[r][c + 1] : patch[r][c];
+        const Pixel below = right ? patch[r + 1][c + 1] : patch[r + 1][c];
+        taps[tap] = lower ? below : above;
+      }
+      Slice bits, flip;
+      window_bits(taps, at.group.value, kernels, bits, flip);
+      hit = at.part.value == 0 ? bits : Slice(hit | bits);
+      if (at.part.last) {
+        const int channel = at.group.value * FIRST_PE;
+        const int address = base + y.value * f.row_stride + (block >> LANE_BITS) * f.words + (channel >> SIMD_BITS);
+        writes.write(slice_write(block & LANE_MASK, address, (channel & (SIMD - 1)) / FIRST_PE, hit ^ flip));
       }
     }
+    if (at.slot.last) {
+    shift_rows:
+      for (int r = 0; r < 4; ++r) {
+#pragma HLS UNROLL  // registers
+        const Pixel second = patch[r][1], third = patch[r][2], fourth = patch[r][3];
+        patch[r][0] = pool ? third : second;
+        patch[r][1] = pool ? fourth : third;
+        patch[r][2] = fresh[0][r];
+        patch[r][3] = fresh[1][r];
+      }
+    }
+
+    // The next cycle.
+    const bool next_block = at.slot.last, next_row = next_block && x.last;
+    const bool computes = x.value >= Index(lead - 1) && !x.last;  // the next block does
+    at.read = next_block || (at.read && !(at.row.last && at.column.last));
+    at.compute = next_block ? computes : at.compute && !(at.part.last && at.group.last);
+    step(at.column, new_columns, at.row.last);
+    step(at.row, new_rows, true);
+    step(at.group, groups, at.part.last);
+    step(at.part, block_parts, true);
+    step(at.slot, slots, true);
+    if (next_block) {
+      slots = computes ? block_slots : lead_slots;
+      restart(at.slot, slots);
+      restart(at.row, new_rows);
+      restart(at.column, new_columns);
+      restart(at.part, block_parts);
+      restart(at.group, groups);
+    }
+    more = more && !(next_row && y.last);
+    step(y, rows, next_row);
+    step(x, columns, next_block);
   }
 }
 
@@ -295,10 +373,9 @@ header_words:
   Image image;
   image.pack = channels == 0;
   image.channels = get(header, H_CHANNELS);
-  image.pixels = low16(header[H_PIXELS]);
   image.elements = to_int(header[H_ELEMENTS]);
   image.beats = to_int(header[H_IMAGE_BYTES]) / 8;
-  image.packed = low16(header[H_OUT_WORDS]) * (SIMD / 32);
+  image.steps = image.pack ? low16(header[H_OUT_WORDS]) * (SIMD / 8) : low16(header[H_PIXELS]);
   Window window;
   window.groups = channels / FIRST_PE;
   window.height = get(header, H_HEIGHT);
@@ -315,6 +392,7 @@ header_words:
 #pragma HLS BIND_STORAGE variable=table type=ram_s2p impl=lutram  // small: keeps the block RAM free
   Beat kernels[FIRST_CHANNELS];
 #pragma HLS ARRAY_PARTITION variable=kernels type=cyclic factor=FIRST_PE  // FIRST_PE channels a cycle
+#pragma HLS BIND_STORAGE variable=kernels type=ram_s2p impl=lutram        // short ones: keeps the block RAM free
   load_first(beats, channels, table, kernels);
   first_images(count, image, window, table, kernels, config, beats, writes);
 }

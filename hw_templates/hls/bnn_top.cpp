@@ -29,13 +29,13 @@ words:
   }
 }
 
-// Runs a checked program: five processes at the same time, joined by streams only.
+// Runs a checked program: six processes at the same time, joined by streams only.
 static void run_program(const Beat* program, const Beat* images, Beat* scores, int count, int batch, int classes,
                         Word spare, const Word header[H_WORDS], const Word descriptors[MAX_LAYERS][D_WORDS],
                         unsigned* busy, unsigned* cycles) {
 #pragma HLS DATAFLOW  // memory reads, first layer, array and memory writes overlap
-  WordStream to_read("to_read"), to_first("to_first"), to_array("to_array");
-  BeatStream weights("weights"), first("first");
+  WordStream to_read("to_read"), to_first("to_first"), to_array("to_array"), bursts("bursts");
+  BeatStream weights("weights"), first("first"), beats("beats");
   WriteStream slices("slices");
   ScoreStream results("results");
 #pragma HLS STREAM variable=to_read depth=32    // ten orders, so that one follows the other without a gap
@@ -45,20 +45,24 @@ static void run_program(const Beat* program, const Beat* images, Beat* scores, i
 #pragma HLS STREAM variable=first depth=512     // an image of 32x32x3 waits here without holding up the weights
 #pragma HLS STREAM variable=slices depth=64     // the array's own writes go first
 #pragma HLS STREAM variable=results depth=256   // a block's scores, while the memory is busy
+#pragma HLS STREAM variable=bursts depth=8      // the next burst is known when one ends
+#pragma HLS STREAM variable=beats depth=32      // two bursts
 #ifdef BNN_CSIM_THREADS
   std::thread threads[] = {
       std::thread(control, header, descriptors, count, std::ref(to_read), std::ref(to_first), std::ref(to_array)),
       std::thread(read, program, images, std::ref(to_read), std::ref(weights), std::ref(first)),
       std::thread(first_layer, std::ref(to_first), std::ref(first), std::ref(slices)),
       std::thread(array, std::ref(to_array), std::ref(weights), std::ref(slices), std::ref(results), busy, cycles),
-      std::thread(store, scores, count, batch, classes, spare, std::ref(results))};
+      std::thread(pair, count, batch, classes, spare, std::ref(results), std::ref(bursts), std::ref(beats)),
+      std::thread(store, scores, std::ref(bursts), std::ref(beats))};
   for (std::thread& thread : threads) thread.join();
 #else
   control(header, descriptors, count, to_read, to_first, to_array);
   read(program, images, to_read, weights, first);
   first_layer(to_first, first, slices);
   array(to_array, weights, slices, results, busy, cycles);
-  store(scores, count, batch, classes, spare, results);
+  pair(count, batch, classes, spare, results, bursts, beats);
+  store(scores, bursts, beats);
 #endif
 }
 
@@ -70,9 +74,11 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
   // One memory port for everything, as the block design connects it. All three have 64 bits:
   // bursts are not inferred for a bundle of mixed widths. So scores must start at a multiple of
   // 8 bytes. The depths, in beats, are for co-simulation only: what its model of the memory holds.
-#pragma HLS INTERFACE mode=m_axi port=program bundle=gmem offset=slave depth=262144 max_read_burst_length=64
-#pragma HLS INTERFACE mode=m_axi port=images bundle=gmem offset=slave depth=65536 max_read_burst_length=64
-#pragma HLS INTERFACE mode=m_axi port=scores bundle=gmem offset=slave depth=16384
+  // The HP ports of a Zynq-7000 are AXI3, of bursts up to 16 beats and eight reads in flight: more would cost
+  // buffers and gain nothing. Data comes about 40 cycles after the request.
+#pragma HLS INTERFACE mode=m_axi port=program bundle=gmem offset=slave depth=262144 latency=40 num_read_outstanding=8 max_read_burst_length=16
+#pragma HLS INTERFACE mode=m_axi port=images bundle=gmem offset=slave depth=65536 latency=40 num_read_outstanding=8 max_read_burst_length=16
+#pragma HLS INTERFACE mode=m_axi port=scores bundle=gmem offset=slave depth=16384 latency=40 num_read_outstanding=8 max_read_burst_length=16 num_write_outstanding=8 max_write_burst_length=16
   // The offsets are those of the contract's register table.
 #pragma HLS INTERFACE mode=s_axilite port=program bundle=control offset=0x10
 #pragma HLS INTERFACE mode=s_axilite port=images bundle=control offset=0x1C

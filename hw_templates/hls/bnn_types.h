@@ -7,6 +7,7 @@
 
 #include "bnn_contract.h"
 #include "bnn_design.h"
+#include "bnn_loop.h"
 
 namespace bnn {
 
@@ -43,7 +44,7 @@ typedef ap_uint<64> Beat;
 typedef ap_uint<32> Word;
 typedef ap_uint<SIMD> Vector;
 typedef ap_uint<FIRST_PE> Slice;
-typedef ap_uint<ACC_BITS> Acc;
+typedef ap_int<ACC_BITS + 1> Acc;  // matches less a threshold
 typedef ap_int<32> Score;
 // One slice of a word on its way into the activation memory: lane, address, number of the slice,
 // its bits, from the most significant bit down.
@@ -79,6 +80,7 @@ constexpr int TABLE_BEATS = TABLE_BYTES / BEAT_BYTES;  // beats of the first-lay
 
 // The low 16 bits of a word: every size and address of the program fits them, and multipliers of
 // 16 bits are one DSP each.
+inline Index index(Word word) { return Index(word.to_uint()); }
 inline int low16(Word word) { return int(word.to_uint() & 0xFFFFU); }
 inline int high16(Word word) { return int(word.to_uint() >> 16); }
 inline int to_int(Word word) { return int(word.to_uint()); }
