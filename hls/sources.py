@@ -17,6 +17,11 @@ def files(folder: Path = RTL) -> list[Path]:
     return sorted(folder.rglob("*.sv"), key=lambda path: (not path.stem.endswith(PACKAGE), path))
 
 
+def packages(folder: Path = RTL) -> list[Path]:
+    """The packages, which no compiler finds by their names."""
+    return [path for path in files(folder) if path.stem.endswith(PACKAGE)]
+
+
 def find(module: str, folder: Path = RTL) -> Path:
     """The source of a module; a path that does not exist where there is none."""
     return next((path for path in files(folder) if path.stem == module), folder / f"{module}.sv")

@@ -177,7 +177,7 @@ def test_a_core_that_writes_elsewhere(tmp_path: Path) -> None:
     changed = tmp_path / "rtl"
     shutil.copytree(rtl_sim.RTL, changed)
     source = (changed / "control/bnn_run.sv").read_text()
-    wrong = source.replace("assign layer_scores_o   = scores_q;", "assign layer_scores_o   = scores_q + 64'h1000;")
+    wrong = source.replace("assign layer_scores_o = scores_q;", "assign layer_scores_o = scores_q + 64'h1000;")
     assert wrong != source
     (changed / "control/bnn_run.sv").write_text(wrong)
     model, placed = packed()

@@ -6,7 +6,9 @@
 //
 // The tap signals are for simulation: the writes of the activation memory, and pulses when the
 // first layer has finished a sub-batch and the array a layer.
-module bnn_top #(
+module bnn_top
+  import bnn_pkg::*;
+#(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
@@ -120,7 +122,9 @@ module bnn_top #(
 
   logic start, done;
   logic [63:0] program_addr, images_addr, scores_addr;
-  logic [31:0] count, cycles, busy_cycles, error_code;
+  logic [31:0] cycles, busy_cycles;
+  reg_count_t count;
+  error_e error_code;
 
   bnn_control #(
       .Pe         (Pe),
@@ -173,18 +177,13 @@ module bnn_top #(
   logic [RingBits:0] ring_words, ring_available, ring_pop_count;
   logic [RingBits-1:0] ring_index;
   logic [Pe*Simd-1:0] ring_data;
-  logic first_start, first_load, first_wrong, first_pad, first_pool, first_done, first_consumed, first_give;
+  header_t header;
+  logic first_start, first_load, first_wrong, first_done, first_consumed, first_give;
   logic [63:0] first_images, first_data, section_addr;
   logic [31:0] first_count, section_beats;
   logic [9:0] first_index;
-  logic [15:0] first_channels, image_height, image_width, image_pixels, first_rows, first_columns;
-  logic [15:0] sub_batch;
-  logic [2:0] image_channels;
-  logic [31:0] image_bytes, image_elements;
-  logic [AddrBits-1:0] first_even, first_odd, first_image_stride, first_row_stride, first_words;
-  logic layer_start, layer_odd, layer_done, multiply;
-  logic [19*32-1:0] layer;
-  logic [15:0] layer_images, layer_in_batch;
+  logic layer_start, layer_done, multiply;
+  layer_t layer;
   logic [63:0] layer_scores, scores_next;
   logic write_busy, write_error;
 
@@ -212,8 +211,8 @@ module bnn_top #(
       .program_i           (program_addr),
       .images_i            (images_addr),
       .scores_i            (scores_addr),
-      .count_i             (count[30:0]),
-      .keep_i              (count[31]),
+      .count_i             (count.image_count),
+      .keep_i              (count.keep),
       .done_o              (done),
       .cycles_o            (cycles),
       .busy_o              (busy_cycles),
@@ -237,37 +236,18 @@ module bnn_top #(
       .ring_hold_o         (ring_hold),
       .ring_words_o        (ring_words),
       .ring_rewind_o       (ring_rewind),
+      .header_o            (header),
       .first_start_o       (first_start),
       .first_images_o      (first_images),
       .first_count_o       (first_count),
       .first_load_o        (first_load),
       .first_index_o       (first_index),
       .first_data_o        (first_data),
-      .first_pad_o         (first_pad),
-      .first_pool_o        (first_pool),
-      .first_channels_o    (first_channels),
-      .image_channels_o    (image_channels),
-      .image_height_o      (image_height),
-      .image_width_o       (image_width),
-      .image_pixels_o      (image_pixels),
-      .first_rows_o        (first_rows),
-      .first_columns_o     (first_columns),
-      .image_bytes_o       (image_bytes),
-      .image_elements_o    (image_elements),
-      .first_even_o        (first_even),
-      .first_odd_o         (first_odd),
-      .first_image_stride_o(first_image_stride),
-      .first_row_stride_o  (first_row_stride),
-      .first_words_o       (first_words),
-      .sub_batch_o         (sub_batch),
       .first_wrong_i       (first_wrong),
       .first_done_i        (first_done),
       .first_consumed_o    (first_consumed),
       .layer_start_o       (layer_start),
       .layer_o             (layer),
-      .layer_odd_o         (layer_odd),
-      .layer_images_o      (layer_images),
-      .layer_in_batch_o    (layer_in_batch),
       .layer_scores_o      (layer_scores),
       .scores_next_i       (scores_next),
       .layer_done_i        (layer_done),
@@ -415,23 +395,7 @@ module bnn_top #(
       .load_index_i   (first_index),
       .load_data_i    (first_data),
       .wrong_o        (first_wrong),
-      .pad_i          (first_pad),
-      .pool_i         (first_pool),
-      .channels_out_i (first_channels),
-      .channels_in_i  (image_channels),
-      .height_i       (image_height),
-      .width_i        (image_width),
-      .pixels_i       (image_pixels),
-      .rows_i         (first_rows),
-      .columns_i      (first_columns),
-      .image_bytes_i  (image_bytes),
-      .elements_i     (image_elements),
-      .base_even_i    (first_even),
-      .base_odd_i     (first_odd),
-      .image_stride_i (first_image_stride),
-      .row_stride_i   (first_row_stride),
-      .words_i        (first_words),
-      .sub_batch_i    (sub_batch),
+      .header_i       (header),
       .start_i        (first_start),
       .count_i        (first_count),
       .images_i       (first_images),
@@ -476,9 +440,6 @@ module bnn_top #(
       .rst_i           (engine_rst),
       .start_i         (layer_start),
       .layer_i         (layer),
-      .odd_i           (layer_odd),
-      .images_i        (layer_images),
-      .in_batch_i      (layer_in_batch),
       .scores_i        (layer_scores),
       .scores_next_o   (scores_next),
       .done_o          (layer_done),

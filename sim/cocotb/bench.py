@@ -15,6 +15,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
+from bnn.contract import Record
 from hls import sources as rtl
 
 HERE = Path(__file__).resolve().parent
@@ -33,7 +34,7 @@ def run(bench: str, top: str, parameters: Dict[str, int], folder: Path, tests: S
         parameters: its parameters; the tests read them with `parameter`.
         folder: an empty folder for the build; builds with the same parent share Verilator's library.
         tests: names of the tests, by default one named like the block without "bnn_".
-        sources: by default the file of the block.
+        sources: behind the packages; by default the file of the block.
         arguments: more of Verilator's.
         environment: more variables for the tests.
     """
@@ -50,7 +51,7 @@ def run(bench: str, top: str, parameters: Dict[str, int], folder: Path, tests: S
         os.utime(folder / path.name, (later, later))
     runner = get_runner("verilator")
     runner.build(
-        sources=list(sources) or [rtl.find(top)],
+        sources=[*rtl.packages(), *(list(sources) or [rtl.find(top)])],
         hdl_toplevel=top,
         parameters=parameters,
         build_dir=folder,
@@ -108,6 +109,11 @@ def join(values: Iterable[int], width: int) -> int:
 def fields(value: int, width: int, count: int) -> List[int]:
     """The inverse of `join`, without a sign."""
     return [value >> (width * index) & ((1 << width) - 1) for index in range(count)]
+
+
+def record(value: Record) -> int:
+    """A header, descriptor or another record of the contract, as a port has it."""
+    return int.from_bytes(bytes(value), "little")
 
 
 def to_int(array) -> int:

@@ -5,8 +5,10 @@ from collections import deque
 import cocotb
 import numpy as np
 import pytest
-from bench import begin, fields, parameter, run, seed, to_int
+from bench import begin, fields, parameter, record, run, seed, to_int
 from cocotb.triggers import FallingEdge, ReadOnly
+
+from bnn.contract import Header
 
 WRITE_LATENCY = 6  # of bnn_writeback, the most
 
@@ -246,7 +248,7 @@ FIRST_CREDIT = 128  # beats of the image queue
 
 
 def first_case(rng, case, simd, lanes, first_pe):
-    """Configuration, program beats, image bytes and expected words of a case."""
+    """Fields of the header, program beats, image bytes and expected words of a case."""
     height, width, channels, outputs, pad, pool, sub_batch, count = case
     images = rng.integers(0, 256, (count, height, width, channels), np.uint8)
     elements = height * width * channels
@@ -255,16 +257,15 @@ def first_case(rng, case, simd, lanes, first_pe):
     memory[:, :elements] = images.reshape(count, -1)
     rows, columns = height + 2 * pad - 2, width + 2 * pad - 2
     config = {
-        "pad": pad, "pool": pool, "channels_out": -(-outputs // first_pe) * first_pe, "channels_in": channels,
+        "pad": pad, "pool": pool, "first_channels": -(-outputs // first_pe) * first_pe, "channels": channels,
         "height": height, "width": width, "pixels": height * width, "image_bytes": image_bytes, "elements": elements,
         "rows": rows & ~1 if pool else rows, "columns": columns & ~1 if pool else columns, "sub_batch": sub_batch,
-        "count": count,
     }
     if not outputs:
         table = np.where(rng.integers(0, 2, 256) > 0, 1, -1).astype(np.int8)
         bits = (table[images] > 0).astype(np.uint8).reshape(count, 1, 1, elements)
         beats, cw, row_words = [], -(-elements // simd), 0
-        config.update(rows=0, columns=0, image_stride=cw, row_stride=0, words=cw)
+        config.update(rows=0, columns=0, out_image_stride=cw, out_row_stride=0, out_words=cw)
     else:
         table = rng.integers(-128, 128, 256).astype(np.int8)
         weights = rng.integers(0, 2, (outputs, 3, 3, channels)) * 2 - 1
@@ -275,27 +276,26 @@ def first_case(rng, case, simd, lanes, first_pe):
         taps = np.zeros((outputs, 9, 4), np.uint8)
         taps[:, :, :channels] = weights.reshape(outputs, 9, channels) > 0
         beats = [to_int(taps[o]) | (int(limits[o]) & 0xFFFF) << 40 | int(flip[o]) << 56 for o in range(outputs)]
-        beats += [32767 << 40] * (config["channels_out"] - outputs)
-        cw, row_words = -(-config["channels_out"] // simd), -(-bits.shape[2] // lanes) * -(-outputs // simd)
-        config.update(image_stride=bits.shape[1] * row_words, row_stride=row_words, words=cw)
+        beats += [32767 << 40] * (config["first_channels"] - outputs)
+        cw, row_words = -(-config["first_channels"] // simd), -(-bits.shape[2] // lanes) * -(-outputs // simd)
+        config.update(out_image_stride=bits.shape[1] * row_words, out_row_stride=row_words, out_words=cw)
     blocks = -(-sub_batch // lanes) if not outputs else sub_batch
     even = int(rng.integers(0, 8))
-    config.update(base_even=even, base_odd=even + blocks * config["image_stride"] + int(rng.integers(0, 4)))
-    return config, list(np.frombuffer(table.tobytes(), "<u8")) + beats, memory, words(bits, simd)
+    config.update(out_even=even, out_odd=even + blocks * config["out_image_stride"] + int(rng.integers(0, 4)))
+    return Header(**config), list(np.frombuffer(table.tobytes(), "<u8")) + beats, memory, words(bits, simd)
 
 
 @cocotb.test()
 async def first_layer(dut):
     simd, lanes, depth, first_pe = (parameter(n) for n in ("Simd", "Lanes", "ActDepth", "FirstPe"))
     await begin(dut, load_valid_i=0, start_i=0, consumed_i=0, command_ready_i=0, beat_valid_i=0, write_ready_i=0,
-                write_soon_i=0, channels_out_i=first_pe, channels_in_i=1, pixels_i=1)
+                write_soon_i=0, header_i=record(Header(first_channels=first_pe, channels=1, pixels=1)))
     rng = np.random.default_rng(seed())
     waits = 0
     for case in FIRST:
-        config, program, images, expected = first_case(rng, case, simd, lanes, first_pe)
-        count, sub_batch, pack = config["count"], config["sub_batch"], not config["channels_out"]
-        for name, value in config.items():
-            getattr(dut, name + "_i").value = value
+        header, program, images, expected = first_case(rng, case, simd, lanes, first_pe)
+        count, sub_batch, pack = len(images), header.sub_batch, not header.first_channels
+        dut.header_i.value, dut.count_i.value = record(header), count
         for index, beat in enumerate(program):
             dut.load_valid_i.value, dut.load_index_i.value, dut.load_data_i.value = 1, index, int(beat)
             await FallingEdge(dut.clk_i)
@@ -309,13 +309,13 @@ async def first_layer(dut):
 
         def check(number):
             """The region of a sub-batch."""
-            start, base = number * sub_batch, config["base_odd" if number % 2 else "base_even"]  # noqa: B023
+            start, base = number * sub_batch, header.out_odd if number % 2 else header.out_even  # noqa: B023
             batch = expected[start : start + sub_batch]  # noqa: B023
             for i, y, x in np.ndindex(*batch.shape[:3]):
                 lane = i % lanes if pack else x % lanes  # noqa: B023
                 at = i // lanes if pack else i  # noqa: B023
-                at = base + at * config["image_stride"] + y * config["row_stride"]  # noqa: B023
-                at += 0 if pack else x // lanes * config["words"]  # noqa: B023
+                at = base + at * header.out_image_stride + y * header.out_row_stride  # noqa: B023
+                at += 0 if pack else x // lanes * header.out_words  # noqa: B023
                 got = memory.bits[lane, at : at + batch.shape[3]]  # noqa: B023
                 assert np.array_equal(got, batch[i, y, x]), f"{case}: sub-batch {number}, image {i}, {y}, {x}"  # noqa: B023
 
@@ -343,8 +343,8 @@ async def first_layer(dut):
             credit -= send
             await ReadOnly()
             if int(dut.command_valid_o.value) and int(dut.command_ready_i.value):
-                assert int(dut.command_addr_o.value) == base + commands * config["image_bytes"]
-                assert int(dut.command_beats_o.value) * 8 == config["image_bytes"]
+                assert int(dut.command_addr_o.value) == base + commands * header.image_bytes
+                assert int(dut.command_beats_o.value) * 8 == header.image_bytes
                 beats.extend(int(beat) for beat in images[commands].view("<u8"))
                 commands += 1
             credit += int(dut.beat_give_o.value)
@@ -371,15 +371,15 @@ async def first_layer(dut):
         wanted = np.zeros((lanes, depth), bool)
         for number in range(min(total, 2)):
             size = min(sub_batch, count - number * sub_batch)
-            start = config["base_odd" if number else "base_even"]
+            start = header.out_odd if number else header.out_even
             for i in range(size):
                 if pack:
-                    at = start + i // lanes * config["image_stride"]
-                    wanted[i % lanes, at : at + config["words"]] = True
+                    at = start + i // lanes * header.out_image_stride
+                    wanted[i % lanes, at : at + header.out_words] = True
                     continue
                 for y, x in np.ndindex(*expected.shape[1:3]):
-                    at = start + i * config["image_stride"] + y * config["row_stride"] + x // lanes * config["words"]
-                    wanted[x % lanes, at : at + config["words"]] = True
+                    at = start + i * header.out_image_stride + y * header.out_row_stride + x // lanes * header.out_words
+                    wanted[x % lanes, at : at + header.out_words] = True
         assert np.array_equal(~untouched, wanted) and np.array_equal(memory.bits[~wanted], old[~wanted]), case
     assert waits > 50
 

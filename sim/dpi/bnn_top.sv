@@ -92,8 +92,9 @@ module bnn_top #(
 
   logic rst, start, done;
   logic [63:0] program_addr, images_addr, scores_addr;
-  logic [31:0] count_keep, count, cycles_q, busy_q, error_q;
-  assign count = {1'b0, count_keep[30:0]};  // the bit above says "keep", of which the HLS core makes no use
+  logic [31:0] count, cycles_q, busy_q, error_q;
+  bnn_pkg::reg_count_t count_keep;
+  assign count = {1'b0, count_keep.image_count};  // the HLS core makes no use of "keep"
   always_ff @(posedge ap_clk) rst <= ~ap_rst_n;
 
   bnn_control #(
@@ -134,7 +135,7 @@ module bnn_top #(
       .count_o      (count_keep),
       .cycles_i     (cycles_q),
       .busy_cycles_i(busy_q),
-      .error_code_i (error_q)
+      .error_code_i (bnn_pkg::error_e'(error_q[2:0]))
   );
 
   // ---- Memory port -----------------------------------------------------------------------------

@@ -7,21 +7,23 @@
 // bit_o[l*Pe + p]. With pool_i pair j is where lane (j / 2)*4 + j % 2 was, the first half of a tile. A cycle without valid_i is a bubble
 // anywhere in a sum; first_i and last_i may come with the same word. second_i counts with last_i.
 //
-// header_i (not together with valid_i) takes thresholds from weight_i: bits [15:0] of PE p the
-// threshold, bit 16 the flip; they hold for the words that follow. With plain_i the threshold
+// header_i (not together with valid_i) takes thresholds and flips from weight_i, a threshold_header_t in the
+// lowest bits of every PE; they hold for the words that follow. With plain_i the threshold
 // is 0. Headers come at least Latency cycles apart.
 //
-// Sums are read out at sum_o, PE p of lane l at [(p*Lanes + l)*AccBits +: AccBits], p = 0 and 1, when
+// Sums are read out at sum_o, PE p of lane l at [(p*Lanes + l)*SumBits +: SumBits], p = 0 and 1, when
 // sum_valid_o has come and no word follows: shift_i moves the next PE there, for each of its cycles.
 //
 // The array is made of tiles of at most 4 x 4. Latency: bits are there Latency + 2 cycles after the
 // cycle with last_i and hold until the next; bit_soon_o, a pulse, comes two cycles before them,
 // sum_valid_o with it.
-module bnn_array #(
+module bnn_array
+  import bnn_pkg::*;
+#(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
-    parameter int unsigned AccBits = 17
+    parameter int unsigned SumBits = 17
 ) (
     input  logic                     clk_i,
     input  logic                     rst_i,
@@ -38,12 +40,11 @@ module bnn_array #(
     output logic [Lanes*Pe-1:0]      bit_o,
     input  logic                     shift_i,
     output logic                     sum_valid_o,
-    output logic [2*Lanes*AccBits-1:0] sum_o
+    output logic [2*Lanes*SumBits-1:0] sum_o
 );
   localparam int unsigned Nodes = 3 * Simd / 2 - 1;  // bnn_parity
-  // From the operands of a dot product to its count
-  localparam int unsigned Count = (Simd > 64) ? 4 + $clog2(Simd / 64) : 4;
-  localparam int unsigned Latency = Count + 5;
+  localparam int unsigned Latency = array_latency(Simd);
+  localparam int unsigned Count = Latency - 5;  // from the operands of a dot product to its count
   localparam int unsigned TilePe = 4;
   localparam int unsigned TileLanes = (Lanes < 4) ? Lanes : 4;
 
@@ -114,15 +115,19 @@ module bnn_array #(
   end
 
   // Headers wait in next_* until the sums of the group before are done.
-  logic [Pe*(AccBits-1)-1:0] next_threshold_q, threshold_q;
+  logic [Pe*(SumBits-1)-1:0] next_threshold_q, threshold_q;
   logic [Pe-1:0] next_flip_q, flip_q;
 
   for (genvar p = 0; p < Pe; p++) begin : gen_header
+    threshold_header_t header;
+    logic unused_header;
+    assign header = weight_i[p*Simd+:$bits(threshold_header_t)];
+    assign unused_header = ^header;
+
     always_ff @(posedge clk_i) begin
       if (header_i) begin
-        next_flip_q[p] <= weight_i[p*Simd+16];
-        if (plain_i) next_threshold_q[p*(AccBits-1)+:AccBits-1] <= '0;
-        else next_threshold_q[p*(AccBits-1)+:AccBits-1] <= weight_i[p*Simd+:AccBits-1];
+        next_flip_q[p] <= header.flip;
+        next_threshold_q[p*(SumBits-1)+:SumBits-1] <= plain_i ? '0 : (SumBits - 1)'(header.threshold);
       end
     end
   end
@@ -135,21 +140,21 @@ module bnn_array #(
   end
 
   // Tiles; the last PE of a lane is at the end of its chain.
-  logic [(Pe/TilePe+1)*Lanes*AccBits-1:0] sum;
+  logic [(Pe/TilePe+1)*Lanes*SumBits-1:0] sum;
 
-  assign sum[(Pe/TilePe)*Lanes*AccBits+:Lanes*AccBits] = '0;
-  assign sum_o[0+:Lanes*AccBits] = sum[0+:Lanes*AccBits];
+  assign sum[(Pe/TilePe)*Lanes*SumBits+:Lanes*SumBits] = '0;
+  assign sum_o[0+:Lanes*SumBits] = sum[0+:Lanes*SumBits];
 
   for (genvar l = 0; l < Lanes; l += TileLanes) begin : gen_lane
     for (genvar p = 0; p < Pe; p += TilePe) begin : gen_pe
       logic [TileLanes*TilePe-1:0] bits;
-      logic [TileLanes*AccBits-1:0] second;
+      logic [TileLanes*SumBits-1:0] second;
 
       bnn_tile #(
           .Pe     (TilePe),
           .Lanes  (TileLanes),
           .Simd   (Simd),
-          .AccBits(AccBits),
+          .SumBits(SumBits),
           .Nodes  (Nodes)
       ) u_tile (
           .clk_i,
@@ -163,16 +168,16 @@ module bnn_array #(
           .hit_valid_i    (valid_q[Count+3] & last_q[Count+3]),
           .second_i       (second_q[Count+3]),
           .pool_i         (pool_q),
-          .threshold_i    (threshold_q[p*(AccBits-1)+:TilePe*(AccBits-1)]),
+          .threshold_i    (threshold_q[p*(SumBits-1)+:TilePe*(SumBits-1)]),
           .flip_i         (flip_q[p+:TilePe]),
-          .chain_i        (sum[((p/TilePe+1)*Lanes+l)*AccBits+:TileLanes*AccBits]),
-          .sum_o          (sum[(p/TilePe*Lanes+l)*AccBits+:TileLanes*AccBits]),
+          .chain_i        (sum[((p/TilePe+1)*Lanes+l)*SumBits+:TileLanes*SumBits]),
+          .sum_o          (sum[(p/TilePe*Lanes+l)*SumBits+:TileLanes*SumBits]),
           .second_sum_o   (second),
           .bit_o          (bits)
       );
 
       if (p == 0) begin : gen_second
-        assign sum_o[(Lanes+l)*AccBits+:TileLanes*AccBits] = second;
+        assign sum_o[(Lanes+l)*SumBits+:TileLanes*SumBits] = second;
       end else begin : gen_inner
         logic unused_second;
         assign unused_second = ^second;

@@ -13,7 +13,7 @@
 (* keep_hierarchy = "yes" *)
 module bnn_dot #(
     parameter int unsigned Simd = 64,
-    parameter int unsigned AccBits = 17,
+    parameter int unsigned SumBits = 17,
     parameter int unsigned Nodes = 3 * Simd / 2 - 1
 ) (
     input  logic               clk_i,
@@ -24,9 +24,9 @@ module bnn_dot #(
     input  logic               count_clear_i,  // no word
     input  logic               acc_first_i,
     input  logic               shift_i,
-    input  logic [AccBits-2:0] threshold_i,
-    input  logic [AccBits-1:0] chain_i,
-    output logic [AccBits-1:0] acc_o
+    input  logic [SumBits-2:0] threshold_i,
+    input  logic [SumBits-1:0] chain_i,
+    output logic [SumBits-1:0] acc_o
 );
   /* verilator no_inline_module */
   localparam int unsigned Carries = Simd / 2;
@@ -37,7 +37,7 @@ module bnn_dot #(
   logic [CountBits-1:0] count;
   logic [CountBits:0] count_q;
   logic first_q, shift_q;
-  logic [AccBits-1:0] acc_q, start;
+  logic [SumBits-1:0] acc_q, start;
   logic unused_carry;
 
   assign match = weight_i ~^ act_i;
@@ -66,7 +66,7 @@ module bnn_dot #(
     first_q <= acc_first_i;
     shift_q <= shift_i;
     // -threshold = ~threshold + 1: the one comes in as a carry
-    {acc_q, unused_carry} <= {{(AccBits - CountBits - 1) {1'b0}}, count_q, first_q}
+    {acc_q, unused_carry} <= {{(SumBits - CountBits - 1) {1'b0}}, count_q, first_q}
         + {shift_q ? chain_i : start, first_q};
   end
 

@@ -2,7 +2,7 @@
 //
 // Operands are registered here once per tile, so that no net spans the array. Control inputs
 // are one cycle early for the same reason. Layout: operand n at [n*Nodes +: Nodes], hits and bits
-// at [l*Pe + p]; chain_i[l*AccBits +: AccBits] is the sum right of PE Pe - 1 of lane l, sum_o
+// at [l*Pe + p]; chain_i[l*SumBits +: SumBits] is the sum right of PE Pe - 1 of lane l, sum_o
 // that of PE 0, second_sum_o that of PE 1.
 //
 // Timing and meaning of the inputs: bnn_array.
@@ -11,7 +11,7 @@ module bnn_tile #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Lanes = 4,
     parameter int unsigned Simd = 64,
-    parameter int unsigned AccBits = 17,
+    parameter int unsigned SumBits = 17,
     parameter int unsigned Nodes = 95
 ) (
     input  logic                      clk_i,
@@ -25,11 +25,11 @@ module bnn_tile #(
     input  logic                      hit_valid_i,
     input  logic                      second_i,
     input  logic                      pool_i,
-    input  logic [Pe*(AccBits-1)-1:0] threshold_i,
+    input  logic [Pe*(SumBits-1)-1:0] threshold_i,
     input  logic [Pe-1:0]             flip_i,
-    input  logic [Lanes*AccBits-1:0]  chain_i,
-    output logic [Lanes*AccBits-1:0]  sum_o,
-    output logic [Lanes*AccBits-1:0]  second_sum_o,
+    input  logic [Lanes*SumBits-1:0]  chain_i,
+    output logic [Lanes*SumBits-1:0]  sum_o,
+    output logic [Lanes*SumBits-1:0]  second_sum_o,
     output logic [Lanes*Pe-1:0]       bit_o
 );
   logic [Pe*Nodes-1:0] weight_q;
@@ -53,15 +53,15 @@ module bnn_tile #(
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
-    logic [(Pe+1)*AccBits-1:0] sum;  // of PE p at [p*AccBits +: AccBits]
-    assign sum[Pe*AccBits+:AccBits] = chain_i[l*AccBits+:AccBits];
-    assign sum_o[l*AccBits+:AccBits] = sum[AccBits-1:0];
-    assign second_sum_o[l*AccBits+:AccBits] = sum[AccBits+:AccBits];
+    logic [(Pe+1)*SumBits-1:0] sum;  // of PE p at [p*SumBits +: SumBits]
+    assign sum[Pe*SumBits+:SumBits] = chain_i[l*SumBits+:SumBits];
+    assign sum_o[l*SumBits+:SumBits] = sum[SumBits-1:0];
+    assign second_sum_o[l*SumBits+:SumBits] = sum[SumBits+:SumBits];
 
     for (genvar p = 0; p < Pe; p++) begin : gen_pe
       bnn_dot #(
           .Simd   (Simd),
-          .AccBits(AccBits),
+          .SumBits(SumBits),
           .Nodes  (Nodes)
       ) u_dot (
           .clk_i,
@@ -72,11 +72,11 @@ module bnn_tile #(
           .count_clear_i  (count_clear_q),
           .acc_first_i    (acc_first_q),
           .shift_i        (shift_q),
-          .threshold_i    (threshold_i[p*(AccBits-1)+:AccBits-1]),
-          .chain_i        (sum[(p+1)*AccBits+:AccBits]),
-          .acc_o          (sum[p*AccBits+:AccBits])
+          .threshold_i    (threshold_i[p*(SumBits-1)+:SumBits-1]),
+          .chain_i        (sum[(p+1)*SumBits+:SumBits]),
+          .acc_o          (sum[p*SumBits+:SumBits])
       );
-      assign hit[l*Pe+p] = ~sum[p*AccBits+AccBits-1];
+      assign hit[l*Pe+p] = ~sum[p*SumBits+SumBits-1];
     end
   end
 

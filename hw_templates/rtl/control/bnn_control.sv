@@ -1,4 +1,4 @@
-// AXI4-Lite registers of the core, with the offsets of docs/ARCHITECTURE.md.
+// AXI4-Lite registers of the core (Reg* and reg_*_t of bnn_pkg).
 //
 // Control: writing ap_start = 1 starts a run; ap_start reads 1 until the core takes it.
 // start_o is a one-cycle pulse in which program_o, images_o, scores_o and count_o are valid
@@ -16,7 +16,9 @@
 // Latency: a write is accepted when address and data are both present, with the response one
 // cycle later; a read gives its data one cycle after the address. One transaction each at a
 // time. start_o follows the write by one cycle.
-module bnn_control #(
+module bnn_control
+  import bnn_pkg::*;
+#(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
@@ -53,10 +55,10 @@ module bnn_control #(
     output logic [63:0] program_o,
     output logic [63:0] images_o,
     output logic [63:0] scores_o,
-    output logic [31:0] count_o,
+    output reg_count_t  count_o,
     input  logic [31:0] cycles_i,
     input  logic [31:0] busy_cycles_i,
-    input  logic [31:0] error_code_i
+    input  error_e      error_code_i
 );
   if (WeightDepth > 65535 || FirstPe > 65535) begin : gen_check_weight
     $error("bnn_control: WeightDepth = %0d, FirstPe = %0d, must be below 65536", WeightDepth,
@@ -71,12 +73,16 @@ module bnn_control #(
            Simd);
   end
 
-  localparam logic [31:0] Geometry = {16'(Simd), 8'(Lanes), 8'(Pe)};
+  localparam geometry_t Geometry = '{simd: 16'(Simd), lanes: 8'(Lanes), pe: 8'(Pe)};
+  localparam reg_weights_t Weights = '{first_pe: 16'(FirstPe), weight_depth: 16'(WeightDepth)};
+  localparam reg_activations_t Activations = '{image_pixels: 16'(ImagePixels), act_depth: 16'(ActDepth)};
 
   logic start_q, done_q, ready_q, run_q, restart_q, global_q, bvalid_q, rvalid_q;
   logic [1:0] enable_q, status_q;
+  reg_control_t control, written;
   logic [63:0] program_q, images_q, scores_q;
   logic [31:0] count_q, rdata_q, read_word;
+  logic [7:0] read_addr, write_addr;
   logic write, read, read_control, start;
 
   function automatic logic [31:0] merge(input logic [31:0] old, input logic [31:0] data,
@@ -86,34 +92,39 @@ module bnn_control #(
     end
   endfunction
 
+  assign read_addr = {araddr_i[7:2], 2'b00};
+  assign write_addr = {awaddr_i[7:2], 2'b00};
+  assign control = '{restart: restart_q, ready: ready_q, idle: ~run_q & ~start_q, done: done_q, start: start_q,
+                     default: '0};
+  assign written = wdata_i;
   assign write = awvalid_i & wvalid_i & (~bvalid_q | bready_i) & ~rst_i;
   assign read = arvalid_i & arready_o;
-  assign read_control = read & ({araddr_i[7:2], 2'b00} == 8'h00);
+  assign read_control = read & (read_addr == RegControl);
   assign start = start_q & ~run_q;
 
   always_comb begin
-    unique case ({araddr_i[7:2], 2'b00})
-      8'h00: read_word = {24'd0, restart_q, 3'd0, ready_q, ~run_q & ~start_q, done_q, start_q};
-      8'h04: read_word = {31'd0, global_q};
-      8'h08: read_word = {30'd0, enable_q};
-      8'h0C: read_word = {30'd0, status_q};
-      8'h10: read_word = program_q[31:0];
-      8'h14: read_word = program_q[63:32];
-      8'h1C: read_word = images_q[31:0];
-      8'h20: read_word = images_q[63:32];
-      8'h28: read_word = scores_q[31:0];
-      8'h2C: read_word = scores_q[63:32];
-      8'h34: read_word = count_q;
-      8'h40: read_word = 32'h314E_4E42;
-      8'h50: read_word = 32'd1;
-      8'h60: read_word = Geometry;
-      8'h70: read_word = {16'(FirstPe), 16'(WeightDepth)};
-      8'h80: read_word = {16'(ImagePixels), 16'(ActDepth)};
-      8'h90: read_word = 32'(MaxLayers);
-      8'hA0: read_word = cycles_i;
-      8'hB0: read_word = busy_cycles_i;
-      8'hC0: read_word = error_code_i;
-      default: read_word = '0;
+    unique case (read_addr)
+      RegControl:      read_word = control;
+      RegGlobalEnable: read_word = {31'd0, global_q};
+      RegEnable:       read_word = {30'd0, enable_q};
+      RegStatus:       read_word = {30'd0, status_q};
+      RegProgram:      read_word = program_q[31:0];
+      RegProgramHigh:  read_word = program_q[63:32];
+      RegImages:       read_word = images_q[31:0];
+      RegImagesHigh:   read_word = images_q[63:32];
+      RegScores:       read_word = scores_q[31:0];
+      RegScoresHigh:   read_word = scores_q[63:32];
+      RegCount:        read_word = count_q;
+      RegId:           read_word = CoreId;
+      RegVersion:      read_word = 32'(InterfaceVersion);
+      RegGeometry:     read_word = Geometry;
+      RegWeights:      read_word = Weights;
+      RegActivations:  read_word = Activations;
+      RegMaxLayers:    read_word = 32'(MaxLayers);
+      RegCycles:       read_word = cycles_i;
+      RegBusy:         read_word = busy_cycles_i;
+      RegError:        read_word = 32'(error_code_i);
+      default:         read_word = '0;
     endcase
   end
 
@@ -139,22 +150,22 @@ module bnn_control #(
       rvalid_q <= read | (rvalid_q & ~rready_i);
 
       if (write) begin
-        unique case ({awaddr_i[7:2], 2'b00})
-          8'h00: if (wstrb_i[0]) restart_q <= wdata_i[7];
-          8'h04: if (wstrb_i[0]) global_q <= wdata_i[0];
-          8'h08: if (wstrb_i[0]) enable_q <= wdata_i[1:0];
-          8'h10: program_q[31:0] <= merge(program_q[31:0], wdata_i, wstrb_i);
-          8'h14: program_q[63:32] <= merge(program_q[63:32], wdata_i, wstrb_i);
-          8'h1C: images_q[31:0] <= merge(images_q[31:0], wdata_i, wstrb_i);
-          8'h20: images_q[63:32] <= merge(images_q[63:32], wdata_i, wstrb_i);
-          8'h28: scores_q[31:0] <= merge(scores_q[31:0], wdata_i, wstrb_i);
-          8'h2C: scores_q[63:32] <= merge(scores_q[63:32], wdata_i, wstrb_i);
-          8'h34: count_q <= merge(count_q, wdata_i, wstrb_i);
+        unique case (write_addr)
+          RegControl:      if (wstrb_i[0]) restart_q <= written.restart;
+          RegGlobalEnable: if (wstrb_i[0]) global_q <= wdata_i[0];
+          RegEnable:       if (wstrb_i[0]) enable_q <= wdata_i[1:0];
+          RegProgram:      program_q[31:0] <= merge(program_q[31:0], wdata_i, wstrb_i);
+          RegProgramHigh:  program_q[63:32] <= merge(program_q[63:32], wdata_i, wstrb_i);
+          RegImages:       images_q[31:0] <= merge(images_q[31:0], wdata_i, wstrb_i);
+          RegImagesHigh:   images_q[63:32] <= merge(images_q[63:32], wdata_i, wstrb_i);
+          RegScores:       scores_q[31:0] <= merge(scores_q[31:0], wdata_i, wstrb_i);
+          RegScoresHigh:   scores_q[63:32] <= merge(scores_q[63:32], wdata_i, wstrb_i);
+          RegCount:        count_q <= merge(count_q, wdata_i, wstrb_i);
           default: ;
         endcase
       end
 
-      if (write && {awaddr_i[7:2], 2'b00} == 8'h00 && wstrb_i[0] && wdata_i[0]) start_q <= 1'b1;
+      if (write && write_addr == RegControl && wstrb_i[0] && written.start) start_q <= 1'b1;
       else if (done_i && restart_q) start_q <= 1'b1;
       else if (start) start_q <= 1'b0;
 
@@ -170,7 +181,7 @@ module bnn_control #(
       end
 
       // A toggle and an event in the same cycle leave the bit set.
-      if (write && {awaddr_i[7:2], 2'b00} == 8'h0C && wstrb_i[0]) begin
+      if (write && write_addr == RegStatus && wstrb_i[0]) begin
         status_q <= (status_q ^ wdata_i[1:0]) | ({2{done_i}} & enable_q);
       end else begin
         status_q <= status_q | ({2{done_i}} & enable_q);
@@ -179,7 +190,7 @@ module bnn_control #(
   end
 
   logic unused_addr;
-  assign unused_addr = ^{awaddr_i[1:0], araddr_i[1:0]};
+  assign unused_addr = ^{awaddr_i[1:0], araddr_i[1:0], written};
 
   assign awready_o   = write;
   assign wready_o    = write;

@@ -5,7 +5,7 @@
 //
 // Layout: window_i[i*8 +: 8] is signed, i = tap*4 + c, tap = 3*ky + kx; absent channels and
 // padding are 0. channel_i[p*64 +: 64], two cycles after the window, is the beat of channel p of
-// the program's first-layer block: weights [35:0], threshold [55:40] (signed), flip [56]. Without a
+// the program's first-layer block (first_beat_t). Without a
 // pool first_i and last_i come with every window; with a 2x2 pool they mark the first and last of
 // four. A cycle without valid_i is a bubble. One window per cycle.
 //

@@ -6,9 +6,11 @@
 // pair_i[j*25 +: 25] has window[2j] (8 bits), window[2j+1] (8) and their sum (9): the weights pick
 // 0, one of them or the sum. Timing: bnn_first_array.
 (* keep_hierarchy = "yes" *)
-module bnn_first_pe (
+module bnn_first_pe
+  import bnn_pkg::*;
+(
     input  logic                clk_i,
-    input  logic [63:0]         channel_i,  // with the pairs
+    input  first_beat_t         channel_i,  // with the pairs
     input  logic [18*25-1:0]    pair_i,
     input  logic signed [13:0]  all_i,  // 2 cycles after the pairs
     input  logic                valid_i,  // 4 cycles after the pairs
@@ -31,7 +33,7 @@ module bnn_first_pe (
       assign high = 9'(signed'(pair_i[(2*t+j)*25+8+:8]));
       assign both = pair_i[(2*t+j)*25+16+:9];
       always_comb begin
-        unique case (channel_i[4*t+2*j+:2])
+        unique case (channel_i.weights[4*t+2*j+:2])
           2'd0:    pick[j] = '0;
           2'd1:    pick[j] = low;
           2'd2:    pick[j] = high;
@@ -51,9 +53,9 @@ module bnn_first_pe (
   assign any = hit_q | (any_q & ~first_i);
 
   always_ff @(posedge clk_i) begin
-    threshold_q[0] <= channel_i[55:40];
+    threshold_q[0] <= channel_i.threshold;
     threshold_q[1] <= threshold_q[0];
-    flip_q         <= {flip_q[2:0], channel_i[56]};
+    flip_q         <= {flip_q[2:0], channel_i.flip};
     picked_q       <= 15'(row_q[0]) + 15'(row_q[1]) + 15'(row_q[2]);
     limit_q        <= clip(17'(threshold_q[1]) + 17'(all_i));
     hit_q          <= signed'({picked_q, 1'b0}) >= limit_q;
@@ -67,7 +69,7 @@ module bnn_first_pe (
   endfunction
 
   logic unused_bits;
-  assign unused_bits = ^{channel_i[39:36], channel_i[63:57]};
+  assign unused_bits = ^channel_i;
 
   assign bit_o = bit_q;
 endmodule

@@ -6,14 +6,14 @@
 // last step. Sums that leave the engine one by one (scores, serial writes) are started one at a
 // time.
 //
-// start_i: a pulse with idle; layer_i (the words of the descriptor, word n at [32*n +: 32]) and
-// the other inputs of the layer are constant from two cycles before it until two cycles after
-// done_o, a pulse. The next start_i comes at least five cycles after it: its reads find all bits
-// written. images_i counts the images of the sub-batch or batch. multiply_o is high in cycles in
-// which the array has a word.
+// start_i: a pulse with idle; layer_i and scores_i are constant from two cycles before it until two cycles
+// after done_o, a pulse. The next start_i comes at least five cycles after it: its reads find all bits
+// written. multiply_o is high in cycles in which the array has a word.
 //
 // Latency, from a step to the array: 7 cycles (addresses 4, memory 2, alignment 1).
-module bnn_engine #(
+module bnn_engine
+  import bnn_pkg::*;
+#(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
@@ -27,10 +27,7 @@ module bnn_engine #(
     input  logic                      rst_i,
     // Layer
     input  logic                      start_i,
-    input  logic [19*32-1:0]          layer_i,
-    input  logic                      odd_i,
-    input  logic [15:0]               images_i,
-    input  logic [15:0]               in_batch_i,
+    input  layer_t                    layer_i,
     input  logic [63:0]               scores_i,
     output logic [63:0]               scores_next_o,
     output logic                      done_o,
@@ -58,54 +55,58 @@ module bnn_engine #(
     output logic [1:0]                score_half_o,
     output logic [63:0]               score_o
 );
-  localparam int unsigned AccBits = 17;
+  localparam int unsigned SumBits = AccBits + 1;  // with a sign: less the threshold
   localparam int unsigned LaneBits = $clog2(Lanes);
-  localparam int unsigned ArrayLatency = (Simd > 64) ? 9 + $clog2(Simd / 64) : 9;
+  localparam int unsigned SumLatency = array_latency(Simd);
   localparam int unsigned StepLatency = 4;  // from a step to the addresses
   localparam int unsigned MemoryLatency = 3;  // from the addresses to the operands of the array
-  // A write leaves the write-back StepLatency + MemoryLatency + ArrayLatency + 5 cycles after its
+  // A write leaves the write-back StepLatency + MemoryLatency + SumLatency + 5 cycles after its
   // step. Finish is entered 6 cycles after the last step, done_o follows its end by one cycle and
   // layer_i changes 3 cycles after that.
-  localparam int unsigned Drain = StepLatency + MemoryLatency + ArrayLatency + 5 - 6 - 1 - 3 + 1;
+  localparam int unsigned Drain = StepLatency + MemoryLatency + SumLatency + 5 - 6 - 1 - 3 + 1;
   localparam int unsigned DrainBits = $clog2(Drain + 1);
 
   // ---- Descriptor ----------------------------------------------------------------------------
 
+  descriptor_t layer;
+  flags_t flags;
   logic pool, serial, scores, dense, step_pool, step_pad, step_kernel, step_serial, step_scores, step_dense, start_q;
   logic [15:0] blocks, rows_q, group_words, dense_blocks_q, images_q;
   logic [1:0] headers;
   logic [RingBits:0] group_total_q;
 
-  assign blocks      = layer_i[5*32+:16];
-  assign group_words = layer_i[15*32+:16];
+  assign layer       = layer_i.descriptor;
+  assign flags       = layer.flags;
+  assign blocks      = layer.blocks[15:0];
+  assign group_words = layer.group_words[15:0];
   assign headers     = scores ? 2'd2 : 2'd1;
 
   bnn_register #(
       .Bits(4)
   ) u_flags (
       .clk_i,
-      .data_i(layer_i[6:3]),
+      .data_i({flags.dense, flags.scores, flags.serial, flags.pool}),
       .data_o({dense, scores, serial, pool})
   );
   bnn_register #(
       .Bits(3)
   ) u_step_flags (
       .clk_i,
-      .data_i(layer_i[6:4]),
+      .data_i({flags.dense, flags.scores, flags.serial}),
       .data_o({step_dense, step_scores, step_serial})
   );
   bnn_register #(
       .Bits(3)
   ) u_step_shape (
       .clk_i,
-      .data_i({layer_i[3], layer_i[1:0]}),
+      .data_i({flags.pool, flags.pad, flags.kernel3}),
       .data_o({step_pool, step_pad, step_kernel})
   );
 
   always_ff @(posedge clk_i) begin
-    rows_q         <= pool ? layer_i[3*32+:16] >> 1 : layer_i[3*32+:16];
-    dense_blocks_q <= (images_i + 16'(Lanes - 1)) >> LaneBits;
-    images_q       <= dense ? dense_blocks_q : images_i;
+    rows_q         <= pool ? layer.rows[15:0] >> 1 : layer.rows[15:0];
+    dense_blocks_q <= (layer_i.images + 16'(Lanes - 1)) >> LaneBits;
+    images_q       <= dense ? dense_blocks_q : layer_i.images;
     if (rst_i) start_q <= 1'b0;
     else start_q <= start_i;
   end
@@ -125,7 +126,7 @@ module bnn_engine #(
   state_e state_q;
   logic next_valid, seq_done, step, one_by_one, pending_q, enough_q, block_done, run_q;
   logic next_hold, next_final, next_group_last, sequence_over_q, score_busy, done_q;
-  logic [$clog2(ArrayLatency+2)-1:0] space_q;  // cycles until a header may come
+  logic [$clog2(SumLatency+2)-1:0] space_q;  // cycles until a header may come
   logic [2:0] pop_wait_q;
   logic [DrainBits-1:0] drain_q;
   // Steps taken, as they read the memories
@@ -149,16 +150,16 @@ module bnn_engine #(
       .hold_first_i     (step_scores),
       .hold_final_i     (step_serial),
       .index_first_i    (headers),
-      .groups_i         (layer_i[1*32+:16]),
+      .groups_i         (layer.groups[15:0]),
       .images_i         (images_q),
       .rows_i           (rows_q),
       .blocks_i         (blocks),
-      .cw_i             (layer_i[2*32+:16]),
-      .height_i         (layer_i[6*32+:16]),
-      .width_i          (layer_i[6*32+16+:16]),
-      .source_base_i    (odd_i ? layer_i[8*32+:AddrBits] : layer_i[7*32+:AddrBits]),
-      .image_stride_i   (layer_i[9*32+:AddrBits]),
-      .row_stride_i     (layer_i[10*32+:AddrBits]),
+      .cw_i             (layer.tap_words[15:0]),
+      .height_i         (layer.input_size.height),
+      .width_i          (layer.input_size.width),
+      .source_base_i    (layer_i.odd ? layer.source_odd[AddrBits-1:0] : layer.source_even[AddrBits-1:0]),
+      .image_stride_i   (layer.source_image_stride[AddrBits-1:0]),
+      .row_stride_i     (layer.source_row_stride[AddrBits-1:0]),
       .next_valid_o     (next_valid),
       .ready_i          (run_q),
       .wait_i           (pending_q),
@@ -196,7 +197,7 @@ module bnn_engine #(
     end else begin
       if (step && one_by_one && next_final) pending_q <= 1'b1;
       else if (block_done) pending_q <= 1'b0;
-      if (state_q == Header0) space_q <= ($bits(space_q))'(ArrayLatency);
+      if (state_q == Header0) space_q <= ($bits(space_q))'(SumLatency);
       else if (space_q != '0) space_q <= space_q - 1'b1;
       if (start_q) sequence_over_q <= 1'b0;
       else if (seq_done) sequence_over_q <= 1'b1;
@@ -297,7 +298,7 @@ module bnn_engine #(
         .Bits(9)
     ) u_valid_bits (
         .clk_i,
-        .data_i(layer_i[16*32+:9]),
+        .data_i(layer.last_bits[8:0]),
         .data_o(valid_bits)
     );
     for (genvar j = i; j < i + 16; j++) begin : gen_bit
@@ -327,7 +328,7 @@ module bnn_engine #(
       .clk_i,
       .shift_i    (shift_q),
       .pad_i      (pad_q),
-      .plus_i     (layer_i[2]),
+      .plus_i     (flags.pad_one),
       .tail_i     (tail_q),
       .tail_mask_i(tail_mask_q),
       .data_i     (act_data_i),
@@ -338,13 +339,13 @@ module bnn_engine #(
 
   logic bits_soon, sum_valid, sum_shift, serial_done, score_done;
   logic [Lanes*Pe-1:0] bits;
-  logic [2*Lanes*AccBits-1:0] sums;
+  logic [2*Lanes*SumBits-1:0] sums;
 
   bnn_array #(
       .Pe     (Pe),
       .Simd   (Simd),
       .Lanes  (Lanes),
-      .AccBits(AccBits)
+      .SumBits(SumBits)
   ) u_array (
       .clk_i,
       .rst_i,
@@ -378,12 +379,12 @@ module bnn_engine #(
       .images_i      (images_q),
       .rows_i        (rows_q),
       .blocks_i      (blocks),
-      .columns_i     (layer_i[18*32+:LaneBits]),
-      .in_batch_i,
-      .base_i        (layer_i[11*32+:AddrBits]),
-      .image_stride_i(layer_i[12*32+:AddrBits]),
-      .row_stride_i  (layer_i[13*32+:AddrBits]),
-      .words_i       (layer_i[14*32+:AddrBits]),
+      .columns_i     (layer.out_columns[LaneBits-1:0]),
+      .in_batch_i    (layer_i.in_batch),
+      .base_i        (layer.dest_base[AddrBits-1:0]),
+      .image_stride_i(layer.dest_image_stride[AddrBits-1:0]),
+      .row_stride_i  (layer.dest_row_stride[AddrBits-1:0]),
+      .words_i       (layer.dest_words[AddrBits-1:0]),
       .soon_i        (bits_soon & ~scores),
       .bit_i         (bits),
       .block_done_o  (serial_done),
@@ -398,13 +399,13 @@ module bnn_engine #(
       .Pe     (Pe),
       .Simd   (Simd),
       .Lanes  (Lanes),
-      .AccBits(AccBits)
+      .SumBits(SumBits)
   ) u_score (
       .clk_i,
       .rst_i,
       .start_i,
-      .images_i,
-      .classes_i   (layer_i[17*32+:16]),
+      .images_i    (layer_i.images),
+      .classes_i   (layer.outputs[15:0]),
       .base_i      (scores_i),
       .next_o      (scores_next_o),
       .header0_i   (header0_m_q[MemoryLatency-1] & scores),
@@ -425,5 +426,5 @@ module bnn_engine #(
   assign block_done = scores ? score_done : serial_done;
 
   logic unused_engine;
-  assign unused_engine = ^{layer_i, group_words, weight_index_q};
+  assign unused_engine = ^{layer, flags, group_words, weight_index_q};
 endmodule

@@ -3,7 +3,7 @@
 //   memory[base + (image*classes + class)*4] = scale[p] * acc[l][p] + offset[p]
 //
 // in 32-bit two's complement. valid_i says that the sums of a block of Lanes images are in the
-// array: sum_i[(p*Lanes + l)*AccBits +: AccBits] is that of PE p = 0, 1 of lane l; two cycles of
+// array: sum_i[(p*Lanes + l)*SumBits +: SumBits] is that of PE p = 0, 1 of lane l; two cycles of
 // shift_o ask for the next two PEs, present ShiftWait cycles after the first. Headers are taken from
 // weight_i: header0_i bits [31:0] of every PE as offset, header1_i bits [15:0] as signed scale. Blocks
 // come in the order of images, then groups of Pe classes; absent images and classes give no
@@ -22,7 +22,7 @@ module bnn_score #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
-    parameter int unsigned AccBits = 17,
+    parameter int unsigned SumBits = 17,
     parameter int unsigned ShiftWait = 7
 ) (
     input  logic                     clk_i,
@@ -36,7 +36,7 @@ module bnn_score #(
     input  logic                     header1_i,
     input  logic [Pe*Simd-1:0]       weight_i,
     input  logic                     valid_i,
-    input  logic [2*Lanes*AccBits-1:0] sum_i,
+    input  logic [2*Lanes*SumBits-1:0] sum_i,
     output logic                     shift_o,
     output logic                     block_done_o,
     output logic                     busy_o,
@@ -176,8 +176,8 @@ module bnn_score #(
   always_ff @(posedge clk_i) begin
     if (copy) begin
       for (int unsigned l = 0; l < Lanes; l++) begin
-        sum_q[0][l*16+:16] <= sum_i[l*AccBits+:16];
-        sum_q[1][l*16+:16] <= sum_i[(Lanes+l)*AccBits+:16];
+        sum_q[0][l*16+:16] <= sum_i[l*SumBits+:16];
+        sum_q[1][l*16+:16] <= sum_i[(Lanes+l)*SumBits+:16];
       end
       scale_pair_q  <= scale;
       offset_pair_q <= {high[1], low[1], high[0], low[0]};

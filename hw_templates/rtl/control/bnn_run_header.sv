@@ -1,0 +1,115 @@
+// Header of a program: its words, and whether they can be what this core runs.
+//
+// beat_i enters with load_i, the first beat first. error_o is the first of the errors that the header has:
+// ErrorMagic, ErrorGeometry, ErrorLayers or ErrorRange, else ErrorNone; two_segments_o and words_o, the weight
+// words of both segments, are derived values.
+//
+// Latency: header_o 1 cycle after the beat, two_segments_o and words_o 1 more, error_o 5 cycles after the last beat.
+module bnn_run_header
+  import bnn_pkg::*;
+#(
+    parameter int unsigned Pe = 4,
+    parameter int unsigned Simd = 64,
+    parameter int unsigned Lanes = 4,
+    parameter int unsigned WeightDepth = 1024,
+    parameter int unsigned ActDepth = 1024,
+    parameter int unsigned FirstPe = 4,
+    parameter int unsigned ImagePixels = 1024,
+    parameter int unsigned MaxLayers = 16
+) (
+    input  logic        clk_i,
+    input  logic        load_i,
+    input  logic [63:0] beat_i,
+    output header_t     header_o,
+    output logic        two_segments_o,
+    output logic [32:0] words_o,
+    output error_e      error_o
+);
+  localparam int unsigned AddrBits = $clog2(ActDepth);
+  localparam int unsigned SimdBits = $clog2(Simd);
+  localparam geometry_t Geometry = '{simd: 16'(Simd), lanes: 8'(Lanes), pe: 8'(Pe)};
+
+  header_t header_q;  // beats enter at the top
+  logic two_segments_q;
+  logic [32:0] words_q;
+
+  always_ff @(posedge clk_i) begin
+    if (load_i) header_q <= {beat_i, header_q[$bits(header_t)-1:64]};
+    two_segments_q <= header_q.layers_a[15:0] != header_q.layers[15:0];
+    words_q        <= {1'b0, header_q.words_a} + {1'b0, header_q.words_b};
+  end
+
+  assign header_o       = header_q;
+  assign two_segments_o = two_segments_q;
+  assign words_o        = words_q;
+
+  // ---- Checks --------------------------------------------------------------------------------
+
+  // One comparison per term, registered: the check has time.
+  logic [1:0] magic_q, geometry_q, layers_q;
+  logic [21:0] range_q;
+  // What sizes and counts must be.
+  logic [31:0] area_q, elements_q;
+  logic [28:0] beats_q;
+  logic [31-SimdBits:0] packed_q;
+  logic [16:0] rows_q, columns_q;
+  logic no_words_b_q;
+  logic pack_q, bad_magic_q, bad_geometry_q, bad_layers_q, bad_range_q;
+  error_e error_q;
+
+  // Rows or columns that a 3x3 kernel computes, even with a pool.
+  function automatic logic differs(input logic [16:0] computed, input logic pool, input logic [15:0] said);
+    return {computed[16:1], computed[0] & ~pool} != {1'b0, said};
+  endfunction
+
+  always_ff @(posedge clk_i) begin
+    magic_q[0]    <= header_q.magic != ProgramMagic;
+    magic_q[1]    <= header_q.version != 32'(ProgramVersion);
+    geometry_q[0] <= header_q.geometry != Geometry;
+    geometry_q[1] <= header_q.first_pe != 32'(FirstPe);
+    layers_q[0]   <= header_q.layers > 32'(MaxLayers);
+    layers_q[1]   <= header_q.layers == '0;
+    pack_q        <= header_q.first_channels[15:0] == '0;
+    area_q        <= 32'(header_q.image_size.height) * 32'(header_q.image_size.width);
+    elements_q    <= 32'(header_q.pixels[15:0]) * 32'(header_q.image_mode.channels[2:0]);
+    beats_q       <= header_q.elements[31:3] + 29'(header_q.elements[2:0] != '0);
+    packed_q      <= header_q.elements[31:SimdBits] + (32 - SimdBits)'(header_q.elements[SimdBits-1:0] != '0);
+    rows_q        <= 17'(header_q.image_size.height) - (header_q.image_mode.pad ? 17'd0 : 17'd2);
+    columns_q     <= 17'(header_q.image_size.width) - (header_q.image_mode.pad ? 17'd0 : 17'd2);
+    no_words_b_q  <= header_q.words_b == '0;
+
+    range_q[0]  <= header_q.layers_a > header_q.layers;
+    range_q[1]  <= header_q.layers_a == '0;
+    range_q[2]  <= header_q.sub_batch[15:0] == '0 || header_q.sub_batch[31:16] != '0;
+    range_q[3]  <= header_q.batch < header_q.sub_batch;
+    range_q[4]  <= header_q.batch[31:16] != '0 || header_q.classes[31:16] != '0;
+    range_q[5]  <= header_q.resident[0] && words_q > 33'(WeightDepth);
+    range_q[6]  <= header_q.words_a == '0;
+    range_q[7]  <= two_segments_q == no_words_b_q;
+    range_q[8]  <= header_q.first_channels > 32'(FirstChannels);
+    range_q[9]  <= (header_q.first_channels & 32'(FirstPe - 1)) != '0
+        || header_q.image_mode.channels[2:0] == '0 || header_q.image_mode.channels[2:0] > 3'(MaxChannels);
+    range_q[10] <= header_q.pixels == '0;
+    range_q[11] <= header_q.pixels > 32'(ImagePixels);
+    range_q[12] <= header_q.image_bytes == '0 || header_q.image_bytes[2:0] != '0;
+    range_q[13] <= pack_q ? header_q.elements == '0
+        : header_q.computed.rows == '0 || header_q.computed.columns == '0;
+    range_q[14] <= header_q.out_words[AddrBits-1:0] == '0;
+    range_q[15] <= |{header_q.descriptors[2:0], header_q.weights_a[2:0], header_q.weights_b[2:0], header_q.first[2:0]};
+    range_q[16] <= header_q.pixels != area_q;
+    range_q[17] <= header_q.elements != elements_q;
+    range_q[18] <= header_q.image_bytes[31:3] != beats_q;
+    range_q[19] <= !pack_q && differs(rows_q, header_q.image_mode.pool, header_q.computed.rows);
+    range_q[20] <= !pack_q && differs(columns_q, header_q.image_mode.pool, header_q.computed.columns);
+    range_q[21] <= pack_q && header_q.out_words != 32'(packed_q);
+
+    bad_magic_q    <= |magic_q;
+    bad_geometry_q <= |geometry_q;
+    bad_layers_q   <= |layers_q;
+    bad_range_q    <= |range_q;
+    error_q        <= bad_magic_q ? ErrorMagic : bad_geometry_q ? ErrorGeometry : bad_layers_q ? ErrorLayers
+        : bad_range_q ? ErrorRange : ErrorNone;
+  end
+
+  assign error_o = error_q;
+endmodule

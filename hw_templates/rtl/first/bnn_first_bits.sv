@@ -1,0 +1,113 @@
+// Channels of the first layer, what they make of a window, and the queue of the bits.
+//
+//   data_o[p] = bit of channel group*FirstPe + p:  bnn_first_array, or bnn_first_wired
+//
+// load_valid_i: the beat of channel load_index_i, load_data_i a cycle later. Windows come with group_i: bnn_first_windows,
+// which sees to it that no more than Results sets of bits are in the queue or on their way. With FirstWired wrong_o tells
+// that the channels loaded are not those wired in. valid_o and pop_i: bnn_fifo.
+//
+// Latency: bits are there 8 cycles after the last window of their sum; more with FirstWired.
+module bnn_first_bits #(
+    parameter int unsigned FirstPe = 4,
+    parameter int unsigned GroupBits = 5,
+    parameter int unsigned Results = 16,
+    parameter bit FirstWired = 1'b0,
+    localparam int unsigned IndexBits = GroupBits + $clog2(FirstPe)
+) (
+    input  logic                      clk_i,
+    input  logic                      clear_i,
+    // Channels of the program
+    input  logic                      load_valid_i,
+    input  logic [IndexBits-1:0]      load_index_i,
+    input  logic [63:0]               load_data_i,
+    input  logic [15:0]               channels_out_i,
+    input  logic [2:0]                channels_in_i,
+    output logic                      wrong_o,
+    // Windows
+    input  logic                      valid_i,
+    input  logic                      first_i,
+    input  logic                      last_i,
+    input  logic [36*8-1:0]           window_i,
+    input  logic [1:0][GroupBits-1:0] group_i,
+    // Bits
+    output logic                      valid_o,
+    input  logic                      pop_i,
+    output logic [FirstPe-1:0]        data_o
+);
+  localparam int unsigned PeBits = $clog2(FirstPe);
+
+  logic sum_valid, unused_room;
+  logic [FirstPe-1:0] bits;
+
+  if (FirstWired) begin : gen_wired
+    logic unused_group;
+    assign unused_group = ^group_i[1];
+    bnn_first_wired #(
+        .FirstPe  (FirstPe),
+        .GroupBits(GroupBits)
+    ) u_array (
+        .clk_i,
+        .rst_i       (clear_i),
+        .load_i      (load_valid_i),
+        .load_index_i,
+        .load_data_i,
+        .channels_out_i,
+        .channels_in_i,
+        .wrong_o,
+        .valid_i,
+        .first_i,
+        .last_i,
+        .group_i     (group_i[0]),
+        .window_i,
+        .valid_o     (sum_valid),
+        .bit_o       (bits)
+    );
+  end else begin : gen_array
+    logic [FirstPe*64-1:0] channel;
+    logic unused_channels;
+    assign wrong_o = 1'b0;
+    assign unused_channels = ^{channels_out_i, channels_in_i};
+
+    // The beats of the channels come two cycles after their window.
+    for (genvar p = 0; p < FirstPe; p++) begin : gen_channel
+      bnn_first_channel #(
+          .Depth(1 << GroupBits)
+      ) u_channel (
+          .clk_i,
+          .write_i     (load_valid_i && load_index_i[PeBits-1:0] == PeBits'(p)),
+          .write_addr_i(load_index_i[PeBits+:GroupBits]),
+          .write_data_i(load_data_i),
+          .address_i   (group_i[p%2]),
+          .data_o      (channel[p*64+:64])
+      );
+    end
+
+    bnn_first_array #(
+        .FirstPe(FirstPe)
+    ) u_array (
+        .clk_i,
+        .rst_i    (clear_i),
+        .valid_i,
+        .first_i,
+        .last_i,
+        .window_i,
+        .channel_i(channel),
+        .valid_o  (sum_valid),
+        .bit_o    (bits)
+    );
+  end
+
+  bnn_fifo #(
+      .Width(FirstPe),
+      .Depth(Results)
+  ) u_bits (
+      .clk_i,
+      .rst_i  (clear_i),
+      .push_i (sum_valid),
+      .data_i (bits),
+      .room_o (unused_room),
+      .valid_o,
+      .pop_i,
+      .data_o
+  );
+endmodule

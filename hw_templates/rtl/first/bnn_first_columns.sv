@@ -1,0 +1,167 @@
+// Columns of the first layer's patch: an image is read column after column, three rows high, four with a pool.
+//
+//   for y < rows_i: for cx < column_limit_i: for r < 3 + pool:
+//     data_o[32*(r + 1 - pool) +: 32] = pixel (y*(1 + pool) + r - pad, cx - pad), 0 outside of the image
+//
+// rows_i are those after the pool, column_limit_i is the columns computed and two more. begin_o is a pulse when an
+// image is begun: with full_i of the half to read, and some_i. read_last_o goes with its last read.
+//
+// The configuration is constant from two cycles before clear_i ends to the end of the run; with pack_i nothing is
+// read. valid_o and pop_i: bnn_fifo. Latency: a column is there 8 (with a pool 9) cycles after begin_o, one every three
+// (four) cycles.
+module bnn_first_columns #(
+    parameter int unsigned PixelBits = 10
+) (
+    input  logic               clk_i,
+    input  logic               clear_i,
+    input  logic               pack_i,
+    input  logic               pool_i,
+    input  logic               pad_i,
+    input  logic [15:0]        rows_i,
+    input  logic [15:0]        column_limit_i,
+    input  logic [15:0]        height_i,
+    input  logic [15:0]        width_i,
+    // Images
+    input  logic               some_i,
+    output logic               begin_o,
+    // Image buffer
+    input  logic [1:0]         full_i,
+    output logic               read_last_o,
+    output logic [PixelBits:0] read_addr_o,
+    input  logic [31:0]        read_data_i,  // 3 cycles after the address
+    // Columns
+    output logic               valid_o,
+    input  logic               pop_i,
+    output logic [127:0]       data_o
+);
+  localparam int unsigned Depth = 8;  // columns read ahead
+
+  // ---- Reads ---------------------------------------------------------------------------------
+
+  localparam int unsigned R = 0, Cx = 1, Y = 2;
+
+  logic scan_q, step, room_q, half_q, read_last, unused_r;
+  logic [2:0] go, last;
+  logic [1:0] r;
+  logic [15:0] cx, y_q, unused_row;
+  logic [PixelBits-1:0] width, line_q, addr_q, line_begin_q, line_next;
+  logic signed [17:0] row, column;
+  logic row_inside_q, column_inside_q;
+  logic [3:0] credit_q;
+  logic pop_q;
+
+  assign begin_o = ~scan_q & full_i[half_q] & some_i;
+  assign step = scan_q & (r != '0 | room_q);
+  assign read_last = step & (&last);
+  assign row = 18'(y_q) + 18'(r) - 18'(pad_i);
+  assign column = 18'(cx) - 18'(pad_i);
+  assign width = width_i[PixelBits-1:0];
+  assign line_next = line_q + (pool_i ? width << 1 : width);
+
+  assign go[R]  = step;
+  assign go[Cx] = step & last[R];
+  assign go[Y]  = step & last[R] & last[Cx];
+
+  bnn_loop #(
+      .Bits(3)
+  ) u_r (
+      .clk_i,
+      .restart_i(clear_i),
+      .go_i     (go[R]),
+      .limit_i  (pool_i ? 3'd4 : 3'd3),
+      .value_o  ({unused_r, r}),
+      .last_o   (last[R])
+  );
+  bnn_loop u_cx (
+      .clk_i,
+      .restart_i(clear_i),
+      .go_i     (go[Cx]),
+      .limit_i  (column_limit_i),
+      .value_o  (cx),
+      .last_o   (last[Cx])
+  );
+  bnn_loop u_y (
+      .clk_i,
+      .restart_i(clear_i),
+      .go_i     (go[Y]),
+      .limit_i  (rows_i),
+      .value_o  (unused_row),
+      .last_o   (last[Y])
+  );
+
+  always_ff @(posedge clk_i) begin
+    line_begin_q <= pad_i ? '0 - width - 1'b1 : '0;
+    if (begin_o) begin
+      y_q    <= '0;
+      line_q <= line_begin_q;
+      addr_q <= line_begin_q;
+    end else if (step) begin
+      if (last[R] && last[Cx]) begin
+        y_q    <= y_q + (pool_i ? 16'd2 : 16'd1);
+        line_q <= line_next;
+        addr_q <= line_next;
+      end else if (last[R]) begin
+        addr_q <= line_q + cx[PixelBits-1:0] + 1'b1;
+      end else begin
+        addr_q <= addr_q + width;
+      end
+    end
+    room_q <= credit_q > 4'd1;  // one may be taken in this cycle
+    pop_q  <= pop_i & ~clear_i;
+    if (clear_i || pack_i) begin
+      scan_q   <= 1'b0;
+      half_q   <= 1'b0;
+      credit_q <= 4'(Depth);
+    end else begin
+      scan_q   <= begin_o | (scan_q & ~read_last);
+      half_q   <= half_q ^ read_last;
+      credit_q <= credit_q - 4'(step && r == '0) + 4'(pop_q);
+    end
+  end
+
+  assign read_last_o = read_last;
+  assign read_addr_o = {half_q, addr_q};
+
+  // ---- Columns -------------------------------------------------------------------------------
+
+  // Put together as the pixels come.
+  logic [2:0] read_valid_q, read_last_q;
+  logic [1:0] inside_q;
+  logic [127:0] column_q;
+  logic push_q;
+  logic [3:0] valid, unused_room;
+
+  always_ff @(posedge clk_i) begin
+    row_inside_q    <= (row >= 0) & (row < 18'(height_i));
+    column_inside_q <= (column >= 0) & (column < 18'(width_i));
+    inside_q        <= {inside_q[0], row_inside_q & column_inside_q};
+    read_last_q     <= {read_last_q[1:0], last[R]};
+    if (read_valid_q[2]) column_q <= {inside_q[1] ? read_data_i : 32'd0, column_q[127:32]};
+    if (clear_i) begin
+      read_valid_q <= '0;
+      push_q       <= 1'b0;
+    end else begin
+      read_valid_q <= {read_valid_q[1:0], step};
+      push_q       <= read_valid_q[2] & read_last_q[2];
+    end
+  end
+
+  // A queue for each row, so that no address of their memories has many loads
+  for (genvar i = 0; i < 4; i++) begin : gen_row
+    bnn_fifo #(
+        .Width(32),
+        .Depth(Depth)
+    ) u_column (
+        .clk_i,
+        .rst_i  (clear_i),
+        .push_i (push_q),
+        .data_i (column_q[32*i+:32]),
+        .room_o (unused_room[i]),
+        .valid_o(valid[i]),
+        .pop_i,
+        .data_o (data_o[32*i+:32])
+    );
+  end
+
+  assign valid_o = &valid;  // they agree
+endmodule

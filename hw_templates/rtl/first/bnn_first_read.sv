@@ -1,0 +1,102 @@
+// Images of the first layer: commands to their reader, and the queue of the beats that come.
+//
+// begin_i, a pulse, begins a run of count_i images of image_bytes_i bytes, one after the other from images_i
+// on; all are constant from two cycles before it to the end of the run. clear_i, before a run, empties the queue.
+// Commands follow each other as they are taken: the reader holds them back.
+//
+// The reader may send Depth beats more than beat_give_o has given back; hungry_o tells that half of them
+// or more are free. valid_o and pop_i: bnn_fifo_block.
+//
+// Latency: a command 4 cycles after begin_i or the last one taken; the queue's 2 cycles.
+module bnn_first_read #(
+    parameter int unsigned Depth = 128
+) (
+    input  logic        clk_i,
+    input  logic        rst_i,
+    input  logic        clear_i,
+    // Run
+    input  logic        begin_i,
+    input  logic [31:0] count_i,
+    input  logic [63:0] images_i,
+    input  logic [31:0] image_bytes_i,
+    // Reader
+    output logic        command_valid_o,
+    input  logic        command_ready_i,
+    output logic [63:0] command_addr_o,
+    output logic [31:0] command_beats_o,
+    input  logic        beat_valid_i,
+    input  logic [63:0] beat_i,
+    output logic        beat_give_o,
+    output logic        hungry_o,
+    // Beats
+    output logic        valid_o,
+    input  logic        pop_i,
+    output logic [63:0] data_o
+);
+  localparam int unsigned LevelBits = $clog2(Depth) + 1;
+
+  // ---- Commands ------------------------------------------------------------------------------
+
+  // The address is the sum of images_i and of what came before, in two steps; the command waits for it.
+  logic [31:0] asked_q;  // commands given
+  logic [31:0] offset_q;
+  logic [32:0] addr_low_q;
+  logic [31:0] addr_high_q, addr_low_d_q;
+  logic [2:0] settle_q;
+  logic more_q, command_valid_q, given;
+
+  assign given = command_valid_q & command_ready_i;
+
+  always_ff @(posedge clk_i) begin
+    addr_low_q   <= {1'b0, images_i[31:0]} + {1'b0, offset_q};
+    addr_low_d_q <= addr_low_q[31:0];
+    addr_high_q  <= images_i[63:32] + 32'(addr_low_q[32]);
+    more_q       <= asked_q != count_i;
+    if (clear_i) begin
+      asked_q  <= '0;
+      offset_q <= '0;
+    end else if (given) begin
+      asked_q  <= asked_q + 32'd1;
+      offset_q <= offset_q + image_bytes_i;
+    end
+    if (rst_i) begin
+      settle_q        <= '0;
+      command_valid_q <= 1'b0;
+    end else begin
+      settle_q        <= {settle_q[1:0], begin_i | given};
+      command_valid_q <= (settle_q[2] & more_q) | (command_valid_q & ~command_ready_i);
+    end
+  end
+
+  assign command_valid_o = command_valid_q;
+  assign command_addr_o  = {addr_high_q, addr_low_d_q};
+  assign command_beats_o = image_bytes_i >> 3;
+
+  // ---- Queue ---------------------------------------------------------------------------------
+
+  logic [LevelBits-1:0] level_q;  // beats that are in the queue or were just given back
+  logic hungry_q, give_q;
+
+  always_ff @(posedge clk_i) begin
+    if (clear_i) level_q <= '0;
+    else level_q <= level_q + LevelBits'(beat_valid_i) - LevelBits'(give_q);
+    give_q   <= valid_o & pop_i & ~clear_i;
+    hungry_q <= level_q <= LevelBits'(Depth / 2);
+  end
+
+  bnn_fifo_block #(
+      .Width(64),
+      .Depth(Depth)
+  ) u_beats (
+      .clk_i,
+      .rst_i  (clear_i),
+      .push_i (beat_valid_i),
+      .data_i (beat_i),
+      .valid_o,
+      .pop_i,
+      .data_o
+  );
+
+  assign beat_give_o = give_q;
+  assign hungry_o    = hungry_q;
+endmodule

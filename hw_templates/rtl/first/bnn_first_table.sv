@@ -1,0 +1,51 @@
+// Pixel table of the first layer, for eight bytes at a time.
+//
+//   data_o[i] = table[pack_i ? beat_i[i] : pixel_i[i]];  of bytes 4 to 7, always the beat's, the top bit only
+//
+// load_valid_i: a word of the table, eight entries, with its index; load_data_i comes a cycle after it. pack_i[0] is
+// for bytes 0 and 1, pack_i[1], the same value, for the others.
+//
+// Latency: none from a byte; a loaded entry is there three cycles after load_valid_i.
+module bnn_first_table (
+    input  logic            clk_i,
+    input  logic            load_valid_i,
+    input  logic [4:0]      load_index_i,
+    input  logic [63:0]     load_data_i,
+    input  logic [1:0]      pack_i,
+    input  logic [7:0][7:0] beat_i,
+    input  logic [3:0][7:0] pixel_i,
+    output logic [7:0][7:0] data_o
+);
+  logic load_q;
+  logic [4:0] index_q;
+  logic [63:0] load_data_q;
+  logic [7:0][7:0] byte_at;
+
+  always_ff @(posedge clk_i) begin
+    load_q      <= load_valid_i;
+    index_q     <= load_index_i;
+    load_data_q <= load_data_i;
+  end
+
+  for (genvar i = 0; i < 8; i++) begin : gen_byte
+    localparam int unsigned Bits = (i < 4) ? 8 : 1;
+
+    if (i < 4) begin : gen_pixel
+      assign byte_at[i] = pack_i[i/2] ? beat_i[i] : pixel_i[i];
+    end else begin : gen_beat
+      assign byte_at[i] = beat_i[i];
+      assign data_o[i][6:0] = '0;
+    end
+
+    bnn_first_lookup #(
+        .Bits(Bits)
+    ) u_lookup (
+        .clk_i,
+        .write_i      (load_q),
+        .write_index_i(index_q),
+        .write_data_i (load_data_q),
+        .byte_i       (byte_at[i]),
+        .data_o       (data_o[i][7-:Bits])
+    );
+  end
+endmodule

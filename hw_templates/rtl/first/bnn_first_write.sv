@@ -1,0 +1,283 @@
+// Writes of the first layer: the order of its bits or words, their addresses, and the words that are written.
+//
+//   for each sub-batch, to base_even_i and base_odd_i in turn: for i < its images:
+//     for y < rows_i: for x < columns_i: for group < group_end_i:  FirstPe channels to lane x mod Lanes,
+//         base + i*image_stride + y*row_stride + (x / Lanes)*words + (group*FirstPe) / Simd
+//     with pack_i:  for w < words_i:  a word to lane i mod Lanes, base + (i / Lanes)*image_stride + w
+//
+// rows_i and columns_i are those after the pool. Every write has the whole word: the channels before, those of this
+// write, and 0 for those to come. bits_pop_o takes FirstPe bits, word_taken_o a packed word. done_o is a pulse at
+// least one cycle after the last write of a sub-batch was taken.
+//
+// clear_i begins again, run_i is high during a run; the configuration is constant from two cycles before clear_i ends
+// to the end of the run. slice_pack_i is pack_i once more. Writes: bnn_first_layer.
+//
+// Latency: a write is at the port 1 cycle after its bits or its word were taken.
+module bnn_first_write #(
+    parameter int unsigned Simd = 64,
+    parameter int unsigned Lanes = 4,
+    parameter int unsigned AddrBits = 10,
+    parameter int unsigned FirstPe = 4,
+    parameter int unsigned GroupBits = 5
+) (
+    input  logic                clk_i,
+    input  logic                rst_i,
+    input  logic                clear_i,
+    input  logic                run_i,
+    // Configuration
+    input  logic                pack_i,
+    input  logic                slice_pack_i,
+    input  logic [GroupBits:0]  group_end_i,
+    input  logic [15:0]         rows_i,
+    input  logic [15:0]         columns_i,
+    input  logic [AddrBits-1:0] base_even_i,
+    input  logic [AddrBits-1:0] base_odd_i,
+    input  logic [AddrBits-1:0] image_stride_i,
+    input  logic [AddrBits-1:0] row_stride_i,
+    input  logic [AddrBits-1:0] words_i,
+    input  logic [15:0]         sub_batch_i,
+    input  logic [31:0]         count_i,
+    // Bits of channels
+    input  logic                bits_valid_i,
+    output logic                bits_pop_o,
+    input  logic [FirstPe-1:0]  bits_i,
+    // Packed words
+    input  logic                word_valid_i,
+    output logic                word_taken_o,
+    input  logic [Simd-1:0]     word_i,
+    // Write port
+    output logic                write_valid_o,
+    input  logic                write_ready_i,
+    input  logic                write_soon_i,
+    output logic [Lanes-1:0]    write_lane_o,
+    output logic [AddrBits-1:0] write_addr_o,
+    output logic [Simd-1:0]     write_data_o,
+    output logic                done_o
+);
+  localparam int unsigned Slots = Simd / FirstPe;
+  localparam int unsigned SlotBits = (Slots > 1) ? $clog2(Slots) : 1;
+  localparam int unsigned LaneBits = $clog2(Lanes);
+
+  // ---- Loops ---------------------------------------------------------------------------------
+
+  localparam int unsigned G = 0, X = 1, Y = 2;
+
+  logic write, active_q, room_q, image_last_q;
+  logic word_last, word_go, pixel_end, lane_end, row_end, map_end, word_lane_end, image_end, sub_end;
+  logic [2:0] go, last;
+  logic [15:0] unused_value[2];
+  logic [GroupBits:0] unused_group;
+  logic [AddrBits-1:0] unused_word;
+  logic [LaneBits-1:0] lane_q;
+
+  bnn_first_step u_step (
+      .room_i       (room_q),
+      .active_i     (active_q),
+      .pack_i,
+      .bits_i       (bits_valid_i),
+      .word_i       (word_valid_i),
+      .last_i       (last),
+      .word_last_i  (word_last),
+      .lane_last_i  (&lane_q),
+      .image_last_i (image_last_q),
+      .write_o      (write),
+      .bits_o       (bits_pop_o),
+      .go_o         (go),
+      .word_o       (word_go),
+      .pixel_o      (pixel_end),
+      .lane_o       (lane_end),
+      .row_o        (row_end),
+      .map_o        (map_end),
+      .word_lane_o  (word_lane_end),
+      .image_o      (image_end),
+      .sub_o        (sub_end)
+  );
+
+  bnn_loop #(
+      .Bits(GroupBits + 1)
+  ) u_group (
+      .clk_i,
+      .restart_i(clear_i),
+      .go_i     (go[G]),
+      .limit_i  (group_end_i),
+      .value_o  (unused_group),
+      .last_o   (last[G])
+  );
+  bnn_loop u_x (
+      .clk_i,
+      .restart_i(clear_i),
+      .go_i     (go[X]),
+      .limit_i  (columns_i),
+      .value_o  (unused_value[0]),
+      .last_o   (last[X])
+  );
+  bnn_loop u_y (
+      .clk_i,
+      .restart_i(clear_i),
+      .go_i     (go[Y]),
+      .limit_i  (rows_i),
+      .value_o  (unused_value[1]),
+      .last_o   (last[Y])
+  );
+  bnn_loop #(
+      .Bits(AddrBits)
+  ) u_word (
+      .clk_i,
+      .restart_i(clear_i),
+      .go_i     (word_go),
+      .limit_i  (words_i),
+      .value_o  (unused_word),
+      .last_o   (word_last)
+  );
+
+  assign word_taken_o = write;
+
+  // ---- Sub-batches ---------------------------------------------------------------------------
+
+  // Counted apart from those that are begun: the writes lag behind.
+  logic parity_q, begin_d, begin_q, left_some_q, ended_q;
+  logic [3:0] begins;  // one for each address, and for the images
+  logic [2:0] settle_q;  // ones: cycles since next changed
+  logic [31:0] left;
+  logic [15:0] images_q, next;
+  logic [2:0] done_q;
+
+  bnn_sub_batch u_written (
+      .clk_i,
+      .restart_i(clear_i),
+      .step_i   (begin_q),
+      .count_i,
+      .size_i   (sub_batch_i),
+      .left_o   (left),
+      .images_o (next)
+  );
+
+  assign begin_d = ~active_q & ~begin_q & settle_q[2] & left_some_q;
+
+  for (genvar i = 0; i < 4; i++) begin : gen_begin
+    bnn_register u_begin (
+        .clk_i,
+        .data_i(begin_d),
+        .data_o(begins[i])
+    );
+  end
+
+  always_ff @(posedge clk_i) begin
+    left_some_q <= left != '0;
+    if (begins[3]) begin
+      images_q     <= next;
+      image_last_q <= next == 16'd1;
+    end else if (image_end) begin
+      images_q     <= images_q - 16'd1;
+      image_last_q <= images_q == 16'd2;
+    end
+    if (rst_i || clear_i) begin
+      active_q <= 1'b0;
+      begin_q  <= 1'b0;
+      settle_q <= '0;
+      parity_q <= 1'b0;
+      done_q   <= '0;
+      ended_q  <= 1'b0;
+    end else begin
+      begin_q  <= begin_d;
+      active_q <= begin_q | (active_q & ~sub_end);
+      settle_q <= active_q ? '0 : {settle_q[1:0], run_i};
+      parity_q <= parity_q ^ sub_end;
+      ended_q  <= sub_end | (ended_q & ~write_ready_i);  // the last write waits
+      done_q   <= {done_q[1:0], ended_q & write_ready_i};
+    end
+  end
+
+  assign done_o = done_q[2];
+
+  // ---- Addresses -----------------------------------------------------------------------------
+
+  logic [AddrBits-1:0] base_q, pixel_stride_q, image_base_q, row_base_q, pixel_base_q, word_q;
+  logic [AddrBits-1:0] image_next, row_next;
+  logic [Slots-1:0] here_q;  // slot_q, one-hot
+  logic [SlotBits-1:0] slot_q;
+  logic slot_end, slots_end;
+
+  assign image_next = image_base_q + image_stride_i;
+  assign row_next = row_base_q + row_stride_i;
+  assign slot_end = slot_q == SlotBits'(Slots - 1);
+  assign slots_end = last[G] | slot_end;  // the word's last write
+
+  always_ff @(posedge clk_i) begin
+    base_q         <= parity_q ? base_odd_i : base_even_i;
+    pixel_stride_q <= pack_i ? image_stride_i : words_i;
+    if (begins[0]) image_base_q <= base_q;
+    else if (map_end) image_base_q <= image_next;
+    if (begins[1]) row_base_q <= base_q;
+    else if (map_end) row_base_q <= image_next;
+    else if (row_end) row_base_q <= row_next;
+    if (begins[2]) pixel_base_q <= base_q;
+    else if (map_end) pixel_base_q <= image_next;
+    else if (row_end) pixel_base_q <= row_next;
+    else if (lane_end || word_lane_end) pixel_base_q <= pixel_base_q + pixel_stride_q;
+    if (!active_q) begin  // between sub-batches
+      {lane_q, slot_q, word_q} <= '0;
+      here_q <= Slots'(1);
+    end else if (write) begin
+      slot_q <= slots_end ? '0 : slot_q + 1'b1;
+      here_q <= slots_end ? Slots'(1) : here_q << 1;
+      if (pack_i ? word_last : last[G]) word_q <= '0;
+      else if (pack_i || slot_end) word_q <= word_q + 1'b1;
+      if (pixel_end) lane_q <= (~pack_i & last[X]) ? '0 : lane_q + 1'b1;
+    end
+  end
+
+  // ---- Write port ----------------------------------------------------------------------------
+
+  // The write, registered: it waits for the array's.
+  logic valid_q, valid, first, first_next;  // first: here_q[0] again, for the slices
+  logic [Lanes-1:0] lane_mask_q;
+  logic [AddrBits-1:0] addr_q;
+
+  assign valid = room_q ? write : valid_q;
+
+  always_comb begin
+    first_next = first;
+    if (!active_q) first_next = 1'b1;
+    else if (write) first_next = slots_end;
+  end
+
+  bnn_register u_first (
+      .clk_i,
+      .data_i(first_next),
+      .data_o(first)
+  );
+
+  always_ff @(posedge clk_i) begin
+    if (room_q) begin
+      lane_mask_q <= Lanes'(1) << lane_q;
+      addr_q      <= pixel_base_q + word_q;
+    end
+    if (rst_i || clear_i) begin
+      valid_q <= 1'b0;
+      room_q  <= 1'b1;
+    end else begin
+      valid_q <= valid;
+      room_q  <= ~valid | write_soon_i;
+    end
+  end
+
+  for (genvar s = 0; s < Slots; s++) begin : gen_slice
+    bnn_first_slice #(
+        .Bits(FirstPe)
+    ) u_slice (
+        .clk_i,
+        .enable_i (room_q),
+        .pack_i   (slice_pack_i),
+        .begin_i  (first),
+        .here_i   (here_q[s]),
+        .channel_i(bits_i),
+        .word_i   (word_i[s*FirstPe+:FirstPe]),
+        .data_o   (write_data_o[s*FirstPe+:FirstPe])
+    );
+  end
+
+  assign write_valid_o = valid_q;
+  assign write_lane_o  = lane_mask_q;
+  assign write_addr_o  = addr_q;
+endmodule
