@@ -35,7 +35,8 @@ LEVELS = 4
 _DELAY = ("scratchpad -set abc9.script +&scorr,;,&sweep,;,&dc2,;,&st,;,&if,-g,-K,6,;,&dch,-f,-r,;,&ps,;"
           ",&if,{W},{D},{R},-v,;,&mfs; ")
 """The usual mapping with a delay-optimising restructuring before it."""
-_PREPARE = "proc; opt_expr; opt_clean; opt_hier; opt_expr; opt_clean; opt_hier; opt_expr; opt_clean"
+_PREPARE = "proc; opt_expr; opt_clean" + 5 * "; opt_hier; opt_expr; opt_clean"
+"""Each round of `opt_hier` takes what is unused or constant one level of the hierarchy further."""
 
 
 class SynthesisError(ExpectedError):

@@ -97,7 +97,7 @@ module bnn_first_layer
     pad_q          <= header_i.image_mode.pad;
     group_end_q    <= (GroupBits + 1)'(header_i.first_channels[15:0] >> PeBits);
     column_limit_q <= header_i.computed.columns + 16'd2;
-    columns_q      <= pool[Write] ? header_i.computed.columns >> 1 : header_i.computed.columns;
+    columns_q      <= pool[Read] ? header_i.computed.columns >> 1 : header_i.computed.columns;
     rows_q         <= pool[Write] ? header_i.computed.rows >> 1 : header_i.computed.rows;
     begin_q        <= start_i & ~rst_i;
     run_q          <= ~rst_i & (begin_q | run_q);
@@ -312,7 +312,7 @@ module bnn_first_layer
       .clear_i       (clear[Write]),
       .run_i         (run_q),
       .pack_i        (pack[Write]),
-      .slice_pack_i  (pack[Slice]),
+      .pack_data_i   (pack[Slice]),
       .group_end_i   (group_end_q),
       .rows_i        (rows_q),
       .columns_i     (columns_q),

@@ -35,7 +35,6 @@ module bnn_first_pack #(
   logic last;  // the last beat of the image
   logic [23:0] unused_beat;
   logic [7:0] tail_q;  // elements of that
-  logic [Simd-1:0] word_q;
   logic [Bytes-1:0] here_q;  // where the next byte goes
   logic [7:0] signs, sign_q;
   logic sign_valid_q, take;
@@ -69,10 +68,6 @@ module bnn_first_pack #(
     tail_q <= (elements_i == '0) ? '1 : ~(8'hFF << elements_i);
     if (begin_o) here_q <= Bytes'(1);
     else if (beat) here_q <= word_done ? Bytes'(1) : here_q << 1;
-    for (int unsigned i = 0; i < Bytes; i++) begin
-      if (beat && here_q[i]) word_q[8*i+:8] <= signs;
-      else if (beat && here_q[0]) word_q[8*i+:8] <= '0;
-    end
     if (clear_i || !pack_i) begin
       busy_q       <= 1'b0;
       word_valid_q <= 1'b0;
@@ -85,6 +80,15 @@ module bnn_first_pack #(
     end
   end
 
+  bnn_first_word #(
+      .Simd(Simd)
+  ) u_word (
+      .clk_i,
+      .write_i(beat),
+      .here_i (here_q),
+      .byte_i (signs),
+      .word_o
+  );
+
   assign word_valid_o = word_valid_q;
-  assign word_o       = word_q;
 endmodule

@@ -10,7 +10,7 @@
 // least one cycle after the last write of a sub-batch was taken.
 //
 // clear_i begins again, run_i is high during a run; the configuration is constant from two cycles before clear_i ends
-// to the end of the run. slice_pack_i is pack_i once more. Writes: bnn_first_layer.
+// to the end of the run. pack_data_i is pack_i once more, for what is wide. Writes: bnn_first_layer.
 //
 // Latency: a write is at the port 1 cycle after its bits or its word were taken.
 module bnn_first_write #(
@@ -26,7 +26,7 @@ module bnn_first_write #(
     input  logic                run_i,
     // Configuration
     input  logic                pack_i,
-    input  logic                slice_pack_i,
+    input  logic                pack_data_i,
     input  logic [GroupBits:0]  group_end_i,
     input  logic [15:0]         rows_i,
     input  logic [15:0]         columns_i,
@@ -205,7 +205,7 @@ module bnn_first_write #(
 
   always_ff @(posedge clk_i) begin
     base_q         <= parity_q ? base_odd_i : base_even_i;
-    pixel_stride_q <= pack_i ? image_stride_i : words_i;
+    pixel_stride_q <= pack_data_i ? image_stride_i : words_i;
     if (begins[0]) image_base_q <= base_q;
     else if (map_end) image_base_q <= image_next;
     if (begins[1]) row_base_q <= base_q;
@@ -268,7 +268,7 @@ module bnn_first_write #(
     ) u_slice (
         .clk_i,
         .enable_i (room_q),
-        .pack_i   (slice_pack_i),
+        .pack_i   (pack_data_i),
         .begin_i  (first),
         .here_i   (here_q[s]),
         .channel_i(bits_i),
