@@ -507,8 +507,8 @@ def test_command_on_processor(files: Path, model: Model, capsys: pytest.CaptureF
     assert pynq_infer.main([*arguments, "--images", str(files / "maps.npy")]) == 0
     assert "accuracy" not in json.loads(capsys.readouterr().out)
     np.save(files / "none.npy", images(0))
-    assert pynq_infer.main([*arguments, "--images", str(files / "none.npy")]) == 0
-    assert json.loads(capsys.readouterr().out)["images"] == 0
+    assert pynq_infer.main([*arguments, "--images", str(files / "none.npy")]) == 1
+    assert capsys.readouterr().err.endswith("none.npy: images are (0, 9, 7, 1), expected at least one\n")
 
 
 def test_command_errors(files: Path, core: FakeCore, capsys: pytest.CaptureFixture[str]) -> None:

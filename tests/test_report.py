@@ -13,6 +13,7 @@ from hls import sources as rtl
 from hls.boards import BOARDS
 from hls.report import __main__ as report
 from hls.report import cells, netlist, rtlil, synth
+from hls.resources import Resources
 
 CLOCK = 2
 """Bit of the clock in the netlists made here."""
@@ -131,7 +132,7 @@ def test_fan_out_across_modules_and_through_wires() -> None:
     first = made.fanout(1)[0]
     assert (first.loads, first.name, first.module, first.kind) == (2 * 2 + 1, "top.f", "top", "register")
     assert made.fanout(1, control=True)[0].loads == 2
-    assert made.total("top") == cells.Resources(lut=2, ff=7)
+    assert made.total("top") == Resources(lut=2, ff=7)
 
 
 def test_constants_and_inputs_of_the_top() -> None:

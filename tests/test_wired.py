@@ -12,9 +12,10 @@ from test_model import random_model
 
 from bnn import golden
 from bnn.model import ModelError, save
+from hls import yosys
 from hls.__main__ import main
 from hls.designs import DesignError
-from hls.wired import cost, heap, levels, measure, network, reuse, topologies, verilog, yosys
+from hls.wired import cost, heap, levels, measure, network, reuse, topologies, verilog
 from hls.wired.graph import Add, Bit, Chain, Graph, GraphError, Input, Select, adders, evaluate, multiply_out, split
 from sim.rtl_sim import find_verilator
 from sim.wired_sim import run_hls, run_rtl
@@ -331,18 +332,14 @@ def test_da4ml_graphs_equal_the_weights(monkeypatch):
 
 
 @pytest.mark.slow
-def test_yosys_and_the_cost_model_agree_on_the_order():
+def test_yosys_and_the_cost_model_agree_on_the_order(tmp_path):
     # three runs of yosys on a small layer
-    try:
-        yosys.find_yosys()
-    except yosys.YosysError as error:
-        pytest.skip(str(error))
     item = task(11, 8, 72, 1, 9)
     found = []
     for level in levels.LEVELS:
         graph = levels.build(item, level)
         text = verilog.engine(graph, "engine", *item.value_range())
-        found.append((cost.estimate(graph).lut, yosys.synthesise({"e.sv": text}, "engine", srl=False).lut))
+        found.append((cost.estimate(graph).lut, measure.synthesise({"e.sv": text}, "engine", tmp_path, srl=False).lut))
     assert sorted(found) == sorted(found, key=lambda pair: pair[1])
 
 
@@ -371,15 +368,11 @@ def test_topologies_within_a_limit(capsys):
 @pytest.mark.slow
 def test_a_whole_design_is_measured_once(tmp_path, monkeypatch):
     # yosys on two small engines and the stream around them
-    try:
-        yosys.find_yosys()
-    except yosys.YosysError as error:
-        pytest.skip(str(error))
     model = random_model(3, height=9, width=8, channels=1, pad=1, convs=((3, True), (5, False)), dense=())
     built = network.engines(model, "cse", fold=3)
     found = measure.design(model, built, tmp_path)
     assert list(found) == [*(layer.name for layer in model.layers), "stream"]
     assert all(part.lut > 0 and part.ff > 0 for part in found.values())
     assert found["stream"].dsp == 1 and sum(part.dsp for part in found.values()) == 1
-    monkeypatch.setattr(yosys, "synthesise", None)
+    monkeypatch.setattr(yosys, "run", None)
     assert measure.design(model, built, tmp_path) == found

@@ -13,12 +13,12 @@ from typing import Any
 
 from bnn.command import Command
 from bnn.files import write_atomically
-from hls import designs, reports, shell, sources
+from hls import designs, reports, shell, sources, yosys
 from hls.boards import Board
 from hls.options import add_first_layer, first_layer
 from hls.report import cells, netlist, synth
-from hls.report.cells import Resources
 from hls.report.synth import Memory
+from hls.resources import Resources
 
 ARRAY = "bnn_array"
 FORMAT = 1
@@ -207,7 +207,7 @@ def _run(options: argparse.Namespace) -> None:
                                lambda line: print(f"report: {line}", file=sys.stderr, flush=True))
     macs = values.get("Pe", design.pe) * values.get("Simd", design.simd) * values.get("Lanes", design.lanes)
     report = analyse(results, chosen, design.board, macs, options.ranked)
-    report.update(design=design.name, board=design.board.name, top=chosen, parameters=values, yosys=synth.version())
+    report.update(design=design.name, board=design.board.name, top=chosen, parameters=values, yosys=yosys.version())
     name = "report.json" if chosen == sources.TOP else f"report_{chosen}.json"
     target = folder / name
     report.update(reports.sections(target))

