@@ -13,12 +13,14 @@ import torch
 from bnn import golden
 from bnn.model import load
 from bnn.networks import network
+from train.checkpoint import CHECKPOINT_FORMAT, load_network, save_checkpoint
+from train.config import Config, to_dict
+from train.errors import TrainError
 from train.export import ExportError, compare_scores, export, fold, main
 from train.layers import BinaryLinear, Block, ScoreNorm, make_norm
 from train.methods import Methods
 from train.module import BinaryNetwork
 from train.recipes import RECIPES, recipe
-from train.trainer import CHECKPOINT_FORMAT, Config, TrainError, load_network, save_checkpoint, to_dict
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -17,8 +17,12 @@ import torch
 from bnn.networks import NETWORKS, NetworkError, network
 from train import data, layers, recipes, trainer
 from train.augment import crop_flip
+from train.checkpoint import CHECKPOINT_FORMAT, load_checkpoint, save_checkpoint
+from train.config import Config
+from train.errors import TrainError
 from train.methods import LOSSES, Methods
 from train.module import BinaryNetwork
+from train.optimizer import learning_rate
 
 ROOT = Path(__file__).resolve().parent.parent
 torch.set_num_threads(1)  # the networks are too small to share among cores
@@ -31,9 +35,9 @@ def make_images(count: int, seed: int = 7) -> data.Arrays:
     return {"x": x, "y": y}
 
 
-def config(epochs: int, seed: int = 1, name: str = "tiny", **changes: object) -> trainer.Config:
+def config(epochs: int, seed: int = 1, name: str = "tiny", **changes: object) -> Config:
     chosen = replace(recipes.recipe("modern", "cifar10"), epochs=epochs, **changes)
-    return trainer.Config(name, chosen, dataset="cifar10", seed=seed)
+    return Config(name, chosen, dataset="cifar10", seed=seed)
 
 
 def test_padding_uses_the_recorded_value() -> None:
@@ -76,21 +80,21 @@ def test_crop_flip_moves_whole_images() -> None:
 @pytest.mark.parametrize("schedule", ["cosine", "exponential"])
 def test_schedules_run_from_start_to_end(schedule: str) -> None:
     recipe = config(10, schedule=schedule).recipe
-    assert trainer.learning_rate(recipe, 0, 100) == pytest.approx(recipe.learning_rate)
-    assert trainer.learning_rate(recipe, 100, 100) == pytest.approx(recipe.final_learning_rate)
+    assert learning_rate(recipe, 0, 100) == pytest.approx(recipe.learning_rate)
+    assert learning_rate(recipe, 100, 100) == pytest.approx(recipe.final_learning_rate)
 
 
 def test_exponential_schedule_falls_by_the_epoch_and_halving_ten_times() -> None:
     recipe = config(20, schedule="exponential", learning_rate=1.0, final_learning_rate=2.0**-20).recipe
-    rates = [trainer.learning_rate(recipe, step, 200) for step in (0, 9, 10, 195)]
+    rates = [learning_rate(recipe, step, 200) for step in (0, 9, 10, 195)]
     assert rates == pytest.approx([1.0, 1.0, 0.5, 2.0**-19])
     recipe = replace(recipe, schedule="halving")
-    assert [trainer.learning_rate(recipe, step, 200) for step in (0, 19, 20, 199)] == [1.0, 1.0, 0.5, 2.0**-9]
+    assert [learning_rate(recipe, step, 200) for step in (0, 19, 20, 199)] == [1.0, 1.0, 0.5, 2.0**-9]
 
 
 def test_warm_up_rises_to_the_learning_rate() -> None:
     recipe = config(10, warmup=1.0, learning_rate=1.0, schedule="halving").recipe
-    assert [trainer.learning_rate(recipe, step, 100) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+    assert [learning_rate(recipe, step, 100) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
 
 
 def test_resumed_run_equals_uninterrupted(tmp_path: Path) -> None:
@@ -133,7 +137,7 @@ def test_killed_run_leaves_a_whole_checkpoint_and_goes_on(tmp_path: Path) -> Non
     command = [sys.executable, str(script), str(ROOT), str(tmp_path / "run")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     assert subprocess.run([*command, "kill"], capture_output=True, env=environment).returncode == -9
-    assert trainer.load_checkpoint(tmp_path / "run" / "checkpoint.pt")["epoch"] == 1
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["epoch"] == 1
     done = subprocess.run([*command, "go"], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "epoch 1/2" not in done.stdout and "epoch 2/2" in done.stdout
@@ -142,11 +146,11 @@ def test_killed_run_leaves_a_whole_checkpoint_and_goes_on(tmp_path: Path) -> Non
 def test_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     train, val = make_images(64), make_images(64)
     trainer.train(config(1), train, val, tmp_path)
-    with pytest.raises(trainer.TrainError, match="is of another run: seed 1, not 2"):
+    with pytest.raises(TrainError, match="is of another run: seed 1, not 2"):
         trainer.train(config(1, seed=2), train, val, tmp_path)
-    with pytest.raises(trainer.TrainError, match=r"is of another run: recipe\.batch 64, not 32"):
+    with pytest.raises(TrainError, match=r"is of another run: recipe\.batch 64, not 32"):
         trainer.train(config(1, batch=32), train, val, tmp_path)
-    with pytest.raises(trainer.TrainError, match="is of another run: network tiny, not cnv"):
+    with pytest.raises(TrainError, match="is of another run: network tiny, not cnv"):
         trainer.train(config(1, name="cnv"), train, val, tmp_path)
 
 
@@ -161,7 +165,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_learning_rate(
 
     monkeypatch.setitem(LOSSES, "cross_entropy", broken)
     run = config(1, batch=16, schedule="halving", learning_rate=0.25)
-    with pytest.raises(trainer.TrainError, match="loss is not finite at epoch 1, step 3, learning rate 0.25"):
+    with pytest.raises(TrainError, match="loss is not finite at epoch 1, step 3, learning rate 0.25"):
         trainer.train(run, make_images(128), make_images(16), tmp_path)
     assert not (tmp_path / "checkpoint.pt").exists()
 
@@ -177,13 +181,13 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_learning_rate(
     ],
 )
 def test_unusable_recipes_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
-    with pytest.raises(trainer.TrainError, match=message):
+    with pytest.raises(TrainError, match=message):
         trainer.train(config(1, **change), make_images(64), make_images(64), tmp_path)
 
 
 def test_teacher_of_other_images_is_refused(tmp_path: Path) -> None:
     message = "the teacher sfc takes 1x28x28 images of 10 classes, tiny 3x32x32 images of 10 classes"
-    with pytest.raises(trainer.TrainError, match=message):
+    with pytest.raises(TrainError, match=message):
         trainer.train(
             config(1, distil=0.5), make_images(64), make_images(64), tmp_path, teacher=BinaryNetwork(network("sfc"))
         )
@@ -191,35 +195,35 @@ def test_teacher_of_other_images_is_refused(tmp_path: Path) -> None:
 
 def test_checkpoint_of_another_format_is_refused(tmp_path: Path) -> None:
     torch.save({"format": "bnn-checkpoint-1"}, tmp_path / "checkpoint.pt")
-    with pytest.raises(trainer.TrainError, match="is not of format bnn-checkpoint-2"):
-        trainer.load_checkpoint(tmp_path / "checkpoint.pt")
+    with pytest.raises(TrainError, match="is not of format bnn-checkpoint-2"):
+        load_checkpoint(tmp_path / "checkpoint.pt")
 
 
 def test_images_of_another_shape_and_labels_out_of_range_are_refused(tmp_path: Path) -> None:
     data = make_images(64)
-    with pytest.raises(trainer.TrainError, match=r"images are \(3, 32, 16\), tiny takes \(3, 32, 32\)"):
+    with pytest.raises(TrainError, match=r"images are \(3, 32, 16\), tiny takes \(3, 32, 32\)"):
         trainer.train(config(1), {"x": data["x"][..., :16], "y": data["y"]}, data, tmp_path)
-    with pytest.raises(trainer.TrainError, match="labels go up to 10, tiny has 10 classes"):
+    with pytest.raises(TrainError, match="labels go up to 10, tiny has 10 classes"):
         trainer.train(config(1), {"x": data["x"], "y": np.full(64, 10)}, data, tmp_path)
 
 
 def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(b"junk")
-    with pytest.raises(trainer.TrainError, match=r"checkpoint\.pt cannot be read"):
-        trainer.load_checkpoint(path)
+    with pytest.raises(TrainError, match=r"checkpoint\.pt cannot be read"):
+        load_checkpoint(path)
 
 
 def test_failed_write_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "checkpoint.pt"
-    trainer.save_checkpoint(path, {"format": trainer.CHECKPOINT_FORMAT, "epoch": 1})
+    save_checkpoint(path, {"format": CHECKPOINT_FORMAT, "epoch": 1})
 
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        trainer.save_checkpoint(path, {"format": trainer.CHECKPOINT_FORMAT, "epoch": 2})
+        save_checkpoint(path, {"format": CHECKPOINT_FORMAT, "epoch": 2})
     assert torch.load(path, weights_only=True)["epoch"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
 
@@ -314,7 +318,8 @@ def test_two_processes_train_together(tmp_path: Path) -> None:
         "from dataclasses import replace\n"
         "from pathlib import Path\n"
         "from train.recipes import recipe\n"
-        "from train.trainer import Config, train\n"
+        "from train.config import Config\n"
+        "from train.trainer import train\n"
         "dist.init_process_group('gloo')\n"
         "r = np.random.default_rng(1)\n"
         "d = {'x': r.integers(0, 256, (128, 3, 32, 32)).astype(np.uint8), 'y': r.integers(0, 10, 128)}\n"
@@ -365,7 +370,7 @@ def test_the_better_of_last_weights_and_average_is_deployed(tmp_path: Path) -> N
     run = config(1, average=0.5)
     train, val = make_images(128), make_images(64, seed=8)
     model = trainer.train(run, train, val, tmp_path)
-    saved = trainer.load_checkpoint(tmp_path / "checkpoint.pt")
+    saved = load_checkpoint(tmp_path / "checkpoint.pt")
     images, labels = torch.from_numpy(val["x"]), torch.from_numpy(val["y"]).long()
     assert trainer.accuracy(model, images, labels) == saved["deploy_accuracy"]
     weight = "blocks.1.layer.weight"

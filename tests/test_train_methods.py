@@ -9,12 +9,13 @@ import torch
 
 from bnn.networks import network
 from train import methods
+from train.config import Config
 from train.errors import TrainError
 from train.layers import BinaryConv2d, BinaryLinear, Schedules, binary_weight
 from train.methods import Methods, ap2, binarize
 from train.module import BinaryNetwork
+from train.optimizer import clip, initialise, make_optimizer
 from train.recipes import RECIPES, recipe
-from train.trainer import Config, clip, initialise, make_optimizer
 
 torch.set_num_threads(1)
 
@@ -286,7 +287,7 @@ def test_recipes_are_what_their_sources_say() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_configurations_survive_the_checkpoint(name: str) -> None:
-    from train.trainer import from_dict, to_dict
+    from train.config import from_dict, to_dict
 
     config = Config("tiny", recipe(name, "cifar10"), dataset="cifar10", shape=(8, 8, 3), classes=3)
     assert from_dict(to_dict(config)) == config

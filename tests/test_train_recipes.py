@@ -13,11 +13,11 @@ from bnn.model import load, save
 from bnn.networks import network
 from train import export
 from train.__main__ import main
+from train.checkpoint import load_checkpoint, load_network
 from train.errors import TrainError
 from train.module import BinaryNetwork
 from train.recipes import RECIPES
 from train.start import start_from
-from train.trainer import load_checkpoint, load_network
 
 torch.set_num_threads(1)
 

@@ -18,6 +18,8 @@ import torch
 from bnn.errors import ExpectedError
 from bnn.tables import marked
 from train import data, study, trainer
+from train.checkpoint import load_checkpoint, load_network
+from train.config import Config
 from train.recipes import recipe
 
 torch.set_num_threads(1)
@@ -79,7 +81,7 @@ def test_a_run_goes_on_from_its_checkpoint(
 ) -> None:
     training, validation = data.split_validation(data.load("cifar10", None, tmp_path))
     base = replace(recipe("modern", "cifar10"), epochs=2, batch=40)
-    config = trainer.Config("tiny", base, dataset="cifar10")
+    config = Config("tiny", base, dataset="cifar10")
     sets = (training, validation, validation)
     whole = study.run_one(config, sets, tmp_path / "whole", False, False)
     with monkeypatch.context() as patch:
@@ -88,7 +90,7 @@ def test_a_run_goes_on_from_its_checkpoint(
         with pytest.raises(KeyboardInterrupt):
             study.run_one(config, sets, tmp_path / "parts", False, False)
     (work,) = (tmp_path / "parts").iterdir()
-    assert trainer.load_checkpoint(work / "checkpoint.pt")["epoch"] == 1
+    assert load_checkpoint(work / "checkpoint.pt")["epoch"] == 1
     capsys.readouterr()
     assert study.run_one(config, sets, tmp_path / "parts", False, False) == whole
     assert "epoch 1/2" not in (out := capsys.readouterr().out) and "epoch 2/2" in out
@@ -98,11 +100,11 @@ def test_a_run_goes_on_from_its_checkpoint(
 def test_kept_checkpoints_can_teach(small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     training, validation = data.split_validation(data.load("cifar10", None, tmp_path))
     base = replace(recipe("modern", "cifar10"), epochs=1, batch=40)
-    config = trainer.Config("tiny", study.FLOAT[-1].change(base), dataset="cifar10")
+    config = Config("tiny", study.FLOAT[-1].change(base), dataset="cifar10")
     study.run_one(config, (training, validation, validation), tmp_path, False, True)
     (kept,) = tmp_path.glob("*.work/checkpoint.pt")
     assert f"study: kept {kept}" in capsys.readouterr().out
-    assert trainer.load_network(kept).methods.real
+    assert load_network(kept).methods.real
 
 
 STUDY_THAT_IS_KILLED = """
@@ -145,5 +147,5 @@ def test_missing_markers_and_bad_counts_are_refused(small: None, capsys: pytest.
 def test_every_row_of_the_ablation_takes_a_step(small: None, row: study.Row, tmp_path: Path) -> None:
     base = replace(recipe("modern", "cifar10"), epochs=1, batch=40)
     training, validation = data.split_validation(data.load("cifar10", None, tmp_path))
-    config = trainer.Config("tiny", row.change(base), dataset="cifar10")
+    config = Config("tiny", row.change(base), dataset="cifar10")
     assert 0 <= study.run_one(config, (training, validation, validation), tmp_path, False, False) <= 100

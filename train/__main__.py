@@ -22,12 +22,15 @@ from bnn.files import locked
 from bnn.model import load as load_model
 from bnn.networks import NETWORKS
 from train import contact, data, own
+from train.checkpoint import load_network
+from train.config import Config, topology
 from train.errors import TrainError
 from train.methods import LOSSES, WINDOWS, Methods
 from train.module import BinaryNetwork
+from train.processes import world
 from train.recipes import OPTIMIZERS, RECIPES, SCHEDULES, recipe
 from train.start import start_from
-from train.trainer import Config, load_network, topology, train, world
+from train.trainer import train
 
 
 def _sha256(path: Path) -> str:

@@ -24,9 +24,10 @@ from bnn.files import write_atomically
 from bnn.model import Layer, Model, save
 from bnn.networks import INPUT_BINARY
 from train import data, own, parameters
+from train.checkpoint import load_checkpoint, load_network
+from train.config import Config, from_dict
 from train.layers import BinaryConv2d, Block, ScoreNorm
 from train.module import BinaryNetwork, input_table
-from train.trainer import Config, from_dict, load_checkpoint, load_network
 
 #: test images kept beside a model
 SAMPLE = 64

@@ -28,9 +28,10 @@ from bnn.files import write_atomically
 from bnn.networks import NETWORKS
 from bnn.tables import marked
 from train import data
+from train.config import Config, to_dict
 from train.errors import TrainError
 from train.recipes import RECIPES, Recipe, recipe
-from train.trainer import Config, accuracy, to_dict, train
+from train.trainer import accuracy, train
 
 Change = Callable[[Recipe], Recipe]
 Sets = tuple[data.Arrays, data.Arrays, data.Arrays]  # training, validation, test

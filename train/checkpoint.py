@@ -1,0 +1,110 @@
+"""Checkpoints: what a run goes on from, and the network that it gives."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bnn.files import write_atomically
+from bnn.geometry import walk
+from bnn.model import MAX_WEIGHTS
+from bnn.text import first_line
+from train.config import from_dict, topology
+from train.errors import TrainError
+from train.module import BinaryNetwork
+from train.parameters import ParameterError, check_network
+
+CHECKPOINT_FORMAT = "bnn-checkpoint-2"
+FIELDS = {"config": dict, "epoch": int, "model": dict, "optimizer": dict, "average": dict, "history": list}
+"""What a checkpoint holds beside ``format`` and ``deploy``, the network to deploy or None, and what kinds these are."""
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint under a temporary name, then rename it."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Raises:
+        TrainError: missing, damaged or of another format.
+    """
+    try:
+        content = torch.load(path, map_location=device or "cpu", weights_only=True)
+    except FileNotFoundError:
+        raise TrainError(f"checkpoint {path} does not exist") from None
+    except Exception as error:  # torch.load raises many kinds
+        raise TrainError(f"checkpoint {path} cannot be read: {first_line(error)}") from None
+    if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
+        raise TrainError(f"checkpoint {path} is not of format {CHECKPOINT_FORMAT}")
+    for key, kind in FIELDS.items():
+        if not isinstance(content.get(key), kind):
+            raise TrainError(f"checkpoint {path}: {key} is {_kind(content.get(key))}, expected {kind.__name__}")
+    if not isinstance(content.get("deploy"), (dict, type(None))):
+        raise TrainError(f"checkpoint {path}: deploy is {_kind(content['deploy'])}, expected the tensors of a network")
+    return content
+
+
+def _kind(value: object) -> str:
+    return "missing" if value is None else type(value).__name__
+
+
+def load_state(model: BinaryNetwork, state: dict[str, Any], path: Path) -> None:
+    """Put the tensors of a checkpoint into a network.
+
+    Raises:
+        TrainError: names the tensor that is missing, unknown or of another shape, or the parameter that cannot be.
+    """
+    wanted = model.state_dict()
+    if any(name.startswith("module.") for name in state):
+        raise TrainError(f"checkpoint {path}: tensors are named module. ..., as DistributedDataParallel names them: "
+                         "save those of its module")
+    for name, tensor in wanted.items():
+        found = state.get(name)
+        if not isinstance(found, Tensor):
+            raise TrainError(f"checkpoint {path}: tensor {name} is {_kind(found)}, expected {tuple(tensor.shape)}")
+        if found.shape != tensor.shape:
+            raise TrainError(
+                f"checkpoint {path}: tensor {name} is {tuple(found.shape)}, expected {tuple(tensor.shape)}"
+            )
+    unknown = [name for name in state if name not in wanted]
+    if unknown:
+        raise TrainError(f"checkpoint {path}: tensor {unknown[0]} is unknown to {model.network.name}")
+    model.load_state_dict(state)
+
+
+def load_network(path: Path) -> BinaryNetwork:
+    """The network to deploy of a checkpoint, on the CPU, in evaluation.
+
+    Raises:
+        TrainError: missing, damaged, or its training has not ended.
+    """
+    saved = load_checkpoint(path)
+    config = from_dict(saved["config"])
+    if "deploy" not in saved:
+        raise TrainError(f"checkpoint {path}: deploy is missing, expected the tensors of a network")
+    if saved["deploy"] is None:
+        done = f"{saved['epoch']} of {config.recipe.epochs} epochs are done"
+        raise TrainError(f"checkpoint {path}: the training has not ended, {done}")
+    network = topology(config)
+    for item in walk(network):  # before anything of that size is allocated
+        if min(item.output) < 1 or item.weight_bits > MAX_WEIGHTS:
+            size = f"images of {network.height}x{network.width}x{network.channels}"
+            raise TrainError(f"checkpoint {path}: {size} give {item.name} {max(item.weight_bits, 0)} weights, "
+                             f"expected 1 to {MAX_WEIGHTS}")
+    model = BinaryNetwork(network, config.recipe.methods)
+    load_state(model, saved["deploy"], path)
+    model.set_progress(1.0)
+    model.eval()
+    try:
+        check_network(model)
+    except ParameterError as error:
+        raise TrainError(f"checkpoint {path}: {error}") from None
+    return model
