@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from bnn.contract import DESCRIPTOR_WORDS, FIRST_TAPS, MAX_BATCH, MAX_CHANNELS, Descriptor
+from bnn.contract import (
+    BEAT_BYTES,
+    DESCRIPTOR_WORDS,
+    FIRST_CHANNELS,
+    FIRST_TAPS,
+    MAX_BATCH,
+    MAX_CHANNELS,
+    Descriptor,
+)
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from hls.designs import Design
@@ -197,7 +205,7 @@ def resources(design: Design) -> dict[str, Any]:
         "weights": design.pe * bram18(design.weight_depth, design.simd),
         "act": design.lanes * slices * bram18(design.act_depth, design.first_pe),
         "buffer": 2 * bram18(design.image_pixels, 8 * MAX_CHANNELS),
-        "first": bram18(512, 64),
+        "first": bram18(FIRST_CHANNELS, 8 * BEAT_BYTES),
         "head, tail": 2 * bram18(MAX_BATCH // 2, 32),
         "descriptors": bram18(DESCRIPTOR_WORDS * design.max_layers, 32),
     }

@@ -6,13 +6,10 @@ import pytest
 from bench import begin, fields, parameter, run, seed, to_int
 from cocotb.triggers import FallingEdge
 
+from bnn.contract import ThresholdHeader, array_latency
+
 COUNT_LATENCY = 3  # of a leaf of bnn_count
 SHIFT_WAIT = 7  # cycles from the first of two of shift_i of the array to the sums: ShiftWait of bnn_score
-
-
-def array_latency(simd):
-    """`Latency` of bnn_array."""
-    return 9 if simd <= 64 else 9 + (simd // 64 - 1).bit_length()
 
 
 @cocotb.test()
@@ -108,7 +105,9 @@ class Array:
         self.header_at = self.cycle
         words = self.rng.integers(0, 2, (self.pe, self.simd), np.uint8)
         for p in range(self.pe):
-            words[p, :17] = fields(int(limits[p]) | int(flip[p]) << 16, 1, 17)
+            header = ThresholdHeader(threshold=int(limits[p]), flip=bool(flip[p]))
+            used = ThresholdHeader.flip.low + 1
+            words[p, :used] = fields(header.words[0], 1, used)  # anything above
         await self.step(header=1, weight=to_int(words))
 
     async def sum(self, words, second, equal=False):

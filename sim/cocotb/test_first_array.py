@@ -6,6 +6,8 @@ import pytest
 from bench import begin, join, parameter, run, seed
 from cocotb.triggers import FallingEdge
 
+from bnn.contract import FirstBeat
+
 LATENCY = 7
 CHANNEL_LATE = 2  # cycles by which the channels follow their window
 
@@ -27,8 +29,10 @@ async def first_array(dut):
             weights[0], weights[1] = 0, 1
         sums = windows @ (2 * weights.T - 1)
         limit = sums.max(axis=0) + rng.integers(-1, 2, pe)
-        limit = np.where(rng.random(pe) < 0.1, rng.choice([-32768, 32767], pe), limit)
-        channels = [join(weights[p], 1) | (int(limit[p]) & 0xFFFF) << 40 | int(flip[p]) << 56 for p in range(pe)]
+        ends = [FirstBeat.threshold.least, FirstBeat.threshold.largest]
+        limit = np.where(rng.random(pe) < 0.1, rng.choice(ends, pe), limit)
+        channels = [FirstBeat(weights=join(weights[p], 1), threshold=int(limit[p]), flip=bool(flip[p])).words[0]
+                    for p in range(pe)]
         for i in range(count):
             while rng.random() < 0.2:
                 steps.append(idle)

@@ -5,6 +5,8 @@ import pytest
 from bench import begin, join, parameter, run
 from cocotb.triggers import FallingEdge
 
+from bnn.contract import ScoreHeader
+
 ACC_BITS = 17
 AHEAD = 4  # beats that may come after score_ready_i has fallen
 
@@ -80,8 +82,8 @@ async def score(dut):
         for group in range(0, classes, pe):
             scale = [rng.choice([-32768, 32767, rng.randrange(-32768, 32768)]) for _ in range(pe)]
             offset = [rng.randrange(-(2**31), 2**31) for _ in range(pe)]
-            for name, width, values in (("header0", 32, offset), ("header1", 16, scale)):
-                words = [rng.getrandbits(simd) >> width << width | value & ((1 << width) - 1) for value in values]
+            for name, field, values in (("header0", ScoreHeader.offset, offset), ("header1", ScoreHeader.scale, scale)):
+                words = [rng.getrandbits(simd) & ~field.mask | field.insert(value) for value in values]
                 dut.weight_i.value, getattr(dut, name + "_i").value = join(words, simd), 1
                 await bench.cycle()
                 getattr(dut, name + "_i").value, dut.weight_i.value = 0, 0

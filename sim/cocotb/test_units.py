@@ -8,7 +8,7 @@ import pytest
 from bench import begin, fields, parameter, record, run, seed, to_int
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from bnn.contract import Header
+from bnn.contract import FIRST_TAPS, MAX_CHANNELS, FirstBeat, Header
 
 WRITE_LATENCY = 6  # of bnn_writeback, the most
 
@@ -270,13 +270,15 @@ def first_case(rng, case, simd, lanes, first_pe):
         table = rng.integers(-128, 128, 256).astype(np.int8)
         weights = rng.integers(0, 2, (outputs, 3, 3, channels)) * 2 - 1
         limits = rng.integers(-400, 400, outputs)
-        limits[0], limits[-1] = -32768, 32767
+        limits[0], limits[-1] = FirstBeat.threshold.least, FirstBeat.threshold.largest
         flip = rng.integers(0, 2, outputs)
         bits = convolution(table, images, weights, limits, flip.astype(bool), pad, pool)
-        taps = np.zeros((outputs, 9, 4), np.uint8)
-        taps[:, :, :channels] = weights.reshape(outputs, 9, channels) > 0
-        beats = [to_int(taps[o]) | (int(limits[o]) & 0xFFFF) << 40 | int(flip[o]) << 56 for o in range(outputs)]
-        beats += [32767 << 40] * (config["first_channels"] - outputs)
+        taps = np.zeros((outputs, FIRST_TAPS, MAX_CHANNELS), np.uint8)
+        taps[:, :, :channels] = weights.reshape(outputs, FIRST_TAPS, channels) > 0
+        channel = [FirstBeat(weights=to_int(taps[o]), threshold=int(limits[o]), flip=bool(flip[o]))
+                   for o in range(outputs)]
+        channel += [FirstBeat(threshold=FirstBeat.threshold.largest)] * (config["first_channels"] - outputs)
+        beats = [beat.words[0] for beat in channel]
         cw, row_words = -(-config["first_channels"] // simd), -(-bits.shape[2] // lanes) * -(-outputs // simd)
         config.update(out_image_stride=bits.shape[1] * row_words, out_row_stride=row_words, out_words=cw)
     blocks = -(-sub_batch // lanes) if not outputs else sub_batch
