@@ -7,6 +7,7 @@ import random
 import re
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -178,3 +179,88 @@ def test_standard_library_only() -> None:
     names = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert names <= {"__future__", "enum", "struct", "typing", "bnn.errors"}
+
+
+# ---- Nobody else writes an index, an offset or a flag as a number ---------------------------------
+
+HOLDERS = {"h", "d", "head", "header", "item", "layer", "descriptor", "descriptors", "registers", "words", "table",
+           "program"}
+"""Names under which words of a program or registers are held."""
+OFFSETS = {field.offset + 4 * half for field in Registers.FIELDS for half in range(field.bits // 32)} - set(range(16))
+MAGICS = {int(contract.PROGRAM_MAGIC), int(contract.CORE_ID)}
+ALLOWED = {
+    "hls/report", "hls/wired", "hls/check",  # other words than a program's
+    "sim/cocotb/test_datapath.py: words[2]",  # activations
+    "sim/cocotb/test_top.py: 0x80", "sim/verilator/bnn_sim.cpp: 0x80",  # scores before they are written
+    "sim/verilator/bnn_sim.cpp: head[7]",  # of a trace
+    "sim/board/server.py: 0x10",  # of the processing system
+    "tests/test_rtl_sim.py: head[2:]",  # a stage of a network
+}
+"""Folders, and findings, that are about something else."""
+
+
+def raw_python(text: str) -> Iterator[str]:
+    """Raw words, offsets and magic numbers in Python: a literal index from 2 on, a hexadecimal literal, a number."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Subscript):
+            holder = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+            parts = [node.slice.lower, node.slice.upper] if isinstance(node.slice, ast.Slice) else [node.slice]
+            numbers = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, int)]
+            if holder in HOLDERS and any(number >= 2 for number in numbers):
+                yield ast.unparse(node)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, int):
+            written = ast.get_source_segment(text, node) or ""
+            if node.value in MAGICS or (written.lower().startswith("0x") and node.value in OFFSETS):
+                yield written
+
+
+def raw_cpp(text: str) -> Iterator[str]:
+    """The same in C++; the offsets of interface pragmas are literals, which another test compares."""
+    code = re.sub(r"//[^\n]*|#pragma HLS INTERFACE[^\n]*|\"[^\"\n]*\"", "", text)
+    yield from re.findall(rf"\b(?:{'|'.join(sorted(HOLDERS))})\[\d+\]", code)
+    for literal in re.findall(r"\b0x[0-9A-Fa-f]+", code):
+        if int(literal, 16) in OFFSETS | MAGICS:
+            yield literal
+
+
+def raw_systemverilog(text: str) -> Iterator[str]:
+    """The same in SystemVerilog: words of a vector, offsets of eight bits, magic numbers."""
+    code = re.sub(r"//[^\n]*", "", text)
+    yield from re.findall(r"\[\d+ ?\* ?32\b[^\]]*\]", code)
+    for literal in re.findall(r"\b(?:8|32)'h[0-9A-Fa-f_]+", code):
+        if int(literal.partition("h")[2].replace("_", ""), 16) in (OFFSETS if literal[0] == "8" else MAGICS):
+            yield literal
+
+
+def findings() -> Iterator[str]:
+    generated = {ROOT / contract_files.CPP, ROOT / contract_files.SYSTEMVERILOG, ROOT / "bnn/contract.py"}
+    cpp = ("hw_templates/hls", "hw_templates/wired/hls", "sim/verilator", "sim/dpi")
+    for folder, ending, find in (
+        *((folder, ".py", raw_python) for folder in ("bnn", "hls", "sim", "host", "tests")),
+        *((folder, ending, raw_cpp) for folder in cpp for ending in (".h", ".cpp", ".j2")),
+        *((folder, ".sv", raw_systemverilog) for folder in ("hw_templates/rtl", "sim/dpi")),
+    ):
+        for path in sorted((ROOT / folder).rglob(f"*{ending}")):
+            name = path.relative_to(ROOT).as_posix()
+            if path not in generated and not any(name.startswith(f"{allowed}/") for allowed in ALLOWED):
+                yield from (f"{name}: {found}" for found in find(path.read_text(encoding="utf-8")))
+
+
+def test_nobody_else_writes_an_index_or_an_offset() -> None:
+    assert set(findings()) == {allowed for allowed in ALLOWED if ": " in allowed}
+
+
+@pytest.mark.parametrize(
+    ("find", "text", "expected"),
+    [
+        (raw_python, "a = head[7] + item.words[15]", ["head[7]", "item.words[15]"]),
+        (raw_python, "b, c = head[4:9], CONTROL + 0x34", ["head[4:9]", "0x34"]),
+        (raw_python, f"magic != {int(contract.CORE_ID)} or other[9] or words[0] or 52", [str(contract.CORE_ID)]),
+        (raw_cpp, "x = h[20] & 7; y = d[D_ROWS]; read(0xA0);  // h[3]", ["h[20]", "0xA0"]),
+        (raw_cpp, "#pragma HLS INTERFACE port=id offset=0x40\nmagic(0x504E4E42)", ["0x504E4E42"]),
+        (raw_systemverilog, "a = header_q[5*32+:16]; 8'hC0: b = 32'h314E_4E42; 8'hFF;",
+         ["[5*32+:16]", "8'hC0", "32'h314E_4E42"]),
+    ],
+)
+def test_what_it_finds(find: Callable[[str], Iterator[str]], text: str, expected: list[str]) -> None:
+    assert sorted(find(text)) == sorted(expected)
