@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, Dict, List
+from dataclasses import dataclass, replace
+from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Tuple
 
 import numpy as np
 
-from bnn.geometry import walk
-from bnn.golden import max_pool, read_pixels, result, sums
-from bnn.layers import Layer, Model
+from bnn.geometry import Shape, walk
+from bnn.golden import Output, max_pool, read_pixels, result, sums
+from bnn.layers import FEATURES, INPUT, Layer, Model
 from bnn.networks import INPUT_BINARY, Network
-from bnn.rules import shapes
+from bnn.rules import INT16, MAX_FAN_IN, SHIFTS, shapes
 
 
 def random_model(network: Network, seed: int = 1) -> Model:
@@ -68,3 +68,275 @@ def calibrated(model: Model, rng: np.random.Generator) -> Model:
         layers.append(replace(layer, thresholds=limits))
         planes = result(layers[-1], acc).planes
     return replace(model, layers=(*layers, model.layers[-1]))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What random networks stay within."""
+
+    edge: int = 11
+    """Rows and columns of an image"""
+    channels: int = 9
+    """Output channels of a layer"""
+    convolutions: int = 6
+    dense: int = 2
+    classes: int = 5
+    images: int = 6
+    """Images on which thresholds and scales are chosen"""
+
+
+class _Grower:
+    """Adds random layers to a network, each with thresholds and scales that fit the sums of random images."""
+
+    def __init__(self, rng: np.random.Generator, allowed: FrozenSet[str], sizes: Sizes) -> None:
+        self.rng, self.allowed, self.sizes = rng, allowed, sizes
+        self.layers: List[Layer] = []
+        self.outputs: Dict[str, Output] = {}
+
+    def may(self, feature: str, chance: float = 0.4) -> bool:
+        """Whether to use a feature, by chance if it is allowed."""
+        return bool(self.rng.random() < chance) and feature in self.allowed
+
+    def pick(self, *choices: int) -> int:
+        return int(self.rng.choice(choices))
+
+    def bits_of(self, shape: Tuple[int, ...]) -> np.ndarray:
+        return self.rng.integers(0, 2, shape).astype(np.uint8)
+
+    def start(self) -> Model:
+        """A model without layers whose first may be of any kind; its table goes with `first_bits`."""
+        rng, sizes = self.rng, self.sizes
+        height, width = (self.pick(*range(3, sizes.edge + 1)) for _ in range(2))
+        self.first_conv = bool(rng.random() < 0.75) and sizes.convolutions > 0
+        several = "planes" in self.allowed and self.may("pixel planes", 0.3)
+        self.first_bits = self.pick(2, 3, 8) if several else 0
+        if self.first_bits:
+            half = 1 << self.first_bits - 1
+            table = rng.integers(-half, half, 256)
+        else:
+            table = rng.integers(-128, 128, 256) if self.first_conv else rng.choice([-1, 1], 256)
+        channels = self.pick(1, 2, 3, 4)
+        return Model("random", height, width, channels, table.astype(np.int8), (), ())
+
+    def exponents(self, count: int) -> Tuple[int, ...]:
+        """Of `count` bases or planes, as the rules have them."""
+        steps = self.rng.integers(0, 2, count)
+        steps[-1] = 0
+        return tuple(int(item) for item in np.cumsum(steps[::-1])[::-1])
+
+    def passes(self, layer: Layer, planes: int) -> Layer:
+        """Several bases and coefficients, perhaps."""
+        fields: Dict[str, Any] = {}
+        bases = self.pick(2, 3, 4) if self.may("bases") else 1
+        if bases > 1:
+            fields["weights"] = self.bits_of((bases, *layer.weights.shape))
+        if self.may("powers", 0.5):
+            base_shifts, plane_shifts = self.exponents(bases), self.exponents(planes)
+            fields.update(base_shifts=base_shifts if any(base_shifts) else (),
+                          plane_shifts=plane_shifts if any(plane_shifts) else ())
+        return replace(layer, **fields)
+
+    def own_coefficients(self, layer: Layer, planes: int) -> Layer:
+        """Coefficients in place of exponents and scale."""
+        most = self.pick(3, 300, 32767)
+        drawn = self.rng.integers(-most - 1, most + 1, (layer.outputs, layer.bases, planes)).astype(np.int32)
+        drawn[0] = most  # the greatest sum that there can be
+        return replace(layer, base_shifts=(), plane_shifts=(), coefficients=drawn)
+
+    def quantiles(self, acc: np.ndarray, planes: int) -> np.ndarray:
+        """Thresholds within what is seen, some of them never or always reached: int32 (planes, O)."""
+        ranked = np.sort(acc.reshape(-1, acc.shape[-1]), axis=0)
+        rank = self.rng.integers(0, len(ranked), (planes, acc.shape[-1]))
+        return np.take_along_axis(ranked, rank, axis=0).astype(np.int32)
+
+    def scaled(self, layer: Layer, acc: np.ndarray) -> Layer:
+        """Scale, offset and shift such that the value is spread over its range, or beyond both ends of it."""
+        rng = self.rng
+        several = (2, 3, 5, 7, 8) if "planes" in self.allowed else ()
+        bits = self.pick(1, *several) if self.may("bits", 0.35) else 0
+        low, high = replace(layer, bits=bits).value_range
+        spread = (high - low + 1) * float(rng.choice([0.1, 0.3, 1.0]))
+        flat = acc.reshape(-1, acc.shape[-1]).astype(np.float64)
+        middle, deviation = flat.mean(0), flat.std(0) + 1
+        if layer.coefficients is None:
+            gain = spread / deviation * rng.choice([-1, 1], layer.outputs)
+            shift = max([item for item in SHIFTS if (np.abs(gain) * 2.0**item).max() < 2**12], default=0)
+            scale = np.clip(np.rint(gain * 2.0**shift), -32768, 32767).astype(np.int32)
+            scaled = scale * middle
+        else:
+            shift = min(SHIFTS, key=lambda item: abs(deviation.mean() / spread - 2.0**item))
+            scale, scaled = None, middle
+        centre = (low + high + 1) / 2 + rng.normal(0, 0.2 * spread, layer.outputs)
+        offset = np.rint(centre * 2.0**shift - scaled) + (1 << shift >> 1)
+        offset = np.clip(offset, -(2**31), 2**31 - 1).astype(np.int32)
+        return replace(layer, scale=scale, offset=offset, shift=shift, bits=bits)
+
+    def finish(self, layer: Layer, acc: np.ndarray, value: bool, planes: bool, shortcut: Optional[np.ndarray]) -> None:
+        """Thresholds or a value on the sums, and the layer is there.
+
+        Args:
+            layer: without either.
+            acc: its sums.
+            value: whether it gives a value.
+            planes: whether it must give planes.
+            shortcut: the value that it adds.
+        """
+        flip = self.rng.integers(0, 2, layer.outputs) > 0
+        count = self.pick(2, 3) if self.may("planes", 0.5) else 1
+        if value:
+            layer = self.scaled(layer, acc)
+            given = result(layer, acc, shortcut).value
+            assert given is not None
+            if planes and (not layer.bits or self.rng.random() < 0.2):
+                low, high = layer.value_range
+                limits = np.clip(self.quantiles(given, count) + self.rng.integers(-1, 2), low, high + 1)
+                layer = replace(layer, thresholds=limits.astype(np.int32) if count > 1 else limits[0].astype(np.int32),
+                                flip=flip)
+        else:
+            pooled = max_pool(acc) if layer.pool else acc
+            limits = self.quantiles(pooled, count)
+            layer = replace(layer, thresholds=limits if count > 1 else limits[0], flip=flip)
+        self.layers.append(layer)
+        self.outputs[layer.name] = result(layer, acc, shortcut)
+
+    def shortcut(self, shape: Shape) -> Optional[str]:
+        """A layer of the last four whose value fits a map of `shape`."""
+        found = []
+        for layer in self.layers[-4:]:
+            value = self.outputs[layer.name].value
+            if value is None or layer.bits == 8 or value.shape[3] > shape[2]:
+                continue
+            rows, columns = value.shape[1:3]
+            halved = ((rows + 1) // 2, (columns + 1) // 2)
+            if shape[:2] in ((rows, columns), halved):
+                found.append(layer.name)
+        alone = [name for name in found if not len(self.outputs[name].planes)]  # nothing else can read them
+        return (alone or found)[self.rng.integers(len(alone or found))] if found else None
+
+    def convolution(self, name: str, planes: np.ndarray, source: str, eight_bit: bool) -> bool:
+        """Add a convolution, unless the map is too small for the one that was drawn."""
+        rng = self.rng
+        height, width, channels = planes.shape[2:]
+        kernel = self.pick(1, 5) if self.may("kernels") else 3
+        pad = self.pick(*range(kernel // 2 + 1))
+        stride = 2 if self.may("strides", 0.3) else 1
+        outputs = self.pick(*range(1, self.sizes.channels + 1))
+        recent = [self.outputs[item.name].value for item in self.layers[-4:]]
+        values = [item.shape[3] for item in recent if item is not None]
+        residual = bool(values) and self.may("shortcuts", 0.6)
+        if residual:  # of a shape that fits a value before it
+            pad, outputs = kernel // 2, max(outputs, *values)
+            stride = 2 if height % 2 == width % 2 == 0 and self.may("strides", 0.7) else stride
+        if min(height, width) + 2 * pad < kernel:
+            return False  # with a pad of 1 a kernel of 3 fits any map
+        rows, columns = ((edge + 2 * pad - kernel) // stride + 1 for edge in (height, width))
+        pool = bool(rng.random() < 0.25) and stride == 1 and min(rows, columns) > 1 and not residual
+        pads = [0] if eight_bit else [-1, 1] if len(planes) == 1 else [-1, 0, 1]
+        layer = Layer(name, "conv", (source,), self.bits_of((outputs, kernel, kernel, channels)), pad=pad,
+                      pad_value=self.pick(*pads), pool=pool, stride=stride,
+                      input_bits=0 if self.layers else self.first_bits)
+        layer = self.passes(layer, len(planes))
+        self._add(layer, planes, (rows, columns, outputs), eight_bit, residual)
+        return True
+
+    def dense(self, name: str, planes: np.ndarray, source: str) -> None:
+        """Add a hidden dense layer."""
+        outputs, inputs = self.pick(*range(1, self.sizes.channels + 1)), int(np.prod(planes.shape[2:]))
+        layer = Layer(name, "dense", (source,), self.bits_of((outputs, inputs)),
+                      input_bits=0 if self.layers else self.first_bits)
+        self._add(self.passes(layer, len(planes)), planes, (1, 1, outputs), False, False)
+
+    def _add(self, layer: Layer, planes: np.ndarray, shape: Shape, eight_bit: bool, residual: bool) -> None:
+        """Choose what a layer gives, the `shape` before a pool, and what it adds."""
+        value = residual or self.may("values", 0.5)
+        factors = layer.base_factors.sum() * (128 if eight_bit else layer.plane_factors(len(planes)).sum())
+        if not value and layer.fan_in * factors > (INT16.max - 1 if eight_bit else MAX_FAN_IN):
+            layer = replace(layer, weights=layer.base_weights[0], base_shifts=(), plane_shifts=())
+        if value and self.may("coefficients", 0.3):
+            layer = self.own_coefficients(layer, len(planes))
+        added = self.shortcut(shape) if value and not layer.pool and self.may("shortcuts", 0.9) else None
+        shortcut = self.outputs[added].value if added else None
+        acc = sums(layer, planes, eight_bit)
+        if added and shortcut is not None:
+            layer = replace(layer, inputs=(*layer.inputs, added))
+            rows, columns = shortcut.shape[1:3]
+            if (rows, columns) != acc.shape[1:3] and rows % 2 == columns % 2 == 0:
+                layer = replace(layer, average_shortcut=bool(self.rng.random() < 0.5))
+        alone = any(item.planes for item in self.layers) and self.may("graph", 0.4)  # others read planes before it
+        self.finish(layer, acc, value, not alone, shortcut)
+
+    def average(self, name: str, source: str) -> None:
+        """Add the average of a value."""
+        value = self.outputs[source].value
+        assert value is not None
+        layer = Layer(name, "average", (source,), np.zeros((value.shape[3], 0), np.uint8))
+        acc = value.astype(np.int64).sum((1, 2), keepdims=True)
+        self.finish(layer, acc, self.may("values", 0.8), True, None)
+
+    def last(self, planes: np.ndarray, source: str) -> None:
+        """Add the scores."""
+        rng, classes = self.rng, self.pick(*range(1, self.sizes.classes + 1))
+        layer = Layer("scores", "dense", (source,), self.bits_of((classes, int(np.prod(planes.shape[2:])))),
+                      input_bits=0 if self.layers else self.first_bits)
+        layer = self.passes(layer, len(planes))
+        offset = rng.integers(-(2**31), 2**31, classes).astype(np.int32)
+        if self.may("coefficients", 0.3):
+            layer = self.own_coefficients(layer, len(planes))
+        else:
+            layer = replace(layer, scale=rng.integers(-32768, 32768, classes).astype(np.int32))
+        self.layers.append(replace(layer, offset=offset))
+
+
+def random_graph(seed: int, allowed: Iterable[str] = FEATURES, sizes: Sizes = Sizes()) -> Model:
+    """A random model of version 2, or of version 1 where nothing is allowed.
+
+    Thresholds and scales are drawn from what the sums of random images are, so that bits depend on the image and
+    values reach both ends of their range; shortcuts span one to four layers.
+
+    Args:
+        seed: equal seeds give equal models.
+        allowed: keys of :data:`bnn.layers.FEATURES` that it may have.
+        sizes: what it stays within.
+    """
+    rng = np.random.default_rng(seed)
+    grower = _Grower(rng, frozenset(allowed), sizes)
+    model = grower.start()
+    images = rng.integers(0, 256, (sizes.images, model.height, model.width, model.channels)).astype(np.uint8)
+    # a first layer of no size says how pixels are read
+    kind, shape = ("conv", (1, 1, 1, model.channels)) if grower.first_conv else ("dense", (1, 1))
+    probe = Layer("probe", kind, (INPUT,), np.zeros(shape, np.uint8), input_bits=grower.first_bits)
+    pixels = read_pixels(replace(model, layers=(probe,)), images)
+
+    def source() -> Tuple[str, np.ndarray]:
+        if not grower.layers:
+            return INPUT, pixels
+        names = [layer.name for layer in grower.layers if layer.planes]
+        name = names[-1]
+        if grower.may("graph", 0.25):
+            name = names[rng.integers(max(0, len(names) - 3), len(names))]
+        return name, grower.outputs[name].planes
+
+    if grower.first_conv:
+        for number in range(grower.pick(*range(1, sizes.convolutions + 1))):
+            name, planes = source()
+            eight_bit = not grower.layers and not grower.first_bits
+            while not grower.convolution(f"conv{number}", planes, name, eight_bit):
+                pass
+    valued = [layer.name for layer in grower.layers
+              if grower.outputs[layer.name].value is not None and layer.bits < 8]
+    chained = valued and (valued[-1] == grower.layers[-1].name or "graph" in grower.allowed)
+    if chained and grower.may("averages", 0.4):
+        grower.average("mean", valued[-1])
+    for number in range(grower.pick(*range(sizes.dense + 1))):
+        name, planes = source()
+        grower.dense(f"dense{number}", planes, name)
+    name, planes = source()
+    grower.last(planes, name)
+    needed = {grower.layers[-1].name}
+    for layer in grower.layers[::-1]:
+        if layer.name in needed:
+            needed.update(layer.inputs)
+    layers = tuple(layer for layer in grower.layers if layer.name in needed)
+    model = replace(model, layers=layers, classes=tuple(map(str, range(layers[-1].outputs))))
+    shapes(model)
+    return model

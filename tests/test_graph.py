@@ -97,6 +97,17 @@ def test_planes_and_bases_by_exponents_and_by_coefficients():
         np.testing.assert_array_equal(infer(model, image), trace(model, image)["last"])
 
 
+def test_sums_beyond_24_bits_stay_exact():
+    draw = np.random.default_rng(7)
+    first = Layer("a", "dense", ("input",), np.ones((2001, 1), np.uint8), thresholds=np.zeros(2001, np.int32),
+                  flip=draw.integers(0, 2, 2001) > 0)
+    weights = np.stack([np.where(first.flip, 0, 1)[None], draw.integers(0, 2, (1, 2001))]).astype(np.uint8)
+    last = Layer("last", "dense", ("a",), weights, coefficients=np.array([[[32767], [1]]], np.int32), offset=ints(0))
+    wanted = 32767 * 2001 + int((weights[0] == weights[1]).sum())  # base 0 matches everywhere
+    model = dense_model(1, first, last)
+    assert trace(model, pixels(1))["last"].tolist() == infer(model, pixels(1)).tolist() == [[wanted]]
+
+
 def test_bits_of_a_value_and_of_pixels():
     table = np.clip(np.arange(256) - 8, -8, 7)
     # twice the sum of +-t is 2 acc - 15 F - the sum of the signs
