@@ -6,7 +6,8 @@ from typing import Tuple
 
 import numpy as np
 
-from bnn.contract import FIRST_TAPS, MAX_CHANNELS, TABLE_BYTES, ContractError, FirstBeat, Header, layers
+from bnn.check import MOST
+from bnn.contract import BEAT_BYTES, FIRST_TAPS, MAX_CHANNELS, TABLE_BYTES, ContractError, FirstBeat, Header, layers
 from bnn.errors import ExpectedError
 
 
@@ -24,10 +25,21 @@ def image_bytes(program: bytes, images: np.ndarray) -> bytes:
     shape = (header.height, header.width, header.channels)
     if images.dtype != np.uint8 or images.shape[1:] != shape:
         raise ExpectedError(f"images: are {images.dtype.name} {images.shape}, expected uint8 (N, {str(shape)[1:]}")
-    rows = np.zeros((len(images), header.image_bytes), np.uint8)
     pixels = int(np.prod(shape))
+    # not the bytes that the header says: a damaged one may say any number, and the core refuses it
+    rows = np.zeros((len(images), -(-pixels // BEAT_BYTES) * BEAT_BYTES), np.uint8)
     rows[:, :pixels] = images.reshape(len(images), pixels)
     return rows.tobytes()
+
+
+def score_columns(program: bytes) -> int:
+    """Scores of an image in the memory behind a run: the classes, 0 where no core runs a program of so many.
+
+    Raises:
+        ContractError: the program is shorter than its header.
+    """
+    classes = Header.read(program).classes
+    return classes if classes <= MOST else 0
 
 
 def first_layer(program: bytes) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bnn.contract import BEAT_BYTES, PROGRAM_MAGIC, PROGRAM_VERSION, Descriptor, Header, layers
+from bnn.check import MOST, ProgramFault, check
+from bnn.contract import BEAT_BYTES, PROGRAM_MAGIC, PROGRAM_VERSION, Descriptor, Header, Registers
+from bnn.text import printable
 from host.errors import HostError
 
 
 class Program:
-    """A program, checked as far as the host relies on it.
+    """A program, checked as a core checks it.
 
     Args:
         path: the file, named in messages.
@@ -26,7 +28,7 @@ class Program:
             try:
                 content = Path(path).read_bytes()
             except OSError as error:
-                raise HostError(f"{path}: cannot be read ({error.strerror})") from None
+                raise HostError(f"{printable(path)}: cannot be read ({error.strerror})") from None
         self.path = str(path)
         least = Header.size_bytes()
         if len(content) < least or len(content) % BEAT_BYTES:
@@ -42,16 +44,15 @@ class Program:
                 raise HostError(f"{path}: {what} is {got}, expected {wanted}")
         self.shape = (head.height, head.width, head.channels)
         self.classes, self.image_bytes, self.resident = head.classes, head.image_bytes, bool(head.resident)
-        if head.descriptors % BEAT_BYTES or head.descriptors + head.layers * Descriptor.size_bytes() > len(content):
-            raise HostError(f"{path}: descriptors of {head.layers} layers do not fit at byte {head.descriptors}")
-        elements = int(np.prod(self.shape, dtype=np.int64))
-        whole = -(-elements // BEAT_BYTES) * BEAT_BYTES
-        if not (head.layers and self.classes and elements and self.image_bytes == whole):
-            raise HostError(
-                f"{path}: {head.layers} layers, {self.classes} classes, image {self.shape} "
-                f"in {self.image_bytes} bytes make no program"
-            )
-        self.descriptors = layers(content)
+        if not (head.pe and head.lanes and head.simd >= 32 and head.first_pe):
+            raise HostError(f"{path}: {head.pe}x{head.simd}x{head.lanes}, FIRST_PE {head.first_pe} is no array")
+        # whether the core is large enough is asked when it is there
+        largest = Registers(geometry=head.geometry, first_pe=head.first_pe & MOST, weight_depth=MOST, act_depth=MOST,
+                            image_pixels=MOST, max_layers=len(content) // Descriptor.size_bytes())
+        try:
+            self.descriptors = check(content, largest)
+        except ProgramFault as error:
+            raise HostError(f"{path}: {error}") from None
 
     @property
     def weight_depth(self) -> int:

@@ -21,9 +21,8 @@ from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
-from bnn.contract import Header
 from bnn.errors import ExpectedError
-from bnn.program import image_bytes
+from bnn.program import image_bytes, score_columns
 from hls.ap_types import find_ap_types
 from hls.designs import Design
 from hls.render import render_header
@@ -70,7 +69,7 @@ class Core:
         """
         count = len(images)
         try:
-            rows, classes = image_bytes(program, images), Header.read(program).classes
+            rows, classes = image_bytes(program, images), score_columns(program)
         except ExpectedError as error:
             raise CsimError(str(error)) from error
         with tempfile.TemporaryDirectory() as name:
@@ -141,13 +140,13 @@ def build(
             done = subprocess.run(command + ["-o", str(made)], capture_output=True, text=True)
             (place / "log").write_text(done.stdout + done.stderr)
             if done.returncode:
-                raise CsimError(f"{compiler}: {_first_error(done.stderr)}")
+                raise CsimError(f"{compiler}: {_errors(done.stderr)}")
             if made.exists():  # not where only the syntax was checked
                 os.replace(made, binary)
     return Core(design, binary)
 
 
-def _first_error(output: str) -> str:
-    """The first line of a compiler's output that says what is wrong."""
-    lines = output.strip().splitlines() or ["no message"]
-    return next((line for line in lines if "error" in line), lines[0]).strip()
+def _errors(output: str) -> str:
+    """The lines of a compiler's output that say what is wrong, in one."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["no message"]
+    return "; ".join([line for line in lines if "error:" in line] or lines[:1])

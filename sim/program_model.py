@@ -45,6 +45,7 @@ class Interpreter:
         observer: called after every layer with (layer, first image, bits); layer -1 is the
             first-layer engine. Bits are uint8 (N, H, W, C), or (N, 1, 1, C) after dense layers;
             in pack mode layer -1 gives (N, 1, 1, H*W*C).
+        wrap: take addresses modulo `act_depth`, as the cores do, instead of refusing those outside.
 
     Raises:
         ProgramError: the program is damaged.
@@ -56,6 +57,7 @@ class Interpreter:
         act_depth: int,
         weight_depth: Optional[int] = None,
         observer: Optional[Observer] = None,
+        wrap: bool = False,
     ) -> None:
         least = Header.size_bytes()
         if len(program) < least or len(program) % BEAT_BYTES:
@@ -70,6 +72,7 @@ class Interpreter:
         self.pe, self.lanes, self.simd = head.pe, head.lanes, head.simd
         self.depth = act_depth
         self.observer = observer
+        self.wrap = wrap
         try:
             self.layers = layers(program)
         except ContractError as error:
@@ -97,6 +100,8 @@ class Interpreter:
         return np.unpackbits(raw, bitorder="little").reshape(words, self.pe, self.simd)
 
     def _address(self, address: int) -> int:
+        if self.wrap:
+            return address % self.depth
         if not 0 <= address < self.depth:
             raise ProgramError(f"activation address {address}, ACT_DEPTH={self.depth}")
         return address
@@ -201,7 +206,8 @@ class Interpreter:
                     at = base + image * item.source_image_stride + row * item.source_row_stride
                     at += column // self.lanes * words
                     self._address(at + words - 1)
-                    result[lane, ky, kx] = self.memory[column % self.lanes, at : at + words]
+                    memory = self.memory[column % self.lanes]
+                    result[lane, ky, kx] = memory.take(np.arange(at, at + words), axis=0, mode="wrap")
         return result.reshape(self.lanes, -1, self.simd)
 
     def _layer(self, index: int, stream: np.ndarray, at: int, parity: int, start: int, count: int) -> int:

@@ -22,10 +22,10 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from bnn.contract import Header, Registers
+from bnn.contract import Registers
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
-from bnn.program import image_bytes
+from bnn.program import image_bytes, score_columns
 from hls import sources
 from hls.designs import Design
 from sim.builds import build_folder
@@ -155,7 +155,7 @@ class Core:
             for number, (program, images, keep) in enumerate(jobs):
                 try:
                     rows = image_bytes(program, images)
-                    shapes.append((len(images), Header.read(program).classes))
+                    shapes.append((len(images), score_columns(program)))
                 except ExpectedError as error:
                     raise RtlSimError(str(error)) from error
                 paths = f"program{number}.bin", f"images{number}.bin"

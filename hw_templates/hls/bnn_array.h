@@ -110,6 +110,12 @@ inline bool receive_weights(BeatStream& weights_in, Ring& ring, WeightMemory wei
   return last;
 }
 
+// An address has as many bits as the memory: what a damaged program computes beyond them is dropped.
+inline int wrapped(int address) {
+#pragma HLS INLINE  // wires
+  return address & (ACT_DEPTH - 1);
+}
+
 // The write ports of the activation memory in one cycle: of the lanes that are `on`, slices `slice` to
 // `slice + slices - 1` of the word at `address`. `bits` has every slice in its place, modulo PE bits. The
 // write that starts a word clears the rest of it.
@@ -125,7 +131,7 @@ lanes:
 #pragma HLS UNROLL  // every slice has its own memory
       const bool mine = s >= slice && s < slice + slices;
       if (mine || slice == 0) {
-        act[m][s][address] = mine ? Slice(bits[m] >> (s % GROUP_SLICES * FIRST_PE)) : Slice(0);
+        act[m][s][wrapped(address)] = mine ? Slice(bits[m] >> (s % GROUP_SLICES * FIRST_PE)) : Slice(0);
       }
     }
   }
@@ -264,7 +270,7 @@ memories:
   slices:
     for (int s = 0; s < SLICES; ++s) {
 #pragma HLS UNROLL  // the slices of a word
-      word.range(s * FIRST_PE + FIRST_PE - 1, s * FIRST_PE) = act[m][s][inside ? from : 0];
+      word.range(s * FIRST_PE + FIRST_PE - 1, s * FIRST_PE) = act[m][s][inside ? wrapped(from) : 0];
     }
     const Vector padding = !f.pad_one ? Vector(0) : last ? last_pad : ones;
     read[m] = inside ? word : padding;

@@ -38,6 +38,11 @@ static std::vector<uint64_t> read_file(const char* path) {
 }
 
 static void trace(int layer, int start, int images, int first, int base, int words, const bnn::ActMemory act) {
+  if (base < 0 || words < 0 || int64_t(base) + words > bnn::ACT_DEPTH) {
+    std::fprintf(stderr, "layer %d writes %d activation words at %d, ACT_DEPTH = %d\n", layer - 1, words, base,
+                 bnn::ACT_DEPTH);
+    std::exit(1);
+  }
   const int32_t record[7] = {run_number, layer, start, images, first, words, 0};
   std::fwrite(record, sizeof record, 1, trace_file);
   for (int lane = 0; lane < bnn::LANES; ++lane) {
@@ -63,12 +68,19 @@ int main(int argc, char** argv) {
   const std::vector<uint64_t> program_data = read_file(argv[1]), image_data = read_file(argv[2]);
   std::vector<bnn::Beat> program(program_data.begin(), program_data.end());
   std::vector<bnn::Beat> images(image_data.begin(), image_data.end());
+  // A part of the program that ends behind the file is refused by the core, not read.
+  const size_t size_shift = 32 * (bnn::H_SIZE % 2), bytes = 8 * (program_data.size() - 1);
+  if (uint32_t(program_data[bnn::H_SIZE / 2] >> size_shift) > bytes) {
+    program[bnn::H_SIZE / 2] = (program_data[bnn::H_SIZE / 2] & ~(0xFFFFFFFFULL << size_shift)) | bytes << size_shift;
+  }
 #ifdef BNN_COSIM  // co-simulation reads and writes as much as the depths of bnn_top.cpp say
   program.resize(262144);
   images.resize(65536);
 #endif
   const unsigned count = unsigned(std::strtoul(argv[3], nullptr, 10));
-  const size_t classes = uint32_t(program_data[bnn::H_CLASSES / 2] >> 32 * (bnn::H_CLASSES % 2));
+  // Of more classes than its counters hold the core writes no scores: none are allocated.
+  const size_t named = uint32_t(program_data[bnn::H_CLASSES / 2] >> 32 * (bnn::H_CLASSES % 2));
+  const size_t classes = named > 0xFFFF ? 0 : named;
   FILE* out = std::fopen(argv[4], "wb");
   if (argc > 5) {
     trace_file = std::fopen(argv[5], "wb");

@@ -9,9 +9,8 @@ from typing import List, Optional, Tuple
 import numpy as np
 
 from bnn import golden
+from bnn.check import ProgramFault, check, check_header
 from bnn.contract import (
-    PROGRAM_MAGIC,
-    PROGRAM_VERSION,
     TABLE_BYTES,
     WRITABLE,
     Error,
@@ -22,10 +21,14 @@ from bnn.contract import (
     layers,
 )
 from bnn.errors import ExpectedError
-from bnn.model import Layer, Model
+from bnn.model import Layer, Model, ModelError, shapes
 from bnn.program import busy_cycles, first_layer
 from hls.designs import Design
 from sim.board.memory import DDR_BYTES, Memory
+from sim.program_model import Interpreter
+
+SLOW_CYCLES = 1 << 20
+"""Cycles of the array that a program which is no network's may take: it is interpreted word by word."""
 
 
 class CoreError(ExpectedError):
@@ -181,25 +184,31 @@ class FunctionalCore(Core):
         count = registers.image_count
         if not count:
             return np.zeros(0, np.int32), 0
-        header = Header.read(self._bytes(registers.program, Header.size_bytes()))
-        if header.magic != PROGRAM_MAGIC or header.version != PROGRAM_VERSION:
-            raise RunError(Error.MAGIC)
-        if header.geometry != self.design.registers().geometry or header.first_pe != self.design.first_pe:
-            raise RunError(Error.GEOMETRY)
-        if not 1 <= header.layers <= self.design.max_layers:
-            raise RunError(Error.LAYERS)
-        program = self._bytes(registers.program, header.size)
-        key = hashlib.sha256(program).digest()
-        if self._decoded[0] != key:
-            self._decoded = key, decode(program)
-        model = self._decoded[1]
-        assert model is not None
-        pixels = model.height * model.width * model.channels
+        core = self.design.registers()
+        try:
+            header = Header.read(self._bytes(registers.program, Header.size_bytes()))
+            check_header(header, core)
+            program = self._bytes(registers.program, header.size)
+            check(program, core)
+        except ProgramFault as fault:
+            raise RunError(fault.code) from None
         raw = np.frombuffer(self._bytes(registers.images, count * header.image_bytes), np.uint8)
         self._bytes(registers.scores, 4 * count * header.classes)
-        given = raw.reshape(count, header.image_bytes)[:, :pixels]
-        return golden.infer(model, given.reshape(count, model.height, model.width, model.channels)), busy_cycles(
-            program, count)
+        given = raw.reshape(count, header.image_bytes)[:, : header.elements]
+        images = given.reshape(count, header.height, header.width, header.channels)
+        key = hashlib.sha256(program).digest()
+        if self._decoded[0] != key:
+            try:
+                self._decoded = key, decode(program)
+                shapes(self._decoded[1])
+            except (ModelError, ArithmeticError, LookupError, ValueError):  # of no network; it runs
+                self._decoded = key, None
+        model, busy = self._decoded[1], busy_cycles(program, count)
+        if model is not None:
+            return golden.infer(model, images), busy
+        if busy > SLOW_CYCLES:
+            raise RunError(Error.RANGE)
+        return Interpreter(program[: header.size // 8 * 8], self.design.act_depth, wrap=True).run(images), busy
 
 
 def decode(program: bytes) -> Model:

@@ -90,6 +90,9 @@ struct Order {
     const auto header = job.record<bnn::H_WORDS>(0);
     const int64_t sub_batch = header[bnn::H_SUB_BATCH], batch = header[bnn::H_BATCH], count = job.count;
     if (sub_batch == 0 || batch == 0) return;
+    // a program that is too short for its layers is refused by the core
+    if (header[bnn::H_LAYERS] > job.program.size() / (4 * bnn::D_WORDS)) return;
+    if (header[bnn::H_LAYERS_A] > header[bnn::H_LAYERS]) return;
     const int all = header[bnn::H_LAYERS], split = header[bnn::H_LAYERS_A];
     bool odd = false;
     for (int64_t start = 0; start < count; start += batch) {
@@ -172,7 +175,9 @@ class Simulation {
 
   // Runs a job; the scores are appended to `scores`. Returns JSON.
   std::string run(int number, const Job& job, std::vector<uint8_t>* scores) {
-    const uint64_t classes = job.record<bnn::H_WORDS>(0)[bnn::H_CLASSES], score_bytes = 4 * classes * job.count;
+    // of more classes than its counters hold the core writes no scores: none are allocated
+    const uint64_t named = job.record<bnn::H_WORDS>(0)[bnn::H_CLASSES], classes = named > 0xFFFF ? 0 : named;
+    const uint64_t score_bytes = 4 * classes * job.count;
     run_ = number;
     regions_.clear();
     regions_.push_back({"program", PROGRAM_BASE, job.program, false, {}});
@@ -349,7 +354,7 @@ class Simulation {
                   ull(cycle_ - start_));
     steps_ += text;
     if (trace_ == nullptr || step.scores) return;
-    if (step.base < 0 || step.words < 0 || step.base + step.words > ACT_DEPTH) {
+    if (step.base < 0 || step.words < 0 || int64_t(step.base) + step.words > ACT_DEPTH) {
       throw failure("run %d: layer %d writes %d activation words at %d, ACT_DEPTH = %d", run_, step.layer - 1, step.words,
                     step.base, ACT_DEPTH);
     }
@@ -512,6 +517,10 @@ static void simulate(int argc, char** argv) {
   for (size_t n = 0; n < words.size(); n += 3) {
     Job job;
     job.program = read_file(words[n]);
+    // A part of the program that ends behind the file is refused by the core, not read.
+    if (job.record<bnn::H_WORDS>(0)[bnn::H_SIZE] > job.program.size()) {
+      for (size_t k = 0; k < 4; ++k) job.program[4 * bnn::H_SIZE + k] = uint8_t(job.program.size() >> 8 * k);
+    }
     job.images = read_file(words[n + 1]);
     std::string images = words[n + 2];
     job.keep = images.size() > 1 && images.back() == 'k';

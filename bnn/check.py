@@ -1,0 +1,162 @@
+"""What a program must be before a core runs it, by the rules of docs/ARCHITECTURE.md.
+
+The cores check the same (hw_templates/hls/bnn_check.h, hw_templates/rtl/control) and end a run with the same code; here
+the reason is told too.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator, List, Tuple
+
+from bnn.contract import (
+    BEAT_BYTES,
+    FIRST_CHANNELS,
+    MAX_BATCH,
+    MAX_CHANNELS,
+    PROGRAM_MAGIC,
+    PROGRAM_VERSION,
+    TABLE_BYTES,
+    Descriptor,
+    Error,
+    FirstBeat,
+    Header,
+    Registers,
+    layers,
+)
+from bnn.errors import ExpectedError
+
+MOST = 0xFFFF
+"""What the core's counters hold."""
+
+
+class ProgramFault(ExpectedError):
+    """A core would end the run with error `code`; one line says why."""
+
+    def __init__(self, code: Error, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def check(program: bytes, core: Registers) -> List[Descriptor]:
+    """Check a program for a core; gives its layers.
+
+    Args:
+        program: its bytes.
+        core: the read-only registers that describe the core.
+
+    Raises:
+        ProgramFault: the code with which the core ends a run, and why.
+        bnn.contract.ContractError: the program is shorter than its header.
+    """
+    header = Header.read(program)
+    header.size = min(header.size, len(program))  # what lies behind them belongs to no part
+    check_header(header, core)
+    found = layers(program)
+    check_layers(header, found, core)
+    return found
+
+
+def check_header(header: Header, core: Registers) -> None:
+    """Check the header alone.
+
+    Raises:
+        ProgramFault: as `check`'s.
+    """
+    for what, got, wanted in (("magic", header.magic, PROGRAM_MAGIC), ("version", header.version, PROGRAM_VERSION)):
+        if got != wanted:
+            raise ProgramFault(Error.MAGIC, f"{what} is {got:#x}, expected {wanted:#x}")
+    if header.geometry != core.geometry:
+        raise ProgramFault(Error.GEOMETRY, f"geometry is {header.geometry:#x}, the core has {core.geometry:#x}")
+    if header.first_pe != core.first_pe:
+        raise ProgramFault(Error.GEOMETRY, f"FIRST_PE is {header.first_pe}, the core has {core.first_pe}")
+    if not 1 <= header.layers <= core.max_layers:
+        raise ProgramFault(Error.LAYERS, f"{header.layers} layers, expected 1 to {core.max_layers}")
+    for good, message in _of_header(header, core):
+        if not good:
+            raise ProgramFault(Error.RANGE, message)
+
+
+def check_layers(header: Header, found: List[Descriptor], core: Registers) -> None:
+    """Check the layers of a program whose header is good.
+
+    Raises:
+        ProgramFault: as `check`'s.
+    """
+    for number, item in enumerate(found):
+        for good, message in _of_layer(header, item, core, number):
+            if not good:
+                raise ProgramFault(Error.RANGE, f"layer {number}: {message}")
+    parts = {"A": (found[: header.layers_a], header.words_a), "B": (found[header.layers_a :], header.words_b)}
+    for segment, (items, words) in parts.items():
+        taken = sum(item.weight_words for item in items)
+        if items and taken != words:
+            raise ProgramFault(Error.RANGE, f"segment {segment} has {words} weight words, its layers take {taken}")
+
+
+def _size(name: str, value: int) -> Tuple[bool, str]:
+    return 1 <= value <= MOST, f"{name} is {value}, expected 1 to {MOST}"
+
+
+def _inside(name: str, offset: int, size: int, header: Header) -> Tuple[bool, str]:
+    end = offset + size
+    good = offset % BEAT_BYTES == 0 and end // BEAT_BYTES <= header.size // BEAT_BYTES
+    return good, f"{name} at byte {offset} ends at {end}, the size is {header.size}"
+
+
+def _of_header(h: Header, core: Registers) -> Iterator[Tuple[bool, str]]:
+    simd, word_bytes = core.simd, core.pe * core.simd // 8
+    first, two_segments = h.first_channels != 0, h.layers_a != h.layers
+    yield 1 <= h.layers_a <= h.layers, f"segment A has {h.layers_a} of {h.layers} layers"
+    yield _size("sub-batch", h.sub_batch)
+    yield _size("batch", h.batch)
+    yield h.batch >= h.sub_batch, f"batch is {h.batch}, less than the sub-batch {h.sub_batch}"
+    words = (h.words_a + h.words_b) & 0xFFFFFFFF
+    yield not h.resident or words <= core.weight_depth, f"{words} resident words, WEIGHT_DEPTH is {core.weight_depth}"
+    yield h.words_a != 0 and two_segments == (h.words_b != 0), f"{h.words_a} and {h.words_b} weight words"
+    yield h.first_channels <= FIRST_CHANNELS and h.first_channels % core.first_pe == 0, (
+        f"{h.first_channels} channels of the first layer, expected a multiple of {core.first_pe} to {FIRST_CHANNELS}")
+    yield 1 <= h.pixels <= core.image_pixels, f"{h.pixels} pixels, expected 1 to {core.image_pixels}"
+    yield h.pixels == h.height * h.width, f"{h.pixels} pixels, the image is {h.height}x{h.width}"
+    yield 1 <= h.channels <= MAX_CHANNELS, f"{h.channels} channels, expected 1 to {MAX_CHANNELS}"
+    yield h.elements == h.pixels * h.channels, f"{h.elements} elements of {h.pixels} pixels and {h.channels} channels"
+    beats = -(-h.elements // BEAT_BYTES)
+    yield h.image_bytes == beats * BEAT_BYTES, f"{h.image_bytes} bytes of an image, expected {beats * BEAT_BYTES}"
+    if first:
+        for what, got, size in (("rows", h.rows, h.height), ("columns", h.columns, h.width)):
+            sums = size - (0 if h.pad else 2)
+            wanted = sums & ~1 if h.pool else sums
+            yield got != 0 and got == wanted, f"the first layer computes {got} {what}, expected {wanted}"
+        yield h.out_words != 0, "the first layer gives no words"
+    else:
+        wanted = -(-h.elements // simd)
+        yield h.out_words == wanted, f"{h.out_words} words of a packed image, expected {wanted}"
+        most = core.image_pixels // (simd // 32)
+        yield h.out_words <= most, f"{h.out_words} words of a packed image, IMAGE_PIXELS holds {most}"
+    yield h.weights_b % BEAT_BYTES == 0, f"weights of segment B at byte {h.weights_b}"
+    yield _inside("the header", 0, Header.size_bytes(), h)
+    yield _inside("the descriptors", h.descriptors, h.layers * Descriptor.size_bytes(), h)
+    yield _inside("the first layer", h.first, TABLE_BYTES + h.first_channels * FirstBeat.size_bytes(), h)
+    yield _inside("segment A", h.weights_a, h.words_a * word_bytes, h)
+    yield _inside("segment B", h.weights_b, h.words_b * word_bytes, h)
+    yield _size("classes", h.classes)
+    odd = h.classes % 2 == 1 and h.classes > core.pe
+    yield not odd or h.batch <= MAX_BATCH, f"batch is {h.batch} of {h.classes} classes, expected at most {MAX_BATCH}"
+
+
+def _of_layer(h: Header, d: Descriptor, core: Registers, number: int) -> Iterator[Tuple[bool, str]]:
+    for name in ("groups", "tap_words", "blocks", "rows", "group_words", "outputs", "columns"):
+        yield _size(name, getattr(d, name))
+    yield not d.pool or d.rows % 2 == 0, f"{d.rows} rows before a pool"
+    words = d.group_words + d.headers
+    yield words <= core.weight_depth, f"a group of {words} words, WEIGHT_DEPTH is {core.weight_depth}"
+    yield d.out_columns != 0, "no columns"
+    for name, per, of in (("groups", core.pe, "outputs"), ("blocks", core.lanes, "columns")):
+        wanted = -(-getattr(d, of) // per)
+        yield getattr(d, name) == wanted, f"{getattr(d, name)} {name} of {getattr(d, of)} {of}, expected {wanted}"
+    wanted = d.tap_words * (9 if d.kernel3 else 1)
+    yield d.group_words == wanted, f"{d.group_words} words of a group, expected {wanted}"
+    yield not d.dense or (d.rows == 1 and d.blocks == 1), f"{d.rows} rows and {d.blocks} blocks of a dense layer"
+    last = number + 1 == h.layers
+    yield d.scores == last, "the last layer gives no scores" if last else "gives scores and is not the last layer"
+    yield not d.scores or (d.dense and d.outputs == h.classes), (
+        f"gives {d.outputs} scores of {h.classes} classes{'' if d.dense else ' and is not dense'}")
