@@ -13,6 +13,7 @@ from bnn.command import Command
 from bnn.files import locked, write_atomically
 from bnn.program import image_bytes
 from hls import designs, directives, implementation, program, render, reports, schedule, shell, tools
+from hls.check import figures
 from hls.designs import Design
 from hls.options import add_first_layer, first_layer
 from hls.stages import BuildError, Runner, Stage
@@ -134,12 +135,13 @@ def _build(options: argparse.Namespace, folder: Path) -> None:
     count = 0
     if options.model and images:
         count = simulation_data(design, options.model, images, folder)
-    cycles = None
+    cycles: float | None = None
     if options.model:
         placed = schedule.plan(models.load(options.model), design, options.batch)
-        reports.add_estimate(folder, placed)
-        cycles = reports.estimate(placed)["cycles_per_image"] if options.backend == "hls" else (
-            placed.batch_cycles() / placed.batch)
+        cycles = placed.batch_cycles() / placed.batch
+        if options.backend == "hls":
+            known = figures.figures(design, folder / "check", options.hls_version)
+            cycles = reports.add_estimate(folder, placed, known)["cycles_per_image"]
     reports.update(folder, shell.summary(design.board), "around")
     runner = Runner(folder, options.hls_version, options.date_patched)
     plan = stages(options.backend, count, options.cosim)

@@ -17,29 +17,25 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from bnn.contract import (
-    BEAT_BYTES,
-    DESCRIPTOR_WORDS,
-    FIRST_CHANNELS,
-    FIRST_TAPS,
-    MAX_BATCH,
-    MAX_CHANNELS,
-    Descriptor,
-)
+from bnn.contract import ACC_BITS, BEAT_BYTES, DESCRIPTOR_WORDS, FIRST_TAPS, MAX_CHANNELS, Descriptor
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
+from hls.check.figures import Figures
 from hls.designs import Design
 from hls.schedule import Plan, ceil_div
 
 FILE = "report.json"
-DEPTH = {"step": 14, "wait": 4, "command": 4, "copy": 70, "slots": 12, "unpack": 6, "values": 8, "order": 40}
-"""Assumed depth of the pipelined loops in cycles; a read or write of memory is in `copy` and `values`."""
-LUT_PER_MAC = 1.6
-"""An XNOR and its share of the compressors and adders of `count_matches`, counted by hand for 64 bits."""
+MEMORY_CYCLES = 60
+"""Assumed between an order and its first beat, on the port and in the memory controller."""
+LUT_PER_SUM = ACC_BITS + ACC_BITS // 2
+"""An accumulator with its start at zero, and the comparison with the threshold, two bits a LUT."""
 LUT_PER_FIRST = 11
 """An 8-bit add or subtract of the first layer, with the choice between them."""
 LUT_REST = 9000
 """Control, address arithmetic, multiplexers, AXI adapters."""
+AUTO_SRL = 2, 1024
+"""A FIFO of at most this depth, or of this many bits in all, is made of shift registers (UG1399, config_storage fifo,
+auto_srl_max_depth and auto_srl_max_bits); a deeper and larger one of block RAM."""
 _BRAM18 = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 
 
@@ -87,10 +83,22 @@ def sections(path: Path) -> dict[str, Any]:
 # ---- Estimate ---------------------------------------------------------------------------------
 
 
-def _loop(name: str, calls: int, trips: float, depth: int) -> dict[str, Any]:
-    """A pipelined loop with II 1: its cycles over all calls."""
-    return {"loop": name, "ii": 1, "depth": depth, "calls": calls, "trips": trips,
-            "cycles": round(calls * (depth + trips))}
+def _loop(figures: Figures, label: str, calls: int, trips: float, name: str = "", wait: int = 0) -> dict[str, Any]:
+    """A pipelined loop: its cycles over all calls, with `wait` before its first iteration."""
+    interval, depth = timing_of(figures, label)
+    return {"loop": name or label, "ii": interval, "depth": depth + wait, "calls": calls, "trips": trips,
+            "cycles": round(calls * (wait + depth + interval * trips))}
+
+
+def timing_of(figures: Figures, label: str) -> tuple[int, int]:
+    """II and depth of a loop.
+
+    Raises:
+        ReportError: the C++ has no pipelined loop with the label.
+    """
+    if label not in figures.loops:
+        raise ReportError(f"loop {label}: not one of {', '.join(sorted(figures.loops))}")
+    return figures.loops[label]
 
 
 def _steps(item: Descriptor, images: int, design: Design) -> int:
@@ -107,7 +115,7 @@ def _steps(item: Descriptor, images: int, design: Design) -> int:
     return units * item.rows * item.blocks * item.group_words + finished * max(0, leaving - pool * item.group_words) + 1
 
 
-def _waits(plan: Plan) -> int:
+def _waits(plan: Plan, figures: Figures) -> int:
     """Cycles of a batch in which the array waits for weights, one beat a cycle into the ring; the second of two."""
     if plan.resident:
         return 0
@@ -121,7 +129,8 @@ def _waits(plan: Plan) -> int:
         for items, images in passes:
             for item in items:
                 words = item.headers + item.group_words
-                cycles = _steps(item, images, design) + DEPTH["step"]
+                interval, depth = timing_of(figures, "step")
+                cycles = interval * _steps(item, images, design) + depth
                 for _ in range(item.groups):
                     while held + words > design.weight_depth:
                         freed, done = ring.popleft()
@@ -135,10 +144,13 @@ def _waits(plan: Plan) -> int:
     return waited
 
 
-def estimate(plan: Plan) -> dict[str, Any]:
+def estimate(plan: Plan, figures: Figures) -> dict[str, Any]:
     """Cycles of one batch by process and loop, and resources, from the loops of hw_templates/hls.
 
     The processes overlap, so the slowest one sets the pace; JSON types only.
+
+    Raises:
+        ReportError: a loop that the estimate counts is not in the C++.
     """
     design, first = plan.design, plan.first
     passes = ceil_div(plan.batch, plan.sub_batch)
@@ -149,11 +161,11 @@ def estimate(plan: Plan) -> dict[str, Any]:
     for index, item in enumerate(plan.descriptors):
         segment_a = index < plan.segment_a
         images, calls = (plan.sub_batch, passes) if segment_a else (plan.batch, 1)
-        array.append({**_loop(f"step {names[index]}", calls * item.groups, _steps(item, images, design), DEPTH["step"]),
-                      "layer": names[index]})
+        array.append({**_loop(figures, "step", calls * item.groups, _steps(item, images, design),
+                              f"step {names[index]}"), "layer": names[index]})
     commands = plan.segment_a * passes + len(plan.descriptors) - plan.segment_a
-    array.append(_loop("command", commands, DESCRIPTOR_WORDS, DEPTH["command"]))
-    array.append(_loop("group_weights", 1, _waits(plan), 0))
+    array.append(_loop(figures, "command", commands, DESCRIPTOR_WORDS))
+    array.append(_loop(figures, "group_weights", 1, _waits(plan, figures)))
 
     pixels = plan.model.height * plan.model.width
     image_beats = ceil_div(pixels * plan.model.channels, 8)
@@ -164,18 +176,17 @@ def estimate(plan: Plan) -> dict[str, Any]:
         reads, lead = step * (step + 2), 2 if first.pool else 3
         slots = max(first.channels // design.first_pe * step * step, reads)
         trips = first.rows // step * (lead * reads + first.columns // step * slots)
-        layer = [_loop("unpack", plan.batch, pixels, DEPTH["unpack"]),
-                 _loop("slots", plan.batch, trips, DEPTH["slots"])]
+        layer = [_loop(figures, "unpack", plan.batch, pixels), _loop(figures, "slots", plan.batch, trips)]
     else:
-        layer = [_loop("unpack", plan.batch, first.words * design.simd // 8, DEPTH["unpack"]),
-                 _loop("packed", plan.batch, first.words * design.simd // min(design.first_pe, 32), DEPTH["slots"])]
+        layer = [_loop(figures, "unpack", plan.batch, first.words * design.simd // 8),
+                 _loop(figures, "packed", plan.batch, first.words * design.simd // min(design.first_pe, 32))]
     classes = len(plan.model.classes)
     groups = ceil_div(classes, design.pe)
     processes = {
-        "read": [_loop("copy", orders, beats / orders, DEPTH["copy"])],
+        "read": [_loop(figures, "copy", orders, beats / orders, wait=MEMORY_CYCLES)],
         "first_layer": layer,
         "array": array,
-        "store": [_loop("values", plan.batch * groups, classes / groups, DEPTH["values"])],
+        "store": [_loop(figures, "values", plan.batch * groups, classes / groups)],
     }
     # the two loops of the first layer work on two images at the same time
     cycles = {name: (max if name == "first_layer" else sum)(loop["cycles"] for loop in loops)
@@ -184,12 +195,12 @@ def estimate(plan: Plan) -> dict[str, Any]:
     per_batch = cycles[slowest]
     return {
         "estimated": True,
-        "note": "from II, trip counts and assumed depths of the loops; not from a synthesis",
+        "note": "from the loops' trip counts, and the II and depth that `make hls-check` finds; not from a synthesis",
         "model": plan.model.name, "design": design.name, "clock_mhz": design.clock_mhz, "batch": plan.batch,
         "cycles_per_batch": per_batch, "cycles_per_image": round(per_batch / plan.batch),
         "images_per_second": round(design.clock_mhz * 1e6 * plan.batch / per_batch),
         "slowest": slowest, "process_cycles": cycles, "loops": processes,
-        "resources": resources(design),
+        "resources": resources(design, figures),
     }
 
 
@@ -198,21 +209,23 @@ def bram18(words: int, bits: int) -> int:
     return min(ceil_div(words, depth) * ceil_div(bits, width) for depth, width in _BRAM18)
 
 
-def resources(design: Design) -> dict[str, Any]:
-    """Estimated resources of the HLS core, by memory and in all."""
-    slices = design.simd // design.first_pe
-    memories = {
-        "weights": design.pe * bram18(design.weight_depth, design.simd),
-        "act": design.lanes * slices * bram18(design.act_depth, design.first_pe),
-        "buffer": 2 * bram18(design.image_pixels, 8 * MAX_CHANNELS),
-        "first": bram18(FIRST_CHANNELS, 8 * BEAT_BYTES),
-        "head, tail": 2 * bram18(MAX_BATCH // 2, 32),
-        "descriptors": bram18(DESCRIPTOR_WORDS * design.max_layers, 32),
-    }
+def resources(design: Design, figures: Figures) -> dict[str, Any]:
+    """Estimated resources of the HLS core, by memory and in all; FIFOs and the port's buffers are memories too."""
+    memories: dict[str, int] = {}
+    for name, banks, words, bits, bound in figures.memories:
+        if bound != "lutram":
+            memories[name] = memories.get(name, 0) + banks * bram18(words, bits)
+    for name, depth, bits in figures.fifos:
+        if depth > AUTO_SRL[0] and depth * bits > AUTO_SRL[1]:
+            memories[f"stream {name}"] = bram18(depth, bits)
+    for name, beats in figures.buffers:
+        memories[f"port {name}"] = bram18(beats, 8 * BEAT_BYTES)
     macs = design.pe * design.simd * design.lanes
+    dots = design.pe * design.lanes
     total = sum(memories.values())
     found = {
-        "lut": round(LUT_PER_MAC * macs + LUT_PER_FIRST * FIRST_TAPS * MAX_CHANNELS * design.first_pe + LUT_REST),
+        "lut": round((figures.dot_lut + LUT_PER_SUM) * dots
+                     + LUT_PER_FIRST * FIRST_TAPS * MAX_CHANNELS * design.first_pe + LUT_REST),
         # accumulators, finished sums, the operands' registers and two levels of the adder trees
         "ff": round(32 * design.pe * design.lanes + design.simd * (design.pe + design.lanes) + 0.5 * macs + LUT_REST),
         "bram36": total / 2,
@@ -224,9 +237,11 @@ def resources(design: Design) -> dict[str, Any]:
             "percent": {key: round(100 * value / getattr(board, key), 1) for key, value in found.items()}}
 
 
-def add_estimate(folder: Path, plan: Plan) -> None:
-    """Put the estimate for `plan` into report.json."""
-    update(folder, estimate(plan), "hls", "estimated")
+def add_estimate(folder: Path, plan: Plan, figures: Figures) -> dict[str, Any]:
+    """Put the estimate for `plan` into report.json, and give it."""
+    found = estimate(plan, figures)
+    update(folder, found, "hls", "estimated")
+    return found
 
 
 # ---- Reports of the tools ---------------------------------------------------------------------

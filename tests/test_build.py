@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_program import network
-from test_reports import CSYNTH_XML, TIMING, UTILIZATION
+from test_reports import CSYNTH_XML, FIGURES, TIMING, UTILIZATION
 
 from bnn import model as models
 from hls import build, implementation, render, reports
@@ -346,6 +346,7 @@ def test_a_handoff_with_another_clock_is_refused(tools: Tools, capsys: pytest.Ca
 def test_simulation_of_a_model(tools: Tools, capsys: pytest.CaptureFixture) -> None:
     """The tool's C simulation gets a program and images, and its scores are compared with the golden ones."""
     tools.add("vitis_hls")
+    tools.monkeypatch.setattr("hls.check.figures.figures", lambda *_: FIGURES)
     model = network(2, (5, 5, 1), [("dense", 40), ("dense", 7)], binary=True)
     models.save(model, tools.folder / "model.npz")
     np.savez(tools.folder / "images.npz", x=np.zeros((5, 5, 5, 1), np.uint8))

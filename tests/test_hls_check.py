@@ -10,6 +10,9 @@ import pytest
 
 from hls.ap_types import find_ap_types
 from hls.check import delays, llvm, loops
+from hls.check.__main__ import main
+from hls.designs import DESIGNS
+from hls.render import TOP, render
 
 ROOT = Path(__file__).resolve().parent.parent
 ZYNQ = "xc7z020clg400-1"
@@ -413,3 +416,64 @@ def test_the_core_before(tmp_path: Path) -> None:
     assert "store act" in found["step"].reason and "load act" in found["step"].reason
     assert found["slots"].interval > 1 and found["group_weights"].interval > 1
     assert found["copy"].interval == found["values"].interval == 1
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The C++ of the small design by name of the file."""
+    return {path[4:]: text for path, text in render(DESIGNS["sim_small"]).items() if path.startswith("hls/")}
+
+
+def check_core(folder: Path, files: dict[str, str]) -> loops.Report:
+    """The small design's core at the clock of the PYNQ-Z1's."""
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    ap_types = find_ap_types()
+    assert ap_types is not None
+    return loops.check(folder / f"{TOP}.cpp", TOP, ap_types, 7.0, ZYNQ)
+
+
+def test_the_core_is_accepted(tmp_path: Path, core: dict[str, str]) -> None:
+    report = check_core(tmp_path, core)
+    assert report.faults == []
+    assert {"step", "command", "group_weights", "slots", "unpack", "copy"} <= {one.label for one in report.loops}
+    assert all(one.interval == 1 and one.depth > 0 for one in report.loops)
+
+
+@pytest.mark.slow
+def test_the_design_of_the_board_is_accepted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """`make hls-check`: a line per pipelined loop, and no fault."""
+    assert main(["--design", "pynq_z1", "-o", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    (step,) = [line.split() for line in printed.out.splitlines() if " step " in line]
+    assert int(step[2]) <= delays.INSTRUCTIONS and step[3:6] == ["1", "1", "1"]
+
+
+FETCH = "    if (compute) fetch(f, at, act, weights, columns, vectors);\n"
+STORED = "    receive_weights(weights_in, ring, weights);\n\n    // One word of the sums"
+MUTANTS = {
+    "store before load": ("bnn_array.h", [(FETCH, ""), (STORED, STORED.replace("\n\n", f"\n{FETCH}\n", 1))], "step",
+                          ("recurrence", "store act", "load act")),
+    "multiply in the exit": ("bnn_array.h", [("while (more || leaving.on) {", "while ((more || leaving.on) && "
+                                              "at.image.value * at.row.value * cycles != 77) {")], "step",
+                             ("exit test", "mul")),
+    "weights in one memory": ("bnn_array.h", [
+        ("#pragma HLS ARRAY_PARTITION variable=weights type=complete dim=1", "//")], "step", ("weights", "reads")),
+    "accumulators in a memory": ("bnn_array.h", [("#pragma HLS ARRAY_PARTITION variable=acc ", "// ")], "step",
+                                 ("acc",)),
+    "counters that wait": ("bnn_loop.h", [("counter.last = next_last;", "counter.last = counter.value + "
+                                           "(counter.value >> 1) >= limit.before;")], "step", ("recurrence", "add")),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_mutants_of_the_core_are_caught(name: str, tmp_path: Path, core: dict[str, str]) -> None:
+    file, changes, label, binds = MUTANTS[name]
+    text = core[file]
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    (one,) = [one for one in check_core(tmp_path, {**core, file: text}).loops if one.label == label]
+    assert one.interval > 1 and one.faults, one
+    assert all(part in one.reason for part in binds), one.reason

@@ -1,4 +1,4 @@
-"""Pragmas and dataflow regions: every rule on a snippet that breaks it."""
+"""Pragmas and dataflow regions: every rule on a snippet that breaks it, and the sources for every tool."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import pytest
 
 from hls.ap_types import find_ap_types
 from hls.check import dataflow, llvm, pragmas, source
+from hls.designs import DESIGNS
 from hls.directives import DEFAULT_VERSION
+from hls.render import TOP, render
 
 GOOD = """
 const int LANES = 4;
@@ -123,6 +125,19 @@ def test_loops_are_named() -> None:
 def test_options_have_the_version_that_brought_them(version: str, known: bool) -> None:
     found = faults(GOOD, version)
     assert any("type=complete: no option of it" in line for line in found) != known
+
+
+@pytest.mark.parametrize("version", ["2019.2", "2020.2", "2021.1", "2022.2", "2024.2"])
+def test_the_sources_for_every_tool(version: str, tmp_path: Path) -> None:
+    """Every pragma of the rendered core is one that its tool documents, and stands where it may."""
+    ap_types = find_ap_types()
+    assert ap_types is not None
+    for path, text in render(DESIGNS["pynq_z1"], version).items():
+        if path.startswith("hls/"):
+            (tmp_path / path[4:]).write_text(text)
+    found = source.scan(llvm.preprocess(tmp_path / f"{TOP}.cpp", ap_types), [tmp_path])
+    assert len(found.pragmas) > 80 and len(found.loops) > 40
+    assert pragmas.faults(found, version, TOP) == []
 
 
 # ---- dataflow -----------------------------------------------------------------------------------

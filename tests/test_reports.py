@@ -15,12 +15,20 @@ from test_program import network
 from hls import overlay, render, reports, shell
 from hls.ap_types import find_ap_types
 from hls.boards import BOARDS, ZYNQ7
+from hls.check.figures import Figures
 from hls.designs import DESIGNS
 from hls.program import pack
 from hls.schedule import plan
 from sim import hls_csim
 
 SMALL = DESIGNS["sim_small"]
+FIGURES = Figures(
+    loops={"step": (1, 18), "command": (1, 3), "group_weights": (1, 3), "unpack": (1, 7), "slots": (1, 13),
+           "packed": (1, 4), "copy": (1, 9), "values": (1, 2)},
+    memories=[("act", 32, 4096, 16, "bram"), ("kernels", 16, 32, 64, "lutram"), ("buffer", 1, 1024, 32, ""),
+              ("buffer", 1, 1024, 32, "")],
+    fifos=[("orders", 8, 32), ("beats", 512, 64)], buffers=[("gmem read", 128)], dot_lut=100)
+"""Of a core that there is not."""
 
 CSYNTH_XML = """<?xml version="1.0" encoding="UTF-8"?>
 <profile>
@@ -247,6 +255,30 @@ def test_block_rams(words: int, bits: int, expected: int) -> None:
     assert reports.bram18(words, bits) == expected
 
 
+def test_an_estimate_takes_the_loops_figures() -> None:
+    """II and depth of every loop are those that it is given, and a loop that is not there is an error."""
+    stages = [("conv", 24, 1, 0, False), ("conv", 16, 0, 0, False), ("dense", 11)]
+    placed = plan(network(4, (10, 10, 3), stages), SMALL, 4)
+    one = reports.estimate(placed, FIGURES)
+    slower = replace(FIGURES, loops={**FIGURES.loops, "slots": (2, 40)})
+    two = reports.estimate(placed, slower)
+    (before,), (after,) = ([loop for loop in found["loops"]["first_layer"] if loop["loop"] == "slots"]
+                           for found in (one, two))
+    assert (before["ii"], before["depth"], after["ii"], after["depth"]) == (1, 13, 2, 40)
+    assert after["cycles"] - before["cycles"] == before["calls"] * (40 - 13 + before["trips"])
+    with pytest.raises(reports.ReportError, match="loop step: not one of"):
+        reports.estimate(placed, replace(FIGURES, loops={"slots": (1, 1)}))
+
+
+def test_memories_of_every_kind_are_counted() -> None:
+    """Arrays that are not in LUT RAM, FIFOs beyond shift registers, the port's buffers; and LUTs by the dot product."""
+    found = reports.resources(SMALL, FIGURES)
+    assert found["bram18_by_memory"] == {"act": 32 * 4, "buffer": 2 * 2, "stream beats": 2, "port gmem read": 2}
+    assert found["bram36"] == sum(found["bram18_by_memory"].values()) / 2
+    more = reports.resources(SMALL, replace(FIGURES, dot_lut=101))
+    assert more["lut"] - found["lut"] == SMALL.pe * SMALL.lanes
+
+
 @pytest.mark.skipif(find_ap_types() is None or shutil.which("g++") is None, reason="no ap_int.h or g++")
 @pytest.mark.parametrize("resident", [True, False])
 def test_trip_counts_are_those_of_the_core(resident: bool, tmp_path: Path) -> None:
@@ -264,7 +296,7 @@ def test_trip_counts_are_those_of_the_core(resident: bool, tmp_path: Path) -> No
         assert core.stats is not None and core.stats.cycles is not None
         cycles.append(core.stats.cycles)
     assert cycles[2] - cycles[1] == cycles[1] - cycles[0]
-    loops = reports.estimate(placed)["loops"]["array"]
+    loops = reports.estimate(placed, FIGURES)["loops"]["array"]
     assert any(loop["loop"] == "group_weights" and (loop["trips"] > 0) != resident for loop in loops)
     trips = sum(loop["calls"] * loop["trips"] for loop in loops)
     assert abs(cycles[1] - cycles[0] - trips) <= (0.002 if resident else 0.05) * trips

@@ -7,12 +7,9 @@ import sys
 from pathlib import Path
 
 from bnn.command import FAILED, Command
-from bnn.files import write_atomically
 from hls import designs
-from hls.ap_types import find_ap_types
-from hls.check import llvm, loops
+from hls.check import figures
 from hls.directives import DEFAULT_VERSION
-from hls.render import TOP, render
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -23,17 +20,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     design = designs.find(options.design)
-    folder = options.output or Path("build") / design.name / "check"
-    for path, text in render(design, options.hls_version).items():
-        if path.startswith("hls/"):
-            target = folder / path
-            if not target.is_file() or target.read_text() != text:
-                write_atomically(target, text.encode())
-    ap_types = find_ap_types()
-    if ap_types is None:
-        raise llvm.CompileError("ap_int.h: not found, expected in the folder AP_TYPES or in an installed hls4ml")
-    report = loops.check(folder / "hls" / f"{TOP}.cpp", TOP, ap_types, 1000 / design.clock_mhz, design.board.part,
-                         folder / "ir", options.hls_version)
+    report = figures.report(design, options.output or Path("build") / design.name / "check", options.hls_version)
     print(f"{'loop':<34}{'instructions':>12}{'recurrence':>11}{'resource':>9}{'exit':>5}{'depth':>6}{'longest':>9}")
     for one in report.loops:
         name = f"{one.place} {one.label}"

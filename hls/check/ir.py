@@ -604,6 +604,19 @@ class Nodes:
             node, seen = self.value(node, "scope"), seen + 1
         return ""
 
+    def bits(self, node: str) -> int:
+        """Bits of an element of a variable, by its type's name where it is an ap_int or a stream of them."""
+        here = self.value(node, "type")
+        for _ in range(16):
+            number = re.search(r"ap_u?int<(\d+)", self.value(here, "name"))
+            if number:
+                return int(number[1])
+            base = self.value(here, "baseType")
+            if base in ("", "null"):
+                return int(self.value(here, "size") or 0)
+            here = base
+        return 0
+
     def function(self, node: str) -> str:
         """The function that a scope, variable or location lies in, by its name without template arguments."""
         seen = 0

@@ -74,21 +74,21 @@ def clang(arguments: Sequence[str]) -> str:
     return done.stdout
 
 
-def includes(ap_types: Path, folder: Path) -> list[str]:
+def includes(ap_types: Path, *folders: Path | None) -> list[str]:
     """Options that name the include folders: the analysis' own headers first, then the vendor's."""
-    return ["-I", str(INCLUDE), "-isystem", str(ap_types), "-I", str(folder)]
+    return ["-I", str(INCLUDE), "-isystem", str(ap_types), *(f"-I{folder}" for folder in folders if folder)]
 
 
-def preprocess(source: Path, ap_types: Path) -> str:
+def preprocess(source: Path, ap_types: Path, core: Path | None = None) -> str:
     """The translation unit without directives other than pragmas, with line markers.
 
     Raises:
         CompileError: clang fails.
     """
-    return clang([*FLAGS, *includes(ap_types, source.parent), "-E", str(source)])
+    return clang([*FLAGS, *includes(ap_types, source.parent, core), "-E", str(source)])
 
 
-def translate(source: Path, ap_types: Path) -> str:
+def translate(source: Path, ap_types: Path, core: Path | None = None) -> str:
     """The LLVM IR of a translation unit, with no pass run.
 
     Raises:
@@ -96,7 +96,7 @@ def translate(source: Path, ap_types: Path) -> str:
     """
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "out.ll"
-        clang([*FLAGS, *IR_FLAGS, *includes(ap_types, source.parent), str(source), "-o", str(target)])
+        clang([*FLAGS, *IR_FLAGS, *includes(ap_types, source.parent, core), str(source), "-o", str(target)])
         return target.read_text(encoding="utf-8")
 
 

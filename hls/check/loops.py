@@ -13,8 +13,12 @@ from hls.check.memory import Memory
 from hls.check.source import Pragma, Source
 from hls.directives import DEFAULT_VERSION
 
-VERSION = 3
+VERSION = 4
 """Counts changes of how the IR is made, which the cache depends on."""
+
+
+AXI_DEFAULT = 16
+"""Requests under way, and beats of a burst, where the pragma says nothing (UG1399, pragma HLS interface)."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,10 @@ class Report:
 
     loops: list[LoopReport]
     rules: list[str]
+    memories: list[Memory]
+    """Arrays in memories, and FIFOs, that the loops use; a channel between processes is there twice."""
+    buffers: list[tuple[str, int]]
+    """Buffers of the ports to memory, in beats."""
 
     @property
     def faults(self) -> list[str]:
@@ -108,10 +116,34 @@ def check(path: Path, top: str, ap_types: Path, period_ns: float, part: str, cac
                 if one.name == "UNROLL" and one.scope.kind == "loop" and "factor" not in one.options}
     folded = llvm.cached(cache, "folded", key, lambda: _fold(inlined, function, set(pipelined), unrolled))
     files = [str(one) for one in path.parent.glob("*")]
+    bits = _bits(function)
     function = Module(folded).function(function.name)
-    rules = pragmas.faults(found, version, top)
-    rules += [line for region in dataflow.regions(raw, found) for line in region.faults]
-    return Report(_loops(function, found, pipelined, variables, files, budget(period_ns), delays.family(part)), rules)
+    memories = _memories(function, found, variables)
+    for root, width in bits.items():
+        if root in memories:
+            memories[root].bits = width
+    reports = _loops(function, found, pipelined, variables, memories, files, budget(period_ns), delays.family(part))
+    regions = dataflow.regions(raw, found)
+    rules = pragmas.faults(found, version, top) + [line for region in regions for line in region.faults]
+    channels = {one.name for region in regions for one in region.channels if one.kind == "array"}
+    kept = [one for one in memories.values() if one.kind in ("memory", "fifo") and one.bits]
+    return Report(reports, rules, kept + [one for one in kept if one.name in channels], _buffers(found))
+
+
+def straight(path: Path, top: str, ap_types: Path, core: Path) -> Function:
+    """A function with all its loops unrolled, as `check` sees it; the core's headers lie in the folder `core`.
+
+    Raises:
+        hls.check.llvm.CompileError: clang refuses it.
+    """
+    path, core = path.resolve(), core.resolve()
+    text = llvm.preprocess(path, ap_types, core)
+    found = source.scan(text, [path.parent, core])
+    inlined = _inline(llvm.translate(path, ap_types, core), top, found)
+    module = Module(inlined)
+    function = module.function(_mangled(module, top))
+    unrolled = {(one.scope.file, one.scope.line) for one in found.pragmas if one.name == "UNROLL"}
+    return Module(_fold(inlined, function, set(), unrolled)).function(function.name)
 
 
 # ---- the IR -------------------------------------------------------------------------------------
@@ -204,6 +236,23 @@ def _variables(function: Function) -> dict[tuple[str, str], set[str]]:
     return found
 
 
+def _bits(function: Function) -> dict[str, int]:
+    """Bits of an element of what a variable stands for, by its root."""
+    found = {}
+    for node, values in function.variables.items():
+        for value in values:
+            root = function.address(value).root
+            if root.startswith("@") and not function.nodes.value(node, "arg"):
+                found[root] = function.nodes.bits(node)
+    for node, text in function.nodes.text.items():
+        if text.startswith("!DIGlobalVariable("):
+            name = function.nodes.value(node, "name")
+            for symbol in function.globals:
+                if re.fullmatch(rf'@"?_ZZ.*E\d+{re.escape(name)}(?:_\d+)?"?', symbol):
+                    found[symbol] = function.nodes.bits(node)
+    return found
+
+
 def _memories(function: Function, source: Source, variables: dict[tuple[str, str], set[str]],
               ) -> dict[str, Memory]:
     found: dict[str, Memory] = {}
@@ -231,6 +280,8 @@ def _memories(function: Function, source: Source, variables: dict[tuple[str, str
                     one.partitions[number] = style, factor
                 if all(one.partitions.get(number, ("", 0))[0] == "complete" for number in range(1, len(one.sizes) + 1)):
                     one.kind = "registers"
+            elif pragma.name == "STREAM":
+                one.depth = source.number(pragma.options.get("depth", ""), 2)
             elif pragma.name == "BIND_STORAGE":
                 one.storage = pragma.options.get("type", "").lower()
                 one.implementation = pragma.options.get("impl", "").lower()
@@ -241,6 +292,19 @@ def _memories(function: Function, source: Source, variables: dict[tuple[str, str
             if port is not None:
                 port.bundle = pragma.options["bundle"]
     return found
+
+
+def _buffers(source: Source) -> list[tuple[str, int]]:
+    """An m_axi bundle holds as many beats as its bursts under way have (UG1399, pragma HLS interface)."""
+    found: dict[str, int] = {}
+    for one in source.pragmas:
+        if one.name == "INTERFACE" and "m_axi" in {one.options.get("mode"), *one.words}:
+            for way in ("read", "write"):
+                beats = source.number(one.options.get(f"num_{way}_outstanding", ""), AXI_DEFAULT) * \
+                    source.number(one.options.get(f"max_{way}_burst_length", ""), AXI_DEFAULT)
+                name = f"{one.options.get('bundle', 'gmem')} {way}"
+                found[name] = max(found.get(name, 0), beats)
+    return sorted(found.items())
 
 
 def roots(pragma: Pragma, variables: dict[tuple[str, str], set[str]]) -> set[str]:
@@ -256,9 +320,8 @@ def roots(pragma: Pragma, variables: dict[tuple[str, str], set[str]]) -> set[str
 
 
 def _loops(function: Function, found: Source, pipelined: dict[tuple[str, int], Pragma],
-           variables: dict[tuple[str, str], set[str]], files: list[str], cycle: float,
-           family: delays.Family) -> list[LoopReport]:
-    memories = _memories(function, found, variables)
+           variables: dict[tuple[str, str], set[str]], memories: dict[str, Memory],
+           files: list[str], cycle: float, family: delays.Family) -> list[LoopReport]:
     reports: dict[tuple[str, int], LoopReport] = {}
     for loop in function.loops:
         place = function.nodes.loop(loop.node)

@@ -35,7 +35,8 @@ class Memory:
     """An array, stream or port of the top.
 
     `kind`: "memory", "registers" (partitioned completely), "fifo" or "axi". `sizes`: elements by dimension, the
-    outermost first; `unit`: bytes of an element; `partitions`: by dimension (1 is the outermost) kind and factor.
+    outermost first; `unit`: bytes of an element; `bits`: of an element, or of a FIFO's; `depth`: of a FIFO, 2 if
+    nothing is said; `partitions`: by dimension (1 is the outermost) kind and factor.
     """
 
     root: str
@@ -47,6 +48,8 @@ class Memory:
     storage: str = ""
     implementation: str = ""
     bundle: str = ""
+    bits: int = 0
+    depth: int = 2
 
     @property
     def ports(self) -> Ports:
@@ -54,6 +57,18 @@ class Memory:
         if self.kind == "registers":
             return UNLIMITED
         return PORTS.get(self.kind if self.kind in ("fifo", "axi") else self.storage, PORTS[""])
+
+    @property
+    def banks(self) -> tuple[int, int]:
+        """Number of banks, and words of each."""
+        count = 1
+        for number, size in enumerate(self.sizes, 1):
+            kind, factor = self.partitions.get(number, ("", 1))
+            count *= size if kind == "complete" else min(factor, size)
+        words = 1
+        for size in self.sizes:
+            words *= size
+        return count, -(-words // count)
 
     def bank(self, address: Address) -> tuple[int, ...]:
         """Which of the memory's banks an address lies in, by partitioned dimension; `ANY` if that is not constant."""
