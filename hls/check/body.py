@@ -647,18 +647,21 @@ class Body:
             return 0
         return 1 + max((int((end - EPS) // self.budget) for _, end, _ in times.values()), default=0)
 
-    def critical(self) -> float:
-        """ns of the longest recurrence at an II of 1, or of the exit test: the shortest cycle that has room for it."""
+    def critical(self) -> tuple[float, list[int]]:
+        """ns of the longest recurrence at an II of 1, or of the exit test, and its nodes: less has no room for it."""
         core = self._core(exits=True)
         low, high = 0.0, self.budget
+        binding: list[int] = []
         for _ in range(7):
             middle = (low + high) / 2
-            times, _ = self._times(core, 1, middle)
-            if times is not None and all(times[node][1] <= middle + EPS for node in self.exits):
+            times, cycle = self._times(core, 1, middle)
+            late = [node for node in self.exits if times is not None and times[node][1] > middle + EPS]
+            if times is not None and not late:
                 high = middle
-            else:
-                low = middle
-        return high
+                continue
+            low = middle
+            binding = cycle if times is None else self._path(late[0], times)
+        return high, binding
 
     def _path(self, node: int, times: dict[int, tuple[float, float, int]]) -> list[int]:
         path = [node]

@@ -377,7 +377,9 @@ def _report(function: Function, loop: Loop, memories: dict[str, Memory], depende
 
     def places(nodes: list[int]) -> tuple[Place, ...]:
         lines: list[Place] = []
-        for node in nodes:
+        # what joins the values of several paths has the line of a call around them, if any
+        work = [node for node in nodes if body.nodes[node].text not in ("register", "phi")]
+        for node in work or nodes:
             here = function.place(body.nodes[node].dbg, files)
             if here is not None and (not lines or lines[-1] != here):
                 lines.append(here)
@@ -392,9 +394,11 @@ def _report(function: Function, loop: Loop, memories: dict[str, Memory], depende
                 parts.append(text)
         return " -> ".join(parts)
 
+    longest = 0.0
     lines: tuple[Place, ...] = ()
     if worst == 1:
-        reason = ""
+        longest, binding = body.critical()
+        reason, lines = "", places(binding)
     elif recurrence == worst:
         reason, lines = f"recurrence {chain(cycle_nodes)}", places(cycle_nodes)
     elif resource == worst:
@@ -408,4 +412,4 @@ def _report(function: Function, loop: Loop, memories: dict[str, Memory], depende
     else:
         reason, lines = f"exit test {chain(exit_nodes)}", places(exit_nodes)
     return LoopReport(label, place, target, instructions, recurrence, resource, exit_interval, body.depth(worst),
-                      body.critical() if worst == 1 else 0.0, cycle, reason, lines)
+                      longest, cycle, reason, lines)
