@@ -155,6 +155,7 @@ class PynqBackend:
     def _load_alone(self) -> None:
         target = {} if self._device is None else {"device": self._device}
         forget_clocks(self._pynq)
+        forget_metadata(self._pynq)
         for last in (False, True):
             try:
                 self._overlay = self._pynq.Overlay(str(self._path), download=False, **target)
@@ -280,6 +281,17 @@ def forget_clocks(pynq: Any) -> None:
     clocks = getattr(pynq, "Clocks", None)
     if clocks is not None and "_real_instance" in vars(clocks):
         del clocks._real_instance
+
+
+def forget_metadata(pynq: Any) -> None:
+    """Make pynq read the ``.hwh``: it keeps what the last one said by the ``.bit`` alone, beyond the process's end."""
+    place = getattr(pynq, "__file__", None)
+    if place is None:
+        return
+    try:
+        (Path(place).parent / "pl_server" / "_current_metadata.pkl").unlink()
+    except OSError:  # there is none, or it is not ours to remove: where it cannot be written there is none of ours
+        pass
 
 
 def complete_clocks(overlay: Any) -> None:

@@ -370,10 +370,21 @@ def test_handoff_as_vivado_writes_it(station: Station) -> None:
     kept = [text for text in lines if "PSU__CRL_APB" not in text]
     assert len(kept) == len(lines) - 1
     hwh.write_text("".join(kept))
-    # pynq keeps the metadata of a bitstream that it has seen
-    station.bit.write_bytes(station.bit.read_bytes().replace(b"2000/01/01", b"1999/%05d" % (os.getpid() % 100000)))
     with station.accelerator() as device:
         assert np.array_equal(device.infer(images(2)), expected(2)) and device.clock_hz == 100e6
+
+
+def test_a_handoff_that_was_wrong_is_read_again(station: Station) -> None:
+    """pynq keeps the metadata of a bitstream that it has seen, by the .bit alone."""
+    hwh = station.bit.with_suffix(".hwh")
+    right = hwh.read_text()
+    hwh.write_text(right.replace('MODTYPE="bnn_top" VLNV="bnn:hls:bnn_top:1.0"',
+                                 'MODTYPE="fir" VLNV="acme:hls:fir:1.0"'))
+    assert hwh.read_text() != right
+    assert "expected one block named bnn, found 0" in refusal(station, station.bit)
+    hwh.write_text(right)
+    with station.accelerator() as device:
+        assert np.array_equal(device.infer(images(2)), expected(2))
 
 
 # Files and memory
