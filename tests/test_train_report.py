@@ -104,7 +104,7 @@ def test_report_of_a_model(tmp_path: Path, small_test_set: data.Dataset, capsys:
     ("meta", "log", "message"),
     [
         ({}, "", "header.meta.dataset is 'None', expected one of cifar10"),
-        ({"dataset": "own:1"}, "", "data.npz: the run's own data cannot be read"),
+        ({"dataset": "own:1"}, "", "data.npz: cannot be read (No such file or directory): expected the run's own data"),
         ({"dataset": "cifar10"}, "epoch\n1\n", "log.csv: is not the log of a run"),
     ],
 )
