@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import select
 import sys
@@ -128,6 +129,9 @@ class Command:
 
 def finish(body: Callable[[], Optional[int]]) -> int:
     """The exit status of a command's work; expected errors become one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be in the terminal's encoding, nor in any
+            stream.reconfigure(errors="backslashreplace")
     try:
         try:
             return body() or 0

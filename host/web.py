@@ -133,7 +133,8 @@ class Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         picture = self.path == "/picture"
         limit = reader.MAX_FILE_BYTES if picture else 4 * int(np.prod(self.classifier.shape))
-        if not length.isdigit() or int(length) > limit:
+        # digits of other scripts are no length, and thousands of them no number
+        if not (length.isascii() and length.isdigit()) or len(length) > 12 or int(length) > limit:
             self.close_connection = True
             self._json(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"error": f"expected at most {limit} bytes"})
             return

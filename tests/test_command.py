@@ -147,6 +147,15 @@ def test_a_wrong_call_is_one_line(arguments: list[str], said: str, monkeypatch: 
     assert capsys.readouterr().err == f"error: {said}; bnn try --help lists the options\n"
 
 
+def test_any_name_can_be_printed() -> None:
+    """A folder's name that is not UTF-8, on a terminal that is strict or has few letters."""
+    code = "from bnn.command import finish; finish(lambda: print('caf\\udce9 \u732b'))"
+    for encoding, said in (("utf-8:strict", "caf\\udce9 \u732b\n"), ("ascii", "caf\\udce9 \\u732b\n")):
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True,
+                              env={**os.environ, "PYTHONIOENCODING": encoding})
+        assert (done.returncode, done.stdout.decode()) == (0, said), done.stderr
+
+
 def test_a_reader_that_leaves_is_no_error() -> None:
     read, write = os.pipe()
     os.close(read)
