@@ -80,10 +80,6 @@ class Source:
         """The value of a pragma's option: a number or the name of a constant; `default` for anything else."""
         return int(text) if re.fullmatch(r"\d+", text) else self.constants.get(text, default)
 
-    def loop_at(self, file: str, line: int) -> Scope | None:
-        """The loop whose keyword stands at `line`."""
-        return next((loop for loop in self.loops if (loop.file, loop.line) == (file, line)), None)
-
 
 def options(text: str) -> tuple[dict[str, str], tuple[str, ...]]:
     """Key-value pairs and bare words of a pragma's options; blanks around ``=`` are allowed."""
