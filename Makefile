@@ -41,9 +41,9 @@ help:
 	@echo "make data DATASET=cifar10    fetch and check a data set"
 	@echo "make report DESIGN=pynq_z1   synthesise the RTL core with yosys: LUT, FF, BRAM, DSP, paths, fan-out, memories"
 	@echo "make bench DESIGN=pynq_z1    whole networks through the Verilated core, in cycles: build/bench.json; BENCH=\"--only CNV:16\""
-	@echo "make hls  DESIGN=pynq_z1     render sources and scripts, pack the program; synthesise where the tools are;"
+	@echo "make hls  DESIGN=pynq_z1_hls render sources and scripts, pack the program; synthesise where the tools are;"
 	@echo "                             DESIGN=my.toml: a design, or a board too, of a file (docs/adding_a_board.md)"
-	@echo "                             BACKEND=rtl packs the RTL core, HLS_VERSION=2019.2, COSIM=1, STRATEGIES=1: slower"
+	@echo "                             BACKEND=rtl: the RTL core, of pynq_z1; HLS_VERSION=2019.2, COSIM=1, STRATEGIES=1: slower"
 	@echo "                             clocks after one; DATE_PATCHED=1: the HLS tool exports although answer record 76960"
 	@echo "                             FIRST_LAYER=wired: MODEL's first layer as constants (also in demo, report)"
 	@echo "make hls-check               hold the HLS C++ against what Vitis HLS documents: II of every pipelined loop, pragmas"
@@ -104,7 +104,10 @@ accuracy: $(READY)
 	$(BNN) accuracy $(MODEL) $(if $(DATASET),--dataset $(DATASET))
 
 # a design's folder, and the bitstream that hls leaves there (hls.implementation.bitfile) and deploy takes
-design := $(basename $(notdir $(DESIGN)))
+# without DESIGN these take one that fits the core
+hls_design := $(if $(filter file,$(origin DESIGN)),$(if $(filter rtl,$(BACKEND)),pynq_z1,pynq_z1_hls),$(DESIGN))
+design = $(basename $(notdir $(DESIGN)))
+hls hls-check deploy: DESIGN := $(hls_design)
 built = build/$(design)
 bitfile = $(built)/bitstream/$(design).bit
 
@@ -115,7 +118,7 @@ bench: $(READY)
 	$(BNN) bench --design $(DESIGN) -o build/bench.json $(BENCH)
 
 hls: $(READY)
-	$(BNN) hls --design $(DESIGN) -o $(built) --backend $(or $(BACKEND),hls) --model $(MODEL) \
+	$(BNN) hls --design $(DESIGN) -o $(built) $(if $(BACKEND),--backend $(BACKEND)) --model $(MODEL) \
 		--first-layer $(FIRST_LAYER) $(if $(IMAGES),--images $(IMAGES)) $(if $(HLS_VERSION),--hls-version $(HLS_VERSION)) \
 		$(if $(COSIM),--cosim) $(if $(DATE_PATCHED),--date-patched) $(if $(STRATEGIES),--strategies $(STRATEGIES))
 	$(BNN) overlay --design $(DESIGN) -o $(built)/overlay

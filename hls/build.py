@@ -97,9 +97,11 @@ def check_scores(folder: Path) -> str:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    designs.add_option(parser)
+    parser.add_argument("--design", help=f"one of {', '.join(designs.DESIGNS)}, or a file NAME.toml (default: "
+                                         f"{designs.DEFAULT['hls']}, with --backend rtl {designs.DEFAULT['rtl']})")
     parser.add_argument("-o", "--output", type=Path, required=True, help="build folder")
-    parser.add_argument("--backend", default="hls", choices=render.BACKENDS, help="which core becomes the IP")
+    parser.add_argument("--backend", choices=designs.BACKENDS,
+                        help="which core becomes the IP (default: the one that the design is for, else hls)")
     add_first_layer(parser)
     parser.add_argument("--hls-version", default=directives.DEFAULT_VERSION, metavar="VERSION",
                         help=f"of the HLS tool, {directives.OLDEST} to {directives.NEWEST} "
@@ -118,19 +120,21 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    design, backend = designs.choose(options.design, options.backend)
+    if options.design is None or options.backend is None:
+        print(f"hls: takes the {backend.upper()} core, design {design.name}", flush=True)
     with locked(options.output, wait=False):
-        _build(options, options.output)
+        _build(options, design, backend, options.output)
 
 
-def _build(options: argparse.Namespace, folder: Path) -> None:
+def _build(options: argparse.Namespace, design: Design, backend: str, folder: Path) -> None:
     images = options.images
     if options.model and images is None:
         images = samples.find_images(models.load(options.model))
     if options.cosim and images is None:
         raise BuildError("--cosim: needs --model, and --images where none that fit it are shipped")
-    design = designs.find(options.design)
     wired = first_layer(options.first_layer, options.model, design)
-    files = render.render(design, options.hls_version, options.backend, wired)
+    files = render.render(design, options.hls_version, backend, wired)
     write(files, folder)
     count = 0
     if options.model and images:
@@ -139,12 +143,12 @@ def _build(options: argparse.Namespace, folder: Path) -> None:
     if options.model:
         placed = schedule.plan(models.load(options.model), design, options.batch)
         cycles = placed.batch_cycles() / placed.batch
-        if options.backend == "hls":
+        if backend == "hls":
             known = figures.figures(design, folder / "check", options.hls_version)
             cycles = reports.add_estimate(folder, placed, known)["cycles_per_image"]
     reports.update(folder, shell.summary(design.board), "around")
     runner = Runner(folder, options.hls_version, options.date_patched)
-    plan = stages(options.backend, count, options.cosim)
+    plan = stages(backend, count, options.cosim)
     # a stage needs those before it
     at = next((index for index, stage in enumerate(plan) if runner.missing(stage)), len(plan))
     wrote = f"hls: wrote {len(files) + 1} files to {folder}"

@@ -120,9 +120,48 @@ DESIGNS: dict[str, Design] = {
                         first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=187.5),
     "kv260": Design("kv260", BOARDS["kv260"], pe=64, simd=64, lanes=8, weight_depth=512, act_depth=4096,
                     first_pe=32, image_pixels=1024, max_layers=16, clock_mhz=187.5),
+    "pynq_z1_hls": Design("pynq_z1_hls", BOARDS["pynq_z1"], pe=16, simd=64, lanes=8, weight_depth=1024,
+                          act_depth=4096, first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=142.857),
+    "pynq_z2_hls": Design("pynq_z2_hls", BOARDS["pynq_z2"], pe=16, simd=64, lanes=8, weight_depth=1024,
+                          act_depth=4096, first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=142.857),
+    "pynq_z1_small_hls": Design("pynq_z1_small_hls", BOARDS["zybo_z7_10"], pe=8, simd=64, lanes=4, weight_depth=1024,
+                                act_depth=2048, first_pe=4, image_pixels=1024, max_layers=16, clock_mhz=125.0),
+    "ultra96v2_hls": Design("ultra96v2_hls", BOARDS["ultra96v2"], pe=16, simd=64, lanes=8, weight_depth=2048,
+                            act_depth=4096, first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=187.5),
+    "kv260_hls": Design("kv260_hls", BOARDS["kv260"], pe=32, simd=64, lanes=8, weight_depth=512, act_depth=4096,
+                        first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=187.5),
     "sim_small": Design("sim_small", BOARDS["pynq_z1"], pe=8, simd=32, lanes=4, weight_depth=512, act_depth=4096,
                         first_pe=4, image_pixels=1024, max_layers=16, clock_mhz=100.0),
 }
+
+
+BACKENDS = ("hls", "rtl")
+"""The cores."""
+HLS_DESIGNS = {"pynq_z1": "pynq_z1_hls", "pynq_z2": "pynq_z2_hls", "pynq_z1_small": "pynq_z1_small_hls",
+               "ultra96v2": "ultra96v2_hls", "kv260": "kv260_hls"}
+"""Designs of the RTL core alone, which the HLS core would not fit or not in time, and those that take their place."""
+DEFAULT = {"hls": "pynq_z1_hls", "rtl": "pynq_z1"}
+"""The design that is built where none is given."""
+
+
+def choose(name: str | None, backend: str | None) -> tuple[Design, str]:
+    """The design and the back end that are built, where one of them or both may be left open.
+
+    A design says its back end: "hls" unless it is one of the RTL core alone. Without either it is "hls".
+
+    Raises:
+        DesignError: as `find`; or the design is not one of the back end.
+    """
+    if backend is None:
+        backend = "rtl" if name in HLS_DESIGNS else "hls"
+    if backend not in BACKENDS:
+        raise DesignError(f"back end {backend!r} is not one of {', '.join(BACKENDS)}")
+    design = find(DEFAULT[backend] if name is None else name)
+    if backend == "hls" and design.name in HLS_DESIGNS:
+        size = f"{design.pe}x{design.simd}x{design.lanes} at {design.clock_mhz:g} MHz"
+        raise DesignError(f"design {design.name}: {size} is for the back end rtl; for hls take "
+                          f"{HLS_DESIGNS[design.name]}")
+    return design, backend
 
 
 def find(name: str) -> Design:

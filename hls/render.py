@@ -15,7 +15,7 @@ import jinja2
 
 from bnn.errors import ExpectedError
 from hls import sources
-from hls.designs import Design, DesignError
+from hls.designs import BACKENDS, Design, DesignError
 from hls.directives import DEFAULT_VERSION, dialect, translate
 from hls.registers import registers
 
@@ -23,8 +23,6 @@ TEMPLATES = Path(__file__).resolve().parent.parent / "hw_templates"
 TOP = "bnn_top"
 VENDOR, LIBRARY, VERSION = "bnn", "hls", "1.0"
 """With `TOP`, the VLNV of the core as an IP."""
-BACKENDS = ("hls", "rtl")
-"""Which core becomes the IP."""
 FOLDERS = {"hls": (".h", ".cpp", ".j2"), "rtl": (".sv", ".svh", ".j2"), "vitis": (".j2",), "vivado": (".j2",)}
 """Folders of `TEMPLATES` and the files taken from them."""
 

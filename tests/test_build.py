@@ -16,12 +16,12 @@ from test_reports import CSYNTH_XML, FIGURES, TIMING, UTILIZATION
 from bnn import model as models
 from hls import build, implementation, render, reports
 from hls import tools as vendor
-from hls.designs import DESIGNS
+from hls.designs import BACKENDS, DESIGNS, HLS_DESIGNS, DesignError, choose
 
-FILES = render.render(DESIGNS["pynq_z1"])
+FILES = render.render(DESIGNS["pynq_z1_hls"])
 HLS, RTL = (["csim", "csynth", "export", "project", "implement-1", "bitstream"],
             ["package", "project", "implement-1", "bitstream"])
-BIT = "bitstream/pynq_z1.bit"
+BIT = "bitstream/pynq_z1_hls.bit"
 
 # A stand-in leaves what the tool leaves for the stage, and what it was called with in a log. `FAIL` names a
 # stage that fails, `OMIT` one that leaves nothing. The timing of an attempt is DATA/timing-ATTEMPT, else
@@ -75,7 +75,7 @@ class Tools:
             (folder / "data" / name).write_text(text)
         for name in ("FAIL", "OMIT", "SCORES", "HWH_MHZ", *(name for name in os.environ if name.startswith("BNN_"))):
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("DESIGN", "pynq_z1")
+        monkeypatch.setenv("DESIGN", "pynq_z1_hls")
         monkeypatch.setenv("ACTUAL", "PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ")
         monkeypatch.setenv("LOG", str(self.log))
         monkeypatch.setenv("DATA", str(folder / "data"))
@@ -94,7 +94,8 @@ class Tools:
         (self.folder / "data" / f"timing-{attempt}").write_text(text)
 
     def run(self, *options: str) -> int:
-        return build.main(["-o", str(self.out), *options])
+        design = [] if "--design" in options else ["--design", "pynq_z1_hls"]  # of either back end
+        return build.main(["-o", str(self.out), *design, *options])
 
     def stages(self) -> list[str]:
         """The stages that ran since the last call."""
@@ -121,20 +122,20 @@ def test_without_tools(backend: str, there: tuple[str, ...], missing: str, tools
                        capsys: pytest.CaptureFixture) -> None:
     tools.add(*there)
     assert tools.run("--backend", backend) == 0
-    files = render.render(DESIGNS["pynq_z1"], backend=backend)
+    files = render.render(DESIGNS["pynq_z1_hls"], backend=backend)
     assert capsys.readouterr().out.splitlines()[0] == f"hls: wrote {len(files) + 1} files to {tools.out}; {missing}"
     assert tools.stages() == (["csim", "csynth", "export"] if there == ("vitis_hls",) else [])
     written = {path: (tools.out / path).read_text() for path in files}
     assert written == files and (tools.out / build.DIGEST).read_text() == render.digest(files) + "\n"
 
 
-@pytest.mark.parametrize("backend", render.BACKENDS)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_all_stages_and_again(backend: str, tools: Tools, capsys: pytest.CaptureFixture) -> None:
     tools.add("vitis_hls", "vivado")
     wanted = HLS if backend == "hls" else RTL
     assert tools.run("--backend", backend) == 0, capsys.readouterr().err
     assert tools.stages() == wanted
-    assert (tools.out / "bitstream/pynq_z1.bit").exists() and (tools.out / "bitstream/pynq_z1.hwh").exists()
+    assert (tools.out / "bitstream/pynq_z1_hls.bit").exists() and (tools.out / "bitstream/pynq_z1_hls.hwh").exists()
     report = json.loads((tools.out / reports.FILE).read_text())
     assert report["around"]["lut"] == 1940
     assert report["implementation"]["timing"]["met"] and ("hls" in report) == (backend == "hls")
@@ -145,8 +146,30 @@ def test_all_stages_and_again(backend: str, tools: Tools, capsys: pytest.Capture
         f"hls: {name}: done before" for name in wanted]
 
 
-@pytest.mark.parametrize("backend", render.BACKENDS)
-@pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.parametrize(
+    ("name", "backend", "chosen"),
+    [(None, None, ("pynq_z1_hls", "hls")), (None, "hls", ("pynq_z1_hls", "hls")), (None, "rtl", ("pynq_z1", "rtl")),
+     ("pynq_z1", None, ("pynq_z1", "rtl")), ("pynq_z1_hls", None, ("pynq_z1_hls", "hls")),
+     ("pynq_z1_hls", "rtl", ("pynq_z1_hls", "rtl")), ("sim_small", None, ("sim_small", "hls"))])
+def test_design_and_back_end_choose_each_other(name: str | None, backend: str | None, chosen: tuple[str, str]) -> None:
+    design, core = choose(name, backend)
+    assert (design.name, core) == chosen
+
+
+@pytest.mark.parametrize("name", HLS_DESIGNS)
+def test_a_design_of_the_rtl_core_is_refused_for_hls(name: str, tools: Tools, capsys: pytest.CaptureFixture) -> None:
+    assert tools.run("--design", name, "--backend", "hls") == 1
+    assert f"is for the back end rtl; for hls take {HLS_DESIGNS[name]}" in capsys.readouterr().err
+    assert DESIGNS[HLS_DESIGNS[name]].board == DESIGNS[name].board and not tools.out.exists()
+
+
+def test_a_back_end_that_is_none() -> None:
+    with pytest.raises(DesignError, match="back end 'vhdl' is not one of hls, rtl"):
+        choose(None, "vhdl")
+
+
+@pytest.mark.parametrize(("name", "backend"), [
+    (name, backend) for name in DESIGNS for backend in BACKENDS if backend == "rtl" or name not in HLS_DESIGNS])
 def test_every_design_and_back_end(name: str, backend: str, tools: Tools, capsys: pytest.CaptureFixture) -> None:
     tools.add("vitis_hls", "vivado")
     tools.monkeypatch.setenv("DESIGN", name)
@@ -184,9 +207,9 @@ def test_what_changed_is_run_again(tools: Tools) -> None:
     tools.add("vitis_hls", "vivado")
     assert tools.run() == 0
     tools.stages()
-    (tools.out / "bitstream/pynq_z1.bit").unlink()
+    (tools.out / "bitstream/pynq_z1_hls.bit").unlink()
     assert tools.run() == 0 and tools.stages() == ["bitstream"]
-    (tools.out / "bitstream/pynq_z1.bit").write_text("x")
+    (tools.out / "bitstream/pynq_z1_hls.bit").write_text("x")
     assert tools.run("--hls-version", "2024.2") == 0 and tools.stages() == HLS  # the scripts name the version
     assert tools.run("--hls-version", "2024.2", "--backend", "rtl") == 0 and tools.stages() == RTL
 
@@ -268,7 +291,7 @@ def test_then_slower_clocks(tools: Tools, capsys: pytest.CaptureFixture) -> None
     found = implementation_of(tools)
     assert (found["strategy"], found["divider"], found["clock_mhz"]) == (implementation.STRATEGIES[1], 9, 111.111)
     assert [item["clock_mhz"] for item in found["attempts"]] == [142.857] * 5 + [125.0, 111.111]
-    assert "111.111" in (tools.out / "bitstream/pynq_z1.hwh").read_text()
+    assert "111.111" in (tools.out / "bitstream/pynq_z1_hls.hwh").read_text()
     assert "at 111.111 MHz" in capsys.readouterr().out.splitlines()[-1]
     # nothing is tried twice, and what was timed again is the routed design that it is of
     assert tools.run("--backend", "rtl") == 0 and tools.stages() == []
@@ -338,7 +361,7 @@ def test_a_handoff_with_another_clock_is_refused(tools: Tools, capsys: pytest.Ca
     tools.slack("1", -0.5)
     tools.monkeypatch.setenv("HWH_MHZ", "142.857")
     assert tools.run("--strategies", "1") == 1
-    assert "pynq_z1.hwh: the clock is 142.857 MHz, timing was met at 125" in capsys.readouterr().err
+    assert "pynq_z1_hls.hwh: the clock is 142.857 MHz, timing was met at 125" in capsys.readouterr().err
     tools.monkeypatch.setenv("HWH_MHZ", "124.9987")  # a crystal of 33.333 MHz
     assert tools.run("--strategies", "1") == 0
 

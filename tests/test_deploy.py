@@ -94,7 +94,7 @@ def made(target: str, *variables: str) -> list[list[str]]:
     return [line[line.index("bnn") + 1:] for line in lines if "bnn" in line]
 
 
-@pytest.mark.parametrize(("design", "net", "backend"), [("pynq_z1", "cnv", "rtl"), ("pynq_z2", "lfc", "hls"),
+@pytest.mark.parametrize(("design", "net", "backend"), [("pynq_z1", "cnv", "rtl"), ("pynq_z2_hls", "lfc", "hls"),
                                                         ("arty", "cnv", "rtl")])
 def test_what_make_hls_leaves_make_deploy_takes(design: str, net: str, backend: str, files: Path,
                                                 tmp_path_factory: pytest.TempPathFactory,

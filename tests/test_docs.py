@@ -57,9 +57,9 @@ def test_numbers_of_the_walkthrough() -> None:
     from hls.designs import DESIGNS
     from hls.schedule import plan
 
-    design = DESIGNS["pynq_z1"]
+    design = DESIGNS["pynq_z1_hls"]
     placed = plan(load(ROOT / "models/cnv.npz"), design, 16)
     item, name = placed.descriptors[0], placed.array_layers()[0].name
-    assert (design.pe, design.simd, design.lanes) == (32, 64, 8)
+    assert (design.pe, design.simd, design.lanes) == (16, 64, 8)
     assert (name, item.groups, item.tap_words, item.rows, item.columns, item.blocks, item.group_words) == (
-        "conv2", 2, 1, 28, 28, 4, 9)
+        "conv2", 4, 1, 28, 28, 4, 9)

@@ -19,7 +19,8 @@ from bnn import golden
 from bnn.contract import FIRST_CHANNELS, MAX_BATCH, PROGRAM_MAGIC, PROGRAM_VERSION, Header
 from bnn.model import Model, load
 from hls.ap_types import find_ap_types
-from hls.designs import DESIGNS
+from hls.check.__main__ import main as check_loops
+from hls.designs import DESIGNS, HLS_DESIGNS
 from hls.program import pack
 from hls.render import render, render_header
 from hls.schedule import array_cycles, plan
@@ -186,6 +187,13 @@ def test_compressors_count(simd: int, tmp_path: Path) -> None:
 
 READS = "    if (compute) fetch(f, at, act, weights, columns, vectors);\n"
 LAST_WRITE = "    receive_weights(weights_in, ring, weights);\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HLS_DESIGNS.values())
+def test_every_loop_runs_at_one(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An iteration a cycle, within the instructions and by the rules that `hls.check` holds."""
+    assert check_loops(["--design", name, "-o", str(tmp_path)]) == 0, capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flags", [[], ["-DBNN_CSIM_STALL=200"]], ids=["early", "late"])

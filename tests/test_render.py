@@ -14,7 +14,7 @@ from test_designs import ARTY
 
 from bnn.errors import ExpectedError
 from hls import boards, build, designs, directives, render
-from hls.designs import DESIGNS, DesignError
+from hls.designs import BACKENDS, DESIGNS, DesignError
 
 FILES = render.render(DESIGNS["pynq_z1"])
 TCL = sorted(path for path in FILES if path.endswith(".tcl"))
@@ -412,7 +412,7 @@ def test_hls_simulates_a_program(folder: Path) -> None:
 
 
 @needs_tclsh
-@pytest.mark.parametrize("backend", render.BACKENDS)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ["pynq_z1", "pynq_z2", "ultra96v2", "kv260"])
 def test_vivado_follows_board_and_back_end(name: str, backend: str, tmp_path: Path) -> None:
     design = DESIGNS[name]
@@ -450,7 +450,7 @@ def test_vivado_follows_board_and_back_end(name: str, backend: str, tmp_path: Pa
 
 
 @needs_tclsh
-@pytest.mark.parametrize("backend", render.BACKENDS)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_the_board_of_a_file(backend: str, tmp_path: Path) -> None:
     """The Arty Z7-20 of docs/adding_a_board.md: every script runs, and knows the board."""
     (tmp_path / "arty.toml").write_text(ARTY)
