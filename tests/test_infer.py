@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -124,6 +125,72 @@ def test_cifar10_in_its_binary_version(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "test_batch.bin").write_bytes(rows[0][:-1])
     with pytest.raises(HostError, match="test_batch.bin: 3072 bytes, expected a multiple of 3073"):
         sources.read(["cifar10"], None)
+
+
+def test_a_folder_of_class_folders_has_labels(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, name in enumerate(CLASSES[::-1]):
+        (files / "set" / name).mkdir(parents=True)
+        for index in range(number + 1):
+            picture(files / "set" / name / f"{index}.png", (7, 9), "L")
+    (files / "set" / "__MACOSX").mkdir()
+    found = sources.read(["set"], SHAPE, list(CLASSES))
+    assert found.labels is not None and found.labels.tolist() == [0, 0, 0, 1, 1, 2]
+    assert found.names[:4] == [f"{CLASSES[0]}/{index}.png" for index in range(3)] + [f"{CLASSES[1]}/0.png"]
+    assert pynq_infer.main([*CPU, "--images", "set", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    right = sum(int(a == b) for a, b in zip(result["predictions"], [0, 0, 0, 1, 1, 2], strict=True))
+    assert (result["images"], result["correct"]) == (6, right)
+    picture(files / "set" / "loose.png", (7, 9), "L")
+    found = sources.read(["set"], SHAPE, list(CLASSES))
+    assert found.labels is None and len(found.images) == 1 and "not those of its sub-folders ant" in found.remarks[0]
+
+
+def test_folders_without_pictures_are_errors(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (files / "empty").mkdir()
+    (files / "set" / "mammals").mkdir(parents=True)
+    picture(files / "set" / "mammals" / "0.png", (7, 9), "L")
+    (files / "none.npz").write_bytes(b"")
+    np.savez(files / "none.npz", x=images(0))
+    for name, message in (("empty", "empty: holds no pictures (.png"), ("none.npz", "expected at least one"),
+                          ("set", "set: holds no pictures; its sub-folders (mammals) may be classes, of which")):
+        for engine in (DEVICE, CPU):
+            assert pynq_infer.main([*engine, "--model", "model.npz", "--images", name, "--validate"]) == 1
+            said = capsys.readouterr().err
+            assert message in said and said.count("\n") == 1
+    assert pynq_infer.main([*DEVICE, "--images", "set"]) == 1
+    assert "no names are known: give --model" in capsys.readouterr().err
+
+
+def test_pictures_that_cannot_be_read_are_one_report(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (files / "in").mkdir()
+    for index in range(9):
+        picture(files / "in" / f"{index}.png", (7, 9), "L")
+    for index in (1, 3, 4, 5, 7, 8):
+        (files / "in" / f"{index}.png").write_bytes(b"x")
+    assert pynq_infer.main([*CPU, "--images", "in"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith(
+        "error: 6 of 9 pictures cannot be used (--skip-unreadable leaves them out): in/1.png: is no picture")
+    assert said.count("is no picture") == 5 and said.endswith("; ...\n")
+    assert pynq_infer.main([*CPU, "--images", "in", "--skip-unreadable", "--csv", "out.csv"]) == 0
+    assert "left out 6 of 9 pictures: in/1.png" in capsys.readouterr().out
+    assert [row[0] for row in csv.reader((files / "out.csv").open())][1:] == ["0.png", "2.png", "6.png"]
+    for index in (0, 2, 6):
+        (files / "in" / f"{index}.png").unlink()
+    assert pynq_infer.main([*CPU, "--images", "in", "--skip-unreadable"]) == 1
+    assert "none of 6 pictures can be read" in capsys.readouterr().err
+
+
+def test_names_that_are_not_utf_8_or_hostile_are_shown_escaped(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (files / "in").mkdir()
+    for name in (b"th\xe9.png", b"a\nb.png", b"\x1b[2J.png"):
+        picture(files / "plain.png", (7, 9), "L")
+        os.rename(files / "plain.png", os.path.join(os.fsencode(files), b"in", name))
+    assert pynq_infer.main([*CPU, "--images", "in", "--csv", "out.csv"]) == 0
+    table = capsys.readouterr().out
+    rows = [row[0] for row in csv.reader((files / "out.csv").open())][1:]
+    assert sorted(rows) == sorted(["th\\xe9.png", "a\\nb.png", "\\x1b[2J.png"]) and all(row in table for row in rows)
+    assert "\x1b" not in table
 
 
 def hostile(folder: Path) -> dict[str, str]:
@@ -273,6 +340,8 @@ def test_watch_a_camera(files: Path, capsys: pytest.CaptureFixture[str], monkeyp
     assert pynq_infer.main([*DEVICE, "--watch", "camera"]) == 1
     assert capsys.readouterr().err == "error: camera: cannot be opened\n"
     monkeypatch.setitem(sys.modules, "cv2", None)
+    (files / "camera_shots").mkdir()
+    assert pynq_infer.main([*DEVICE, "--watch", "camera_shots", "--watch-s", "0.01"]) == 0  # a folder
     assert pynq_infer.main([*DEVICE, "--watch", "camera"]) == 1
     assert capsys.readouterr().err == "error: camera: cameras need OpenCV (pip install opencv-python)\n"
 
