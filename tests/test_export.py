@@ -18,7 +18,7 @@ from train.config import Config, to_dict
 from train.errors import TrainError
 from train.export import ExportError, compare_scores, export, fold, main
 from train.layers import BinaryLinear, Block, ScoreNorm, make_norm
-from train.methods import Methods
+from train.methods import Methods, plane_steps
 from train.module import BinaryNetwork
 from train.recipes import RECIPES, recipe
 
@@ -72,6 +72,43 @@ def test_exported_scores_equal_the_networks(name: str, seed: int) -> None:
         assert np.array_equal(trace[layer.name].reshape(bits.shape), bits), layer.name
 
 
+@pytest.mark.parametrize(("planes", "bases"), [(2, 1), (2, 2), (1, 2), (3, 1)])
+@pytest.mark.parametrize("name", ["tiny", "sfc"])
+def test_scores_and_bits_of_several_planes_and_bases_equal_the_networks(name: str, planes: int, bases: int) -> None:
+    torch.manual_seed(4)
+    net = network(name)
+    model = BinaryNetwork(net, Methods(activation_planes=planes, weight_bases=bases, threshold_shift=True)).eval()
+    randomise(model, 4)
+    exported = export(model, tuple("0123456789"), {})
+    images = np.random.default_rng(4).integers(0, 256, (30, net.channels, net.height, net.width)).astype(np.uint8)
+    mismatches, scores = compare_scores(model, exported, images)
+    assert mismatches == 0 and len(np.unique(scores)) > 20
+    trace = golden.trace(exported, np.ascontiguousarray(images[:3].transpose(0, 2, 3, 1)))
+    x = model.lookup(torch.from_numpy(images[:3]))
+    for layer, block in zip(exported.layers[:-1], model.each(), strict=False):
+        assert (layer.planes, layer.bases, bool(layer.flip.any())) == (planes, bases, True)
+        if layer.kind == "dense" and x.dim() == 4:
+            x = x.permute(0, 2, 3, 1).flatten(1)
+        x = block(x).detach()
+        values = x.permute(0, 2, 3, 1).numpy() if x.dim() == 4 else x.numpy()
+        assert set(np.unique(values)) == set(range(-planes, planes + 1, 2))
+        bits = trace[layer.name].reshape(len(values), planes, *values.shape[1:])
+        assert np.array_equal((2 * bits.astype(np.float32) - 1).sum(1), values), layer.name
+    if bases == 2:
+        codes = {tuple(pair) for pair in exported.layers[1].weights.reshape(2, -1).T.tolist()}
+        assert codes == {(0, 0), (1, 0), (1, 1)}
+
+
+def test_padding_between_two_planes_is_their_middle() -> None:
+    """One plane at +1 and one at -1, as the integer network pads."""
+    torch.manual_seed(7)
+    model = BinaryNetwork(replace(network("tiny"), pad_value=0), Methods(activation_planes=2))
+    randomise(model, 7)
+    images = np.random.default_rng(7).integers(0, 256, (20, 3, 32, 32)).astype(np.uint8)
+    exported = export(model, tuple("0123456789"), {})
+    assert exported.layers[1].pad_value == 0 and compare_scores(model, exported, images)[0] == 0
+
+
 def test_a_wrong_threshold_is_noticed() -> None:
     torch.manual_seed(3)
     model = BinaryNetwork(network("tiny"))
@@ -84,7 +121,8 @@ def test_a_wrong_threshold_is_noticed() -> None:
 
 @pytest.mark.parametrize("gamma", [1.0, -1.0, 0.0])
 @pytest.mark.parametrize("beta", [0.25, -0.25, 0.0])
-@pytest.mark.parametrize("methods", [Methods(), Methods(alpha=True, threshold_shift=True), Methods(norm="shift")])
+@pytest.mark.parametrize("methods", [Methods(), Methods(alpha=True, threshold_shift=True), Methods(norm="shift"),
+                                     Methods(activation_planes=2), Methods(activation_planes=3)])
 def test_fold_reads_the_sign_change(gamma: float, beta: float, methods: Methods) -> None:
     norm = make_norm(1, True, methods)
     block = Block(BinaryLinear(10, 1, methods), norm, pool=False, last=False).eval()
@@ -96,12 +134,13 @@ def test_fold_reads_the_sign_change(gamma: float, beta: float, methods: Methods)
             block.shift.fill_(0.125)
     sums = np.arange(-10, 11)
     index, flip = fold(block, sums, 1.0, "layer")
-    got = (np.arange(len(sums)) >= index[0]) ^ flip[0]
+    got = (np.arange(len(sums)) >= index) ^ flip
     values = torch.from_numpy(sums).float()[:, None]
     if methods.alpha:
         values = values * block.layer.weight.abs().mean() + 0.0
     expected = norm(values)[:, 0].detach().numpy() - (0.125 if methods.threshold_shift else 0.0)
-    assert np.array_equal(got, expected >= 0)
+    steps = np.array(plane_steps(methods.activation_planes), np.float32)
+    assert np.array_equal(got, expected >= steps[:, None])
 
 
 @pytest.mark.parametrize("name", list(RECIPES))

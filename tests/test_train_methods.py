@@ -12,7 +12,7 @@ from train import methods
 from train.config import Config
 from train.errors import TrainError
 from train.layers import BinaryConv2d, BinaryLinear, Schedules, binary_weight
-from train.methods import Methods, ap2, binarize
+from train.methods import Methods, ap2, binarize, thermometer
 from train.module import BinaryNetwork
 from train.optimizer import clip, initialise, make_optimizer
 from train.recipes import RECIPES, recipe
@@ -46,6 +46,35 @@ def test_gradient_is_the_windows_formula_on_a_grid(window: str, stochastic: bool
     (binarize(x, window, ONE, stochastic) * upstream).sum().backward()
     expected = torch.tensor([FORMULAS[window](value.item()) for value in GRID]) * upstream
     assert torch.allclose(x.grad, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("window", FORMULAS)
+def test_thermometer_adds_a_sign_and_a_slope_for_every_step(window: str) -> None:
+    edges = torch.tensor([-3.0, -0.51, -0.5, -0.0, 0.49, 0.5, 3.0])
+    assert thermometer(edges, (-0.5, 0.5), window, ONE).tolist() == [-2, -2, 0, 0, 0, 2, 2]
+    x = GRID.clone().requires_grad_()
+    thermometer(x, (-0.5, 0.5), window, ONE).sum().backward()
+    expected = [FORMULAS[window](value.item() - 0.5) + FORMULAS[window](value.item() + 0.5) for value in GRID]
+    assert torch.allclose(x.grad, torch.tensor(expected), atol=1e-5)
+
+
+def test_planes_round_to_evenly_spaced_levels() -> None:
+    assert [methods.plane_steps(planes) for planes in (1, 2)] == [(0.0,), (-0.5, 0.5)]
+    assert methods.plane_steps(3) == pytest.approx((-2 / 3, 0, 2 / 3))
+    with pytest.raises(TrainError, match="activation_planes is 4, expected one of 1, 2, 3"):
+        BinaryNetwork(network("tiny"), Methods(activation_planes=4))
+
+
+def test_two_bases_are_ternary_weights_by_hand() -> None:
+    w = torch.tensor([[-1.0, 0.1, 0.3, 0.6], [0.01, -0.01, 0.0, 0.06]], requires_grad=True)
+    # 0.7 mean(abs(w)): 0.35 and 0.014
+    assert methods.ternary_step(w).flatten().tolist() == pytest.approx([0.35, 0.014])
+    signs = binary_weight(w, Methods(weight_bases=2), Schedules(), True)
+    assert signs.tolist() == [[-2, 0, 0, 2], [0, 0, 0, 2]]
+    signs.sum().backward()
+    assert w.grad.tolist() == [[1, 2, 2, 2], [2, 2, 2, 2]]  # clip: 1 within 1 of each step
+    with pytest.raises(TrainError, match="weight_bases is 3, expected one of 1, 2"):
+        binary_weight(w, Methods(weight_bases=3), Schedules(), True)
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.3, 0.5, 1.0])
@@ -261,6 +290,8 @@ def test_padding_has_the_chosen_value(value: int) -> None:
     conv = BinaryConv2d(1, 1, pad=1, pad_value=value)
     torch.nn.init.ones_(conv.weight)
     assert conv(torch.ones(1, 1, 1, 1)).item() == 1 + 8 * value
+    conv.planes = 2
+    assert conv(torch.ones(1, 1, 1, 1)).item() == 1 + 16 * value
 
 
 def test_average_moves_towards_the_parameters() -> None:

@@ -116,6 +116,45 @@ def test_start_gives_the_models_signs_and_thresholds(archive: Path, tmp_path: Pa
     assert run(archive, tmp_path / "tuned", "--start", str(tmp_path / "model.npz"), "--lr", "1e-3") == 0
 
 
+def test_planes_and_bases_train_export_and_start(archive: Path, tmp_path: Path) -> None:
+    """W1A2 from W1A1, taught; W2A2 from W1A2; and from itself with its own weights, nearly its thresholds."""
+    two, four = ("--activation-planes", "2"), ("--activation-planes", "2", "--weight-bases", "2")
+
+    def trained(name: str, *more: str) -> Path:
+        assert run(archive, tmp_path / name, *more) == 0
+        out = tmp_path / name / "model.npz"
+        assert export.main([str(out.parent / "checkpoint.pt"), "-o", str(out)]) == 0
+        return out
+
+    w1a1 = trained("w1a1")
+    assert run(archive, tmp_path / "real", "--real") == 0
+    teacher = ("--distil", "0.5", "--teacher", str(tmp_path / "real" / "checkpoint.pt"))
+    w1a2 = trained("w1a2", *two, "--start", str(w1a1), "--lr", "1e-3", *teacher)
+    w2a2 = trained("w2a2", *four, "--start", str(w1a2), "--lr", "1e-3")
+    model = load(w2a2)
+    assert [(layer.planes, layer.bases) for layer in model.layers[:-1]] == [(2, 2)] * 3
+    network_ = load_network(w2a2.parent / "checkpoint.pt")
+    assert (network_.methods.activation_planes, network_.methods.weight_bases) == (2, 2)
+    with np.load(tmp_path / "w2a2" / "data.npz") as kept:
+        images = torch.from_numpy(kept["x_train"])
+    for block in network_.each():
+        torch.nn.init.normal_(block.layer.weight)
+        block.norm.reset_parameters()
+    start_from(model)(network_.train(), images)
+    for block in network_.each():
+        block.norm.momentum = 1.0
+    with torch.no_grad():
+        network_(images)
+    again = export.export(network_.eval(), model.classes, {})
+    for old, new in zip(model.layers, again.layers, strict=True):
+        assert np.array_equal(old.weights, new.weights), old.name
+    nhwc = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
+    old, new = golden.trace(model, nhwc)["conv2"], golden.trace(again, nhwc)["conv2"]
+    assert (old == new).mean() > 0.95
+    with pytest.raises(TrainError, match="model tiny has other layers than tiny: it cannot be the start"):
+        start_from(model)(BinaryNetwork(network("tiny")), images)
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -95,9 +95,10 @@ def load_network(path: Path) -> BinaryNetwork:
         raise TrainError(f"checkpoint {path}: the training has not ended, {done}")
     network = topology(config)
     for item in walk(network):  # before anything of that size is allocated
-        if min(item.output) < 1 or item.weight_bits > MAX_WEIGHTS:
+        count = item.weight_bits * config.recipe.methods.weight_bases
+        if min(item.output) < 1 or count > MAX_WEIGHTS:
             size = f"images of {network.height}x{network.width}x{network.channels}"
-            raise TrainError(f"checkpoint {path}: {size} give {item.name} {max(item.weight_bits, 0)} weights, "
+            raise TrainError(f"checkpoint {path}: {size} give {item.name} {max(count, 0)} weights, "
                              f"expected 1 to {MAX_WEIGHTS}")
     model = BinaryNetwork(network, config.recipe.methods)
     load_state(model, saved["deploy"], path)

@@ -27,6 +27,7 @@ from train import data, own, parameters
 from train.checkpoint import load_checkpoint, load_network
 from train.config import Config, from_dict
 from train.layers import BinaryConv2d, Block, ScoreNorm
+from train.methods import plane_steps
 from train.module import BinaryNetwork, input_table
 
 #: test images kept beside a model
@@ -39,7 +40,7 @@ class ExportError(ExpectedError):
 
 @torch.no_grad()
 def fold(block: Block, sums: np.ndarray, unit: float, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Read the thresholds of ``bit = (sum >= T) xor flip`` off a trained block.
+    """Read the thresholds of ``bit_k = (sum >= T_k) xor flip`` off a trained block.
 
     Args:
         block: of the network, in eval mode; scale, batch norm and learned shift fold together.
@@ -48,7 +49,7 @@ def fold(block: Block, sums: np.ndarray, unit: float, name: str) -> tuple[np.nda
         name: of the layer, for messages.
 
     Returns:
-        index (C,) into ``sums`` of the first sum at or above the threshold (S: never), and flip (C,).
+        index (K, C) into ``sums`` of the first sum at or above each plane's threshold (S: never), and flip (C,).
 
     Raises:
         ExportError: the block is not finite or not monotone over the sums.
@@ -62,50 +63,56 @@ def fold(block: Block, sums: np.ndarray, unit: float, name: str) -> tuple[np.nda
     if not np.isfinite(normalised).all():
         channel = int(np.flatnonzero(~np.isfinite(normalised).all(axis=0))[0])
         raise ExportError(f"{name}: batch norm of channel {channel} is not finite over its {len(sums)} sums")
-    bits = normalised >= 0
-    changes = (bits[1:] != bits[:-1]).sum(axis=0)
-    if changes.max(initial=0) > 1:
-        channel = int(changes.argmax())
+    steps = np.array(plane_steps(block.layer.methods.activation_planes), np.float32)
+    bits = normalised >= steps[:, None, None]  # (K, S, C)
+    rises, falls = (bits[:, 1:] & ~bits[:, :-1]).sum(axis=(0, 1)), (bits[:, :-1] & ~bits[:, 1:]).sum(axis=(0, 1))
+    changes = (bits[:, 1:] != bits[:, :-1]).sum(axis=1).max(axis=0)
+    bad = (changes > 1) | ((rises > 0) & (falls > 0))
+    if bad.any():
+        channel = int(bad.argmax())
         raise ExportError(f"{name}: batch norm of channel {channel} is not monotone over its {len(sums)} sums")
-    flip = bits[0] & ~bits[-1]
-    # a constant channel: never for all 0, always for all 1
-    index = np.where(flip, bits.sum(axis=0), (~bits).sum(axis=0))
+    flip = falls > 0
+    # a constant plane: with flip, never for all 1 and always for all 0; else the reverse
+    index = np.where(flip, bits.sum(axis=1), (~bits).sum(axis=1))
     return index, flip
 
 
 @torch.no_grad()
 def _block_layer(block: Block, name: str, source: str, first_int8: bool, bound: int) -> Layer:
     layer = block.layer
-    weights = (layer.signs() > 0).numpy().astype(np.uint8)
+    bases = layer.methods.weight_bases
+    signs = np.ascontiguousarray(np.moveaxis(layer.signs().numpy(), 1, -1))
+    # the sum of thermometer codes has a base more at +1 for every 2
+    weights = np.stack([signs > 2 * base - bases for base in range(bases)]).astype(np.uint8)
+    weights = weights if bases > 1 else weights[0]
     pad, pad_value, kind = 0, -1, "dense"
     if isinstance(layer, BinaryConv2d):
-        weights = np.ascontiguousarray(weights.transpose(0, 2, 3, 1))
         pad, pad_value, kind = layer.pad, int(layer.pad_value), "conv"
-    fan_in = int(np.prod(weights.shape[1:]))
+    fan_in = int(np.prod(signs.shape[1:]))
+    reach = fan_in * bases * layer.planes
     make = partial(
         Layer, name=name, kind=kind, inputs=(source,), weights=weights, pad=pad, pad_value=pad_value, pool=block.pool
     )
     norm = block.norm
     if isinstance(norm, ScoreNorm):
-        scale, offset, shift = norm.fixed_point(fan_in, block.alpha())
-        # the dot product is 2 * matches - fan_in
+        scale, offset, shift = norm.fixed_point(reach, block.alpha())
+        # the dot product is 2 * matches - fan_in, over all planes and bases
         return make(
             thresholds=None,
             flip=np.zeros(len(scale), np.bool_),
             scale=(2 * scale).numpy().astype(np.int32),
-            offset=(offset - fan_in * scale).numpy().astype(np.int32),
+            offset=(offset - reach * scale).numpy().astype(np.int32),
             shift=shift,
         )
     if first_int8:
-        sums = np.arange(-bound * fan_in, bound * fan_in + 1)
+        sums = np.arange(-bound * reach, bound * reach + 1)
         index, flip = fold(block, sums, 1.0 / 128.0, name)
         thresholds = sums[0] + index
     else:
-        matches = np.arange(fan_in + 1)
-        index, flip = fold(block, 2 * matches - fan_in, 1.0, name)
-        thresholds = index
+        matches = np.arange(reach + 1)
+        thresholds, flip = fold(block, 2 * matches - reach, 1.0, name)
     return make(
-        thresholds=thresholds.astype(np.int32),
+        thresholds=(thresholds if len(thresholds) > 1 else thresholds[0]).astype(np.int32),
         flip=flip.astype(np.bool_),
         scale=None,
         offset=None,

@@ -11,7 +11,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from train.errors import TrainError
-from train.methods import Methods, ShiftNorm1d, ShiftNorm2d, binarize, quantile_clamp, standardise, xnor_alpha
+from train.methods import (
+    BASES,
+    Methods,
+    ShiftNorm1d,
+    ShiftNorm2d,
+    binarize,
+    plane_steps,
+    quantile_clamp,
+    standardise,
+    ternary_step,
+    thermometer,
+    xnor_alpha,
+)
 
 #: Fractional bits of the input domain: a pixel table entry t is seen as t / 128.
 INPUT_SCALE = 1.0 / 128.0
@@ -33,20 +45,30 @@ class Schedules(nn.Module):
 
 
 def binary_weight(w: Tensor, methods: Methods, schedules: Schedules, training: bool) -> Tensor:
-    """The weights that the layer multiplies with: signs of ``w``, or ``w`` where ``methods.real``."""
+    """The weights that the layer multiplies with: the sum of the bases' signs, or ``w`` where ``methods.real``.
+
+    Raises:
+        TrainError: unknown number of bases.
+    """
     if methods.real:
         return w
     if methods.standardise:
         w = standardise(w)
     if methods.quantile:
         w = quantile_clamp(w, schedules.tau)
-    return binarize(w, methods.weight_window, schedules.sharpness, methods.stochastic_weights and training)
+    stochastic = methods.stochastic_weights and training
+    if methods.weight_bases not in BASES:
+        raise TrainError(f"weight_bases is {methods.weight_bases}, expected one of {', '.join(map(str, BASES))}")
+    if methods.weight_bases == 1:
+        return binarize(w, methods.weight_window, schedules.sharpness, stochastic)
+    step = ternary_step(w)
+    return thermometer(w, (-step, step), methods.weight_window, schedules.sharpness, stochastic)
 
 
 class BinaryConv2d(nn.Conv2d):
-    """3x3 stride-1 convolution with weights sign(w), (out, in, 3, 3).
+    """3x3 stride-1 convolution with binary weights (out, in, 3, 3).
 
-    ``pad`` pixels of ``pad_value`` surround the input (N, in, H, W).
+    The input (N, in, H, W) is the sum of ``planes`` planes of +-1; ``pad`` pixels surround it, ``pad_value`` in each.
     """
 
     def __init__(
@@ -57,15 +79,17 @@ class BinaryConv2d(nn.Conv2d):
         pad_value: float,
         methods: Methods | None = None,
         schedules: Schedules | None = None,
+        planes: int = 1,
     ) -> None:
         super().__init__(inputs, outputs, kernel_size=3, bias=False)
+        self.planes = planes
         self.pad = pad
         self.pad_value = pad_value
         self.methods = methods or Methods()
         self.schedules = schedules or Schedules()
 
     def signs(self) -> Tensor:
-        """The binary weights, (out, in, 3, 3)."""
+        """The binary weights, or the sum of their bases, (out, in, 3, 3)."""
         return binary_weight(self.weight, self.methods, self.schedules, self.training)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,21 +97,27 @@ class BinaryConv2d(nn.Conv2d):
         if not self.pad or self.pad_value == 0:
             return F.conv2d(x, weight, padding=self.pad)
         p = self.pad
-        return F.conv2d(F.pad(x, (p, p, p, p), value=self.pad_value), weight)
+        return F.conv2d(F.pad(x, (p, p, p, p), value=self.planes * self.pad_value), weight)
 
 
 class BinaryLinear(nn.Linear):
-    """Fully connected layer with weights sign(w), (out, in); input (N, in)."""
+    """Fully connected layer with binary weights (out, in); the input (N, in) is the sum of ``planes`` planes."""
 
     def __init__(
-        self, inputs: int, outputs: int, methods: Methods | None = None, schedules: Schedules | None = None
+        self,
+        inputs: int,
+        outputs: int,
+        methods: Methods | None = None,
+        schedules: Schedules | None = None,
+        planes: int = 1,
     ) -> None:
         super().__init__(inputs, outputs, bias=False)
+        self.planes = planes
         self.methods = methods or Methods()
         self.schedules = schedules or Schedules()
 
     def signs(self) -> Tensor:
-        """The binary weights, (out, in)."""
+        """The binary weights, or the sum of their bases, (out, in)."""
         return binary_weight(self.weight, self.methods, self.schedules, self.training)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -99,7 +129,7 @@ class ScoreNorm(nn.BatchNorm1d):
 
     In evaluation ``score = (scale * sum + offset) * 2**-shift`` with the integers
     that :meth:`fixed_point` returns, so that the exported integer scores and the
-    network's are the same numbers. ``sum`` is the +-1 dot product.
+    network's are the same numbers. ``sum`` is the +-1 dot product of all planes and bases.
     """
 
     #: |scale| of the exported affine stays below 2**15: one DSP multiplier.
@@ -110,7 +140,7 @@ class ScoreNorm(nn.BatchNorm1d):
         """Integers of the affine for sums in [-inputs, inputs].
 
         Args:
-            inputs: fan-in of the layer.
+            inputs: fan-in of the layer, times its planes and bases.
             alpha: scale (C,) of the sums before the batch norm, 1 where absent.
 
         Returns:
@@ -158,7 +188,7 @@ def make_norm(channels: int, flat: bool, methods: Methods) -> Norm:
 
 
 class Block(nn.Module):
-    """layer -> [2x2 max-pool] -> [alpha] -> BN -> [learned shift], and sign unless it is the last.
+    """layer -> [2x2 max-pool] -> [alpha] -> BN -> [learned shift], and the planes' signs unless it is the last.
 
     alpha > 0 commutes with the pool.
     """
@@ -198,6 +228,14 @@ class Block(nn.Module):
         scale, offset, shift = self.norm.fixed_point(self.norm.inputs, self.alpha())
         return (sums.double() * scale + offset) * 2.0**-shift
 
+    def planes(self, x: Tensor) -> Tensor:
+        """The sum of the planes of ``x`` as :meth:`normalise` gives it, same shape."""
+        methods, sharpness = self.layer.methods, self.layer.schedules.sharpness
+        stochastic = methods.stochastic_activations and self.training
+        if methods.activation_planes == 1:
+            return binarize(x, methods.activation_window, sharpness, stochastic)
+        return thermometer(x, plane_steps(methods.activation_planes), methods.activation_window, sharpness, stochastic)
+
     def forward(self, x: Tensor) -> Tensor:
         methods = self.layer.methods
         sums = self.sums(x)
@@ -207,6 +245,5 @@ class Block(nn.Module):
         if methods.real:
             x = F.relu(x)
         else:
-            stochastic = methods.stochastic_activations and self.training
-            x = binarize(x, methods.activation_window, self.layer.schedules.sharpness, stochastic)
+            x = self.planes(x)
         return F.dropout(x, methods.dropout, self.training) if methods.dropout else x

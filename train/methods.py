@@ -13,13 +13,14 @@ Sources
     IRNet   Qin, Gong, Liu, Shen, Wei, Yu, Song, CVPR 2020
     ReAct   Liu, Shen, Savvides, Cheng, ReActNet, ECCV 2020
     ReCU    Xu, Lin, Liu, Chen, Shao, Huang, Gao, Tian, Ji, ICCV 2021
+    TWN     Li, Liu, Ternary Weight Networks, arXiv 1605.04711
     KD      Hinton, Vinyals, Dean, arXiv 1503.02531
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,12 +113,49 @@ def binarize(x: Tensor, window: str, sharpness: Tensor, stochastic: bool = False
     Raises:
         TrainError: unknown window; the message lists the known ones.
     """
+    return _straight_through(x, [x.detach()], window, sharpness, stochastic)
+
+
+def thermometer(
+    x: Tensor, steps: Sequence[float | Tensor], window: str, sharpness: Tensor, stochastic: bool = False
+) -> Tensor:
+    """The sum of the signs of ``x - step``, any shape: -2, 0 and +2 of two steps.
+
+    Each step is one plane of an activation, or one base of a weight; its slope is ``window`` around the step.
+
+    Raises:
+        TrainError: unknown window; the message lists the known ones.
+    """
+    fixed = x.detach()
+    return _straight_through(x, [fixed - step for step in steps], window, sharpness, stochastic)
+
+
+def _straight_through(x: Tensor, distances: list[Tensor], window: str, sharpness: Tensor, stochastic: bool) -> Tensor:
     if window not in WINDOWS:
         raise TrainError(f"window '{window}' is unknown: choose one of {', '.join(WINDOWS)}")
-    fixed = x.detach()
-    signs = stochastic_sign(fixed) if stochastic else sign(fixed)
-    result: Tensor = StraightThrough.apply(x, signs, WINDOWS[window](fixed, sharpness))  # type: ignore[no-untyped-call]
+    draw = stochastic_sign if stochastic else sign
+    signs, slope = draw(distances[0]), WINDOWS[window](distances[0], sharpness)
+    for distance in distances[1:]:
+        signs, slope = signs + draw(distance), slope + WINDOWS[window](distance, sharpness)
+    result: Tensor = StraightThrough.apply(x, signs, slope)  # type: ignore[no-untyped-call]
     return result
+
+
+PLANES = (1, 2, 3)
+"""Planes that an activation may have: there are as many thresholds per channel."""
+
+
+def plane_steps(planes: int) -> tuple[float, ...]:
+    """Where the planes of a normalised activation change sign, ascending: 0, or -1/2 and 1/2, or -2/3, 0 and 2/3.
+
+    Between them it rounds to one of ``planes + 1`` levels, evenly spaced from -1 to 1.
+
+    Raises:
+        TrainError: unknown number of planes.
+    """
+    if planes not in PLANES:
+        raise TrainError(f"activation_planes is {planes}, expected one of {', '.join(map(str, PLANES))}")
+    return tuple((2 * plane + 1) / planes - 1 for plane in range(planes))
 
 
 # --- latent weights ----------------------------------------------------------------------------
@@ -151,6 +189,16 @@ def quantile_tau(progress: float) -> float:
         progress: share of the training done, 0 to 1.
     """
     return 0.85 + 0.14 * (math.exp(progress) - 1.0) / (math.e - 1.0)
+
+
+BASES = (1, 2)
+"""Bases that a weight may have."""
+
+
+def ternary_step(w: Tensor) -> Tensor:
+    """0.7 mean(abs(w)) per output, (O, ...) -> (O, 1, ...): below it a weight is better 0 than +-1 (TWN eq. 6)."""
+    mean: Tensor = w.detach().abs().flatten(1).mean(1)
+    return 0.7 * mean.view(-1, *(1 for _ in w.shape[1:]))
 
 
 def xnor_alpha(w: Tensor) -> Tensor:
@@ -304,6 +352,8 @@ class Methods:
 
     weight_window: str = "clip"  # WINDOWS
     activation_window: str = "triangular"  # WINDOWS
+    activation_planes: int = 1  # PLANES; 2: activations -1, 0, +1 up to a factor
+    weight_bases: int = 1  # BASES; 2: weights -1, 0, +1 up to a factor
     stochastic_weights: bool = False  # stochastic_sign while training
     stochastic_activations: bool = False
     standardise: bool = False  # standardise

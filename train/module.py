@@ -19,7 +19,7 @@ from train.layers import (
     ScoreNorm,
     make_norm,
 )
-from train.methods import Methods, annealed_sharpness, clip_, quantile_tau
+from train.methods import Methods, annealed_sharpness, clip_, plane_steps, quantile_tau
 
 
 def input_table(network: Network) -> np.ndarray:
@@ -47,22 +47,24 @@ class BinaryNetwork(nn.Module):
         scale = 1.0 if binary_input else INPUT_SCALE
         self.register_buffer("table", torch.from_numpy(input_table(network)) * scale, persistent=False)
         self.flatten_first = not network.convs
+        planes = len(plane_steps(methods.activation_planes))  # of every layer but the image
         blocks: list[Block] = []
         geometries = walk(network)
         channels = network.channels
         for index, (outputs, pool) in enumerate(network.convs):
             value = 0 if index == 0 else network.pad_value  # the first layer is padded in the 8-bit domain
-            conv = BinaryConv2d(channels, outputs, network.pad, value, methods, schedules)
+            conv = BinaryConv2d(channels, outputs, network.pad, value, methods, schedules, planes if blocks else 1)
             norm = make_norm(outputs, False, methods)
             blocks.append(Block(conv, norm, pool, last=False))
             channels = outputs
         inputs = geometries[len(network.convs)].fan_in
         for outputs in network.dense:
-            dense = BinaryLinear(inputs, outputs, methods, schedules)
+            dense = BinaryLinear(inputs, outputs, methods, schedules, planes if blocks else 1)
             blocks.append(Block(dense, make_norm(outputs, True, methods), pool=False, last=False))
             inputs = outputs
-        score = ScoreNorm(network.classes, inputs, eps=BN_EPS, momentum=BN_MOMENTUM)
-        dense = BinaryLinear(inputs, network.classes, methods, schedules)
+        dense = BinaryLinear(inputs, network.classes, methods, schedules, planes if blocks else 1)
+        passes = dense.planes * methods.weight_bases
+        score = ScoreNorm(network.classes, inputs * passes, eps=BN_EPS, momentum=BN_MOMENTUM)
         blocks.append(Block(dense, score, pool=False, last=True))
         self.blocks = nn.ModuleList(blocks)
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from bnn.layers import Layer, Model, features
 from bnn.networks import INPUT_BINARY
 from train.errors import TrainError
-from train.layers import INPUT_SCALE, BinaryLinear
+from train.layers import INPUT_SCALE, BinaryLinear, Block
+from train.methods import plane_steps
 from train.module import BinaryNetwork
 
 #: magnitude of every latent weight at the start: small against 1, so that Adam at 2e-3 turns one in 50 steps
@@ -19,25 +20,52 @@ MAGNITUDE = 0.1
 CALIBRATION_IMAGES = 512
 
 
-def _threshold_sums(layer: Layer, unit: float, first_int8: bool) -> np.ndarray:
-    """The thresholds as values of the layer's sums, between two reachable ones; float64 (C,)."""
-    assert layer.thresholds is not None
-    thresholds = layer.thresholds.astype(np.float64)
-    return unit * (thresholds - 0.5) if first_int8 else 2 * thresholds - 1 - layer.fan_in
+def _suits(layer: Layer, block: Block, planes: int) -> bool:
+    """Whether a layer that reads so many planes can be the start of a block: of as many planes and bases, or of one."""
+    weights = layer.base_weights[0]
+    return (
+        tuple(block.layer.weight.shape[1:]) == tuple(np.moveaxis(weights, -1, 1).shape[1:])
+        and (block.last or layer.outputs == len(block.layer.weight))
+        and layer.bases in (1, block.layer.methods.weight_bases)
+        and planes in (1, block.layer.planes)
+        and (block.last or layer.planes in (1, block.layer.methods.activation_planes))
+    )
+
+
+def _threshold_sums(layer: Layer, reach: int, first_int8: bool) -> np.ndarray:
+    """The thresholds as values of the layer's sums, ascending, between two reachable ones; float64 (K, C)."""
+    thresholds = np.sort(layer.limits, axis=0).astype(np.float64)
+    return INPUT_SCALE * (thresholds - 0.5) if first_int8 else 2 * thresholds - 1 - reach
+
+
+def _normalisation(distances: np.ndarray, direction: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gain and bias (C,) that put thresholds at the steps of the planes.
+
+    Args:
+        distances: of the thresholds from the mean of the sums in deviations, ascending (K, C).
+        direction: -1 where the channel is flipped, else +1 (C,).
+        steps: where the block's planes change, ascending around 0; any number where there is one threshold.
+    """
+    # beyond 3 deviations a plane is all but constant: keep it within reach of its gradient
+    distances = np.clip(distances, -3.0, 3.0)
+    gain = direction
+    if len(distances) > 1:
+        gain = direction * (steps[-1] - steps[0]) / np.maximum(distances[-1] - distances[0], 0.1)
+    return gain, -gain * distances.mean(axis=0)
 
 
 @torch.no_grad()
 def _start(network: BinaryNetwork, model: Model, images: Tensor) -> None:
     blocks = network.each()
-    same = not any(features(model)) and len(blocks) == len(model.layers) and all(
-        tuple(block.layer.weight.shape) == tuple(np.moveaxis(layer.weights, -1, 1).shape)
-        for block, layer in zip(blocks[:-1], model.layers, strict=False)
+    beyond = {feature for _, feature, _ in features(model)} - {"planes", "bases"}
+    same = not beyond and len(blocks) == len(model.layers) and all(
+        _suits(layer, block, model.planes_into(layer)) for block, layer in zip(blocks, model.layers, strict=True)
     )
     if not same:
         raise TrainError(f"model {model.name} has other layers than {network.network.name}: it cannot be the start")
     x = network.lookup(images[:CALIBRATION_IMAGES])
     for number, (block, layer) in enumerate(zip(blocks, model.layers, strict=True)):
-        signs = np.moveaxis(layer.weights, -1, 1).astype(np.float32) * 2 - 1
+        signs = np.moveaxis(layer.base_weights, -1, 2).astype(np.float32).mean(axis=0) * 2 - 1
         if block.layer.weight.shape != signs.shape:  # another number of classes: the last layer stays as drawn
             continue
         block.layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(signs)) * MAGNITUDE)
@@ -45,34 +73,38 @@ def _start(network: BinaryNetwork, model: Model, images: Tensor) -> None:
             x = x.permute(0, 2, 3, 1).flatten(1)
         block.train()
         first_int8 = number == 0 and network.network.input_table != INPUT_BINARY
+        passes = layer.bases * model.planes_into(layer)
+        reach = layer.fan_in * passes
+        # where the model has one plane or base and the block two, the block's sums are about twice as large
+        ratio = block.layer.methods.weight_bases * block.layer.planes / passes
         if block.last:
             assert layer.scale is not None and layer.offset is not None
             gain = layer.scale / 2.0 ** (layer.shift + 1)  # scale counts matches, 2 * matches - fan_in is the sum
-            bias = layer.offset / 2.0**layer.shift + gain * layer.fan_in
-            sums = block.sums(x)
+            bias = layer.offset / 2.0**layer.shift + gain * reach
+            sums = block.sums(x) / ratio
             mean, deviation = sums.mean(0).double().numpy(), sums.std(0).double().numpy()
             block.norm.weight.copy_(torch.from_numpy(gain * deviation))
             block.norm.bias.copy_(torch.from_numpy(bias + gain * mean))
             break
         assert layer.flip is not None
-        sums = block.sums(x)
+        sums = block.sums(x) / ratio
         axes = [axis for axis in range(sums.dim()) if axis != 1]
         mean = sums.mean(axes).double().numpy()
         deviation = np.sqrt(sums.var(axes).double().numpy() + block.norm.eps)
-        wanted = _threshold_sums(layer, INPUT_SCALE, first_int8)
-        direction = np.where(layer.flip, -1.0, 1.0)
-        # beyond 3 deviations a channel is all but constant: keep it within reach of its gradient
-        offset = np.clip((mean - wanted) / deviation, -3.0, 3.0)
-        block.norm.weight.copy_(torch.from_numpy(direction))
-        block.norm.bias.copy_(torch.from_numpy(direction * offset))
+        wanted = _threshold_sums(layer, reach, first_int8)
+        steps = np.array(plane_steps(network.methods.activation_planes))
+        gain, bias = _normalisation((wanted - mean) / deviation, np.where(layer.flip, -1.0, 1.0), steps)
+        block.norm.weight.copy_(torch.from_numpy(gain))
+        block.norm.bias.copy_(torch.from_numpy(bias))
         x = block(x)
 
 
 def start_from(model: Model) -> Callable[[BinaryNetwork, Tensor], None]:
     """A ``start`` for :func:`train.trainer.train`: the model's signs, and batch norms with its thresholds.
 
-    The batch norms get scale +-1 and the offset that puts the threshold where the model has it, given the
-    sums of the first training images. A last layer with another number of classes stays as it was drawn.
+    The batch norms get the scale, +-1 for one plane, and the offset that put the thresholds where the model has
+    them, given the sums of the first training images. A model of one plane or one base can start a network of
+    more. A last layer with another number of classes stays as it was drawn.
     """
 
     def start(network: BinaryNetwork, images: Tensor) -> None:
