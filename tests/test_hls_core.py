@@ -268,6 +268,30 @@ def test_the_processes_are_a_canonical_region() -> None:
     assert "memory[" in headers and headers.count("scores[beat + n] =") == 1
 
 
+def test_the_memory_port_asks_for_what_an_hp_port_takes() -> None:
+    """Bursts of 16 beats, eight at a time (UG1085); the ports of the bundle agree."""
+    ports = {}
+    for line in re.findall(r"#pragma HLS INTERFACE mode=m_axi (.*)", (hls_csim.SOURCES / "bnn_top.cpp").read_text()):
+        options = dict(word.split("=") for word in line.split())
+        ports[options["port"]] = options
+    assert set(ports) == {"program", "images", "scores"}
+    for options in ports.values():
+        assert options["bundle"] == "gmem" and options["latency"] == "40"
+        assert (options["num_read_outstanding"], options["max_read_burst_length"]) == ("8", "16")
+    assert (ports["scores"]["num_write_outstanding"], ports["scores"]["max_write_burst_length"]) == ("8", "16")
+
+
+def test_operands_have_registers_of_their_tile() -> None:
+    """A function of its own for each, a clock edge inside; no other way to them leads into a tile."""
+    text = (hls_csim.SOURCES / "bnn_array.h").read_text()
+    bodies = {name: re.search(rf"inline void {name}\(.*?\n}}\n", text, re.DOTALL) for name in ("keep", "count_tile")}
+    keep, tile = (found.group(0) if found else "" for found in bodies.values())
+    assert all(pragma in keep for pragma in ("INLINE off", "PIPELINE II=1", "LATENCY min=1 max=1"))
+    assert all(pragma in tile for pragma in ("INLINE off", "PIPELINE II=1"))
+    assert re.findall(r"keep\((\w+)\[", tile) == ["weights", "acts"]
+    assert re.findall(r"count_matches\((.*)\);", text) == ["weight[p], activation[l]"]
+
+
 def test_the_branch_for_synthesis_compiles(tmp_path: Path) -> None:
     """The open header files refuse __SYNTHESIS__, so our own files get another name; as C++11, too, for Vivado HLS."""
     files = render(SMALL, "2019.2")
