@@ -160,6 +160,25 @@ class Model:
         return 1 if layer.kind == "average" else source.planes
 
 
+MEAN_BITS = 8
+"""Bits of a value's mean."""
+_MEAN_SHIFT = 12
+
+
+def map_mean(name: str, source: str, shape: Tuple[int, int, int]) -> Layer:
+    """A layer whose planes are the 8 bits of a signed value's mean over its map, rounded half up, plus 128.
+
+    Args:
+        name, source: of the layer and of that whose value it reads.
+        shape: of the value, (H, W, C).
+    """
+    height, width, channels = shape
+    scale = round((1 << _MEAN_SHIFT) / (height * width))
+    offset = (128 << _MEAN_SHIFT) + (1 << _MEAN_SHIFT - 1)
+    return Layer(name, "average", (source,), np.zeros((channels, 0), np.uint8), shift=_MEAN_SHIFT, bits=MEAN_BITS,
+                 scale=np.full(channels, scale, np.int32), offset=np.full(channels, offset, np.int32))
+
+
 FEATURES: Dict[str, str] = {
     "graph": "an input other than the layer before",
     "kernels": "1x1 and 5x5 kernels",

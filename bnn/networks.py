@@ -3,22 +3,30 @@
 Every network is a list of 3x3 stride-1 convolutions, optionally followed by a
 2x2 max-pool, and a list of fully connected layers. The blocks are
 conv -> [pool] -> BN -> sign; the last fully connected layer has no sign.
+
+Residual networks are those of Bi-Real Net: the first convolution gives a value, each further one adds its own to it,
+and the mean of the last value over its map is what the fully connected layers read.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Dict, List, Tuple
 
 from bnn.errors import ExpectedError
 from bnn.geometry import Spec
+from bnn.layers import MEAN_BITS
 
 Convs = Tuple[Tuple[int, bool], ...]
 
 #: input tables: pixel p (0..255) -> integer seen by the first layer
 INPUT_INT8 = "int8"  # p - 128, an 8-bit first layer
 INPUT_BINARY = "binary"  # +1 if p >= 128 else -1, a binary first layer
+
+
+#: name of the layer between the convolutions and the dense layers of a residual network
+MEAN = "mean"
 
 
 class NetworkError(ExpectedError):
@@ -33,6 +41,8 @@ class Network:
     Brevitas; ``dense`` the widths of the hidden fully connected layers.
     ``pad`` is 0 or 1 pixel on each side; ``pad_value`` the recorded +-1 that
     stands there (the 8-bit first layer is padded with 0).
+    ``residual``: a shortcut over every convolution but the first; where the width changes the convolution has
+    stride 2, and the shortcut is averaged.
     """
 
     name: str
@@ -48,6 +58,7 @@ class Network:
     input_table: str = INPUT_INT8
     source: str = ""
     title: str = ""  # as the literature writes the name
+    residual: bool = False
 
     @property
     def layers(self) -> Tuple[Spec, ...]:
@@ -56,7 +67,14 @@ class Network:
         for outputs, pool in self.convs:
             # the 8-bit first layer is padded with 0
             value = self.pad_value if self.pad and rows else 0
-            rows.append(Spec(f"conv{len(rows) + 1}", "conv", outputs, self.pad, value, pool))
+            row = Spec(f"conv{len(rows) + 1}", "conv", outputs, self.pad, value, pool)
+            if self.residual and rows:
+                before = rows[-1]
+                row = replace(row, inputs=(before.name,) * 2, stride=1 if before.outputs == outputs else 2)
+            rows.append(row)
+        if self.residual:
+            rows[-1] = replace(rows[-1], planes=0)  # only its value is read
+            rows.append(Spec(MEAN, "average", rows[-1].outputs, planes=MEAN_BITS))
         for number, outputs in enumerate((*self.dense, self.classes), 1):
             rows.append(Spec(f"fc{number}", "dense", outputs))
         return tuple(rows)
@@ -144,6 +162,24 @@ _TABLE = (
         pad=1,
         dataset="cifar10",
         source="the most accurate of those tried that the XC7Z020 holds with the weights wired in",
+    ),
+    _colour(
+        name="bireal",
+        convs=((64, True), *((64, False),) * 4, *((128, False),) * 4, *((256, False),) * 4),
+        dense=(),
+        pad=1,
+        dataset="cifar10",
+        source="after Liu et al., Bi-Real Net, ECCV'18",
+        residual=True,
+    ),
+    _colour(
+        name="tiny_bireal",
+        convs=((16, True), (16, False), (32, False)),
+        dense=(),
+        pad=1,
+        dataset="cifar10",
+        source="for tests",
+        residual=True,
     ),
     _colour(
         name="tiny",

@@ -9,7 +9,7 @@ import numpy as np
 
 from bnn.geometry import Shape, walk
 from bnn.golden import Output, max_pool, read_pixels, result, sums
-from bnn.layers import FEATURES, INPUT, Layer, Model
+from bnn.layers import FEATURES, INPUT, MEAN_BITS, Layer, Model, map_mean
 from bnn.networks import INPUT_BINARY, Network
 from bnn.rules import INT16, MAX_FAN_IN, SHIFTS, shapes
 
@@ -27,6 +27,10 @@ def random_model(network: Network, seed: int = 1) -> Model:
     previous = "input"
     for spec, geometry in zip(network.layers, walk(network)):
         eight_bit = not layers and spec.kind == "conv"
+        if spec.kind == "average":
+            layers.append(map_mean(spec.name, previous, geometry.input))
+            previous = spec.name
+            continue
         tail = (3, 3, geometry.input[2]) if spec.kind == "conv" else (geometry.fan_in,)
         vectors: Dict[str, Any]
         if len(layers) == len(network.layers) - 1:
@@ -37,8 +41,18 @@ def random_model(network: Network, seed: int = 1) -> Model:
             centre = 0 if eight_bit else geometry.fan_in // 2
             vectors = {"thresholds": (centre + rng.integers(-spread, spread, spec.outputs)).astype(np.int32),
                        "flip": rng.integers(0, 2, spec.outputs) > 0}
+        if network.residual and spec.kind == "conv":  # values with a spread of about 20, and their signs
+            scale = rng.integers(1, 1 + (20 << 12) // spread, spec.outputs)
+            vectors = {"scale": scale.astype(np.int32), "offset": (2048 - centre * scale).astype(np.int32), "shift": 12}
+            if spec.planes:
+                vectors.update(thresholds=np.zeros(spec.outputs, np.int32), flip=np.zeros(spec.outputs, np.bool_))
+            if spec.stride > 1:
+                vectors.update(average_shortcut=True)
+        elif network.residual and layers[-1].kind == "average":
+            vectors.update(plane_shifts=tuple(range(MEAN_BITS - 1, -1, -1)))
         weights = rng.integers(0, 2, (spec.outputs, *(max(size, 0) for size in tail)), np.uint8)
-        layers.append(Layer(spec.name, spec.kind, (previous,), weights, spec.pad, spec.pad_value, spec.pool, **vectors))
+        layers.append(Layer(spec.name, spec.kind, spec.inputs or (previous,), weights, spec.pad, spec.pad_value,
+                            spec.pool, stride=spec.stride, **vectors))
         previous = spec.name
     names = tuple(str(index) for index in range(network.classes))
     model = Model(network.title or network.name, network.height, network.width, network.channels,

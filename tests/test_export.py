@@ -17,7 +17,7 @@ from train.checkpoint import CHECKPOINT_FORMAT, load_network, save_checkpoint
 from train.config import Config, to_dict
 from train.errors import TrainError
 from train.export import ExportError, compare_scores, export, fold, main
-from train.layers import BinaryLinear, Block, ScoreNorm, make_norm
+from train.layers import BinaryLinear, Block, ScoreNorm, ValueBlock, make_norm, shrink
 from train.methods import Methods, plane_steps
 from train.module import BinaryNetwork
 from train.recipes import RECIPES, recipe
@@ -97,6 +97,38 @@ def test_scores_and_bits_of_several_planes_and_bases_equal_the_networks(name: st
     if bases == 2:
         codes = {tuple(pair) for pair in exported.layers[1].weights.reshape(2, -1).T.tolist()}
         assert codes == {(0, 0), (1, 0), (1, 1)}
+
+
+@pytest.mark.parametrize("methods", [Methods(), Methods(activation_planes=2, weight_bases=2, threshold_shift=True),
+                                     Methods(alpha=True, threshold_shift=True, magnitude_aware=True)])
+def test_scores_bits_and_values_of_a_residual_network_equal_the_networks(methods: Methods) -> None:
+    torch.manual_seed(8)
+    model = BinaryNetwork(network("tiny_bireal"), methods).eval()
+    randomise(model, 8)
+    exported = export(model, tuple("0123456789"), {})
+    images = np.random.default_rng(8).integers(0, 256, (30, 3, 32, 32)).astype(np.uint8)
+    mismatches, scores = compare_scores(model, exported, images)
+    assert mismatches == 0 and len(np.unique(scores)) > 20
+    trace = golden.trace(exported, np.ascontiguousarray(images[:3].transpose(0, 2, 3, 1)))
+    x, value = model.lookup(torch.from_numpy(images[:3])), None
+    for block, name in zip(model.each(), ("conv1", "conv2", "conv3"), strict=False):
+        assert isinstance(block, ValueBlock)
+        channels = block.norm.num_features
+        value = block.value(x, None if value is None else shrink(value, channels, block.layer.stride[0], False))
+        x = block.bits(value).detach()
+        got = trace[f"{name}.value"]
+        assert np.array_equal(got, value.detach().permute(0, 2, 3, 1).numpy() * 16), name
+        assert len(np.unique(got)) > 100
+        if name != "conv3":
+            bits = trace[name].reshape(3, methods.activation_planes, *got.shape[1:]).astype(np.float32)
+            assert np.array_equal((2 * bits - 1).sum(1), x.permute(0, 2, 3, 1).numpy()), name
+
+
+def test_residual_networks_refuse_what_they_cannot_be() -> None:
+    with pytest.raises(TrainError, match="norm is shift, expected batch of a layer that gives a value"):
+        BinaryNetwork(network("tiny_bireal"), Methods(norm="shift"))
+    with pytest.raises(TrainError, match="conv3: input is 15x16, expected even of an averaged shortcut"):
+        BinaryNetwork(replace(network("tiny_bireal"), height=30))
 
 
 def test_padding_between_two_planes_is_their_middle() -> None:

@@ -77,6 +77,23 @@ def test_two_bases_are_ternary_weights_by_hand() -> None:
         binary_weight(w, Methods(weight_bases=3), Schedules(), True)
 
 
+def test_magnitude_aware_gradient_by_hand() -> None:
+    w = torch.tensor([[0.5, -0.1, 1e-20, -0.4], [0.0, 0.02, -0.02, 2.0]], requires_grad=True)
+    signs = binary_weight(w, Methods(magnitude_aware=True), Schedules(), True)
+    assert signs.tolist() == [[1, -1, 1, -1], [1, 1, -1, 1]]
+    signs.sum().backward()
+    # over mean magnitudes of 0.25 and 0.51; clip: 0 beyond 1
+    assert w.grad.flatten().tolist() == pytest.approx([4, 4, 4, 4, 1 / 0.51, 1 / 0.51, 1 / 0.51, 0])
+
+
+def test_values_round_half_up_and_pass_gradients() -> None:
+    x = torch.tensor([-0.75, -0.25, 0.24, 0.25, 1.1], requires_grad=True)
+    rounded = methods.round_half_up(x, 0.5)
+    assert rounded.tolist() == [-0.5, 0, 0, 0.5, 1]
+    rounded.sum().backward()
+    assert x.grad.tolist() == [1] * 5
+
+
 @pytest.mark.parametrize("progress", [0.0, 0.3, 0.5, 1.0])
 def test_annealed_gradient_is_its_formula_on_a_grid(progress: float) -> None:
     t = methods.annealed_sharpness(progress)

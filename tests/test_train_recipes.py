@@ -116,6 +116,20 @@ def test_start_gives_the_models_signs_and_thresholds(archive: Path, tmp_path: Pa
     assert run(archive, tmp_path / "tuned", "--start", str(tmp_path / "model.npz"), "--lr", "1e-3") == 0
 
 
+def test_residual_network_trains_and_exports(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--data", str(archive), "-o", str(tmp_path), "--batch", "16", "--recipe", "bireal", "--epochs", "3"]
+    assert main(["tiny_bireal", *options]) == 0
+    assert export.main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "model.npz")]) == 0
+    assert "export: 24 images, score mismatches = 0" in capsys.readouterr().out
+    model = load(tmp_path / "model.npz")
+    assert model.layers[2].inputs == ("conv2", "conv2") and model.layers[2].average_shortcut
+    assert model.meta["test_correct"] >= 16
+    with pytest.raises(TrainError, match="model tiny_bireal has other layers than tiny_bireal: it cannot be the start"):
+        start_from(model)(BinaryNetwork(network("tiny_bireal")), torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+
+
 def test_planes_and_bases_train_export_and_start(archive: Path, tmp_path: Path) -> None:
     """W1A2 from W1A1, taught; W2A2 from W1A2; and from itself with its own weights, nearly its thresholds."""
     two, four = ("--activation-planes", "2"), ("--activation-planes", "2", "--weight-bases", "2")

@@ -86,7 +86,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
     changes.add_argument("--norm", choices=("batch", "shift"))
     changes.add_argument("--dropout", type=float, help="of hidden layers")
     changes.add_argument("--input-dropout", type=float)
-    for name in ("standardise", "quantile", "alpha", "threshold_shift", "stochastic_weights", "stochastic_activations"):
+    for name in ("standardise", "quantile", "magnitude_aware", "alpha", "threshold_shift", "stochastic_weights",
+                 "stochastic_activations"):
         changes.add_argument(f"--{name.replace('_', '-')}", type=_flag, metavar="yes|no")
 
 

@@ -21,12 +21,14 @@ from bnn import golden
 from bnn.command import Command
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
+from bnn.geometry import Spec, walk
+from bnn.layers import INPUT, map_mean
 from bnn.model import Layer, Model, save
 from bnn.networks import INPUT_BINARY
 from train import data, own, parameters
 from train.checkpoint import load_checkpoint, load_network
 from train.config import Config, from_dict
-from train.layers import BinaryConv2d, Block, ScoreNorm
+from train.layers import VALUE_HIGH, VALUE_LOW, VALUE_STEP, BinaryConv2d, Block, ScoreNorm, ValueBlock
 from train.methods import plane_steps
 from train.module import BinaryNetwork, input_table
 
@@ -78,8 +80,8 @@ def fold(block: Block, sums: np.ndarray, unit: float, name: str) -> tuple[np.nda
 
 
 @torch.no_grad()
-def _block_layer(block: Block, name: str, source: str, first_int8: bool, bound: int) -> Layer:
-    layer = block.layer
+def _block_layer(block: Block, spec: Spec, source: Layer | None, first_int8: bool, bound: int) -> Layer:
+    layer, name = block.layer, spec.name
     bases = layer.methods.weight_bases
     signs = np.ascontiguousarray(np.moveaxis(layer.signs().numpy(), 1, -1))
     # the sum of thermometer codes has a base more at +1 for every 2
@@ -91,9 +93,33 @@ def _block_layer(block: Block, name: str, source: str, first_int8: bool, bound: 
     fan_in = int(np.prod(signs.shape[1:]))
     reach = fan_in * bases * layer.planes
     make = partial(
-        Layer, name=name, kind=kind, inputs=(source,), weights=weights, pad=pad, pad_value=pad_value, pool=block.pool
+        Layer,
+        name=name,
+        kind=kind,
+        inputs=spec.inputs or (INPUT if source is None else source.name,),
+        weights=weights,
+        pad=pad,
+        pad_value=pad_value,
+        pool=block.pool,
+        stride=spec.stride,
+        plane_shifts=tuple(range(source.bits - 1, -1, -1)) if source is not None else (),
     )
     norm = block.norm
+    if isinstance(block, ValueBlock):
+        scale, offset, shift = block.fixed_point()
+        thresholds, flip = None, None
+        if spec.planes:
+            low, high = VALUE_LOW, VALUE_HIGH
+            index, flip = fold(block, np.arange(low, high + 1), VALUE_STEP, name)
+            thresholds = (low + (index if len(index) > 1 else index[0])).astype(np.int32)
+        return make(
+            thresholds=thresholds,
+            flip=flip,
+            scale=(scale if first_int8 else 2 * scale).numpy().astype(np.int32),
+            offset=(offset if first_int8 else offset - reach * scale).numpy().astype(np.int32),
+            shift=shift,
+            average_shortcut=spec.stride > 1,
+        )
     if isinstance(norm, ScoreNorm):
         scale, offset, shift = norm.fixed_point(reach, block.alpha())
         # the dot product is 2 * matches - fan_in, over all planes and bases
@@ -135,12 +161,15 @@ def export(model: BinaryNetwork, classes: tuple[str, ...], meta: dict[str, objec
         raise ExportError(str(error)) from None
     network = model.network
     table = input_table(network)
-    layers = []
-    source = "input"
-    for number, (name, block) in enumerate(zip(parameters.names(model), model.each(), strict=True)):
-        first_int8 = number == 0 and network.input_table != INPUT_BINARY
-        layers.append(_block_layer(block, name, source, first_int8, int(np.abs(table.astype(int)).max())))
-        source = name
+    layers: list[Layer] = []
+    blocks = iter(model.each())
+    for spec, geometry in zip(network.layers, walk(network), strict=True):
+        if spec.kind == "average":
+            layers.append(map_mean(spec.name, layers[-1].name, geometry.input))
+            continue
+        first_int8 = not layers and network.input_table != INPUT_BINARY
+        bound = int(np.abs(table.astype(int)).max())
+        layers.append(_block_layer(next(blocks), spec, layers[-1] if layers else None, first_int8, bound))
     return Model(
         name=network.name,
         height=network.height,

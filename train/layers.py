@@ -6,10 +6,13 @@ What a layer does with its latent weights and a block with its sums is chosen by
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bnn.rules import SHIFTS
 from train.errors import TrainError
 from train.methods import (
     BASES,
@@ -17,8 +20,10 @@ from train.methods import (
     ShiftNorm1d,
     ShiftNorm2d,
     binarize,
+    magnitude_aware,
     plane_steps,
     quantile_clamp,
+    round_half_up,
     standardise,
     ternary_step,
     thermometer,
@@ -27,6 +32,10 @@ from train.methods import (
 
 #: Fractional bits of the input domain: a pixel table entry t is seen as t / 128.
 INPUT_SCALE = 1.0 / 128.0
+
+#: what a value's least significant bit is worth to the network: values of 8 bits reach from -8 to 7.94
+VALUE_STEP = 1.0 / 16.0
+VALUE_LOW, VALUE_HIGH = -128, 127
 
 BN_EPS = 1e-4
 BN_MOMENTUM = 0.1
@@ -52,6 +61,8 @@ def binary_weight(w: Tensor, methods: Methods, schedules: Schedules, training: b
     """
     if methods.real:
         return w
+    if methods.magnitude_aware:
+        w = magnitude_aware(w)
     if methods.standardise:
         w = standardise(w)
     if methods.quantile:
@@ -66,7 +77,7 @@ def binary_weight(w: Tensor, methods: Methods, schedules: Schedules, training: b
 
 
 class BinaryConv2d(nn.Conv2d):
-    """3x3 stride-1 convolution with binary weights (out, in, 3, 3).
+    """3x3 convolution with binary weights (out, in, 3, 3).
 
     The input (N, in, H, W) is the sum of ``planes`` planes of +-1; ``pad`` pixels surround it, ``pad_value`` in each.
     """
@@ -80,8 +91,9 @@ class BinaryConv2d(nn.Conv2d):
         methods: Methods | None = None,
         schedules: Schedules | None = None,
         planes: int = 1,
+        stride: int = 1,
     ) -> None:
-        super().__init__(inputs, outputs, kernel_size=3, bias=False)
+        super().__init__(inputs, outputs, kernel_size=3, stride=stride, bias=False)
         self.planes = planes
         self.pad = pad
         self.pad_value = pad_value
@@ -95,13 +107,16 @@ class BinaryConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         weight = self.signs()
         if not self.pad or self.pad_value == 0:
-            return F.conv2d(x, weight, padding=self.pad)
+            return F.conv2d(x, weight, stride=self.stride, padding=self.pad)
         p = self.pad
-        return F.conv2d(F.pad(x, (p, p, p, p), value=self.planes * self.pad_value), weight)
+        return F.conv2d(F.pad(x, (p, p, p, p), value=self.planes * self.pad_value), weight, stride=self.stride)
 
 
 class BinaryLinear(nn.Linear):
-    """Fully connected layer with binary weights (out, in); the input (N, in) is the sum of ``planes`` planes."""
+    """Fully connected layer with binary weights (out, in).
+
+    The input (N, in) is the sum of planes of +-1, with their coefficients; ``planes`` is the sum of these.
+    """
 
     def __init__(
         self,
@@ -124,6 +139,42 @@ class BinaryLinear(nn.Linear):
         return F.linear(x, self.signs())
 
 
+#: |scale| of the exported affine stays below 2**15: one DSP multiplier
+SCALE_BITS = 16
+OFFSET_BITS = 32
+
+
+def affine(norm: nn.BatchNorm1d | nn.BatchNorm2d, alpha: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Gain and bias (C,) float64 of a batch norm in evaluation, of sums that are scaled by ``alpha`` before it."""
+    if norm.running_mean is None or norm.running_var is None:
+        raise ValueError("the batch norm has no running statistics")
+    gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
+    bias = norm.bias.double() - norm.running_mean.double() * gain
+    return gain if alpha is None else gain * alpha.double(), bias
+
+
+def fixed_point(gain: Tensor, bias: Tensor, inputs: int, shifts: Iterable[int]) -> tuple[Tensor, Tensor, int]:
+    """Integers of ``gain * sum + bias`` for sums in [-inputs, inputs]: scale and offset (C,) int64, times 2**-shift.
+
+    Args:
+        gain, bias: (C,) float64.
+        inputs: greatest sum.
+        shifts: to choose from; the first is taken with which twice the scale fits in 16 bits and every result in 32.
+
+    Raises:
+        TrainError: none does.
+    """
+    largest = (gain.abs() * inputs + bias.abs()).max().item()
+    for shift in shifts:
+        unit = 2.0**shift
+        scale = torch.round(gain * unit)
+        fits = 2 * scale.abs().max().item() < 2 ** (SCALE_BITS - 1)
+        # 4: headroom for the rounding of scale and for 2 * matches - inputs
+        if fits and (largest * unit + inputs) * 4 < 2 ** (OFFSET_BITS - 1):
+            return scale.long(), torch.round(bias * unit).long(), shift
+    raise TrainError(f"batch norm: results up to {largest:g} do not fit in {OFFSET_BITS} bits")
+
+
 class ScoreNorm(nn.BatchNorm1d):
     """The batch norm of the last layer, in evaluation a fixed-point affine.
 
@@ -131,10 +182,6 @@ class ScoreNorm(nn.BatchNorm1d):
     that :meth:`fixed_point` returns, so that the exported integer scores and the
     network's are the same numbers. ``sum`` is the +-1 dot product of all planes and bases.
     """
-
-    #: |scale| of the exported affine stays below 2**15: one DSP multiplier.
-    SCALE_BITS = 16
-    SCORE_BITS = 32
 
     def fixed_point(self, inputs: int, alpha: Tensor | None = None) -> tuple[Tensor, Tensor, int]:
         """Integers of the affine for sums in [-inputs, inputs].
@@ -148,21 +195,8 @@ class ScoreNorm(nn.BatchNorm1d):
             every score fits in 32 bits, and the shift: the largest for which
             both hold, at most 24.
         """
-        if self.running_mean is None or self.running_var is None:
-            raise ValueError("ScoreNorm has no running statistics")
-        gain = self.weight.double() / torch.sqrt(self.running_var.double() + self.eps)
-        bias = self.bias.double() - self.running_mean.double() * gain
-        if alpha is not None:
-            gain = gain * alpha.double()
-        largest = (gain.abs() * inputs + bias.abs()).max().item()
-        for shift in range(24, -25, -1):
-            unit = 2.0**shift
-            scale = torch.round(gain * unit)
-            fits = 2 * scale.abs().max().item() < 2 ** (self.SCALE_BITS - 1)
-            # 4: headroom for the rounding of scale and for 2 * matches - inputs
-            if fits and (largest * unit + inputs) * 4 < 2 ** (self.SCORE_BITS - 1):
-                return scale.long(), torch.round(bias * unit).long(), shift
-        raise TrainError(f"ScoreNorm: scores up to {largest:g} do not fit in {self.SCORE_BITS} bits")
+        gain, bias = affine(self, alpha)
+        return fixed_point(gain, bias, inputs, range(24, -25, -1))
 
     def __init__(self, classes: int, inputs: int, eps: float, momentum: float) -> None:
         super().__init__(classes, eps=eps, momentum=momentum)
@@ -247,3 +281,75 @@ class Block(nn.Module):
         else:
             x = self.planes(x)
         return F.dropout(x, methods.dropout, self.training) if methods.dropout else x
+
+
+class ValueBlock(Block):
+    """layer -> [alpha] -> BN -> value, added to that of the shortcut -> [2x2 max-pool]; its planes by [learned shift].
+
+    Values are multiples of :data:`VALUE_STEP` in 8 bits, rounded half up, as `docs/model.md` has them; in evaluation
+    the batch norm is the fixed-point affine of the exported model, so that they are the integer network's exactly.
+    """
+
+    def __init__(self, layer: BinaryConv2d, norm: Norm, pool: bool, unit: float) -> None:
+        if layer.methods.norm != "batch":
+            raise TrainError(f"norm is {layer.methods.norm}, expected batch of a layer that gives a value")
+        super().__init__(layer, norm, pool, last=False)
+        self.unit = unit  # the least difference of two of its sums is unit, or twice that
+
+    def fixed_point(self) -> tuple[Tensor, Tensor, int]:
+        """Integers of the value for sums in ``unit``: value = ((scale * sum + offset) >> shift) * VALUE_STEP.
+
+        Returns:
+            scale (C,) int64 whose double fits in 16 bits, offset (C,) with what rounds half up, and the shift.
+        """
+        layer = self.layer
+        gain, bias = affine(self.norm, self.alpha())
+        reach = layer.weight[0].numel() * layer.methods.weight_bases * layer.planes * round(max(1.0, 1.0 / self.unit))
+        scale, offset, shift = fixed_point(gain * self.unit / VALUE_STEP, bias / VALUE_STEP, reach, SHIFTS[::-1])
+        return scale, offset + ((1 << shift) >> 1), shift
+
+    def value(self, x: Tensor, shortcut: Tensor | None) -> Tensor:
+        """The value (N, C, H, W) of the planes ``x``, and of the shortcut's value as :func:`shrink` gives it."""
+        sums = self.layer(x)
+        shape = (1, -1, 1, 1)
+        if self.training or self.layer.methods.real:
+            alpha = self.alpha()
+            y = self.norm(sums if alpha is None else sums * alpha.view(shape))
+            y = y if self.layer.methods.real else round_half_up(y, VALUE_STEP)
+        else:
+            scale, offset, shift = self.fixed_point()
+            wide = torch.round(sums.double() / self.unit) * scale.view(shape) + offset.view(shape)
+            y = (torch.floor(wide * 2.0**-shift) * VALUE_STEP).float()
+        y = y if shortcut is None else y + shortcut
+        if not self.layer.methods.real:
+            y = y.clamp(VALUE_LOW * VALUE_STEP, VALUE_HIGH * VALUE_STEP)
+        return F.max_pool2d(y, 2) if self.pool else y
+
+    def normalise(self, sums: Tensor) -> Tensor:
+        """What the sign sees of values (N, C, H, W)."""
+        return sums if self.shift is None else sums - self.shift.view(1, -1, 1, 1)
+
+    def bits(self, value: Tensor) -> Tensor:
+        """The sum of the planes of a value (N, C, H, W)."""
+        methods = self.layer.methods
+        x = self.normalise(value)
+        x = F.relu(x) if methods.real else self.planes(x)
+        return F.dropout(x, methods.dropout, self.training) if methods.dropout else x
+
+
+def shrink(value: Tensor, outputs: int, stride: int, real: bool) -> Tensor:
+    """A value (N, C, H, W) as a shortcut to a layer of ``outputs`` channels: averaged over 2x2 with stride 2."""
+    if stride > 1:
+        value = F.avg_pool2d(value, 2)
+        value = value if real else round_half_up(value, VALUE_STEP)
+    return F.pad(value, (0, 0, 0, 0, 0, outputs - value.shape[1]))
+
+
+def mean_codes(value: Tensor, real: bool) -> Tensor:
+    """The sum of the planes of a value's mean, (N, C, H, W) -> (N, C): the bits of mean + 128 with coefficients 2^k."""
+    if real:
+        return value.mean((2, 3))
+    scale = round((1 << 12) / (value.shape[2] * value.shape[3]))
+    sums = value.double().sum((2, 3)) / VALUE_STEP
+    mean = (sums * (scale / (1 << 12))).float()
+    return 2 * round_half_up(mean, 1.0).clamp(VALUE_LOW, VALUE_HIGH) + 1

@@ -201,6 +201,23 @@ def ternary_step(w: Tensor) -> Tensor:
     return 0.7 * mean.view(-1, *(1 for _ in w.shape[1:]))
 
 
+def magnitude_aware(w: Tensor) -> Tensor:
+    """``w`` (O, ...) itself, with its gradient over mean(abs(w)) per output (BiReal section 3.4, as its code has it).
+
+    The code multiplies sign(w) with the mean and leaves it out of the slope. A batch norm takes the mean out of the
+    sums again, and what remains is this factor of the gradient.
+    """
+    fixed = w.detach()
+    mean = fixed.abs().flatten(1).mean(1).clamp_min(1e-8).view(-1, *(1 for _ in w.shape[1:]))
+    result: Tensor = StraightThrough.apply(w, fixed, (1.0 / mean).expand_as(w))  # type: ignore[no-untyped-call]
+    return result
+
+
+def round_half_up(x: Tensor, step: float) -> Tensor:
+    """``x``, any shape, rounded half up to a multiple of ``step``; gradient 1."""
+    return x + (torch.floor(x.detach() / step + 0.5) * step - x.detach())
+
+
 def xnor_alpha(w: Tensor) -> Tensor:
     """mean(abs(w)) per output, (O, ...) -> (O,): the best scale of sign(w) (XNOR section 3.1)."""
     return w.abs().flatten(1).mean(1)
@@ -358,6 +375,7 @@ class Methods:
     stochastic_activations: bool = False
     standardise: bool = False  # standardise
     quantile: bool = False  # quantile_clamp
+    magnitude_aware: bool = False  # magnitude_aware
     alpha: bool = False  # xnor_alpha, folded into the thresholds
     threshold_shift: bool = False  # RSign (ReAct): sign(x - a), a learned per channel
     norm: str = "batch"  # or shift: ShiftNorm

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from bnn.geometry import walk
+from bnn.layers import MEAN_BITS
 from bnn.networks import INPUT_BINARY, Network
+from train.errors import TrainError
 from train.layers import (
     BN_EPS,
     BN_MOMENTUM,
@@ -17,7 +19,10 @@ from train.layers import (
     Block,
     Schedules,
     ScoreNorm,
+    ValueBlock,
     make_norm,
+    mean_codes,
+    shrink,
 )
 from train.methods import Methods, annealed_sharpness, clip_, plane_steps, quantile_tau
 
@@ -51,13 +56,23 @@ class BinaryNetwork(nn.Module):
         blocks: list[Block] = []
         geometries = walk(network)
         channels = network.channels
-        for index, (outputs, pool) in enumerate(network.convs):
+        for index, ((outputs, pool), spec) in enumerate(zip(network.convs, network.layers, strict=False)):
             value = 0 if index == 0 else network.pad_value  # the first layer is padded in the 8-bit domain
-            conv = BinaryConv2d(channels, outputs, network.pad, value, methods, schedules, planes if blocks else 1)
+            conv = BinaryConv2d(channels, outputs, network.pad, value, methods, schedules, planes if blocks else 1,
+                                spec.stride)
             norm = make_norm(outputs, False, methods)
-            blocks.append(Block(conv, norm, pool, last=False))
+            if network.residual:
+                height, width, _ = geometries[index].input
+                if spec.stride > 1 and (height % 2 or width % 2):
+                    raise TrainError(f"{spec.name}: input is {height}x{width}, expected even of an averaged shortcut")
+                blocks.append(ValueBlock(conv, norm, pool, 1.0 if index else scale))
+            else:
+                blocks.append(Block(conv, norm, pool, last=False))
             channels = outputs
-        inputs = geometries[len(network.convs)].fan_in
+        if network.residual:
+            blocks[-1].shift = None  # only its value is read
+            planes = (1 << MEAN_BITS) - 1  # the bits of the mean count by their place
+        inputs = geometries[len(network.convs) + network.residual].fan_in
         for outputs in network.dense:
             dense = BinaryLinear(inputs, outputs, methods, schedules, planes if blocks else 1)
             blocks.append(Block(dense, make_norm(outputs, True, methods), pool=False, last=False))
@@ -82,7 +97,16 @@ class BinaryNetwork(nn.Module):
         x = self.lookup(images)
         if self.methods.input_dropout:
             x = nn.functional.dropout(x, self.methods.input_dropout, self.training)
+        real, value = self.methods.real, None
         for block in self.each():
+            if isinstance(block, ValueBlock):
+                outputs, stride = block.norm.num_features, block.layer.stride
+                shortcut = None if value is None else shrink(value, outputs, stride[0], real)
+                value = block.value(x, shortcut)
+                x = block.bits(value)
+                continue
+            if value is not None:
+                x, value = mean_codes(value, real), None
             if isinstance(block.layer, BinaryLinear) and x.dim() == 4:
                 x = x.permute(0, 2, 3, 1).flatten(1)
             x = block(x)

@@ -97,6 +97,19 @@ RECIPES: dict[str, Recipe] = {
         crop=2,
         flip=True,
     ),
+    # Liu et al., ECCV 2018, for networks with shortcuts: ApproxSign and the magnitude-aware gradient; else as modern
+    "bireal": Recipe(
+        epochs=80,
+        batch=64,
+        optimizer="adam",
+        learning_rate=4e-3,
+        final_learning_rate=1e-6,
+        schedule="cosine",
+        loss="cross_entropy",
+        methods=Methods(weight_window="clip", activation_window="approx_sign", magnitude_aware=True),
+        crop=2,
+        flip=True,
+    ),
 }
 
 #: (recipe, data set) -> changed fields
@@ -113,6 +126,8 @@ DATASET_RECIPES: dict[tuple[str, str], dict[str, object]] = {
     ("xnor", "svhn"): {"flip": False},
     ("modern", "mnist"): {"flip": False},
     ("modern", "svhn"): {"flip": False},
+    ("bireal", "mnist"): {"flip": False},
+    ("bireal", "svhn"): {"flip": False},
 }
 
 
