@@ -26,7 +26,7 @@ training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),-
 	$(if $(DATASET),--dataset $(DATASET)) $(TRAIN)
 IMAGES  ?= $(wildcard $(basename $(MODEL)).images.npz)
 
-.PHONY: help env demo demo-mnist demo-cifar-wired reuse data train export zoo-check page report ablation float accuracy hls hls-check sim board board-demo deploy bench test lint clean
+.PHONY: help env demo demo-mnist demo-cifar-wired reuse data train export zoo-check page report ablation float accuracy hls hls-check sim board board-demo deploy bench test lint lint-rtl generated generated-check clean
 .DELETE_ON_ERROR:
 
 help:
@@ -55,7 +55,9 @@ help:
 	@echo "make reuse NET=cnv           repeated kernels, and engines at every level of sharing, into build/reuse"
 	@echo "make demo-mnist              a MNIST network with its weights wired in, on real test images, bit by bit"
 	@echo "make demo-cifar-wired        the same with a CIFAR-10 network; Verilator takes minutes to build it"
-	@echo "make lint, make clean"
+	@echo "make lint                    ruff, mypy, Verilator's and Verible's opinion of the SystemVerilog, files that are made"
+	@echo "make generated               write the files that are made from bnn/contract.py, and the README's picture"
+	@echo "make clean"
 
 env: $(READY)
 
@@ -152,10 +154,21 @@ deploy: $(READY)
 test: $(READY)
 	$(with_verilator) $(PY) -m pytest -n 2 --dist loadfile
 
-lint: $(READY)
+lint: $(READY) lint-rtl generated-check
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(PY) -m sim.rtl_lint
+
+lint-rtl: $(READY)
+	$(BNN) lint-rtl
+
+# what is checked in and made from other files: the contract's, and the README's picture
+generated: $(READY)
+	$(BNN) contract
+	$(BNN) picture docs/dataflow.txt
+
+generated-check: $(READY)
+	$(BNN) contract --check
+	$(BNN) picture docs/dataflow.txt --check
 
 clean:
 	rm -rf build

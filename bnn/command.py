@@ -42,7 +42,6 @@ GROUPS: Dict[str, Dict[str, Entry]] = {
         "zoo": Entry("train.zoo:main", "check, add or list the shipped models"),
     },
     "hardware": {
-        "contract": Entry("hls.contract_files:main", "write the files that are made from bnn.contract"),
         "plan": Entry("hls.__main__:plan", "a model's program for a design, or engines with its weights wired in"),
         "hls": Entry("hls.build:main", "render a design, and build its bitstream where the tools are"),
         "check": Entry("hls.check.__main__:main", "the minimum II of every pipelined loop of the HLS C++"),
@@ -56,7 +55,6 @@ GROUPS: Dict[str, Dict[str, Entry]] = {
         "sim": Entry("sim.demo:main", "a model on images, HLS and RTL core against the golden model"),
         "wired": Entry("sim.wired_demo:main", "a network with its weights wired in, simulated bit for bit"),
         "bench": Entry("sim.bench:main", "cycles of whole networks on the Verilated core"),
-        "lint-rtl": Entry("sim.rtl_lint:main", "Verilator's and Verible's opinion of the SystemVerilog"),
         "board": Entry("sim.board.__main__:main", "serve a simulated PYNQ-Z1 to pynq"),
         "board-demo": Entry("sim.board.demo:main", "such a board, and images classified on it"),
     },
@@ -64,6 +62,11 @@ GROUPS: Dict[str, Dict[str, Entry]] = {
         "deploy": Entry("host.deploy:main", "copy to a board what it needs"),
         "infer": Entry("host.pynq_infer:main", "classify images on the accelerator or on the processor"),
         "web": Entry("host.web:main", "serve a page that classifies pictures"),
+    },
+    "the project's own files": {
+        "contract": Entry("hls.contract_files:main", "write the files that are made from bnn.contract"),
+        "lint-rtl": Entry("sim.rtl_lint:main", "Verilator's and Verible's opinion of the SystemVerilog"),
+        "picture": Entry("bnn.picture:main", "draw boxes and arrows from a description"),
     },
 }
 COMMANDS: Dict[str, Entry] = {name: entry for group in GROUPS.values() for name, entry in group.items()}

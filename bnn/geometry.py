@@ -19,6 +19,11 @@ POOL = 2
 """Edge and stride of every pool."""
 
 
+def ceil_div(value: int, divisor: int) -> int:
+    """`value / divisor`, rounded up."""
+    return -(-value // divisor)
+
+
 @dataclass(frozen=True)
 class Spec:
     """What the walk needs of a layer; models' layers have these fields too."""

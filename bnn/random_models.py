@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Tuple
+from typing import Any, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from bnn.geometry import Shape, walk
+from bnn.geometry import Shape, Spec, walk
 from bnn.golden import Output, max_pool, read_pixels, result, sums
 from bnn.layers import FEATURES, INPUT, MEAN_BITS, Layer, Model, map_mean
 from bnn.networks import INPUT_BINARY, Network
@@ -20,12 +20,50 @@ def random_model(network: Network, seed: int = 1) -> Model:
     Raises:
         bnn.model.ModelError: the image is too small for the topology.
     """
-    rng = np.random.default_rng(seed)
     pixels = np.arange(256)
     table = np.where(pixels < 128, -1, 1) if network.input_table == INPUT_BINARY else pixels - 128
+    size = (network.height, network.width, network.channels)
+    rng = np.random.default_rng(seed)
+    return _drawn(network.title or network.name, size, table, network.layers, rng, network.residual)
+
+
+def edge_model(seed: int, size: Shape, specs: Sequence[Spec], binary: bool = False) -> Model:
+    """A model with random weights at the edges of what the format holds, for tests.
+
+    Bits depend on the image, but for the first of each layer, which never is, and the last, which always is, as far as
+    the sums go. Offsets of scores have 32 bits.
+
+    Args:
+        seed: of all that is random.
+        size: of the images.
+        specs: the layers; the first has padding value 0, whatever it says.
+        binary: pixels become -1 and +1, else random 8-bit numbers.
+
+    Raises:
+        bnn.model.ModelError: the images are too small for the layers.
+    """
+    rng = np.random.default_rng(seed)
+    table = np.where(np.arange(256) < 128, -1, 1) if binary else rng.integers(-128, 128, 256)
+    model = _drawn("random", size, table, [replace(specs[0], pad_value=0), *specs[1:]], rng)
+    layers: List[Layer] = []
+    for layer in model.layers[:-1]:
+        assert layer.thresholds is not None
+        never, always = (32767, -32768) if not layers and layer.kind == "conv" else (65535, 0)
+        limits = layer.thresholds.copy()
+        limits[0] = never
+        if len(limits) > 1:
+            limits[-1] = always
+        layers.append(replace(layer, thresholds=limits))
+    offset = rng.integers(-2**31, 2**31, specs[-1].outputs).astype(np.int32)
+    return calibrated(replace(model, layers=(*layers, replace(model.layers[-1], offset=offset))), rng)
+
+
+def _drawn(name: str, size: Shape, table: np.ndarray, specs: Sequence[Spec], rng: np.random.Generator,
+           residual: bool = False) -> Model:
+    unnamed = _Unnamed(*size, specs)
     layers: List[Layer] = []
     previous = "input"
-    for spec, geometry in zip(network.layers, walk(network)):
+    for spec, geometry in zip(specs, walk(unnamed)):
         eight_bit = not layers and spec.kind == "conv"
         if spec.kind == "average":
             layers.append(map_mean(spec.name, previous, geometry.input))
@@ -33,32 +71,41 @@ def random_model(network: Network, seed: int = 1) -> Model:
             continue
         tail = (3, 3, geometry.input[2]) if spec.kind == "conv" else (geometry.fan_in,)
         vectors: Dict[str, Any]
-        if len(layers) == len(network.layers) - 1:
+        if len(layers) == len(specs) - 1:
             vectors = {"scale": rng.integers(-300, 300, spec.outputs).astype(np.int32),
                        "offset": rng.integers(-10**6, 10**6, spec.outputs).astype(np.int32)}
         else:
             spread = 500 if eight_bit else int(np.sqrt(max(geometry.fan_in, 0))) + 1
             centre = 0 if eight_bit else geometry.fan_in // 2
-            vectors = {"thresholds": (centre + rng.integers(-spread, spread, spec.outputs)).astype(np.int32),
+            limits = np.maximum(centre + rng.integers(-spread, spread, spec.outputs), -500 if eight_bit else 0)
+            vectors = {"thresholds": limits.astype(np.int32),
                        "flip": rng.integers(0, 2, spec.outputs) > 0}
-        if network.residual and spec.kind == "conv":  # values with a spread of about 20, and their signs
+        if residual and spec.kind == "conv":  # values with a spread of about 20, and their signs
             scale = rng.integers(1, 1 + (20 << 12) // spread, spec.outputs)
             vectors = {"scale": scale.astype(np.int32), "offset": (2048 - centre * scale).astype(np.int32), "shift": 12}
             if spec.planes:
                 vectors.update(thresholds=np.zeros(spec.outputs, np.int32), flip=np.zeros(spec.outputs, np.bool_))
             if spec.stride > 1:
                 vectors.update(average_shortcut=True)
-        elif network.residual and layers[-1].kind == "average":
+        elif residual and layers[-1].kind == "average":
             vectors.update(plane_shifts=tuple(range(MEAN_BITS - 1, -1, -1)))
         weights = rng.integers(0, 2, (spec.outputs, *(max(size, 0) for size in tail)), np.uint8)
         layers.append(Layer(spec.name, spec.kind, spec.inputs or (previous,), weights, spec.pad, spec.pad_value,
                             spec.pool, stride=spec.stride, **vectors))
         previous = spec.name
-    names = tuple(str(index) for index in range(network.classes))
-    model = Model(network.title or network.name, network.height, network.width, network.channels,
-                  table.astype(np.int8), tuple(layers), names)
+    classes = tuple(str(index) for index in range(specs[-1].outputs))
+    model = Model(name, *size, table.astype(np.int8), tuple(layers), classes)
     shapes(model)
     return model
+
+
+class _Unnamed(NamedTuple):
+    """What `walk` needs of a topology."""
+
+    height: int
+    width: int
+    channels: int
+    layers: Sequence[Spec]
 
 
 def calibrated(model: Model, rng: np.random.Generator) -> Model:

@@ -1,6 +1,6 @@
 """`python -m hls explore MODEL... --board NAME [--target CYCLES]`: which design suits some models on a board.
 
-Every PE, SIMD, LANES, WEIGHT_DEPTH, ACT_DEPTH and FIRST_PE that the board takes by `hls.estimate` is planned for
+Every PE, SIMD, LANES, WEIGHT_DEPTH, ACT_DEPTH and FIRST_PE that the board takes by `hls.area` is planned for
 every model. Printed is the Pareto set: designs such that no other has fewer cycles without more LUT or block RAM.
 """
 
@@ -20,9 +20,9 @@ from bnn.geometry import total_macs, walk
 from bnn.model import Model
 from bnn.random_models import random_model
 from hls import boards, schedule
+from hls.area import Area, estimate_area
 from hls.boards import BOARDS
 from hls.designs import DESIGNS, Design, DesignError
-from hls.estimate import Estimate, estimate
 
 FILL = 0.85
 """Share of a board's LUT and FF that a design may take, so that it can be routed."""
@@ -37,7 +37,7 @@ class Point:
     """A design, its cells, and cycles per image of every model in a run of one batch."""
 
     design: Design
-    cells: Estimate
+    cells: Area
     cycles: tuple[float, ...]
 
     @property
@@ -52,7 +52,7 @@ class Point:
                 **asdict(self.cells), "cycles_per_image": list(self.cycles)}
 
 
-def candidates(board: str, clock_mhz: float, fill: float = FILL) -> Iterator[tuple[Design, Estimate]]:
+def candidates(board: str, clock_mhz: float, fill: float = FILL) -> Iterator[tuple[Design, Area]]:
     """Designs that `board` takes, those with the largest array first, small ones before large ones among equals.
 
     Raises:
@@ -72,7 +72,7 @@ def candidates(board: str, clock_mhz: float, fill: float = FILL) -> Iterator[tup
                                               base.image_pixels, base.max_layers, clock_mhz)
                             except DesignError:
                                 continue
-                            cells = estimate(item)
+                            cells = estimate_area(item)
                             if cells.fits(part, fill):
                                 found.append((item, cells))
     found.sort(key=lambda pair: (-pair[0].pe * pair[0].simd * pair[0].lanes, pair[1].lut, pair[1].bram36))
@@ -103,7 +103,7 @@ def explore(found: Sequence[Model], board: str, clock_mhz: float, batch: int = 1
     front: list[Point] = []
     reason = f"no design takes at most {fill:.0%} of {board}"
 
-    def beaten(cells: Estimate, cost: float) -> bool:
+    def beaten(cells: Area, cost: float) -> bool:
         return any(other.cells.lut <= cells.lut and other.cells.bram36 <= cells.bram36 and other.cost <= cost
                    for other in front)
 

@@ -18,8 +18,10 @@ from bnn.contract import (
     ScoreHeader,
     ThresholdHeader,
 )
+from bnn.geometry import ceil_div
 from bnn.model import Layer
-from hls.schedule import Plan, ceil_div
+from hls.cycles import first_layer_cycles
+from hls.schedule import Plan
 
 
 def _layer_words(plan: Plan, index: int, layer: Layer) -> np.ndarray:
@@ -116,7 +118,7 @@ def summary(plan: Plan) -> dict[str, Any]:
         "activation_words": {"used": max(item.base + item.words for item in plan.regions),
                              "depth": design.act_depth},
         "regions": [{"name": item.name, "base": item.base, "words": item.words} for item in plan.regions],
-        "first_layer_cycles_per_image": plan.first.cycles(
-            design.first_pe, plan.model.height * plan.model.width * plan.model.channels),
+        "first_layer_cycles_per_image": first_layer_cycles(
+            plan.first, design.first_pe, plan.model.height * plan.model.width * plan.model.channels),
         "layers": layers, "cycles_per_batch": cycles,
         "images_per_second": round(plan.batch * design.clock_mhz * 1e6 / cycles, 1)}

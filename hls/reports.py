@@ -20,9 +20,10 @@ from xml.etree import ElementTree
 from bnn.contract import ACC_BITS, BEAT_BYTES, DESCRIPTOR_WORDS, FIRST_TAPS, MAX_CHANNELS, Descriptor
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
+from bnn.geometry import ceil_div
 from hls.check.figures import Figures
 from hls.designs import Design
-from hls.schedule import Plan, ceil_div
+from hls.schedule import Plan
 
 FILE = "report.json"
 MEMORY_CYCLES = 60

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from bnn.contract import FIRST_CHANNELS, MAX_BATCH, MAX_CHANNELS, Descriptor
-from bnn.geometry import Shape, step, walk
+from bnn.geometry import Shape, ceil_div, step, walk
 from bnn.layers import require
 from bnn.model import Layer, Model, shapes
+from hls import cycles
 from hls.designs import Design, DesignError
 
 
-def ceil_div(value: int, divisor: int) -> int:
-    """`value / divisor`, rounded up."""
-    return -(-value // divisor)
+class Sizes(NamedTuple):
+    """How a run is cut.
 
+    `sub_batch` images go through the first `segment_a` array layers at a time, `batch`, a multiple of it, through the
+    others. Without others both are the same.
+    """
 
-def array_cycles(layer: Descriptor, images: int, lanes: int) -> int:
-    """Array cycles of a layer for `images` images: headers and multiplications, without waiting for weights."""
-    return layer.groups * layer.headers + layer.busy_cycles(images, lanes)
+    sub_batch: int
+    batch: int
+    segment_a: int
 
 
 @dataclass(frozen=True)
@@ -45,19 +49,6 @@ class FirstLayer:
     image_stride: int
     row_stride: int
     words: int
-
-    def cycles(self, first_pe: int, image_bytes: int) -> int:
-        """Cycles of one image in the engine, once it is in the image buffer.
-
-        A column of the window takes a cycle per row to read, a position a cycle per FIRST_PE channels (four with
-        a pool, and one more for its second column); pack mode takes eight bytes a cycle.
-        """
-        if not self.channels:
-            return ceil_div(image_bytes, 8) + 2
-        groups = self.channels // first_pe
-        if self.pool:
-            return self.rows // 2 * max(4 * (self.columns + 2), self.columns // 2 * (4 * groups + 1) + 3) + 12
-        return self.rows * max(3 * (self.columns + 2), self.columns * groups + 2) + 12
 
 
 @dataclass(frozen=True)
@@ -96,160 +87,16 @@ class Plan:
         """Array cycles of layer `index` for one whole batch."""
         layer, lanes = self.descriptors[index], self.design.lanes
         if index < self.segment_a:
-            return self.batch // self.sub_batch * array_cycles(layer, self.sub_batch, lanes)
-        return array_cycles(layer, self.batch, lanes)
+            return self.batch // self.sub_batch * cycles.array_cycles(layer, self.sub_batch, lanes)
+        return cycles.array_cycles(layer, self.batch, lanes)
 
-    def run_cycles(self, images: int, keep: bool = False, latency: int = 40,
-                   bytes_per_second: float = 1e9) -> int:
-        """Cycles of one run of `images` images, from start to done.
-
-        The three loops of the core are followed side by side: the weight stream, bounded by the bus and by the
-        ring's room; the first layer, one sub-batch ahead; the array, layer by layer and group by group.
-
-        Args:
-            images: image count, 0 or more.
-            keep: the resident program is in the core already.
-            latency: cycles from a read address to its first beat.
-            bytes_per_second: what the bus carries at most.
-        """
-        return _Run(self, keep, latency, bytes_per_second).cycles(images)
+    def run_cycles(self, images: int, keep: bool = False, latency: int = 40, bytes_per_second: float = 1e9) -> int:
+        """Cycles of one run of `images` images, see `hls.cycles.run_cycles`."""
+        return cycles.run_cycles(self, images, keep, latency, bytes_per_second)
 
     def batch_cycles(self) -> int:
         """Estimated cycles of a run of one full batch."""
         return self.run_cycles(self.batch)
-
-
-LAYER_START = 8
-"""Cycles from the end of a layer to the first step of the next."""
-LAYER_END = 17
-"""Cycles from the one after a layer's last step to its end: its bits leave the array."""
-GROUP_GAP = 7
-"""Cycles between the last step of a group and the first of the next, its header among them."""
-WEIGHTS = 3
-"""Cycles from a group's last weight in the ring to its first step."""
-SERIAL = 20
-"""Cycles from the last step of a block with serial writes to that of the next, and one per column."""
-SCORES = 20
-"""Cycles from the last step of a block of scores to the first of the next, and those of its pairs but one."""
-PAIR = 8
-"""Cycles of the scores of two classes at least: the next sums are shifted meanwhile."""
-WRITE = 1.5
-"""Cycles of a beat of scores at least: a memory takes 8 and answers each after 12."""
-DRAIN = 14
-"""Cycles from the last serial write or score to the end of the layer."""
-FILL = 36
-"""Cycles from the last column of an image to its last bits in memory and the start of the array."""
-
-
-class _Run:
-    """One run of a plan in time; see Plan.run_cycles."""
-
-    def __init__(self, plan: Plan, keep: bool, latency: int, bytes_per_second: float) -> None:
-        self.plan, self.design, self.latency = plan, plan.design, latency
-        self.keep = keep and plan.resident
-        self.beat = max(1.0, 8 * plan.design.clock_mhz * 1e6 / bytes_per_second)
-        self.ring: deque[tuple[int, float]] = deque()  # words and end of the groups in the ring
-        self.held = 0
-        self.stream = self.array = 0.0  # when the next weights come, when the array is free
-        self.steps: list[tuple[int, int]] = []  # layers (-1: the first) and their ends
-
-    def cycles(self, images: int) -> int:
-        if images == 0:
-            return 2
-        plan, model = self.plan, self.plan.model
-        image_bytes = ceil_div(model.height * model.width * model.channels, 8) * 8
-        now = 4.0
-        if not self.keep:
-            for beats in (16, 16 * len(plan.descriptors), 32 + plan.first.channels):
-                now += self.latency + 8 + beats * self.beat
-        self.stream = now + self.latency + 8
-        if plan.resident and not self.keep:
-            self.stream += (plan.words_a + plan.words_b) * self.design.word_bytes // 8 * self.beat
-        # Images go first on the bus; these come before the weights that fill the ring once.
-        image_bus = image_bytes // 8 * self.beat
-        ahead = min(images, 3 * plan.sub_batch + 2) if plan.resident and not self.keep else 0
-        self.stream += ahead * image_bus
-        self.array = now
-        pixels = model.height * model.width if plan.first.channels else 0
-        load = max(pixels, image_bus)
-        engine = plan.first.cycles(self.design.first_pe, image_bytes)
-        if not plan.first.channels:
-            engine, load = max(engine, int(load)), 0
-        loaded = now + self.latency + 8  # image n is in the buffer
-        ends = [now, now]  # the engine has read image n - 2, n - 1
-        first_free = [now, now]  # the array has read sub-batch n - 2, n - 1
-        in_batch = 0
-        for start in range(0, images, plan.sub_batch):
-            count = min(plan.sub_batch, images - start)
-            done = first_free[0]
-            for image in range(start, start + count):
-                loaded = max(loaded, ends[0]) + load
-                done = max(done, loaded, ends[1]) + engine
-                ends = [ends[1], done]
-                if image >= ahead:
-                    self.stream += image_bus
-            self.array = max(self.array, done + FILL)
-            self.steps.append((-1, int(done)))
-            for index in range(plan.segment_a):
-                self._layer(index, count)
-                if index == 0:
-                    first_free = [first_free[1], self.array]
-            in_batch += count
-            if in_batch == plan.batch or start + count == images:
-                for index in range(plan.segment_a, len(plan.descriptors)):
-                    self._layer(index, in_batch)
-                in_batch = 0
-        return int(self.array) + 8
-
-    def _layer(self, index: int, images: int) -> None:
-        """Follow the array through one layer."""
-        layer, lanes = self.plan.descriptors[index], self.design.lanes
-        blocks = layer.units(images, lanes) * layer.blocks
-        blocks *= layer.rows // 2 if layer.pool else layer.rows
-        steps = layer.group_words * (2 if layer.pool else 1)
-        words = layer.headers + layer.group_words
-        self.array += LAYER_START - GROUP_GAP
-        tail = 0
-        for group in range(layer.groups):
-            self.array += GROUP_GAP + layer.headers - 1
-            if not self.plan.resident:
-                beats = self.design.word_bytes // 8 * self.beat
-                end = self.stream + words * beats
-                while self.held + words > self.design.weight_depth:
-                    waiting = self.held + words - self.design.weight_depth  # words without room until then
-                    freed, done = self.ring.popleft()
-                    self.held -= freed
-                    end = max(end, done + self.latency + 12 + min(waiting, words) * beats)
-                self.stream = end
-                self.array = max(self.array, self.stream + WEIGHTS)
-            elif not self.keep:
-                self.array = max(self.array, self._resident(index, group) + WEIGHTS)
-            body = max(blocks * steps, 4)  # headers come at most every ten cycles
-            if layer.serial:
-                columns = min(layer.out_columns, lanes // 2 if layer.pool else lanes)
-                body = steps + (blocks - 1) * max(steps, SERIAL + columns)
-                tail = SERIAL + columns
-            elif layer.scores:
-                classes = min(self.design.pe, layer.outputs - group * self.design.pe)
-                body = 0
-                for left in range(images, 0, -lanes):
-                    emitted = min(left, lanes) * (1 + layer.outputs % 2) * max(self.beat, WRITE)
-                    body += steps + SCORES + int((ceil_div(classes, 2) - 1) * max(emitted, PAIR))
-                tail = int(emitted)
-            self.array += body
-            if not self.plan.resident:
-                self.ring.append((words, self.array))
-                self.held += words
-        self.array += DRAIN + tail if layer.serial or layer.scores else LAYER_END
-        self.steps.append((index, int(self.array)))
-
-    def _resident(self, index: int, group: int) -> float:
-        """When the stream that fills the ring once has brought a group."""
-        plan = self.plan
-        before = sum(item.weight_words for item in plan.descriptors[:index])
-        words = before + (group + 1) * (plan.descriptors[index].weight_words // plan.descriptors[index].groups)
-        after = plan.words_a + plan.words_b - words
-        return self.stream - after * (self.design.word_bytes // 8) * self.beat
 
 
 def _array_layers(model: Model) -> tuple[Layer, ...]:
@@ -403,12 +250,20 @@ def _build(model: Model, design: Design, maps: list[_Map], sub_batch: int, batch
     return Plan(model, design, sub_batch, batch, segment_a, first, tuple(descriptors), regions)
 
 
-def plan(model: Model, design: Design, batch: int = 64) -> Plan:
+def _sizes(layers: tuple[Layer, ...], batch: int) -> Iterator[Sizes]:
+    """The ways to cut a batch, the largest sub-batch first, each with and without a split at the first dense layer."""
+    split = next(index for index, layer in enumerate(layers) if layer.kind == "dense")
+    for sub_batch in range(batch, 0, -1):
+        yield Sizes(sub_batch, sub_batch, len(layers))
+        if split:
+            yield Sizes(sub_batch, batch // sub_batch * sub_batch, split)
+
+
+def plan(model: Model, design: Design, batch: int = 64, sizes: Sizes | None = None) -> Plan:
     """Place `model` on `design` for batches of at most `batch` images.
 
-    Of the sub-batch sizes that fit, each with and without a split at the first dense layer, the one with the
-    fewest estimated cycles of two runs of `batch` images, the second with the program kept, is taken, the larger
-    one if equal.
+    Of the sizes that fit, those with the fewest estimated cycles of two runs of `batch` images, the second with the
+    program kept, are taken, the larger sub-batch if equal; or those that are given.
 
     Raises:
         DesignError: the model does not fit the design; one line names the layer, what it needs and the limit.
@@ -421,26 +276,25 @@ def plan(model: Model, design: Design, batch: int = 64) -> Plan:
     _check(model, design)
     maps = _maps(model, design)
     layers = _array_layers(model)
-    total = len(layers)
-
-    split = next(index for index, layer in enumerate(layers) if layer.kind == "dense")
+    if sizes is not None:
+        whole = sizes.segment_a == len(layers) and sizes.batch == sizes.sub_batch
+        if not whole and not (1 <= sizes.segment_a < len(layers) and 1 <= sizes.sub_batch <= sizes.batch
+                              and not sizes.batch % sizes.sub_batch):
+            raise DesignError(f"{model.name}: {tuple(sizes)} do not cut a batch of its {len(layers)} array layers")
     best: Plan | None = None
     least = 1 << 62
-    for sub_batch in range(batch, 0, -1):
-        options = [(sub_batch, total)]
-        if split:
-            options.append((batch // sub_batch * sub_batch, split))
-        for size, segment_a in options:
-            regions, depth = _place(model, design, maps, sub_batch, size, segment_a)
-            if depth > design.act_depth:
-                continue
-            found = _build(model, design, maps, sub_batch, size, segment_a, regions)
-            cycles = found.run_cycles(batch) + found.run_cycles(batch, keep=True)
-            if cycles < least:
-                best, least = found, cycles
+    for tried in _sizes(layers, batch) if sizes is None else [sizes]:
+        regions, depth = _place(model, design, maps, *tried)
+        if depth > design.act_depth:
+            continue
+        found = _build(model, design, maps, *tried, regions)
+        cost = found.run_cycles(batch) + found.run_cycles(batch, keep=True)
+        if cost < least:
+            best, least = found, cost
     if best is None:
-        regions, depth = _place(model, design, maps, 1, 1, total)
+        regions, depth = _place(model, design, maps, *(sizes or Sizes(1, 1, len(layers))))
         worst = max(regions, key=lambda region: region.words)
-        raise DesignError(f"{model.name}: one image takes {depth} activation words ({worst.name} alone "
+        what = "one image takes" if sizes is None else f"{sizes.batch} images, {sizes.sub_batch} at a time, take"
+        raise DesignError(f"{model.name}: {what} {depth} activation words ({worst.name} alone "
                           f"{worst.words}), which do not fit ACT_DEPTH={design.act_depth} of {design.name}")
     return best

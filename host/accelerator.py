@@ -1,16 +1,7 @@
 """Driver of the accelerator (docs/ARCHITECTURE.md, "Program" and "Interface").
 
-Needs numpy, and pynq only where a bitstream is loaded. `Accelerator` reaches the
-hardware through a backend, an object with
-
-- ``read(offset) -> int`` and ``write(offset, value)``: 32-bit registers of the core,
-- ``allocate(shape, dtype)``: a zeroed, physically contiguous array,
-- ``address(buffer)``, ``flush(buffer)``, ``invalidate(buffer)``, ``free(buffer)``,
-- ``clock_hz``: the core's clock or None where it is unknown,
-- ``reload()``: load the bitstream again,
-- ``close()``,
-- where the core's interrupt reaches the program, ``interrupts`` (true), ``pause(seconds) -> bool``
-  (whether it came) and ``forget_interrupt()``; otherwise the driver polls.
+Needs numpy, and pynq only where a bitstream is loaded. `Accelerator` reaches the hardware through a
+`host.backend.Backend`.
 """
 
 from __future__ import annotations
@@ -30,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from bnn.contract import CORE_ID, INTERFACE_VERSION, Error, Header, Register, Registers
-from host.backend import PynqBackend
+from host.backend import Backend, PynqBackend
 from host.errors import HostError, line
 from host.program import Program
 
@@ -108,7 +99,7 @@ class Accelerator:
         timeout_s: float = 10.0,
         *,
         board: str | None = None,
-        backend: Any = None,
+        backend: Backend | None = None,
     ) -> None:
         if not timeout_s > 0:
             raise HostError(f"timeout is {timeout_s} s, expected more than 0")
@@ -128,7 +119,7 @@ class Accelerator:
         self._left: tuple[int, int] | None = None  # image count and cycles that the last run left in the registers
         self._bitfile = bitfile
         self._used = threading.Lock()
-        self._backend = PynqBackend(bitfile, board) if backend is None else backend
+        self._backend: Backend = PynqBackend(bitfile, board) if backend is None else backend
         self._open = True
         try:
             self._load_program()
@@ -161,7 +152,7 @@ class Accelerator:
     @property
     def clock_hz(self) -> float | None:
         """The core's clock, None where it is unknown."""
-        return None if self._backend.clock_hz is None else float(self._backend.clock_hz)
+        return self._backend.clock_hz
 
     def check_images(self, images: np.ndarray) -> None:
         """Check images against the program.
@@ -337,13 +328,13 @@ class Accelerator:
         return slot
 
     def _place(self, buffer: Any) -> int:
-        address = int(self._backend.address(buffer))
+        address = self._backend.address(buffer)
         if address % 8:
             raise HostError(f"a buffer lies at 0x{address:X}, expected a multiple of 8")
         return address
 
     def _read(self, register: Register) -> int:
-        return int(self._backend.read(register.offset))
+        return self._backend.read(register.offset)
 
     def _write(self, register: Register, value: int) -> None:
         self._backend.write(register.offset, value)
@@ -376,7 +367,7 @@ class Accelerator:
             self._address(Registers.program, self._code_address)
             self._address(Registers.images, slot.addresses[0])
             self._address(Registers.scores, slot.addresses[1])
-        if getattr(backend, "interrupts", False):
+        if backend.interrupts:
             self._write(Registers.global_enable, Registers.interrupts.mask)
             self._write(Registers.enable, Registers.enable_done.mask)
         self._write(Registers.count, Registers(image_count=count, keep=keep).count)
@@ -398,12 +389,12 @@ class Accelerator:
                 )
             if waited <= SPIN_S:
                 continue
-            if not getattr(backend, "interrupts", False):
+            if not backend.interrupts:
                 time.sleep(min(max(SLEEP_S, waited / 50), LONGEST_SLEEP_S))
             elif not backend.pause(min(LONGEST_PAUSE_S, self.timeout_s)) and self._finished():
                 backend.forget_interrupt()
                 break
-        if getattr(backend, "interrupts", False) and self._read(Registers.status) & Registers.status_done.mask:
+        if backend.interrupts and self._read(Registers.status) & Registers.status_done.mask:
             self._write(Registers.status, Registers.status_done.mask)
         seconds = time.perf_counter() - started
         self.times["run"] = self.times.get("run", 0.0) + seconds

@@ -14,7 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from host.errors import HostError, line
 
@@ -73,6 +73,51 @@ def find_core(blocks: dict[str, Any]) -> str:
         listed = ", ".join(sorted(found or blocks)) or "nothing"
         raise HostError(f"overlay: expected one block named bnn, found {len(found)} ({listed})")
     return found[0]
+
+
+class Backend(Protocol):
+    """What `Accelerator` asks of the hardware. Buffers are the backend's own; each behaves as a numpy array."""
+
+    @property
+    def clock_hz(self) -> float | None:
+        """The core's clock, None where it is unknown."""
+
+    @property
+    def interrupts(self) -> bool:
+        """Whether `pause` ends with the core's interrupt; the driver polls where not."""
+
+    def read(self, offset: int) -> int:
+        """Read a 32-bit register of the core."""
+
+    def write(self, offset: int, value: int) -> None:
+        """Write one."""
+
+    def allocate(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """A zeroed, physically contiguous array; raises whatever the hardware's library does."""
+
+    def address(self, buffer: Any) -> int:
+        """Physical address of an array."""
+
+    def flush(self, buffer: Any) -> None:
+        """Make what the processor wrote visible to the core."""
+
+    def invalidate(self, buffer: Any) -> None:
+        """Make what the core wrote visible to the processor."""
+
+    def free(self, buffer: Any) -> None:
+        """Give an array's memory back."""
+
+    def pause(self, seconds: float) -> bool:
+        """Wait for the core's interrupt, at most `seconds`; gives whether it came."""
+
+    def forget_interrupt(self) -> None:
+        """Poll from now on: a run ended without an interrupt."""
+
+    def reload(self) -> None:
+        """Load the bitstream again: the core and its registers are reset."""
+
+    def close(self) -> None:
+        """Let go of the hardware."""
 
 
 class PynqBackend:

@@ -42,7 +42,7 @@ class CsimError(ExpectedError):
     """The C simulation cannot be built or run."""
 
 
-class Core:
+class HlsSimulation:
     """A built C simulation of one design; `stats` is that of the last run."""
 
     def __init__(self, design: Design, binary: Path) -> None:
@@ -102,7 +102,7 @@ def build(
     flags: Sequence[str] = (),
     sources: Path = SOURCES,
     first: Optional[Dict[str, Dict[str, str]]] = None,
-) -> Core:
+) -> HlsSimulation:
     """Render bnn_design.h and build the C simulation in a folder of its own in `folder`, unless it is there.
 
     Args:
@@ -143,7 +143,7 @@ def build(
                 raise CsimError(f"{compiler}: {_errors(done.stderr)}")
             if made.exists():  # not where only the syntax was checked
                 os.replace(made, binary)
-    return Core(design, binary)
+    return HlsSimulation(design, binary)
 
 
 def _errors(output: str) -> str:

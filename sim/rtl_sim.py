@@ -74,7 +74,7 @@ class Job(NamedTuple):
     keep: bool = False
 
 
-class Run(NamedTuple):
+class RtlRun(NamedTuple):
     """What one run gives: int32 (N, classes), every layer's bits, and figures.
 
     `steps`: layer, first image and cycle at which the layer was done, in that order of time.
@@ -86,7 +86,7 @@ class Run(NamedTuple):
     steps: List[Tuple[int, int, int]]
 
 
-class Core:
+class RtlSimulation:
     """A built simulation of one design; `stats` is that of the last run."""
 
     def __init__(self, design: Design, binary: Path) -> None:
@@ -130,7 +130,7 @@ class Core:
 
     def sequence(
         self, jobs: Sequence[Job], trace: bool = True, memory: Optional[Memory] = None, wave: Optional[Path] = None
-    ) -> List[Run]:
+    ) -> List[RtlRun]:
         """Run jobs one after the other, without a reset between them; error codes are left to the caller.
 
         `wave` is a file for waveforms (VCD), for a core that was built with them.
@@ -177,7 +177,7 @@ class Core:
             size = shapes[number][0] * shapes[number][1]
             traces = decode(self.design, jobs[number].program, content, number)
             steps = [(layer, start, cycle) for layer, start, cycle in figures.pop("steps")]
-            results.append(Run(scores[at : at + size].reshape(shapes[number]), traces, Stats(**figures), steps))
+            results.append(RtlRun(scores[at : at + size].reshape(shapes[number]), traces, Stats(**figures), steps))
             at += size
         return results
 
@@ -213,7 +213,7 @@ def verilator_environment(verilator: Path) -> Dict[str, str]:
 
 
 def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: Path = RTL,
-          first: Optional[Dict[str, Dict[str, str]]] = None) -> Core:
+          first: Optional[Dict[str, Dict[str, str]]] = None) -> RtlSimulation:
     """Verilate the core for a design into a folder of its own in `folder`, unless it is there.
 
     Args:
@@ -262,7 +262,7 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
             # Verilator's own library is the same for all designs and takes longer to compile than a small one
             _compile(binary, flags, environment, jobs, files + [place / "first" / name for name in wired] + harness,
                      folder.resolve().parent / f".verilated-{key}")
-    return Core(design, binary)
+    return RtlSimulation(design, binary)
 
 
 def _compile(binary: Path, flags: List[str], environment: Dict[str, str], jobs: int, files: List[Path],

@@ -18,10 +18,10 @@ from bnn.files import locked
 from bnn.model import load
 from bnn.samples import read_images
 from hls.wired import measure, network
-from sim.wired_sim import Run, run_hls, run_rtl
+from sim.wired_sim import WiredRun, run_hls, run_rtl
 
 
-def _compare(name: str, run: Run, want: np.ndarray) -> bool:
+def _compare(name: str, run: WiredRun, want: np.ndarray) -> bool:
     wrong = np.argwhere(run.scores != want)
     print(f"{name}: {len(want)} images, {want.size} scores, mismatches = {len(wrong)}")
     if len(wrong):

@@ -27,7 +27,7 @@ class WiredSimError(ExpectedError):
     """The simulation cannot be built or run; one line."""
 
 
-class Run(NamedTuple):
+class WiredRun(NamedTuple):
     """Scores int32 (N, classes); cycles from the first pixel to the last score of the first image; cycles per image
     after it, 0 for a single image. The cycles are 0 in C simulation."""
 
@@ -36,7 +36,7 @@ class Run(NamedTuple):
     period: float
 
 
-def run_rtl(folder: Path, model: Model, images: np.ndarray) -> Run:
+def run_rtl(folder: Path, model: Model, images: np.ndarray) -> WiredRun:
     """Build `folder/rtl` with Verilator and send the images, uint8 (N, H, W, C), without a pause.
 
     Raises:
@@ -57,10 +57,10 @@ def run_rtl(folder: Path, model: Model, images: np.ndarray) -> Run:
     text, scores = _scores([str(built.resolve() / f"V{TOP}")], model, images, [
         str(model.height * model.width), str(model.channels), str(len(model.classes))])
     latency, rest = (int(word) for word in text.split())
-    return Run(scores, latency, rest / (len(images) - 1) if len(images) > 1 else 0.0)
+    return WiredRun(scores, latency, rest / (len(images) - 1) if len(images) > 1 else 0.0)
 
 
-def run_hls(folder: Path, model: Model, images: np.ndarray, compiler: str = "g++") -> Run:
+def run_hls(folder: Path, model: Model, images: np.ndarray, compiler: str = "g++") -> WiredRun:
     """Build `folder/hls` with g++ and the Xilinx headers and send the images, uint8 (N, H, W, C).
 
     Raises:
@@ -74,7 +74,7 @@ def run_hls(folder: Path, model: Model, images: np.ndarray, compiler: str = "g++
     command += [str(hls / "wired_top.cpp"), str(hls / "wired_main.cpp"), "-o", str(folder / "wired_main")]
     _call(command, folder)
     _, scores = _scores([str((folder / "wired_main").resolve())], model, images, [])
-    return Run(scores, 0, 0.0)
+    return WiredRun(scores, 0, 0.0)
 
 
 def _call(command: List[str], folder: Path, environment: Optional[Dict[str, str]] = None) -> str:

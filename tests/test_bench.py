@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cores import BUILD, SMALL
+from helpers.cores import BUILD, SMALL
 
 from bnn import golden, networks
 from bnn.geometry import walk
@@ -26,14 +26,14 @@ needs_verilator = pytest.mark.skipif(
 
 
 @pytest.fixture
-def core(monkeypatch: pytest.MonkeyPatch) -> rtl_sim.Core:
+def core(monkeypatch: pytest.MonkeyPatch) -> rtl_sim.RtlSimulation:
     monkeypatch.setitem(networks.NETWORKS, "tiny", TINY)
     return rtl_sim.build(SMALL, BUILD / "-".join(f"{value}" for value in astuple(SMALL)[2:-1]))
 
 
 @needs_verilator
-def test_record_of_a_kept_program(core: rtl_sim.Core, tmp_path: Path) -> None:
-    record = bench.measure(core, Case("tiny", 5, 0), tmp_path)
+def test_record_of_a_kept_program(core: rtl_sim.RtlSimulation, tmp_path: Path) -> None:
+    record = bench.measure(core, Case("tiny", 5), tmp_path)
     assert record["bit_exact"] and record["keep"] and record["weights"] == record["images"] == "random"
     assert record["array_busy_cycles"] + sum(record["waits"].values()) == record["cycles"]
     assert record["waits"]["program"] < 10  # the start itself
@@ -50,15 +50,15 @@ def test_record_of_a_kept_program(core: rtl_sim.Core, tmp_path: Path) -> None:
 
 
 @needs_verilator
-def test_streamed_weights(core: rtl_sim.Core, tmp_path: Path) -> None:
-    record = bench.measure(core, Case("LFC", 6, 0), tmp_path, traced=2)
+def test_streamed_weights(core: rtl_sim.RtlSimulation, tmp_path: Path) -> None:
+    record = bench.measure(core, Case("LFC", 6), tmp_path, traced=2)
     assert record["bit_exact"] and not record["keep"] and record["waits"]["program"] > 0
     # with few images the bus is what a run waits for
     assert record["waits"]["weights"] == max(record["waits"].values()) > record["cycles"] / 3
 
 
 @needs_verilator
-def test_differences_are_found(core: rtl_sim.Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+def test_differences_are_found(core: rtl_sim.RtlSimulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                capsys: pytest.CaptureFixture) -> None:
     trace, infer = golden.trace, golden.infer
 
@@ -69,10 +69,10 @@ def test_differences_are_found(core: rtl_sim.Core, tmp_path: Path, monkeypatch: 
 
     with monkeypatch.context() as patch:
         patch.setattr(golden, "trace", wrong_bit)
-        assert not bench.measure(core, Case("tiny", 3, 0), tmp_path)["bit_exact"]
+        assert not bench.measure(core, Case("tiny", 3), tmp_path)["bit_exact"]
     assert "conv2: image 1" in capsys.readouterr().err
     monkeypatch.setattr(golden, "infer", lambda model, images: infer(model, images) + (np.arange(3) == 2)[:, None])
-    assert not bench.measure(core, Case("tiny", 3, 0), tmp_path)["bit_exact"]
+    assert not bench.measure(core, Case("tiny", 3), tmp_path)["bit_exact"]
     assert "1 of 3 images differ" in capsys.readouterr().err
 
 

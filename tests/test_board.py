@@ -23,7 +23,9 @@ import pytest
 pytest.importorskip("pynq")
 
 import grpc  # noqa: E402
-from programs import change  # noqa: E402
+from helpers.board import Station, next_host  # noqa: E402
+from helpers.host import DESIGN, images, make_model  # noqa: E402
+from helpers.programs import change  # noqa: E402
 from pynq.remote import (  # noqa: E402
     buffer_pb2,
     buffer_pb2_grpc,
@@ -32,7 +34,6 @@ from pynq.remote import (  # noqa: E402
     remote_device_pb2,
     remote_device_pb2_grpc,
 )
-from test_host import DESIGN, images, make_model  # noqa: E402
 
 from bnn.contract import CORE_ID, Error, Register, Registers  # noqa: E402
 from bnn.model import load, save  # noqa: E402
@@ -51,64 +52,6 @@ from sim.board.rtl import RtlCore  # noqa: E402
 from sim.board.server import PORT, Board, BoardError, Files, Server  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
-_hosts = (f"127.{os.getpid() % 200 + 20}.{number // 250 + 1}.{number % 250 + 1}" for number in itertools.count())
-
-
-def next_host() -> str:
-    """A loopback address that no other test uses."""
-    return next(_hosts)
-
-
-class TestCore(FunctionalCore):
-    """A functional core that can be slow, hang, or report an error."""
-
-    __test__ = False
-    delay_s = 0.0
-    hangs = False
-    code = 0
-
-    def _compute(self, registers: dict[int, int]) -> Any:
-        run = self._run
-        until = time.monotonic() + self.delay_s
-        while (self.hangs or time.monotonic() < until) and run == self._run:
-            time.sleep(0.002)
-        if self.code:
-            raise cores.RunError(self.code)
-        return super()._compute(registers)
-
-
-class Station:
-    """A board of the test's own, on a loopback address of its own and pynq's port."""
-
-    def __init__(self, folder: Path, **bounds: Any) -> None:
-        self.memory = Memory(**bounds)
-        self.core = TestCore(DESIGN, self.memory)
-        self.host = next_host()
-        self.server = Server(Board(DESIGN, self.core, self.memory), self.host)
-        self.bit = overlay.write(DESIGN, folder)
-        self.model = make_model()
-        self.code = folder / "program.bin"
-        self.code.write_bytes(program.pack(schedule.plan(self.model, DESIGN, 8)))
-        self._channel: Any = None
-
-    @property
-    def channel(self) -> Any:
-        """A connection without pynq."""
-        if self._channel is None:
-            self._channel = grpc.insecure_channel(f"{self.host}:{PORT}")
-        return self._channel
-
-    def accelerator(self, timeout_s: float = 20.0) -> Accelerator:
-        return Accelerator(self.bit, self.code, timeout_s, board=self.host)
-
-    def arguments(self) -> list[str]:
-        return ["--bit", str(self.bit), "--program", str(self.code), "--boards", self.host]
-
-    def close(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
-        self.core.reset()
-        self.server.close()
 
 
 @pytest.fixture
@@ -567,7 +510,7 @@ def test_client_that_vanishes_in_a_run(station: Station) -> None:
 import sys
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]
 from host import Accelerator
-from test_host import images
+from helpers.host import images
 device = Accelerator({str(station.bit)!r}, {str(station.code)!r}, 60, board={station.host!r})
 print('running', flush=True)
 device.infer(images(4))

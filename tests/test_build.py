@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_program import network
-from test_reports import CSYNTH_XML, FIGURES, TIMING, UTILIZATION
+from helpers.models import network
+from helpers.tools import CSYNTH_XML, FIGURES, TOOL, Tools
 
 from bnn import model as models
 from hls import build, implementation, render, reports
@@ -22,86 +22,6 @@ FILES = render.render(DESIGNS["pynq_z1_hls"])
 HLS, RTL = (["csim", "csynth", "export", "project", "implement-1", "bitstream"],
             ["package", "project", "implement-1", "bitstream"])
 BIT = "bitstream/pynq_z1_hls.bit"
-
-# A stand-in leaves what the tool leaves for the stage, and what it was called with in a log. `FAIL` names a
-# stage that fails, `OMIT` one that leaves nothing. The timing of an attempt is DATA/timing-ATTEMPT, else
-# DATA/timing.txt; it is not routed where the former is empty.
-TOOL = r"""#!/bin/sh
-stage="${BNN_STAGES:-$4}"
-case "$4" in
-  package_rtl.tcl) stage=package ;;
-  build.tcl) stage=project ;;
-  implement.tcl) stage="implement-$BNN_ATTEMPT"; more=" $BNN_STRATEGY" ;;
-  clock.tcl) stage="$BNN_ATTEMPT"; more=" $BNN_FROM $BNN_PERIOD ns" ;;
-  bitstream.tcl) stage=bitstream; more=" $BNN_MHZ MHz" ;;
-esac
-echo "$(basename "$0") $* [$stage] $(basename "$PWD") ${BNN_COUNT:-0}$more" >> "$LOG"
-echo "working on $stage"
-if [ "$stage" = "$FAIL" ]; then echo "ERROR: [X 1-1] it broke"; exit 3; fi
-if [ "$stage" = "$OMIT" ]; then exit 0; fi
-attempt() {
-  mkdir -p "../attempts/$BNN_ATTEMPT"; echo "status" > "../attempts/$BNN_ATTEMPT/status.txt"
-  given="$DATA/timing-$BNN_ATTEMPT"; [ -f "$given" ] || given="$DATA/timing.txt"
-  if [ -s "$given" ]; then
-    cp "$given" "../attempts/$BNN_ATTEMPT/timing.txt"; cp "$DATA/utilization.txt" "../attempts/$BNN_ATTEMPT"
-  fi
-}
-case "$stage" in
-  csim) mkdir -p bnn_hls/solution/csim/build
-    [ -f csim/golden.bin ] && cat csim/golden.bin csim/golden.bin > bnn_hls/solution/csim/build/scores.bin
-    [ -n "$SCORES" ] && printf "$SCORES" > bnn_hls/solution/csim/build/scores.bin ;;
-  csynth) mkdir -p bnn_hls/solution/syn/report; cp "$DATA/csynth.xml" bnn_hls/solution/syn/report ;;
-  cosim) mkdir -p bnn_hls/solution/sim/report ;;
-  export) mkdir -p bnn_hls/solution/impl/ip; echo x > bnn_hls/solution/impl/ip/component.xml ;;
-  package) mkdir -p ip; echo x > ip/component.xml ;;
-  project) mkdir -p project; echo x > project/bnn.xpr ;;
-  implement-*|clock-*) attempt ;;
-  bitstream) mkdir -p ../bitstream; cp "../attempts/$BNN_ATTEMPT/timing.txt" "$DATA/utilization.txt" ../bitstream
-    echo x > "../bitstream/$DESIGN.bit"
-    echo "<S><PARAMETER NAME='$ACTUAL' VALUE='${HWH_MHZ:-$BNN_MHZ}'/></S>" > "../bitstream/$DESIGN.hwh" ;;
-esac
-exit 0
-"""
-
-
-class Tools:
-    """Stand-ins on PATH and the log of their calls."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder, self.out, self.log, self.monkeypatch = folder, folder / "a build", folder / "log", monkeypatch
-        (folder / "bin").mkdir()
-        (folder / "data").mkdir()
-        for name, text in (("csynth.xml", CSYNTH_XML), ("timing.txt", TIMING), ("utilization.txt", UTILIZATION)):
-            (folder / "data" / name).write_text(text)
-        for name in ("FAIL", "OMIT", "SCORES", "HWH_MHZ", *(name for name in os.environ if name.startswith("BNN_"))):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("DESIGN", "pynq_z1_hls")
-        monkeypatch.setenv("ACTUAL", "PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ")
-        monkeypatch.setenv("LOG", str(self.log))
-        monkeypatch.setenv("DATA", str(folder / "data"))
-        programs = {os.path.dirname(shutil.which(name) or name) for name in ("sh", "mkdir", "cp", "cat", "basename")}
-        monkeypatch.setenv("PATH", os.pathsep.join([str(folder / "bin"), *sorted(programs)]))
-
-    def add(self, *names: str) -> None:
-        for name in names:
-            path = self.folder / "bin" / name
-            path.write_text(TOOL)
-            path.chmod(0o755)
-
-    def slack(self, attempt: str, wns: float, whs: float = 0.021) -> None:
-        """What Vivado will report of an attempt."""
-        text = TIMING.replace("      0.214 ", f"{wns:11.3f} ").replace("        0.021 ", f"{whs:13.3f} ")
-        (self.folder / "data" / f"timing-{attempt}").write_text(text)
-
-    def run(self, *options: str) -> int:
-        design = [] if "--design" in options else ["--design", "pynq_z1_hls"]  # of either back end
-        return build.main(["-o", str(self.out), *design, *options])
-
-    def stages(self) -> list[str]:
-        """The stages that ran since the last call."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        self.log.unlink(missing_ok=True)
-        return [line.split("[")[1].split("]")[0] for line in lines]
 
 
 @pytest.fixture()

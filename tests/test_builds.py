@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_program import network
-from test_rtl_sim import TIGHT
+from helpers.cores import TIGHT
+from helpers.models import network
 
 from bnn import golden
 from bnn.files import LOCK, locked
@@ -81,7 +81,7 @@ def test_two_designs_in_one_folder_at_a_time(tmp_path: Path) -> None:
     """Both are right, also when the second was built before the first runs."""
     model = network(3, (8, 8, 3), [("conv", 9, 1, 0, False), ("conv", 8, 1, 1, True), ("dense", 5)])
     images = np.random.default_rng(1).integers(0, 256, (3, 8, 8, 3), np.uint8)
-    cores: dict[Design, hls_csim.Core] = {}
+    cores: dict[Design, hls_csim.HlsSimulation] = {}
 
     def build(design: Design) -> None:
         cores[design] = hls_csim.build(design, tmp_path)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from programs import change
-from test_program import network
+from helpers.cores import BUILD, SMALL, Backend
+from helpers.models import network
+from helpers.programs import change
 
 from bnn import golden
 from bnn.contract import Error
@@ -20,33 +20,6 @@ from hls.designs import DESIGNS, Design
 from hls.program import pack
 from hls.schedule import Plan, plan
 from sim import hls_csim, rtl_sim
-
-SMALL = DESIGNS["sim_small"]
-BUILD = Path(__file__).resolve().parent.parent / "build" / "test"
-
-
-class Backend:
-    """One of the cores, its designs built once."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
-        self.folder = folder
-        self.cores: dict[Design, Any] = {}
-
-    def core(self, design: Design) -> Any:
-        if design not in self.cores:
-            where = "-".join(f"{value}" for value in astuple(design)[2:-1])
-            if self.name == "hls":
-                self.cores[design] = hls_csim.build(design, self.folder / where)
-            else:  # sources that did not change are not built again
-                self.cores[design] = rtl_sim.build(design, BUILD / where)
-        return self.cores[design]
-
-    def run(self, program: bytes, images: np.ndarray, design: Design, stall: float = 0.3) -> Any:
-        """Scores and traces; on the RTL with random stalls of the bus."""
-        if self.name == "hls":
-            return self.core(design).run(program, images)
-        return self.core(design).run(program, images, memory=rtl_sim.Memory(stall=stall, seed=len(images)))
 
 
 @pytest.fixture(scope="module", params=["hls", "rtl"])

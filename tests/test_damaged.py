@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_program import network
-from test_rtl_sim import TIGHT, built, pixels
+from helpers.cores import TIGHT, built, pixels
+from helpers.models import network
 
 from bnn import golden
 from bnn.check import ProgramFault, check

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_program import network
-from test_rtl_sim import TIGHT, built
+from helpers.cores import TIGHT, built
+from helpers.models import network
 
 from bnn import model as models
 from hls import designs, schedule
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def hls_core(tmp_path_factory: pytest.TempPathFactory) -> hls_csim.Core:
+def hls_core(tmp_path_factory: pytest.TempPathFactory) -> hls_csim.HlsSimulation:
     return hls_csim.build(TIGHT, tmp_path_factory.mktemp("hls"))
 
 
 @pytest.fixture
-def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hls_core: hls_csim.Core) -> list[str]:
+def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hls_core: hls_csim.HlsSimulation) -> list[str]:
     """Three images of a network with a first layer whose channels do not fill the last group."""
     model = network(6, (6, 6, 3), [("conv", 9, 1, 0, False), ("conv", 8, 1, 1, True), ("dense", 5)])
     models.save(model, tmp_path / "model.npz")
@@ -57,15 +57,15 @@ def test_all_bits_match(arguments: list[str], capsys: pytest.CaptureFixture[str]
 def test_a_wrong_bit_is_reported(
     arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = rtl_sim.Core.sequence
+    honest = rtl_sim.RtlSimulation.sequence
 
-    def sequence(self: rtl_sim.Core, jobs: list[rtl_sim.Job]) -> list[rtl_sim.Run]:
+    def sequence(self: rtl_sim.RtlSimulation, jobs: list[rtl_sim.Job]) -> list[rtl_sim.RtlRun]:
         runs = honest(self, jobs)
         for run in runs:
             run.traces[0][1, 2, 0, 7] ^= 1
         return runs
 
-    monkeypatch.setattr(rtl_sim.Core, "sequence", sequence)
+    monkeypatch.setattr(rtl_sim.RtlSimulation, "sequence", sequence)
     assert demo.main(arguments) == 1
     lines = capsys.readouterr().out.splitlines()
     assert any(line.strip().startswith("RTL: conv2: image 0, pixel (2, 0), channel 7: expected") for line in lines)
@@ -75,7 +75,7 @@ def test_a_wrong_bit_is_reported(
 def test_a_missing_tool_is_one_line(
     arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def build(*_: object, **__: object) -> rtl_sim.Core:
+    def build(*_: object, **__: object) -> rtl_sim.RtlSimulation:
         raise rtl_sim.RtlSimError("verilator: not found")
 
     monkeypatch.setattr(rtl_sim, "build", build)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_build import Tools
-from test_designs import ARTY
-from test_host import images, make_model
+from helpers.designs import ARTY
+from helpers.host import images, make_model
+from helpers.tools import Tools
 
 from bnn import golden
 from bnn.__main__ import main as bnn

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.designs import ARTY, PAGE
 
 from bnn.samples import SAMPLES
 from hls import __main__ as hls
@@ -16,10 +17,6 @@ from hls.check import __main__ as check
 from hls.designs import DESIGNS, DesignError
 from hls.report import __main__ as report
 from sim import bench, demo
-
-PAGE = (Path(__file__).resolve().parent.parent / "docs/adding_a_board.md").read_text()
-ARTY = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0]
-"""The example of the page."""
 
 
 def write(folder: Path, text: str, name: str = "arty.toml") -> Path:

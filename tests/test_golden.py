@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 import pytest
+from helpers.models import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_model import random_model
 
 from bnn import golden
 from bnn.golden import infer, trace

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_model import assert_equal, refused, rewrite
+from helpers.models import assert_equal, refused, rewrite
 
 from bnn.golden import infer, trace
 from bnn.layers import FEATURES, Layer, Model, ModelError, features, require

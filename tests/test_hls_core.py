@@ -12,18 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from programs import change
-from test_program import network
+from helpers.models import network
+from helpers.programs import change
 
 from bnn import golden
 from bnn.contract import FIRST_CHANNELS, MAX_BATCH, PROGRAM_MAGIC, PROGRAM_VERSION, Header
 from bnn.model import Model, load
 from hls.ap_types import find_ap_types
 from hls.check.__main__ import main as check_loops
+from hls.cycles import array_cycles
 from hls.designs import DESIGNS, HLS_DESIGNS
 from hls.program import pack
 from hls.render import render, render_header
-from hls.schedule import array_cycles, plan
+from hls.schedule import plan
 from sim import hls_csim
 
 SMALL = DESIGNS["sim_small"]
@@ -59,12 +60,12 @@ BUILDS = {
 
 
 @pytest.fixture(scope="module")
-def cores(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], hls_csim.Core]:
+def cores(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], hls_csim.HlsSimulation]:
     """Simulations of TIGHT, each built once."""
     folder = tmp_path_factory.mktemp("cores")
 
     @cache
-    def get(name: str) -> hls_csim.Core:
+    def get(name: str) -> hls_csim.HlsSimulation:
         if name == "clang" and CLANG is None:
             pytest.skip("clang++ is not installed")
         compiler, flags = BUILDS[name]
@@ -84,7 +85,7 @@ def test_the_networks_use_what_they_are_for() -> None:
     assert plans["packed"].resident and not plans["packed"].first.channels
 
 
-def check(core: hls_csim.Core, model: Model, batch: int, images: int) -> None:
+def check(core: hls_csim.HlsSimulation, model: Model, batch: int, images: int) -> None:
     """Run the program on random images and compare every layer's bits and the scores."""
     shape = (images, model.height, model.width, model.channels)
     pixels = np.random.default_rng(images).integers(0, 256, shape, np.uint8)
@@ -97,7 +98,7 @@ def check(core: hls_csim.Core, model: Model, batch: int, images: int) -> None:
     assert (scores == expected[model.layers[-1].name]).all()
 
 
-def warnings_of(core: hls_csim.Core) -> list[str]:
+def warnings_of(core: hls_csim.HlsSimulation) -> list[str]:
     """Warnings whose place is in the core's own files."""
     lines = (core.binary.parent / "log").read_text().splitlines()
     return [line for line in lines if "warning:" in line and "hw_templates/hls" in line]
@@ -119,14 +120,14 @@ def test_warnings_are_seen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("build", ["plain", "clang", "compressors", "threads"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_networks(name: str, build: str, cores: Callable[[str], hls_csim.Core]) -> None:
+def test_networks(name: str, build: str, cores: Callable[[str], hls_csim.HlsSimulation]) -> None:
     """Every bit; with threads also that no FIFO needs more than two elements to keep the processes going."""
     model, batch, images = NETWORKS[name]
     check(cores(build), model, batch, images)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_under_sanitizers(name: str, cores: Callable[[str], hls_csim.Core], tmp_path: Path,
+def test_under_sanitizers(name: str, cores: Callable[[str], hls_csim.HlsSimulation], tmp_path: Path,
                           monkeypatch: pytest.MonkeyPatch) -> None:
     """AddressSanitizer stops a run; what UBSan finds in the header files themselves is not ours."""
     options = f"log_path={tmp_path / 'found'}"
@@ -139,7 +140,7 @@ def test_under_sanitizers(name: str, cores: Callable[[str], hls_csim.Core], tmp_
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_late_data(name: str, cores: Callable[[str], hls_csim.Core]) -> None:
+def test_late_data(name: str, cores: Callable[[str], hls_csim.HlsSimulation]) -> None:
     """Weights and first-layer bits that come late: the array waits, and nothing is overwritten."""
     model, batch, images = NETWORKS[name]
     stats = []
@@ -316,7 +317,7 @@ def test_every_directive_has_its_reason() -> None:
                 assert re.search(r"  // \S", line), f"{path.name}: {line}"
 
 
-def test_scores_end_where_they_should(cores: Callable[[str], hls_csim.Core]) -> None:
+def test_scores_end_where_they_should(cores: Callable[[str], hls_csim.HlsSimulation]) -> None:
     """Odd numbers of scores: the C simulation itself checks the half of the last beat that is not a score."""
     for classes in (5, 9, 17):
         model = network(7, (4, 4, 1), [("dense", 16), ("dense", classes)], binary=True)
@@ -365,7 +366,7 @@ WRONG_OF += [("packed", 5, {"words_b": 1}), ("packed", 5, {"out_words": PACKED.f
 
 
 @pytest.mark.parametrize(("name", "code", "fields"), WRONG_OF, ids=str)
-def test_wrong_programs(name: str, code: int, fields: dict[str, int], cores: Callable[[str], hls_csim.Core],
+def test_wrong_programs(name: str, code: int, fields: dict[str, int], cores: Callable[[str], hls_csim.HlsSimulation],
                         tmp_path: Path) -> None:
     """A program that would not run ends with its code before anything is written."""
     model, batch, images = NETWORKS[name]

@@ -15,8 +15,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.host import CLASSES, FakeCore, images, make_model
 from PIL import Image
-from test_host import CLASSES, FakeCore, images, make_model
 
 from bnn import golden
 from bnn.model import save

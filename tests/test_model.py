@@ -1,70 +1,17 @@
 """The model file: round trip, consistency, damage."""
 
 import dataclasses
-import io
 import json
 import tracemalloc
 
 import numpy as np
 import pytest
+from helpers.models import assert_equal, random_model, refused, rewrite
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnn.golden import trace
-from bnn.model import Layer, Model, ModelError, load, save, shapes, to_bytes
-from bnn.random_models import calibrated
-
-
-def random_model(
-    seed,
-    height=9,
-    width=8,
-    channels=3,
-    convs=((5, True), (7, False)),
-    dense=(6,),
-    classes=4,
-    pad=1,
-    pad_value=-1,
-):
-    """A random network, the first bit and the last of its layers constant; no convs: a binary table."""
-    draw = np.random.default_rng(seed)
-    if convs:
-        table = draw.integers(-128, 128, 256).astype(np.int8)
-    else:
-        table = np.where(np.arange(256) >= 128, 1, -1).astype(np.int8)
-    layers, previous, shape = [], "input", (height, width, channels)
-    widths = [(outputs, pool, True) for outputs, pool in convs]
-    widths += [(outputs, False, False) for outputs in (*dense, classes)]
-    for index, (outputs, pool, conv) in enumerate(widths):
-        tail = (3, 3, shape[2]) if conv else (int(np.prod(shape)),)
-        weights = draw.integers(0, 2, (outputs, *tail)).astype(np.uint8)
-        fan_in = int(np.prod(tail))
-        name, last, eight_bit = f"layer{index}", index == len(widths) - 1, conv and index == 0
-        vectors = {}
-        if last:
-            vectors["scale"] = draw.integers(-32768, 32768, outputs).astype(np.int32)
-            vectors["offset"] = draw.integers(-(2**31), 2**31, outputs).astype(np.int32)
-            vectors["shift"] = 7
-        else:
-            limits = np.full(outputs, 1, np.int32)
-            limits[0] = -32768 if eight_bit else 0
-            limits[-1] = 32767 if eight_bit else fan_in + 1
-            vectors["thresholds"] = limits
-            vectors["flip"] = draw.integers(0, 2, outputs).astype(bool)
-        value = 0 if eight_bit or not conv else pad_value
-        kind = "conv" if conv else "dense"
-        layers.append(Layer(name, kind, (previous,), weights, pad if conv else 0, value, pool, **vectors))
-        previous = name
-        if conv:
-            size = [edge + 2 * pad - 2 for edge in shape[:2]]
-            shape = (*(edge // 2 if pool else edge for edge in size), outputs)
-        else:
-            shape = (1, 1, outputs)
-    names = tuple(f"class{index}" for index in range(classes))
-    model = Model(
-        "random", height, width, channels, table, tuple(layers), names, {"dataset": "none", "n": 0.5}
-    )
-    return calibrated(model, draw)
+from bnn.model import ModelError, load, save, shapes, to_bytes
 
 
 def test_every_layer_of_a_random_network_depends_on_the_image():
@@ -73,24 +20,6 @@ def test_every_layer_of_a_random_network_depends_on_the_image():
     for name, bits in trace(model, images).items():
         assert len(np.unique(bits.reshape(20, -1), axis=0)) >= 15, name
     assert not trace(model, images)["layer4"][:, 0].std() and not trace(model, images)["layer4"][:, -1].std()
-
-
-def assert_equal(left, right):
-    for item in dataclasses.fields(Model):
-        one, other = getattr(left, item.name), getattr(right, item.name)
-        if item.name == "input_table":
-            np.testing.assert_array_equal(one, other)
-        elif item.name != "layers":
-            assert one == other
-    assert len(left.layers) == len(right.layers)
-    for a, b in zip(left.layers, right.layers, strict=True):
-        for item in dataclasses.fields(Layer):
-            one, other = getattr(a, item.name), getattr(b, item.name)
-            if isinstance(one, np.ndarray):
-                assert one.dtype == other.dtype
-                np.testing.assert_array_equal(one, other)
-            else:
-                assert one == other, item.name
 
 
 @settings(max_examples=30, deadline=None)
@@ -161,26 +90,6 @@ def test_first_dense_layer_needs_a_binary_table():
     model = dataclasses.replace(random_model(3, convs=()), input_table=np.arange(-128, 128).astype(np.int8))
     with pytest.raises(ModelError, match="needs a -1 and"):
         shapes(model)
-
-
-def refused(path, *parts):
-    with pytest.raises(ModelError) as caught:
-        load(path)
-    message = str(caught.value)
-    assert "\n" not in message and message.startswith(str(path)) and "expected" in message
-    for part in parts:
-        assert part in message
-
-
-def rewrite(model, path, change_header=None, **arrays):
-    with np.load(io.BytesIO(to_bytes(model)), allow_pickle=False) as archive:
-        content = dict(archive)
-    if change_header:
-        header = json.loads(content["header"].tobytes())
-        change_header(header)
-        content["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    content.update(arrays)
-    np.savez(path, **{key: array for key, array in content.items() if array is not None})
 
 
 def test_damaged(tmp_path):

@@ -14,7 +14,7 @@ nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
 pytest.importorskip("ipykernel")
 
-from test_board import next_host  # noqa: E402
+from helpers.board import next_host  # noqa: E402
 
 from bnn import golden  # noqa: E402
 from bnn.model import load  # noqa: E402

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.models import network
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from bnn import golden
 from bnn import model as models
-from bnn.model import Layer, Model
-from bnn.random_models import calibrated
+from bnn.model import Model
 from hls import __main__ as command
+from hls.cycles import array_cycles
 from hls.designs import DESIGNS, Design, DesignError
 from hls.program import pack, summary
-from hls.schedule import Plan, array_cycles, plan
+from hls.schedule import Plan, Sizes, plan
 from sim import program_model
 from sim.board.core import decode
 
@@ -27,44 +28,6 @@ SMALL = DESIGNS["sim_small"]
 ROOT = Path(__file__).resolve().parent.parent
 DIGESTS = json.loads((ROOT / "tests/program_digests.json").read_text())
 """SHA-256 of the shipped models' programs for batches of 16, by model and design."""
-
-
-def network(seed: int, size: tuple[int, int, int], stages: list[tuple], binary: bool = False) -> Model:
-    """A random model, first bits constant; a stage is ("conv", outputs, pad, pad_value, pool) or ("dense", outputs)."""
-    rng = np.random.default_rng(seed)
-    if binary:
-        table = np.where(np.arange(256) < 128, -1, 1).astype(np.int8)
-    else:
-        table = rng.integers(-128, 128, 256).astype(np.int8)
-    height, width, channels = size
-    layers, previous = [], "input"
-    for index, (kind, outputs, *rest) in enumerate(stages):
-        name = f"{kind}{index + 1}"
-        last = index == len(stages) - 1
-        pad, value, pool = rest if rest else (0, 0, False)
-        if kind == "conv":
-            weights = rng.integers(0, 2, (outputs, 3, 3, channels), np.uint8)
-            height, width = height + 2 * pad - 2, width + 2 * pad - 2
-            if pool:
-                height, width = height // 2, width // 2
-            fan_in, channels = 9 * channels, outputs
-        else:
-            fan_in = height * width * channels
-            weights = rng.integers(0, 2, (outputs, fan_in), np.uint8)
-            height, width, channels = 1, 1, outputs
-        if last:
-            vectors = {"scale": rng.integers(-300, 300, outputs).astype(np.int32),
-                       "offset": rng.integers(-2**31, 2**31 - 1, outputs).astype(np.int32)}
-        else:
-            limits = np.full(outputs, 1, np.int32)
-            limits[0] = 32767 if index == 0 and kind == "conv" else 65535
-            vectors = {"thresholds": limits, "flip": rng.integers(0, 2, outputs) > 0}
-        value = 0 if index == 0 else value
-        layers.append(Layer(name, kind, (previous,), weights, pad, value, pool, **vectors))
-        previous = name
-    model = Model("random", *size, table, tuple(layers), tuple(str(i) for i in range(stages[-1][1])))
-    models.shapes(model)
-    return calibrated(model, rng)
 
 
 @settings(max_examples=80, deadline=None)
@@ -191,6 +154,20 @@ def test_a_run_takes_longer_with_more_images_less_memory_and_a_slow_bus() -> Non
     thin = replace(placed, design=replace(SMALL, weight_depth=32))
     assert not thin.resident and thin.run_cycles(4, keep=True) == thin.run_cycles(4) > placed.run_cycles(4)
     assert thin.run_cycles(4, bytes_per_second=1e8) > 1.5 * thin.run_cycles(4)
+
+
+def test_sizes_that_are_given() -> None:
+    """A plan with the sizes of the best is the best; others are kept to, and refused where they do not fit."""
+    model = network(3, (8, 8, 3), CONVS[1])
+    best = plan(model, SMALL, 8)
+    assert plan(model, SMALL, 8, Sizes(best.sub_batch, best.batch, best.segment_a)) == best
+    found = plan(model, SMALL, 8, Sizes(2, 6, 1))
+    assert (found.sub_batch, found.batch, found.segment_a) == (2, 6, 1) != (best.sub_batch, best.batch, best.segment_a)
+    with pytest.raises(DesignError, match=r"random: 6 images, 2 at a time, take \d+ activation words .* ACT_DEPTH=16"):
+        plan(model, replace(SMALL, act_depth=16), 8, Sizes(2, 6, 1))
+    for wrong in (Sizes(2, 5, 1), Sizes(0, 0, 1), Sizes(2, 4, 4), Sizes(4, 4, 0), Sizes(4, 4, 5)):
+        with pytest.raises(DesignError, match=r"do not cut a batch of its 4 array layers"):
+            plan(model, SMALL, 8, wrong)
 
 
 @pytest.mark.parametrize("name", DIGESTS)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.models import assert_equal
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_model import assert_equal
 
 from bnn.geometry import walk
 from bnn.golden import infer, trace

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jinja2
 import pytest
-from test_designs import ARTY
+from helpers.designs import ARTY
 
 from bnn.errors import ExpectedError
 from hls import boards, build, designs, directives, render

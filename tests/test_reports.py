@@ -10,109 +10,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_program import network
+from helpers.models import network
+from helpers.tools import CSYNTH_XML, FIGURES, TIMING, UTILIZATION
 
 from hls import overlay, render, reports, shell
 from hls.ap_types import find_ap_types
 from hls.boards import BOARDS, ZYNQ7
-from hls.check.figures import Figures
 from hls.designs import DESIGNS
 from hls.program import pack
 from hls.schedule import plan
 from sim import hls_csim
 
 SMALL = DESIGNS["sim_small"]
-FIGURES = Figures(
-    loops={"step": (1, 18), "command": (1, 3), "group_weights": (1, 3), "unpack": (1, 7), "slots": (1, 13),
-           "packed": (1, 4), "copy": (1, 9), "values": (1, 2)},
-    memories=[("act", 32, 4096, 16, "bram"), ("kernels", 16, 32, 64, "lutram"), ("buffer", 1, 1024, 32, ""),
-              ("buffer", 1, 1024, 32, "")],
-    fifos=[("orders", 8, 32), ("beats", 512, 64)], buffers=[("gmem read", 128)], dot_lut=100)
-"""Of a core that there is not."""
 
-CSYNTH_XML = """<?xml version="1.0" encoding="UTF-8"?>
-<profile>
-  <section name="Vitis HLS Report for 'bnn_top'" level="0"/>
-  <ReportVersion><Version>2022.2</Version></ReportVersion>
-  <UserAssignments>
-    <unit>ns</unit><ProductFamily>zynq</ProductFamily><Part>xc7z020-clg400-1</Part>
-    <TopModelName>bnn_top</TopModelName><TargetClockPeriod>10.00</TargetClockPeriod>
-    <ClockUncertainty>2.70</ClockUncertainty><FlowTarget>vivado</FlowTarget>
-  </UserAssignments>
-  <PerformanceEstimates>
-    <PipelineType>no</PipelineType>
-    <SummaryOfTimingAnalysis><unit>ns</unit><EstimatedClockPeriod>7.300</EstimatedClockPeriod></SummaryOfTimingAnalysis>
-    <SummaryOfOverallLatency>
-      <unit>clock cycles</unit><Best-caseLatency>17</Best-caseLatency><Average-caseLatency>undef</Average-caseLatency>
-      <Worst-caseLatency>undef</Worst-caseLatency><Interval-min>18</Interval-min><Interval-max>undef</Interval-max>
-    </SummaryOfOverallLatency>
-    <SummaryOfLoopLatency>
-      <layers><TripCount>undef</TripCount><Latency>undef</Latency><IterationLatency>undef</IterationLatency>
-        <step><TripCount>undef</TripCount><Latency>undef</Latency><PipelineII>1</PipelineII>
-          <PipelineDepth>14</PipelineDepth></step>
-      </layers>
-      <words><TripCount>16</TripCount><Latency>17</Latency><PipelineII>1</PipelineII><PipelineDepth>3</PipelineDepth></words>
-    </SummaryOfLoopLatency>
-  </PerformanceEstimates>
-  <AreaEstimates>
-    <Resources><BRAM_18K>201</BRAM_18K><DSP>23</DSP><FF>21034</FF><LUT>38912</LUT><URAM>0</URAM></Resources>
-    <AvailableResources><BRAM_18K>280</BRAM_18K><DSP>220</DSP><FF>106400</FF><LUT>53200</LUT><URAM>0</URAM></AvailableResources>
-  </AreaEstimates>
-</profile>
-"""
-
-UTILIZATION = """Copyright 1986-2022 Xilinx, Inc. All Rights Reserved.
-| Tool Version : Vivado v.2022.2 (lin64) Build 3671981
-| Command      : report_utilization -file utilization.txt
-| Device       : xc7z020clg400-1
-
-1. Slice Logic
---------------
-
-+----------------------------+-------+-------+------------+-----------+-------+
-|          Site Type         |  Used | Fixed | Prohibited | Available | Util% |
-+----------------------------+-------+-------+------------+-----------+-------+
-| Slice LUTs                 | 35210 |     0 |          0 |     53200 | 66.18 |
-|   LUT as Logic             | 33001 |     0 |          0 |     53200 | 62.03 |
-| Slice Registers            | 24876 |     0 |          0 |    106400 | 23.38 |
-|   Register as Flip Flop    | 24876 |     0 |          0 |    106400 | 23.38 |
-+----------------------------+-------+-------+------------+-----------+-------+
-
-2. Memory
----------
-
-+-------------------+-------+-------+------------+-----------+-------+
-|     Site Type     |  Used | Fixed | Prohibited | Available | Util% |
-+-------------------+-------+-------+------------+-----------+-------+
-| Block RAM Tile    | 101.5 |     0 |          0 |       140 | 72.50 |
-|   RAMB36/FIFO*    |    64 |     0 |          0 |       140 | 45.71 |
-+-------------------+-------+-------+------------+-----------+-------+
-
-3. DSP
-------
-
-+----------------+------+-------+------------+-----------+-------+
-|    Site Type   | Used | Fixed | Prohibited | Available | Util% |
-+----------------+------+-------+------------+-----------+-------+
-| DSPs           |   23 |     0 |          0 |       220 | 10.45 |
-+----------------+------+-------+------------+-----------+-------+
-"""
 
 # Vivado 2019.2: no column Prohibited; another family's names.
 UTILIZATION_2019 = UTILIZATION.replace(" Prohibited |", "").replace("     0 |          0 |", "     0 |").replace(
     "Slice LUTs ", "CLB LUTs*  ").replace("Slice Registers", "CLB Registers  ")
-
-TIMING = """------------------------------------------------------------------------------------------------
-| Design Timing Summary
-| ---------------------
-------------------------------------------------------------------------------------------------
-
-    WNS(ns)      TNS(ns)  TNS Failing Endpoints  TNS Total Endpoints      WHS(ns)      THS(ns)  THS Failing Endpoints
-    -------      -------  ---------------------  -------------------      -------      -------  ---------------------
-      0.214        0.000                      0                61234        0.021        0.000                      0
-
-All user specified timing constraints are met.
-"""
 
 
 def put(folder: Path, name: str, text: str) -> Path:

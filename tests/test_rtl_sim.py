@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from programs import change
-from test_cores import BUILD, SMALL
-from test_program import network
+from helpers.cores import SMALL, TIGHT, built, pixels
+from helpers.models import network
+from helpers.programs import change
 
 from bnn import golden
 from bnn.model import Model, ModelError
 from hls.ap_types import find_ap_types
-from hls.designs import Design
 from hls.program import pack
 from hls.schedule import Plan, plan
 from hls.wired import first
@@ -23,21 +21,11 @@ from sim import hls_csim, rtl_sim
 from sim.compare import by_name, differences
 from sim.rtl_sim import Job, Memory, RtlSimError
 
-TIGHT = replace(SMALL, act_depth=128, weight_depth=128)
 CONVS = [("conv", 34, 0, 0, False), ("conv", 64, 1, 1, True), ("dense", 64), ("dense", 33), ("dense", 11)]
 
 pytestmark = pytest.mark.skipif(
     rtl_sim.find_verilator() is None or shutil.which("g++") is None, reason="verilator or g++ is not installed"
 )
-
-
-def built(design: Design) -> rtl_sim.Core:
-    return rtl_sim.build(design, BUILD / "-".join(f"{value}" for value in astuple(design)[2:-1]))
-
-
-def pixels(model: Model, count: int) -> np.ndarray:
-    shape = (count, model.height, model.width, model.channels)
-    return np.random.default_rng(count).integers(0, 256, shape, np.uint8)
 
 
 def convolutions() -> tuple[Model, Plan]:
@@ -66,7 +54,7 @@ def test_other_programs_without_a_reset() -> None:
 
 
 def test_a_kept_program_is_not_read_again() -> None:
-    def run(case, keeps: list[bool], error: tuple[int, str, int, int] | None = None) -> list[rtl_sim.Run]:
+    def run(case, keeps: list[bool], error: tuple[int, str, int, int] | None = None) -> list[rtl_sim.RtlRun]:
         model, placed = case()
         jobs = [Job(pack(placed), pixels(model, count + 3), keep) for count, keep in enumerate(keeps)]
         runs = built(TIGHT).sequence(jobs, memory=Memory(stall=0.1, error=error))
@@ -217,7 +205,7 @@ def test_build_errors(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(RtlSimError, match=r"none/bnn_sim: No such file or directory$"):
         model, placed = packed()
-        rtl_sim.Core(TIGHT, tmp_path / "none" / "bnn_sim").run(pack(placed), pixels(model, 1))
+        rtl_sim.RtlSimulation(TIGHT, tmp_path / "none" / "bnn_sim").run(pack(placed), pixels(model, 1))
 
 
 @pytest.mark.slow

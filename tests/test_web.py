@@ -25,8 +25,8 @@ from PIL import Image
 
 pytest.importorskip("pynq")
 
-from test_board import Station  # noqa: E402
-from test_host import CLASSES, images, make_model  # noqa: E402
+from helpers.board import Station  # noqa: E402
+from helpers.host import CLASSES, images, make_model  # noqa: E402
 
 from bnn import golden  # noqa: E402
 from bnn.images import read_picture  # noqa: E402

@@ -6,16 +6,16 @@ import shutil
 
 import numpy as np
 import pytest
+from helpers.models import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_model import random_model
 
 from bnn import golden
 from bnn.model import ModelError, save
 from hls import yosys
 from hls.__main__ import main
 from hls.designs import DesignError
-from hls.wired import cost, heap, levels, measure, network, reuse, topologies, verilog
+from hls.wired import cost, heap, levels, measure, network, reuse, timing, topologies, verilog
 from hls.wired.graph import Add, Bit, Chain, Graph, GraphError, Input, Select, adders, evaluate, multiply_out, split
 from sim.rtl_sim import find_verilator
 from sim.wired_sim import run_hls, run_rtl
@@ -69,19 +69,18 @@ def test_chains_have_operands_that_fit_their_luts():
             taken |= set(range(first, first + size))
 
 
-@pytest.mark.parametrize("level", ["none", "kernel", "trees", "chunked"])
-@pytest.mark.parametrize("input_bits", [1, 8])
+@pytest.mark.parametrize(("level", "input_bits"), [
+    ("none", 1), ("none", 8), ("kernel", 1), ("kernel", 8), ("trees", 1), ("chunked", 1),  # the last two: bits only
+])
 @pytest.mark.parametrize("taps", [1, 9])
 def test_levels_equal_the_weights(level, input_bits, taps):
     item = task(3, 12, 27, input_bits, taps)
     if level in levels.LEVELS:
         graph = levels.build(item, level)
-    elif input_bits == 1:
+    else:
         graph = levels.trees(item) if level == "trees" else levels.chunked(item, 3)
         levels.check(item, graph)
         levels.finish(item, graph)
-    else:
-        return
     rng = np.random.default_rng(5)
     vectors = rng.integers(0, 2, (50, 27)) if input_bits == 1 else rng.integers(-128, 128, (50, 27))
     signs = 2 * item.weights.astype(int) - 1
@@ -128,9 +127,9 @@ def test_layers_behind_a_pool_are_folded_as_far_as_time_allows():
     model = random_model(5, height=16, width=16, channels=3, pad=1, classes=10, dense=(12,),
                          convs=((4, False), (4, True), (6, True), (40, False)))
     # 256 cycles per image: 256, 256, 64, 16 windows, then a vector of 16 pixels
-    assert network.folds(model) == [1, 1, 4, 16, 12, 10]
+    assert timing.folds(model) == [1, 1, 4, 16, 12, 10]
     passes = [network.task_of(model, layer, most).passes
-              for layer, most in zip(model.layers, network.folds(model), strict=True)]
+              for layer, most in zip(model.layers, timing.folds(model), strict=True)]
     assert passes == [1, 1, 3, 14, 12, 10]  # of 2, 3, 1 and 1 outputs
     assert [item.task.passes for item in network.engines(model, "none")] == [1] * 6
     with pytest.raises(DesignError, match="fold -1: expected 0 or a number of passes"):
@@ -150,7 +149,7 @@ def test_the_schedule_is_what_the_rtl_does(tmp_path):
         images = np.random.default_rng(4).integers(0, 256, (5, 16, 15, 2)).astype(np.uint8)
         run = run_rtl(folder, model, images)
         assert (run.scores == golden.infer(model, images)).all()
-        done = network.schedule(model, built, network.steady(model, 5)).done
+        done = timing.schedule(model, built, timing.steady(model, 5)).done
         # alone, an image's last windows do not wait for the next image's pixels
         assert (run.latency, run.period) == (done[0], (done[4] - done[0]) / 4)
 
@@ -167,7 +166,7 @@ def queued(request):
     arguments, most = QUEUED[request.param]
     model = random_model(3, **arguments)
     built = network.engines(model, "cse")
-    steady = network.schedule(model, built, network.steady(model, network.QUEUE_IMAGES)).queues
+    steady = timing.schedule(model, built, timing.steady(model, timing.QUEUE_IMAGES)).queues
     assert max(steady) == most
     return model, built, steady
 
@@ -176,13 +175,13 @@ def queued(request):
 @given(st.data())
 def test_pauses_fill_no_queue_further(queued, data):
     model, built, steady = queued
-    cycles = np.array(network.steady(model, 6))
+    cycles = np.array(timing.steady(model, 6))
     pixel = model.height * model.width
     places = st.one_of(st.integers(0, len(cycles) - 1), st.sampled_from([0, pixel, 2 * pixel, 3 * pixel, 5 * pixel]))
     gaps = np.full(len(cycles), data.draw(st.sampled_from([0, 0, 0, 1, 3])))
     for place, length in data.draw(st.lists(st.tuples(places, st.integers(1, 2 * pixel)), max_size=12)):
         gaps[place] += length
-    found = network.schedule(model, built, list(cycles + np.cumsum(gaps))).queues
+    found = timing.schedule(model, built, list(cycles + np.cumsum(gaps))).queues
     # one more, as an image's last windows do not wait for the next image
     assert all(most <= usual + 1 for most, usual in zip(found, steady, strict=True))
 
@@ -235,7 +234,7 @@ def test_an_unknown_level_is_refused():
 
 def test_the_cost_model_prefers_sharing():
     item = task(8, 32, 144, 1, 9)
-    none, kernel, cse = (cost.estimate(levels.build(item, level)).lut for level in levels.LEVELS)
+    none, kernel, cse = (cost.engine_cost(levels.build(item, level)).lut for level in levels.LEVELS)
     assert cse < kernel < none
     assert cse <= 0.55 * item.macs
 
@@ -339,7 +338,8 @@ def test_yosys_and_the_cost_model_agree_on_the_order(tmp_path):
     for level in levels.LEVELS:
         graph = levels.build(item, level)
         text = verilog.engine(graph, "engine", *item.value_range())
-        found.append((cost.estimate(graph).lut, measure.synthesise({"e.sv": text}, "engine", tmp_path, srl=False).lut))
+        measured = measure.synthesise({"e.sv": text}, "engine", tmp_path, srl=False)
+        found.append((cost.engine_cost(graph).lut, measured.lut))
     assert sorted(found) == sorted(found, key=lambda pair: pair[1])
 
 
@@ -349,7 +349,7 @@ def test_topologies_are_counted_as_their_engines(outputs, inputs, fold):
     spread = int(np.sqrt(inputs)) + 1
     limits = inputs // 2 + rng.integers(-spread, spread, outputs)
     item = dataclasses.replace(task(12, outputs, inputs, 1, 9), thresholds=limits, fold=fold)
-    built = cost.estimate(levels.build(item, "cse")).lut
+    built = cost.engine_cost(levels.build(item, "cse")).lut
     assert abs(topologies.layer_lut(outputs, inputs, 1, fold, False) / built - 1) < 0.1
 
 

@@ -63,14 +63,14 @@ def sources(graph: Graph, number: int) -> list[int]:
     return [node.a] if isinstance(node, Compare | Select) else []
 
 
-def estimate(graph: Graph, levels_per_stage: int = LEVELS_PER_STAGE) -> Cost:
+def engine_cost(graph: Graph, levels_per_stage: int = LEVELS_PER_STAGE) -> Cost:
     """LUTs and flip-flops that the engine should take.
 
     Equal functions count once: a column of a chain without a bit of the row depends on its group only, so
     outputs whose weights agree on the group share it, at every level.
     """
     if graph.parts:
-        each = [estimate(single, levels_per_stage) for single in split(graph)]
+        each = [engine_cost(single, levels_per_stage) for single in split(graph)]
         return Cost(sum(cost.lut for cost in each), sum(cost.ff for cost in each))
     functions: set[object] = set()
     lut = 0

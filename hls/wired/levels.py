@@ -19,7 +19,7 @@ import numpy as np
 
 from hls.designs import DesignError
 from hls.wired import heap as heaps
-from hls.wired.cost import estimate
+from hls.wired.cost import engine_cost
 from hls.wired.graph import GROUP_BITS, Bit, Graph, GraphError, Input, Term, evaluate, multiply_out, width
 from hls.wired.optimise import shared_adders
 
@@ -245,7 +245,7 @@ def cse(task: Task) -> Graph:
     found = [trees(task), trees(task, alike(task)), chunked(task, 3)]
     if task.macs <= DA4ML_MACS:
         found.append(optimised(task))
-    return min(found, key=lambda graph: estimate(graph).lut)
+    return min(found, key=lambda graph: engine_cost(graph).lut)
 
 
 DA4ML_MACS = 1 << 11

@@ -1,4 +1,4 @@
-"""A whole model with its weights wired in: engines, streaming top, resources, latency."""
+"""A whole model with its weights wired in: engines, streaming top, resources."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from bnn.model import Layer, Model, ModelError, shapes
 from hls import sources
 from hls.designs import DesignError
 from hls.render import environment
-from hls.wired import cost, cpp, verilog
+from hls.wired import cost, cpp, timing, verilog
 from hls.wired.graph import Graph, adders
 from hls.wired.levels import LEVELS, Task, build
 
@@ -47,7 +47,7 @@ class Engine:
     @property
     def cost(self) -> cost.Cost:
         """What the cost model says."""
-        return cost.estimate(self.graph)
+        return cost.engine_cost(self.graph)
 
     @property
     def adders(self) -> int:
@@ -98,20 +98,6 @@ def check_size(model: Model) -> None:
             raise ModelError(f"layer {layer.name}: a padded map of {height}x{width}, expected at least 2x2")
 
 
-def folds(model: Model) -> list[int]:
-    """The most passes that each layer has time for while images follow each other without a gap."""
-    shapes(model)
-    result = []
-    for layer, item in zip(model.layers, walk(model), strict=True):
-        (height, width, _), conv = item.input, layer.kind == "conv"
-        vectors = item.convolved[0] * item.convolved[1]
-        # a cycle for each pixel that completes no vector
-        spare = period_cycles(model) - max(0, height * width - vectors)
-        eight_bit = conv and layer is model.layers[0]
-        result.append(1 if eight_bit else max(1, min(layer.outputs, spare // vectors)))
-    return result
-
-
 def engines(model: Model, level: str = "best", fold: int = 0) -> list[Engine]:
     """The engines of all layers, in order.
 
@@ -124,7 +110,7 @@ def engines(model: Model, level: str = "best", fold: int = 0) -> list[Engine]:
     if fold < 0:
         raise DesignError(f"fold {fold}: expected 0 or a number of passes")
     result = []
-    for layer, most in zip(model.layers, folds(model), strict=True):
+    for layer, most in zip(model.layers, timing.folds(model), strict=True):
         most = min(most, fold or most)
         choice = [task_of(model, layer, most)] if most > 1 and level in ("best", "cse") else []
         if not choice or (fold == 0 and layer.outputs * layer.fan_in <= FOLD_ALWAYS):
@@ -145,7 +131,7 @@ def variables(model: Model, built: list[Engine], digest: str) -> dict[str, Any]:
     """What the templates may name."""
     shapes(model)
     layers = []
-    queues = schedule(model, built, steady(model, QUEUE_IMAGES)).queues
+    queues = timing.schedule(model, built, timing.steady(model, timing.QUEUE_IMAGES)).queues
     for layer, item, queue, shape in zip(model.layers, built, queues, walk(model), strict=True):
         conv = layer.kind == "conv"
         assert layer.flip is not None or layer.scale is not None
@@ -196,120 +182,12 @@ def variables(model: Model, built: list[Engine], digest: str) -> dict[str, Any]:
         "table_offset": bool((table == np.arange(256) - 128).all()),
         "table": [int(value) for value in table],
         "table_hex": _hex([int(value > 0) for value in table], 1) if input_bits == 1 else _hex(list(table), 8),
-        "images": images_inside(model, built),
+        "images": timing.images_inside(model, built),
         "scale": [int(value) for value in last.scale],
         "offset": [int(value) for value in last.offset],
         "scale_hex": _hex(list(last.scale), 16),
         "offset_hex": _hex(list(last.offset), 32),
     }
-
-
-class Schedule(NamedTuple):
-    """Cycle of each image's last score; the most pixels in each queue."""
-
-    done: list[int]
-    queues: list[int]
-
-
-def _vectors(arrivals: list[int], height: int, width: int, pad: int, conv: bool, passes: int) -> tuple[list[int], int]:
-    """The cycles in which a layer's engine starts on a vector, and the most pixels waiting before it.
-
-    Args:
-        arrivals: cycle in which each pixel can be taken, image after image.
-        height: of the map.
-        width: of the map.
-        pad: of a convolution.
-        conv: windows, otherwise a vector per map.
-        passes: cycles in which the vector must stay.
-    """
-    starts: list[int] = []
-    taken: list[int] = []
-    free = tail = 0
-
-    def emit(cycle: int) -> int:
-        starts.append(cycle + 1)
-        return cycle + passes
-
-    for number, arrival in enumerate(arrivals):
-        y, x = divmod(number % (height * width), width)
-        while tail and y == x == 0 and free < arrival:
-            free, tail = emit(free), tail - 1
-        cycle = max(free, arrival)
-        if conv and pad:
-            emits = tail > 0 or y > 1 or (y == 1 and x > 0)
-        else:
-            emits = (y >= 2 and x >= 2) if conv else (y == height - 1 and x == width - 1)
-        free = emit(cycle) if emits else cycle + 1
-        taken.append(cycle)
-        tail = max(0, tail - 1)
-        if conv and pad and y == height - 1 and x == width - 1:
-            tail = width + 1
-    while tail:
-        free, tail = emit(free), tail - 1
-    waiting = np.arange(1, len(arrivals) + 1) - np.searchsorted(taken, arrivals)
-    return starts, int(waiting.max())
-
-
-def steady(model: Model, images: int) -> list[int]:
-    """Cycle of each pixel of some images that follow each other without a gap."""
-    pixels, period = model.height * model.width, period_cycles(model)
-    return [image * period + pixel for image in range(images) for pixel in range(pixels)]
-
-
-def schedule(model: Model, built: list[Engine], pixels: list[int]) -> Schedule:
-    """When the scores of some images come and how full the queues are, the sink never stalled.
-
-    Args:
-        model: the network.
-        built: its engines.
-        pixels: the cycle in which each pixel of the images is taken, rising.
-    """
-    classes = len(model.classes)
-    images = len(pixels) // (model.height * model.width)
-    times = [cycle + 1 for cycle in pixels]
-    queues = []
-    for layer, item, shape in zip(model.layers, built, walk(model), strict=True):
-        height, width, _ = shape.input
-        conv, passes = layer.kind == "conv", item.task.passes
-        if conv or height * width > 1 or passes > 1:
-            ready = [time + (passes > 1) for time in times]  # a cycle in the queue
-            times, queue = _vectors(ready, height, width, layer.pad, conv, passes)
-        else:
-            queue = 0
-        queues.append(queue)
-        late = verilog.latency(item.graph) + (passes if passes > 1 else 0)
-        times = [time + late for time in times]
-        if layer is model.layers[-1]:
-            break
-        height, width = shape.convolved
-        if layer.pool:
-            times = [times[image * height * width + (2 * y + 1) * width + 2 * x + 1]
-                     for image in range(images) for y in range(height // 2) for x in range(width // 2)]
-        times = [time + 1 for time in times]
-    done, free = [], 0
-    for time in times:
-        free = max(free, time) + classes
-        done.append(free + 4)
-    return Schedule(done, queues)
-
-
-QUEUE_IMAGES = 4
-"""Images after which the queues of a steady stream do not grow any more."""
-
-
-def latency_cycles(model: Model, built: list[Engine]) -> int:
-    """Cycles from an image's first pixel to its last score, nothing stalled and no other image behind it."""
-    return schedule(model, built, steady(model, 1)).done[0]
-
-
-def period_cycles(model: Model) -> int:
-    """Cycles per image in a steady stream."""
-    return max(model.height * model.width, len(model.classes))
-
-
-def images_inside(model: Model, built: list[Engine]) -> int:
-    """Images between admission and the queue of results at full rate, and one more."""
-    return -(-latency_cycles(model, built) // period_cycles(model)) + 1
 
 
 def digest_of(model: Model) -> str:
@@ -370,7 +248,7 @@ def write(
 
 def report(model: Model, built: list[Engine], clock_mhz: float) -> dict[str, Any]:
     """What was built, in numbers of the cost model."""
-    latency, period = latency_cycles(model, built), period_cycles(model)
+    latency, period = timing.latency_cycles(model, built), timing.period_cycles(model)
     return {
         "model": model.name,
         "engine": "wired",

@@ -20,7 +20,7 @@ from bnn.model import Model, ModelError
 from bnn.networks import Network
 from bnn.random_models import random_model
 from hls.designs import DesignError
-from hls.wired import cost, levels, network
+from hls.wired import cost, levels, network, timing
 from hls.wired.graph import Bit, Graph, Input
 from hls.wired.heap import compress
 from hls.wired.levels import Task
@@ -54,7 +54,7 @@ def _tree(inputs: int) -> int:
     graph = Graph(inputs, 1)
     bits = [Bit(graph.put(Input(position, 0, 1)), 0) for position in range(inputs)]
     graph.output(compress(graph, [bits]))
-    return cost.estimate(graph).lut
+    return cost.engine_cost(graph).lut
 
 
 @cache
@@ -65,7 +65,7 @@ def layer_lut(outputs: int, inputs: int, input_bits: int, fold: int, last: bool)
     thresholds = None if last else middle + rng.integers(-spread, spread, outputs)
     task = Task("layer", rng.integers(0, 2, (outputs, inputs)).astype(np.uint8), input_bits, 9, thresholds, fold)
     if task.passes <= SHARED_PASSES:
-        return cost.estimate(levels.build(task, "cse")).lut
+        return cost.engine_cost(levels.build(task, "cse")).lut
     # too many kinds of inputs for two outputs to share a LUT behind them
     kinds = 2.0 ** min(task.passes - 1, 60) - 1
     selects = inputs * -kinds * np.expm1(task.slots * np.log1p(-1 / kinds))
@@ -88,7 +88,7 @@ def stream_lut(model: Model, passes: list[int]) -> int:
     return total
 
 
-def estimate(model: Model, pad: int = 0) -> Candidate:
+def candidate_of(model: Model, pad: int = 0) -> Candidate:
     """The candidate that a model is.
 
     Raises:
@@ -96,7 +96,7 @@ def estimate(model: Model, pad: int = 0) -> Candidate:
     """
     network.check_size(model)
     passes, lut = [], 0
-    for layer, most in zip(model.layers, network.folds(model), strict=True):
+    for layer, most in zip(model.layers, timing.folds(model), strict=True):
         task = network.task_of(model, layer, most)
         passes.append(task.passes)
         lut += layer_lut(task.outputs, task.inputs, task.input_bits, most, layer is model.layers[-1])
@@ -119,7 +119,7 @@ def search(size: tuple[int, int, int], classes: int, widths: list[int], stages: 
     for convs, pad in itertools.product(topologies(widths, stages), (0, 1)):
         try:
             made = random_model(Network("candidate", *size, convs, (), classes, pad, ""))
-            candidate = estimate(made, pad)
+            candidate = candidate_of(made, pad)
         except ModelError:  # the map became too small, or a layer too large
             continue
         if candidate.lut <= limit:

@@ -18,7 +18,7 @@ import cocotb
 import pytest
 import test_top
 from bench import HERE, LIBRARY, run
-from test_top import change
+from helpers.programs import change
 
 from bnn.contract import Error, Registers
 from hls import sources as rtl

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
-import sys
 import warnings
-from pathlib import Path
 
 import cocotb
 import numpy as np
@@ -18,6 +16,8 @@ from bench import fields, run, seed
 from cocotb.clock import Clock
 from cocotb.triggers import First, RisingEdge, Timer
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiSlave
+from helpers.models import network
+from helpers.programs import change
 
 from bnn import golden
 from bnn.contract import (
@@ -39,10 +39,6 @@ from hls.designs import Design
 from hls.program import pack
 from sim.compare import by_name, differences
 from sim.core_io import decode
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
-from programs import change  # noqa: E402
-from test_program import network  # noqa: E402
 
 logging.getLogger("cocotb.bnn_top").setLevel("ERROR")  # every burst otherwise
 warnings.filterwarnings("ignore", category=DeprecationWarning, module="cocotbext")
@@ -69,10 +65,7 @@ TESTS = ("networks", "networks_without_stalls", "registers", "control", "no_imag
 def placed(name):
     """The plan of a network with the sizes of NETWORKS, which are not always those that the planner finds best."""
     model, sizes, _ = NETWORKS[name]
-    maps = schedule._maps(model, DESIGN)
-    regions, depth = schedule._place(model, DESIGN, maps, *sizes)
-    assert depth <= DESIGN.act_depth, name
-    return schedule._build(model, DESIGN, maps, *sizes, regions)
+    return schedule.plan(model, DESIGN, sizes=schedule.Sizes(*sizes))
 
 
 CONTROL, GLOBAL, ENABLE, STATUS, PROGRAM, IMAGES, SCORE, COUNT, CYCLES, BUSY, ERROR = (

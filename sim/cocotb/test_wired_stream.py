@@ -1,7 +1,6 @@
 """Whole random networks with their weights wired in, stream in and out, against the golden scores."""
 
 import os
-import sys
 from pathlib import Path
 
 import cocotb
@@ -10,9 +9,9 @@ import pytest
 from bench import run
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
+from helpers.models import random_model
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1] / "tests"))
 
 CASES = {
     # name: (level, most passes, arguments of random_model)
@@ -141,7 +140,5 @@ def simulate(model, level, fold, folder):
 
 @pytest.mark.parametrize("case", CASES)
 def test_network(case, tmp_path):
-    from test_model import random_model
-
     level, fold, arguments = CASES[case]
     simulate(random_model(**arguments), level, fold, tmp_path)

@@ -21,7 +21,7 @@ DSP = 7
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Area:
     """Cells of a design; `array_lut` is the part of `lut` in the array."""
 
     lut: int
@@ -54,7 +54,7 @@ def _columns(width: int, bits: int) -> float:
     return full + (0 if not rest else 0.5 if rest <= width // 2 else 1)
 
 
-def estimate(design: Design) -> Estimate:
+def estimate_area(design: Design) -> Area:
     """Cells of the whole core of `design`."""
     pe, simd, lanes, first = design.pe, design.simd, design.lanes, design.first_pe
     dots, tiles = pe * lanes, -(-pe // 4) * -(-lanes // 4)
@@ -82,4 +82,4 @@ def estimate(design: Design) -> Estimate:
     memory += lanes * block_ram(design.act_depth, simd, pe)
     memory += block_ram(2 * design.image_pixels, 8 * MAX_CHANNELS) + block_ram(16 * design.max_layers, 64)
     memory += block_ram(128, 64)  # beats of images
-    return Estimate(round(lut), round(ff), memory, DSP, round(array_lut))
+    return Area(round(lut), round(ff), memory, DSP, round(array_lut))

@@ -1,0 +1,179 @@
+"""The cycle model: how long a plan takes on the array design, from start to done."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from bnn.contract import Descriptor
+from bnn.geometry import ceil_div
+
+if TYPE_CHECKING:
+    from hls.schedule import FirstLayer, Plan
+
+LAYER_START = 8
+"""Cycles from the end of a layer to the first step of the next."""
+LAYER_END = 17
+"""Cycles from the one after a layer's last step to its end: its bits leave the array."""
+GROUP_GAP = 7
+"""Cycles between the last step of a group and the first of the next, its header among them."""
+WEIGHTS = 3
+"""Cycles from a group's last weight in the ring to its first step."""
+SERIAL = 20
+"""Cycles from the last step of a block with serial writes to that of the next, and one per column."""
+SCORES = 20
+"""Cycles from the last step of a block of scores to the first of the next, and those of its pairs but one."""
+PAIR = 8
+"""Cycles of the scores of two classes at least: the next sums are shifted meanwhile."""
+WRITE = 1.5
+"""Cycles of a beat of scores at least: a memory takes 8 and answers each after 12."""
+DRAIN = 14
+"""Cycles from the last serial write or score to the end of the layer."""
+FILL = 36
+"""Cycles from the last column of an image to its last bits in memory and the start of the array."""
+
+
+def array_cycles(layer: Descriptor, images: int, lanes: int) -> int:
+    """Array cycles of a layer for `images` images: headers and multiplications, without waiting for weights."""
+    return layer.groups * layer.headers + layer.busy_cycles(images, lanes)
+
+
+def first_layer_cycles(first: FirstLayer, first_pe: int, image_bytes: int) -> int:
+    """Cycles of one image in the engine, once it is in the image buffer.
+
+    A column of the window takes a cycle per row to read, a position a cycle per FIRST_PE channels (four with
+    a pool, and one more for its second column); pack mode takes eight bytes a cycle.
+    """
+    if not first.channels:
+        return ceil_div(image_bytes, 8) + 2
+    groups = first.channels // first_pe
+    if first.pool:
+        return first.rows // 2 * max(4 * (first.columns + 2), first.columns // 2 * (4 * groups + 1) + 3) + 12
+    return first.rows * max(3 * (first.columns + 2), first.columns * groups + 2) + 12
+
+
+def run_cycles(plan: Plan, images: int, keep: bool = False, latency: int = 40, bytes_per_second: float = 1e9) -> int:
+    """Cycles of one run of `images` images, from start to done.
+
+    The three loops of the core are followed side by side: the weight stream, bounded by the bus and by the
+    ring's room; the first layer, one sub-batch ahead; the array, layer by layer and group by group.
+
+    Args:
+        plan: what runs.
+        images: image count, 0 or more.
+        keep: the resident program is in the core already.
+        latency: cycles from a read address to its first beat.
+        bytes_per_second: what the bus carries at most.
+    """
+    return _Timeline(plan, keep, latency, bytes_per_second).cycles(images)
+
+
+class _Timeline:
+    """One run of a plan in time; see `run_cycles`."""
+
+    def __init__(self, plan: Plan, keep: bool, latency: int, bytes_per_second: float) -> None:
+        self.plan, self.design, self.latency = plan, plan.design, latency
+        self.keep = keep and plan.resident
+        self.beat = max(1.0, 8 * plan.design.clock_mhz * 1e6 / bytes_per_second)
+        self.ring: deque[tuple[int, float]] = deque()  # words and end of the groups in the ring
+        self.held = 0
+        self.stream = self.array = 0.0  # when the next weights come, when the array is free
+        self.steps: list[tuple[int, int]] = []  # layers (-1: the first) and their ends
+
+    def cycles(self, images: int) -> int:
+        if images == 0:
+            return 2
+        plan, model = self.plan, self.plan.model
+        image_bytes = ceil_div(model.height * model.width * model.channels, 8) * 8
+        now = 4.0
+        if not self.keep:
+            for beats in (16, 16 * len(plan.descriptors), 32 + plan.first.channels):
+                now += self.latency + 8 + beats * self.beat
+        self.stream = now + self.latency + 8
+        if plan.resident and not self.keep:
+            self.stream += (plan.words_a + plan.words_b) * self.design.word_bytes // 8 * self.beat
+        # Images go first on the bus; these come before the weights that fill the ring once.
+        image_bus = image_bytes // 8 * self.beat
+        ahead = min(images, 3 * plan.sub_batch + 2) if plan.resident and not self.keep else 0
+        self.stream += ahead * image_bus
+        self.array = now
+        pixels = model.height * model.width if plan.first.channels else 0
+        load = max(pixels, image_bus)
+        engine = first_layer_cycles(plan.first, self.design.first_pe, image_bytes)
+        if not plan.first.channels:
+            engine, load = max(engine, int(load)), 0
+        loaded = now + self.latency + 8  # image n is in the buffer
+        ends = [now, now]  # the engine has read image n - 2, n - 1
+        first_free = [now, now]  # the array has read sub-batch n - 2, n - 1
+        in_batch = 0
+        for start in range(0, images, plan.sub_batch):
+            count = min(plan.sub_batch, images - start)
+            done = first_free[0]
+            for image in range(start, start + count):
+                loaded = max(loaded, ends[0]) + load
+                done = max(done, loaded, ends[1]) + engine
+                ends = [ends[1], done]
+                if image >= ahead:
+                    self.stream += image_bus
+            self.array = max(self.array, done + FILL)
+            self.steps.append((-1, int(done)))
+            for index in range(plan.segment_a):
+                self._layer(index, count)
+                if index == 0:
+                    first_free = [first_free[1], self.array]
+            in_batch += count
+            if in_batch == plan.batch or start + count == images:
+                for index in range(plan.segment_a, len(plan.descriptors)):
+                    self._layer(index, in_batch)
+                in_batch = 0
+        return int(self.array) + 8
+
+    def _layer(self, index: int, images: int) -> None:
+        """Follow the array through one layer."""
+        layer, lanes = self.plan.descriptors[index], self.design.lanes
+        blocks = layer.units(images, lanes) * layer.blocks
+        blocks *= layer.rows // 2 if layer.pool else layer.rows
+        steps = layer.group_words * (2 if layer.pool else 1)
+        words = layer.headers + layer.group_words
+        self.array += LAYER_START - GROUP_GAP
+        tail = 0
+        for group in range(layer.groups):
+            self.array += GROUP_GAP + layer.headers - 1
+            if not self.plan.resident:
+                beats = self.design.word_bytes // 8 * self.beat
+                end = self.stream + words * beats
+                while self.held + words > self.design.weight_depth:
+                    waiting = self.held + words - self.design.weight_depth  # words without room until then
+                    freed, done = self.ring.popleft()
+                    self.held -= freed
+                    end = max(end, done + self.latency + 12 + min(waiting, words) * beats)
+                self.stream = end
+                self.array = max(self.array, self.stream + WEIGHTS)
+            elif not self.keep:
+                self.array = max(self.array, self._resident(index, group) + WEIGHTS)
+            body = max(blocks * steps, 4)  # headers come at most every ten cycles
+            if layer.serial:
+                columns = min(layer.out_columns, lanes // 2 if layer.pool else lanes)
+                body = steps + (blocks - 1) * max(steps, SERIAL + columns)
+                tail = SERIAL + columns
+            elif layer.scores:
+                classes = min(self.design.pe, layer.outputs - group * self.design.pe)
+                body = 0
+                for left in range(images, 0, -lanes):
+                    emitted = min(left, lanes) * (1 + layer.outputs % 2) * max(self.beat, WRITE)
+                    body += steps + SCORES + int((ceil_div(classes, 2) - 1) * max(emitted, PAIR))
+                tail = int(emitted)
+            self.array += body
+            if not self.plan.resident:
+                self.ring.append((words, self.array))
+                self.held += words
+        self.array += DRAIN + tail if layer.serial or layer.scores else LAYER_END
+        self.steps.append((index, int(self.array)))
+
+    def _resident(self, index: int, group: int) -> float:
+        """When the stream that fills the ring once has brought a group."""
+        plan = self.plan
+        before = sum(item.weight_words for item in plan.descriptors[:index])
+        words = before + (group + 1) * (plan.descriptors[index].weight_words // plan.descriptors[index].groups)
+        after = plan.words_a + plan.words_b - words
+        return self.stream - after * (self.design.word_bytes // 8) * self.beat
