@@ -53,6 +53,15 @@ def test_other_programs_without_a_reset() -> None:
         assert cycles == sorted(cycles) and bool(cycles) == bool(len(job.images))
 
 
+def test_the_first_run_does_not_depend_on_what_registers_held_before_the_reset() -> None:
+    model, placed = packed()
+    job = Job(pack(placed), pixels(model, 1))
+    want = golden.infer(model, job.images)
+    for seed in range(64):  # also of the registers' first content
+        run = built(TIGHT).sequence([job], trace=False, memory=Memory(seed=seed))[0]
+        assert run.stats.error == 0 and (run.scores == want).all(), seed
+
+
 def test_a_kept_program_is_not_read_again() -> None:
     def run(case, keeps: list[bool], error: tuple[int, str, int, int] | None = None) -> list[rtl_sim.RtlRun]:
         model, placed = case()

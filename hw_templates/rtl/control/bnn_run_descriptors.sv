@@ -57,7 +57,7 @@ module bnn_run_descriptors
     if (load_i) layer_mem[load_index_i] <= beat_i;
     beat_q  <= layer_mem[{index_q, fetch_q}];
     valid_q <= busy_q;
-    last_q  <= fetch_q == BeatBits'(UsedBeats - 2);
+    last_q  <= fetch_q == BeatBits'(UsedBeats - 2) && !fetch_i;
     if (valid_q) fetched_q <= {beat_q, fetched_q[UsedBeats*64-1:64]};
     if (copy_i) layer_q <= fetched;
     if (fetch_i) begin
