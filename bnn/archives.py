@@ -1,4 +1,4 @@
-"""Arrays from ``.npz`` and ``.npy`` files of strangers.
+"""Arrays from `.npz` and `.npy` files of strangers.
 
 numpy's own reader believes what a file says of its sizes, and lets through whatever zipfile, zlib and its parser raise.
 Here sizes are compared with the file's before anything is allocated, and all that can go wrong is an `ArchiveError`. No
@@ -108,7 +108,7 @@ def _content(stream: IO[bytes], layout: Layout) -> np.ndarray:
 
 
 class Archive:
-    """The arrays of an ``.npz`` file, by name; a context manager.
+    """The arrays of an `.npz` file, by name; a context manager.
 
     Raises:
         ArchiveError: there is no such file, or it is no archive.
@@ -200,7 +200,7 @@ class Archive:
 
 
 def read_npy(path: str | Path) -> np.ndarray:
-    """The array of an ``.npy`` file.
+    """The array of an `.npy` file.
 
     Raises:
         ArchiveError: there is no such file, it is damaged, or holds neither numbers nor text.

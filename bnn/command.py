@@ -1,6 +1,6 @@
 """Commands: the table of them, their parsers, and the one way in which they end.
 
-A command is a :class:`Command` in the module of its job. The table names modules by string, so that the ground floor
+A command is a `Command` in the module of its job. The table names modules by string, so that the ground floor
 imports nothing of what stands on it and a command loads only what it needs.
 """
 
@@ -24,7 +24,7 @@ class Entry(NamedTuple):
     """A row of the table."""
 
     target: str
-    """Module and attribute of the :class:`Command`."""
+    """Module and attribute of the `Command`."""
     summary: str
 
 

@@ -1,7 +1,7 @@
 """The one walk over a network: what every layer reads, computes and gives.
 
-It serves models (:class:`bnn.layers.Model`) and topologies without weights (:class:`bnn.networks.Network`) alike:
-both have the image's height, width and channels, and ``layers`` with the fields of :class:`Spec`.
+It serves models (`bnn.layers.Model`) and topologies without weights (`bnn.networks.Network`) alike:
+both have the image's height, width and channels, and `layers` with the fields of `Spec`.
 
 MACs are those that the network defines, whatever planes and bases it takes them in. A 2x2 pool drops an odd last row
 and column, so nothing that is computed there counts.
@@ -46,8 +46,8 @@ class Spec:
 class Geometry:
     """One layer, for one image. Shapes are (H, W, C); (1, 1, C) behind a dense layer or an average.
 
-    ``convolved`` are rows and columns before the pool, ``computed`` those without what it drops; (1, 1) for a dense
-    layer or an average. ``planes`` are those that the layer reads.
+    `convolved` are rows and columns before the pool, `computed` those without what it drops; (1, 1) for a dense
+    layer or an average. `planes` are those that the layer reads.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """The golden integer network: what every accelerator must compute, bit for bit. `docs/model.md` has the formulas.
 
-``trace`` is the specification, in plain integer numpy. ``infer`` gives the same
+`trace` is the specification, in plain integer numpy. `infer` gives the same
 scores fast: it multiplies small integers in float32 or float64, where every sum is an exact integer.
 """
 
@@ -179,7 +179,7 @@ def trace(model: Model, images: np.ndarray) -> Dict[str, np.ndarray]:
 
     Returns:
         Layer name to uint8 bits, (N, H, W, C) or (N, O) behind a dense layer or an average, (N, K, ...) of K >= 2
-        planes; ``<name>.value`` to int16 values; for the last layer int32 scores (N, classes).
+        planes; `<name>.value` to int16 values; for the last layer int32 scores (N, classes).
 
     Raises:
         ModelError: inconsistent model, or images of another shape.
@@ -320,7 +320,7 @@ def _batch_size(model: Model) -> int:
 
 
 def infer(model: Model, images: np.ndarray) -> np.ndarray:
-    """Scores, equal to those of ``trace``, fast.
+    """Scores, equal to those of `trace`, fast.
 
     Args:
         model: the network.

@@ -21,15 +21,15 @@ class ModelError(ExpectedError):
 class Layer:
     """One layer.
 
-    ``weights`` are bits, uint8: a convolution's (O, k, k, I), a dense layer's (O, I), behind an axis of M where there
+    `weights` are bits, uint8: a convolution's (O, k, k, I), a dense layer's (O, I), behind an axis of M where there
     are M >= 2 bases; an average has none, (O, 0). O outputs, I inputs of one plane, N planes in.
 
     What the layer gives depends on what it has:
 
-    - ``thresholds`` alone: K planes, bits of the sums;
-    - ``offset``, with ``scale`` or ``coefficients``: a value; its planes are K bits by ``thresholds`` on the value,
-      or without them the ``bits`` of the value, or none;
-    - the last layer has ``offset`` with ``scale`` or ``coefficients`` and gives scores.
+    - `thresholds` alone: K planes, bits of the sums;
+    - `offset`, with `scale` or `coefficients`: a value; its planes are K bits by `thresholds` on the value,
+      or without them the `bits` of the value, or none;
+    - the last layer has `offset` with `scale` or `coefficients` and gives scores.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Layer:
     plane_shifts: tuple[int, ...] = ()
     """Exponents of the planes' coefficients; (): all 0"""
     coefficients: Optional[np.ndarray] = None
-    """int32 (O, M, N) of 16 bits, in place of ``scale`` and the exponents"""
+    """int32 (O, M, N) of 16 bits, in place of `scale` and the exponents"""
     bits: int = 0
     """0: the value is signed, of 8 bits; 1 to 8: unsigned, of so many"""
     average_shortcut: bool = False

@@ -1,15 +1,15 @@
-"""The integer network in ``model.npz``. `docs/model.md` says what it computes.
+"""The integer network in `model.npz`. `docs/model.md` says what it computes.
 
-``np.savez_compressed`` without pickle: a JSON text in the uint8 array ``header`` (format, version, layers by name with
-their inputs by name), the array ``input_table``, and per layer ``<name>.weights`` and ``<name>.flip`` (bit-packed,
-least significant bit first), ``<name>.thresholds``, or ``<name>.scale`` and ``<name>.offset``. Equal models give equal
+`np.savez_compressed` without pickle: a JSON text in the uint8 array `header` (format, version, layers by name with
+their inputs by name), the array `input_table`, and per layer `<name>.weights` and `<name>.flip` (bit-packed,
+least significant bit first), `<name>.thresholds`, or `<name>.scale` and `<name>.offset`. Equal models give equal
 bytes.
 
-A model that needs nothing of version 2 is written as version 1. In version 2 a layer's header also has ``stride``,
-``planes`` (rows of ``<name>.thresholds``, which is flat), ``base_shifts``, ``plane_shifts``, ``bits``,
-``average_shortcut`` and ``input_bits``, and says by ``requantised`` and ``coefficients`` whether there are
-``<name>.offset`` with ``<name>.scale`` or with ``<name>.coefficients`` (flat as well); the axes of weights are those of
-:class:`bnn.layers.Layer`.
+A model that needs nothing of version 2 is written as version 1. In version 2 a layer's header also has `stride`,
+`planes` (rows of `<name>.thresholds`, which is flat), `base_shifts`, `plane_shifts`, `bits`,
+`average_shortcut` and `input_bits`, and says by `requantised` and `coefficients` whether there are
+`<name>.offset` with `<name>.scale` or with `<name>.coefficients` (flat as well); the axes of weights are those of
+`bnn.layers.Layer`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _describe(layer: Layer, version: int) -> dict[str, Any]:
 
 
 def to_bytes(model: Model) -> bytes:
-    """The bytes of ``model.npz``.
+    """The bytes of `model.npz`.
 
     Raises:
         ModelError: the model is inconsistent.
@@ -104,7 +104,7 @@ def to_bytes(model: Model) -> bytes:
 
 
 def save(model: Model, path: str | Path) -> None:
-    """Write ``model.npz`` under a temporary name, then rename it.
+    """Write `model.npz` under a temporary name, then rename it.
 
     Raises:
         ModelError: the model is inconsistent.
@@ -271,7 +271,7 @@ def _read(reader: _Reader) -> Model:
 
 
 def load(path: str | Path) -> Model:
-    """Read ``model.npz``.
+    """Read `model.npz`.
 
     Raises:
         ModelError: missing, damaged, truncated or newer file; one line names the

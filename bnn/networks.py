@@ -20,13 +20,13 @@ from bnn.layers import MEAN_BITS
 
 Convs = Tuple[Tuple[int, bool], ...]
 
-#: input tables: pixel p (0..255) -> integer seen by the first layer
 INPUT_INT8 = "int8"  # p - 128, an 8-bit first layer
+"""Input tables: pixel p (0..255) -> integer seen by the first layer."""
 INPUT_BINARY = "binary"  # +1 if p >= 128 else -1, a binary first layer
 
 
-#: name of the layer between the convolutions and the dense layers of a residual network
 MEAN = "mean"
+"""Name of the layer between the convolutions and the dense layers of a residual network."""
 
 
 class NetworkError(ExpectedError):
@@ -37,11 +37,11 @@ class NetworkError(ExpectedError):
 class Network:
     """A topology.
 
-    ``convs`` holds (output channels, pool after it), as in the tables of
-    Brevitas; ``dense`` the widths of the hidden fully connected layers.
-    ``pad`` is 0 or 1 pixel on each side; ``pad_value`` the recorded +-1 that
+    `convs` holds (output channels, pool after it), as in the tables of
+    Brevitas; `dense` the widths of the hidden fully connected layers.
+    `pad` is 0 or 1 pixel on each side; `pad_value` the recorded +-1 that
     stands there (the 8-bit first layer is padded with 0).
-    ``residual``: a shortcut over every convolution but the first; where the width changes the convolution has
+    `residual`: a shortcut over every convolution but the first; where the width changes the convolution has
     stride 2, and the shortcut is averaged.
     """
 

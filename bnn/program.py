@@ -1,4 +1,4 @@
-"""What readers of ``program.bin`` share: images as the core finds them, its first layer, its busy cycles."""
+"""What readers of `program.bin` share: images as the core finds them, its first layer, its busy cycles."""
 
 from __future__ import annotations
 

@@ -356,7 +356,7 @@ def random_graph(seed: int, allowed: Iterable[str] = FEATURES, sizes: Sizes = Si
 
     Args:
         seed: equal seeds give equal models.
-        allowed: keys of :data:`bnn.layers.FEATURES` that it may have.
+        allowed: keys of `bnn.layers.FEATURES` that it may have.
         sizes: what it stays within.
     """
     rng = np.random.default_rng(seed)

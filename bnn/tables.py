@@ -6,9 +6,9 @@ from bnn.errors import ExpectedError
 
 
 def marked(text: str, name: str, content: str) -> str:
-    """``text`` with what stands between the markers of ``name`` replaced by ``content``.
+    """`text` with what stands between the markers of `name` replaced by `content`.
 
-    The markers are the lines ``<!-- NAME: made by ... -->`` and ``<!-- end of NAME -->``.
+    The markers are the lines `<!-- NAME: made by ... -->` and `<!-- end of NAME -->`.
 
     Raises:
         ExpectedError: a marker is missing.

@@ -81,8 +81,8 @@ class Accelerator:
     gets new ones. Of several batches the next is written while the core works on one.
 
     Args:
-        bitfile: the bitstream, its ``.hwh`` beside it.
-        program_path: ``program.bin``, planned for the same design, or ``model.npz``, which is packed with
+        bitfile: the bitstream, its `.hwh` beside it.
+        program_path: `program.bin`, planned for the same design, or `model.npz`, which is packed with
             `pack` where the planner is at hand.
         timeout_s: longest time one run may take.
         board: address of a board; see `host.backend`.
@@ -108,10 +108,10 @@ class Accelerator:
         self.program = Program(program_path, pack(program_path, bitfile) if model else None)
         self.timeout_s = timeout_s
         self.times: dict[str, float] = {}
-        """Seconds of the steps: ``load`` once; ``copy``, ``run``, ``read`` and ``total`` of the last `infer`.
-        ``total`` is less than the sum where batches overlap."""
+        """Seconds of the steps: `load` once; `copy`, `run`, `read` and `total` of the last `infer`.
+        `total` is less than the sum where batches overlap."""
         self.runs: list[dict[str, float]] = []
-        """Of the last `infer`: ``images``, ``cycles``, ``busy_cycles`` and seconds (``run``) of every run."""
+        """Of the last `infer`: `images`, `cycles`, `busy_cycles` and seconds (`run`) of every run."""
         self._slots: list[_Slot | None] = [None, None]
         self._code: Any = None
         self._code_address = 0

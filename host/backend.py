@@ -124,7 +124,7 @@ class PynqBackend:
     """One board: loads the bitstream and gives access to the one core in it.
 
     Args:
-        bitfile: the bitstream, its ``.hwh`` beside it.
+        bitfile: the bitstream, its `.hwh` beside it.
         board: address of a board, HOST or HOST:PORT; None takes the first of PYNQ_REMOTE_DEVICES, else the board
             that this runs on.
         timeout_s: seconds that one call to a board at an address may take.
@@ -329,7 +329,7 @@ def forget_clocks(pynq: Any) -> None:
 
 
 def forget_metadata(pynq: Any) -> None:
-    """Make pynq read the ``.hwh``: it keeps what the last one said by the ``.bit`` alone, beyond the process's end."""
+    """Make pynq read the `.hwh`: it keeps what the last one said by the `.bit` alone, beyond the process's end."""
     place = getattr(pynq, "__file__", None)
     if place is None:
         return
@@ -340,7 +340,7 @@ def forget_metadata(pynq: Any) -> None:
 
 
 def complete_clocks(overlay: Any) -> None:
-    """Give the PL clocks their frequency where pynq 4.0 did not find it in the ``.hwh`` of a Zynq-7000."""
+    """Give the PL clocks their frequency where pynq 4.0 did not find it in the `.hwh` of a Zynq-7000."""
     clocks = getattr(overlay, "clock_dict", None)
     if not isinstance(clocks, dict):
         return

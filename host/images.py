@@ -38,7 +38,7 @@ def read(
     classes: list[str] | None = None,
     skip_unreadable: bool = False,
 ) -> Images:
-    """The images of arguments, in order: ``cifar10``, array files, pictures, folders of pictures.
+    """The images of arguments, in order: `cifar10`, array files, pictures, folders of pictures.
 
     A folder without pictures may hold one folder a class, named as the class: its pictures then have labels.
 

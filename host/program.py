@@ -1,4 +1,4 @@
-"""What the host needs of ``program.bin`` (docs/ARCHITECTURE.md, "Program")."""
+"""What the host needs of `program.bin` (docs/ARCHITECTURE.md, "Program")."""
 
 from __future__ import annotations
 

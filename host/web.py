@@ -66,7 +66,7 @@ class Classifier:
                 "samples": [base64.b64encode(image.tobytes()).decode() for image in self.samples]}
 
     def classify_picture(self, content: bytes) -> dict[str, Any]:
-        """As `classify`, of a picture's file; ``pixels`` are what the network sees of it, in base64.
+        """As `classify`, of a picture's file; `pixels` are what the network sees of it, in base64.
 
         Raises:
             HostError: it cannot be read, or the run fails.

@@ -16,7 +16,7 @@ def by_name(model: Model, traces: Dict[int, np.ndarray]) -> Dict[str, np.ndarray
         traces: key -1 is the first-layer engine, key j array layer j; uint8 (N, H, W, C).
 
     Returns:
-        layer name -> bits, without the channels that fill up a core's last group; a packed input is named ``input``.
+        layer name -> bits, without the channels that fill up a core's last group; a packed input is named `input`.
     """
     shift = 0 if model.layers[0].kind == "dense" else 1
     named = {}

@@ -3,9 +3,9 @@
     core = build(DESIGNS["sim_small"], Path("build/csim"))
     scores, traces = core.run(pack(placed), images)
 
-``traces`` gives every layer's bits in the terms of docs/ARCHITECTURE.md: key -1 is the
+`traces` gives every layer's bits in the terms of docs/ARCHITECTURE.md: key -1 is the
 first-layer engine, key j is array layer j. The header files ap_int.h and so on are looked
-for in ``ap_types``, in the environment variable ``AP_TYPES``, then in an installed hls4ml.
+for in `ap_types`, in the environment variable `AP_TYPES`, then in an installed hls4ml.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""An interpreter of ``program.bin`` in numpy: what the accelerator does, word by word.
+"""An interpreter of `program.bin` in numpy: what the accelerator does, word by word.
 
 It follows docs/ARCHITECTURE.md literally and knows nothing of the model the program
 was made from, so it serves to check a program before it reaches a board, and to look
-at any layer's bits. It is slow: use ``bnn.golden`` for accuracies.
+at any layer's bits. It is slow: use `bnn.golden` for accuracies.
 
     scores = run(Path("program.bin").read_bytes(), images, act_depth=2048)
 """

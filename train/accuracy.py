@@ -1,4 +1,4 @@
-"""``python -m train.accuracy``: run a model on a whole test set with the golden integer network."""
+"""`python -m train.accuracy`: run a model on a whole test set with the golden integer network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_set(
 
     Args:
         folder: of the model, which holds own data.
-        name: of the data set; default: the one that the model names in ``meta``.
+        name: of the data set; default: the one that the model names in `meta`.
 
     Raises:
         ModelError, DataError: the model names no data, or they cannot be had.

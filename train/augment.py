@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def crop_flip(images: Tensor, generator: torch.Generator, pad: int = 4, flip: bool = True) -> tuple[Tensor, Tensor]:
-    """Random crop from ``pad`` pixels of zero padding and random horizontal flip.
+    """Random crop from `pad` pixels of zero padding and random horizontal flip.
 
     Args:
         images: uint8 (N, C, H, W).

@@ -20,7 +20,7 @@ from train.parameters import ParameterError, check_network
 
 CHECKPOINT_FORMAT = "bnn-checkpoint-2"
 FIELDS = {"config": dict, "epoch": int, "model": dict, "optimizer": dict, "average": dict, "history": list}
-"""What a checkpoint holds beside ``format`` and ``deploy``, the network to deploy or None, and what kinds these are."""
+"""What a checkpoint holds beside `format` and `deploy`, the network to deploy or None, and what kinds these are."""
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:

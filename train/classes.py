@@ -42,7 +42,7 @@ def find(folder: Path, given: str | None, dataset: str | None, shape: tuple[int,
         shape: (H, W, C) of the images.
 
     Returns:
-        the names, and ``dataset``, else the known data set of that shape with just these names, else "".
+        the names, and `dataset`, else the known data set of that shape with just these names, else "".
 
     Raises:
         DataError: no names anywhere, or another number than the data set has.

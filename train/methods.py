@@ -1,8 +1,8 @@
 """Training methods of binarized networks, each a small unit with its source.
 
 Signs
-    :func:`sign` and :func:`stochastic_sign` are the forward functions; sign(0) = +1 everywhere.
-    :class:`StraightThrough` joins one of them with a slope of :data:`WINDOWS`: in the backward
+    `sign` and `stochastic_sign` are the forward functions; sign(0) = +1 everywhere.
+    `StraightThrough` joins one of them with a slope of `WINDOWS`: in the backward
     pass the gradient is multiplied with that slope.
 
 Sources
@@ -69,7 +69,7 @@ def approx_sign_slope(x: Tensor, sharpness: Tensor) -> Tensor:
 
 
 def annealed_slope(x: Tensor, sharpness: Tensor) -> Tensor:
-    """k t (1 - tanh(t x)^2) with t = ``sharpness`` and k = max(1 / t, 1) (IRNet, error decay estimator)."""
+    """k t (1 - tanh(t x)^2) with t = `sharpness` and k = max(1 / t, 1) (IRNet, error decay estimator)."""
     scale = (1.0 / sharpness).clamp_min(1.0)
     return scale * sharpness * (1.0 - torch.tanh(sharpness * x).square())
 
@@ -86,7 +86,7 @@ WINDOWS: dict[str, Slope] = {
 
 
 def annealed_sharpness(progress: float) -> float:
-    """t of :func:`annealed_slope`: 0.1 at the start, 10 at the end, geometric between (IRNet).
+    """t of `annealed_slope`: 0.1 at the start, 10 at the end, geometric between (IRNet).
 
     Args:
         progress: share of the training done, 0 to 1.
@@ -95,7 +95,7 @@ def annealed_sharpness(progress: float) -> float:
 
 
 class StraightThrough(torch.autograd.Function):
-    """``signs`` in the forward pass, gradient times ``slope`` in the backward pass."""
+    """`signs` in the forward pass, gradient times `slope` in the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, signs: Tensor, slope: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ class StraightThrough(torch.autograd.Function):
 
 
 def binarize(x: Tensor, window: str, sharpness: Tensor, stochastic: bool = False) -> Tensor:
-    """Signs of ``x``, any shape, with the straight-through slope ``window``.
+    """Signs of `x`, any shape, with the straight-through slope `window`.
 
     Raises:
         TrainError: unknown window; the message lists the known ones.
@@ -119,9 +119,9 @@ def binarize(x: Tensor, window: str, sharpness: Tensor, stochastic: bool = False
 def thermometer(
     x: Tensor, steps: Sequence[float | Tensor], window: str, sharpness: Tensor, stochastic: bool = False
 ) -> Tensor:
-    """The sum of the signs of ``x - step``, any shape: -2, 0 and +2 of two steps.
+    """The sum of the signs of `x - step`, any shape: -2, 0 and +2 of two steps.
 
-    Each step is one plane of an activation, or one base of a weight; its slope is ``window`` around the step.
+    Each step is one plane of an activation, or one base of a weight; its slope is `window` around the step.
 
     Raises:
         TrainError: unknown window; the message lists the known ones.
@@ -148,7 +148,7 @@ PLANES = (1, 2, 3)
 def plane_steps(planes: int) -> tuple[float, ...]:
     """Where the planes of a normalised activation change sign, ascending: 0, or -1/2 and 1/2, or -2/3, 0 and 2/3.
 
-    Between them it rounds to one of ``planes + 1`` levels, evenly spaced from -1 to 1.
+    Between them it rounds to one of `planes + 1` levels, evenly spaced from -1 to 1.
 
     Raises:
         TrainError: unknown number of planes.
@@ -169,7 +169,7 @@ def standardise(w: Tensor) -> Tensor:
 
 
 def laplace_quantile(w: Tensor, tau: Tensor) -> Tensor:
-    """The quantile at ``tau`` > 0.5 of a zero-mean Laplace distribution with the mean magnitude of ``w``.
+    """The quantile at `tau` > 0.5 of a zero-mean Laplace distribution with the mean magnitude of `w`.
 
     -mean(abs(w)) ln(2 - 2 tau), as ReCU's code estimates it.
     """
@@ -177,13 +177,13 @@ def laplace_quantile(w: Tensor, tau: Tensor) -> Tensor:
 
 
 def quantile_clamp(w: Tensor, tau: Tensor) -> Tensor:
-    """Clamp ``w``, any shape, to +- its quantile at ``tau`` (ReCU, rectified clamp unit); no gradient outside."""
+    """Clamp `w`, any shape, to +- its quantile at `tau` (ReCU, rectified clamp unit); no gradient outside."""
     limit = laplace_quantile(w.detach(), tau)
     return torch.minimum(torch.maximum(w, -limit), limit)
 
 
 def quantile_tau(progress: float) -> float:
-    """tau of :func:`quantile_clamp`: a e^progress + b, 0.85 at the start, 0.99 at the end (ReCU's code).
+    """tau of `quantile_clamp`: a e^progress + b, 0.85 at the start, 0.99 at the end (ReCU's code).
 
     Args:
         progress: share of the training done, 0 to 1.
@@ -202,7 +202,7 @@ def ternary_step(w: Tensor) -> Tensor:
 
 
 def magnitude_aware(w: Tensor) -> Tensor:
-    """``w`` (O, ...) itself, with its gradient over mean(abs(w)) per output (BiReal section 3.4, as its code has it).
+    """`w` (O, ...) itself, with its gradient over mean(abs(w)) per output (BiReal section 3.4, as its code has it).
 
     The code multiplies sign(w) with the mean and leaves it out of the slope. A batch norm takes the mean out of the
     sums again, and what remains is this factor of the gradient.
@@ -214,7 +214,7 @@ def magnitude_aware(w: Tensor) -> Tensor:
 
 
 def round_half_up(x: Tensor, step: float) -> Tensor:
-    """``x``, any shape, rounded half up to a multiple of ``step``; gradient 1."""
+    """`x`, any shape, rounded half up to a multiple of `step`; gradient 1."""
     return x + (torch.floor(x.detach() / step + 0.5) * step - x.detach())
 
 
@@ -289,7 +289,7 @@ class ShiftNorm1d(nn.BatchNorm1d):
 
 
 class ShiftNorm2d(nn.BatchNorm2d):
-    """:class:`ShiftNorm1d` over maps (N, C, H, W)."""
+    """`ShiftNorm1d` over maps (N, C, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return _shift_norm(self, x)
@@ -355,7 +355,7 @@ def distillation(scores: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 @torch.no_grad()
 def average_(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
-    """Move the averages of the parameters by 1 - ``decay`` towards the model's, in place."""
+    """Move the averages of the parameters by 1 - `decay` towards the model's, in place."""
     for name, parameter in model.named_parameters():
         average[name].lerp_(parameter, 1.0 - decay)
 

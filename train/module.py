@@ -36,9 +36,9 @@ def input_table(network: Network) -> np.ndarray:
 
 
 class BinaryNetwork(nn.Module):
-    """Blocks of a :class:`~bnn.networks.Network`, in order.
+    """Blocks of a `bnn.networks.Network`, in order.
 
-    ``forward`` takes uint8 images (N, C, H, W) and returns scores (N, classes).
+    `forward` takes uint8 images (N, C, H, W) and returns scores (N, classes).
     """
 
     table: Tensor
@@ -113,7 +113,7 @@ class BinaryNetwork(nn.Module):
         return x
 
     def set_progress(self, progress: float) -> None:
-        """Set what changes in the course of the training; ``progress`` is the share done, 0 to 1."""
+        """Set what changes in the course of the training; `progress` is the share done, 0 to 1."""
         self.schedules.sharpness.fill_(annealed_sharpness(progress))
         self.schedules.tau.fill_(quantile_tau(progress))
 

@@ -14,7 +14,7 @@ from train.recipes import GLOROT, INITIAL, OPTIMIZERS, SCHEDULES, Recipe
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Learning rate at ``step`` of ``steps``.
+    """Learning rate at `step` of `steps`.
 
     Raises:
         TrainError: unknown schedule.
@@ -37,7 +37,7 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 def make_optimizer(model: BinaryNetwork, recipe: Recipe) -> torch.optim.Optimizer:
     """The optimizer, one parameter group for each learning-rate scale.
 
-    Each group's ``scale`` multiplies the learning rate; weight decay acts on latent weights only.
+    Each group's `scale` multiplies the learning rate; weight decay acts on latent weights only.
 
     Raises:
         TrainError: unknown optimizer or scaling.

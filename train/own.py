@@ -1,16 +1,16 @@
-"""Own data: a folder of class folders with images, or an ``.npz`` file.
+"""Own data: a folder of class folders with images, or an `.npz` file.
 
 Folder
-    ``DATA/CLASS/image.png`` ..., any size and any format of `bnn.images`, also in sub-folders of the class. Each image
-    is cut to its middle and scaled. Grey where all images are, else RGB. With ``DATA/train/CLASS`` and
-    ``DATA/test/CLASS``, ``DATA/val/CLASS`` or both, those parts are given.
+    `DATA/CLASS/image.png` ..., any size and any format of `bnn.images`, also in sub-folders of the class. Each image
+    is cut to its middle and scaled. Grey where all images are, else RGB. With `DATA/train/CLASS` and
+    `DATA/test/CLASS`, `DATA/val/CLASS` or both, those parts are given.
 
 Archive
-    ``x`` uint8 (N, H, W, C) or (N, H, W) and ``y`` integers (N,); ``classes``, the names, may be there. With
-    ``x_train``, ``y_train``, and ``x_test``, ``y_test`` or ``x_val``, ``y_val``, those parts are given.
+    `x` uint8 (N, H, W, C) or (N, H, W) and `y` integers (N,); `classes`, the names, may be there. With
+    `x_train`, `y_train`, and `x_test`, `y_test` or `x_val`, `y_val`, those parts are given.
 
 Where it is not given a tenth of each class is for the test, and a tenth of the rest validates; who goes where depends
-on the data only. What was read is kept as ``data.npz`` beside the checkpoint, where the export finds it.
+on the data only. What was read is kept as `data.npz` beside the checkpoint, where the export finds it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ LITTER = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "sys
 
 
 class UnusableFiles(DataError):
-    """Files of a folder cannot be used; ``lines`` has one for each."""
+    """Files of a folder cannot be used; `lines` has one for each."""
 
     def __init__(self, source: Path, lines: list[str]) -> None:
         shown = "; ".join(lines[:LISTED]) + ("; ..." if len(lines) > LISTED else "")
@@ -61,7 +61,7 @@ class UnusableFiles(DataError):
 
 @dataclass(frozen=True)
 class OwnData:
-    """``name`` is ``own:`` and the data's checksum; ``training`` and ``validation`` are parts of ``x_train``."""
+    """`name` is `own:` and the data's checksum; `training` and `validation` are parts of `x_train`."""
 
     name: str
     classes: tuple[str, ...]
@@ -303,7 +303,7 @@ def read(source: Path, size: int) -> tuple[Dataset, tuple[str, ...]]:
     """Read own data; images that validate are among the training images.
 
     Args:
-        source: folder or ``.npz`` file.
+        source: folder or `.npz` file.
         size: height and width to scale the images of a folder to; an archive's keep theirs.
 
     Returns:
@@ -317,7 +317,7 @@ def read(source: Path, size: int) -> tuple[Dataset, tuple[str, ...]]:
 
 
 def digest(dataset: Dataset, classes: tuple[str, ...], held: np.ndarray | None = None) -> str:
-    """``own:`` and 16 hexadecimal digits of the SHA-256 of arrays, shapes, class names and given validation."""
+    """`own:` and 16 hexadecimal digits of the SHA-256 of arrays, shapes, class names and given validation."""
     total = hashlib.sha256(json.dumps(list(classes)).encode())
     parts = [dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test]
     for array in parts + ([] if held is None else [held]):
@@ -329,17 +329,17 @@ def digest(dataset: Dataset, classes: tuple[str, ...], held: np.ndarray | None =
 def prepare(
     source: Path, size: int, folder: Path | None, scale: bool = False, skip_unreadable: bool = False
 ) -> OwnData:
-    """Read own data, keep it as ``folder/data.npz`` and split off the validation images.
+    """Read own data, keep it as `folder/data.npz` and split off the validation images.
 
     Args:
-        source, size: as in :func:`read`.
+        source, size: as in `read`.
         folder: of the run, where the report of unusable files goes too; None keeps nothing. The data of a run that has
             begun stay as they are: whether these are the same is for the checkpoint to say.
-        scale: whether ``size`` was asked for: an error for an archive, whose images keep their size.
+        scale: whether `size` was asked for: an error for an archive, whose images keep their size.
         skip_unreadable: leave out files that cannot be used.
 
     Raises:
-        DataError: as :func:`read`.
+        DataError: as `read`.
     """
     if scale and not source.is_dir():
         raise DataError(f"{printable(source)}: only images of a folder are scaled")

@@ -1,7 +1,7 @@
 """Recipes: how a network is trained, as tables.
 
-Each row is a complete recipe; ``DATASET_RECIPES`` holds what a recipe changes for a data set. What the
-sources leave open, and where paper, README and code of a source differ, is in ``train/README.md``.
+Each row is a complete recipe; `DATASET_RECIPES` holds what a recipe changes for a data set. What the
+sources leave open, and where paper, README and code of a source differ, is in `train/README.md`.
 """
 
 from __future__ import annotations
@@ -112,7 +112,6 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 
-#: (recipe, data set) -> changed fields
 DATASET_RECIPES: dict[tuple[str, str], dict[str, object]] = {
     # Train-time/mnist.py: dropout .2 and .5, batch 100, 1000 epochs from 3e-3
     ("theano", "mnist"): {
@@ -129,6 +128,7 @@ DATASET_RECIPES: dict[tuple[str, str], dict[str, object]] = {
     ("bireal", "mnist"): {"flip": False},
     ("bireal", "svhn"): {"flip": False},
 }
+"""(recipe, data set) -> changed fields."""
 
 
 def recipe(name: str, dataset: str) -> Recipe:

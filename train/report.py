@@ -1,7 +1,7 @@
-"""``python -m train.report MODEL``: a page about a model, as HTML and PNG.
+"""`python -m train.report MODEL`: a page about a model, as HTML and PNG.
 
 Accuracy and confusion matrix come from the golden integer model on the whole test set; curves from the run's
-``log.csv``; the rest is counted from the model (see ``train/cost.py`` for sources and assumptions).
+`log.csv`; the rest is counted from the model (see `train/cost.py` for sources and assumptions).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def confusion(model: Model, images: np.ndarray, labels: np.ndarray) -> np.ndarra
 
 
 def read_log(path: Path) -> dict[str, list[float]]:
-    """Columns of a run's ``log.csv``.
+    """Columns of a run's `log.csv`.
 
     Raises:
         ReportError: missing columns or no numbers.
@@ -188,7 +188,7 @@ img{{max-width:100%}}</style></head><body>
 
 
 def find_log(path: Path, model: Path) -> Path | None:
-    """``path`` if given, else the log beside the model."""
+    """`path` if given, else the log beside the model."""
     if path != Path():
         return path
     for candidate in (model.with_suffix(".log.csv"), model.parent / "log.csv"):

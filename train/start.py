@@ -15,8 +15,8 @@ from train.layers import INPUT_SCALE, BinaryLinear, Block
 from train.methods import plane_steps
 from train.module import BinaryNetwork
 
-#: magnitude of every latent weight at the start: small against 1, so that Adam at 2e-3 turns one in 50 steps
 MAGNITUDE = 0.1
+"""Magnitude of every latent weight at the start: small against 1, so that Adam at 2e-3 turns one in 50 steps."""
 CALIBRATION_IMAGES = 512
 
 
@@ -100,7 +100,7 @@ def _start(network: BinaryNetwork, model: Model, images: Tensor) -> None:
 
 
 def start_from(model: Model) -> Callable[[BinaryNetwork, Tensor], None]:
-    """A ``start`` for :func:`train.trainer.train`: the model's signs, and batch norms with its thresholds.
+    """A `start` for `train.trainer.train`: the model's signs, and batch norms with its thresholds.
 
     The batch norms get the scale, +-1 for one plane, and the offset that put the thresholds where the model has
     them, given the sums of the first training images. A model of one plane or one base can start a network of

@@ -1,7 +1,7 @@
-"""``python -m train.study``: what each ingredient of ``modern`` is worth, and what binarization costs.
+"""`python -m train.study`: what each ingredient of `modern` is worth, and what binarization costs.
 
-Every row is trained with every seed, ``--jobs`` runs at a time; results are kept, one small file a run, so that an
-interrupted study goes on. The table is printed, and put between the markers of a Markdown file with ``--write``.
+Every row is trained with every seed, `--jobs` runs at a time; results are kept, one small file a run, so that an
+interrupted study goes on. The table is printed, and put between the markers of a Markdown file with `--write`.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from train.trainer import accuracy, train
 Change = Callable[[Recipe], Recipe]
 Sets = tuple[data.Arrays, data.Arrays, data.Arrays]  # training, validation, test
 
-#: validation images; they only show how a run goes
 LOGGED = 1000
+"""Validation images; they only show how a run goes."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def _fields(**changes: Any) -> Change:
     return lambda base: replace(base, **changes)
 
 
-#: how ReCU treats latent weights
 RECU = _methods(standardise=True, quantile=True, weight_window="identity")
+"""How ReCU treats latent weights."""
 
 ABLATION = (
     Row("modern", lambda base: base),
@@ -128,7 +128,7 @@ def start_worker(threads: int) -> None:
 def run_all(
     configs: dict[tuple[str, int], Config], sets: Sets, folder: Path, compiled: bool, jobs: int, keep: bool
 ) -> dict[tuple[str, int], float]:
-    """Test accuracy in percent of each run, named by row and seed; ``jobs`` processes share the cores."""
+    """Test accuracy in percent of each run, named by row and seed; `jobs` processes share the cores."""
     values: dict[tuple[str, int], float] = {}
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start_worker, (threads,)) as pool:

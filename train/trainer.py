@@ -31,8 +31,8 @@ from train.recipes import Recipe
 Row = dict[str, float]  # of the log, see train.log.LOG_FIELDS
 Start = Callable[[BinaryNetwork, Tensor], None]  # sets first weights, given training images
 
-#: images over which the batch norms are measured again after the last epoch
 SETTLE_IMAGES = 12_800
+"""Images over which the batch norms are measured again after the last epoch."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Images:
 
     @staticmethod
     def of(arrays: Arrays, device: torch.device) -> Images:
-        """Those of arrays ``x`` and ``y``."""
+        """Those of arrays `x` and `y`."""
         return Images(torch.from_numpy(arrays["x"]).to(device), torch.from_numpy(arrays["y"]).long().to(device))
 
 
@@ -99,7 +99,7 @@ def teacher_scores(teacher: BinaryNetwork, images: Tensor, batch: int = 256) -> 
 
 @torch.no_grad()
 def settle(model: BinaryNetwork, config: Config, images: Tensor, count: int) -> None:
-    """Measure the batch norms' statistics again: the mean over ``count`` batches of fixed weights."""
+    """Measure the batch norms' statistics again: the mean over `count` batches of fixed weights."""
     recipe = config.recipe
     norms = [block.norm for block in model.each()]
     momenta = [norm.momentum for norm in norms]
@@ -123,7 +123,7 @@ def stop_if_bad(recipe: Recipe, first_bad: Tensor, epoch: int, steps: int) -> No
 
     Args:
         recipe: of the run.
-        first_bad: step of ``epoch`` whose loss was the first that is not finite, -1 for none.
+        first_bad: step of `epoch` whose loss was the first that is not finite, -1 for none.
         epoch, steps: from 0, and steps per epoch.
 
     Raises:
@@ -241,7 +241,7 @@ def train_epoch(
         step_model: the model as it is called, compiled or of several processes.
         config: the run.
         images: for training.
-        softened: the teacher's scores, as :func:`teacher_scores`; None without a teacher.
+        softened: the teacher's scores, as `teacher_scores`; None without a teacher.
 
     Raises:
         TrainError: a loss is not finite.
@@ -314,10 +314,10 @@ def train(
 
     Args:
         config: the run.
-        data, validation: ``x`` uint8 (N, C, H, W) and ``y`` uint8 (N,).
-        folder: holds ``checkpoint.pt``, ``log.csv`` and ``curves.png``; a checkpoint
+        data, validation: `x` uint8 (N, C, H, W) and `y` uint8 (N,).
+        folder: holds `checkpoint.pt`, `log.csv` and `curves.png`; a checkpoint
             there of the same configuration is resumed.
-        compile_step: use ``torch.compile`` (needs a C++ compiler on the CPU).
+        compile_step: use `torch.compile` (needs a C++ compiler on the CPU).
         stop_after: end after so many epochs, as an interruption would.
         teacher: float32 network of the distillation, where the recipe has one.
         start: sets the first weights of a run that is not resumed, given training images.
@@ -363,7 +363,7 @@ def train(
 
 
 def deploy(state: State, config: Config, images: Tensor, held_out: Images, path: Path) -> BinaryNetwork:
-    """Settle the last weights and their average, and store the better one in the checkpoint as ``deploy``."""
+    """Settle the last weights and their average, and store the better one in the checkpoint as `deploy`."""
     model = state.model
     if dist.is_initialized():
         dist.barrier()  # the checkpoint is written by the first process

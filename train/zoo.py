@@ -1,8 +1,8 @@
-"""``python -m train.zoo``: the shipped models and their cards.
+"""`python -m train.zoo`: the shipped models and their cards.
 
-A card ``models/NAME.card.json`` says what a model was trained on and how, what it reaches, and the checksum of
-``models/NAME.npz``. ``check`` runs every model with the golden integer network over its whole test set and
-compares; ``add`` ships an exported model and writes its card; ``table`` lists the cards.
+A card `models/NAME.card.json` says what a model was trained on and how, what it reaches, and the checksum of
+`models/NAME.npz`. `check` runs every model with the golden integer network over its whole test set and
+compares; `add` ships an exported model and writes its card; `table` lists the cards.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def cards(folder: Path, names: list[str]) -> list[Path]:
-    """The cards of ``names``, or all of a folder, in order of their names.
+    """The cards of `names`, or all of a folder, in order of their names.
 
     Raises:
         ZooError: a name has no card.
@@ -96,7 +96,7 @@ def check(path: Path, data_folder: Path | None, cache: Path) -> tuple[str, bool]
 
 
 def add(model_file: Path, name: str, folder: Path, command: str) -> Path:
-    """Ship an exported model under ``name`` with the log beside it, and write its card from what the export recorded.
+    """Ship an exported model under `name` with the log beside it, and write its card from what the export recorded.
 
     Raises:
         ZooError: the model lacks what the card needs.

@@ -1,6 +1,6 @@
 """The C++ as the synthesis compiler reads it: functions, loops with their labels, and pragmas, with file and line.
 
-The text is preprocessed first (``__SYNTHESIS__`` defined), so that what a macro leaves out is not seen.
+The text is preprocessed first (`__SYNTHESIS__` defined), so that what a macro leaves out is not seen.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Pragma:
-    """``#pragma HLS NAME options``: names in upper case, keys in lower case; `words` are the options without a value.
+    """`#pragma HLS NAME options`: names in upper case, keys in lower case; `words` are the options without a value.
 
     `first`: nothing but pragmas stands between it and the opening brace of its scope.
     """
@@ -82,7 +82,7 @@ class Source:
 
 
 def options(text: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Key-value pairs and bare words of a pragma's options; blanks around ``=`` are allowed."""
+    """Key-value pairs and bare words of a pragma's options; blanks around `=` are allowed."""
     pairs, words = {}, []
     for word in re.sub(r"\s*=\s*", "=", text.split("//")[0].strip()).split():
         key, equals, value = word.partition("=")
