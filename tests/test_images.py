@@ -14,6 +14,7 @@ from PIL import Image
 from bnn import images as reader
 from bnn.images import ImageError, fit_array, list_pictures, read_array, read_picture
 from bnn.model import save
+from bnn.networks import network
 from bnn.random_models import random_model
 from host import images as host_images
 from host import pynq_infer, web
@@ -229,10 +230,7 @@ def test_arrays(tmp_path: Path) -> None:
         read_array(tmp_path / "c.npz")
 
 
-def test_the_page_gives_the_scores_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-    from bnn.networks import network
-
+def test_the_page_gives_the_scores_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = random_model(network("tiny"))
     save(model, tmp_path / "m.npz")
     exif = Image.Exif()
@@ -241,7 +239,7 @@ def test_the_page_gives_the_scores_of_the_command(tmp_path: Path, capsys: pytest
     in_mode("RGBA").save(tmp_path / "clear.png")
     in_mode("I;16").save(tmp_path / "deep.png")
     in_mode("CMYK").save(tmp_path / "print.jpg")
-    options = pynq_infer._options(["--cpu", "--model", "x", "--images", "x"])
+    options = pynq_infer.main.parser().parse_args(["--cpu", "--model", "x", "--images", "x"])
     engine = pynq_infer.Engine(options, model)
     server = web.serve(web.Classifier(engine, model, np.zeros((0, 32, 32, 3), np.uint8)), port=0)
     threading.Thread(target=server.serve_forever, daemon=True).start()
