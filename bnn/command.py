@@ -49,7 +49,7 @@ GROUPS: Dict[str, Dict[str, Entry]] = {
         "explore": Entry("hls.explore:main", "designs for models on a board"),
         "reuse": Entry("hls.wired.reuse:main", "repeated work in a model, and what sharing it is worth"),
         "topologies": Entry("hls.wired.topologies:main", "networks that fit with their weights wired in"),
-        "report": Entry("hls.report.__main__:main", "synthesise the RTL core with yosys: resources, paths, fan-out"),
+        "report": Entry("hls.rtl_report.__main__:main", "what the RTL core takes, by yosys: resources, paths, fan-out"),
     },
     "simulation": {
         "sim": Entry("sim.demo:main", "a model on images, HLS and RTL core against the golden model"),

@@ -1,6 +1,6 @@
 """What a design takes, estimated: LUT, FF, BRAM36 and DSP without synthesis.
 
-The terms follow the modules of hw_templates/rtl. Their coefficients are what yosys (`python -m hls.report`) gave per
+The terms follow the modules of hw_templates/rtl. Their coefficients are what yosys (`bnn report`) gave per
 instance at 32x64x8; how they grow with PE, SIMD and LANES follows from the modules' structure. Block RAM is
 counted from the shapes that a RAMB36 and a RAMB18 can have.
 """

@@ -12,7 +12,7 @@ from bnn import model as models
 from bnn.command import Command
 from bnn.files import locked, write_atomically
 from bnn.program import image_bytes
-from hls import designs, directives, implementation, program, render, reports, schedule, shell, tools
+from hls import designs, directives, hls_report, implementation, program, render, schedule, shell, tools
 from hls.check import figures
 from hls.designs import Design
 from hls.options import add_first_layer, first_layer
@@ -53,7 +53,7 @@ def stages(backend: str, count: int, cosim: bool) -> list[Stage]:
                          {**variables, "BNN_STAGES": name}, check)
 
         result.append(hls("csim", "vitis/bnn_hls", check_scores if count else lambda folder: ""))
-        result.append(hls("csynth", CSYNTH, lambda folder: reports.add_csynth(folder, folder / CSYNTH)))
+        result.append(hls("csynth", CSYNTH, lambda folder: hls_report.add_csynth(folder, folder / CSYNTH)))
         if cosim:
             result.append(hls("cosim", "vitis/bnn_hls/solution/sim/report"))
         result.append(hls("export", f"{IP[backend]}/component.xml"))
@@ -145,8 +145,8 @@ def _build(options: argparse.Namespace, design: Design, backend: str, folder: Pa
         cycles = placed.batch_cycles() / placed.batch
         if backend == "hls":
             known = figures.figures(design, folder / "check", options.hls_version)
-            cycles = reports.add_estimate(folder, placed, known)["cycles_per_image"]
-    reports.update(folder, shell.summary(design.board), "around")
+            cycles = hls_report.add_estimate(folder, placed, known)["cycles_per_image"]
+    hls_report.update(folder, shell.summary(design.board), "around")
     runner = Runner(folder, options.hls_version, options.date_patched)
     plan = stages(backend, count, options.cosim)
     # a stage needs those before it
@@ -162,7 +162,7 @@ def _build(options: argparse.Namespace, design: Design, backend: str, folder: Pa
         digest = runner.run(stage, digest)
     if at == len(plan):
         made = implementation.run(runner, design, digest, options.strategies, cycles)
-        print(f"hls: {folder / implementation.bitfile(design.name)} and .hwh: {made}, see {folder / reports.FILE}")
+        print(f"hls: {folder / implementation.bitfile(design.name)} and .hwh: {made}, see {folder / hls_report.FILE}")
 
 
 main = Command("hls", _options, _run, "--design pynq_z1 --model models/cnv.npz -o build/pynq_z1")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hls import reports, tools
+from hls import hls_report, tools
 from hls.boards import CLOCK_TOLERANCE
 from hls.designs import Design
 from hls.stages import BuildError, Runner, Stage
@@ -28,7 +28,7 @@ ATTEMPTS, BITSTREAM = "attempts", "bitstream"
 
 @dataclass(frozen=True)
 class Attempt:
-    """A design at a clock, in `ATTEMPTS`/`name`; `timing` as from `reports.timing`, None if it was not routed."""
+    """A design at a clock, in `ATTEMPTS`/`name`; `timing` as from `hls_report.timing`, None if it was not routed."""
 
     name: str
     strategy: str
@@ -88,7 +88,7 @@ def bitstream_stage(design: Design, attempt: Attempt) -> Stage:
 
     def check(folder: Path) -> str:
         path = folder / bit.with_suffix(".hwh")
-        found = reports.handoff_clock(path, design.board.ps.actual)
+        found = hls_report.handoff_clock(path, design.board.ps.actual)
         if abs(found / attempt.clock_mhz - 1) > CLOCK_TOLERANCE:
             raise BuildError(f"{path}: the clock is {found:.6g} MHz, timing was met at {attempt.clock_mhz:.6g}")
         return ""
@@ -113,7 +113,7 @@ def run(runner: Runner, design: Design, before: str, strategies: int = len(STRAT
 
     Raises:
         BuildError: every strategy leaves hold violations, none is routed, or no clock meets the timing.
-        hls.tools.ToolError, hls.reports.ReportError: as `Runner.run`.
+        hls.tools.ToolError, hls.hls_report.ReportError: as `Runner.run`.
     """
     folder, ps = runner.folder, design.board.ps
     fastest = ps.divider(design.clock_mhz)
@@ -123,7 +123,7 @@ def run(runner: Runner, design: Design, before: str, strategies: int = len(STRAT
         done = runner.run(stage, digest)
         path = folder / ATTEMPTS / name / "timing.txt"
         tried.append(Attempt(name, strategy, divider, ps.pll_mhz / divider,
-                             reports.timing(path) if path.is_file() else None))
+                             hls_report.timing(path) if path.is_file() else None))
         print(f"hls: {stage.name}: {tried[-1]}", flush=True)
         return done
 
@@ -142,10 +142,10 @@ def run(runner: Runner, design: Design, before: str, strategies: int = len(STRAT
                 break
     chosen = tried[-1]
     if not chosen.met:
-        reports.add_attempts(folder, [item.summary() for item in tried])
+        hls_report.add_attempts(folder, [item.summary() for item in tried])
         why = "no clock meets the timing" if holding else "no strategy is routed without hold violations"
         raise BuildError(f"{why}: {'; '.join(map(str, tried))}")
     runner.run(bitstream_stage(design, chosen), digests[chosen.name])
-    reports.add_implementation(folder, folder / BITSTREAM, chosen.summary(), [item.summary() for item in tried],
+    hls_report.add_implementation(folder, folder / BITSTREAM, chosen.summary(), [item.summary() for item in tried],
                                cycles_per_image)
     return chosen

@@ -82,7 +82,7 @@ class Runner:
         Raises:
             BuildError: the tool fails, leaves out a file, or what it made is not right.
             hls.tools.ToolError: the HLS tool would fail.
-            hls.reports.ReportError: a report is not understood.
+            hls.hls_report.ReportError: a report is not understood.
         """
         line = tools.command(stage.tool, stage.script, self.version)
         if line is None:

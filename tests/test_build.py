@@ -14,7 +14,7 @@ from helpers.models import network
 from helpers.tools import CSYNTH_XML, FIGURES, TOOL, Tools
 
 from bnn import model as models
-from hls import build, implementation, render, reports
+from hls import build, hls_report, implementation, render
 from hls import tools as vendor
 from hls.designs import BACKENDS, DESIGNS, HLS_DESIGNS, DesignError, choose
 
@@ -56,7 +56,7 @@ def test_all_stages_and_again(backend: str, tools: Tools, capsys: pytest.Capture
     assert tools.run("--backend", backend) == 0, capsys.readouterr().err
     assert tools.stages() == wanted
     assert (tools.out / "bitstream/pynq_z1_hls.bit").exists() and (tools.out / "bitstream/pynq_z1_hls.hwh").exists()
-    report = json.loads((tools.out / reports.FILE).read_text())
+    report = json.loads((tools.out / hls_report.FILE).read_text())
     assert report["around"]["lut"] == 1940
     assert report["implementation"]["timing"]["met"] and ("hls" in report) == (backend == "hls")
     capsys.readouterr()
@@ -162,7 +162,7 @@ def test_the_hls_tool_is_found_beside_the_compiler(place: str, tools: Tools) -> 
 
 
 def implementation_of(tools: Tools) -> dict:
-    return json.loads((tools.out / reports.FILE).read_text())["implementation"]
+    return json.loads((tools.out / hls_report.FILE).read_text())["implementation"]
 
 
 def test_a_count_of_csynth_beyond_the_part_is_a_remark(tools: Tools, capsys: pytest.CaptureFixture) -> None:
@@ -176,7 +176,7 @@ def test_a_count_of_csynth_beyond_the_part_is_a_remark(tools: Tools, capsys: pyt
     assert remark == ("hls: csynth: csynth.xml counts 200000 lut of 53200, 150 bram36 of 140 on xc7z020-clg400-1, an "
                       "estimate: Vivado decides; its LUTs are 1.1 to 2.7 or more times fewer in published binary "
                       "networks, here 181818 to 74074")
-    assert json.loads((tools.out / reports.FILE).read_text())["hls"]["synthesis"]["remark"] in remark
+    assert json.loads((tools.out / hls_report.FILE).read_text())["hls"]["synthesis"]["remark"] in remark
 
 
 def test_strategies_in_turn(tools: Tools, capsys: pytest.CaptureFixture) -> None:
@@ -298,7 +298,7 @@ def test_simulation_of_a_model(tools: Tools, capsys: pytest.CaptureFixture) -> N
     assert tools.log.read_text().splitlines()[0].endswith(f"vitis {build.COUNT}")
     assert tools.stages() == ["csim", "csynth", "cosim", "export"]
     assert len((tools.out / "vitis/csim/images.bin").read_bytes()) == build.COUNT * 32
-    report = json.loads((tools.out / reports.FILE).read_text())["hls"]
+    report = json.loads((tools.out / hls_report.FILE).read_text())["hls"]
     assert report["estimated"]["estimated"] is True and report["synthesis"]["resources"]["lut"]
     tools.add("vivado")
     tools.slack("1", -0.5)

@@ -189,7 +189,7 @@ HOLDERS = {"h", "d", "head", "header", "item", "layer", "descriptor", "descripto
 OFFSETS = {field.offset + 4 * half for field in Registers.FIELDS for half in range(field.bits // 32)} - set(range(16))
 MAGICS = {int(contract.PROGRAM_MAGIC), int(contract.CORE_ID)}
 ALLOWED = {
-    "hls/report", "hls/wired", "hls/check",  # other words than a program's
+    "hls/rtl_report", "hls/wired", "hls/check",  # other words than a program's
     "sim/cocotb/test_datapath.py: words[2]",  # activations
     "sim/cocotb/test_top.py: 0x80", "sim/verilator/bnn_sim.cpp: 0x80",  # scores before they are written
     "sim/verilator/bnn_sim.cpp: head[7]",  # of a trace

@@ -15,7 +15,7 @@ from hls import __main__ as hls
 from hls import boards, designs, overlay
 from hls.check import __main__ as check
 from hls.designs import DESIGNS, DesignError
-from hls.report import __main__ as report
+from hls.rtl_report import __main__ as report
 from sim import bench, demo
 
 

@@ -15,7 +15,7 @@ from hls.boards import BOARDS
 from hls.designs import DESIGNS, DesignError
 from hls.schedule import plan
 
-# yosys, python -m hls.report: LUT, FF, BRAM36, DSP and LUT of the array
+# yosys, bnn report: LUT, FF, BRAM36, DSP and LUT of the array
 MEASURED = {
     "pynq_z1": (39979, 71711, 128, 7, 24152), "pynq_z1_small": (17097, 30680, 50, 7, 6604),
     "sim_small": (11844, 18499, 24, 7, 2154), "kv260": (70470, 127089, 132, 7, 47848),

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hls import yosys
-from hls.report import synth
 from hls.resources import Resources
+from hls.rtl_report import synth
 from hls.wired import measure
 
 COUNTER = """\

@@ -12,8 +12,8 @@ from pathlib import Path
 from bnn.files import write_atomically
 from bnn.model import Model
 from hls import yosys
-from hls.report import cells
 from hls.resources import Resources
+from hls.rtl_report import cells
 from hls.wired import network
 from hls.wired.network import Engine
 

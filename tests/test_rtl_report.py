@@ -11,9 +11,9 @@ import pytest
 from hls import shell
 from hls import sources as rtl
 from hls.boards import BOARDS
-from hls.report import __main__ as report
-from hls.report import cells, netlist, rtlil, synth
 from hls.resources import Resources
+from hls.rtl_report import __main__ as report
+from hls.rtl_report import cells, netlist, rtlil, synth
 
 CLOCK = 2
 """Bit of the clock in the netlists made here."""

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from hls import yosys
-from hls.report import netlist, rtlil
+from hls.rtl_report import netlist, rtlil
 
 JOBS = 2
 VERSION = 1

@@ -20,8 +20,8 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from bnn.errors import ExpectedError
-from hls.report import cells
 from hls.resources import Resources
+from hls.rtl_report import cells
 
 MAX_ARCS = 2000
 """Cells on a path before it must be a loop."""

@@ -1,4 +1,4 @@
-"""`python -m hls.report --design NAME -o DIR`: synthesise the RTL core with yosys and report what it takes."""
+"""`bnn report --design NAME -o DIR`: synthesise the RTL core with yosys and report what it takes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 
 from bnn.command import Command
 from bnn.files import write_atomically
-from hls import designs, reports, shell, sources, yosys
+from hls import designs, hls_report, shell, sources, yosys
 from hls.boards import Board
 from hls.options import add_first_layer, first_layer
-from hls.report import cells, netlist, synth
-from hls.report.synth import Memory
 from hls.resources import Resources
+from hls.rtl_report import cells, netlist, synth
+from hls.rtl_report.synth import Memory
 
 ARRAY = "bnn_array"
 FORMAT = 1
@@ -210,7 +210,7 @@ def _run(options: argparse.Namespace) -> None:
     report.update(design=design.name, board=design.board.name, top=chosen, parameters=values, yosys=yosys.version())
     name = "report.json" if chosen == sources.TOP else f"report_{chosen}.json"
     target = folder / name
-    report.update(reports.sections(target))
+    report.update(hls_report.sections(target))
     if chosen == sources.TOP:
         report["around"] = shell.summary(design.board)
     write_atomically(target, (json.dumps(report, indent=1) + "\n").encode())

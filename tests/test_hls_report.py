@@ -13,7 +13,7 @@ import pytest
 from helpers.models import network
 from helpers.tools import CSYNTH_XML, FIGURES, TIMING, UTILIZATION
 
-from hls import overlay, render, reports, shell
+from hls import hls_report, overlay, render, shell
 from hls.ap_types import find_ap_types
 from hls.boards import BOARDS, ZYNQ7
 from hls.designs import DESIGNS
@@ -36,7 +36,7 @@ def put(folder: Path, name: str, text: str) -> Path:
 
 
 def test_csynth(tmp_path: Path) -> None:
-    found = reports.csynth(put(tmp_path, "csynth.xml", CSYNTH_XML))
+    found = hls_report.csynth(put(tmp_path, "csynth.xml", CSYNTH_XML))
     assert found["tool"] == "2022.2" and found["part"] == "xc7z020-clg400-1"
     assert found["clock_ns"] == {"target": 10.0, "estimated": 7.3}
     assert found["latency_cycles"] == {"best": 17, "worst": None}
@@ -48,7 +48,7 @@ def test_csynth(tmp_path: Path) -> None:
 
 def test_csynth_of_vivado_hls(tmp_path: Path) -> None:
     text = CSYNTH_XML.replace("DSP>", "DSP48E>").replace("<URAM>0</URAM>", "")
-    assert reports.csynth(put(tmp_path, "csynth.xml", text))["resources"]["dsp"] == 23
+    assert hls_report.csynth(put(tmp_path, "csynth.xml", text))["resources"]["dsp"] == 23
 
 
 @pytest.mark.parametrize(
@@ -63,14 +63,14 @@ def test_csynth_of_vivado_hls(tmp_path: Path) -> None:
 )
 def test_bad_csynth(old: str, new: str, message: str, tmp_path: Path) -> None:
     path = put(tmp_path, "csynth.xml", CSYNTH_XML.replace(old, new))
-    with pytest.raises(reports.ReportError, match=message) as caught:
-        reports.csynth(path)
+    with pytest.raises(hls_report.ReportError, match=message) as caught:
+        hls_report.csynth(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_missing_reports(tmp_path: Path) -> None:
-    for read in (reports.csynth, reports.utilization, reports.timing):
-        with pytest.raises(reports.ReportError, match="none.txt"):
+    for read in (hls_report.csynth, hls_report.utilization, hls_report.timing):
+        with pytest.raises(hls_report.ReportError, match="none.txt"):
             read(tmp_path / "none.txt")
 
 
@@ -83,14 +83,14 @@ def test_missing_reports(tmp_path: Path) -> None:
 ])
 def test_a_core_beyond_its_part_is_a_remark(old: str, new: str, remark: str, tmp_path: Path) -> None:
     path = put(tmp_path, "csynth.xml", CSYNTH_XML.replace(old, new))
-    assert reports.add_csynth(tmp_path, path) == remark
-    found = json.loads((tmp_path / reports.FILE).read_text())["hls"]["synthesis"]
+    assert hls_report.add_csynth(tmp_path, path) == remark
+    found = json.loads((tmp_path / hls_report.FILE).read_text())["hls"]["synthesis"]
     assert found.get("remark", "") == remark and found["resources"]["lut"]
 
 
 @pytest.mark.parametrize("text", [UTILIZATION, UTILIZATION_2019])
 def test_utilization(text: str, tmp_path: Path) -> None:
-    assert reports.utilization(put(tmp_path, "utilization.txt", text)) == {
+    assert hls_report.utilization(put(tmp_path, "utilization.txt", text)) == {
         "used": {"lut": 35210, "ff": 24876, "bram36": 101.5, "dsp": 23},
         "available": {"lut": 53200, "ff": 106400, "bram36": 140, "dsp": 220}}
 
@@ -102,22 +102,22 @@ def test_the_older_table_is_another() -> None:
 @pytest.mark.parametrize(("old", "message"), [("| DSPs ", "no row DSPs"), ("35210", "Slice LUTs: 'x' of")])
 def test_bad_utilization(old: str, message: str, tmp_path: Path) -> None:
     path = put(tmp_path, "utilization.txt", UTILIZATION.replace(old, "x" if old.isdigit() else "| Xs "))
-    with pytest.raises(reports.ReportError, match=message):
-        reports.utilization(path)
+    with pytest.raises(hls_report.ReportError, match=message):
+        hls_report.utilization(path)
 
 
 def test_timing(tmp_path: Path) -> None:
-    found = reports.timing(put(tmp_path, "timing.txt", TIMING))
+    found = hls_report.timing(put(tmp_path, "timing.txt", TIMING))
     assert found == {"wns_ns": 0.214, "tns_ns": 0.0, "whs_ns": 0.021, "ths_ns": 0.0, "failing_endpoints": 0,
                      "met": True}
     for old, new in (("0.214", "-0.214"), ("0.021", "-0.02")):
-        assert not reports.timing(put(tmp_path, "timing.txt", TIMING.replace(old, new)))["met"]
+        assert not hls_report.timing(put(tmp_path, "timing.txt", TIMING.replace(old, new)))["met"]
 
 
 @pytest.mark.parametrize(("old", "new"), [("WNS(ns)", "WNS"), ("0.214", "NA")])
 def test_bad_timing(old: str, new: str, tmp_path: Path) -> None:
-    with pytest.raises(reports.ReportError, match="Design Timing Summary"):
-        reports.timing(put(tmp_path, "timing.txt", TIMING.replace(old, new)))
+    with pytest.raises(hls_report.ReportError, match="Design Timing Summary"):
+        hls_report.timing(put(tmp_path, "timing.txt", TIMING.replace(old, new)))
 
 
 def test_what_is_around_the_core_is_counted() -> None:
@@ -131,65 +131,65 @@ def test_what_is_around_the_core_is_counted() -> None:
 
 
 def test_update_keeps_the_rest(tmp_path: Path) -> None:
-    put(tmp_path, reports.FILE, '{"format": 1, "total": {"lut": 1}, "hls": {"estimated": 2}}')
+    put(tmp_path, hls_report.FILE, '{"format": 1, "total": {"lut": 1}, "hls": {"estimated": 2}}')
     put(tmp_path, "utilization.txt", UTILIZATION)
     put(tmp_path, "timing.txt", TIMING)
-    reports.add_csynth(tmp_path, put(tmp_path, "csynth.xml", CSYNTH_XML))
+    hls_report.add_csynth(tmp_path, put(tmp_path, "csynth.xml", CSYNTH_XML))
     attempt = {"name": "1", "strategy": "s", "divider": 8, "clock_mhz": 125.0}
-    reports.add_implementation(tmp_path, tmp_path, attempt, [attempt], 6250)
-    found = json.loads((tmp_path / reports.FILE).read_text())
+    hls_report.add_implementation(tmp_path, tmp_path, attempt, [attempt], 6250)
+    found = json.loads((tmp_path / hls_report.FILE).read_text())
     assert found["total"] == {"lut": 1} and found["hls"]["estimated"] == 2
     assert set(found) == {"format", "total", "hls", "implementation"}
     assert found["implementation"]["images_per_second"]["value"] == 20000 and found["implementation"]["divider"] == 8
-    assert reports.sections(tmp_path / reports.FILE) == {name: found[name] for name in ("hls", "implementation")}
-    put(tmp_path, reports.FILE, "[")
-    assert reports.sections(tmp_path / reports.FILE) == {}
-    with pytest.raises(reports.ReportError, match=reports.FILE):
-        reports.update(tmp_path, 1, "a")
+    assert hls_report.sections(tmp_path / hls_report.FILE) == {name: found[name] for name in ("hls", "implementation")}
+    put(tmp_path, hls_report.FILE, "[")
+    assert hls_report.sections(tmp_path / hls_report.FILE) == {}
+    with pytest.raises(hls_report.ReportError, match=hls_report.FILE):
+        hls_report.update(tmp_path, 1, "a")
 
 
 @pytest.mark.parametrize(("text", "message"), [
     ("<A><PARAMETER NAME='CLOCK' VALUE='x'/></A>", "CLOCK is x, expected MHz"), ("<A/>", "CLOCK is not there"),
     ("<A", "unclosed"), ("<A><PARAMETER NAME='CLOCK' VALUE='0'/></A>", "CLOCK is 0")])
 def test_bad_handoff(text: str, message: str, tmp_path: Path) -> None:
-    with pytest.raises(reports.ReportError, match=message):
-        reports.handoff_clock(put(tmp_path, "a.hwh", text), "CLOCK")
+    with pytest.raises(hls_report.ReportError, match=message):
+        hls_report.handoff_clock(put(tmp_path, "a.hwh", text), "CLOCK")
 
 
 def test_the_clock_of_a_handoff(tmp_path: Path) -> None:
     text = "<A><M><PARAMETER NAME='OTHER' VALUE='1'/><PARAMETER NAME='CLOCK' VALUE='187.498123'/></M></A>"
-    assert reports.handoff_clock(put(tmp_path, "a.hwh", text), "CLOCK") == 187.498123
+    assert hls_report.handoff_clock(put(tmp_path, "a.hwh", text), "CLOCK") == 187.498123
     handoff = put(tmp_path, "b.hwh", overlay.render_hwh(DESIGNS["pynq_z1"]))
-    assert reports.handoff_clock(handoff, ZYNQ7.actual) == pytest.approx(1000 / 7, 1e-5)
+    assert hls_report.handoff_clock(handoff, ZYNQ7.actual) == pytest.approx(1000 / 7, 1e-5)
 
 
 @pytest.mark.parametrize(("words", "bits", "expected"),
                          [(512, 36, 1), (512, 37, 2), (1024, 16, 1), (2048, 16, 2), (2048, 64, 8), (16384, 1, 1)])
 def test_block_rams(words: int, bits: int, expected: int) -> None:
-    assert reports.bram18(words, bits) == expected
+    assert hls_report.bram18(words, bits) == expected
 
 
 def test_an_estimate_takes_the_loops_figures() -> None:
     """II and depth of every loop are those that it is given, and a loop that is not there is an error."""
     stages = [("conv", 24, 1, 0, False), ("conv", 16, 0, 0, False), ("dense", 11)]
     placed = plan(network(4, (10, 10, 3), stages), SMALL, 4)
-    one = reports.estimate(placed, FIGURES)
+    one = hls_report.estimated(placed, FIGURES)
     slower = replace(FIGURES, loops={**FIGURES.loops, "slots": (2, 40)})
-    two = reports.estimate(placed, slower)
+    two = hls_report.estimated(placed, slower)
     (before,), (after,) = ([loop for loop in found["loops"]["first_layer"] if loop["loop"] == "slots"]
                            for found in (one, two))
     assert (before["ii"], before["depth"], after["ii"], after["depth"]) == (1, 13, 2, 40)
     assert after["cycles"] - before["cycles"] == before["calls"] * (40 - 13 + before["trips"])
-    with pytest.raises(reports.ReportError, match="loop step: not one of"):
-        reports.estimate(placed, replace(FIGURES, loops={"slots": (1, 1)}))
+    with pytest.raises(hls_report.ReportError, match="loop step: not one of"):
+        hls_report.estimated(placed, replace(FIGURES, loops={"slots": (1, 1)}))
 
 
 def test_memories_of_every_kind_are_counted() -> None:
     """Arrays that are not in LUT RAM, FIFOs beyond shift registers, the port's buffers; and LUTs by the dot product."""
-    found = reports.resources(SMALL, FIGURES)
+    found = hls_report.resources(SMALL, FIGURES)
     assert found["bram18_by_memory"] == {"act": 32 * 4, "buffer": 2 * 2, "stream beats": 2, "port gmem read": 2}
     assert found["bram36"] == sum(found["bram18_by_memory"].values()) / 2
-    more = reports.resources(SMALL, replace(FIGURES, dot_lut=101))
+    more = hls_report.resources(SMALL, replace(FIGURES, dot_lut=101))
     assert more["lut"] - found["lut"] == SMALL.pe * SMALL.lanes
 
 
@@ -210,7 +210,7 @@ def test_trip_counts_are_those_of_the_core(resident: bool, tmp_path: Path) -> No
         assert core.stats is not None and core.stats.cycles is not None
         cycles.append(core.stats.cycles)
     assert cycles[2] - cycles[1] == cycles[1] - cycles[0]
-    loops = reports.estimate(placed, FIGURES)["loops"]["array"]
+    loops = hls_report.estimated(placed, FIGURES)["loops"]["array"]
     assert any(loop["loop"] == "group_weights" and (loop["trips"] > 0) != resident for loop in loops)
     trips = sum(loop["calls"] * loop["trips"] for loop in loops)
     assert abs(cycles[1] - cycles[0] - trips) <= (0.002 if resident else 0.05) * trips

@@ -1,6 +1,6 @@
 """Figures of the HLS core in report.json: what the loops' schedule says, and what the tools report.
 
-report.json also holds the figures of the RTL core (`python -m hls.report`); this module adds
+report.json also holds the figures of the RTL core (`bnn report`); this module adds
 
 - `hls.estimated`: cycles, block RAM, DSP and LUT from the loops of hw_templates/hls, before any synthesis;
 - `hls.synthesis`: from csynth.xml of Vitis HLS, once it has run;
@@ -145,7 +145,7 @@ def _waits(plan: Plan, figures: Figures) -> int:
     return waited
 
 
-def estimate(plan: Plan, figures: Figures) -> dict[str, Any]:
+def estimated(plan: Plan, figures: Figures) -> dict[str, Any]:
     """Cycles of one batch by process and loop, and resources, from the loops of hw_templates/hls.
 
     The processes overlap, so the slowest one sets the pace; JSON types only.
@@ -240,7 +240,7 @@ def resources(design: Design, figures: Figures) -> dict[str, Any]:
 
 def add_estimate(folder: Path, plan: Plan, figures: Figures) -> dict[str, Any]:
     """Put the estimate for `plan` into report.json, and give it."""
-    found = estimate(plan, figures)
+    found = estimated(plan, figures)
     update(folder, found, "hls", "estimated")
     return found
 
