@@ -19,7 +19,7 @@ CASES = {
                         "dense": (6,), "pad": 1, "pad_value": -1}),
     "odd": ("kernel", 1, {"seed": 2, "height": 11, "width": 9, "channels": 1, "convs": ((4, True), (6, False)),
                        "dense": (), "pad": 0}),
-    "pad_plus": ("cse", 1, {"seed": 3, "height": 7, "width": 8, "channels": 2, "convs": ((6, True), (5, True)),
+    "pad_plus": ("cse", 1, {"seed": 83, "height": 7, "width": 8, "channels": 2, "convs": ((6, True), (5, True)),
                          "dense": (5, 7), "pad": 1, "pad_value": 1}),
     "dense": ("cse", 1, {"seed": 4, "height": 4, "width": 5, "channels": 2, "convs": (), "dense": (9, 8),
                          "classes": 3}),
