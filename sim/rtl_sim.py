@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -38,7 +39,7 @@ CONTRACT = ROOT / "hw_templates" / "hls"
 HARNESS_SOURCES = ("bnn_sim.cpp", "bnn_board.cpp")
 HARNESS_HEADERS = (HARNESS / "axi_memory.h", HARNESS / "core_pins.h", CONTRACT / "bnn_contract.h")
 
-_FLAGS = ["--cc", "--exe", "-O3", "--x-assign", "fast", "--x-initial", "unique", "--noassert"]
+_FLAGS = ["--cc", "--exe", "-O3", "--x-assign", "fast", "--x-initial", "unique"]
 _FLAGS += ["--top-module", sources.TOP, "-Wno-lint", "-Wno-style", "-Wno-SYMRSVDWORD", "-CFLAGS", "-std=c++17"]
 # some packages of Verilator leave out the flag that a precompiled header needs
 _MAKE = ["CXX=g++", "OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "CFG_CXXFLAGS_PCH_I=-include"]
@@ -136,8 +137,8 @@ class RtlSimulation:
         `wave` is a file for waveforms (VCD), for a core that was built with them.
 
         Raises:
-            RtlSimError: images do not fit their program, the binary fails, the core breaks a rule of its
-                interface, or its constant registers are not those of the design.
+            RtlSimError: images do not fit their program, the binary fails, an assertion of the RTL does not hold, the
+                core breaks a rule of its interface, or its constant registers are not those of the design.
         """
         memory = memory or Memory()
         with tempfile.TemporaryDirectory() as name:
@@ -167,7 +168,7 @@ class RtlSimulation:
             except OSError as error:
                 raise RtlSimError(f"{self.binary}: {error.strerror}") from error
             if done.returncode:
-                raise RtlSimError(f"RTL core: {done.stderr.strip() or f'exit status {done.returncode}'}")
+                raise RtlSimError(f"RTL core: {_failure(done)}")
             report = json.loads(done.stdout)
             scores = np.fromfile(folder / "scores.bin", "<i4")
             content = (folder / "trace.bin").read_bytes() if trace else b""
@@ -188,6 +189,12 @@ class RtlSimulation:
             if value != want:
                 what = f"reads {value:#x}, expected {want:#x}"
                 raise RtlSimError(f"RTL core: register {getattr(Registers, name).offset:#x}: {what}")
+
+
+def _failure(done: "subprocess.CompletedProcess[str]") -> str:
+    """What a failed run says: the assertion of the RTL that does not hold, else the harness's line."""
+    broken = re.search(r"%Error: (\S+: Assertion failed.*)", done.stdout)
+    return broken.group(1) if broken else done.stderr.strip() or f"exit status {done.returncode}"
 
 
 def find_verilator() -> Optional[Path]:

@@ -31,6 +31,7 @@ LEVELS = 4
 _DELAY = ("scratchpad -set abc9.script +&scorr,;,&sweep,;,&dc2,;,&st,;,&if,-g,-K,6,;,&dch,-f,-r,;,&ps,;"
           ",&if,{W},{D},{R},-v,;,&mfs; ")
 """The usual mapping with a delay-optimising restructuring before it."""
+_READ = "read_slang -j 1 -D SYNTHESIS --keep-hierarchy"
 _PREPARE = "proc; opt_expr; opt_clean" + 5 * "; opt_hier; opt_expr; opt_clean"
 """Each round of `opt_hier` takes what is unused or constant one level of the hierarchy further."""
 
@@ -75,7 +76,7 @@ def elaborate(sources: Sequence[Path], top: str, parameters: Mapping[str, int], 
         yosys.YosysError: yosys fails, e.g. on a syntax error, which the message names with file and line.
     """
     texts = {path: path.read_text(encoding="utf-8") for path in sources}
-    key = _key("elaborate", _PREPARE, top, *(f"{k}={v}" for k, v in sorted(parameters.items())),
+    key = _key("elaborate", _READ, _PREPARE, top, *(f"{k}={v}" for k, v in sorted(parameters.items())),
                *(part for path, text in texts.items() for part in (path.name, text)))
     cache.mkdir(parents=True, exist_ok=True)
     target = cache / f"{top}-{key}.il"
@@ -86,7 +87,7 @@ def elaborate(sources: Sequence[Path], top: str, parameters: Mapping[str, int], 
         for path, text in texts.items():
             write_atomically(cache / copies / path.name, text.encode())
         files = " ".join(f"{copies}/{path.name}" for path in texts)
-        yosys.run(f"read_slang -j 1 --keep-hierarchy --top {top} {flags} {files}; write_rtlil {raw}", cache,
+        yosys.run(f"{_READ} --top {top} {flags} {files}; write_rtlil {raw}", cache,
               f"{top}.elaborate.log")
         shutil.rmtree(cache / copies)
         made, _ = rtlil.share(rtlil.split((cache / raw).read_text(encoding="utf-8")), f"\\{top}")

@@ -372,7 +372,7 @@ async def writes(dut, rng, often, answers, hold):
     """
     want = [(rng.randrange(1 << 40) & ~7, rng.randrange(1, 4), rng.getrandbits(64)) for _ in range(200)]
     sent, addresses, data, answered, waited, most = 0, [], [], 0, 0, 0
-    ready = [0] * (WRITES_AHEAD + 1)
+    ready = [0] * WRITES_AHEAD
     held = False
     while answered < len(want):
         dut.awready_i.value = int(rng.random() < often)
@@ -420,6 +420,11 @@ async def axi_write(dut):
         elif often < 0.9:
             assert waited > 20
     assert int(dut.busy_o.value) == 0 and int(dut.error_o.value) == 0
+    dut.command_valid_i.value = dut.awready_i.value = dut.wready_i.value = 1
+    await FallingEdge(dut.clk_i)
+    dut.command_valid_i.value = 0
+    for _ in range(3):
+        await FallingEdge(dut.clk_i)
     dut.bvalid_i.value, dut.bresp_i.value = 1, 2
     await FallingEdge(dut.clk_i)
     dut.bvalid_i.value = dut.bresp_i.value = 0

@@ -293,9 +293,12 @@ async def first_layer(dut):
     await begin(dut, load_valid_i=0, start_i=0, consumed_i=0, command_ready_i=0, beat_valid_i=0, write_ready_i=0,
                 write_soon_i=0, header_i=record(Header(first_channels=first_pe, channels=1, pixels=1)))
     rng = np.random.default_rng(seed())
-    waits = 0
+    waits = ready = 0
     for case in FIRST:
         header, program, images, expected = first_case(rng, case, simd, lanes, first_pe)
+        dut.rst_i.value = 1
+        await FallingEdge(dut.clk_i)
+        dut.rst_i.value = 0
         count, sub_batch, pack = len(images), header.sub_batch, not header.first_channels
         dut.header_i.value, dut.count_i.value = record(header), count
         for index, beat in enumerate(program):
@@ -327,7 +330,6 @@ async def first_layer(dut):
         done = consumed = 0
         stall, slow = rng.choice([0.0, 0.3, 0.7]), rng.choice([0.02, 0.2])
         old = memory.bits.copy()
-        ready = 0
         for _ in range(60000):
             if consumed == total:
                 break
@@ -364,7 +366,7 @@ async def first_layer(dut):
                 done += 1
                 assert done - consumed <= 2
         assert (done, consumed, commands) == (total, total, count), f"{case}: {done} of {total} sub-batches"
-        dut.consumed_i.value = 0
+        dut.consumed_i.value, dut.write_ready_i.value = 0, ready
         for _ in range(20):
             await FallingEdge(dut.clk_i)
             assert not int(dut.write_valid_o.value) and not int(dut.done_o.value)

@@ -59,6 +59,7 @@ class Server {
   Server(const AxiMemory::Config& config, uint8_t* content, uint64_t bytes) : memory_(config, content, bytes) {
     context_.randReset(2);
     context_.randSeed(1);
+    context_.assertOn(false);  // until the registers have been reset
     top_.reset(new Vbnn_top(&context_));
     top_->ap_rst_n = 0;
     top_->s_axi_control_AWVALID = top_->s_axi_control_WVALID = top_->s_axi_control_BREADY = 0;
@@ -68,6 +69,7 @@ class Server {
     for (int n = 0; n < 8; ++n) tick();
     top_->ap_rst_n = 1;
     in_reset_ = false;
+    context_.assertOn(true);
   }
 
   ~Server() { top_->final(); }

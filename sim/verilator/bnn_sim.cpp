@@ -139,6 +139,7 @@ class Simulation {
       : options_(options), trace_(trace), host_(options.memory.seed + 1), memory_(options.memory, &regions_) {
     context_.randReset(2);  // memories and registers without a reset start with anything
     context_.randSeed(int(options.memory.seed) + 1);
+    context_.assertOn(false);  // until they have been reset
     if (!options.wave.empty()) context_.traceEverOn(true);
     top_.reset(new Vbnn_top(&context_));
 #if VM_TRACE
@@ -256,6 +257,7 @@ class Simulation {
     for (int n = 0; n < 8; ++n) tick();
     top_->ap_rst_n = 1;
     in_reset_ = false;
+    context_.assertOn(true);
   }
 
   // One clock cycle: settle, sample, rising edge. Inputs of the core change after that.

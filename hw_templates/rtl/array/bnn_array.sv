@@ -191,4 +191,24 @@ module bnn_array
 
   assign bit_soon_o  = bit_soon_q;
   assign sum_valid_o = sum_valid_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  logic [Latency-2:0] header_before_q;  // ones: cycles since header_i
+
+  always_ff @(posedge clk_i) header_before_q <= rst_i ? '0 : {header_before_q[Latency-3:0], header_i};
+
+  header_alone: assert property (header_i |-> !valid_i)
+      else $error("header_i together with valid_i");
+  headers_apart: assert property (header_i |-> header_before_q == '0)
+      else $error("header_i less than Latency = %0d cycles after the last", Latency);
+  shift_without_words: assert property (shift_i |-> !valid_i && valid_q == '0)
+      else $error("shift_i while words are on their way");
+  pool_constant: assert property (valid_i || valid_q != '0 |-> pool_i == pool_q)
+      else $error("pool_i changes while words are on their way");
+`endif
 endmodule

@@ -58,6 +58,7 @@ module bnn_axi_read #(
     input  logic                  rlast_i
 );
   localparam int unsigned FlightBits = $clog2(MaxOutstanding + 1);
+  localparam int unsigned PageBeats = 4096 / 8;  // no burst crosses 4 KiB
 
   if (MaxBurst < 1 || MaxBurst > 256) begin : gen_check_burst
     $error("bnn_axi_read: MaxBurst = %0d, must be 1 to 256", MaxBurst);
@@ -86,7 +87,7 @@ module bnn_axi_read #(
 
   assign command = command_valid_i & ready_q;
   assign issue = step_q[Ask] & afford_q & room_q & ~yield_i & ~abort_i;
-  assign to_boundary = 10'd512 - {1'b0, addr_q[8:0]};
+  assign to_boundary = 10'(PageBeats) - {1'b0, addr_q[8:0]};
 
   always_ff @(posedge clk_i) begin
     if (command) begin
@@ -169,4 +170,25 @@ module bnn_axi_read #(
   assign want_o    = want_q;
   assign busy_o    = ~step_q[Idle] | issued_q | (flight_q != '0);
   assign error_o   = error_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  command_fits: assert property (command |-> addr_i[2:0] == '0 && beats_i != '0)
+      else $error("command for %0d beats at %h: addr_i must be a multiple of 8, beats_i at least 1", beats_i, addr_i);
+  burst_fits: assert property (arvalid_o |-> 32'(arlen_o) < MaxBurst && 32'(araddr_o[11:3]) + 32'(arlen_o) < PageBeats)
+      else $error("burst of %0d beats at %h: more than MaxBurst = %0d, or across 4 KiB", arlen_o + 1, araddr_o,
+                  MaxBurst);
+  burst_has_credit: assert property (issue |-> credit_q >= CreditBits'(burst_q))
+      else $error("burst of %0d beats with credit for %0d", burst_q, credit_q);
+  yields: assert property (yield_i |=> !$rose(arvalid_o))
+      else $error("burst issued with yield_i");
+  flight_limited: assert property (32'(flight_q) <= MaxOutstanding)
+      else $error("%0d bursts in flight, at most MaxOutstanding = %0d", flight_q, MaxOutstanding);
+  abort_drops: assert property ($past(abort_i, 2) |-> !valid_o)
+      else $error("beat two cycles after abort_i");
+`endif
 endmodule

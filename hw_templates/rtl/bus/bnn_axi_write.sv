@@ -4,8 +4,8 @@
 //
 // addr_i is a multiple of 8. Commands are queued: after command_ready_o has fallen
 // Depth / 4 more are taken. Address and data are offered together and may be taken in either order.
-// About MaxOutstanding writes wait for their response at most. command_ready_o is low while hold_i
-// is high.
+// At most MaxOutstanding + Depth / 4 + 2 writes wait for their response. command_ready_o is low in the cycle
+// after one with hold_i.
 //
 // error_o rises and stays with the first response other than OKAY; clear_error_i or reset
 // clears it. busy_o is high until the last response is in.
@@ -51,7 +51,7 @@ module bnn_axi_write #(
   end
 
   logic awvalid_q, wvalid_q, bad_q, done_q, error_q, ready_q, busy_q, command, take, free;
-  logic [3:0] queued, unused_room;
+  logic [3:0] queued, room;
   logic [127:0] pushed, popped;
   logic [60:0] addr_q;  // in beats
   logic [1:0] half_q;
@@ -74,7 +74,7 @@ module bnn_axi_write #(
         .rst_i,
         .push_i (command),
         .data_i (pushed[32*i+:32]),
-        .room_o (unused_room[i]),
+        .room_o (room[i]),
         .valid_o(queued[i]),
         .pop_i  (take),
         .data_o (popped[32*i+:32])
@@ -120,4 +120,28 @@ module bnn_axi_write #(
   assign bready_o  = 1'b1;
   assign busy_o    = busy_q;
   assign error_o   = error_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  logic [LevelBits-1:0] late_q;  // commands since command_ready_o has fallen
+
+  always_ff @(posedge clk_i) late_q <= (rst_i || ready_q) ? '0 : late_q + LevelBits'(command);
+
+  command_in_time: assert property (command && !ready_q |-> 32'(late_q) < Depth / 4)
+      else $error("more than %0d commands after command_ready_o has fallen", Depth / 4);
+  command_has_room: assert property (command |-> &room)
+      else $error("command without room in the queue");
+  command_fits: assert property (command |-> addr_i[2:0] == '0)
+      else $error("addr_i = %h, must be a multiple of 8", addr_i);
+  held: assert property (hold_i |=> !command_ready_o)
+      else $error("command_ready_o with hold_i");
+  flight_limited: assert property (32'(flight_q) <= MaxOutstanding + Depth / 4 + 2)
+      else $error("%0d writes wait for their response, MaxOutstanding = %0d", flight_q, MaxOutstanding);
+  busy_with_writes: assert property (flight_q != '0 |-> busy_o)
+      else $error("%0d writes wait for their response without busy_o", flight_q);
+`endif
 endmodule

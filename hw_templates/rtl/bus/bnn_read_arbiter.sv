@@ -2,7 +2,8 @@
 //
 // Master 0 has priority, then 1, and so on. Bursts keep their order: the port returns data in
 // the order of the addresses (one ID), and a queue of masters, one entry per burst, says whose
-// beats they are. The masters take every beat, so rready_o is always high.
+// beats they are: at most MaxOutstanding bursts are on their way. The masters take every beat, so rready_o is always
+// high.
 //
 // Layout: master m at [m*64 +: 64], [m*8 +: 8] and so on; the beat's data, response and last
 // flag are common, r_valid_o[m] names its master.
@@ -42,7 +43,7 @@ module bnn_read_arbiter #(
     $error("bnn_read_arbiter: Masters = %0d, must be at least 1", Masters);
   end
 
-  logic arvalid_q, rvalid_q, rlast_q, choose, room, take_q, unused_valid;
+  logic arvalid_q, rvalid_q, rlast_q, choose, room, take_q, owned;
   logic [63:0] rdata_q;
   logic [1:0] rresp_q;
   logic [Masters-1:0] first, winner, winner_q, owner;  // one-hot
@@ -91,7 +92,7 @@ module bnn_read_arbiter #(
       .push_i (take_q),
       .data_i (winner_q),
       .room_o (room),
-      .valid_o(unused_valid),
+      .valid_o(owned),
       .pop_i  (rvalid_q & rlast_q),
       .data_o (owner)
   );
@@ -122,4 +123,16 @@ module bnn_read_arbiter #(
   assign r_data_o   = rdata_q;
   assign r_resp_o   = rresp_q;
   assign r_last_o   = rlast_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  beat_has_owner: assert property (rvalid_q |-> owned)
+      else $error("beat without a burst");
+  flight_limited: assert property (take_q |-> room)
+      else $error("more than MaxOutstanding = %0d bursts on their way", MaxOutstanding);
+`endif
 endmodule

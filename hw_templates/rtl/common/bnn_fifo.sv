@@ -47,4 +47,14 @@ module bnn_fifo #(
       valid_q <= push | (valid_q & ~(pop_i & one));
     end
   end
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  pop_with_word: assert property (pop_i |-> valid_o)
+      else $error("pop_i without valid_o");
+`endif
 endmodule

@@ -51,4 +51,14 @@ module bnn_fifo_block #(
 
   assign valid_o = valid_q;
   assign data_o  = data_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  push_with_room: assert property (push_i |-> 32'(level_q) + 32'(valid_q) < Depth)
+      else $error("push_i with Depth = %0d words in", Depth);
+`endif
 endmodule

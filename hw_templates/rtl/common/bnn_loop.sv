@@ -33,4 +33,22 @@ module bnn_loop #(
 
   assign value_o = value_q;
   assign last_o  = last_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+
+  logic [Bits-1:0] limit_q, limit_before_q, limit_at_q;
+
+  always_ff @(posedge clk_i) begin
+    limit_q <= limit_i;
+    if (restart_i) {limit_before_q, limit_at_q} <= {limit_q, limit_i};
+  end
+
+  limit_not_zero: assert property (go_i |-> limit_i != '0)
+      else $error("limit_i is 0");
+  limit_constant: assert property (go_i |-> limit_i == limit_at_q && limit_i == limit_before_q)
+      else $error("limit_i = %0d, was %0d with restart_i and %0d before it", limit_i, limit_at_q, limit_before_q);
+`endif
 endmodule

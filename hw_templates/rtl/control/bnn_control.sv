@@ -206,4 +206,22 @@ module bnn_control
   assign images_o    = images_q;
   assign scores_o    = scores_q;
   assign count_o     = count_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  logic ended_q;  // a run has ended
+
+  always_ff @(posedge clk_i) ended_q <= ~rst_i & (done_i | (ended_q & ~start));
+
+  start_is_pulse: assert property (start_o |=> !start_o)
+      else $error("start_o for more than one cycle");
+  done_ends_run: assert property (done_i |-> run_q)
+      else $error("done_i without a run, or for more than one cycle");
+  figures_hold: assert property (ended_q |-> $stable({cycles_i, busy_cycles_i, error_code_i}))
+      else $error("figures of the last run change after done_i");
+`endif
 endmodule

@@ -1,6 +1,6 @@
 // Run controller: reads a program and works through its batches (docs/ARCHITECTURE.md).
 //
-// start_i begins a run with the addresses and the count given. Header, descriptors and first-layer block
+// start_i, with no run at work, begins one with the addresses and the count given. Header, descriptors and first-layer block
 // are read; then three loops run side by side, each over all sub-batches: the weight stream
 // (commands to the weight reader, bounded by the room in the ring), the first layer (elsewhere,
 // started by first_start_o) and the array layers. done_o ends the run; cycles_o, busy_o and
@@ -489,4 +489,18 @@ module bnn_run
 
   logic unused_run;
   assign unused_run = ^{words, index};
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  one_state: assert property ($onehot($past(state_q)) |-> $onehot(state_q))
+      else $error("states %b, expected one", state_q);
+  start_when_idle: assert property (start_i |-> state_q[Idle] && !start_q)
+      else $error("start_i during a run");
+  flush_when_quiet: assert property (flush_o |-> !bus_busy_i)
+      else $error("flush_o while the bus is busy");
+`endif
 endmodule

@@ -2,7 +2,7 @@
 //
 // load_i writes beat_i at load_index_i. fetch_i fetches layer fetch_index_i; settled_o comes when it is there and
 // checked, copy_i makes it layer_o. bad_o tells that it is out of range, or that the layers up to it, counted by
-// their start_i, do not take the words of their segment: both segments' words are in header_i. in_b_i, last_i, last_b_i:
+// their start_i, with settled_o, do not take the words of their segment: both segments' words are in header_i. in_b_i, last_i, last_b_i:
 // it is of segment B, the last of its segment, the last of all. end_i, with last_i, ends a segment, begin_i all.
 //
 // Latency: settled_o 19 cycles after fetch_i; bad_o follows last_b_i by two cycles, in_b_i and last_i by one.
@@ -137,4 +137,13 @@ module bnn_run_descriptors
 
   logic unused_descriptors;
   assign unused_descriptors = ^{header_i, fetched_q};
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+
+  start_settled: assert property (start_i |-> settled_o)
+      else $error("start_i before the descriptor is there and checked");
+`endif
 endmodule

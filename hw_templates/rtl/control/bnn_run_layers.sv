@@ -9,7 +9,7 @@
 //
 // images_o, in_batch_o and odd_o are those of the layer's command; they and all of the above are settled nine cycles
 // after end_o and do not change until the next. sub_ready_o: the first layer has done a sub-batch more than
-// taken_i has taken. consumed_o is a pulse when the first layer's bits of a sub-batch are read, rewind_o one when a
+// taken_i, only with sub_ready_o, has taken; at most two. consumed_o is a pulse when the first layer's bits of a sub-batch are read, rewind_o one when a
 // resident segment A begins again.
 module bnn_run_layers
   import bnn_pkg::*;
@@ -131,4 +131,22 @@ module bnn_run_layers
 
   logic unused_layers;
   assign unused_layers = ^header_i;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+
+  logic [8:0] recent_q;  // ones: cycles since begin_i or the last end of a layer
+
+  always_ff @(posedge clk_i) recent_q <= (begin_i || end_q) ? '0 : {recent_q[7:0], 1'b1};
+
+  taken_when_ready: assert property (taken_i |-> sub_ready_o)
+      else $error("taken_i without sub_ready_o");
+  ready_limited: assert property (layer_i |-> ready_q <= 2'd2)
+      else $error("%0d sub-batches of the first layer are done and not taken", ready_q);
+  settled: assert property (layer_i && recent_q[8] |-> $stable({in_b_q, last_q, last_b_q, next_index_q, segment_end_q,
+      run_end_q, odd_q, images_q, in_batch_out_q}))
+      else $error("what comes next changes nine cycles after the last layer, or later");
+`endif
 endmodule

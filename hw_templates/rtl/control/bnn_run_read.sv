@@ -39,4 +39,14 @@ module bnn_run_read (
   assign valid_o = valid_q;
   assign index_o = index_q;
   assign last_o  = last_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  beats_enough: assert property (taken_o |-> beats_i >= 13'd2)
+      else $error("beats_i = %0d, must be at least 2", beats_i);
+`endif
 endmodule

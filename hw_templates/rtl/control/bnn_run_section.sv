@@ -110,4 +110,13 @@ module bnn_run_section
 
   logic unused_section;
   assign unused_section = ^program_i;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+
+  one_section: assert property (next_i && !header_i |-> $onehot(section_q))
+      else $error("sections %b, expected one", section_q);
+`endif
 endmodule

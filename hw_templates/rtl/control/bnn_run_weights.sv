@@ -85,4 +85,14 @@ module bnn_run_weights
 
   logic unused_weights;
   assign unused_weights = ^header_i;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  abort_stops: assert property (abort_i |=> !valid_o)
+      else $error("valid_o after abort_i");
+`endif
 endmodule

@@ -1,7 +1,7 @@
 // Images of the next sub-batch of a run, and of all that are left with it.
 //
 // restart_i begins a run of count_i images, step_i goes on to the sub-batch after the next; size_i is
-// that of all but the last. Latency: left_o 2 cycles, images_o 4 from either.
+// that of all but the last. step_i comes four cycles after restart_i or the last one, or later. Latency: left_o 2 cycles, images_o 4 from either.
 module bnn_sub_batch (
     input  logic        clk_i,
     input  logic        restart_i,
@@ -25,4 +25,17 @@ module bnn_sub_batch (
 
   assign left_o   = left_q;
   assign images_o = images_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+
+  logic [2:0] recent_q;  // ones: cycles in which restart_i or step_i was high
+
+  always_ff @(posedge clk_i) recent_q <= {recent_q[1:0], restart_i | step_i};
+
+  step_settled: assert property (step_i && !restart_i |-> recent_q == '0)
+      else $error("step_i less than four cycles after restart_i or step_i");
+`endif
 endmodule

@@ -7,7 +7,7 @@
 // padding are 0. channel_i[p*64 +: 64], two cycles after the window, is the beat of channel p of
 // the program's first-layer block (first_beat_t). Without a
 // pool first_i and last_i come with every window; with a 2x2 pool they mark the first and last of
-// four. A cycle without valid_i is a bubble. One window per cycle.
+// four: a window without first_i follows one without last_i. A cycle without valid_i is a bubble. One window per cycle.
 //
 // The sums of pairs of the window are made once and registered for every eight channels.
 // Latency: valid_o and bit_o come 7 cycles after the last window. valid_o is high for one cycle.
@@ -85,4 +85,21 @@ module bnn_first_array #(
   end
 
   assign valid_o = valid_q[6] & last_q[6];
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  logic open_q;  // a sum is begun and not ended
+
+  always_ff @(posedge clk_i) begin
+    if (rst_i) open_q <= 1'b0;
+    else if (valid_i) open_q <= ~last_i;
+  end
+
+  sums_whole: assert property (valid_i |-> first_i != open_q)
+      else $error("first_i = %b %s", first_i, open_q ? "within a sum" : "without a sum at work");
+`endif
 endmodule

@@ -36,7 +36,7 @@ module bnn_first_bits #(
 );
   localparam int unsigned PeBits = $clog2(FirstPe);
 
-  logic sum_valid, unused_room;
+  logic sum_valid, room;
   logic [FirstPe-1:0] bits;
 
   if (FirstWired) begin : gen_wired
@@ -105,9 +105,19 @@ module bnn_first_bits #(
       .rst_i  (clear_i),
       .push_i (sum_valid),
       .data_i (bits),
-      .room_o (unused_room),
+      .room_o (room),
       .valid_o,
       .pop_i,
       .data_o
   );
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (clear_i);
+
+  bits_have_room: assert property (sum_valid |-> room)
+      else $error("more than Results = %0d sets of bits in the queue", Results);
+`endif
 endmodule

@@ -129,7 +129,7 @@ module bnn_first_columns #(
   logic [1:0] inside_q;
   logic [127:0] column_q;
   logic push_q;
-  logic [3:0] valid, unused_room;
+  logic [3:0] valid, room;
 
   always_ff @(posedge clk_i) begin
     row_inside_q    <= (row >= 0) & (row < 18'(height_i));
@@ -156,7 +156,7 @@ module bnn_first_columns #(
         .rst_i  (clear_i),
         .push_i (push_q),
         .data_i (column_q[32*i+:32]),
-        .room_o (unused_room[i]),
+        .room_o (room[i]),
         .valid_o(valid[i]),
         .pop_i,
         .data_o (data_o[32*i+:32])
@@ -164,4 +164,14 @@ module bnn_first_columns #(
   end
 
   assign valid_o = &valid;  // they agree
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (clear_i);
+
+  column_has_room: assert property (push_q |-> &room)
+      else $error("more than Depth = %0d columns read ahead", Depth);
+`endif
 endmodule

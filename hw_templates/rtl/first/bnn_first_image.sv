@@ -102,4 +102,14 @@ module bnn_first_image #(
   end
 
   assign read_data_o = read_data_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (clear_i);
+
+  read_full: assert property (read_last_i |-> full_q[read_addr_i[PixelBits]])
+      else $error("read_last_i of a half that is not full");
+`endif
 endmodule

@@ -9,9 +9,9 @@
 // Both follow docs/ARCHITECTURE.md, "The first layer".
 //
 // load_*: the beats of the program's first-layer block in order, load_index_i from 0.
-// start_i: a pulse before a run, after the block is loaded; the configuration is constant from
-// then on. count_i images are read from images_i on, in sub-batches of sub_batch_i (the last
-// may be smaller), to base_even_i and base_odd_i in turn. done_o is a pulse at least one cycle after
+// start_i: a pulse before a run, after the block is loaded; header_i, count_i and images_i are constant from then
+// on until rst_i, which ends the run. count_i images are read from images_i on, in sub-batches of header_i.sub_batch
+// (the last may be smaller), to the even and the odd base in turn. done_o is a pulse at least one cycle after
 // the last write of a sub-batch was taken. consumed_i is a pulse when the array has read a
 // sub-batch: at most two sub-batches are done and not consumed.
 //
@@ -340,4 +340,26 @@ module bnn_first_layer
 
   logic unused_first;
   assign unused_first = ^{header_i, clear, pack, pool};
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  int due_q;  // sub-batches done and not consumed
+
+  always_ff @(posedge clk_i) due_q <= (rst_i || start_i) ? 0 : due_q + 32'(done_o) - 32'(consumed_i);
+
+  load_before_run: assert property (load_valid_i |-> !run_q && !start_i)
+      else $error("load_valid_i during a run");
+  program_constant: assert property (run_q |-> $stable({header_i, count_i, images_i}))
+      else $error("header_i, count_i or images_i change during a run");
+  consumed_is_done: assert property (consumed_i |-> due_q > 0)
+      else $error("consumed_i without a sub-batch that is done");
+  ahead_limited: assert property (due_q <= 2)
+      else $error("%0d sub-batches are done and not consumed", due_q);
+  ready_announced: assert property (write_ready_i == $past(write_soon_i))
+      else $error("write_ready_i = %b, write_soon_i was another", write_ready_i);
+`endif
 endmodule

@@ -91,4 +91,14 @@ module bnn_first_pack #(
   );
 
   assign word_valid_o = word_valid_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (clear_i);
+
+  taken_word: assert property (taken_i |-> word_valid_o)
+      else $error("taken_i without word_valid_o");
+`endif
 endmodule

@@ -99,4 +99,14 @@ module bnn_first_read #(
 
   assign beat_give_o = give_q;
   assign hungry_o    = hungry_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i || clear_i);
+
+  beat_has_room: assert property (beat_valid_i |-> 32'(level_q) < Depth)
+      else $error("beat beyond the Depth = %0d that are free", Depth);
+`endif
 endmodule

@@ -55,4 +55,18 @@ module bnn_first_turn (
   end
 
   assign some_o = some_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i || clear_i);
+
+  begin_with_some: assert property (begin_i |-> some_o)
+      else $error("begin_i without some_o");
+  consumed_is_begun: assert property (consumed_i |-> ahead_q != '0)
+      else $error("consumed_i without a sub-batch that is begun");
+  ahead_limited: assert property (ahead_q <= 2'd2)
+      else $error("%0d sub-batches are begun and not consumed", ahead_q);
+`endif
 endmodule

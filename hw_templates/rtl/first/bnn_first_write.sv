@@ -130,7 +130,7 @@ module bnn_first_write #(
       .last_o   (word_last)
   );
 
-  assign word_taken_o = write;
+  assign word_taken_o = word_go;
 
   // ---- Sub-batches ---------------------------------------------------------------------------
 

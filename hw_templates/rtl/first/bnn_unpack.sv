@@ -104,4 +104,14 @@ module bnn_unpack (
   assign valid_o = valid_q;
   assign last_o  = last_q;
   assign pixel_o = pixel_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  channels_fit: assert property (beat_valid_i && beat_take_o |-> channels_i inside {[3'd1 : 3'd4]})
+      else $error("channels_i = %0d, must be 1 to 4", channels_i);
+`endif
 endmodule

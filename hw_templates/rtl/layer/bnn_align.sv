@@ -48,4 +48,13 @@ module bnn_align #(
         .data_o     (data_o[l*Simd+:Simd])
     );
   end
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+
+  shift_one_hot: assert property ($onehot0(shift_i))
+      else $error("shift_i = %b, expected one-hot", shift_i);
+`endif
 endmodule

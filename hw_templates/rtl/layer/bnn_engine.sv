@@ -427,4 +427,34 @@ module bnn_engine
 
   logic unused_engine;
   assign unused_engine = ^{layer, flags, group_words, weight_index_q};
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  layer_t layer_q;
+  logic [63:0] scores_before_q;
+  logic constant, constant_q;
+  logic [3:0] done_before_q;  // ones: cycles since done_o
+
+  assign constant = layer_i == layer_q && scores_i == scores_before_q;
+
+  always_ff @(posedge clk_i) begin
+    layer_q         <= layer_i;
+    scores_before_q <= scores_i;
+    constant_q      <= constant;
+    done_before_q   <= rst_i ? '0 : {done_before_q[2:0], done_q};
+  end
+
+  start_when_idle: assert property (start_i |-> state_q == Stop && !start_q)
+      else $error("start_i during a layer");
+  start_after_writes: assert property (start_i |-> !done_q && done_before_q == '0)
+      else $error("start_i less than five cycles after done_o");
+  start_constant: assert property (start_i |-> constant && constant_q)
+      else $error("layer_i or scores_i not constant from two cycles before start_i");
+  layer_constant: assert property (start_q || state_q != Stop || done_q || done_before_q[1:0] != '0 |-> constant)
+      else $error("layer_i or scores_i change during a layer, or less than three cycles after done_o");
+`endif
 endmodule

@@ -277,4 +277,37 @@ module bnn_score #(
   assign score_addr_o  = addr_out_q;
   assign score_half_o  = half_q;
   assign score_o       = data_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  logic [95:0] config_now, config_q;
+  logic constant, constant_q;
+  logic open_q;  // from the first header until the last sums are copied
+  logic [2:0] late_q;  // beats since score_ready_i has fallen
+
+  assign config_now = {images_i, classes_i, base_i};
+  assign constant = config_now == config_q;
+
+  always_ff @(posedge clk_i) begin
+    config_q   <= config_now;
+    constant_q <= constant;
+    open_q     <= ~rst_i & (header0_i | (open_q & ~(copy & pair_last_q & block_last_q & classes_q <= 16'(Pe))));
+    late_q     <= (rst_i || score_ready_i) ? '0 : late_q + 3'(score_valid_o);
+  end
+
+  start_constant: assert property (start_i |-> constant && constant_q)
+      else $error("images_i, classes_i or base_i not constant from two cycles before start_i");
+  layer_constant: assert property (open_q || busy_o |-> constant)
+      else $error("images_i, classes_i or base_i change before the last score");
+  headers_hold: assert property (header0_i || header1_i |-> !active_q)
+      else $error("a header before block_done_o");
+  block_in_turn: assert property (valid_i |-> !active_q)
+      else $error("valid_i before block_done_o");
+  beats_in_time: assert property (score_valid_o && !score_ready_i |-> late_q < 3'd4)
+      else $error("more than four beats after score_ready_i has fallen");
+`endif
 endmodule

@@ -419,4 +419,39 @@ module bnn_sequencer #(
   assign last_o            = last_o_q;
   assign second_o          = second_o_q;
   assign group_last_o      = group_last_o_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  // Configuration beside the loops' limits, which bnn_loop looks at
+  localparam int unsigned Config = 6 + 2 + 2 * 16 + 4 * AddrBits;
+  logic [Config-1:0] config_now, config_q;
+  logic constant, constant_q, active;
+
+  assign config_now = {kernel3_i, pad_one_i, pool_i, dense_i, hold_first_i, hold_final_i, index_first_i,
+                       height_i, width_i, source_base_i, image_stride_i, row_stride_i, cw_i[AddrBits-1:0]};
+  assign constant = config_now == config_q;
+  assign active = start_q | busy_q | valid_q;
+
+  always_ff @(posedge clk_i) begin
+    config_q   <= config_now;
+    constant_q <= constant;
+  end
+
+  start_when_idle: assert property (start_i |-> !active && !done_q && !$past(done_q))
+      else $error("start_i during a layer, or less than two cycles after done_o");
+  start_constant: assert property (start_i |-> constant && constant_q)
+      else $error("configuration not constant from two cycles before start_i");
+  layer_constant: assert property (active |-> constant)
+      else $error("configuration changes before done_o");
+  limits_not_zero: assert property (start_i |-> groups_i != '0 && images_i != '0 && rows_i != '0 && blocks_i != '0
+      && cw_i != '0)
+      else $error("groups_i = %0d, images_i = %0d, rows_i = %0d, blocks_i = %0d, cw_i = %0d, must be at least 1",
+                  groups_i, images_i, rows_i, blocks_i, cw_i);
+  dense_inside: assert property (dense_i && valid_o |-> pad_o == '0)
+      else $error("pad_o with dense_i");
+`endif
 endmodule

@@ -57,4 +57,13 @@ module bnn_act_write #(
         .data_o        (write_data_o[l*Simd+:Simd])
     );
   end
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+
+  write_announced: assert property (array_lane_i != '0 |-> !ready_q)
+      else $error("array_lane_i = %b without array_next_i before it", array_lane_i);
+`endif
 endmodule

@@ -99,4 +99,48 @@ module bnn_weight_ring #(
         .data_o      (data_o[b+:BankBits])
     );
   end
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  // Words brought since clear_i, as they were up to two cycles before, and the place of base among them.
+  int unsigned brought, brought_q, brought_before_q, base;
+  logic hold_at_q;
+  logic [AddrBits:0] words_at_q;
+  logic [2:0] moved_q;  // ones: cycles since base moved
+
+  always_ff @(posedge clk_i) begin
+    brought_q        <= brought;
+    brought_before_q <= brought_q;
+    moved_q          <= {moved_q[1:0], pop_i | rewind_i};
+    if (rst_i || clear_i) begin
+      {brought, brought_q, brought_before_q, base} <= '0;
+      {hold_at_q, words_at_q} <= {hold_i, words_i};
+    end else begin
+      brought <= brought + 32'(word);
+      if (rewind) base <= '0;
+      else if (pop_i) base <= base + 32'(pop_count_i);
+    end
+  end
+
+  read_there: assert property (read_i |-> base + 32'(index_i) < brought_before_q)
+      else $error("word %0d read, %0d are there for two cycles", base + 32'(index_i), brought_before_q);
+  pop_there: assert property (pop_i |-> pop_count_i <= available_o)
+      else $error("%0d words popped of %0d", pop_count_i, available_o);
+  pop_settled: assert property (pop_i |-> moved_q == '0 && $stable(pop_count_i) && pop_count_i == $past(pop_count_i, 2)
+      && pop_count_i == $past(pop_count_i, 3))
+      else $error("pop_count_i or base not constant from three cycles before pop_i");
+  word_has_room: assert property (word |-> brought - (hold_i ? 0 : base) < (hold_i ? 32'(words_i) : Depth))
+      else $error("word %0d beyond the %0d that there is room for", brought, hold_i ? 32'(words_i) : Depth);
+  rewind_held: assert property (rewind_i |-> hold_i && !pop_i)
+      else $error("rewind_i with hold_i = %b, pop_i = %b", hold_i, pop_i);
+  use_constant: assert property (beat_valid_i || pop_i || rewind_i || read_i |-> hold_i == hold_at_q
+      && words_i == words_at_q)
+      else $error("hold_i or words_i are not those of clear_i");
+  words_fit: assert property (clear_i && hold_i |-> words_i != '0 && 32'(words_i) <= Depth)
+      else $error("words_i = %0d, must be 1 to Depth = %0d", words_i, Depth);
+`endif
 endmodule
