@@ -156,6 +156,7 @@ test: $(READY)
 
 lint: $(READY) lint-rtl generated-check
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check --quiet .
 	$(VENV)/bin/mypy
 
 lint-rtl: $(READY)

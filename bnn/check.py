@@ -113,8 +113,10 @@ def _of_header(h: Header, core: Registers) -> Iterator[Tuple[bool, str]]:
     words = (h.words_a + h.words_b) & 0xFFFFFFFF
     yield not h.resident or words <= core.weight_depth, f"{words} resident words, WEIGHT_DEPTH is {core.weight_depth}"
     yield h.words_a != 0 and two_segments == (h.words_b != 0), f"{h.words_a} and {h.words_b} weight words"
-    yield h.first_channels <= FIRST_CHANNELS and h.first_channels % core.first_pe == 0, (
-        f"{h.first_channels} channels of the first layer, expected a multiple of {core.first_pe} to {FIRST_CHANNELS}")
+    yield (
+        h.first_channels <= FIRST_CHANNELS and h.first_channels % core.first_pe == 0,
+        (f"{h.first_channels} channels of the first layer, expected a multiple of {core.first_pe} to {FIRST_CHANNELS}"),
+    )
     yield 1 <= h.pixels <= core.image_pixels, f"{h.pixels} pixels, expected 1 to {core.image_pixels}"
     yield h.pixels == h.height * h.width, f"{h.pixels} pixels, the image is {h.height}x{h.width}"
     yield 1 <= h.channels <= MAX_CHANNELS, f"{h.channels} channels, expected 1 to {MAX_CHANNELS}"
@@ -158,5 +160,7 @@ def _of_layer(h: Header, d: Descriptor, core: Registers, number: int) -> Iterato
     yield not d.dense or (d.rows == 1 and d.blocks == 1), f"{d.rows} rows and {d.blocks} blocks of a dense layer"
     last = number + 1 == h.layers
     yield d.scores == last, "the last layer gives no scores" if last else "gives scores and is not the last layer"
-    yield not d.scores or (d.dense and d.outputs == h.classes), (
-        f"gives {d.outputs} scores of {h.classes} classes{'' if d.dense else ' and is not dense'}")
+    yield (
+        not d.scores or (d.dense and d.outputs == h.classes),
+        (f"gives {d.outputs} scores of {h.classes} classes{'' if d.dense else ' and is not dense'}"),
+    )

@@ -107,8 +107,12 @@ class Command:
         """Its parser; positional arguments, options and an example."""
         prog = f"bnn {self.name}"
         summary = COMMANDS[self.name].summary
-        parser = Parser(prog=prog, description=f"{summary[0].upper()}{summary[1:]}.",
-                        epilog=f"example:\n  {prog} {self.example}", formatter_class=argparse.RawTextHelpFormatter)
+        parser = Parser(
+            prog=prog,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=f"example:\n  {prog} {self.example}",
+            formatter_class=argparse.RawTextHelpFormatter,
+        )
         self._options(parser)
         return parser
 

@@ -52,7 +52,8 @@ FIRST_TAPS = Constant(9, "taps of the first layer's kernel")
 ACC_BITS = Constant(16, "bits of an accumulator: a fan-in is below 2^ACC_BITS - 1")
 MAX_BATCH = Constant(1024, "images of a batch at most")
 ARRAY_LATENCY = Constant(
-    9, "cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one")
+    9, "cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one"
+)
 
 
 def array_latency(simd: int) -> int:
@@ -82,10 +83,15 @@ class Error(enum.IntEnum):
     GEOMETRY = 2, "geometry, or another first layer than the one wired in"
     LAYERS = 3, "too many layers", "too many layers, or none"
     RESPONSE = 4, "AXI error response"
-    RANGE = 5, "a value of the program out of range", (
-        "a value of the header or of a descriptor out of range, sizes or counts of them that disagree, a part of the "
-        "program that ends beyond its total size, or layers that take another number of weight words than their "
-        "segment has")
+    RANGE = (
+        5,
+        "a value of the program out of range",
+        (
+            "a value of the header or of a descriptor out of range, sizes or counts of them that disagree, a part of "
+            "the program that ends beyond its total size, or layers that take another number of weight words than "
+            "their segment has"
+        ),
+    )
 
 
 class Field:
@@ -100,8 +106,9 @@ class Field:
     span: Sequence[int] = ()
     """Numbers of the words in which it lies."""
 
-    def __init__(self, word: int, doc: str, low: int = 0, bits: int = 32, signed: bool = False,
-                 inside: Field | None = None) -> None:
+    def __init__(
+        self, word: int, doc: str, low: int = 0, bits: int = 32, signed: bool = False, inside: Field | None = None
+    ) -> None:
         self.word, self.doc, self.low, self.bits, self.signed, self.inside = word, doc, low, bits, signed, inside
         self.parts: List[Field] = []
 
@@ -169,8 +176,9 @@ class Field:
 
     def __set__(self, record: Record, value: int) -> None:
         if not self.least <= value <= self.largest:
-            raise ContractError(f"{type(record).__name__.lower()}: {self.name} is {value}, not in "
-                                f"{self.least} to {self.largest}")
+            raise ContractError(
+                f"{type(record).__name__.lower()}: {self.name} is {value}, not in {self.least} to {self.largest}"
+            )
         whole = self._whole(record) & ~self.mask | self.insert(int(value))
         for n in self.span:
             record.words[n] = whole >> self.width * (n - self.word) & ((1 << self.width) - 1)
@@ -209,8 +217,9 @@ class Record:
     """The fields in order, parts behind their word."""
 
     def __init_subclass__(cls) -> None:
-        cls.FIELDS = tuple(field for base in reversed(cls.__mro__) for field in vars(base).values()
-                           if isinstance(field, Field))
+        cls.FIELDS = tuple(
+            field for base in reversed(cls.__mro__) for field in vars(base).values() if isinstance(field, Field)
+        )
         cls.USED = max(field.span[-1] + 1 for field in cls.FIELDS)
 
     def __init__(self, **values: int) -> None:
@@ -241,8 +250,9 @@ class Record:
             ContractError: the content ends before it.
         """
         if not 0 <= offset <= len(content) - cls.size_bytes():
-            raise ContractError(f"{cls.__name__.lower()}: {len(content)} bytes, "
-                                f"expected at least {offset + cls.size_bytes()}")
+            raise ContractError(
+                f"{cls.__name__.lower()}: {len(content)} bytes, expected at least {offset + cls.size_bytes()}"
+            )
         return cls.unpack(struct.unpack_from(cls._format(), content, offset))
 
     @classmethod
@@ -291,8 +301,9 @@ class Header(Record):
     resident = Field(8, "1 if all weight words fit the weight memory and stay there")
     descriptors = Field(9, "offset of the descriptors")
     weights_a = Field(10, "offset of segment A's weights")
-    words_a = Field(11, "its weight-memory words: just what its layers take, the sum of groups × (header words + "
-                        "`group_words`)")
+    words_a = Field(
+        11, "its weight-memory words: just what its layers take, the sum of groups × (header words + `group_words`)"
+    )
     weights_b = Field(12, "offset of segment B's weights; 0 without one")
     words_b = Field(13, "its weight-memory words")
     first = Field(14, "offset of the first-layer block")
@@ -415,8 +426,9 @@ class Register(Field):
     `bits` is 64 for an address of two registers.
     """
 
-    def __init__(self, offset: int, access: str, doc: str, label: str = "", labels: Sequence[str] = (),
-                 bits: int = 32) -> None:
+    def __init__(
+        self, offset: int, access: str, doc: str, label: str = "", labels: Sequence[str] = (), bits: int = 32
+    ) -> None:
         super().__init__(offset // 4, doc, bits=bits)
         self.access, self.label, self.labels = access, label, labels
 
@@ -426,8 +438,9 @@ class Registers(Record):
 
     WORDS = 64
 
-    control = Register(0x00, "read-write", "control signals", "CTRL",
-                       ("AP_START", "AP_DONE", "AP_IDLE", "AP_READY", "AUTO_RESTART"))
+    control = Register(
+        0x00, "read-write", "control signals", "CTRL", ("AP_START", "AP_DONE", "AP_IDLE", "AP_READY", "AUTO_RESTART")
+    )
     start = control.bit(0, "ap_start")
     done = control.bit(1, "ap_done (clear on read)")
     idle = control.bit(2, "ap_idle")
@@ -438,8 +451,9 @@ class Registers(Record):
     enable = Register(0x08, "read-write", "interrupt enable", "IP_IER", ("CHAN0_INT_EN", "CHAN1_INT_EN"))
     enable_done = enable.bit(0, "done")
     enable_ready = enable.bit(1, "ready")
-    status = Register(0x0C, "read-write", "interrupt status, toggle on write", "IP_ISR",
-                      ("CHAN0_INT_ST", "CHAN1_INT_ST"))
+    status = Register(
+        0x0C, "read-write", "interrupt status, toggle on write", "IP_ISR", ("CHAN0_INT_ST", "CHAN1_INT_ST")
+    )
     status_done = status.bit(0, "done")
     status_ready = status.bit(1, "ready")
     program = Register(0x10, "write-only", "address of the program", bits=64)
@@ -452,12 +466,18 @@ class Registers(Record):
     version = Register(0x50, "read-only", "INTERFACE_VERSION")
     geometry = Register(0x60, "read-only", "geometry of the design, as in the program", labels=("PE", "LANES", "SIMD"))
     pe, lanes, simd = _geometry(geometry)
-    weights = Register(0x70, "read-only", "size of the weight memory, FIRST_PE", "weight_depth",
-                       ("WEIGHT_DEPTH", "FIRST_PE"))
+    weights = Register(
+        0x70, "read-only", "size of the weight memory, FIRST_PE", "weight_depth", ("WEIGHT_DEPTH", "FIRST_PE")
+    )
     weight_depth = weights.part(0, 16, "WEIGHT_DEPTH")
     first_pe = weights.part(16, 16, "FIRST_PE")
-    activations = Register(0x80, "read-only", "sizes of the activation memory and of the image buffer", "act_depth",
-                           ("ACT_DEPTH", "IMAGE_PIXELS"))
+    activations = Register(
+        0x80,
+        "read-only",
+        "sizes of the activation memory and of the image buffer",
+        "act_depth",
+        ("ACT_DEPTH", "IMAGE_PIXELS"),
+    )
     act_depth = activations.part(0, 16, "ACT_DEPTH")
     image_pixels = activations.part(16, 16, "IMAGE_PIXELS")
     max_layers = Register(0x90, "read-only", "MAX_LAYERS: array layers of a program")
@@ -466,8 +486,12 @@ class Registers(Record):
     error = Register(0xC0, "read-only", "error code of the last run")
 
 
-WRITABLE = frozenset(offset for field in Registers.FIELDS if isinstance(field, Register) and field.access != "read-only"
-                     for offset in range(field.offset, field.offset + field.bits // 8, 4))
+WRITABLE = frozenset(
+    offset
+    for field in Registers.FIELDS
+    if isinstance(field, Register) and field.access != "read-only"
+    for offset in range(field.offset, field.offset + field.bits // 8, 4)
+)
 """Offsets of the registers that a host may write."""
 RECORDS: Tuple[Type[Record], ...] = (Header, Descriptor, ThresholdHeader, ScoreHeader, FirstBeat, Registers)
 

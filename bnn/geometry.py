@@ -95,8 +95,9 @@ def step(layer: Any, shape: Shape, planes: int = 1) -> Geometry:
         after = (rows // POOL, columns // POOL)
         computed = (after[0] * POOL, after[1] * POOL)
     fan_in = layer.kernel**2 * shape[2]
-    return Geometry(layer.name, layer.kind, shape, convolved, computed, (*after, layer.outputs), fan_in, layer.bases,
-                    planes)
+    return Geometry(
+        layer.name, layer.kind, shape, convolved, computed, (*after, layer.outputs), fan_in, layer.bases, planes
+    )
 
 
 def walk(network: Any) -> List[Geometry]:

@@ -231,8 +231,10 @@ def _product(layer: Layer, planes: int, eight_bit: bool) -> _Product:
     else:  # planes side by side: within a tap, or of whole maps
         axis = 3 if layer.kind == "conv" else 1
         shape = (layer.outputs, planes, *(1 for _ in layer.base_weights.shape[2:]))
-        rows = sum(np.moveaxis(coefficients[:, m].reshape(shape).astype(dtype) * base[:, None], 1, axis)
-                   for m, base in enumerate(signs))
+        rows = sum(
+            np.moveaxis(coefficients[:, m].reshape(shape).astype(dtype) * base[:, None], 1, axis)
+            for m, base in enumerate(signs)
+        )
     matrix = np.ascontiguousarray(rows.reshape(layer.outputs, -1).T)
     return _Product(matrix, np.zeros_like(totals) if eight_bit else layer.fan_in * totals, eight_bit)
 
@@ -240,8 +242,9 @@ def _product(layer: Layer, planes: int, eight_bit: bool) -> _Product:
 def _patches(maps: np.ndarray, kernel: int, stride: int) -> np.ndarray:
     """(N, H, W, C) to (N, rows, columns, kernel * kernel * C), taps row-major."""
     rows, columns = maps.shape[1] - kernel + 1, maps.shape[2] - kernel + 1
-    taps = [maps[:, ky : ky + rows : stride, kx : kx + columns : stride]
-            for ky in range(kernel) for kx in range(kernel)]
+    taps = [
+        maps[:, ky : ky + rows : stride, kx : kx + columns : stride] for ky in range(kernel) for kx in range(kernel)
+    ]
     return np.concatenate(taps, axis=3)
 
 
@@ -336,7 +339,8 @@ def infer(model: Model, images: np.ndarray) -> np.ndarray:
     _check_images(model, images)
     products = {
         layer.name: _product(layer, model.planes_into(layer), layer is model.layers[0] and model.eight_bit_input)
-        for layer in model.layers if layer.kind != "average"
+        for layer in model.layers
+        if layer.kind != "average"
     }
     last_reader = {name: layer.name for layer in model.layers for name in layer.inputs}
     found = np.zeros((len(images), len(model.classes)), np.int32)

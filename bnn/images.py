@@ -24,11 +24,44 @@ from bnn.archives import MAGIC, Archive, ArchiveError, describe, first_bytes, re
 from bnn.errors import ExpectedError
 from bnn.text import first_line, printable
 
-PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".avif", ".jp2", ".ppm", ".pgm", ".pbm",
-            ".pnm", ".tif", ".tiff", ".tga")
+PICTURES = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".bmp",
+    ".gif",
+    ".webp",
+    ".avif",
+    ".jp2",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".pnm",
+    ".tif",
+    ".tiff",
+    ".tga",
+)
 """Ends of the names of files that are taken for pictures."""
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "GIF", "WEBP", "AVIF", "JPEG2000", "PPM", "TIFF", "TGA", "ICO", "PCX",
-           "SGI", "QOI")
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "MPO",
+    "BMP",
+    "DIB",
+    "GIF",
+    "WEBP",
+    "AVIF",
+    "JPEG2000",
+    "PPM",
+    "TIFF",
+    "TGA",
+    "ICO",
+    "PCX",
+    "SGI",
+    "QOI",
+)
 """Pillow's decoders that are let near a file, whatever its name: none that starts another program."""
 MAX_PIXELS = 64 << 20
 """A picture beyond this is refused before it is decoded."""
@@ -37,8 +70,15 @@ BACKGROUND = 255
 """What stands behind transparent pixels, in every channel."""
 ORIENTATION = 0x0112
 """The EXIF tag."""
-UPRIGHT = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
-           7: "TRANSVERSE", 8: "ROTATE_90"}
+UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 """By orientation, Pillow's name of what turns a picture upright."""
 STATED_RANGE = ("PNG", "PPM")
 """Formats whose grey of more than 8 bits, where Pillow hands it over as 32 bits, goes from 0 to 65,535."""

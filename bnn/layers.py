@@ -175,8 +175,16 @@ def map_mean(name: str, source: str, shape: Tuple[int, int, int]) -> Layer:
     height, width, channels = shape
     scale = round((1 << _MEAN_SHIFT) / (height * width))
     offset = (128 << _MEAN_SHIFT) + (1 << _MEAN_SHIFT - 1)
-    return Layer(name, "average", (source,), np.zeros((channels, 0), np.uint8), shift=_MEAN_SHIFT, bits=MEAN_BITS,
-                 scale=np.full(channels, scale, np.int32), offset=np.full(channels, offset, np.int32))
+    return Layer(
+        name,
+        "average",
+        (source,),
+        np.zeros((channels, 0), np.uint8),
+        shift=_MEAN_SHIFT,
+        bits=MEAN_BITS,
+        scale=np.full(channels, scale, np.int32),
+        offset=np.full(channels, offset, np.int32),
+    )
 
 
 FEATURES: Dict[str, str] = {
@@ -236,5 +244,7 @@ def require(model: Model, where: str, supported: FrozenSet[str] = frozenset()) -
     for layer, feature, text in features(model):
         if feature not in supported:
             more = "".join(f", {FEATURES[key]}" for key in FEATURES if key in supported)
-            raise ModelError(f"layer {layer}: has {text}, which {where} does not support, expected a chain of 3x3 "
-                             f"convolutions and dense layers of one plane and one base{more}")
+            raise ModelError(
+                f"layer {layer}: has {text}, which {where} does not support, expected a chain of 3x3 "
+                f"convolutions and dense layers of one plane and one base{more}"
+            )

@@ -169,8 +169,9 @@ def _sizes(fields: Any, version: int) -> tuple[str, tuple[int, ...]]:
     counts = (2, 4) if version == 1 else (2, 3, 4, 5)
     none = version > 1 and fields.get("kind") == "average" and len(sizes) == 2
     if len(sizes) not in counts or not all(sizes[: 1 if none else None]):
-        raise ModelError(f"{where}.weights: shape is {list(sizes)}, expected {' or '.join(map(str, counts))} "
-                         "positive sizes")
+        raise ModelError(
+            f"{where}.weights: shape is {list(sizes)}, expected {' or '.join(map(str, counts))} positive sizes"
+        )
     return name, sizes
 
 
@@ -204,15 +205,17 @@ def _count(fields: Any, key: str, where: str, most: int) -> int:
 def _read_layer(reader: _Reader, fields: Any, version: int, last: bool) -> Layer:
     name, sizes = _sizes(fields, version)
     where = f"layer {name}"
-    bases, outputs = sizes[: 2] if len(sizes) % 2 else (1, sizes[0])
+    bases, outputs = sizes[:2] if len(sizes) % 2 else (1, sizes[0])
     more: dict[str, Any] = {}
     limits, requantised, planes = (0, True, 0) if last else (1, False, 0)
     if version > 1:
         limits = _count(fields, "planes", where, MAX_THRESHOLDS)
         planes = _count(fields, "coefficients", where, MAX_PLANES)
         requantised = _get(fields, "requantised", bool, where)
-        more = {key: _get(fields, key, kind, where)
-                for key, kind in (("stride", int), ("bits", int), ("average_shortcut", bool), ("input_bits", int))}
+        more = {
+            key: _get(fields, key, kind, where)
+            for key, kind in (("stride", int), ("bits", int), ("average_shortcut", bool), ("input_bits", int))
+        }
         more["base_shifts"] = _integers(fields, "base_shifts", where)
         more["plane_shifts"] = _integers(fields, "plane_shifts", where)
     if limits:

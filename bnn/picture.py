@@ -116,8 +116,10 @@ def draw(boxes: Dict[str, Box], arrows: List[Arrow]) -> str:
     """The SVG."""
     width = max(box.x for box in boxes.values()) + WIDTH // 2 + MARGIN
     height = max(box.y for box in boxes.values()) + HEIGHT // 2 + MARGIN
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-             f'viewBox="0 0 {width} {height}">', f"<style>\n{STYLE}</style>"]
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">',
+        f"<style>\n{STYLE}</style>",
+    ]
     for arrow in arrows:
         parts += _arrow(arrow)
     for box in boxes.values():
@@ -127,8 +129,10 @@ def draw(boxes: Dict[str, Box], arrows: List[Arrow]) -> str:
 
 def _box(box: Box) -> List[str]:
     round_ = 6 if box.kind == "part" else 0
-    parts = [f'<rect class="{box.kind}" x="{box.x - WIDTH // 2}" y="{box.y - HEIGHT // 2}" width="{WIDTH}" '
-             f'height="{HEIGHT}" rx="{round_}"/>']
+    parts = [
+        f'<rect class="{box.kind}" x="{box.x - WIDTH // 2}" y="{box.y - HEIGHT // 2}" width="{WIDTH}" '
+        f'height="{HEIGHT}" rx="{round_}"/>'
+    ]
     top = box.y - (len(box.lines) - 1) * LINE // 2 + 5
     for index, line in enumerate(box.lines):
         kind, size = (' class="title"', TITLE_SIZE) if index == 0 else ("", TEXT_SIZE)
@@ -142,8 +146,12 @@ def _arrow(arrow: Arrow) -> List[str]:
     if right and down:  # out to the side, along the gap between columns, into the side
         corner = start.x + right * (WIDTH + GAP_X) // 2
         y = end.y + down * -(HEIGHT // 4)
-        points = [(start.x + right * WIDTH // 2, start.y), (corner, start.y), (corner, y),
-                  (end.x - right * WIDTH // 2, y)]
+        points = [
+            (start.x + right * WIDTH // 2, start.y),
+            (corner, start.y),
+            (corner, y),
+            (end.x - right * WIDTH // 2, y),
+        ]
         text_at = (corner, (start.y + y) // 2)
     elif right:
         points = [(start.x + right * WIDTH // 2, start.y), (end.x - right * WIDTH // 2, end.y)]
@@ -155,12 +163,16 @@ def _arrow(arrow: Arrow) -> List[str]:
     base = (tip[0] - 8 * step[0], tip[1] - 8 * step[1])
     side = (4 * step[1], 4 * step[0])
     head = [tip, (base[0] + side[0], base[1] + side[1]), (base[0] - side[0], base[1] - side[1])]
-    parts = [f'<polyline class="arrow" points="{_points([*points[:-1], base])}"/>',
-             f'<polygon class="head" points="{_points(head)}"/>']
+    parts = [
+        f'<polyline class="arrow" points="{_points([*points[:-1], base])}"/>',
+        f'<polygon class="head" points="{_points(head)}"/>',
+    ]
     if arrow.text:
         if not right:  # beside the line
-            parts.append(f'<text x="{text_at[0] + 8}" y="{text_at[1]}" font-size="{TEXT_SIZE}" '
-                         f'style="text-anchor: start">{escape(arrow.text)}</text>')
+            parts.append(
+                f'<text x="{text_at[0] + 8}" y="{text_at[1]}" font-size="{TEXT_SIZE}" '
+                f'style="text-anchor: start">{escape(arrow.text)}</text>'
+            )
         else:
             parts.append(f'<text x="{text_at[0]}" y="{text_at[1]}" font-size="{TEXT_SIZE}">{escape(arrow.text)}</text>')
     return parts

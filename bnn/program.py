@@ -57,8 +57,11 @@ def first_layer(program: bytes) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     beats = np.frombuffer(program, "<i8", header.first_channels, header.first + TABLE_BYTES)
     bits = FirstBeat.weights.extract(beats)[:, None] >> np.arange(FIRST_TAPS * MAX_CHANNELS) & 1
     weights = bits.astype(np.uint8).reshape(-1, 3, 3, MAX_CHANNELS)[:, :, :, : header.channels]
-    return (np.ascontiguousarray(weights), FirstBeat.threshold.extract(beats).astype(np.int32),
-            FirstBeat.flip.extract(beats).astype(np.uint8))
+    return (
+        np.ascontiguousarray(weights),
+        FirstBeat.threshold.extract(beats).astype(np.int32),
+        FirstBeat.flip.extract(beats).astype(np.uint8),
+    )
 
 
 def busy_cycles(program: bytes, count: int) -> int:

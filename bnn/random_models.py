@@ -53,12 +53,13 @@ def edge_model(seed: int, size: Shape, specs: Sequence[Spec], binary: bool = Fal
         if len(limits) > 1:
             limits[-1] = always
         layers.append(replace(layer, thresholds=limits))
-    offset = rng.integers(-2**31, 2**31, specs[-1].outputs).astype(np.int32)
+    offset = rng.integers(-(2**31), 2**31, specs[-1].outputs).astype(np.int32)
     return calibrated(replace(model, layers=(*layers, replace(model.layers[-1], offset=offset))), rng)
 
 
-def _drawn(name: str, size: Shape, table: np.ndarray, specs: Sequence[Spec], rng: np.random.Generator,
-           residual: bool = False) -> Model:
+def _drawn(
+    name: str, size: Shape, table: np.ndarray, specs: Sequence[Spec], rng: np.random.Generator, residual: bool = False
+) -> Model:
     unnamed = _Unnamed(*size, specs)
     layers: List[Layer] = []
     previous = "input"
@@ -71,14 +72,15 @@ def _drawn(name: str, size: Shape, table: np.ndarray, specs: Sequence[Spec], rng
         tail = (3, 3, geometry.input[2]) if spec.kind == "conv" else (geometry.fan_in,)
         vectors: Dict[str, Any]
         if len(layers) == len(specs) - 1:
-            vectors = {"scale": rng.integers(-300, 300, spec.outputs).astype(np.int32),
-                       "offset": rng.integers(-10**6, 10**6, spec.outputs).astype(np.int32)}
+            vectors = {
+                "scale": rng.integers(-300, 300, spec.outputs).astype(np.int32),
+                "offset": rng.integers(-(10**6), 10**6, spec.outputs).astype(np.int32),
+            }
         else:
             spread = 500 if eight_bit else int(np.sqrt(max(geometry.fan_in, 0))) + 1
             centre = 0 if eight_bit else geometry.fan_in // 2
             limits = np.maximum(centre + rng.integers(-spread, spread, spec.outputs), -500 if eight_bit else 0)
-            vectors = {"thresholds": limits.astype(np.int32),
-                       "flip": rng.integers(0, 2, spec.outputs) > 0}
+            vectors = {"thresholds": limits.astype(np.int32), "flip": rng.integers(0, 2, spec.outputs) > 0}
         if residual and spec.kind == "conv":  # values with a spread of about 20, and their signs
             scale = rng.integers(1, 1 + (20 << 12) // spread, spec.outputs)
             vectors = {"scale": scale.astype(np.int32), "offset": (2048 - centre * scale).astype(np.int32), "shift": 12}
@@ -89,8 +91,19 @@ def _drawn(name: str, size: Shape, table: np.ndarray, specs: Sequence[Spec], rng
         elif residual and layers[-1].kind == "average":
             vectors.update(plane_shifts=tuple(range(MEAN_BITS - 1, -1, -1)))
         weights = rng.integers(0, 2, (spec.outputs, *(max(size, 0) for size in tail)), np.uint8)
-        layers.append(Layer(spec.name, spec.kind, spec.inputs or (previous,), weights, spec.pad, spec.pad_value,
-                            spec.pool, stride=spec.stride, **vectors))
+        layers.append(
+            Layer(
+                spec.name,
+                spec.kind,
+                spec.inputs or (previous,),
+                weights,
+                spec.pad,
+                spec.pad_value,
+                spec.pool,
+                stride=spec.stride,
+                **vectors,
+            )
+        )
         previous = spec.name
     classes = tuple(str(index) for index in range(specs[-1].outputs))
     model = Model(name, *size, table.astype(np.int8), tuple(layers), classes)
@@ -192,8 +205,10 @@ class _Grower:
             fields["weights"] = self.bits_of((bases, *layer.weights.shape))
         if self.may("powers", 0.5):
             base_shifts, plane_shifts = self.exponents(bases), self.exponents(planes)
-            fields.update(base_shifts=base_shifts if any(base_shifts) else (),
-                          plane_shifts=plane_shifts if any(plane_shifts) else ())
+            fields.update(
+                base_shifts=base_shifts if any(base_shifts) else (),
+                plane_shifts=plane_shifts if any(plane_shifts) else (),
+            )
         return replace(layer, **fields)
 
     def own_coefficients(self, layer: Layer, planes: int) -> Layer:
@@ -250,8 +265,9 @@ class _Grower:
             if planes and (not layer.bits or self.rng.random() < 0.2):
                 low, high = layer.value_range
                 limits = np.clip(self.quantiles(given, count) + self.rng.integers(-1, 2), low, high + 1)
-                layer = replace(layer, thresholds=limits.astype(np.int32) if count > 1 else limits[0].astype(np.int32),
-                                flip=flip)
+                layer = replace(
+                    layer, thresholds=limits.astype(np.int32) if count > 1 else limits[0].astype(np.int32), flip=flip
+                )
         else:
             pooled = max_pool(acc) if layer.pool else acc
             limits = self.quantiles(pooled, count)
@@ -292,9 +308,17 @@ class _Grower:
         rows, columns = ((edge + 2 * pad - kernel) // stride + 1 for edge in (height, width))
         pool = bool(rng.random() < 0.25) and stride == 1 and min(rows, columns) > 1 and not residual
         pads = [0] if eight_bit else [-1, 1] if len(planes) == 1 else [-1, 0, 1]
-        layer = Layer(name, "conv", (source,), self.bits_of((outputs, kernel, kernel, channels)), pad=pad,
-                      pad_value=self.pick(*pads), pool=pool, stride=stride,
-                      input_bits=0 if self.layers else self.first_bits)
+        layer = Layer(
+            name,
+            "conv",
+            (source,),
+            self.bits_of((outputs, kernel, kernel, channels)),
+            pad=pad,
+            pad_value=self.pick(*pads),
+            pool=pool,
+            stride=stride,
+            input_bits=0 if self.layers else self.first_bits,
+        )
         layer = self.passes(layer, len(planes))
         self._add(layer, planes, (rows, columns, outputs), eight_bit, residual)
         return True
@@ -302,8 +326,9 @@ class _Grower:
     def dense(self, name: str, planes: np.ndarray, source: str) -> None:
         """Add a hidden dense layer."""
         outputs, inputs = self.pick(*range(1, self.sizes.channels + 1)), int(np.prod(planes.shape[2:]))
-        layer = Layer(name, "dense", (source,), self.bits_of((outputs, inputs)),
-                      input_bits=0 if self.layers else self.first_bits)
+        layer = Layer(
+            name, "dense", (source,), self.bits_of((outputs, inputs)), input_bits=0 if self.layers else self.first_bits
+        )
         self._add(self.passes(layer, len(planes)), planes, (1, 1, outputs), False, False)
 
     def _add(self, layer: Layer, planes: np.ndarray, shape: Shape, eight_bit: bool, residual: bool) -> None:
@@ -336,8 +361,13 @@ class _Grower:
     def last(self, planes: np.ndarray, source: str) -> None:
         """Add the scores."""
         rng, classes = self.rng, self.pick(*range(1, self.sizes.classes + 1))
-        layer = Layer("scores", "dense", (source,), self.bits_of((classes, int(np.prod(planes.shape[2:])))),
-                      input_bits=0 if self.layers else self.first_bits)
+        layer = Layer(
+            "scores",
+            "dense",
+            (source,),
+            self.bits_of((classes, int(np.prod(planes.shape[2:])))),
+            input_bits=0 if self.layers else self.first_bits,
+        )
         layer = self.passes(layer, len(planes))
         offset = rng.integers(-(2**31), 2**31, classes).astype(np.int32)
         if self.may("coefficients", 0.3):
@@ -382,8 +412,7 @@ def random_graph(seed: int, allowed: Iterable[str] = FEATURES, sizes: Sizes = Si
             eight_bit = not grower.layers and not grower.first_bits
             while not grower.convolution(f"conv{number}", planes, name, eight_bit):
                 pass
-    valued = [layer.name for layer in grower.layers
-              if grower.outputs[layer.name].value is not None and layer.bits < 8]
+    valued = [layer.name for layer in grower.layers if grower.outputs[layer.name].value is not None and layer.bits < 8]
     chained = valued and (valued[-1] == grower.layers[-1].name or "graph" in grower.allowed)
     if chained and grower.may("averages", 0.4):
         grower.average("mean", valued[-1])

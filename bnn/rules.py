@@ -120,8 +120,11 @@ def _check_input(where: str, model: Model, layer: Layer) -> None:
             "input_table",
             f"holds {least} to {most}, expected {-(1 << bits - 1)} to {(1 << bits - 1) - 1} for {bits} planes",
         )
-    expect(layer.kind != "dense" or bits > 0 or model.binary_input, where,
-           "a first dense layer needs a -1 and +1 table, or input_bits")
+    expect(
+        layer.kind != "dense" or bits > 0 or model.binary_input,
+        where,
+        "a first dense layer needs a -1 and +1 table, or input_bits",
+    )
     expect(layer.kind != "average", where, "an average cannot read the image")
 
 
@@ -187,11 +190,20 @@ def _check_sums(where: str, model: Model, layer: Layer, index: int, source: _Giv
     if layer.kind == "average":
         expect(not layer.plane_shifts and layer.coefficients is None, where, "an average has no coefficients")
     if layer.coefficients is not None:
-        expect(layer.requantised and layer.scale is None, where,
-               "has coefficients, expected an offset and no scale with them")
+        expect(
+            layer.requantised and layer.scale is None,
+            where,
+            "has coefficients, expected an offset and no scale with them",
+        )
         expect(not layer.base_shifts + layer.plane_shifts, where, "has coefficients and exponents, expected one")
-        _check_array(f"{where}.coefficients", layer.coefficients, (layer.outputs, layer.bases, source.planes), np.int32,
-                     INT16.min, INT16.max)
+        _check_array(
+            f"{where}.coefficients",
+            layer.coefficients,
+            (layer.outputs, layer.bases, source.planes),
+            np.int32,
+            INT16.min,
+            INT16.max,
+        )
         return
     most = MAX_SUM
     if not layer.requantised:
@@ -212,8 +224,11 @@ def _check_result(where: str, layer: Layer, signed: bool, last: bool) -> None:
         expect(layer.bits == 0 and len(layer.inputs) == 1, where, "the last layer has no bits and no shortcut")
     elif thresholds is not None:
         count = 1 if thresholds.ndim < 2 else thresholds.shape[0]
-        expect(1 <= count <= MAX_THRESHOLDS, f"{where}.thresholds",
-               f"are {count} per output, expected 1 to {MAX_THRESHOLDS}")
+        expect(
+            1 <= count <= MAX_THRESHOLDS,
+            f"{where}.thresholds",
+            f"are {count} per output, expected 1 to {MAX_THRESHOLDS}",
+        )
         shape = outputs if thresholds.ndim < 2 else (max(2, count), *outputs)
         low, high = (INT16.min, INT16.max) if signed else (0, MAX_FAN_IN + 1)
         if layer.requantised:
@@ -266,8 +281,9 @@ def shapes(model: Model) -> Dict[str, Shape]:
         if layer.kind == "conv":
             expect(not flat, where, f"is a convolution behind {flat}, expected only dense layers behind it")
             values = (0,) if eight_bit else (-1, 1) if source.planes == 1 else (-1, 0, 1)
-            expect(layer.pad_value in values or not layer.pad, where,
-                   f"pad_value is {layer.pad_value}, expected {values}")
+            expect(
+                layer.pad_value in values or not layer.pad, where, f"pad_value is {layer.pad_value}, expected {values}"
+            )
         else:
             flat = flat or layer.name
         shape = step(layer, source.shape).output
@@ -276,8 +292,11 @@ def shapes(model: Model) -> Dict[str, Shape]:
         _check_result(where, layer, eight_bit or layer.kind == "average", last)
         _check_sums(where, model, layer, index, source, last)
         _check_shortcut(where, layer, index, shape, given)
-        expect(not last or layer.outputs == len(model.classes), where,
-               f"{layer.outputs} outputs for {len(model.classes)} classes")
+        expect(
+            not last or layer.outputs == len(model.classes),
+            where,
+            f"{layer.outputs} outputs for {len(model.classes)} classes",
+        )
         given[layer.name] = _Given(index, shape, layer.planes, layer.requantised and layer.bits < MAX_PLANES)
     read = {name for layer in model.layers for name in layer.inputs}
     for layer in model.layers[:-1]:

@@ -26,11 +26,19 @@ OTHERS = ("contract", "explore", "reuse", "topologies")
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="model file (.npz)")
     designs.add_option(parser)
-    parser.add_argument("--engine", choices=("array", "wired"), default="array",
-                        help="one array for every network, or this network's weights wired in")
+    parser.add_argument(
+        "--engine",
+        choices=("array", "wired"),
+        default="array",
+        help="one array for every network, or this network's weights wired in",
+    )
     parser.add_argument("--level", default="best", help="sharing in wired engines: none, kernel, cse or best")
-    parser.add_argument("--fold", type=int, default=0,
-                        help="most passes of a wired engine per input; 0: as many as there is time for, 1: none")
+    parser.add_argument(
+        "--fold",
+        type=int,
+        default=0,
+        help="most passes of a wired engine per input; 0: as many as there is time for, 1: none",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="output folder")
     parser.add_argument("--batch", type=int, default=64, help="largest number of images in a batch")
 

@@ -32,8 +32,12 @@ class Area:
 
     def fits(self, board: Board, fill: float = 1.0) -> bool:
         """Whether `board` has it, with at most the share `fill` of its LUT and FF."""
-        return (self.lut <= fill * board.lut and self.ff <= fill * board.ff and self.bram36 <= board.bram36
-                and self.dsp <= board.dsp)
+        return (
+            self.lut <= fill * board.lut
+            and self.ff <= fill * board.ff
+            and self.bram36 <= board.bram36
+            and self.dsp <= board.dsp
+        )
 
 
 def block_ram(words: int, bits: int, enable: int = 0) -> float:

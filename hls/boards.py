@@ -43,12 +43,30 @@ class ProcessingSystem:
 
 
 ZYNQ7 = ProcessingSystem(
-    "processing_system7", "zynq", "M_AXI_GP0", "S_AXI_HP0", "ps/S_AXI_HP0/HP0_DDR_LOWOCM", 0x43C00000, 1000.0,
-    "clk_fpga_0", "PCW_FPGA0_PERIPHERAL_FREQMHZ", "PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ")
+    "processing_system7",
+    "zynq",
+    "M_AXI_GP0",
+    "S_AXI_HP0",
+    "ps/S_AXI_HP0/HP0_DDR_LOWOCM",
+    0x43C00000,
+    1000.0,
+    "clk_fpga_0",
+    "PCW_FPGA0_PERIPHERAL_FREQMHZ",
+    "PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ",
+)
 """Its IO PLL is at 1000 MHz with the crystals of all boards here: 20 times 50 or 30 times 33.333 MHz."""
 ZYNQMP = ProcessingSystem(
-    "zynq_ultra_ps_e", "zynquplus", "M_AXI_HPM0_FPD", "S_AXI_HP0_FPD", "ps/SAXIGP2/HP0_DDR_LOW", 0xA0000000, 1500.0,
-    "clk_pl_0", "PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ", "PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ")
+    "zynq_ultra_ps_e",
+    "zynquplus",
+    "M_AXI_HPM0_FPD",
+    "S_AXI_HP0_FPD",
+    "ps/SAXIGP2/HP0_DDR_LOW",
+    0xA0000000,
+    1500.0,
+    "clk_pl_0",
+    "PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ",
+    "PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ",
+)
 """Its IO PLL is at 45 times 33.333 MHz: the FBDIV of Avnet's board files, and what Vivado takes for the K26."""
 
 CLOCK_TOLERANCE = 1e-3
@@ -146,12 +164,14 @@ class Board:
             if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
                 raise DesignError(f"board {self.name}: {key}={value!r} is not a positive integer")
         if not self.board_part and not self.preset:
-            raise DesignError(f"board {self.name}: needs board_part, Vivado's name of it, or a preset of its "
-                              "processing system")
+            raise DesignError(
+                f"board {self.name}: needs board_part, Vivado's name of it, or a preset of its processing system"
+            )
 
 
-def known(name: str, part: str, ps: ProcessingSystem, board_part: str = "",
-          preset: Mapping[str, str] | None = None) -> Board:
+def known(
+    name: str, part: str, ps: ProcessingSystem, board_part: str = "", preset: Mapping[str, str] | None = None
+) -> Board:
     """A board whose part is one of `DEVICES`.
 
     Raises:
@@ -159,18 +179,23 @@ def known(name: str, part: str, ps: ProcessingSystem, board_part: str = "",
     """
     device = next((key for key in DEVICES if part.startswith(key)), None)
     if device is None:
-        raise DesignError(f"board {name}: part {part!r} is of none of {', '.join(DEVICES)}: say what it offers, "
-                          f"{', '.join(Device._fields)}")
+        raise DesignError(
+            f"board {name}: part {part!r} is of none of {', '.join(DEVICES)}: say what it offers, "
+            f"{', '.join(Device._fields)}"
+        )
     return Board(name, part, ps, *DEVICES[device], board_part, preset or {})
 
 
-BOARDS: dict[str, Board] = {board.name: board for board in (
-    known("pynq_z1", "xc7z020clg400-1", ZYNQ7, "www.digilentinc.com:pynq-z1:part0:1.0", PYNQ_PS),
-    known("pynq_z2", "xc7z020clg400-1", ZYNQ7, "tul.com.tw:pynq-z2:part0:1.0", PYNQ_PS),
-    known("zybo_z7_10", "xc7z010clg400-1", ZYNQ7, "digilentinc.com:zybo-z7-10:part0:1.1"),
-    known("ultra96v2", "xczu3eg-sbva484-1-i", ZYNQMP, "em.avnet.com:ultra96v2:part0:1.2"),
-    known("kv260", "xck26-sfvc784-2LV-c", ZYNQMP, "xilinx.com:kv260_som:part0:1.3"),
-)}
+BOARDS: dict[str, Board] = {
+    board.name: board
+    for board in (
+        known("pynq_z1", "xc7z020clg400-1", ZYNQ7, "www.digilentinc.com:pynq-z1:part0:1.0", PYNQ_PS),
+        known("pynq_z2", "xc7z020clg400-1", ZYNQ7, "tul.com.tw:pynq-z2:part0:1.0", PYNQ_PS),
+        known("zybo_z7_10", "xc7z010clg400-1", ZYNQ7, "digilentinc.com:zybo-z7-10:part0:1.1"),
+        known("ultra96v2", "xczu3eg-sbva484-1-i", ZYNQMP, "em.avnet.com:ultra96v2:part0:1.2"),
+        known("kv260", "xck26-sfvc784-2LV-c", ZYNQMP, "xilinx.com:kv260_som:part0:1.3"),
+    )
+}
 """By name."""
 
 

@@ -49,8 +49,9 @@ def stages(backend: str, count: int, cosim: bool) -> list[Stage]:
 
         def hls(name: str, output: str, check: Callable[[Path], str] = lambda folder: "") -> Stage:
             more = ("vitis/csim",) if count and name in ("csim", "cosim") else ()
-            return Stage(name, tools.HLS, "vitis", "hls.tcl", inputs + more, (output,),
-                         {**variables, "BNN_STAGES": name}, check)
+            return Stage(
+                name, tools.HLS, "vitis", "hls.tcl", inputs + more, (output,), {**variables, "BNN_STAGES": name}, check
+            )
 
         result.append(hls("csim", "vitis/bnn_hls", check_scores if count else lambda folder: ""))
         result.append(hls("csynth", CSYNTH, lambda folder: hls_report.add_csynth(folder, folder / CSYNTH)))
@@ -58,10 +59,19 @@ def stages(backend: str, count: int, cosim: bool) -> list[Stage]:
             result.append(hls("cosim", "vitis/bnn_hls/solution/sim/report"))
         result.append(hls("export", f"{IP[backend]}/component.xml"))
     else:
-        result.append(Stage("package", tools.VIVADO, "vivado", "package_rtl.tcl", ("rtl", "vivado/package_rtl.tcl"),
-                            (f"{IP[backend]}/component.xml",)))
-    result.append(Stage("project", tools.VIVADO, "vivado", "build.tcl", ("vivado/build.tcl",),
-                        ("vivado/project/bnn.xpr",)))
+        result.append(
+            Stage(
+                "package",
+                tools.VIVADO,
+                "vivado",
+                "package_rtl.tcl",
+                ("rtl", "vivado/package_rtl.tcl"),
+                (f"{IP[backend]}/component.xml",),
+            )
+        )
+    result.append(
+        Stage("project", tools.VIVADO, "vivado", "build.tcl", ("vivado/build.tcl",), ("vivado/project/bnn.xpr",))
+    )
     return result
 
 
@@ -97,26 +107,46 @@ def check_scores(folder: Path) -> str:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--design", help=f"one of {', '.join(designs.DESIGNS)}, or a file NAME.toml (default: "
-                                         f"{designs.DEFAULT['hls']}, with --backend rtl {designs.DEFAULT['rtl']})")
+    parser.add_argument(
+        "--design",
+        help=f"one of {', '.join(designs.DESIGNS)}, or a file NAME.toml (default: "
+        f"{designs.DEFAULT['hls']}, with --backend rtl {designs.DEFAULT['rtl']})",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="build folder")
-    parser.add_argument("--backend", choices=designs.BACKENDS,
-                        help="which core becomes the IP (default: the one that the design is for, else hls)")
+    parser.add_argument(
+        "--backend",
+        choices=designs.BACKENDS,
+        help="which core becomes the IP (default: the one that the design is for, else hls)",
+    )
     add_first_layer(parser)
-    parser.add_argument("--hls-version", default=directives.DEFAULT_VERSION, metavar="VERSION",
-                        help=f"of the HLS tool, {directives.OLDEST} to {directives.NEWEST} "
-                             f"(default {directives.DEFAULT_VERSION})")
+    parser.add_argument(
+        "--hls-version",
+        default=directives.DEFAULT_VERSION,
+        metavar="VERSION",
+        help=f"of the HLS tool, {directives.OLDEST} to {directives.NEWEST} (default {directives.DEFAULT_VERSION})",
+    )
     parser.add_argument("--model", type=Path, help="model to simulate in the HLS tool and to estimate")
-    parser.add_argument("--images", type=Path,
-                        help=".npz with x, the images of that simulation (default: shipped ones that fit the model)")
+    parser.add_argument(
+        "--images",
+        type=Path,
+        help=".npz with x, the images of that simulation (default: shipped ones that fit the model)",
+    )
     parser.add_argument("--batch", type=int, default=16, help="images of a batch in the estimate")
     parser.add_argument("--cosim", action="store_true", help="co-simulate the HLS core too (hours)")
-    parser.add_argument("--date-patched", action="store_true",
-                        help=f"an HLS tool up to {tools.LAST_WITH_DATE_BUG} is patched (answer record 76960)")
-    parser.add_argument("--strategies", type=int, default=len(implementation.STRATEGIES), metavar="COUNT",
-                        choices=range(1, len(implementation.STRATEGIES) + 1),
-                        help="implementation strategies to try, an hour each, before the clock is lowered "
-                             f"(default: all, {len(implementation.STRATEGIES)})")
+    parser.add_argument(
+        "--date-patched",
+        action="store_true",
+        help=f"an HLS tool up to {tools.LAST_WITH_DATE_BUG} is patched (answer record 76960)",
+    )
+    parser.add_argument(
+        "--strategies",
+        type=int,
+        default=len(implementation.STRATEGIES),
+        metavar="COUNT",
+        choices=range(1, len(implementation.STRATEGIES) + 1),
+        help="implementation strategies to try, an hour each, before the clock is lowered "
+        f"(default: all, {len(implementation.STRATEGIES)})",
+    )
 
 
 def _run(options: argparse.Namespace) -> None:

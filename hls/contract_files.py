@@ -86,8 +86,9 @@ def camel(name: str) -> str:
 
 def snake(name: str) -> str:
     """`SomeName` as `some_name`."""
-    return "".join("_" + letter.lower() if letter.isupper() and at else letter.lower()
-                   for at, letter in enumerate(name))
+    return "".join(
+        "_" + letter.lower() if letter.isupper() and at else letter.lower() for at, letter in enumerate(name)
+    )
 
 
 def _literal(value: int) -> str:
@@ -154,8 +155,12 @@ def _cpp_part(name: str, word: str, field: Field) -> Iterator[str]:
 
 
 def _head() -> list[str]:
-    return [*_comments("The contract between planner, cores and host: registers, the words of a program, error codes "
-                       f"({DOCUMENT}). Generated from bnn/contract.py by `python -m hls contract`; do not edit.")]
+    return [
+        *_comments(
+            "The contract between planner, cores and host: registers, the words of a program, error codes "
+            f"({DOCUMENT}). Generated from bnn/contract.py by `python -m hls contract`; do not edit."
+        )
+    ]
 
 
 def _error(error: Error) -> str:
@@ -172,14 +177,19 @@ def _offsets() -> Iterator[tuple[str, int, Field]]:
 
 def systemverilog() -> str:
     """The text of the SystemVerilog package."""
-    lines = [*_head(), "package bnn_pkg;",
-             "  // verilator lint_off UNUSEDPARAM  // a package names what some of its users leave out"]
+    lines = [
+        *_head(),
+        "package bnn_pkg;",
+        "  // verilator lint_off UNUSEDPARAM  // a package names what some of its users leave out",
+    ]
     for name, value in constants().items():
         large = value > 0xFFFF
         kind, number = ("logic [31:0]", f"32'h{value:08X}") if large else ("int unsigned", str(value))
         lines += _with_comment(f"  localparam {kind} {camel(name)} = {number};", value.doc)
-    lines += _with_comment(f"  localparam int unsigned DescriptorUsed = {Descriptor.USED};",
-                           "words of a descriptor up to the last that is not 0")
+    lines += _with_comment(
+        f"  localparam int unsigned DescriptorUsed = {Descriptor.USED};",
+        "words of a descriptor up to the last that is not 0",
+    )
     lines += ["", *SYSTEMVERILOG_LATENCY.splitlines(), "", *_error_type()]
     known: dict[str, list[Member]] = {}
     for record in contract.RECORDS:
@@ -246,8 +256,10 @@ def _logic(bits: int) -> str:
 
 def tables() -> dict[str, str]:
     """The tables of docs/ARCHITECTURE.md, by the name of their markers."""
-    made = {"constants": ["| name | value | meaning |", "|---|--:|---|"],
-            "errors": ["| code | name | meaning |", "|--:|---|---|"]}
+    made = {
+        "constants": ["| name | value | meaning |", "|---|--:|---|"],
+        "errors": ["| code | name | meaning |", "|--:|---|---|"],
+    }
     for name, value in constants().items():
         made["constants"].append(f"| `{name}` | {_literal(value)} | {value.doc} |")
     for error in Error:
@@ -286,8 +298,10 @@ def _run(options: argparse.Namespace) -> int:
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue
         if options.check:
-            print(f"error: {path.relative_to(ROOT)}: is not what bnn/contract.py makes; run python -m hls contract",
-                  file=sys.stderr)
+            print(
+                f"error: {path.relative_to(ROOT)}: is not what bnn/contract.py makes; run python -m hls contract",
+                file=sys.stderr,
+            )
             status = FAILED
         else:
             write_atomically(path, text.encode())

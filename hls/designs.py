@@ -60,8 +60,7 @@ class Design:
             raise DesignError(f"design {self.name}: clock_mhz={self.clock_mhz!r} is not positive")
         need, have = self.bram36, self.board.bram36
         if need > have:
-            raise DesignError(f"design {self.name}: memories need {need} BRAM36 or more, "
-                              f"{self.board.name} has {have}")
+            raise DesignError(f"design {self.name}: memories need {need} BRAM36 or more, {self.board.name} has {have}")
 
     def _check(self, field: str, low: int, high: int, why: str = "") -> None:
         value = getattr(self, field)
@@ -69,8 +68,7 @@ class Design:
             raise DesignError(f"design {self.name}: {field.upper()}={value} is not a power of two")
         if not low <= value <= high:
             reason = f" (at most {why})" if why and value > high else ""
-            raise DesignError(f"design {self.name}: {field.upper()}={value} is not in "
-                              f"{low} to {high}{reason}")
+            raise DesignError(f"design {self.name}: {field.upper()}={value} is not in {low} to {high}{reason}")
 
     def parameters(self) -> dict[str, Any]:
         """Every field by name, JSON types only: the board by its name."""
@@ -86,15 +84,26 @@ class Design:
         divider = ps.divider(self.clock_mhz)
         if abs(ps.pll_mhz / divider / self.clock_mhz - 1) > CLOCK_TOLERANCE:
             near = sorted({ps.pll_mhz / value for value in (divider, divider + 1, max(1, divider - 1))})
-            raise DesignError(f"design {self.name}: clock_mhz={self.clock_mhz:g} is not {ps.pll_mhz:g} MHz over an "
-                              f"integer, as {', '.join(f'{value:.6g}' for value in near)}")
+            raise DesignError(
+                f"design {self.name}: clock_mhz={self.clock_mhz:g} is not {ps.pll_mhz:g} MHz over an "
+                f"integer, as {', '.join(f'{value:.6g}' for value in near)}"
+            )
 
     def registers(self) -> Registers:
         """The registers of a core of this design before its first run: the read-only ones tell what it is."""
         return Registers(
-            idle=True, id=CORE_ID, version=INTERFACE_VERSION, pe=self.pe, lanes=self.lanes, simd=self.simd,
-            weight_depth=self.weight_depth, first_pe=self.first_pe, act_depth=self.act_depth,
-            image_pixels=self.image_pixels, max_layers=self.max_layers)
+            idle=True,
+            id=CORE_ID,
+            version=INTERFACE_VERSION,
+            pe=self.pe,
+            lanes=self.lanes,
+            simd=self.simd,
+            weight_depth=self.weight_depth,
+            first_pe=self.first_pe,
+            act_depth=self.act_depth,
+            image_pixels=self.image_pixels,
+            max_layers=self.max_layers,
+        )
 
     @property
     def word_bytes(self) -> int:
@@ -104,41 +113,170 @@ class Design:
     @property
     def bram36(self) -> int:
         """Lower bound of the block RAMs that the weight, activation and image memories take."""
-        bits = (self.pe * self.simd * self.weight_depth, self.lanes * self.simd * self.act_depth,
-                2 * self.image_pixels * 8 * MAX_CHANNELS)
+        bits = (
+            self.pe * self.simd * self.weight_depth,
+            self.lanes * self.simd * self.act_depth,
+            2 * self.image_pixels * 8 * MAX_CHANNELS,
+        )
         return sum(-(-size // 36864) for size in bits)
 
 
 DESIGNS: dict[str, Design] = {
-    "pynq_z1": Design("pynq_z1", BOARDS["pynq_z1"], pe=32, simd=64, lanes=8, weight_depth=1024, act_depth=4096,
-                      first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=142.857),
-    "pynq_z2": Design("pynq_z2", BOARDS["pynq_z2"], pe=32, simd=64, lanes=8, weight_depth=1024, act_depth=4096,
-                      first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=142.857),
-    "pynq_z1_small": Design("pynq_z1_small", BOARDS["zybo_z7_10"], pe=16, simd=64, lanes=4, weight_depth=1024,
-                            act_depth=2048, first_pe=4, image_pixels=1024, max_layers=16, clock_mhz=125.0),
-    "ultra96v2": Design("ultra96v2", BOARDS["ultra96v2"], pe=32, simd=64, lanes=8, weight_depth=2048, act_depth=4096,
-                        first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=187.5),
-    "kv260": Design("kv260", BOARDS["kv260"], pe=64, simd=64, lanes=8, weight_depth=512, act_depth=4096,
-                    first_pe=32, image_pixels=1024, max_layers=16, clock_mhz=187.5),
-    "pynq_z1_hls": Design("pynq_z1_hls", BOARDS["pynq_z1"], pe=16, simd=64, lanes=8, weight_depth=1024,
-                          act_depth=4096, first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=142.857),
-    "pynq_z2_hls": Design("pynq_z2_hls", BOARDS["pynq_z2"], pe=16, simd=64, lanes=8, weight_depth=1024,
-                          act_depth=4096, first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=142.857),
-    "pynq_z1_small_hls": Design("pynq_z1_small_hls", BOARDS["zybo_z7_10"], pe=8, simd=64, lanes=4, weight_depth=1024,
-                                act_depth=2048, first_pe=4, image_pixels=1024, max_layers=16, clock_mhz=125.0),
-    "ultra96v2_hls": Design("ultra96v2_hls", BOARDS["ultra96v2"], pe=16, simd=64, lanes=8, weight_depth=2048,
-                            act_depth=4096, first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=187.5),
-    "kv260_hls": Design("kv260_hls", BOARDS["kv260"], pe=32, simd=64, lanes=8, weight_depth=512, act_depth=4096,
-                        first_pe=16, image_pixels=1024, max_layers=16, clock_mhz=187.5),
-    "sim_small": Design("sim_small", BOARDS["pynq_z1"], pe=8, simd=32, lanes=4, weight_depth=512, act_depth=4096,
-                        first_pe=4, image_pixels=1024, max_layers=16, clock_mhz=100.0),
+    "pynq_z1": Design(
+        "pynq_z1",
+        BOARDS["pynq_z1"],
+        pe=32,
+        simd=64,
+        lanes=8,
+        weight_depth=1024,
+        act_depth=4096,
+        first_pe=16,
+        image_pixels=1024,
+        max_layers=16,
+        clock_mhz=142.857,
+    ),
+    "pynq_z2": Design(
+        "pynq_z2",
+        BOARDS["pynq_z2"],
+        pe=32,
+        simd=64,
+        lanes=8,
+        weight_depth=1024,
+        act_depth=4096,
+        first_pe=16,
+        image_pixels=1024,
+        max_layers=16,
+        clock_mhz=142.857,
+    ),
+    "pynq_z1_small": Design(
+        "pynq_z1_small",
+        BOARDS["zybo_z7_10"],
+        pe=16,
+        simd=64,
+        lanes=4,
+        weight_depth=1024,
+        act_depth=2048,
+        first_pe=4,
+        image_pixels=1024,
+        max_layers=16,
+        clock_mhz=125.0,
+    ),
+    "ultra96v2": Design(
+        "ultra96v2",
+        BOARDS["ultra96v2"],
+        pe=32,
+        simd=64,
+        lanes=8,
+        weight_depth=2048,
+        act_depth=4096,
+        first_pe=16,
+        image_pixels=1024,
+        max_layers=16,
+        clock_mhz=187.5,
+    ),
+    "kv260": Design(
+        "kv260",
+        BOARDS["kv260"],
+        pe=64,
+        simd=64,
+        lanes=8,
+        weight_depth=512,
+        act_depth=4096,
+        first_pe=32,
+        image_pixels=1024,
+        max_layers=16,
+        clock_mhz=187.5,
+    ),
+    "pynq_z1_hls": Design(
+        "pynq_z1_hls",
+        BOARDS["pynq_z1"],
+        pe=16,
+        simd=64,
+        lanes=8,
+        weight_depth=1024,
+        act_depth=4096,
+        first_pe=16,
+        image_pixels=1024,
+        max_layers=16,
+        clock_mhz=142.857,
+    ),
+    "pynq_z2_hls": Design(
+        "pynq_z2_hls",
+        BOARDS["pynq_z2"],
+        pe=16,
+        simd=64,
+        lanes=8,
+        weight_depth=1024,
+        act_depth=4096,
+        first_pe=16,
+        image_pixels=1024,
+        max_layers=16,
+        clock_mhz=142.857,
+    ),
+    "pynq_z1_small_hls": Design(
+        "pynq_z1_small_hls",
+        BOARDS["zybo_z7_10"],
+        pe=8,
+        simd=64,
+        lanes=4,
+        weight_depth=1024,
+        act_depth=2048,
+        first_pe=4,
+        image_pixels=1024,
+        max_layers=16,
+        clock_mhz=125.0,
+    ),
+    "ultra96v2_hls": Design(
+        "ultra96v2_hls",
+        BOARDS["ultra96v2"],
+        pe=16,
+        simd=64,
+        lanes=8,
+        weight_depth=2048,
+        act_depth=4096,
+        first_pe=16,
+        image_pixels=1024,
+        max_layers=16,
+        clock_mhz=187.5,
+    ),
+    "kv260_hls": Design(
+        "kv260_hls",
+        BOARDS["kv260"],
+        pe=32,
+        simd=64,
+        lanes=8,
+        weight_depth=512,
+        act_depth=4096,
+        first_pe=16,
+        image_pixels=1024,
+        max_layers=16,
+        clock_mhz=187.5,
+    ),
+    "sim_small": Design(
+        "sim_small",
+        BOARDS["pynq_z1"],
+        pe=8,
+        simd=32,
+        lanes=4,
+        weight_depth=512,
+        act_depth=4096,
+        first_pe=4,
+        image_pixels=1024,
+        max_layers=16,
+        clock_mhz=100.0,
+    ),
 }
 
 
 BACKENDS = ("hls", "rtl")
 """The cores."""
-HLS_DESIGNS = {"pynq_z1": "pynq_z1_hls", "pynq_z2": "pynq_z2_hls", "pynq_z1_small": "pynq_z1_small_hls",
-               "ultra96v2": "ultra96v2_hls", "kv260": "kv260_hls"}
+HLS_DESIGNS = {
+    "pynq_z1": "pynq_z1_hls",
+    "pynq_z2": "pynq_z2_hls",
+    "pynq_z1_small": "pynq_z1_small_hls",
+    "ultra96v2": "ultra96v2_hls",
+    "kv260": "kv260_hls",
+}
 """Designs of the RTL core alone, which the HLS core would not fit or not in time, and those that take their place."""
 DEFAULT = {"hls": "pynq_z1_hls", "rtl": "pynq_z1"}
 """The design that is built where none is given."""
@@ -159,8 +297,9 @@ def choose(name: str | None, backend: str | None) -> tuple[Design, str]:
     design = find(DEFAULT[backend] if name is None else name)
     if backend == "hls" and design.name in HLS_DESIGNS:
         size = f"{design.pe}x{design.simd}x{design.lanes} at {design.clock_mhz:g} MHz"
-        raise DesignError(f"design {design.name}: {size} is for the back end rtl; for hls take "
-                          f"{HLS_DESIGNS[design.name]}")
+        raise DesignError(
+            f"design {design.name}: {size} is for the back end rtl; for hls take {HLS_DESIGNS[design.name]}"
+        )
     return design, backend
 
 
@@ -179,8 +318,9 @@ def find(name: str) -> Design:
 
 def add_option(parser: argparse.ArgumentParser) -> None:
     """The option --design, whose value `find` takes."""
-    parser.add_argument("--design", default="pynq_z1",
-                        help=f"one of {', '.join(DESIGNS)} (default pynq_z1), or a file NAME.toml")
+    parser.add_argument(
+        "--design", default="pynq_z1", help=f"one of {', '.join(DESIGNS)} (default pynq_z1), or a file NAME.toml"
+    )
 
 
 def load(path: Path) -> Design:
@@ -219,8 +359,9 @@ def _board(path: Path, content: Mapping[str, Any]) -> Board:
     """The board of a table: `ps` is one of `PROCESSING_SYSTEMS`; resources are needed where the device is not known."""
     optional = {"board_part": "", "preset": {}}
     _keys(path, "board: ", content, ["name", "part", "ps"], (*optional, *Device._fields))
-    name, part, ps, board_part, preset = ({**optional, **content}[key]
-                                          for key in ("name", "part", "ps", "board_part", "preset"))
+    name, part, ps, board_part, preset = (
+        {**optional, **content}[key] for key in ("name", "part", "ps", "board_part", "preset")
+    )
     patterns = (("name", name, NAME), ("part", part, r"[\w-]+"), ("board_part", board_part, r"[\w.:-]*"))
     for key, value, pattern in patterns:
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
@@ -228,10 +369,11 @@ def _board(path: Path, content: Mapping[str, Any]) -> Board:
     if ps not in PROCESSING_SYSTEMS:
         raise DesignError(f"{path}: board: ps={ps!r} is not one of {', '.join(PROCESSING_SYSTEMS)}")
     if not isinstance(preset, dict) or not all(
-            re.fullmatch(NAME, key) and isinstance(value, str) for key, value in preset.items()):
+        re.fullmatch(NAME, key) and isinstance(value, str) for key, value in preset.items()
+    ):
         raise DesignError(f"{path}: board: preset is not a table of texts")
     if name in BOARDS:
-        raise DesignError(f"{path}: board {name} is there already, write board = \"{name}\"")
+        raise DesignError(f'{path}: board {name} is there already, write board = "{name}"')
     given = [key for key in Device._fields if key in content]
     if not given:
         return boards.known(name, part, PROCESSING_SYSTEMS[ps], board_part, preset)

@@ -14,8 +14,18 @@ from bnn.errors import ExpectedError
 DEFAULT_VERSION = "2022.2"
 OLDEST, NEWEST = "2019.2", "2024.2"
 _PRAGMA = re.compile(r"^(\s*#pragma HLS )([A-Za-z_]+)([^/\n]*?)(\s*(?://.*)?)$", re.MULTILINE)
-_COMMON = {"dim", "factor", "offset", "bundle", "depth", "latency", "max_read_burst_length", "max_write_burst_length",
-           "num_read_outstanding", "num_write_outstanding"}
+_COMMON = {
+    "dim",
+    "factor",
+    "offset",
+    "bundle",
+    "depth",
+    "latency",
+    "max_read_burst_length",
+    "max_write_burst_length",
+    "num_read_outstanding",
+    "num_write_outstanding",
+}
 """Options that every tool names so."""
 _CORES = {("ram_s2p", "bram"): "RAM_S2P_BRAM", ("ram_s2p", "lutram"): "RAM_S2P_LUTRAM"}
 
@@ -25,7 +35,7 @@ class DirectiveError(ExpectedError):
 
 
 def dialect(version: str) -> str:
-    """"vivado_hls", "vitis_hls_2020" or "vitis_hls": what a tool of `version` (as "2022.2") understands.
+    """ "vivado_hls", "vitis_hls_2020" or "vitis_hls": what a tool of `version` (as "2022.2") understands.
 
     Raises:
         DirectiveError: it is not a version from 2019.2 to 2024.2.
@@ -55,8 +65,9 @@ def _one(found: re.Match[str], target: str) -> str:
         missing = [key for key in names if key not in options]
         unknown = sorted(set(options) - {*names, *_COMMON})
         if missing or unknown or plain:
-            raise DirectiveError(f"#pragma HLS {name}{rest}: {' '.join(missing + unknown + plain)}: "
-                                 f"missing or not known to {target}")
+            raise DirectiveError(
+                f"#pragma HLS {name}{rest}: {' '.join(missing + unknown + plain)}: missing or not known to {target}"
+            )
         return " ".join(f"{key}={value}" for key, value in options.items() if key not in names)
 
     if name == "INTERFACE":

@@ -27,8 +27,12 @@ from hls.designs import DESIGNS, Design, DesignError
 FILL = 0.85
 """Share of a board's LUT and FF that a design may take, so that it can be routed."""
 RANGES = {
-    "pe": (8, 16, 32, 64), "simd": (32, 64, 128), "lanes": (2, 4, 8, 16), "first_pe": (4, 8, 16, 32),
-    "weight_depth": (512, 1024, 2048, 4096), "act_depth": (512, 1024, 2048, 4096, 8192),
+    "pe": (8, 16, 32, 64),
+    "simd": (32, 64, 128),
+    "lanes": (2, 4, 8, 16),
+    "first_pe": (4, 8, 16, 32),
+    "weight_depth": (512, 1024, 2048, 4096),
+    "act_depth": (512, 1024, 2048, 4096, 8192),
 }
 
 
@@ -48,8 +52,12 @@ class Point:
     def record(self) -> dict[str, object]:
         """JSON types only."""
         item = self.design
-        return {**{name: getattr(item, name) for name in RANGES}, "clock_mhz": item.clock_mhz,
-                **asdict(self.cells), "cycles_per_image": list(self.cycles)}
+        return {
+            **{name: getattr(item, name) for name in RANGES},
+            "clock_mhz": item.clock_mhz,
+            **asdict(self.cells),
+            "cycles_per_image": list(self.cycles),
+        }
 
 
 def candidates(board: str, clock_mhz: float, fill: float = FILL) -> Iterator[tuple[Design, Area]]:
@@ -68,8 +76,19 @@ def candidates(board: str, clock_mhz: float, fill: float = FILL) -> Iterator[tup
                     for weights in RANGES["weight_depth"]:
                         for acts in RANGES["act_depth"]:
                             try:
-                                item = Design("explore", part, pe, simd, lanes, weights, acts, first_pe,
-                                              base.image_pixels, base.max_layers, clock_mhz)
+                                item = Design(
+                                    "explore",
+                                    part,
+                                    pe,
+                                    simd,
+                                    lanes,
+                                    weights,
+                                    acts,
+                                    first_pe,
+                                    base.image_pixels,
+                                    base.max_layers,
+                                    clock_mhz,
+                                )
                             except DesignError:
                                 continue
                             cells = estimate_area(item)
@@ -85,8 +104,9 @@ def least(model: Model, design: Design) -> float:
     return total_macs(on_array) / (design.pe * design.simd * design.lanes)
 
 
-def explore(found: Sequence[Model], board: str, clock_mhz: float, batch: int = 16, keep: bool = True,
-            fill: float = FILL) -> list[Point]:
+def explore(
+    found: Sequence[Model], board: str, clock_mhz: float, batch: int = 16, keep: bool = True, fill: float = FILL
+) -> list[Point]:
     """The Pareto set of cycles, LUT and BRAM36, fewest cycles first.
 
     Args:
@@ -104,8 +124,10 @@ def explore(found: Sequence[Model], board: str, clock_mhz: float, batch: int = 1
     reason = f"no design takes at most {fill:.0%} of {board}"
 
     def beaten(cells: Area, cost: float) -> bool:
-        return any(other.cells.lut <= cells.lut and other.cells.bram36 <= cells.bram36 and other.cost <= cost
-                   for other in front)
+        return any(
+            other.cells.lut <= cells.lut and other.cells.bram36 <= cells.bram36 and other.cost <= cost
+            for other in front
+        )
 
     for design, cells in candidates(board, clock_mhz, fill):
         if beaten(cells, sum(least(model, design) for model in found)):
@@ -118,8 +140,11 @@ def explore(found: Sequence[Model], board: str, clock_mhz: float, batch: int = 1
         point = Point(design, cells, tuple(plan.run_cycles(batch, keep) / batch for plan in plans))
         if beaten(cells, point.cost):
             continue
-        front = [other for other in front if not (cells.lut <= other.cells.lut and cells.bram36 <= other.cells.bram36
-                                                  and point.cost <= other.cost)]
+        front = [
+            other
+            for other in front
+            if not (cells.lut <= other.cells.lut and cells.bram36 <= other.cells.bram36 and point.cost <= other.cost)
+        ]
         front.append(point)
     if not front:
         raise DesignError(f"{board}: no design runs {', '.join(model.name for model in found)}: {reason}")
@@ -142,22 +167,28 @@ def pick(front: Sequence[Point], targets: Sequence[float] = ()) -> Point:
     limits = list(targets) * (count if len(targets) == 1 else 1)
     good = [point for point in front if all(c <= limit for c, limit in zip(point.cycles, limits, strict=True))]
     if not good:
-        raise DesignError(f"no design has at most {', '.join(f'{limit:g}' for limit in limits)} cycles per image; "
-                          f"the fastest has {', '.join(f'{c:.0f}' for c in front[0].cycles)}")
+        raise DesignError(
+            f"no design has at most {', '.join(f'{limit:g}' for limit in limits)} cycles per image; "
+            f"the fastest has {', '.join(f'{c:.0f}' for c in front[0].cycles)}"
+        )
     return min(good, key=lambda point: (point.cells.lut, point.cells.bram36, point.cost))
 
 
 def table(front: Sequence[Point], names: Sequence[str], board: str) -> str:
     """The points as text, one a line."""
     part = boards.find(board)
-    lines = ["PE x SIMD x LANES  FIRST_PE  WEIGHT_DEPTH  ACT_DEPTH     LUT      FF  BRAM36   LUT%  " +
-             "  ".join(f"{name} cycles/image" for name in names)]
+    lines = [
+        "PE x SIMD x LANES  FIRST_PE  WEIGHT_DEPTH  ACT_DEPTH     LUT      FF  BRAM36   LUT%  "
+        + "  ".join(f"{name} cycles/image" for name in names)
+    ]
     for point in front:
         item, cells = point.design, point.cells
         size = f"{item.pe}x{item.simd}x{item.lanes}"
         numbers = "  ".join(f"{value:>{len(name) + 13}.0f}" for name, value in zip(names, point.cycles, strict=True))
-        lines.append(f"{size:>17}  {item.first_pe:>8}  {item.weight_depth:>12}  {item.act_depth:>9}  {cells.lut:>6}  "
-                     f"{cells.ff:>6}  {cells.bram36:>6g}  {cells.lut / part.lut:>5.0%}  {numbers}")
+        lines.append(
+            f"{size:>17}  {item.first_pe:>8}  {item.weight_depth:>12}  {item.act_depth:>9}  {cells.lut:>6}  "
+            f"{cells.ff:>6}  {cells.bram36:>6g}  {cells.lut / part.lut:>5.0%}  {numbers}"
+        )
     return "\n".join(lines)
 
 
@@ -176,8 +207,14 @@ def find(name: str) -> Model:
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", nargs="+", help="model file (.npz), or BinaryNet, VGG-small, CNV, LFC")
     parser.add_argument("--board", default="pynq_z1", help=f"one of {', '.join(BOARDS)}")
-    parser.add_argument("--target", type=float, action="append", default=[], metavar="CYCLES",
-                        help="cycles per image to reach; one for all models, or one for each in their order")
+    parser.add_argument(
+        "--target",
+        type=float,
+        action="append",
+        default=[],
+        metavar="CYCLES",
+        help="cycles per image to reach; one for all models, or one for each in their order",
+    )
     parser.add_argument("--batch", type=int, default=16, help="images of a run")
     parser.add_argument("--clock", type=float, help="MHz; that of the board's design if left out")
     parser.add_argument("--fill", type=float, default=FILL, help="share of LUT and FF that a design may take")
@@ -194,8 +231,12 @@ def _run(options: argparse.Namespace) -> None:
         raise DesignError(f"--fill {options.fill:g}: is not in 0 to 1")
     front = explore(found, options.board, clock, options.batch, not options.load, options.fill)
     if options.output:
-        record = {"board": options.board, "models": [model.name for model in found], "batch": options.batch,
-                  "designs": [point.record() for point in front]}
+        record = {
+            "board": options.board,
+            "models": [model.name for model in found],
+            "batch": options.batch,
+            "designs": [point.record() for point in front],
+        }
         write_atomically(options.output, (json.dumps(record, indent=2) + "\n").encode())
     print(table(front[: max(options.lines, 1)], [model.name for model in found], options.board))
     if len(front) > max(options.lines, 1):
@@ -203,8 +244,10 @@ def _run(options: argparse.Namespace) -> None:
     print(f"estimated: LUT and FF as yosys counts, cycles by the schedule, batch {options.batch}, {clock:g} MHz")
     chosen = pick(front, options.target)
     item, cells = chosen.design, chosen.cells
-    print(f"picked: PE={item.pe} SIMD={item.simd} LANES={item.lanes} WEIGHT_DEPTH={item.weight_depth} "
-          f"ACT_DEPTH={item.act_depth} FIRST_PE={item.first_pe}: {cells.lut} LUT, {cells.bram36:g} BRAM36")
+    print(
+        f"picked: PE={item.pe} SIMD={item.simd} LANES={item.lanes} WEIGHT_DEPTH={item.weight_depth} "
+        f"ACT_DEPTH={item.act_depth} FIRST_PE={item.first_pe}: {cells.lut} LUT, {cells.bram36:g} BRAM36"
+    )
 
 
 main = Command("explore", _options, _run, "models/cnv.npz LFC --board pynq_z1 --target 10000")

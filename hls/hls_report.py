@@ -87,8 +87,14 @@ def sections(path: Path) -> dict[str, Any]:
 def _loop(figures: Figures, label: str, calls: int, trips: float, name: str = "", wait: int = 0) -> dict[str, Any]:
     """A pipelined loop: its cycles over all calls, with `wait` before its first iteration."""
     interval, depth = timing_of(figures, label)
-    return {"loop": name or label, "ii": interval, "depth": depth + wait, "calls": calls, "trips": trips,
-            "cycles": round(calls * (wait + depth + interval * trips))}
+    return {
+        "loop": name or label,
+        "ii": interval,
+        "depth": depth + wait,
+        "calls": calls,
+        "trips": trips,
+        "cycles": round(calls * (wait + depth + interval * trips)),
+    }
 
 
 def timing_of(figures: Figures, label: str) -> tuple[int, int]:
@@ -162,8 +168,12 @@ def estimated(plan: Plan, figures: Figures) -> dict[str, Any]:
     for index, item in enumerate(plan.descriptors):
         segment_a = index < plan.segment_a
         images, calls = (plan.sub_batch, passes) if segment_a else (plan.batch, 1)
-        array.append({**_loop(figures, "step", calls * item.groups, _steps(item, images, design),
-                              f"step {names[index]}"), "layer": names[index]})
+        array.append(
+            {
+                **_loop(figures, "step", calls * item.groups, _steps(item, images, design), f"step {names[index]}"),
+                "layer": names[index],
+            }
+        )
     commands = plan.segment_a * passes + len(plan.descriptors) - plan.segment_a
     array.append(_loop(figures, "command", commands, DESCRIPTOR_WORDS))
     array.append(_loop(figures, "group_weights", 1, _waits(plan, figures)))
@@ -179,8 +189,10 @@ def estimated(plan: Plan, figures: Figures) -> dict[str, Any]:
         trips = first.rows // step * (lead * reads + first.columns // step * slots)
         layer = [_loop(figures, "unpack", plan.batch, pixels), _loop(figures, "slots", plan.batch, trips)]
     else:
-        layer = [_loop(figures, "unpack", plan.batch, first.words * design.simd // 8),
-                 _loop(figures, "packed", plan.batch, first.words * design.simd // min(design.first_pe, 32))]
+        layer = [
+            _loop(figures, "unpack", plan.batch, first.words * design.simd // 8),
+            _loop(figures, "packed", plan.batch, first.words * design.simd // min(design.first_pe, 32)),
+        ]
     classes = len(plan.model.classes)
     groups = ceil_div(classes, design.pe)
     processes = {
@@ -190,17 +202,25 @@ def estimated(plan: Plan, figures: Figures) -> dict[str, Any]:
         "store": [_loop(figures, "values", plan.batch * groups, classes / groups)],
     }
     # the two loops of the first layer work on two images at the same time
-    cycles = {name: (max if name == "first_layer" else sum)(loop["cycles"] for loop in loops)
-              for name, loops in processes.items()}
+    cycles = {
+        name: (max if name == "first_layer" else sum)(loop["cycles"] for loop in loops)
+        for name, loops in processes.items()
+    }
     slowest = max(cycles, key=lambda name: cycles[name])
     per_batch = cycles[slowest]
     return {
         "estimated": True,
         "note": "from the loops' trip counts, and the II and depth that `make hls-check` finds; not from a synthesis",
-        "model": plan.model.name, "design": design.name, "clock_mhz": design.clock_mhz, "batch": plan.batch,
-        "cycles_per_batch": per_batch, "cycles_per_image": round(per_batch / plan.batch),
+        "model": plan.model.name,
+        "design": design.name,
+        "clock_mhz": design.clock_mhz,
+        "batch": plan.batch,
+        "cycles_per_batch": per_batch,
+        "cycles_per_image": round(per_batch / plan.batch),
         "images_per_second": round(design.clock_mhz * 1e6 * plan.batch / per_batch),
-        "slowest": slowest, "process_cycles": cycles, "loops": processes,
+        "slowest": slowest,
+        "process_cycles": cycles,
+        "loops": processes,
         "resources": resources(design, figures),
     }
 
@@ -225,8 +245,11 @@ def resources(design: Design, figures: Figures) -> dict[str, Any]:
     dots = design.pe * design.lanes
     total = sum(memories.values())
     found = {
-        "lut": round((figures.dot_lut + LUT_PER_SUM) * dots
-                     + LUT_PER_FIRST * FIRST_TAPS * MAX_CHANNELS * design.first_pe + LUT_REST),
+        "lut": round(
+            (figures.dot_lut + LUT_PER_SUM) * dots
+            + LUT_PER_FIRST * FIRST_TAPS * MAX_CHANNELS * design.first_pe
+            + LUT_REST
+        ),
         # accumulators, finished sums, the operands' registers and two levels of the adder trees
         "ff": round(32 * design.pe * design.lanes + design.simd * (design.pe + design.lanes) + 0.5 * macs + LUT_REST),
         "bram36": total / 2,
@@ -234,8 +257,11 @@ def resources(design: Design, figures: Figures) -> dict[str, Any]:
         "dsp": 21,
     }
     board = design.board
-    return {**found, "bram18_by_memory": memories,
-            "percent": {key: round(100 * value / getattr(board, key), 1) for key, value in found.items()}}
+    return {
+        **found,
+        "bram18_by_memory": memories,
+        "percent": {key: round(100 * value / getattr(board, key), 1) for key, value in found.items()},
+    }
 
 
 def add_estimate(folder: Path, plan: Plan, figures: Figures) -> dict[str, Any]:
@@ -282,8 +308,10 @@ def csynth(path: Path) -> dict[str, Any]:
         return _value(need(name).text)
 
     latency = "PerformanceEstimates/SummaryOfOverallLatency"
-    target, found = number("UserAssignments/TargetClockPeriod"), number(
-        "PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod")
+    target, found = (
+        number("UserAssignments/TargetClockPeriod"),
+        number("PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod"),
+    )
     if not isinstance(target, int | float) or not isinstance(found, int | float):
         raise ReportError(f"{path}: the clock periods are not numbers")
     used, available = need("AreaEstimates/Resources"), need("AreaEstimates/AvailableResources")
@@ -303,22 +331,29 @@ def csynth(path: Path) -> dict[str, Any]:
             if item.find("TripCount") is None and item.find("IterationLatency") is None:
                 continue
             loops[prefix + item.tag] = {
-                "trips": _value(item.findtext("TripCount")), "ii": _value(item.findtext("PipelineII")),
+                "trips": _value(item.findtext("TripCount")),
+                "ii": _value(item.findtext("PipelineII")),
                 "depth": _value(item.findtext("PipelineDepth")) or _value(item.findtext("IterationLatency")),
-                "latency": _value(item.findtext("Latency"))}
+                "latency": _value(item.findtext("Latency")),
+            }
             walk(item, f"{prefix}{item.tag}/")
 
     summary = root.find("PerformanceEstimates/SummaryOfLoopLatency")
     if summary is not None:
         walk(summary, "")
     return {
-        "source": path.name, "tool": root.findtext("ReportVersion/Version") or "",
+        "source": path.name,
+        "tool": root.findtext("ReportVersion/Version") or "",
         "part": (need("UserAssignments/Part").text or "").strip(),
         "clock_ns": {"target": target, "estimated": found},
-        "latency_cycles": {"best": number(f"{latency}/Best-caseLatency"),
-                           "worst": number(f"{latency}/Worst-caseLatency")},
+        "latency_cycles": {
+            "best": number(f"{latency}/Best-caseLatency"),
+            "worst": number(f"{latency}/Worst-caseLatency"),
+        },
         "interval_cycles": {"best": number(f"{latency}/Interval-min"), "worst": number(f"{latency}/Interval-max")},
-        "loops": loops, "resources": figures(used), "available": figures(available),
+        "loops": loops,
+        "resources": figures(used),
+        "available": figures(available),
     }
 
 
@@ -338,16 +373,22 @@ def add_csynth(folder: Path, path: Path) -> str:
         remark = f"{path.name} counts {', '.join(over)} on {found['part']}, an estimate: Vivado decides"
     if used["lut"] > available["lut"]:
         least, most = CSYNTH_LUT
-        remark += (f"; its LUTs are {least:g} to {most:g} or more times fewer in published binary networks, here "
-                   f"{used['lut'] / least:.0f} to {used['lut'] / most:.0f}")
+        remark += (
+            f"; its LUTs are {least:g} to {most:g} or more times fewer in published binary networks, here "
+            f"{used['lut'] / least:.0f} to {used['lut'] / most:.0f}"
+        )
     if remark:
         found["remark"] = remark
     update(folder, found, "hls", "synthesis")
     return remark
 
 
-_SITES = {"lut": ("Slice LUTs", "CLB LUTs"), "ff": ("Slice Registers", "CLB Registers", "Register as Flip Flop"),
-          "bram36": ("Block RAM Tile",), "dsp": ("DSPs",)}
+_SITES = {
+    "lut": ("Slice LUTs", "CLB LUTs"),
+    "ff": ("Slice Registers", "CLB Registers", "Register as Flip Flop"),
+    "bram36": ("Block RAM Tile",),
+    "dsp": ("DSPs",),
+}
 
 
 def utilization(path: Path) -> dict[str, Any]:
@@ -398,8 +439,12 @@ def timing(path: Path) -> dict[str, Any]:
             found = {name: _value(values.get(name)) for name in ("WNS(ns)", "TNS(ns)", "WHS(ns)", "THS(ns)")}
             if not values or any(not isinstance(value, int | float) for value in found.values()):
                 raise ReportError(f"{path}: Design Timing Summary: {lines[index + 2].strip() or 'no figures'}")
-            result: dict[str, Any] = {"wns_ns": found["WNS(ns)"], "tns_ns": found["TNS(ns)"],
-                                      "whs_ns": found["WHS(ns)"], "ths_ns": found["THS(ns)"]}
+            result: dict[str, Any] = {
+                "wns_ns": found["WNS(ns)"],
+                "tns_ns": found["TNS(ns)"],
+                "whs_ns": found["WHS(ns)"],
+                "ths_ns": found["THS(ns)"],
+            }
             result["failing_endpoints"] = _value(values.get("TNS Failing Endpoints"))
             result["met"] = found["WNS(ns)"] >= 0 and found["WHS(ns)"] >= 0
             return result
@@ -432,16 +477,27 @@ def add_attempts(folder: Path, attempts: list[dict[str, Any]]) -> None:
     update(folder, {"source": "Vivado", "attempts": attempts}, "implementation")
 
 
-def add_implementation(folder: Path, reports: Path, chosen: dict[str, Any], attempts: list[dict[str, Any]],
-                       cycles_per_image: float | None = None) -> None:
+def add_implementation(
+    folder: Path,
+    reports: Path,
+    chosen: dict[str, Any],
+    attempts: list[dict[str, Any]],
+    cycles_per_image: float | None = None,
+) -> None:
     """Put the bitstream's attempt, and utilization.txt and timing.txt of `reports`, into report.json.
 
     Raises:
         ReportError: a report is not understood.
     """
-    content = {"source": "Vivado", **{key: chosen[key] for key in ("strategy", "divider", "clock_mhz")},
-               **utilization(reports / "utilization.txt"), "timing": timing(reports / "timing.txt")}
+    content = {
+        "source": "Vivado",
+        **{key: chosen[key] for key in ("strategy", "divider", "clock_mhz")},
+        **utilization(reports / "utilization.txt"),
+        "timing": timing(reports / "timing.txt"),
+    }
     if cycles_per_image:
-        content["images_per_second"] = {"value": round(chosen["clock_mhz"] * 1e6 / cycles_per_image),
-                                        "note": "estimated cycles at this clock"}
+        content["images_per_second"] = {
+            "value": round(chosen["clock_mhz"] * 1e6 / cycles_per_image),
+            "note": "estimated cycles at this clock",
+        }
     update(folder, {**content, "attempts": attempts}, "implementation")

@@ -16,8 +16,13 @@ from hls.boards import CLOCK_TOLERANCE
 from hls.designs import Design
 from hls.stages import BuildError, Runner, Stage
 
-STRATEGIES = ("Vivado Implementation Defaults", "Performance_ExplorePostRoutePhysOpt", "Performance_ExtraTimingOpt",
-              "Performance_NetDelay_high", "Congestion_SpreadLogic_high")
+STRATEGIES = (
+    "Vivado Implementation Defaults",
+    "Performance_ExplorePostRoutePhysOpt",
+    "Performance_ExtraTimingOpt",
+    "Performance_NetDelay_high",
+    "Congestion_SpreadLogic_high",
+)
 """In the order in which they are tried; UG904, "Implementation Strategy Descriptions", lists them for 2021.1 to 2024.2,
 and projects of Vivado 2018 and 2019 have them."""
 SLOWER = 3
@@ -59,8 +64,15 @@ class Attempt:
     def summary(self) -> dict[str, Any]:
         """For report.json."""
         slack = {key: self.timing[key] for key in ("wns_ns", "whs_ns")} if self.timing else {}
-        return {"name": self.name, "strategy": self.strategy, "divider": self.divider,
-                "clock_mhz": round(self.clock_mhz, 3), "routed": self.timing is not None, "met": self.met, **slack}
+        return {
+            "name": self.name,
+            "strategy": self.strategy,
+            "divider": self.divider,
+            "clock_mhz": round(self.clock_mhz, 3),
+            "routed": self.timing is not None,
+            "met": self.met,
+            **slack,
+        }
 
 
 def bitfile(design: str) -> Path:
@@ -70,15 +82,29 @@ def bitfile(design: str) -> Path:
 
 def implement_stage(number: int, strategy: str) -> Stage:
     """Placing and routing with a strategy, as attempt `number` from 1."""
-    return Stage(f"implement-{number}", tools.VIVADO, "vivado", "implement.tcl", ("vivado/implement.tcl",),
-                 (f"{ATTEMPTS}/{number}/status.txt",), {"BNN_ATTEMPT": str(number), "BNN_STRATEGY": strategy})
+    return Stage(
+        f"implement-{number}",
+        tools.VIVADO,
+        "vivado",
+        "implement.tcl",
+        ("vivado/implement.tcl",),
+        (f"{ATTEMPTS}/{number}/status.txt",),
+        {"BNN_ATTEMPT": str(number), "BNN_STRATEGY": strategy},
+    )
 
 
 def clock_stage(routed: Attempt, divider: int, clock_mhz: float) -> Stage:
     """Timing a routed design at a slower clock."""
     name = f"clock-{divider}"
-    return Stage(name, tools.VIVADO, "vivado", "clock.tcl", ("vivado/clock.tcl",), (f"{ATTEMPTS}/{name}/timing.txt",),
-                 {"BNN_ATTEMPT": name, "BNN_FROM": routed.name, "BNN_PERIOD": f"{1000 / clock_mhz:.3f}"})
+    return Stage(
+        name,
+        tools.VIVADO,
+        "vivado",
+        "clock.tcl",
+        ("vivado/clock.tcl",),
+        (f"{ATTEMPTS}/{name}/timing.txt",),
+        {"BNN_ATTEMPT": name, "BNN_FROM": routed.name, "BNN_PERIOD": f"{1000 / clock_mhz:.3f}"},
+    )
 
 
 def bitstream_stage(design: Design, attempt: Attempt) -> Stage:
@@ -93,12 +119,25 @@ def bitstream_stage(design: Design, attempt: Attempt) -> Stage:
             raise BuildError(f"{path}: the clock is {found:.6g} MHz, timing was met at {attempt.clock_mhz:.6g}")
         return ""
 
-    return Stage("bitstream", tools.VIVADO, "vivado", "bitstream.tcl", ("vivado/bitstream.tcl",), names,
-                 {"BNN_ATTEMPT": attempt.name, "BNN_MHZ": f"{attempt.clock_mhz:.3f}"}, check)
+    return Stage(
+        "bitstream",
+        tools.VIVADO,
+        "vivado",
+        "bitstream.tcl",
+        ("vivado/bitstream.tcl",),
+        names,
+        {"BNN_ATTEMPT": attempt.name, "BNN_MHZ": f"{attempt.clock_mhz:.3f}"},
+        check,
+    )
 
 
-def run(runner: Runner, design: Design, before: str, strategies: int = len(STRATEGIES),
-        cycles_per_image: float | None = None) -> Attempt:
+def run(
+    runner: Runner,
+    design: Design,
+    before: str,
+    strategies: int = len(STRATEGIES),
+    cycles_per_image: float | None = None,
+) -> Attempt:
     """Implement the project until its timing is met, write the bitstream, and put both into report.json.
 
     Args:
@@ -122,8 +161,9 @@ def run(runner: Runner, design: Design, before: str, strategies: int = len(STRAT
     def attempt(stage: Stage, digest: str, name: str, strategy: str, divider: int) -> str:
         done = runner.run(stage, digest)
         path = folder / ATTEMPTS / name / "timing.txt"
-        tried.append(Attempt(name, strategy, divider, ps.pll_mhz / divider,
-                             hls_report.timing(path) if path.is_file() else None))
+        tried.append(
+            Attempt(name, strategy, divider, ps.pll_mhz / divider, hls_report.timing(path) if path.is_file() else None)
+        )
         print(f"hls: {stage.name}: {tried[-1]}", flush=True)
         return done
 
@@ -146,6 +186,7 @@ def run(runner: Runner, design: Design, before: str, strategies: int = len(STRAT
         why = "no clock meets the timing" if holding else "no strategy is routed without hold violations"
         raise BuildError(f"{why}: {'; '.join(map(str, tried))}")
     runner.run(bitstream_stage(design, chosen), digests[chosen.name])
-    hls_report.add_implementation(folder, folder / BITSTREAM, chosen.summary(), [item.summary() for item in tried],
-                               cycles_per_image)
+    hls_report.add_implementation(
+        folder, folder / BITSTREAM, chosen.summary(), [item.summary() for item in tried], cycles_per_image
+    )
     return chosen

@@ -14,8 +14,12 @@ FIRST_LAYERS = ("array", "wired")
 
 def add_first_layer(parser: argparse.ArgumentParser) -> None:
     """`--first-layer array|wired`, for `first_layer`."""
-    parser.add_argument("--first-layer", default="array", choices=FIRST_LAYERS,
-                        help="for any program, or with the model's weights wired in (default array)")
+    parser.add_argument(
+        "--first-layer",
+        default="array",
+        choices=FIRST_LAYERS,
+        help="for any program, or with the model's weights wired in (default array)",
+    )
 
 
 def first_layer(kind: str, model: Path | None, design: Design) -> dict[str, dict[str, str]] | None:

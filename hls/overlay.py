@@ -73,7 +73,9 @@ def render_hwh(design: Design) -> str:
         "vlnv": f"{render.VENDOR}:{render.LIBRARY}:{render.TOP}:{render.VERSION}",
         "control_base": SIMULATED.ps.control_base,
         "period_ns": render.number(1000 / design.clock_mhz),
-        "device": device[2:at], "package": device[at:], "speed": f"-{speed}",
+        "device": device[2:at],
+        "package": device[at:],
+        "speed": f"-{speed}",
         "clock_hz": round(design.clock_mhz * 1e6),
         "registers": registers(),
         "ps_parameters": _ps_parameters(design),
@@ -94,8 +96,12 @@ def bitfile(design: Design) -> bytes:
     payload = PADDING + MAGIC + text + b"\n"
     payload += b"\xff" * (-len(payload) % 4) + PADDING
     part = SIMULATED.part[2:].rsplit("-", 1)[0]
-    fields = (b"a", f"{design.name};UserID=0XFFFFFFFF;Version=simulation"), (b"b", part), (b"c", "2000/01/01"), (
-        b"d", "00:00:00")
+    fields = (
+        (b"a", f"{design.name};UserID=0XFFFFFFFF;Version=simulation"),
+        (b"b", part),
+        (b"c", "2000/01/01"),
+        (b"d", "00:00:00"),
+    )
     header = struct.pack(">H", 9) + b"\x0f\xf0\x0f\xf0\x0f\xf0\x0f\xf0\x00" + struct.pack(">H", 1)
     for key, value in fields:
         content = value.encode("ascii") + b"\0"

@@ -45,8 +45,9 @@ def _layer_words(plan: Plan, index: int, layer: Layer) -> np.ndarray:
     header = np.zeros((item.groups * pe, item.headers, simd // 32), np.uint32)
     if layer.thresholds is not None and layer.flip is not None:
         header[:, 0, 0] = ThresholdHeader.threshold.insert(ThresholdHeader.threshold.largest)
-        header[:outputs, 0, 0] = (ThresholdHeader.threshold.insert(layer.thresholds.astype(np.int64))
-                                  | ThresholdHeader.flip.insert(layer.flip.astype(np.int64)))
+        header[:outputs, 0, 0] = ThresholdHeader.threshold.insert(
+            layer.thresholds.astype(np.int64)
+        ) | ThresholdHeader.flip.insert(layer.flip.astype(np.int64))
     elif layer.scale is not None and layer.offset is not None:
         for field, values in ((ScoreHeader.offset, layer.offset), (ScoreHeader.scale, layer.scale)):
             header[:outputs, field.word, 0] |= field.insert(values.astype(np.int64)).astype(np.uint32)
@@ -87,15 +88,42 @@ def pack(plan: Plan) -> bytes:
     at_b = at_a + len(segment_a)
     elements = model.height * model.width * model.channels
     header = Header(
-        magic=PROGRAM_MAGIC, version=PROGRAM_VERSION, pe=design.pe, lanes=design.lanes, simd=design.simd,
-        size=at_b + len(segment_b), layers=len(plan.descriptors), layers_a=plan.segment_a, sub_batch=plan.sub_batch,
-        batch=plan.batch, resident=plan.resident, descriptors=at_descriptors, weights_a=at_a, words_a=plan.words_a,
-        weights_b=at_b if segment_b else 0, words_b=plan.words_b, first=at_first, first_channels=first.channels,
-        image_bytes=ceil_div(elements, BEAT_BYTES) * BEAT_BYTES, classes=len(model.classes), first_pe=design.first_pe,
-        pixels=model.height * model.width, height=model.height, width=model.width, channels=model.channels,
-        pad=first.pad, pool=first.pool, rows=first.rows, columns=first.columns, out_even=first.base[0],
-        out_odd=first.base[1], out_image_stride=first.image_stride, out_row_stride=first.row_stride,
-        out_words=first.words, elements=elements)
+        magic=PROGRAM_MAGIC,
+        version=PROGRAM_VERSION,
+        pe=design.pe,
+        lanes=design.lanes,
+        simd=design.simd,
+        size=at_b + len(segment_b),
+        layers=len(plan.descriptors),
+        layers_a=plan.segment_a,
+        sub_batch=plan.sub_batch,
+        batch=plan.batch,
+        resident=plan.resident,
+        descriptors=at_descriptors,
+        weights_a=at_a,
+        words_a=plan.words_a,
+        weights_b=at_b if segment_b else 0,
+        words_b=plan.words_b,
+        first=at_first,
+        first_channels=first.channels,
+        image_bytes=ceil_div(elements, BEAT_BYTES) * BEAT_BYTES,
+        classes=len(model.classes),
+        first_pe=design.first_pe,
+        pixels=model.height * model.width,
+        height=model.height,
+        width=model.width,
+        channels=model.channels,
+        pad=first.pad,
+        pool=first.pool,
+        rows=first.rows,
+        columns=first.columns,
+        out_even=first.base[0],
+        out_odd=first.base[1],
+        out_image_stride=first.image_stride,
+        out_row_stride=first.row_stride,
+        out_words=first.words,
+        elements=elements,
+    )
     return b"".join([bytes(header), *map(bytes, plan.descriptors), block, segment_a, segment_b])
 
 
@@ -104,21 +132,37 @@ def summary(plan: Plan) -> dict[str, Any]:
     design = plan.design
     layers = []
     for index, (layer, item) in enumerate(zip(plan.array_layers(), plan.descriptors, strict=True)):
-        layers.append({
-            "name": layer.name, "segment": "A" if index < plan.segment_a else "B", "groups": item.groups,
-            "outputs": item.outputs, "weight_words": item.weight_words, "rows": item.rows,
-            "columns": item.columns, "source_base": [item.source_even, item.source_odd], "dest_base": item.dest_base,
-            "cycles_per_batch": plan.layer_cycles(index)})
+        layers.append(
+            {
+                "name": layer.name,
+                "segment": "A" if index < plan.segment_a else "B",
+                "groups": item.groups,
+                "outputs": item.outputs,
+                "weight_words": item.weight_words,
+                "rows": item.rows,
+                "columns": item.columns,
+                "source_base": [item.source_even, item.source_odd],
+                "dest_base": item.dest_base,
+                "cycles_per_batch": plan.layer_cycles(index),
+            }
+        )
     cycles = plan.batch_cycles()
     return {
-        "model": plan.model.name, "design": design.name, "board": design.board.name,
-        "clock_mhz": design.clock_mhz, "sub_batch": plan.sub_batch, "batch": plan.batch,
-        "segment_a_layers": plan.segment_a, "resident": plan.resident,
+        "model": plan.model.name,
+        "design": design.name,
+        "board": design.board.name,
+        "clock_mhz": design.clock_mhz,
+        "sub_batch": plan.sub_batch,
+        "batch": plan.batch,
+        "segment_a_layers": plan.segment_a,
+        "resident": plan.resident,
         "weight_words": {"a": plan.words_a, "b": plan.words_b, "depth": design.weight_depth},
-        "activation_words": {"used": max(item.base + item.words for item in plan.regions),
-                             "depth": design.act_depth},
+        "activation_words": {"used": max(item.base + item.words for item in plan.regions), "depth": design.act_depth},
         "regions": [{"name": item.name, "base": item.base, "words": item.words} for item in plan.regions],
         "first_layer_cycles_per_image": first_layer_cycles(
-            plan.first, design.first_pe, plan.model.height * plan.model.width * plan.model.channels),
-        "layers": layers, "cycles_per_batch": cycles,
-        "images_per_second": round(plan.batch * design.clock_mhz * 1e6 / cycles, 1)}
+            plan.first, design.first_pe, plan.model.height * plan.model.width * plan.model.channels
+        ),
+        "layers": layers,
+        "cycles_per_batch": cycles,
+        "images_per_second": round(plan.batch * design.clock_mhz * 1e6 / cycles, 1),
+    }

@@ -28,7 +28,13 @@ def registers() -> list[Register]:
         for half in range(register.bits // 32):
             several = register.bits > 32
             bits = f", bits {32 * half + 31}..{32 * half}" if several else ""
-            result.append(Register(f"{name}_{half + 1}" if several else name, register.offset + 4 * half,
-                                   register.access, register.doc[:1].upper() + register.doc[1:] + bits,
-                                   parts or [(name, 0, 32)]))
+            result.append(
+                Register(
+                    f"{name}_{half + 1}" if several else name,
+                    register.offset + 4 * half,
+                    register.access,
+                    register.doc[:1].upper() + register.doc[1:] + bits,
+                    parts or [(name, 0, 32)],
+                )
+            )
     return result

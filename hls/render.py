@@ -44,7 +44,10 @@ def tcl_quote(value: object) -> str:
 def environment() -> jinja2.Environment:
     """The environment of the templates: an unknown variable is an error."""
     made = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
         autoescape=False,
     )
     made.filters["tcl_quote"] = tcl_quote
@@ -65,8 +68,12 @@ def core_ports() -> list[tuple[str, str, str]]:
     return re.findall(r"^ *(input|output) +logic +(\[\d+:\d+\])? *(\w+)", text[: text.index("\n);")], re.MULTILINE)
 
 
-def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str = "hls",
-              first: dict[str, dict[str, str]] | None = None) -> dict[str, Any]:
+def variables(
+    design: Design,
+    hls_version: str = DEFAULT_VERSION,
+    backend: str = "hls",
+    first: dict[str, dict[str, str]] | None = None,
+) -> dict[str, Any]:
     """What the templates may name.
 
     Raises:
@@ -108,8 +115,9 @@ def variables(design: Design, hls_version: str = DEFAULT_VERSION, backend: str =
         "bench": ["csim_main.cpp"],
         "rtl_sources": [*rtl, "bnn_core.v"],
         "first_wired": int(bool(first)),
-        "core_ports": [" ".join(part for part in (direction, "wire", width, name) if part)
-                       for direction, width, name in ports],
+        "core_ports": [
+            " ".join(part for part in (direction, "wire", width, name) if part) for direction, width, name in ports
+        ],
         "core_port_names": [name for _, _, name in ports],
         "registers": registers(),
         "jobs": 4,
@@ -121,8 +129,12 @@ def render_header(design: Design, first: dict[str, dict[str, str]] | None = None
     return _render(TEMPLATES / "hls" / "bnn_design.h.j2", variables(design, first=first))
 
 
-def render(design: Design, hls_version: str = DEFAULT_VERSION, backend: str = "hls",
-           first: dict[str, dict[str, str]] | None = None) -> dict[str, str]:
+def render(
+    design: Design,
+    hls_version: str = DEFAULT_VERSION,
+    backend: str = "hls",
+    first: dict[str, dict[str, str]] | None = None,
+) -> dict[str, str]:
     """The text of every file, by its path relative to the build folder, in order of path.
 
     The SystemVerilog is left out as long as its top `rtl/bnn_top.sv` is missing.

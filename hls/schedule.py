@@ -129,25 +129,32 @@ def _map(shape: Shape, by_image: bool, design: Design, elements: int | None = No
 def _check(model: Model, design: Design) -> None:
     """Refuse what no batch size can make fit."""
     if model.height * model.width > design.image_pixels:
-        raise DesignError(f"image: {model.height}x{model.width} pixels do not fit "
-                          f"IMAGE_PIXELS={design.image_pixels} of {design.name}")
+        raise DesignError(
+            f"image: {model.height}x{model.width} pixels do not fit IMAGE_PIXELS={design.image_pixels} of {design.name}"
+        )
     if model.channels > MAX_CHANNELS:
         raise DesignError(f"image: {model.channels} channels, at most {MAX_CHANNELS} are supported")
     first = model.layers[0]
     if first.kind == "dense" and not model.binary_input:
-        raise DesignError(f"{first.name}: a dense first layer on 8-bit pixels is not supported, "
-                          "the input table must hold -1 and +1 only")
+        raise DesignError(
+            f"{first.name}: a dense first layer on 8-bit pixels is not supported, "
+            "the input table must hold -1 and +1 only"
+        )
     if first.kind == "conv":
         if first.outputs > FIRST_CHANNELS:
-            raise DesignError(f"{first.name}: {first.outputs} output channels, the first layer has at most "
-                              f"{FIRST_CHANNELS}")
+            raise DesignError(
+                f"{first.name}: {first.outputs} output channels, the first layer has at most {FIRST_CHANNELS}"
+            )
         if model.layers[1].kind == "dense":
-            raise DesignError(f"{model.layers[1].name}: a dense layer right after the first convolution "
-                              f"{first.name} is not supported, at least two convolutions are needed")
+            raise DesignError(
+                f"{model.layers[1].name}: a dense layer right after the first convolution "
+                f"{first.name} is not supported, at least two convolutions are needed"
+            )
     count = len(_array_layers(model))
     if count > design.max_layers:
-        raise DesignError(f"{model.name}: {count} array layers do not fit MAX_LAYERS={design.max_layers} "
-                          f"of {design.name}")
+        raise DesignError(
+            f"{model.name}: {count} array layers do not fit MAX_LAYERS={design.max_layers} of {design.name}"
+        )
 
 
 def _maps(model: Model, design: Design) -> list[_Map]:
@@ -166,8 +173,11 @@ def _allocate(sizes: dict[str, tuple[int, int, int]]) -> tuple[Region, ...]:
     """First-fit placement. `sizes` gives words, and the first and last layer at which a region is live."""
     placed: list[tuple[Region, int, int]] = []
     for name, (words, start, end) in sorted(sizes.items(), key=lambda item: (-item[1][0], item[0])):
-        busy = sorted((region.base, region.base + region.words) for region, first, last in placed
-                      if first <= end and start <= last)
+        busy = sorted(
+            (region.base, region.base + region.words)
+            for region, first, last in placed
+            if first <= end and start <= last
+        )
         base = 0
         for low, high in busy:
             if base + words <= low:
@@ -177,8 +187,9 @@ def _allocate(sizes: dict[str, tuple[int, int, int]]) -> tuple[Region, ...]:
     return tuple(sorted((region for region, _, _ in placed), key=lambda region: (region.base, region.name)))
 
 
-def _place(model: Model, design: Design, maps: list[_Map], sub_batch: int, batch: int,
-           segment_a: int) -> tuple[tuple[Region, ...], int]:
+def _place(
+    model: Model, design: Design, maps: list[_Map], sub_batch: int, batch: int, segment_a: int
+) -> tuple[tuple[Region, ...], int]:
     """The regions and the depth they take; region `name` is the input of the layer `name`."""
     layers = _array_layers(model)
     total = len(layers)
@@ -197,9 +208,14 @@ def _place(model: Model, design: Design, maps: list[_Map], sub_batch: int, batch
 def _descriptor(layer: Layer, source: _Map, dest: _Map | None, design: Design) -> Descriptor:
     """The descriptor of a layer but for its place in the memory and in the order of layers."""
     made = Descriptor(
-        scores=dest is None, groups=ceil_div(layer.outputs, design.pe), source_image_stride=source.image_stride,
-        dest_image_stride=dest.image_stride if dest else 0, dest_row_stride=dest.row_stride if dest else 0,
-        dest_words=dest.words if dest else 0, outputs=layer.outputs)
+        scores=dest is None,
+        groups=ceil_div(layer.outputs, design.pe),
+        source_image_stride=source.image_stride,
+        dest_image_stride=dest.image_stride if dest else 0,
+        dest_row_stride=dest.row_stride if dest else 0,
+        dest_words=dest.words if dest else 0,
+        outputs=layer.outputs,
+    )
     height, width, channels = source.shape
     if layer.kind == "conv":
         made.kernel3, made.pad, made.pool = True, bool(layer.pad), layer.pool
@@ -219,13 +235,22 @@ def _descriptor(layer: Layer, source: _Map, dest: _Map | None, design: Design) -
     made.group_words = taps * made.tap_words
     made.last_bits = (channels - 1) % design.simd + 1
     if made.group_words + made.headers > design.weight_depth:
-        raise DesignError(f"{layer.name}: a group of {made.group_words + made.headers} words "
-                          f"does not fit WEIGHT_DEPTH={design.weight_depth} of {design.name}")
+        raise DesignError(
+            f"{layer.name}: a group of {made.group_words + made.headers} words "
+            f"does not fit WEIGHT_DEPTH={design.weight_depth} of {design.name}"
+        )
     return made
 
 
-def _build(model: Model, design: Design, maps: list[_Map], sub_batch: int, batch: int, segment_a: int,
-           regions: tuple[Region, ...]) -> Plan:
+def _build(
+    model: Model,
+    design: Design,
+    maps: list[_Map],
+    sub_batch: int,
+    batch: int,
+    segment_a: int,
+    regions: tuple[Region, ...],
+) -> Plan:
     base = {region.name: region.base for region in regions}
     layers = _array_layers(model)
     double = (base["first.even"], base["first.odd"])
@@ -243,8 +268,17 @@ def _build(model: Model, design: Design, maps: list[_Map], sub_batch: int, batch
     if head.kind == "conv":
         rows, columns = walk(model)[0].computed
         channels = ceil_div(head.outputs, design.first_pe) * design.first_pe
-        first = FirstLayer(channels, bool(head.pad), head.pool, rows, columns, double, maps[0].image_stride,
-                           maps[0].row_stride, maps[0].words)
+        first = FirstLayer(
+            channels,
+            bool(head.pad),
+            head.pool,
+            rows,
+            columns,
+            double,
+            maps[0].image_stride,
+            maps[0].row_stride,
+            maps[0].words,
+        )
     else:
         first = FirstLayer(0, False, False, 0, 0, double, maps[0].image_stride, 0, maps[0].words)
     return Plan(model, design, sub_batch, batch, segment_a, first, tuple(descriptors), regions)
@@ -278,8 +312,11 @@ def plan(model: Model, design: Design, batch: int = 64, sizes: Sizes | None = No
     layers = _array_layers(model)
     if sizes is not None:
         whole = sizes.segment_a == len(layers) and sizes.batch == sizes.sub_batch
-        if not whole and not (1 <= sizes.segment_a < len(layers) and 1 <= sizes.sub_batch <= sizes.batch
-                              and not sizes.batch % sizes.sub_batch):
+        if not whole and not (
+            1 <= sizes.segment_a < len(layers)
+            and 1 <= sizes.sub_batch <= sizes.batch
+            and not sizes.batch % sizes.sub_batch
+        ):
             raise DesignError(f"{model.name}: {tuple(sizes)} do not cut a batch of its {len(layers)} array layers")
     best: Plan | None = None
     least = 1 << 62
@@ -295,6 +332,8 @@ def plan(model: Model, design: Design, batch: int = 64, sizes: Sizes | None = No
         regions, depth = _place(model, design, maps, *(sizes or Sizes(1, 1, len(layers))))
         worst = max(regions, key=lambda region: region.words)
         what = "one image takes" if sizes is None else f"{sizes.batch} images, {sizes.sub_batch} at a time, take"
-        raise DesignError(f"{model.name}: {what} {depth} activation words ({worst.name} alone "
-                          f"{worst.words}), which do not fit ACT_DEPTH={design.act_depth} of {design.name}")
+        raise DesignError(
+            f"{model.name}: {what} {depth} activation words ({worst.name} alone "
+            f"{worst.words}), which do not fit ACT_DEPTH={design.act_depth} of {design.name}"
+        )
     return best

@@ -36,7 +36,12 @@ BLOCKS = (
 def summary(board: Board) -> dict[str, Any]:
     """The blocks and their sum, in percent of a board too; JSON types only."""
     total = {key: sum(getattr(block, key) for block in BLOCKS) for key in ("lut", "ff")}
-    return {"estimated": True, **total,
-            "percent": {key: round(100 * value / getattr(board, key), 1) for key, value in total.items()},
-            "blocks": [{"name": block.name, "what": block.what, "lut": block.lut, "ff": block.ff,
-                        "source": block.source} for block in BLOCKS]}
+    return {
+        "estimated": True,
+        **total,
+        "percent": {key: round(100 * value / getattr(board, key), 1) for key, value in total.items()},
+        "blocks": [
+            {"name": block.name, "what": block.what, "lut": block.lut, "ff": block.ff, "source": block.source}
+            for block in BLOCKS
+        ],
+    }

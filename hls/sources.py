@@ -34,6 +34,13 @@ def folders(folder: Path = RTL) -> list[Path]:
 
 def parameters(design: Design) -> dict[str, int]:
     """Parameters of the top by name."""
-    return {"Pe": design.pe, "Simd": design.simd, "Lanes": design.lanes, "WeightDepth": design.weight_depth,
-            "ActDepth": design.act_depth, "FirstPe": design.first_pe, "ImagePixels": design.image_pixels,
-            "MaxLayers": design.max_layers}
+    return {
+        "Pe": design.pe,
+        "Simd": design.simd,
+        "Lanes": design.lanes,
+        "WeightDepth": design.weight_depth,
+        "ActDepth": design.act_depth,
+        "FirstPe": design.first_pe,
+        "ImagePixels": design.image_pixels,
+        "MaxLayers": design.max_layers,
+    }

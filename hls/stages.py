@@ -101,8 +101,14 @@ class Runner:
         log.parent.mkdir(parents=True, exist_ok=True)
         print(f"hls: {stage.name}: {tool}, output in {log}", flush=True)
         with log.open("wb") as out:
-            status = subprocess.run(line, cwd=self.folder / stage.folder, env={**os.environ, **stage.variables},
-                                    stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL).returncode
+            status = subprocess.run(
+                line,
+                cwd=self.folder / stage.folder,
+                env={**os.environ, **stage.variables},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            ).returncode
         if status:
             last = [text.strip() for text in log.read_text(errors="replace").splitlines() if text.strip()][-TAIL:]
             raise BuildError(f"{stage.name}: {tool}: exit status {status}, see {log}: {' | '.join(last)}")

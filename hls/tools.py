@@ -86,6 +86,8 @@ def check_hls(line: list[str], version: str, now: datetime, patched: bool = Fals
         raise ToolError(f"{tool}: is of {installed}, whose directives are not those of --hls-version {version}")
     too_late = int(now.strftime("%y%m%d%H%M")) > REVISION_LIMIT
     if installed <= LAST_WITH_DATE_BUG and too_late and not patched and not (tool.parents[1] / DATE_PATCH).is_file():
-        raise ToolError(f"{tool.name} {installed} cannot export an IP since 2022 (AMD answer record 76960) and lacks "
-                        f"{DATE_PATCH}: install its y2k22_patch, or run make under faketime with a date of 2021, or "
-                        f"say DATE_PATCHED=1 (--date-patched) if it is patched otherwise")
+        raise ToolError(
+            f"{tool.name} {installed} cannot export an IP since 2022 (AMD answer record 76960) and lacks "
+            f"{DATE_PATCH}: install its y2k22_patch, or run make under faketime with a date of 2021, or "
+            f"say DATE_PATCHED=1 (--date-patched) if it is patched otherwise"
+        )

@@ -49,9 +49,14 @@ def run(script: str, folder: Path, log: str, timeout_s: float = TIMEOUT_S) -> st
     path = folder / log
     with path.open("w", encoding="utf-8") as out:
         try:
-            done = subprocess.run([sys.executable, "-c", _RUN, "-p", script], cwd=folder, stdout=out,
-                                  stderr=subprocess.STDOUT, timeout=timeout_s,
-                                  env={**os.environ, **caches.variables()})
+            done = subprocess.run(
+                [sys.executable, "-c", _RUN, "-p", script],
+                cwd=folder,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                timeout=timeout_s,
+                env={**os.environ, **caches.variables()},
+            )
         except subprocess.TimeoutExpired:
             raise YosysError(f"yosys: more than {timeout_s:g} s, see {path}") from None
     text = path.read_text(encoding="utf-8", errors="replace")

@@ -54,7 +54,10 @@ def pack(model: str | Path, bitfile: str | Path, batch: int = 64) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "hls", str(Path(model).resolve()), "--design", design]
         done = subprocess.run(
-            [*command, "--batch", str(batch), "-o", folder], cwd=ROOT, capture_output=True, text=True,
+            [*command, "--batch", str(batch), "-o", folder],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         if done.returncode:
@@ -429,8 +432,11 @@ class Accelerator:
         if version != INTERFACE_VERSION:
             raise HostError(f"{bitfile}: interface version is {version}, expected {INTERFACE_VERSION}")
         core = Registers(
-            geometry=self._read(Registers.geometry), weights=self._read(Registers.weights),
-            activations=self._read(Registers.activations), max_layers=self._read(Registers.max_layers))
+            geometry=self._read(Registers.geometry),
+            weights=self._read(Registers.weights),
+            activations=self._read(Registers.activations),
+            max_layers=self._read(Registers.max_layers),
+        )
         if core.geometry != program.header.geometry:
             raise HostError(f"{program.path} is for {_geometry(program.header)}, {bitfile} has {_geometry(core)}")
         if core.first_pe != program.header.first_pe:

@@ -21,8 +21,17 @@ from bnn.samples import find_images
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = (
-    "host/__init__.py", "host/accelerator.py", "host/backend.py", "host/errors.py", "host/images.py", "host/pool.py",
-    "host/program.py", "host/pynq_infer.py", "host/report.py", "host/web.py", "host/web.html",
+    "host/__init__.py",
+    "host/accelerator.py",
+    "host/backend.py",
+    "host/errors.py",
+    "host/images.py",
+    "host/pool.py",
+    "host/program.py",
+    "host/pynq_infer.py",
+    "host/report.py",
+    "host/web.py",
+    "host/web.html",
     "host/notebooks/cifar10.ipynb",
     *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("bnn/*.py")),
 )
@@ -67,8 +76,10 @@ def copy(folder: Path, address: str, target: str) -> None:
     if shutil.which("rsync"):
         commands = [["rsync", "-rt", f"{folder}/", f"{destination}/"]]
     elif shutil.which("scp") and shutil.which("ssh"):
-        commands = [["ssh", address, f"mkdir -p {shlex.quote(target)}"],
-                    ["scp", "-rq", *[str(path) for path in sorted(folder.iterdir())], f"{destination}/"]]
+        commands = [
+            ["ssh", address, f"mkdir -p {shlex.quote(target)}"],
+            ["scp", "-rq", *[str(path) for path in sorted(folder.iterdir())], f"{destination}/"],
+        ]
     else:
         raise DeployError("neither rsync nor ssh and scp are installed")
     for command in commands:
@@ -83,8 +94,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bit", type=Path, required=True, help="bitstream, its .hwh beside it")
     parser.add_argument("--program", type=Path, required=True, help="program.bin")
     parser.add_argument("--model", type=Path, required=True, help="model.npz")
-    parser.add_argument("--images", type=Path,
-                        help="images to try, .npz (default: shipped ones that fit the model)")
+    parser.add_argument("--images", type=Path, help="images to try, .npz (default: shipped ones that fit the model)")
     parser.add_argument("--target", default="bnn", help="folder on the board (default bnn)")
 
 
@@ -96,12 +106,15 @@ def _run(options: argparse.Namespace) -> None:
         files = collect(Path(name), options.bit, options.program, options.model, images)
         copy(Path(name), options.address, options.target)
     print(f"copied {len(files)} files to {options.address}:{options.target}; there:")
-    print(f"cd {shlex.quote(options.target)} && sudo -E python3 host/pynq_infer.py --bit {options.bit.stem}.bit "
-          f"--program program.bin --model model.npz --images {images.name if images else 'IMAGES'}")
+    print(
+        f"cd {shlex.quote(options.target)} && sudo -E python3 host/pynq_infer.py --bit {options.bit.stem}.bit "
+        f"--program program.bin --model model.npz --images {images.name if images else 'IMAGES'}"
+    )
 
 
-main = Command("deploy", _options, _run,
-               "xilinx@192.168.2.99 --bit bnn.bit --program program.bin --model models/cnv.npz")
+main = Command(
+    "deploy", _options, _run, "xilinx@192.168.2.99 --bit bnn.bit --program program.bin --model models/cnv.npz"
+)
 
 
 if __name__ == "__main__":

@@ -72,8 +72,10 @@ def read(
     if len(known) == len(parts):
         labels = np.concatenate(known)
     return Images(
-        np.concatenate([part.images for part in parts]), labels,
-        [name for part in parts for name in part.names], [text for part in parts for text in part.remarks],
+        np.concatenate([part.images for part in parts]),
+        labels,
+        [name for part in parts for name in part.names],
+        [text for part in parts for text in part.remarks],
     )
 
 
@@ -136,10 +138,13 @@ def read_folder(
         HostError: there are none, a sub-folder with pictures is no class, or as `read_pictures`'.
     """
     pictures = _host_error(lambda: reader.list_pictures(folder))
-    below = _host_error(lambda: {
-        path.name: reader.list_pictures(path) for path in sorted(folder.iterdir())
-        if path.is_dir() and not path.name.startswith((".", "__"))
-    })
+    below = _host_error(
+        lambda: {
+            path.name: reader.list_pictures(path)
+            for path in sorted(folder.iterdir())
+            if path.is_dir() and not path.name.startswith((".", "__"))
+        }
+    )
     below = {name: paths for name, paths in below.items() if paths}
     named = ", ".join(printable(name) for name in list(below)[:LISTED]) + (", ..." if len(below) > LISTED else "")
     where = printable(folder)
@@ -157,7 +162,9 @@ def read_folder(
         raise HostError(f"{where}: holds no pictures; its sub-folders ({named}) may be classes, {what}")
     every = [(name, path) for name, paths in below.items() for path in paths]
     return read_pictures(
-        [path for _, path in every], shape, skip_unreadable,
+        [path for _, path in every],
+        shape,
+        skip_unreadable,
         names=[f"{printable(name)}/{printable(path.name)}" for name, path in every],
         labels=[numbers[printable(name)] for name, _ in every],
     )

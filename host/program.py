@@ -47,8 +47,14 @@ class Program:
         if not (head.pe and head.lanes and head.simd >= 32 and head.first_pe):
             raise HostError(f"{path}: {head.pe}x{head.simd}x{head.lanes}, FIRST_PE {head.first_pe} is no array")
         # whether the core is large enough is asked when it is there
-        largest = Registers(geometry=head.geometry, first_pe=head.first_pe & MOST, weight_depth=MOST, act_depth=MOST,
-                            image_pixels=MOST, max_layers=len(content) // Descriptor.size_bytes())
+        largest = Registers(
+            geometry=head.geometry,
+            first_pe=head.first_pe & MOST,
+            weight_depth=MOST,
+            act_depth=MOST,
+            image_pixels=MOST,
+            max_layers=len(content) // Descriptor.size_bytes(),
+        )
         try:
             self.descriptors = check(content, largest)
         except ProgramFault as error:

@@ -54,6 +54,7 @@ class Engine:
             return
         timeout = options.timeout or (REMOTE_TIMEOUT_S if self.boards else LOCAL_TIMEOUT_S)
         if len(self.boards) > 1:
+
             def maker(board: str) -> Callable[[], Accelerator]:
                 return lambda: Accelerator(options.bit, options.program, timeout, board=board)
 
@@ -201,9 +202,13 @@ def watch(engine: Engine, options: argparse.Namespace, shape: tuple[int, int, in
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--images", nargs="+", default=[], metavar="WHAT",
-                        help=".npy, .npz with x and labels y, pictures, folders of pictures or of a folder per class, "
-                             "or cifar10")
+    parser.add_argument(
+        "--images",
+        nargs="+",
+        default=[],
+        metavar="WHAT",
+        help=".npy, .npz with x and labels y, pictures, folders of pictures or of a folder per class, or cifar10",
+    )
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out pictures that cannot be read")
     parser.add_argument("--bit", type=Path, help="bitstream, its .hwh beside it")
     parser.add_argument("--program", type=Path, help="program.bin for the same design; or a model.npz, packed first")
@@ -212,9 +217,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--boards", metavar="A,B", help="addresses of boards (default $PYNQ_REMOTE_DEVICES)")
     parser.add_argument("--batch", type=positive, default=64, help="images per run (default 64)")
     parser.add_argument("--limit", type=positive, help="use the first LIMIT images only")
-    parser.add_argument("--timeout", type=float, metavar="S",
-                        help=f"seconds one run may take (default {LOCAL_TIMEOUT_S:g}, at an address "
-                             f"{REMOTE_TIMEOUT_S:g}: it may be simulated)")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        metavar="S",
+        help=f"seconds one run may take (default {LOCAL_TIMEOUT_S:g}, at an address "
+        f"{REMOTE_TIMEOUT_S:g}: it may be simulated)",
+    )
     parser.add_argument("--throughput", action="store_true", help="time the steps of repeated passes over the images")
     parser.add_argument("--repeats", type=positive, default=REPEATS, help=f"passes of --throughput ({REPEATS})")
     parser.add_argument("--validate", action="store_true", help="compare every score with the golden model (--model)")

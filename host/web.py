@@ -61,9 +61,16 @@ class Classifier:
     def describe(self) -> dict[str, Any]:
         """What the page needs to know."""
         height, width, channels = self.shape
-        return {"height": height, "width": width, "channels": channels, "classes": self.classes,
-                "engine": self._engine.name, "boards": self._engine.boards, "pictures": reader.can_read_pictures(),
-                "samples": [base64.b64encode(image.tobytes()).decode() for image in self.samples]}
+        return {
+            "height": height,
+            "width": width,
+            "channels": channels,
+            "classes": self.classes,
+            "engine": self._engine.name,
+            "boards": self._engine.boards,
+            "pictures": reader.can_read_pictures(),
+            "samples": [base64.b64encode(image.tobytes()).decode() for image in self.samples],
+        }
 
     def classify_picture(self, content: bytes) -> dict[str, Any]:
         """As `classify`, of a picture's file; `pixels` are what the network sees of it, in base64.
@@ -97,8 +104,12 @@ class Classifier:
         cycles, clock = figures.get("cycles"), figures.get("clock_hz")
         if cycles and clock:
             steps["accelerator"] = cycles / clock
-        return {"scores": scores[0].tolist(), "predicted": self.classes[int(scores[0].argmax())],
-                "milliseconds": {name: 1e3 * seconds for name, seconds in steps.items()}, "cycles": cycles or None}
+        return {
+            "scores": scores[0].tolist(),
+            "predicted": self.classes[int(scores[0].argmax())],
+            "milliseconds": {name: 1e3 * seconds for name, seconds in steps.items()},
+            "cycles": cycles or None,
+        }
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -39,8 +39,12 @@ TRACED = 4
 """Images whose layers are compared bit by bit; the scores of all images are."""
 
 CAUSES = {
-    "weights": "weights", "first_layer": "first layer", "write_back": "write-back", "scores": "scores",
-    "switching": "switching", "program": "program",
+    "weights": "weights",
+    "first_layer": "first layer",
+    "write_back": "write-back",
+    "scores": "scores",
+    "switching": "switching",
+    "program": "program",
 }
 """Heading of every cause in `sim.core_io.Stats.waits`."""
 
@@ -88,8 +92,9 @@ def pictures(network: Network, folder: Path, count: int) -> Tuple[np.ndarray, st
     return x[np.arange(count) % len(x)], path.name
 
 
-def measure(core: rtl_sim.RtlSimulation, case: Case, folder: Path, traced: int = TRACED,
-            model: Optional[Model] = None) -> Dict[str, Any]:
+def measure(
+    core: rtl_sim.RtlSimulation, case: Case, folder: Path, traced: int = TRACED, model: Optional[Model] = None
+) -> Dict[str, Any]:
     """Run one case and give its record.
 
     Args:
@@ -129,14 +134,27 @@ def measure(core: rtl_sim.RtlSimulation, case: Case, folder: Path, traced: int =
     on_array = total_macs(counts[1:] if placed.first.channels else counts)
     cycles, clock = stats.cycles, design.clock_mhz * 1e6
     return {
-        "network": case.network, "design": design.name, "batch": case.batch, "clock_mhz": design.clock_mhz,
-        "cycles_per_image": round(cycles / case.batch, 1), "images_per_s": round(clock * case.batch / cycles, 1),
-        "latency_ms": round(1000 * cycles / clock, 4), "macs_per_image": total_macs(counts),
+        "network": case.network,
+        "design": design.name,
+        "batch": case.batch,
+        "clock_mhz": design.clock_mhz,
+        "cycles_per_image": round(cycles / case.batch, 1),
+        "images_per_s": round(clock * case.batch / cycles, 1),
+        "latency_ms": round(1000 * cycles / clock, 4),
+        "macs_per_image": total_macs(counts),
         "array_utilisation": round(on_array * case.batch / (cycles * design.pe * design.simd * design.lanes), 4),
-        "bit_exact": not wrong, "measured": "verilator", "weights": weights, "images": source,
-        "keep": placed.resident, "images_compared_by_layer": count, "sub_batch": placed.sub_batch,
-        "planned_batch": placed.batch, "cycles": cycles, "array_busy_cycles": stats.busy,
-        "predicted_cycles": placed.run_cycles(case.batch, placed.resident), "waits": stats.waits,
+        "bit_exact": not wrong,
+        "measured": "verilator",
+        "weights": weights,
+        "images": source,
+        "keep": placed.resident,
+        "images_compared_by_layer": count,
+        "sub_batch": placed.sub_batch,
+        "planned_batch": placed.batch,
+        "cycles": cycles,
+        "array_busy_cycles": stats.busy,
+        "predicted_cycles": placed.run_cycles(case.batch, placed.resident),
+        "waits": stats.waits,
         "simulation_s": round(time.time() - started, 1),
     }
 
@@ -145,23 +163,35 @@ def tables(records: Sequence[Dict[str, Any]]) -> str:
     """The records as two tables in Markdown: figures beside targets and anchors, and where the cycles went."""
     wanted = {(case.network, case.batch): case for case in CASES}
     first = records[0]
-    lines = [f"Simulated cycles x clock: {first['design']} under Verilator at {first['clock_mhz']:g} MHz, memory of "
-             f"64 bit, {rtl_sim.Memory().latency} cycles latency, {rtl_sim.Memory().bandwidth / 1e9:.1f} GB/s.", "",
-             "| network, batch | cycles/image | predicted | images/s | start to done | array used | bit-exact | "
-             "published |", "|---|--:|--:|--:|--:|--:|---|---|"]
+    lines = [
+        f"Simulated cycles x clock: {first['design']} under Verilator at {first['clock_mhz']:g} MHz, memory of "
+        f"64 bit, {rtl_sim.Memory().latency} cycles latency, {rtl_sim.Memory().bandwidth / 1e9:.1f} GB/s.",
+        "",
+        "| network, batch | cycles/image | predicted | images/s | start to done | array used | bit-exact | published |",
+        "|---|--:|--:|--:|--:|--:|---|---|",
+    ]
     for item in records:
         case = wanted.get((item["network"], item["batch"]))
-        notes = [text for text, said in (("random weights", item["weights"] == "random"),
-                                         ("program kept", item["keep"])) if said]
+        notes = [
+            text
+            for text, said in (("random weights", item["weights"] == "random"), ("program kept", item["keep"]))
+            if said
+        ]
         name = f"{item['network']}, {item['batch']}" + (f" ({', '.join(notes)})" if notes else "")
-        lines.append(f"| {name} | {item['cycles_per_image']:,.0f} | {item['predicted_cycles'] / item['batch']:,.0f} | "
-                     f"{item['images_per_s']:,.0f} | {item['latency_ms']:.3f} ms | {item['array_utilisation']:.0%} | "
-                     f"{'yes' if item['bit_exact'] else 'NO'} | {case.anchor if case else ''} |")
+        lines.append(
+            f"| {name} | {item['cycles_per_image']:,.0f} | {item['predicted_cycles'] / item['batch']:,.0f} | "
+            f"{item['images_per_s']:,.0f} | {item['latency_ms']:.3f} ms | {item['array_utilisation']:.0%} | "
+            f"{'yes' if item['bit_exact'] else 'NO'} | {case.anchor if case else ''} |"
+        )
     known = [item for item in records if item["waits"]]
     if known:
-        lines += ["", "Share of the cycles:", "",
-                  "| network, batch | multiplying | " + " | ".join(CAUSES.values()) + " |",
-                  "|---|--:|" + "--:|" * len(CAUSES)]
+        lines += [
+            "",
+            "Share of the cycles:",
+            "",
+            "| network, batch | multiplying | " + " | ".join(CAUSES.values()) + " |",
+            "|---|--:|" + "--:|" * len(CAUSES),
+        ]
     for item in known:
         parts = [item["array_busy_cycles"], *(item["waits"][cause] for cause in CAUSES)]
         cells = " | ".join(f"{part / item['cycles']:.1%}" for part in parts)
@@ -188,8 +218,11 @@ def _run(options: argparse.Namespace) -> int:
     for case in cases:
         records.append(measure(core, case, options.models, options.traced))
         item = records[-1]
-        print(f"bench: {case.network}, batch {case.batch}: {item['cycles_per_image']:,.0f} cycles/image, "
-              f"{'bit-exact' if item['bit_exact'] else 'NOT bit-exact'} [{item['simulation_s']} s]", flush=True)
+        print(
+            f"bench: {case.network}, batch {case.batch}: {item['cycles_per_image']:,.0f} cycles/image, "
+            f"{'bit-exact' if item['bit_exact'] else 'NOT bit-exact'} [{item['simulation_s']} s]",
+            flush=True,
+        )
         write_atomically(options.output, (json.dumps(records, indent=2) + "\n").encode())
     print("\n" + tables(records), end="")
     return 0 if all(item["bit_exact"] for item in records) else 1

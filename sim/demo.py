@@ -74,10 +74,13 @@ def _run(arguments: argparse.Namespace) -> int:
         wrong = []
         for core, (scores, _) in results.items():
             cells.append(model.classes[scores[index].argmax()])
-            wrong += [f"{core}: {line}" for line in differences(
-                {name: bits[one] for name, bits in expected.items()},
-                {name: bits[one] for name, bits in named[core].items()},
-            )]
+            wrong += [
+                f"{core}: {line}"
+                for line in differences(
+                    {name: bits[one] for name, bits in expected.items()},
+                    {name: bits[one] for name, bits in named[core].items()},
+                )
+            ]
             if not np.array_equal(golden_scores[index], scores[index]):
                 wrong.append(f"{core}: scores {scores[index].tolist()}, expected {golden_scores[index].tolist()}")
         exact += not wrong

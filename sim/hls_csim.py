@@ -50,9 +50,7 @@ class HlsSimulation:
         self.binary = binary
         self.stats: Optional[Stats] = None
 
-    def run(
-        self, program: bytes, images: np.ndarray, trace: bool = True
-    ) -> Tuple[np.ndarray, Dict[int, np.ndarray]]:
+    def run(self, program: bytes, images: np.ndarray, trace: bool = True) -> Tuple[np.ndarray, Dict[int, np.ndarray]]:
         """Run a program twice in one process and check that both runs agree.
 
         Args:

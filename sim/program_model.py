@@ -65,8 +65,9 @@ class Interpreter:
         self.program = program
         self.header = head = Header.read(program)
         if head.magic != PROGRAM_MAGIC or head.version != PROGRAM_VERSION:
-            raise ProgramError(f"program: magic {head.magic:#x} version {head.version}, expected {PROGRAM_MAGIC:#x}, "
-                               f"{PROGRAM_VERSION}")
+            raise ProgramError(
+                f"program: magic {head.magic:#x} version {head.version}, expected {PROGRAM_MAGIC:#x}, {PROGRAM_VERSION}"
+            )
         if head.size != len(program):
             raise ProgramError(f"program: {len(program)} bytes, the header says {head.size}")
         self.pe, self.lanes, self.simd = head.pe, head.lanes, head.simd
@@ -89,8 +90,10 @@ class Interpreter:
             raise ProgramError(f"program: an offset is not a multiple of {BEAT_BYTES}")
         self.table = np.frombuffer(program, np.int8, TABLE_BYTES, head.first)
         self.memory = np.zeros((self.lanes, act_depth, self.simd), np.uint8)
-        self.weights = {"A": self._weights(head.weights_a, head.words_a),
-                        "B": self._weights(head.weights_b, head.words_b)}
+        self.weights = {
+            "A": self._weights(head.weights_a, head.words_a),
+            "B": self._weights(head.weights_b, head.words_b),
+        }
 
     def _weights(self, offset: int, words: int) -> np.ndarray:
         size = self.pe * self.simd // 8
@@ -288,7 +291,14 @@ class Interpreter:
                 self._write(column % self.lanes, address, offset, bits[:, lane])
 
     def _read_pixels(
-        self, base: int, image_stride: int, row_stride: int, words: int, count: int, rows: int, columns: int,
+        self,
+        base: int,
+        image_stride: int,
+        row_stride: int,
+        words: int,
+        count: int,
+        rows: int,
+        columns: int,
         channels: int,
     ) -> np.ndarray:
         result = np.zeros((count, rows, columns, channels), np.uint8)

@@ -219,8 +219,14 @@ def verilator_environment(verilator: Path) -> Dict[str, str]:
     return result
 
 
-def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: Path = RTL,
-          first: Optional[Dict[str, Dict[str, str]]] = None) -> RtlSimulation:
+def build(
+    design: Design,
+    folder: Path,
+    jobs: int = 2,
+    wave: bool = False,
+    rtl: Path = RTL,
+    first: Optional[Dict[str, Dict[str, str]]] = None,
+) -> RtlSimulation:
     """Verilate the core for a design into a folder of its own in `folder`, unless it is there.
 
     Args:
@@ -267,13 +273,20 @@ def build(design: Design, folder: Path, jobs: int = 2, wave: bool = False, rtl: 
             for name, text in wired.items():
                 write_atomically(place / "first" / name, text.encode())
             # Verilator's own library is the same for all designs and takes longer to compile than a small one
-            _compile(binary, flags, environment, jobs, files + [place / "first" / name for name in wired] + harness,
-                     folder.resolve().parent / f".verilated-{key}")
+            _compile(
+                binary,
+                flags,
+                environment,
+                jobs,
+                files + [place / "first" / name for name in wired] + harness,
+                folder.resolve().parent / f".verilated-{key}",
+            )
     return RtlSimulation(design, binary)
 
 
-def _compile(binary: Path, flags: List[str], environment: Dict[str, str], jobs: int, files: List[Path],
-             library: Path) -> None:
+def _compile(
+    binary: Path, flags: List[str], environment: Dict[str, str], jobs: int, files: List[Path], library: Path
+) -> None:
     """Verilate and compile; `library` holds what is common to all cores of these compilers and options."""
     objects = binary.parent / "objects"
     shutil.rmtree(objects, ignore_errors=True)

@@ -52,17 +52,21 @@ def _demo(options: argparse.Namespace) -> int:
     built = network.write(model, options.output, fold=options.fold)
     figures = network.report(model, built, network.CLOCK_MHZ)
     for row in figures["layers"]:
-        print(f"  {row['layer']:6} {row['level']:7} {row['inputs']:5} x {row['outputs']:<4} "
-              f"{row['input_bits']} bit, passes {row['passes']:3}, {row['estimated_lut']} LUT, "
-              f"{row['estimated_ff']} FF by the cost model")
+        print(
+            f"  {row['layer']:6} {row['level']:7} {row['inputs']:5} x {row['outputs']:<4} "
+            f"{row['input_bits']} bit, passes {row['passes']:3}, {row['estimated_lut']} LUT, "
+            f"{row['estimated_ff']} FF by the cost model"
+        )
     run = run_rtl(options.output, model, images)
     good = _compare("RTL under Verilator", run, want)
     if options.hls:
         good &= _compare("HLS C++ under g++", run_hls(options.output, model, images), want)
     clock = network.CLOCK_MHZ
     period = run.period or figures["cycles_per_image"]
-    print(f"simulated: {run.latency} cycles from first pixel to last score ({run.latency / clock:.2f} us at "
-          f"{clock:g} MHz), {period:g} cycles per image ({clock * 1e6 / period:,.0f} images/s)")
+    print(
+        f"simulated: {run.latency} cycles from first pixel to last score ({run.latency / clock:.2f} us at "
+        f"{clock:g} MHz), {period:g} cycles per image ({clock * 1e6 / period:,.0f} images/s)"
+    )
     if labels is not None:
         right = int((run.scores.argmax(axis=1) == labels).sum())
         print(f"accuracy on these images: {right}/{len(labels)}")

@@ -1,7 +1,7 @@
 """Simulation of a wired network: its SystemVerilog under Verilator, or its HLS C++ under g++.
 
-    run = run_rtl(folder, model, images)     # folder: written by hls.wired.network.write
-    print(run.scores, run.latency, run.period)
+run = run_rtl(folder, model, images)     # folder: written by hls.wired.network.write
+print(run.scores, run.latency, run.period)
 """
 
 from __future__ import annotations
@@ -54,8 +54,12 @@ def run_rtl(folder: Path, model: Model, images: np.ndarray) -> WiredRun:
     flags += ["--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000", "-CFLAGS", "-std=c++17 -O0"]
     environment = dict(verilator_environment(program), MAKEFLAGS="CFG_CXXFLAGS_PCH_I=-include")
     _call([str(program), *flags, *map(str, sources), str(HARNESS)], folder, environment)
-    text, scores = _scores([str(built.resolve() / f"V{TOP}")], model, images, [
-        str(model.height * model.width), str(model.channels), str(len(model.classes))])
+    text, scores = _scores(
+        [str(built.resolve() / f"V{TOP}")],
+        model,
+        images,
+        [str(model.height * model.width), str(model.channels), str(len(model.classes))],
+    )
     latency, rest = (int(word) for word in text.split())
     return WiredRun(scores, latency, rest / (len(images) - 1) if len(images) > 1 else 0.0)
 

@@ -120,8 +120,9 @@ def test_hostile_archives_are_one_line_and_little_memory(tmp_path: Path, name: s
 
 @settings(max_examples=300, deadline=None)
 @given(place=st.integers(0, 2**16), value=st.integers(0, 255), cut=st.booleans())
-def test_damage_is_an_archive_error_or_nothing(tmp_path_factory: pytest.TempPathFactory, place: int, value: int,
-                                               cut: bool) -> None:
+def test_damage_is_an_archive_error_or_nothing(
+    tmp_path_factory: pytest.TempPathFactory, place: int, value: int, cut: bool
+) -> None:
     draw = np.random.default_rng(1)
     whole = archive(x=draw.integers(0, 9, (12, 8, 8, 3), np.uint8), y=np.arange(12) % 2)
     place %= len(whole)
@@ -135,11 +136,15 @@ def test_damage_is_an_archive_error_or_nothing(tmp_path_factory: pytest.TempPath
         assert str(error) == printable(error)
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (b"", "is no .npy file"), (np.lib.format.MAGIC_PREFIX, "is no .npy file"),
-    (npy(fields("'|u1'", "(12,)")) + bytes(11), r"is no .npy file \(uint8 \(12,\) in "),
-    (npy(fields("'|u1'", "(12,)")) + bytes(13), r"is no .npy file \(uint8 \(12,\) in "),
-])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is no .npy file"),
+        (np.lib.format.MAGIC_PREFIX, "is no .npy file"),
+        (npy(fields("'|u1'", "(12,)")) + bytes(11), r"is no .npy file \(uint8 \(12,\) in "),
+        (npy(fields("'|u1'", "(12,)")) + bytes(13), r"is no .npy file \(uint8 \(12,\) in "),
+    ],
+)
 def test_hostile_arrays(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.npy").write_bytes(content)
     with pytest.raises(ArchiveError, match=message):
@@ -147,8 +152,11 @@ def test_hostile_arrays(tmp_path: Path, content: bytes, message: str) -> None:
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
-    for path, message in ((tmp_path, "is a folder"), (tmp_path / "none.npz", "No such file"),
-                          (Path("/dev/zero"), "is no file")):
+    for path, message in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "none.npz", "No such file"),
+        (Path("/dev/zero"), "is no file"),
+    ):
         for call in (Archive, read_npy):
             with pytest.raises(ArchiveError, match=message):
                 call(path)

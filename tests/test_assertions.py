@@ -90,8 +90,20 @@ def pulse(port: str) -> tuple[Step, Step]:
 
 
 # A layer of one step: a dense one with one word, scores or not
-LAYER = Descriptor(dense=True, groups=1, tap_words=1, rows=1, columns=2, blocks=1, height=1, width=2, group_words=1,
-                   last_bits=32, outputs=4, out_columns=2)
+LAYER = Descriptor(
+    dense=True,
+    groups=1,
+    tap_words=1,
+    rows=1,
+    columns=2,
+    blocks=1,
+    height=1,
+    width=2,
+    group_words=1,
+    last_bits=32,
+    outputs=4,
+    out_columns=2,
+)
 LAYER_BITS = 19 * 32 + 1
 COMMAND = record(LAYER) & ((1 << 19 * 32) - 1) | 2 << LAYER_BITS  # for two images
 SEQUENCE = {"groups_i": 1, "images_i": 1, "rows_i": 1, "blocks_i": 1, "cw_i": 1}
@@ -112,86 +124,164 @@ RULES = (
     Rule("bnn_loop", "limit_constant", (*pulse("restart_i"), {"limit_i": 4, "go_i": 1}), {"limit_i": 3}),
     Rule("bnn_axi_read", "command_fits", ({"addr_i": 4, "beats_i": 1, "command_valid_i": 1},)),
     Rule("bnn_axi_read", "burst_fits", READ, faults=(("? to_boundary : 10'(MaxBurst)", "? to_boundary : 10'd17"),)),
-    Rule("bnn_axi_read", "burst_has_credit", READ,
-         faults=(("afford_q <= credit_q >= CreditBits'(burst_q)", "afford_q <= 1'b1"),)),
+    Rule(
+        "bnn_axi_read",
+        "burst_has_credit",
+        READ,
+        faults=(("afford_q <= credit_q >= CreditBits'(burst_q)", "afford_q <= 1'b1"),),
+    ),
     Rule("bnn_axi_read", "yields", READ, {"yield_i": 1}, (("& room_q & ~yield_i &", "& room_q &"),)),
-    Rule("bnn_axi_read", "flight_limited", READ,
-         faults=(("flight_q != FlightBits'(MaxOutstanding)", "1'b1"),
-                 ("afford_q <= credit_q >= CreditBits'(burst_q)", "afford_q <= 1'b1"))),
-    Rule("bnn_axi_read", "abort_drops", (*READ, {"abort_i": 1}, 2, {"rvalid_i": 1}, 2),
-         faults=(("rvalid_i & ~drop_q", "rvalid_i"),)),
+    Rule(
+        "bnn_axi_read",
+        "flight_limited",
+        READ,
+        faults=(
+            ("flight_q != FlightBits'(MaxOutstanding)", "1'b1"),
+            ("afford_q <= credit_q >= CreditBits'(burst_q)", "afford_q <= 1'b1"),
+        ),
+    ),
+    Rule(
+        "bnn_axi_read",
+        "abort_drops",
+        (*READ, {"abort_i": 1}, 2, {"rvalid_i": 1}, 2),
+        faults=(("rvalid_i & ~drop_q", "rvalid_i"),),
+    ),
     Rule("bnn_axi_write", "command_in_time", ({"hold_i": 1}, 2, *WRITES)),
-    Rule("bnn_axi_write", "command_has_room", WRITES, faults=(("(level_q <= LevelBits'(Depth / 2))", "1'b1"),
-                                                              ("(flight_q < FlightBits'(MaxOutstanding))", "1'b1"))),
+    Rule(
+        "bnn_axi_write",
+        "command_has_room",
+        WRITES,
+        faults=(("(level_q <= LevelBits'(Depth / 2))", "1'b1"), ("(flight_q < FlightBits'(MaxOutstanding))", "1'b1")),
+    ),
     Rule("bnn_axi_write", "command_fits", ({"addr_i": 4, "command_valid_i": 1},)),
     Rule("bnn_axi_write", "held", ({"hold_i": 1}, 4), faults=((" & ~hold_i", ""),)),
-    Rule("bnn_axi_write", "flight_limited", ({"awready_i": 1, "wready_i": 1}, *WRITES),
-         faults=(("(flight_q < FlightBits'(MaxOutstanding))", "1'b1"),)),
-    Rule("bnn_axi_write", "busy_with_writes", (*pulse("command_valid_i"), 4),
-         faults=(("command | (flight_q != '0)", "command"),)),
+    Rule(
+        "bnn_axi_write",
+        "flight_limited",
+        ({"awready_i": 1, "wready_i": 1}, *WRITES),
+        faults=(("(flight_q < FlightBits'(MaxOutstanding))", "1'b1"),),
+    ),
+    Rule(
+        "bnn_axi_write",
+        "busy_with_writes",
+        (*pulse("command_valid_i"), 4),
+        faults=(("command | (flight_q != '0)", "command"),),
+    ),
     Rule("bnn_read_arbiter", "beat_has_owner", pulse("rvalid_i")),
-    Rule("bnn_read_arbiter", "flight_limited", ({"ar_valid_i": 1, "arready_i": 1}, 20),
-         faults=(("choose = room & ", "choose = "),)),
-    Rule("bnn_control", "start_is_pulse", START, CONTROL, (("if (start) run_q <= 1'b1;", "if (1'b0) run_q <= 1'b1;"),
-                                                        ("else if (start) start_q <= 1'b0;", ""))),
+    Rule(
+        "bnn_read_arbiter",
+        "flight_limited",
+        ({"ar_valid_i": 1, "arready_i": 1}, 20),
+        faults=(("choose = room & ", "choose = "),),
+    ),
+    Rule(
+        "bnn_control",
+        "start_is_pulse",
+        START,
+        CONTROL,
+        (("if (start) run_q <= 1'b1;", "if (1'b0) run_q <= 1'b1;"), ("else if (start) start_q <= 1'b0;", "")),
+    ),
     Rule("bnn_control", "done_ends_run", pulse("done_i")),
     Rule("bnn_control", "figures_hold", (*START, *pulse("done_i"), {"cycles_i": 1}), CONTROL),
     Rule("bnn_sub_batch", "step_settled", (*pulse("restart_i"), *pulse("step_i"))),
     Rule("bnn_run", "one_state", (*pulse("start_i"), 4), faults=(("state_q <= hot(Open);", "state_q <= '0;"),)),
     Rule("bnn_run", "start_when_idle", (*pulse("start_i"), 2, *pulse("start_i")), {"count_i": 1}),
-    Rule("bnn_run", "flush_when_quiet", (*pulse("start_i"), 8, *pulse("bus_error_i"), Wait("flush_o", 1),
-                                         {"bus_busy_i": 1}, 2), {"count_i": 1}),
+    Rule(
+        "bnn_run",
+        "flush_when_quiet",
+        (*pulse("start_i"), 8, *pulse("bus_error_i"), Wait("flush_o", 1), {"bus_busy_i": 1}, 2),
+        {"count_i": 1},
+    ),
     Rule("bnn_run_section", "one_section", pulse("next_i")),
     Rule("bnn_run_read", "beats_enough", ({"ask_i": 1, "settled_i": 1, "ready_i": 1, "beats_i": 1}, 4)),
     Rule("bnn_run_descriptors", "start_settled", (*pulse("fetch_i"), *pulse("start_i"))),
     Rule("bnn_run_layers", "taken_when_ready", pulse("taken_i")),
     Rule("bnn_run_layers", "ready_limited", (*pulse("begin_i"), {"layer_i": 1, "first_done_i": 1}, 4)),
-    Rule("bnn_run_layers", "settled", (*pulse("begin_i"), {"layer_i": 1}, 20,
-                                       {"header_i": record(Header(layers=1, layers_a=1))}, 4)),
-    Rule("bnn_run_weights", "abort_stops", (*pulse("begin_i"), Wait("valid_o", 1), {"abort_i": 1}, 2),
-         faults=(("& ~(valid_q & ready_i) & ~abort_i;", "& ~(valid_q & ready_i);"),)),
+    Rule(
+        "bnn_run_layers",
+        "settled",
+        (*pulse("begin_i"), {"layer_i": 1}, 20, {"header_i": record(Header(layers=1, layers_a=1))}, 4),
+    ),
+    Rule(
+        "bnn_run_weights",
+        "abort_stops",
+        (*pulse("begin_i"), Wait("valid_o", 1), {"abort_i": 1}, 2),
+        faults=(("& ~(valid_q & ready_i) & ~abort_i;", "& ~(valid_q & ready_i);"),),
+    ),
     Rule("bnn_first_layer", "load_before_run", (*pulse("start_i"), 2, *pulse("load_valid_i"))),
     Rule("bnn_first_layer", "program_constant", (*pulse("start_i"), 2, {"images_i": 8})),
     Rule("bnn_first_layer", "consumed_is_done", (*pulse("start_i"), 2, *pulse("consumed_i"))),
-    Rule("bnn_first_layer", "ahead_limited", (*pulse("start_i"), *(3 * pulse("beat_valid_i")), 60),
-         {"header_i": PACK, "count_i": 3, "write_ready_i": 1, "write_soon_i": 1},
-         (("      .consumed_i,\n      .some_o", "      .consumed_i(done_o),\n      .some_o"),)),
+    Rule(
+        "bnn_first_layer",
+        "ahead_limited",
+        (*pulse("start_i"), *(3 * pulse("beat_valid_i")), 60),
+        {"header_i": PACK, "count_i": 3, "write_ready_i": 1, "write_soon_i": 1},
+        (("      .consumed_i,\n      .some_o", "      .consumed_i(done_o),\n      .some_o"),),
+    ),
     Rule("bnn_first_layer", "ready_announced", pulse("write_ready_i")),
     Rule("bnn_first_read", "beat_has_room", ({"beat_valid_i": 1}, 6)),
     Rule("bnn_first_turn", "begin_with_some", pulse("begin_i")),
     Rule("bnn_first_turn", "consumed_is_begun", pulse("consumed_i")),
-    Rule("bnn_first_turn", "ahead_limited", (*pulse("clear_i"), *(3 * (Wait("some_o", 1), *pulse("begin_i"), 1)), 2),
-         {"run_i": 1, "count_i": 9, "sub_batch_i": 1}, (("left_some_q & ~ahead_q[1];", "left_some_q;"),)),
+    Rule(
+        "bnn_first_turn",
+        "ahead_limited",
+        (*pulse("clear_i"), *(3 * (Wait("some_o", 1), *pulse("begin_i"), 1)), 2),
+        {"run_i": 1, "count_i": 9, "sub_batch_i": 1},
+        (("left_some_q & ~ahead_q[1];", "left_some_q;"),),
+    ),
     Rule("bnn_first_image", "read_full", pulse("read_last_i")),
-    Rule("bnn_first_columns", "column_has_room", (*pulse("clear_i"), 60),
-         {"rows_i": 4, "column_limit_i": 12, "full_i": 3, "some_i": 1}, (("credit_q > 4'd1;", "1'b1;"),)),
+    Rule(
+        "bnn_first_columns",
+        "column_has_room",
+        (*pulse("clear_i"), 60),
+        {"rows_i": 4, "column_limit_i": 12, "full_i": 3, "some_i": 1},
+        (("credit_q > 4'd1;", "1'b1;"),),
+    ),
     Rule("bnn_first_bits", "bits_have_room", ({"valid_i": 1, "first_i": 1, "last_i": 1}, 20)),
     Rule("bnn_first_pack", "taken_word", pulse("taken_i")),
     Rule("bnn_first_array", "sums_whole", pulse("valid_i")),
     Rule("bnn_unpack", "channels_fit", pulse("beat_valid_i")),
     Rule("bnn_engine", "start_when_idle", (*pulse("start_i"), *pulse("start_i")), {"layer_i": COMMAND}),
-    Rule("bnn_engine", "start_after_writes", (*pulse("start_i"), Wait("done_o", 1), *pulse("start_i")),
-         {"layer_i": COMMAND, "ring_available_i": 8}),
+    Rule(
+        "bnn_engine",
+        "start_after_writes",
+        (*pulse("start_i"), Wait("done_o", 1), *pulse("start_i")),
+        {"layer_i": COMMAND, "ring_available_i": 8},
+    ),
     Rule("bnn_engine", "start_constant", ({"layer_i": COMMAND, "start_i": 1},)),
     Rule("bnn_engine", "layer_constant", (*pulse("start_i"), 4, {"scores_i": 8}), {"layer_i": COMMAND}),
     Rule("bnn_sequencer", "start_when_idle", (*pulse("start_i"), *pulse("start_i")), SEQUENCE),
     Rule("bnn_sequencer", "start_constant", ({"source_base_i": 1, "start_i": 1},), SEQUENCE),
     Rule("bnn_sequencer", "layer_constant", (*pulse("start_i"), 2, {"source_base_i": 1}), SEQUENCE),
     Rule("bnn_sequencer", "limits_not_zero", pulse("start_i"), {**SEQUENCE, "cw_i": 0}),
-    Rule("bnn_sequencer", "dense_inside", (*pulse("start_i"), {"ready_i": 1}, 10), {**SEQUENCE, "dense_i": 1},
-         (("        .dense_i,\n", "        .dense_i      (1'b0),\n"),)),
+    Rule(
+        "bnn_sequencer",
+        "dense_inside",
+        (*pulse("start_i"), {"ready_i": 1}, 10),
+        {**SEQUENCE, "dense_i": 1},
+        (("        .dense_i,\n", "        .dense_i      (1'b0),\n"),),
+    ),
     Rule("bnn_writeback", "soon_late", (*pulse("start_i"), *pulse("soon_i")), BLOCK),
     Rule("bnn_writeback", "start_constant", ({"base_i": 1}, 1, *pulse("start_i")), BLOCK),
     Rule("bnn_writeback", "writes_constant", (*pulse("start_i"), 6, *pulse("soon_i"), {"base_i": 1}), BLOCK),
     Rule("bnn_writeback", "serial_in_turn", (*pulse("start_i"), 6, *(2 * pulse("soon_i"))), {**BLOCK, "serial_i": 1}),
-    Rule("bnn_writeback", "serial_bits_hold", (*pulse("start_i"), 6, *pulse("soon_i"), 2, {"bit_i": 1}, 2),
-         {**BLOCK, "serial_i": 1}),
+    Rule(
+        "bnn_writeback",
+        "serial_bits_hold",
+        (*pulse("start_i"), 6, *pulse("soon_i"), 2, {"bit_i": 1}, 2),
+        {**BLOCK, "serial_i": 1},
+    ),
     Rule("bnn_score", "start_constant", ({"base_i": 8, "start_i": 1},), CLASSES),
     Rule("bnn_score", "layer_constant", (*pulse("start_i"), *pulse("header0_i"), {"base_i": 8}), CLASSES),
     Rule("bnn_score", "headers_hold", (*pulse("start_i"), *pulse("valid_i"), *pulse("header0_i")), CLASSES),
     Rule("bnn_score", "block_in_turn", (*pulse("start_i"), *(2 * pulse("valid_i"))), CLASSES),
-    Rule("bnn_score", "beats_in_time", (*pulse("start_i"), 4, *pulse("valid_i"), 20), CLASSES,
-         (("assign emit = emit_q & score_ready_i;", "assign emit = emit_q;"),)),
+    Rule(
+        "bnn_score",
+        "beats_in_time",
+        (*pulse("start_i"), 4, *pulse("valid_i"), 20),
+        CLASSES,
+        (("assign emit = emit_q & score_ready_i;", "assign emit = emit_q;"),),
+    ),
     Rule("bnn_align", "shift_one_hot", ({"shift_i": 3},)),
     Rule("bnn_array", "header_alone", ({"header_i": 1, "valid_i": 1},)),
     Rule("bnn_array", "headers_apart", (*pulse("header_i"), 5, *pulse("header_i"))),
@@ -200,8 +290,12 @@ RULES = (
     Rule("bnn_act_write", "write_announced", ({"array_lane_i": 1},)),
     Rule("bnn_weight_ring", "read_there", ({"beat_valid_i": 1}, 1, {"beat_valid_i": 0, "read_i": 1})),
     Rule("bnn_weight_ring", "pop_there", ({"pop_count_i": 1}, 4, *pulse("pop_i"))),
-    Rule("bnn_weight_ring", "pop_settled", ({"beat_valid_i": 1}, 5, {"beat_valid_i": 0, "pop_i": 1}, 1),
-         {"pop_count_i": 1}),
+    Rule(
+        "bnn_weight_ring",
+        "pop_settled",
+        ({"beat_valid_i": 1}, 5, {"beat_valid_i": 0, "pop_i": 1}, 1),
+        {"pop_count_i": 1},
+    ),
     Rule("bnn_weight_ring", "word_has_room", ({"beat_valid_i": 1}, 12)),
     Rule("bnn_weight_ring", "rewind_held", pulse("rewind_i")),
     Rule("bnn_weight_ring", "use_constant", (*pulse("clear_i"), {"hold_i": 1}, *pulse("beat_valid_i"))),
@@ -249,11 +343,38 @@ def build(folder: Path, files: list[Path]) -> None:
     assert verilator is not None
     objects = str(folder / "objects")
     commands = (
-        [str(verilator), "--cc", "--exe", "--vpi", "--public-flat-rw", "-Wno-fatal", "-Wno-lint", "-Wno-style",
-         "--output-split", "0", "--top-module", "rules", "--Mdir", objects, "-o", str(folder / "made"),
-         *map(str, files)],
-        ["make", "-C", objects, "-f", "Vrules.mk", "-j2", "CXX=g++", "OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0",
-         "CFG_CXXFLAGS_PCH_I=-include"],
+        [
+            str(verilator),
+            "--cc",
+            "--exe",
+            "--vpi",
+            "--public-flat-rw",
+            "-Wno-fatal",
+            "-Wno-lint",
+            "-Wno-style",
+            "--output-split",
+            "0",
+            "--top-module",
+            "rules",
+            "--Mdir",
+            objects,
+            "-o",
+            str(folder / "made"),
+            *map(str, files),
+        ],
+        [
+            "make",
+            "-C",
+            objects,
+            "-f",
+            "Vrules.mk",
+            "-j2",
+            "CXX=g++",
+            "OPT_FAST=-O0",
+            "OPT_SLOW=-O0",
+            "OPT_GLOBAL=-O0",
+            "CFG_CXXFLAGS_PCH_I=-include",
+        ],
     )
     for command in commands:
         done = subprocess.run(command, env=rtl_sim.verilator_environment(verilator), capture_output=True, text=True)
@@ -264,6 +385,7 @@ def build(folder: Path, files: list[Path]) -> None:
 
 def script(rule: Rule) -> str:
     """The lines for drive.cpp."""
+
     def settings(values: dict[str, int]) -> str:
         return " ".join(f"u_{rule.module}.{name}={value:x}" for name, value in values.items())
 
@@ -299,8 +421,11 @@ def test_units_at_rest_break_no_rule(binary: Path) -> None:
 
 
 def test_every_assertion_is_seen_to_fire() -> None:
-    found = {(path.stem, label) for path in sources.files()
-             for label in re.findall(r"^ *(\w+): assert property", path.read_text(), re.MULTILINE)}
+    found = {
+        (path.stem, label)
+        for path in sources.files()
+        for label in re.findall(r"^ *(\w+): assert property", path.read_text(), re.MULTILINE)
+    }
     assert found == {(rule.unit, rule.label) for rule in RULES} and len(RULES) == len(found)
 
 

@@ -58,8 +58,9 @@ def test_streamed_weights(core: rtl_sim.RtlSimulation, tmp_path: Path) -> None:
 
 
 @needs_verilator
-def test_differences_are_found(core: rtl_sim.RtlSimulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                               capsys: pytest.CaptureFixture) -> None:
+def test_differences_are_found(
+    core: rtl_sim.RtlSimulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     trace, infer = golden.trace, golden.infer
 
     def wrong_bit(model, images):
@@ -91,8 +92,10 @@ def test_shipped_models_have_the_topology() -> None:
         assert [layer.weights.shape for layer in model.layers] == shape
 
 
-@pytest.mark.parametrize("arguments", [["--only", "AlexNet:1"], ["--only", "CNV:0"], ["--only", "CNV"],
-                                       ["--design", "none"], ["--traced", "0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--only", "AlexNet:1"], ["--only", "CNV:0"], ["--only", "CNV"], ["--design", "none"], ["--traced", "0"]],
+)
 def test_bad_arguments(arguments: list[str], capsys: pytest.CaptureFixture) -> None:
     assert bench.main(arguments) == 1
     error = capsys.readouterr().err

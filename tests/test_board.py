@@ -136,11 +136,19 @@ def test_registers_and_interrupt(shared: Station) -> None:
     assert core.read(Registers.error.offset) == Error.NONE and core.read(Registers.busy.offset) > 0
 
 
-@pytest.mark.parametrize(("field", "value", "code"), [
-    ("magic", 1, Error.MAGIC), ("version", 9, Error.MAGIC), ("geometry", 1, Error.GEOMETRY),
-    ("first_pe", 8, Error.GEOMETRY), ("layers", 99, Error.LAYERS), ("layers", 0, Error.LAYERS),
-    ("batch", 0, Error.RANGE), ("first", 1 << 20, Error.RANGE),
-])
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        ("magic", 1, Error.MAGIC),
+        ("version", 9, Error.MAGIC),
+        ("geometry", 1, Error.GEOMETRY),
+        ("first_pe", 8, Error.GEOMETRY),
+        ("layers", 99, Error.LAYERS),
+        ("layers", 0, Error.LAYERS),
+        ("batch", 0, Error.RANGE),
+        ("first", 1 << 20, Error.RANGE),
+    ],
+)
 def test_error_codes(shared: Station, field: str, value: int, code: Error) -> None:
     core = ready(shared)
     wrong = change(shared.code.read_bytes(), **{field: value})
@@ -170,9 +178,24 @@ def test_shipped_network_through_the_unmodified_script(tmp_path: Path) -> None:
     server = demo.start(["--core", "functional", "--host", host, "-o", str(tmp_path)], 60)
     try:
         done = subprocess.run(
-            [sys.executable, str(ROOT / "host" / "pynq_infer.py"), "--bit", str(tmp_path / "pynq_z1.bit"), "--program",
-             str(ROOT / "models" / "cnv.npz"), "--images", str(sample), "--batch", "23", "--json"],
-            env={**os.environ, "PYNQ_REMOTE_DEVICES": host}, cwd=tmp_path, capture_output=True, text=True, timeout=120,
+            [
+                sys.executable,
+                str(ROOT / "host" / "pynq_infer.py"),
+                "--bit",
+                str(tmp_path / "pynq_z1.bit"),
+                "--program",
+                str(ROOT / "models" / "cnv.npz"),
+                "--images",
+                str(sample),
+                "--batch",
+                "23",
+                "--json",
+            ],
+            env={**os.environ, "PYNQ_REMOTE_DEVICES": host},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
         assert done.returncode == 0, done.stderr
     finally:
@@ -208,8 +231,13 @@ with pynq.allocate((5 << 20,), 'u1') as buffer:  # more than one message
 assert pynq.Clocks.fclk0_mhz == {DESIGN.clock_mhz}
 print('fine')
 """
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True,
-                          env={**os.environ, "PYNQ_REMOTE_DEVICES": station.host}, cwd=station.bit.parent)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYNQ_REMOTE_DEVICES": station.host},
+        cwd=station.bit.parent,
+    )
     assert done.stdout == "fine\n", done.stderr
 
 
@@ -256,8 +284,10 @@ def refusal(station: Station, bit: Path) -> str:
 def test_bitstreams_that_are_refused(station: Station, tmp_path: Path) -> None:
     other = overlay.write(designs.find("pynq_z1"), tmp_path)
     large = designs.find("pynq_z1")
-    assert (f"bitstream of design pynq_z1 (PE {large.pe}, SIMD {large.simd}, LANES {large.lanes}), this board "
-            "simulates sim_small (PE 8, SIMD 32, LANES 4)") in refusal(station, other)
+    assert (
+        f"bitstream of design pynq_z1 (PE {large.pe}, SIMD {large.simd}, LANES {large.lanes}), this board "
+        "simulates sim_small (PE 8, SIMD 32, LANES 4)"
+    ) in refusal(station, other)
     real = tmp_path / "real.bit"
     shutil.copy(station.bit.with_suffix(".hwh"), real.with_suffix(".hwh"))
     content = overlay.bitfile(DESIGN)
@@ -321,8 +351,9 @@ def test_a_handoff_that_was_wrong_is_read_again(station: Station) -> None:
     """pynq keeps the metadata of a bitstream that it has seen, by the .bit alone."""
     hwh = station.bit.with_suffix(".hwh")
     right = hwh.read_text()
-    hwh.write_text(right.replace('MODTYPE="bnn_top" VLNV="bnn:hls:bnn_top:1.0"',
-                                 'MODTYPE="fir" VLNV="acme:hls:fir:1.0"'))
+    hwh.write_text(
+        right.replace('MODTYPE="bnn_top" VLNV="bnn:hls:bnn_top:1.0"', 'MODTYPE="fir" VLNV="acme:hls:fir:1.0"')
+    )
     assert hwh.read_text() != right
     assert "expected one block named bnn, found 0" in refusal(station, station.bit)
     hwh.write_text(right)
@@ -437,8 +468,11 @@ def test_out_of_contiguous_memory(tmp_path: Path) -> None:
     station = Station(tmp_path, client_bytes=1 << 20)
     try:
         with station.accelerator() as device:
-            with pytest.raises(HostError, match=r"contiguous memory cannot be allocated \(resource exhausted: .*"
-                                                r"this client holds \d+ of 1048576 already\); use smaller batches"):
+            with pytest.raises(
+                HostError,
+                match=r"contiguous memory cannot be allocated \(resource exhausted: .*"
+                r"this client holds \d+ of 1048576 already\); use smaller batches",
+            ):
                 device.infer(images(20000), batch=20000)
             assert np.array_equal(device.infer(images(3)), expected(3))
     finally:
@@ -508,7 +542,7 @@ def test_client_that_vanishes_in_a_run(station: Station) -> None:
     station.core.delay_s = 30.0
     script = f"""
 import sys
-sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 from host import Accelerator
 from helpers.host import images
 device = Accelerator({str(station.bit)!r}, {str(station.code)!r}, 60, board={station.host!r})
@@ -554,8 +588,15 @@ def test_board_that_goes_away_in_a_run(station: Station, tmp_path: Path, capsys:
     thread.join()
     error = capsys.readouterr().err
     # the answer to the write that starts the run may be lost, too
-    assert error.startswith((f"error: {station.host}: reading a register failed: ",
-                             f"error: {station.host}: writing a register failed: ")) and error.count("\n") == 1
+    assert (
+        error.startswith(
+            (
+                f"error: {station.host}: reading a register failed: ",
+                f"error: {station.host}: writing a register failed: ",
+            )
+        )
+        and error.count("\n") == 1
+    )
 
 
 def test_board_that_is_started_anew(station: Station, tmp_path: Path) -> None:
@@ -658,9 +699,7 @@ def test_pool_goes_on_without_a_board(pair: list[Station], way: str) -> None:
 
 
 @pytest.mark.slow
-def test_pool_on_the_command_line(
-    pair: list[Station], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_pool_on_the_command_line(pair: list[Station], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "x.npy", images(17))
     boards = ",".join([pair[0].host, next_host(), pair[1].host])
     arguments = [*pair[0].arguments()[:4], "--images", str(tmp_path / "x.npy"), "--batch", "2", "--json"]
@@ -704,8 +743,14 @@ def test_rtl_scores(rtl: Station) -> None:
 
 def test_rtl_registers_and_interrupt(rtl: Station) -> None:
     core = ready(rtl)
-    for register in (Registers.id, Registers.version, Registers.geometry, Registers.weights, Registers.activations,
-                     Registers.max_layers):
+    for register in (
+        Registers.id,
+        Registers.version,
+        Registers.geometry,
+        Registers.weights,
+        Registers.activations,
+        Registers.max_layers,
+    ):
         assert core.read(register.offset) == DESIGN.registers().words[register.word], register.name
     interrupts(core)
     core.write(Registers.program.offset + 4, 1)
@@ -753,7 +798,8 @@ def test_command_errors(capsys: pytest.CaptureFixture[str], tmp_path: Path, shar
     arguments = ["--core", "functional", "--design", "sim_small", "-o", str(tmp_path)]
     assert command.main([*arguments, "--host", shared.host]) == 1
     assert capsys.readouterr().err == (
-        f"error: {shared.host}:{PORT}: cannot be listened on, another server may use it\n")
+        f"error: {shared.host}:{PORT}: cannot be listened on, another server may use it\n"
+    )
 
 
 def test_demo_errors(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -19,8 +19,10 @@ from hls import tools as vendor
 from hls.designs import BACKENDS, DESIGNS, HLS_DESIGNS, DesignError, choose
 
 FILES = render.render(DESIGNS["pynq_z1_hls"])
-HLS, RTL = (["csim", "csynth", "export", "project", "implement-1", "bitstream"],
-            ["package", "project", "implement-1", "bitstream"])
+HLS, RTL = (
+    ["csim", "csynth", "export", "project", "implement-1", "bitstream"],
+    ["package", "project", "implement-1", "bitstream"],
+)
 BIT = "bitstream/pynq_z1_hls.bit"
 
 
@@ -38,8 +40,9 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
         ("hls", ("vitis_hls",), "vivado not found, skipped project, bitstream"),
     ],
 )
-def test_without_tools(backend: str, there: tuple[str, ...], missing: str, tools: Tools,
-                       capsys: pytest.CaptureFixture) -> None:
+def test_without_tools(
+    backend: str, there: tuple[str, ...], missing: str, tools: Tools, capsys: pytest.CaptureFixture
+) -> None:
     tools.add(*there)
     assert tools.run("--backend", backend) == 0
     files = render.render(DESIGNS["pynq_z1_hls"], backend=backend)
@@ -63,14 +66,22 @@ def test_all_stages_and_again(backend: str, tools: Tools, capsys: pytest.Capture
     assert tools.run("--backend", backend) == 0
     assert tools.stages() == []
     assert [line for line in capsys.readouterr().out.splitlines() if "done before" in line] == [
-        f"hls: {name}: done before" for name in wanted]
+        f"hls: {name}: done before" for name in wanted
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "backend", "chosen"),
-    [(None, None, ("pynq_z1_hls", "hls")), (None, "hls", ("pynq_z1_hls", "hls")), (None, "rtl", ("pynq_z1", "rtl")),
-     ("pynq_z1", None, ("pynq_z1", "rtl")), ("pynq_z1_hls", None, ("pynq_z1_hls", "hls")),
-     ("pynq_z1_hls", "rtl", ("pynq_z1_hls", "rtl")), ("sim_small", None, ("sim_small", "hls"))])
+    [
+        (None, None, ("pynq_z1_hls", "hls")),
+        (None, "hls", ("pynq_z1_hls", "hls")),
+        (None, "rtl", ("pynq_z1", "rtl")),
+        ("pynq_z1", None, ("pynq_z1", "rtl")),
+        ("pynq_z1_hls", None, ("pynq_z1_hls", "hls")),
+        ("pynq_z1_hls", "rtl", ("pynq_z1_hls", "rtl")),
+        ("sim_small", None, ("sim_small", "hls")),
+    ],
+)
 def test_design_and_back_end_choose_each_other(name: str | None, backend: str | None, chosen: tuple[str, str]) -> None:
     design, core = choose(name, backend)
     assert (design.name, core) == chosen
@@ -88,8 +99,10 @@ def test_a_back_end_that_is_none() -> None:
         choose(None, "vhdl")
 
 
-@pytest.mark.parametrize(("name", "backend"), [
-    (name, backend) for name in DESIGNS for backend in BACKENDS if backend == "rtl" or name not in HLS_DESIGNS])
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [(name, backend) for name in DESIGNS for backend in BACKENDS if backend == "rtl" or name not in HLS_DESIGNS],
+)
 def test_every_design_and_back_end(name: str, backend: str, tools: Tools, capsys: pytest.CaptureFixture) -> None:
     tools.add("vitis_hls", "vivado")
     tools.monkeypatch.setenv("DESIGN", name)
@@ -120,7 +133,8 @@ def test_a_stage_that_leaves_nothing_fails(tools: Tools, capsys: pytest.CaptureF
     tools.monkeypatch.setenv("OMIT", "export")
     assert tools.run() == 1
     assert f"export: vitis_hls left no {tools.out / 'vitis/bnn_hls/solution/impl/ip/component.xml'}" in (
-        capsys.readouterr().err)
+        capsys.readouterr().err
+    )
 
 
 def test_what_changed_is_run_again(tools: Tools) -> None:
@@ -173,9 +187,11 @@ def test_a_count_of_csynth_beyond_the_part_is_a_remark(tools: Tools, capsys: pyt
     assert tools.run() == 0
     assert tools.stages() == HLS
     remark = next(line for line in capsys.readouterr().out.splitlines() if "csynth.xml" in line)
-    assert remark == ("hls: csynth: csynth.xml counts 200000 lut of 53200, 150 bram36 of 140 on xc7z020-clg400-1, an "
-                      "estimate: Vivado decides; its LUTs are 1.1 to 2.7 or more times fewer in published binary "
-                      "networks, here 181818 to 74074")
+    assert remark == (
+        "hls: csynth: csynth.xml counts 200000 lut of 53200, 150 bram36 of 140 on xc7z020-clg400-1, an "
+        "estimate: Vivado decides; its LUTs are 1.1 to 2.7 or more times fewer in published binary "
+        "networks, here 181818 to 74074"
+    )
     assert json.loads((tools.out / hls_report.FILE).read_text())["hls"]["synthesis"]["remark"] in remark
 
 
@@ -205,9 +221,17 @@ def test_then_slower_clocks(tools: Tools, capsys: pytest.CaptureFixture) -> None
     assert tools.run("--backend", "rtl") == 0, capsys.readouterr().err
     lines = tools.log.read_text().splitlines()
     assert [line.split("] vivado 0", 1)[1].strip() for line in lines[-3:]] == [
-        "2 8.000 ns", "2 9.000 ns", "111.111 MHz"]
-    assert tools.stages() == [*RTL[:2], *(f"implement-{number}" for number in range(1, 6)), "clock-8", "clock-9",
-                              "bitstream"]
+        "2 8.000 ns",
+        "2 9.000 ns",
+        "111.111 MHz",
+    ]
+    assert tools.stages() == [
+        *RTL[:2],
+        *(f"implement-{number}" for number in range(1, 6)),
+        "clock-8",
+        "clock-9",
+        "bitstream",
+    ]
     found = implementation_of(tools)
     assert (found["strategy"], found["divider"], found["clock_mhz"]) == (implementation.STRATEGIES[1], 9, 111.111)
     assert [item["clock_mhz"] for item in found["attempts"]] == [142.857] * 5 + [125.0, 111.111]
@@ -248,16 +272,20 @@ def test_an_interrupted_search_goes_on(stage: str, tools: Tools) -> None:
     assert tools.stages() == wanted[: wanted.index(stage) + 1]
     tools.monkeypatch.delenv("FAIL")
     assert tools.run("--strategies", "2") == 0
-    assert tools.stages() == wanted[wanted.index(stage):]
+    assert tools.stages() == wanted[wanted.index(stage) :]
 
 
-@pytest.mark.parametrize(("slacks", "message"), [
-    ({"1": (-9.0, 0.1), "2": (-8.0, 0.1)}, "no clock meets the timing: "),
-    ({"1": (0.5, -0.1), "2": (-0.5, -0.2)}, "no strategy is routed without hold violations: "),
-    ({}, "no strategy is routed without hold violations: "),
-])
-def test_only_hold_violations_and_the_last_divider_leave_nothing(slacks: dict, message: str, tools: Tools,
-                                                                 capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("slacks", "message"),
+    [
+        ({"1": (-9.0, 0.1), "2": (-8.0, 0.1)}, "no clock meets the timing: "),
+        ({"1": (0.5, -0.1), "2": (-0.5, -0.2)}, "no strategy is routed without hold violations: "),
+        ({}, "no strategy is routed without hold violations: "),
+    ],
+)
+def test_only_hold_violations_and_the_last_divider_leave_nothing(
+    slacks: dict, message: str, tools: Tools, capsys: pytest.CaptureFixture
+) -> None:
     tools.add("vitis_hls", "vivado")
     for name in ("1", "2"):
         (tools.folder / "data" / f"timing-{name}").write_text("")
@@ -324,8 +352,9 @@ def installed(tools: Tools, version: str) -> Path:
 
 
 @pytest.mark.parametrize("version", ["2019.2", "2020.2", "2021.2"])
-def test_a_tool_that_cannot_export_today_is_refused_before_it_works(version: str, tools: Tools,
-                                                                    capsys: pytest.CaptureFixture) -> None:
+def test_a_tool_that_cannot_export_today_is_refused_before_it_works(
+    version: str, tools: Tools, capsys: pytest.CaptureFixture
+) -> None:
     """Vitis HLS numbers an IP by the date; since 2022 that overflows, unless it is patched (answer record 76960)."""
     home = installed(tools, version)
     assert tools.run("--hls-version", version) == 1
@@ -360,11 +389,13 @@ def test_directives_of_another_version_are_refused(tools: Tools, capsys: pytest.
 
 
 def test_bad_arguments(tools: Tools, capsys: pytest.CaptureFixture) -> None:
-    for options, message in ((["--design", "none"], "error: design 'none'"),
-                             (["--hls-version", "1"], "error: HLS version '1' is not one of 2019.2 to 2024.2"),
-                             (["--cosim"], "error: --cosim: needs --model, and --images where none that fit"),
-                             (["--first-layer", "wired"], "error: --first-layer wired: needs --model"),
-                             (["--model", "none.npz"], "error: ")):
+    for options, message in (
+        (["--design", "none"], "error: design 'none'"),
+        (["--hls-version", "1"], "error: HLS version '1' is not one of 2019.2 to 2024.2"),
+        (["--cosim"], "error: --cosim: needs --model, and --images where none that fit"),
+        (["--first-layer", "wired"], "error: --first-layer wired: needs --model"),
+        (["--model", "none.npz"], "error: "),
+    ):
         assert tools.run(*options) == 1
         error = capsys.readouterr().err
         assert error.startswith(message) and error.count("\n") == 1

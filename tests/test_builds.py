@@ -36,8 +36,9 @@ with locked(Path(sys.argv[1])):
 
 def hold(folder: Path) -> subprocess.Popen:
     """Another process that holds a folder until its input ends."""
-    other = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                             text=True)
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert other.stdout is not None and other.stdout.readline() == "held\n"
     return other
 
@@ -46,8 +47,10 @@ def test_one_process_works_in_a_folder(tmp_path: Path, capsys: pytest.CaptureFix
     other = hold(tmp_path)
     with pytest.raises(BlockingIOError, match="another process works in this folder"), locked(tmp_path, wait=False):
         pass
-    commands = {"train": lambda: train_main(["tiny", "--data", "none.npz", "-o", str(tmp_path)]),
-                "build": lambda: hls_build.main(["--design", "sim_small", "-o", str(tmp_path)])}
+    commands = {
+        "train": lambda: train_main(["tiny", "--data", "none.npz", "-o", str(tmp_path)]),
+        "build": lambda: hls_build.main(["--design", "sim_small", "-o", str(tmp_path)]),
+    }
     for name, command in commands.items():
         assert command() == 1, name
         assert capsys.readouterr().err == f"error: {tmp_path}: another process works in this folder\n", name

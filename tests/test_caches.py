@@ -63,6 +63,11 @@ def test_numba_takes_the_folder(tmp_path: Path) -> None:
     environment = {**os.environ, "HOME": "/proc/none", "TMPDIR": str(tmp_path)}
     for name in (*caches.VARIABLES, "XDG_CACHE_HOME"):
         environment.pop(name, None)
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True,
-                          cwd=Path(__file__).resolve().parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).resolve().parent.parent,
+    )
     assert done.stdout == f"{tmp_path / f'bnn-fpga-{os.getuid()}' / 'numba'}\n", done.stderr

@@ -55,8 +55,10 @@ def test_the_same_option_is_the_same_everywhere() -> None:
 
 
 def test_the_overview_lists_every_command_and_loads_none() -> None:
-    code = ("import sys; from bnn.__main__ import main; code = main(['--help'])\n"
-            "print(code, sorted({'numpy', 'torch', 'train', 'hls', 'sim', 'host'} & set(sys.modules)))")
+    code = (
+        "import sys; from bnn.__main__ import main; code = main(['--help'])\n"
+        "print(code, sorted({'numpy', 'torch', 'train', 'hls', 'sim', 'host'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     *lines, last = done.stdout.splitlines()
     assert last == "0 []"
@@ -105,14 +107,18 @@ def test_status_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made(monkeypatch, lambda options: options.number)(["--number", "3"]) == 3
 
 
-@pytest.mark.parametrize("error, said", [
-    (ExpectedError("conv3: 96 channels\nsecond line"), "conv3: 96 channels"),
-    (FileNotFoundError(2, "No such file or directory", "x.npz"), "x.npz: No such file or directory"),
-    (BrokenPipeError("peer left"), "peer left"),
-    (ExpectedError(), "ExpectedError"),
-])
-def test_expected_errors_are_one_line(error: Exception, said: str, monkeypatch: pytest.MonkeyPatch,
-                                      capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "error, said",
+    [
+        (ExpectedError("conv3: 96 channels\nsecond line"), "conv3: 96 channels"),
+        (FileNotFoundError(2, "No such file or directory", "x.npz"), "x.npz: No such file or directory"),
+        (BrokenPipeError("peer left"), "peer left"),
+        (ExpectedError(), "ExpectedError"),
+    ],
+)
+def test_expected_errors_are_one_line(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def body(options: argparse.Namespace) -> int:
         raise error
 
@@ -133,12 +139,17 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == "interrupted\n"
 
 
-@pytest.mark.parametrize("arguments, said", [
-    (["--number", "0"], "argument --number: 0 is not positive"), (["--other"], "unrecognized arguments: --other"),
-    ([], "give a number"),
-])
-def test_a_wrong_call_is_one_line(arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch,
-                                  capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--number", "0"], "argument --number: 0 is not positive"),
+        (["--other"], "unrecognized arguments: --other"),
+        ([], "give a number"),
+    ],
+)
+def test_a_wrong_call_is_one_line(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def body(options: argparse.Namespace) -> int:
         raise UsageError("give a number")
 
@@ -152,8 +163,12 @@ def test_any_name_can_be_printed() -> None:
     """A folder's name that is not UTF-8, on a terminal that is strict or has few letters."""
     code = "from bnn.command import finish; finish(lambda: print('caf\\udce9 \u732b'))"
     for encoding, said in (("utf-8:strict", "caf\\udce9 \u732b\n"), ("ascii", "caf\\udce9 \\u732b\n")):
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True,
-                              env={**os.environ, "PYTHONIOENCODING": encoding})
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            capture_output=True,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+        )
         assert (done.returncode, done.stdout.decode()) == (0, said), done.stderr
 
 

@@ -25,8 +25,10 @@ def filled(record: type[Record], seed: int) -> tuple[Record, dict[str, int]]:
     """A record with a value in every field that is no word of parts, and these values."""
     rng = random.Random(seed)
     fields = [field for field in record.FIELDS if not field.parts]
-    values = {field.name: rng.choice([field.least, field.largest, rng.randint(field.least, field.largest)])
-              for field in fields}
+    values = {
+        field.name: rng.choice([field.least, field.largest, rng.randint(field.least, field.largest)])
+        for field in fields
+    }
     return record(**values), values
 
 
@@ -121,8 +123,11 @@ def test_cpp_reads_what_python_writes(tmp_path: Path) -> None:
         lines.append(f"{{ const unsigned words[] = {{{words}}};")
         for name, value in values.items():
             field = getattr(record, name)
-            read = f"words[bnn::{cpp_name(record, field)}]" if field.bits == 32 else (
-                f"unsigned(bnn::get(words, bnn::{cpp_name(record, field)}))")
+            read = (
+                f"words[bnn::{cpp_name(record, field)}]"
+                if field.bits == 32
+                else (f"unsigned(bnn::get(words, bnn::{cpp_name(record, field)}))")
+            )
             lines.append(f'std::printf("%u\\n", {read});')
             expected.append(int(value))
         lines.append("}")
@@ -167,10 +172,15 @@ def test_structs_have_the_fields_in_their_place(record: type[Record]) -> None:
 def test_the_interface_of_the_hls_core_is_that_of_the_registers() -> None:
     """The offsets of the pragmas, which take literals."""
     text = (ROOT / "hw_templates/hls/bnn_top.cpp").read_text()
-    found = {name: int(offset, 16) for name, offset in
-             re.findall(r"mode=s_axilite port=(\w+) bundle=control offset=(0x\w+)", text)}
-    wanted = {field.label or field.name: field.offset for field in Registers.FIELDS
-              if isinstance(field, contract.Register) and field.offset >= Registers.program.offset}
+    found = {
+        name: int(offset, 16)
+        for name, offset in re.findall(r"mode=s_axilite port=(\w+) bundle=control offset=(0x\w+)", text)
+    }
+    wanted = {
+        field.label or field.name: field.offset
+        for field in Registers.FIELDS
+        if isinstance(field, contract.Register) and field.offset >= Registers.program.offset
+    }
     assert found == wanted
 
 
@@ -183,15 +193,30 @@ def test_standard_library_only() -> None:
 
 # ---- Nobody else writes an index, an offset or a flag as a number ---------------------------------
 
-HOLDERS = {"h", "d", "head", "header", "item", "layer", "descriptor", "descriptors", "registers", "words", "table",
-           "program"}
+HOLDERS = {
+    "h",
+    "d",
+    "head",
+    "header",
+    "item",
+    "layer",
+    "descriptor",
+    "descriptors",
+    "registers",
+    "words",
+    "table",
+    "program",
+}
 """Names under which words of a program or registers are held."""
 OFFSETS = {field.offset + 4 * half for field in Registers.FIELDS for half in range(field.bits // 32)} - set(range(16))
 MAGICS = {int(contract.PROGRAM_MAGIC), int(contract.CORE_ID)}
 ALLOWED = {
-    "hls/rtl_report", "hls/wired", "hls/check",  # other words than a program's
+    "hls/rtl_report",
+    "hls/wired",
+    "hls/check",  # other words than a program's
     "sim/cocotb/test_datapath.py: words[2]",  # activations
-    "sim/cocotb/test_top.py: 0x80", "sim/verilator/bnn_sim.cpp: 0x80",  # scores before they are written
+    "sim/cocotb/test_top.py: 0x80",
+    "sim/verilator/bnn_sim.cpp: 0x80",  # scores before they are written
     "sim/verilator/bnn_sim.cpp: head[7]",  # of a trace
     "sim/board/server.py: 0x10",  # of the processing system
     "tests/test_rtl_sim.py: head[2:]",  # a stage of a network
@@ -258,8 +283,11 @@ def test_nobody_else_writes_an_index_or_an_offset() -> None:
         (raw_python, f"magic != {int(contract.CORE_ID)} or other[9] or words[0] or 52", [str(contract.CORE_ID)]),
         (raw_cpp, "x = h[20] & 7; y = d[D_ROWS]; read(0xA0);  // h[3]", ["h[20]", "0xA0"]),
         (raw_cpp, "#pragma HLS INTERFACE port=id offset=0x40\nmagic(0x504E4E42)", ["0x504E4E42"]),
-        (raw_systemverilog, "a = header_q[5*32+:16]; 8'hC0: b = 32'h314E_4E42; 8'hFF;",
-         ["[5*32+:16]", "8'hC0", "32'h314E_4E42"]),
+        (
+            raw_systemverilog,
+            "a = header_q[5*32+:16]; 8'hC0: b = 32'h314E_4E42; 8'hFF;",
+            ["[5*32+:16]", "8'hC0", "32'h314E_4E42"],
+        ),
     ],
 )
 def test_what_it_finds(find: Callable[[str], Iterator[str]], text: str, expected: list[str]) -> None:

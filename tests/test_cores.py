@@ -54,10 +54,18 @@ def check(backend: Backend, model: Model, design: Design, batch: int, images: in
     [
         ((6, 6, 1), [("conv", 8, 1, 0, False), ("conv", 5, 1, 1, False), ("dense", 3)]),
         ((9, 7, 3), [("conv", 20, 1, 0, True), ("conv", 40, 1, -1, False), ("dense", 33), ("dense", 10)]),
-        ((11, 13, 4), [("conv", 37, 0, 0, False), ("conv", 9, 1, 1, True), ("conv", 70, 0, 0, False),
-                       ("dense", 5)]),
-        ((12, 12, 2), [("conv", 64, 1, 0, False), ("conv", 32, 1, 1, True), ("conv", 35, 0, 0, True),
-                       ("dense", 64), ("dense", 17), ("dense", 11)]),
+        ((11, 13, 4), [("conv", 37, 0, 0, False), ("conv", 9, 1, 1, True), ("conv", 70, 0, 0, False), ("dense", 5)]),
+        (
+            (12, 12, 2),
+            [
+                ("conv", 64, 1, 0, False),
+                ("conv", 32, 1, 1, True),
+                ("conv", 35, 0, 0, True),
+                ("dense", 64),
+                ("dense", 17),
+                ("dense", 11),
+            ],
+        ),
     ],
 )
 @pytest.mark.parametrize("images", [1, 7])
@@ -89,8 +97,14 @@ def test_forms(backend: Backend, change: dict[str, int]) -> None:
 
 def reduced(design: Design) -> Design:
     """Half the PE, SIMD and FIRST_PE, a quarter of the memories: the form stays."""
-    return replace(design, pe=design.pe // 2, simd=design.simd // 2, first_pe=max(4, design.first_pe // 2),
-                   weight_depth=design.weight_depth // 4, act_depth=design.act_depth // 4)
+    return replace(
+        design,
+        pe=design.pe // 2,
+        simd=design.simd // 2,
+        first_pe=max(4, design.first_pe // 2),
+        weight_depth=design.weight_depth // 4,
+        act_depth=design.act_depth // 4,
+    )
 
 
 @pytest.mark.slow
@@ -120,8 +134,13 @@ def test_weight_ring(backend: Backend, depth: int, resident: bool) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value", "code"),
-    [("magic", 1, Error.MAGIC), ("version", 2, Error.MAGIC), ("geometry", 0, Error.GEOMETRY),
-     ("first_pe", 8, Error.GEOMETRY), ("layers", 17, Error.LAYERS)],
+    [
+        ("magic", 1, Error.MAGIC),
+        ("version", 2, Error.MAGIC),
+        ("geometry", 0, Error.GEOMETRY),
+        ("first_pe", 8, Error.GEOMETRY),
+        ("layers", 17, Error.LAYERS),
+    ],
 )
 def test_error_codes(backend: Backend, field: str, value: int, code: Error) -> None:
     stages = [("dense", 40), ("dense", 7)]
@@ -156,10 +175,22 @@ def test_a_constraint_is_checked_when_the_core_is_built(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("size", "stages", "depth"),
     [
-        ((24, 24, 3), [("conv", 16, 1, 0, False), ("conv", 32, 1, 1, True), ("conv", 32, 1, -1, True),
-                       ("dense", 10)], 512),
-        ((16, 16, 3), [("conv", 32, 1, 0, False), ("conv", 64, 1, 1, True), ("conv", 32, 1, -1, False), ("dense", 64),
-                       ("dense", 10)], 256),
+        (
+            (24, 24, 3),
+            [("conv", 16, 1, 0, False), ("conv", 32, 1, 1, True), ("conv", 32, 1, -1, True), ("dense", 10)],
+            512,
+        ),
+        (
+            (16, 16, 3),
+            [
+                ("conv", 32, 1, 0, False),
+                ("conv", 64, 1, 1, True),
+                ("conv", 32, 1, -1, False),
+                ("dense", 64),
+                ("dense", 10),
+            ],
+            256,
+        ),
     ],
 )
 def test_the_cycle_model_tells_the_cycles_of_the_rtl(

@@ -41,12 +41,19 @@ def damaged(seed: int) -> tuple[bytes, np.ndarray]:
     words = np.frombuffer(good, "<u4").copy()
     head = Header.read(good)
     first = head.descriptors // 4
-    places = [*(n for n in range(Header.USED) if n not in (Header.image_size.word, Header.image_mode.word)),
-              *(first + Descriptor.WORDS * n + k for n in range(head.layers) for k in range(Descriptor.USED))]
+    places = [
+        *(n for n in range(Header.USED) if n not in (Header.image_size.word, Header.image_mode.word)),
+        *(first + Descriptor.WORDS * n + k for n in range(head.layers) for k in range(Descriptor.USED)),
+    ]
     for place in rng.choice(places, rng.integers(1, 3), replace=False):
         value = int(words[place])
-        words[place] = (int(rng.integers(0, 2**32)), value ^ 1 << int(rng.integers(32)),
-                        (value + int(rng.integers(-3, 4))) & 0xFFFFFFFF, 0xFFFF, 0)[rng.integers(5)]
+        words[place] = (
+            int(rng.integers(0, 2**32)),
+            value ^ 1 << int(rng.integers(32)),
+            (value + int(rng.integers(-3, 4))) & 0xFFFFFFFF,
+            0xFFFF,
+            0,
+        )[rng.integers(5)]
     return words.tobytes(), images
 
 

@@ -37,8 +37,15 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hls_core: hls_csi
     rtl_core = built(TIGHT)
     monkeypatch.setattr(hls_csim, "build", lambda design, folder, first: hls_core)
     monkeypatch.setattr(rtl_sim, "build", lambda design, folder, first: rtl_core)
-    return [str(tmp_path / "model.npz"), "--images", str(tmp_path / "images.npz"), "--design", "tight",
-            "-o", str(tmp_path / "out")]
+    return [
+        str(tmp_path / "model.npz"),
+        "--images",
+        str(tmp_path / "images.npz"),
+        "--design",
+        "tight",
+        "-o",
+        str(tmp_path / "out"),
+    ]
 
 
 def test_all_bits_match(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,11 +112,17 @@ def test_labels_that_are_no_class_or_unknown(arguments: list[str], capsys: pytes
     assert capsys.readouterr().out.splitlines()[-1].startswith("demo: 1/1 images bit-exact")
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (b"x", "is no .npy or .npz file"), (b"PK\3\4cut", "is no .npz file"), (None, "images are (6, 5, 3), model"),
-])
-def test_bad_images_are_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str], content: bytes | None,
-                                 message: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"x", "is no .npy or .npz file"),
+        (b"PK\3\4cut", "is no .npz file"),
+        (None, "images are (6, 5, 3), model"),
+    ],
+)
+def test_bad_images_are_one_line(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], content: bytes | None, message: str
+) -> None:
     if content is None:
         np.savez(arguments[2], x=images_of(arguments)[:, :, :5])
     else:

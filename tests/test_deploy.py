@@ -40,10 +40,14 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tools = tmp_path / "tools"
     tools.mkdir()
     board = tmp_path / "board"
-    (tools / "ssh").write_text(f'#!/bin/sh\n[ "$1" = xilinx@board ] || {{ echo "ssh: no route" >&2; exit 255; }}\n'
-                               f'mkdir -p "{board}" && cd "{board}" && eval "$2"\n')
-    (tools / "scp").write_text(f'#!/bin/sh\nshift\nfor last; do :; done\nwhile [ $# -gt 1 ]; do '
-                               f'cp -r "$1" "{board}/${{last#*:}}"; shift; done\n')
+    (tools / "ssh").write_text(
+        f'#!/bin/sh\n[ "$1" = xilinx@board ] || {{ echo "ssh: no route" >&2; exit 255; }}\n'
+        f'mkdir -p "{board}" && cd "{board}" && eval "$2"\n'
+    )
+    (tools / "scp").write_text(
+        f"#!/bin/sh\nshift\nfor last; do :; done\nwhile [ $# -gt 1 ]; do "
+        f'cp -r "$1" "{board}/${{last#*:}}"; shift; done\n'
+    )
     for tool in tools.iterdir():
         tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
@@ -53,8 +57,16 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def arguments(files: Path) -> list[str]:
-    return ["--bit", str(files / "bnn.bit"), "--program", str(files / "program.bin"), "--model",
-            str(files / "net.npz"), "--images", str(files / "some.npz")]
+    return [
+        "--bit",
+        str(files / "bnn.bit"),
+        "--program",
+        str(files / "program.bin"),
+        "--model",
+        str(files / "net.npz"),
+        "--images",
+        str(files / "some.npz"),
+    ]
 
 
 def test_what_was_copied_runs(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,7 +80,10 @@ def test_what_was_copied_runs(files: Path, capsys: pytest.CaptureFixture[str]) -
     run = f"{BLOCKED}sys.argv = {given}"
     done = subprocess.run(
         [sys.executable, "-c", f"{run}\nimport runpy\nrunpy.run_path('host/pynq_infer.py', run_name='__main__')"],
-        cwd=there, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ""},
+        cwd=there,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": ""},
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["scores"] == golden.infer(make_model(), images(4)).tolist()
@@ -88,18 +103,25 @@ def test_images_that_fit_the_model_go_along(files: Path, capsys: pytest.CaptureF
 
 def made(target: str, *variables: str) -> list[list[str]]:
     """The commands of bnn that a target of the Makefile runs, as words from the command's name on."""
-    done = subprocess.run(["make", "-s", "-n", target, *variables], cwd=ROOT, stdout=subprocess.PIPE, text=True,
-                          check=True)
+    done = subprocess.run(
+        ["make", "-s", "-n", target, *variables], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    )
     lines = [shlex.split(line) for line in done.stdout.replace("\\\n", " ").splitlines()]
-    return [line[line.index("bnn") + 1:] for line in lines if "bnn" in line]
+    return [line[line.index("bnn") + 1 :] for line in lines if "bnn" in line]
 
 
-@pytest.mark.parametrize(("design", "net", "backend"), [("pynq_z1", "cnv", "rtl"), ("pynq_z2_hls", "lfc", "hls"),
-                                                        ("arty", "cnv", "rtl")])
-def test_what_make_hls_leaves_make_deploy_takes(design: str, net: str, backend: str, files: Path,
-                                                tmp_path_factory: pytest.TempPathFactory,
-                                                monkeypatch: pytest.MonkeyPatch,
-                                                capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("design", "net", "backend"), [("pynq_z1", "cnv", "rtl"), ("pynq_z2_hls", "lfc", "hls"), ("arty", "cnv", "rtl")]
+)
+def test_what_make_hls_leaves_make_deploy_takes(
+    design: str,
+    net: str,
+    backend: str,
+    files: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     folder = tmp_path_factory.mktemp("build")
     with monkeypatch.context() as patch:
         tools = Tools(folder, patch)

@@ -28,8 +28,9 @@ def write(folder: Path, text: str, name: str = "arty.toml") -> Path:
 def test_the_file_of_the_page(tmp_path: Path) -> None:
     design = designs.find(str(write(tmp_path, ARTY)))
     assert (design.name, design.board.name, design.clock_mhz) == ("arty", "arty_z7_20", 125.0)
-    assert design.board == replace(boards.BOARDS["pynq_z1"], name="arty_z7_20", preset={},
-                                   board_part="digilentinc.com:arty-z7-20:part0:1.0")
+    assert design.board == replace(
+        boards.BOARDS["pynq_z1"], name="arty_z7_20", preset={}, board_part="digilentinc.com:arty-z7-20:part0:1.0"
+    )
     assert replace(design, name="pynq_z1", board=DESIGNS["pynq_z1"].board, clock_mhz=142.857) == DESIGNS["pynq_z1"]
     design.check_clock()
 
@@ -53,25 +54,37 @@ def test_a_design_on_a_known_board_and_a_board_of_another_device(tmp_path: Path)
     assert board.preset == {"PCW_UIPARAM_DDR_PARTNO": "x y"}
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ("pe = 32", "pe = 33", "design arty: PE=33 is not a power of two"),
-    ("pe = 32", "pe = 64.0", "design arty: PE=64.0 is not a power of two"),
-    ("act_depth = 4096", "act_depth = 16384", "design arty: memories need .* BRAM36 or more, arty_z7_20 has 140"),
-    ("clock_mhz = 125.0", 'clock_mhz = "fast"', "design arty: clock_mhz='fast' is not positive"),
-    ("pe = 32", "", "no pe"), ("pe = 32", "pe = 32\nPE = 32", "unknown PE"),
-    ("pe = 32", "pe = ", r"Invalid value \(at line 1"),
-    ("[board]", "[bord]", "no board, unknown bord"),
-    ("[board]", "board = 3\n[x]", "no"), ('name = "arty_z7_20"', "", "board: no name"),
-    ('name = "arty_z7_20"', 'name = "pynq_z1"', 'board pynq_z1 is there already, write board = "pynq_z1"'),
-    ('name = "arty_z7_20"', 'name = "arty z7"', "board: name='arty z7' is not a name"),
-    ('ps = "zynq7"', 'ps = "versal"', "board: ps='versal' is not one of zynq7, zynqmp"),
-    ("xc7z020clg400-1", "xc7z030sbg485-1", "board arty_z7_20: part 'xc7z030sbg485-1' is of none of .*: say what it "
-     "offers, lut, ff, bram36, dsp"),
-    ('ps = "zynq7"', 'ps = "zynq7"\nlut = 5', "board: no ff, no bram36, no dsp"),
-    ('ps = "zynq7"', 'ps = "zynq7"\nlut = 5\nff = 5\nbram36 = 0\ndsp = 5', "bram36=0 is not a positive integer"),
-    ('board_part = "digilentinc.com:arty-z7-20:part0:1.0"', "", "needs board_part, Vivado's name of it, or a preset"),
-    ('ps = "zynq7"', 'ps = "zynq7"\npreset = {A = 1}', "preset is not a table of texts"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("pe = 32", "pe = 33", "design arty: PE=33 is not a power of two"),
+        ("pe = 32", "pe = 64.0", "design arty: PE=64.0 is not a power of two"),
+        ("act_depth = 4096", "act_depth = 16384", "design arty: memories need .* BRAM36 or more, arty_z7_20 has 140"),
+        ("clock_mhz = 125.0", 'clock_mhz = "fast"', "design arty: clock_mhz='fast' is not positive"),
+        ("pe = 32", "", "no pe"),
+        ("pe = 32", "pe = 32\nPE = 32", "unknown PE"),
+        ("pe = 32", "pe = ", r"Invalid value \(at line 1"),
+        ("[board]", "[bord]", "no board, unknown bord"),
+        ("[board]", "board = 3\n[x]", "no"),
+        ('name = "arty_z7_20"', "", "board: no name"),
+        ('name = "arty_z7_20"', 'name = "pynq_z1"', 'board pynq_z1 is there already, write board = "pynq_z1"'),
+        ('name = "arty_z7_20"', 'name = "arty z7"', "board: name='arty z7' is not a name"),
+        ('ps = "zynq7"', 'ps = "versal"', "board: ps='versal' is not one of zynq7, zynqmp"),
+        (
+            "xc7z020clg400-1",
+            "xc7z030sbg485-1",
+            "board arty_z7_20: part 'xc7z030sbg485-1' is of none of .*: say what it offers, lut, ff, bram36, dsp",
+        ),
+        ('ps = "zynq7"', 'ps = "zynq7"\nlut = 5', "board: no ff, no bram36, no dsp"),
+        ('ps = "zynq7"', 'ps = "zynq7"\nlut = 5\nff = 5\nbram36 = 0\ndsp = 5', "bram36=0 is not a positive integer"),
+        (
+            'board_part = "digilentinc.com:arty-z7-20:part0:1.0"',
+            "",
+            "needs board_part, Vivado's name of it, or a preset",
+        ),
+        ('ps = "zynq7"', 'ps = "zynq7"\npreset = {A = 1}', "preset is not a table of texts"),
+    ],
+)
 def test_bad_files(old: str, new: str, message: str, tmp_path: Path) -> None:
     path = write(tmp_path, ARTY.replace(old, new, 1))
     with pytest.raises(DesignError, match=message) as caught:
@@ -80,9 +93,14 @@ def test_bad_files(old: str, new: str, message: str, tmp_path: Path) -> None:
     assert str(caught.value).count(str(path)) == 1
 
 
-@pytest.mark.parametrize(("name", "message"), [
-    ("pynq_z1.toml", "needs a name of its own"), ("my design.toml", "needs a name of its own"),
-    ("other.toml", "No such file")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("pynq_z1.toml", "needs a name of its own"),
+        ("my design.toml", "needs a name of its own"),
+        ("other.toml", "No such file"),
+    ],
+)
 def test_bad_names(name: str, message: str, tmp_path: Path) -> None:
     if message != "No such file":
         write(tmp_path, ARTY, name)
@@ -120,8 +138,14 @@ def test_every_command_takes_a_file(tmp_path: Path, capsys: pytest.CaptureFixtur
     """Each says what is wrong with it, in one line, before it does anything."""
     path = str(write(tmp_path, ARTY.replace("pe = 32", "pe = 33")))
     model = str(SAMPLES / "cnv.npz")
-    commands = {hls.main: [model, "-o", str(tmp_path)], overlay.main: ["-o", str(tmp_path)], report.main: [],
-                demo.main: [], bench.main: [], check.main: []}
+    commands = {
+        hls.main: [model, "-o", str(tmp_path)],
+        overlay.main: ["-o", str(tmp_path)],
+        report.main: [],
+        demo.main: [],
+        bench.main: [],
+        check.main: [],
+    }
     for main, arguments in commands.items():
         assert main([*arguments, "--design", path]) == 1
         error = capsys.readouterr().err

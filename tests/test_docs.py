@@ -12,8 +12,13 @@ import pytest
 from hls.sources import folders
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["docs/hls_walkthrough.md", "docs/adding_a_layer.md", "docs/adding_a_board.md", "docs/model.md",
-         "docs/vendor_rules.md"]
+PAGES = [
+    "docs/hls_walkthrough.md",
+    "docs/adding_a_layer.md",
+    "docs/adding_a_board.md",
+    "docs/model.md",
+    "docs/vendor_rules.md",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -41,8 +46,11 @@ def test_named_files_exist(page: str) -> None:
 
 def test_rules_name_checks_that_exist() -> None:
     """Every rule of the vendor has a source and a test, by the name that it has."""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")]
-            for line in (ROOT / "docs/vendor_rules.md").read_text().splitlines() if line.startswith("| ")]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (ROOT / "docs/vendor_rules.md").read_text().splitlines()
+        if line.startswith("| ")
+    ]
     rules = [row for row in rows if row[0] != "rule"]
     assert len(rules) > 12
     for rule, source, checks in rules:
@@ -64,14 +72,22 @@ def test_numbers_of_the_walkthrough() -> None:
     item, name = placed.descriptors[0], placed.array_layers()[0].name
     assert (design.pe, design.simd, design.lanes) == (16, 64, 8)
     assert (name, item.groups, item.tap_words, item.rows, item.columns, item.blocks, item.group_words) == (
-        "conv2", 4, 1, 28, 28, 4, 9)
+        "conv2",
+        4,
+        1,
+        28,
+        28,
+        4,
+        9,
+    )
 
 
 def test_docstrings_have_one_dialect() -> None:
     """Names in single backticks, sections as Google has them, what an attribute is behind its assignment."""
     wrong = re.compile(r"``|:(?:class|func|meth|mod|data|param|returns?|raises)\b[^`\n]*:|^ *#: ", re.MULTILINE)
-    for path in sorted(path for folder in ("bnn", "train", "hls", "sim", "host", "tests") for path in
-                       (ROOT / folder).rglob("*.py")):
+    for path in sorted(
+        path for folder in ("bnn", "train", "hls", "sim", "host", "tests") for path in (ROOT / folder).rglob("*.py")
+    ):
         for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
             text = token.string if token.type == tokenize.COMMENT or token.string.startswith('"""') else ""
             found = wrong.search(text)

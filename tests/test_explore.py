@@ -17,8 +17,10 @@ from hls.schedule import plan
 
 # yosys, bnn report: LUT, FF, BRAM36, DSP and LUT of the array
 MEASURED = {
-    "pynq_z1": (39979, 71711, 128, 7, 24152), "pynq_z1_small": (17097, 30680, 50, 7, 6604),
-    "sim_small": (11844, 18499, 24, 7, 2154), "kv260": (70470, 127089, 132, 7, 47848),
+    "pynq_z1": (39979, 71711, 128, 7, 24152),
+    "pynq_z1_small": (17097, 30680, 50, 7, 6604),
+    "sim_small": (11844, 18499, 24, 7, 2154),
+    "kv260": (70470, 127089, 132, 7, 47848),
     "ultra96v2": (39972, 71738, 184, 7, 24152),
 }
 CONV = network(1, (12, 12, 3), [("conv", 32, 1, 0, False), ("conv", 64, 1, -1, True), ("dense", 64), ("dense", 10)])
@@ -32,17 +34,35 @@ def test_estimate_is_near_synthesis(name: str) -> None:
         assert abs(got - want) <= 0.07 * want  # as the README says
 
 
-@pytest.mark.parametrize(("words", "bits", "enable", "want"), [
-    (1024, 512, 0, 14.5), (4096, 64, 16, 8), (2048, 32, 0, 2), (256, 64, 0, 1), (1024, 64, 8, 2), (512, 36, 0, 0.5),
-])
+@pytest.mark.parametrize(
+    ("words", "bits", "enable", "want"),
+    [
+        (1024, 512, 0, 14.5),
+        (4096, 64, 16, 8),
+        (2048, 32, 0, 2),
+        (256, 64, 0, 1),
+        (1024, 64, 8, 2),
+        (512, 36, 0, 0.5),
+    ],
+)
 def test_block_ram(words: int, bits: int, enable: int, want: float) -> None:
     assert block_ram(words, bits, enable) == want
 
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explore, "RANGES", {"pe": (8, 16, 32), "simd": (32, 64), "lanes": (2, 4), "first_pe": (4, 8),
-                                            "weight_depth": (256, 512), "act_depth": (128, 512)})
+    monkeypatch.setattr(
+        explore,
+        "RANGES",
+        {
+            "pe": (8, 16, 32),
+            "simd": (32, 64),
+            "lanes": (2, 4),
+            "first_pe": (4, 8),
+            "weight_depth": (256, 512),
+            "act_depth": (128, 512),
+        },
+    )
 
 
 def test_front_is_the_pareto_set(few: None) -> None:
@@ -92,8 +112,13 @@ def test_command(few: None, tmp_path: Path, capsys: pytest.CaptureFixture) -> No
     text = capsys.readouterr().out
     assert "LFC cycles/image" in text and "picked: PE=" in text
     assert json.loads(out.read_text())["designs"][0]["cycles_per_image"]
-    for bad in (["LFC", "--board", "none"], ["none.npz"], ["LFC", "--target", "1"], ["LFC", "--fill", "2"],
-                ["LFC", "--batch", "0"]):
+    for bad in (
+        ["LFC", "--board", "none"],
+        ["none.npz"],
+        ["LFC", "--target", "1"],
+        ["LFC", "--fill", "2"],
+        ["LFC", "--batch", "0"],
+    ):
         assert command.main(["explore", *bad]) == 1
         error = capsys.readouterr().err
         assert error.startswith("error: ") and error.count("\n") == 1

@@ -99,8 +99,14 @@ def test_scores_and_bits_of_several_planes_and_bases_equal_the_networks(name: st
         assert codes == {(0, 0), (1, 0), (1, 1)}
 
 
-@pytest.mark.parametrize("methods", [Methods(), Methods(activation_planes=2, weight_bases=2, threshold_shift=True),
-                                     Methods(alpha=True, threshold_shift=True, magnitude_aware=True)])
+@pytest.mark.parametrize(
+    "methods",
+    [
+        Methods(),
+        Methods(activation_planes=2, weight_bases=2, threshold_shift=True),
+        Methods(alpha=True, threshold_shift=True, magnitude_aware=True),
+    ],
+)
 def test_scores_bits_and_values_of_a_residual_network_equal_the_networks(methods: Methods) -> None:
     torch.manual_seed(8)
     model = BinaryNetwork(network("tiny_bireal"), methods).eval()
@@ -153,8 +159,16 @@ def test_a_wrong_threshold_is_noticed() -> None:
 
 @pytest.mark.parametrize("gamma", [1.0, -1.0, 0.0])
 @pytest.mark.parametrize("beta", [0.25, -0.25, 0.0])
-@pytest.mark.parametrize("methods", [Methods(), Methods(alpha=True, threshold_shift=True), Methods(norm="shift"),
-                                     Methods(activation_planes=2), Methods(activation_planes=3)])
+@pytest.mark.parametrize(
+    "methods",
+    [
+        Methods(),
+        Methods(alpha=True, threshold_shift=True),
+        Methods(norm="shift"),
+        Methods(activation_planes=2),
+        Methods(activation_planes=3),
+    ],
+)
 def test_fold_reads_the_sign_change(gamma: float, beta: float, methods: Methods) -> None:
     norm = make_norm(1, True, methods)
     block = Block(BinaryLinear(10, 1, methods), norm, pool=False, last=False).eval()
@@ -193,8 +207,14 @@ def test_float_reference_is_not_exported() -> None:
         export(BinaryNetwork(network("tiny"), Methods(real=True)), tuple("0123456789"), {})
 
 
-TENSORS = {"weight": "layer.weight", "gamma": "norm.weight", "beta": "norm.bias", "mean": "norm.running_mean",
-           "variance": "norm.running_var", "shift": "shift"}
+TENSORS = {
+    "weight": "layer.weight",
+    "gamma": "norm.weight",
+    "beta": "norm.bias",
+    "mean": "norm.running_mean",
+    "variance": "norm.running_var",
+    "shift": "shift",
+}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), -1.0])
@@ -208,8 +228,13 @@ def test_parameters_that_cannot_be_are_refused(tmp_path: Path, number: int, tens
     randomise(model, 6)
     layer = ("conv1", "conv2", "fc1", "fc2")[number]
     block = model.each()[number]
-    found = block.layer.weight if tensor == "weight" else getattr(block, "shift", None) if tensor == "shift" else (
-        dict(block.norm.named_parameters()) | dict(block.norm.named_buffers()))[TENSORS[tensor].partition(".")[2]]
+    found = (
+        block.layer.weight
+        if tensor == "weight"
+        else getattr(block, "shift", None)
+        if tensor == "shift"
+        else (dict(block.norm.named_parameters()) | dict(block.norm.named_buffers()))[TENSORS[tensor].partition(".")[2]]
+    )
     if found is None or (value == -1.0 and tensor != "variance"):
         return
     with torch.no_grad():
@@ -219,8 +244,19 @@ def test_parameters_that_cannot_be_are_refused(tmp_path: Path, number: int, tens
         export(model, tuple("0123456789"), {})
     config = Config("tiny", replace(recipe("modern", "cifar10"), methods=methods))
     path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, {"format": CHECKPOINT_FORMAT, "config": to_dict(config), "epoch": 1, "model": {},
-                           "optimizer": {}, "average": {}, "history": [], "deploy": model.state_dict()})
+    save_checkpoint(
+        path,
+        {
+            "format": CHECKPOINT_FORMAT,
+            "config": to_dict(config),
+            "epoch": 1,
+            "model": {},
+            "optimizer": {},
+            "average": {},
+            "history": [],
+            "deploy": model.state_dict(),
+        },
+    )
     with pytest.raises(TrainError, match=message):
         load_network(path)
 
@@ -241,8 +277,10 @@ def foreign(saved: dict[str, Any], name: str) -> tuple[Any, str]:
     shape = tuple(saved["deploy"][first].shape)
     changes: dict[str, tuple[dict[str, Any], str]] = {
         "module": ({"deploy": {f"module.{key}": value for key, value in saved["deploy"].items()}}, "module. ..."),
-        "missing": ({"deploy": {key: value for key, value in saved["deploy"].items() if key != first}},
-                    f"tensor {first} is missing, expected {shape}"),
+        "missing": (
+            {"deploy": {key: value for key, value in saved["deploy"].items() if key != first}},
+            f"tensor {first} is missing, expected {shape}",
+        ),
         "cut": ({"deploy": {**saved["deploy"], first: saved["deploy"][first][:3]}}, "expected (16, 3, 3, 3)"),
         "extra": ({"deploy": {**saved["deploy"], "head.bias": torch.zeros(3)}}, "tensor head.bias is unknown to tiny"),
         "list": ({"deploy": {**saved["deploy"], first: [1, 2]}}, f"tensor {first} is list"),
@@ -259,13 +297,37 @@ def foreign(saved: dict[str, Any], name: str) -> tuple[Any, str]:
     return {**saved, **change}, message
 
 
-@pytest.mark.parametrize("name", ["module", "missing", "cut", "extra", "list", "deploy_7", "config_text", "history",
-                                  "huge", "small", "negative", "text", "network"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "module",
+        "missing",
+        "cut",
+        "extra",
+        "list",
+        "deploy_7",
+        "config_text",
+        "history",
+        "huge",
+        "small",
+        "negative",
+        "text",
+        "network",
+    ],
+)
 def test_foreign_checkpoints_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     model = BinaryNetwork(network("tiny"))
     config = Config("tiny", recipe("modern", "cifar10"), dataset="own:1")
-    saved = {"format": CHECKPOINT_FORMAT, "config": to_dict(config), "epoch": 1, "model": {}, "optimizer": {},
-             "average": {}, "history": [], "deploy": model.state_dict()}
+    saved = {
+        "format": CHECKPOINT_FORMAT,
+        "config": to_dict(config),
+        "epoch": 1,
+        "model": {},
+        "optimizer": {},
+        "average": {},
+        "history": [],
+        "deploy": model.state_dict(),
+    }
     content, message = foreign(saved, name)
     torch.save(content, tmp_path / "checkpoint.pt")
     assert main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "m.npz")]) == 1
@@ -274,8 +336,9 @@ def test_foreign_checkpoints_are_one_line(tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"\x80\x02c__builtin__\neval\n."])
-def test_files_that_are_no_checkpoints_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                                                    content: bytes) -> None:
+def test_files_that_are_no_checkpoints_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(content)
     assert main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "m.npz")]) == 1
     assert capsys.readouterr().err.count("\n") == 1

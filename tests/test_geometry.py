@@ -47,7 +47,7 @@ def test_outputs_have_the_shapes_of_the_walk(seed: int) -> None:
     for item in walk(model):
         kept = item.output if item.kind == "conv" else item.output[2:]
         given = [values for name, values in traced.items() if name in (item.name, f"{item.name}.value")]
-        assert given and all(values.shape[-len(kept):] == kept for values in given), (item, [v.shape for v in given])
+        assert given and all(values.shape[-len(kept) :] == kept for values in given), (item, [v.shape for v in given])
 
 
 def test_a_topology_and_its_model_agree() -> None:

@@ -31,9 +31,7 @@ def by_hand(model, image):
         first = eight_bit and index == 0
         if layer.kind == "dense":
             flat = [v for row in current for pixel in row for v in pixel]
-            acc = [
-                [[sum(a == b for a, b in zip(flat, weights[o], strict=True)) for o in range(layer.outputs)]]
-            ]
+            acc = [[[sum(a == b for a, b in zip(flat, weights[o], strict=True)) for o in range(layer.outputs)]]]
         else:
             channels = len(current[0][0])
             padding = [0 if first else int(layer.pad_value == 1)] * channels
@@ -55,9 +53,7 @@ def by_hand(model, image):
             columns = range(len(current[0]) + 2 * layer.pad - 2)
             acc = [[[one(y, x, o) for o in range(layer.outputs)] for x in columns] for y in rows]
         if layer.thresholds is None:
-            scores = [
-                int(a) * int(s) + int(b) for a, s, b in zip(acc[0][0], layer.scale, layer.offset, strict=True)
-            ]
+            scores = [int(a) * int(s) + int(b) for a, s, b in zip(acc[0][0], layer.scale, layer.offset, strict=True)]
             result[layer.name] = [(score + 2**31) % 2**32 - 2**31 for score in scores]
             return result
         limits, flip = layer.thresholds.tolist(), layer.flip.tolist()
@@ -67,17 +63,13 @@ def by_hand(model, image):
                 [
                     [
                         max(four)
-                        for four in zip(
-                            *(bits[2 * y + dy][2 * x + dx] for dy in (0, 1) for dx in (0, 1)), strict=True
-                        )
+                        for four in zip(*(bits[2 * y + dy][2 * x + dx] for dy in (0, 1) for dx in (0, 1)), strict=True)
                     ]
                     for x in range(len(bits[0]) // 2)
                 ]
                 for y in range(len(bits) // 2)
             ]
-        current = [
-            [[bit ^ int(f) for bit, f in zip(pixel, flip, strict=True)] for pixel in row] for row in bits
-        ]
+        current = [[[bit ^ int(f) for bit, f in zip(pixel, flip, strict=True)] for pixel in row] for row in bits]
         result[layer.name] = current if layer.kind == "conv" else current[0][0]
     return result
 

@@ -29,8 +29,14 @@ def bits(*rows):
 
 
 def score_layer(inputs, source="a", classes=1):
-    return Layer("last", "dense", (source,), np.ones((classes, inputs), np.uint8), scale=np.ones(classes, np.int32),
-                 offset=np.zeros(classes, np.int32))
+    return Layer(
+        "last",
+        "dense",
+        (source,),
+        np.ones((classes, inputs), np.uint8),
+        scale=np.ones(classes, np.int32),
+        offset=np.zeros(classes, np.int32),
+    )
 
 
 def dense_model(width, *layers, table=None, classes=1):
@@ -56,8 +62,17 @@ def first_value(model, image, name="a"):
 def test_a_value_is_scaled_shifted_rounded_and_saturated_once():
     # acc is the number of ones: 3 of 4
     def value(scale, offset, shift):
-        layer = Layer("a", "dense", ("input",), np.ones((1, 4), np.uint8), scale=ints(scale), offset=ints(offset),
-                      shift=shift, thresholds=ints(0), flip=np.zeros(1, bool))
+        layer = Layer(
+            "a",
+            "dense",
+            ("input",),
+            np.ones((1, 4), np.uint8),
+            scale=ints(scale),
+            offset=ints(offset),
+            shift=shift,
+            thresholds=ints(0),
+            flip=np.zeros(1, bool),
+        )
         return first_value(dense_model(4, layer, score_layer(1)), pixels(1, 1, 0, 1))[0]
 
     assert value(8, 0, 4) == 1 and value(8, 8, 4) == 2  # 24 / 16, down and half up
@@ -68,10 +83,26 @@ def test_a_value_is_scaled_shifted_rounded_and_saturated_once():
 
 
 def test_the_sum_with_a_shortcut_saturates_not_its_parts():
-    first = Layer("a", "dense", ("input",), np.ones((1, 2), np.uint8), scale=ints(0), offset=ints(-100),
-                  thresholds=ints(0), flip=np.ones(1, bool))
-    second = Layer("b", "dense", ("a", "a"), np.ones((2, 1), np.uint8), scale=ints(150, 0), offset=ints(0, 7),
-                   thresholds=ints(50, 7), flip=np.zeros(2, bool))
+    first = Layer(
+        "a",
+        "dense",
+        ("input",),
+        np.ones((1, 2), np.uint8),
+        scale=ints(0),
+        offset=ints(-100),
+        thresholds=ints(0),
+        flip=np.ones(1, bool),
+    )
+    second = Layer(
+        "b",
+        "dense",
+        ("a", "a"),
+        np.ones((2, 1), np.uint8),
+        scale=ints(150, 0),
+        offset=ints(0, 7),
+        thresholds=ints(50, 7),
+        flip=np.zeros(2, bool),
+    )
     found = trace(dense_model(2, first, second, score_layer(2, "b")), pixels(1, 1))
     assert found["a.value"].tolist() == [[-100]] and found["a"].tolist() == [[1]]  # the flip is not the value's
     assert found["b.value"].tolist() == [[50, 7]]  # 150 - 100; no channel 1 in the shortcut
@@ -79,8 +110,14 @@ def test_the_sum_with_a_shortcut_saturates_not_its_parts():
 
 
 def test_planes_and_bases_by_exponents_and_by_coefficients():
-    planes = Layer("a", "dense", ("input",), bits([1, 1, 1], [0, 1, 1]), flip=np.array([False, True]),
-                   thresholds=np.array([[1, 2], [3, 3]], np.int32))
+    planes = Layer(
+        "a",
+        "dense",
+        ("input",),
+        bits([1, 1, 1], [0, 1, 1]),
+        flip=np.array([False, True]),
+        thresholds=np.array([[1, 2], [3, 3]], np.int32),
+    )
     image = pixels(1, 1, 0)  # matches 2 and 1: planes 1 0 and, flipped, 1 1
     weights = np.array([[[1, 0]], [[0, 0]]], np.uint8)  # matches of [plane 0, plane 1]: base 0 1 0, base 1 0 1
     last = Layer("last", "dense", ("a",), weights, scale=ints(1), offset=ints(0))
@@ -99,8 +136,14 @@ def test_planes_and_bases_by_exponents_and_by_coefficients():
 
 def test_sums_beyond_24_bits_stay_exact():
     draw = np.random.default_rng(7)
-    first = Layer("a", "dense", ("input",), np.ones((2001, 1), np.uint8), thresholds=np.zeros(2001, np.int32),
-                  flip=draw.integers(0, 2, 2001) > 0)
+    first = Layer(
+        "a",
+        "dense",
+        ("input",),
+        np.ones((2001, 1), np.uint8),
+        thresholds=np.zeros(2001, np.int32),
+        flip=draw.integers(0, 2, 2001) > 0,
+    )
     weights = np.stack([np.where(first.flip, 0, 1)[None], draw.integers(0, 2, (1, 2001))]).astype(np.uint8)
     last = Layer("last", "dense", ("a",), weights, coefficients=np.array([[[32767], [1]]], np.int32), offset=ints(0))
     wanted = 32767 * 2001 + int((weights[0] == weights[1]).sum())  # base 0 matches everywhere
@@ -111,8 +154,17 @@ def test_sums_beyond_24_bits_stay_exact():
 def test_bits_of_a_value_and_of_pixels():
     table = np.clip(np.arange(256) - 8, -8, 7)
     # twice the sum of +-t is 2 acc - 15 F - the sum of the signs
-    first = Layer("a", "dense", ("input",), bits([1, 1, 0]), scale=ints(1), offset=ints(-20), bits=3, input_bits=4,
-                  plane_shifts=(3, 2, 1, 0))
+    first = Layer(
+        "a",
+        "dense",
+        ("input",),
+        bits([1, 1, 0]),
+        scale=ints(1),
+        offset=ints(-20),
+        bits=3,
+        input_bits=4,
+        plane_shifts=(3, 2, 1, 0),
+    )
     model = dense_model(3, first, score_layer(1), table=table)
     for values in ((0, 15, 9), (15, 15, 0), (0, 0, 15)):
         image = pixels(*values)
@@ -125,12 +177,36 @@ def test_bits_of_a_value_and_of_pixels():
 
 def test_an_average_and_shortcuts_that_shrink():
     draw = np.random.default_rng(1)
-    stem = Layer("stem", "conv", ("input",), draw.integers(0, 2, (2, 1, 1, 1)).astype(np.uint8), scale=ints(16, -16),
-                 offset=ints(0, 0), shift=4, thresholds=ints(0, 0), flip=np.zeros(2, bool))
-    down = Layer("down", "conv", ("stem", "stem"), np.ones((3, 1, 1, 2), np.uint8), scale=ints(0, 0, 0),
-                 offset=ints(0, 0, 5), stride=2)
-    mean = Layer("mean", "average", ("down",), np.zeros((3, 0), np.uint8), scale=ints(1, 2, -1), offset=ints(2, 0, 0),
-                 shift=4, bits=7)
+    stem = Layer(
+        "stem",
+        "conv",
+        ("input",),
+        draw.integers(0, 2, (2, 1, 1, 1)).astype(np.uint8),
+        scale=ints(16, -16),
+        offset=ints(0, 0),
+        shift=4,
+        thresholds=ints(0, 0),
+        flip=np.zeros(2, bool),
+    )
+    down = Layer(
+        "down",
+        "conv",
+        ("stem", "stem"),
+        np.ones((3, 1, 1, 2), np.uint8),
+        scale=ints(0, 0, 0),
+        offset=ints(0, 0, 5),
+        stride=2,
+    )
+    mean = Layer(
+        "mean",
+        "average",
+        ("down",),
+        np.zeros((3, 0), np.uint8),
+        scale=ints(1, 2, -1),
+        offset=ints(2, 0, 0),
+        shift=4,
+        bits=7,
+    )
     table = np.arange(-128, 128).astype(np.int8)
     model = Model("maps", 4, 4, 1, table, (stem, down, mean, score_layer(3, "mean")), ("x",))
     images = draw.integers(0, 256, (3, 4, 4, 1)).astype(np.uint8)
@@ -152,10 +228,25 @@ def test_an_average_and_shortcuts_that_shrink():
 
 @pytest.mark.parametrize("pad_value", [-1, 0, 1])
 def test_padding_of_several_planes(pad_value):
-    first = Layer("a", "conv", ("input",), np.ones((1, 1, 1, 1), np.uint8), thresholds=np.array([[0], [0]], np.int32),
-                  flip=np.zeros(1, bool))
-    second = Layer("b", "conv", ("a",), np.ones((1, 5, 5, 1), np.uint8), pad=2, pad_value=pad_value, scale=ints(1),
-                   offset=ints(0), bits=7)
+    first = Layer(
+        "a",
+        "conv",
+        ("input",),
+        np.ones((1, 1, 1, 1), np.uint8),
+        thresholds=np.array([[0], [0]], np.int32),
+        flip=np.zeros(1, bool),
+    )
+    second = Layer(
+        "b",
+        "conv",
+        ("a",),
+        np.ones((1, 5, 5, 1), np.uint8),
+        pad=2,
+        pad_value=pad_value,
+        scale=ints(1),
+        offset=ints(0),
+        bits=7,
+    )
     model = Model("padding", 2, 2, 1, np.zeros(256, np.int8), (first, second, score_layer(4, "b")), ("x",))
     model = dataclasses.replace(model, layers=(*model.layers[:2], dataclasses.replace(model.layers[2])))
     padding = {-1: 0, 0: 1, 1: 2}[pad_value] * (25 - 4)  # planes that are 1 at each of the taps outside
@@ -169,16 +260,51 @@ def residual():
     def weights(*shape):
         return draw.integers(0, 2, shape).astype(np.uint8)
 
-    stem = Layer("stem", "conv", ("input",), weights(4, 3, 3, 2), pad=1, scale=np.full(4, 40, np.int32),
-                 offset=np.full(4, 2048, np.int32), shift=8, thresholds=np.array([[-5] * 4, [5] * 4], np.int32),
-                 flip=np.array([1, 0, 0, 1], bool))
-    block = Layer("block", "conv", ("stem", "stem"), weights(2, 6, 3, 3, 4), pad=1, pad_value=0, stride=2,
-                  scale=np.full(6, 900, np.int32), offset=np.full(6, -65000, np.int32), shift=8, plane_shifts=(0, 0),
-                  base_shifts=(1, 0), average_shortcut=True)
-    mean = Layer("mean", "average", ("block",), np.zeros((6, 0), np.uint8), scale=np.full(6, 64, np.int32),
-                 offset=np.full(6, 64 * 64, np.int32), shift=8, bits=6)
-    last = Layer("last", "dense", ("mean",), weights(2, 3, 6), coefficients=draw.integers(-99, 99, (3, 2, 6), np.int32),
-                 offset=ints(1, 2, 3))
+    stem = Layer(
+        "stem",
+        "conv",
+        ("input",),
+        weights(4, 3, 3, 2),
+        pad=1,
+        scale=np.full(4, 40, np.int32),
+        offset=np.full(4, 2048, np.int32),
+        shift=8,
+        thresholds=np.array([[-5] * 4, [5] * 4], np.int32),
+        flip=np.array([1, 0, 0, 1], bool),
+    )
+    block = Layer(
+        "block",
+        "conv",
+        ("stem", "stem"),
+        weights(2, 6, 3, 3, 4),
+        pad=1,
+        pad_value=0,
+        stride=2,
+        scale=np.full(6, 900, np.int32),
+        offset=np.full(6, -65000, np.int32),
+        shift=8,
+        plane_shifts=(0, 0),
+        base_shifts=(1, 0),
+        average_shortcut=True,
+    )
+    mean = Layer(
+        "mean",
+        "average",
+        ("block",),
+        np.zeros((6, 0), np.uint8),
+        scale=np.full(6, 64, np.int32),
+        offset=np.full(6, 64 * 64, np.int32),
+        shift=8,
+        bits=6,
+    )
+    last = Layer(
+        "last",
+        "dense",
+        ("mean",),
+        weights(2, 3, 6),
+        coefficients=draw.integers(-99, 99, (3, 2, 6), np.int32),
+        offset=ints(1, 2, 3),
+    )
     return Model("residual", 8, 6, 2, np.arange(-128, 128).astype(np.int8), (stem, block, mean, last), ("a", "b", "c"))
 
 
@@ -187,8 +313,13 @@ def test_shapes_and_sources():
     assert shapes(model) == {"stem": (8, 6, 4), "block": (4, 3, 6), "mean": (1, 1, 6), "last": (1, 1, 3)}
     found = trace(model, np.random.default_rng(0).integers(0, 256, (5, 8, 6, 2)).astype(np.uint8))
     assert {name: array.shape for name, array in found.items()} == {
-        "stem": (5, 2, 8, 6, 4), "stem.value": (5, 8, 6, 4), "block.value": (5, 4, 3, 6), "mean": (5, 6, 6),
-        "mean.value": (5, 6), "last": (5, 3)}
+        "stem": (5, 2, 8, 6, 4),
+        "stem.value": (5, 8, 6, 4),
+        "block.value": (5, 4, 3, 6),
+        "mean": (5, 6, 6),
+        "mean.value": (5, 6),
+        "last": (5, 3),
+    }
 
 
 @pytest.mark.parametrize(
@@ -235,12 +366,25 @@ def test_refused_by_name(index, fields, message):
 
 def chain(width, count, **fields):
     """`count` dense layers of `width` that add the first one's value in the last."""
-    layers = [Layer("d0", "dense", ("input",), np.ones((width, 3), np.uint8), scale=np.ones(width, np.int32),
-                    offset=np.zeros(width, np.int32), thresholds=np.zeros(width, np.int32), flip=np.zeros(width, bool))]
+    layers = [
+        Layer(
+            "d0",
+            "dense",
+            ("input",),
+            np.ones((width, 3), np.uint8),
+            scale=np.ones(width, np.int32),
+            offset=np.zeros(width, np.int32),
+            thresholds=np.zeros(width, np.int32),
+            flip=np.zeros(width, bool),
+        )
+    ]
     for number in range(1, count):
         inputs = (f"d{number - 1}", "d0") if number == count - 1 else (f"d{number - 1}",)
-        layers.append(dataclasses.replace(layers[0], name=f"d{number}", inputs=inputs,
-                                          weights=np.ones((width, width), np.uint8), **fields))
+        layers.append(
+            dataclasses.replace(
+                layers[0], name=f"d{number}", inputs=inputs, weights=np.ones((width, width), np.uint8), **fields
+            )
+        )
     return dense_model(3, *layers, score_layer(width, layers[-1].name))
 
 
@@ -248,8 +392,17 @@ def test_limits_are_refused_by_name():
     assert shapes(chain(2, 9))
     with pytest.raises(ModelError, match="layer d9: adds d0 of 9 layers before, expected at most 8"):
         shapes(chain(2, 10))
-    large = Layer("a", "dense", ("input",), np.ones((1, 5000), np.uint8), scale=ints(1), offset=ints(0), bits=8,
-                  input_bits=8, plane_shifts=tuple(range(7, -1, -1)))
+    large = Layer(
+        "a",
+        "dense",
+        ("input",),
+        np.ones((1, 5000), np.uint8),
+        scale=ints(1),
+        offset=ints(0),
+        bits=8,
+        input_bits=8,
+        plane_shifts=tuple(range(7, -1, -1)),
+    )
     model = dense_model(5000, large, score_layer(1), table=np.arange(-128, 128))
     assert shapes(model)
     weights = np.ones((4, 1, 5000), np.uint8)
@@ -273,8 +426,11 @@ def test_features_name_what_is_beyond_version_1():
     found = list(features(residual()))
     assert {feature for _, feature, _ in found} == set(FEATURES) - {"graph", "kernels", "pixel planes"}
     assert ("block", "shortcuts", "a shortcut from stem") in found and ("stem", "planes", "2 planes") in found
-    with pytest.raises(ModelError, match="^layer stem: has a value, which this does not support, expected a chain of "
-                                         "3x3 convolutions and dense layers of one plane and one base, several planes"):
+    with pytest.raises(
+        ModelError,
+        match="^layer stem: has a value, which this does not support, expected a chain of "
+        "3x3 convolutions and dense layers of one plane and one base, several planes",
+    ):
         require(residual(), "this", frozenset({"planes"}))
     require(residual(), "this", frozenset(FEATURES))
 

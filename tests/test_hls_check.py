@@ -284,43 +284,51 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, loops.LoopRepor
     return check(tmp_path_factory.mktemp("known"), LOOPS, 10.0)
 
 
-@pytest.mark.parametrize(("label", "interval", "binds", "_source"), [
-    ("delay_line", 2, "recurrence store a -> load a", "AMD answer record 51269: final II 2"),
-    ("delay_line_waived", 1, "", "the same, after the pragma"),
-    ("three_reads", 2, "3 reads", "UG1399, Array Accesses and Performance: final II 2, limited memory ports"),
-    ("one_read", 1, "", "the same, mem_bottleneck_resolved: II 1"),
-    ("product_sum", 1, "", "Vitis-HLS-Introductory-Examples, Pipelining/Loops: II 1"),
-    ("fifo_writes", 16, "16 writes", "UG1448, HLS 200-880: accesses to a stream follow each other"),
-], ids=lambda value: value if isinstance(value, str) and value.isidentifier() else "")
-def test_published_loops(known: dict[str, loops.LoopReport], label: str, interval: int, binds: str,
-                         _source: str) -> None:
+@pytest.mark.parametrize(
+    ("label", "interval", "binds", "_source"),
+    [
+        ("delay_line", 2, "recurrence store a -> load a", "AMD answer record 51269: final II 2"),
+        ("delay_line_waived", 1, "", "the same, after the pragma"),
+        ("three_reads", 2, "3 reads", "UG1399, Array Accesses and Performance: final II 2, limited memory ports"),
+        ("one_read", 1, "", "the same, mem_bottleneck_resolved: II 1"),
+        ("product_sum", 1, "", "Vitis-HLS-Introductory-Examples, Pipelining/Loops: II 1"),
+        ("fifo_writes", 16, "16 writes", "UG1448, HLS 200-880: accesses to a stream follow each other"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.isidentifier() else "",
+)
+def test_published_loops(
+    known: dict[str, loops.LoopReport], label: str, interval: int, binds: str, _source: str
+) -> None:
     one = known[label]
     assert one.error == "" and one.interval == interval, one
     assert all(part in one.reason for part in binds.split(" -> ")), one.reason
 
 
-@pytest.mark.parametrize(("label", "interval", "binds"), [
-    ("exit_product", 9, "exit test"),  # products of three and of five edges, and a comparison
-    ("exit_sum", 1, ""),
-    ("previous", 3, "recurrence"),  # a read, its sum to be written, the next read
-    ("stated_distance", 1, ""),
-    ("four_before", 1, ""),
-    ("in_place", 1, ""),
-    ("store_first", 3, "recurrence"),  # a write, a read after it, the sum before the next write
-    ("store_last", 1, ""),
-    ("store_first_waived", 1, ""),
-    ("plain_reads", 4, "8 reads"),
-    ("parted_reads", 1, ""),
-    ("cyclic_reads", 1, ""),
-    ("block_reads", 4, "8 reads"),
-    ("single_port", 2, "1 reads and 1 writes"),
-    ("simple_dual_port", 1, ""),
-    ("two_writes", 2, "2 writes"),
-    ("either_write", 1, ""),
-    ("registers", 1, ""),
-    ("one_bundle", 2, "2 reads"),
-    ("flag_ahead", 1, ""),
-])
+@pytest.mark.parametrize(
+    ("label", "interval", "binds"),
+    [
+        ("exit_product", 9, "exit test"),  # products of three and of five edges, and a comparison
+        ("exit_sum", 1, ""),
+        ("previous", 3, "recurrence"),  # a read, its sum to be written, the next read
+        ("stated_distance", 1, ""),
+        ("four_before", 1, ""),
+        ("in_place", 1, ""),
+        ("store_first", 3, "recurrence"),  # a write, a read after it, the sum before the next write
+        ("store_last", 1, ""),
+        ("store_first_waived", 1, ""),
+        ("plain_reads", 4, "8 reads"),
+        ("parted_reads", 1, ""),
+        ("cyclic_reads", 1, ""),
+        ("block_reads", 4, "8 reads"),
+        ("single_port", 2, "1 reads and 1 writes"),
+        ("simple_dual_port", 1, ""),
+        ("two_writes", 2, "2 writes"),
+        ("either_write", 1, ""),
+        ("registers", 1, ""),
+        ("one_bundle", 2, "2 reads"),
+        ("flag_ahead", 1, ""),
+    ],
+)
 def test_loops_by_the_documents(known: dict[str, loops.LoopReport], label: str, interval: int, binds: str) -> None:
     one = known[label]
     assert one.error == "" and one.interval == interval, one
@@ -402,11 +410,17 @@ _HISTORY = subprocess.run(["git", "cat-file", "-e", f"{BEFORE}^{{commit}}"], cwd
 @pytest.mark.skipif(_HISTORY.returncode != 0, reason="the repository's history is not there")
 def test_the_core_before(tmp_path: Path) -> None:
     """`step` stored to the activation memory before it loaded from it: II 6 to 9 by hand, and long counter chains."""
-    names = subprocess.run(["git", "ls-tree", "--name-only", f"{BEFORE}:hw_templates/hls"], cwd=ROOT, check=True,
-                           capture_output=True, text=True).stdout.split()
+    names = subprocess.run(
+        ["git", "ls-tree", "--name-only", f"{BEFORE}:hw_templates/hls"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
     for name in names:
-        text = subprocess.run(["git", "show", f"{BEFORE}:hw_templates/hls/{name}"], cwd=ROOT, check=True,
-                              capture_output=True, text=True).stdout
+        text = subprocess.run(
+            ["git", "show", f"{BEFORE}:hw_templates/hls/{name}"], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout
         (tmp_path / name).write_text(text)
     (tmp_path / "bnn_design.h").write_text(DESIGN_BEFORE)
     ap_types = find_ap_types()
@@ -453,17 +467,41 @@ def test_the_design_of_the_board_is_accepted(tmp_path: Path, capsys: pytest.Capt
 FETCH = "    if (compute) fetch(f, at, act, weights, columns, vectors);\n"
 STORED = "    receive_weights(weights_in, ring, weights);\n\n    // One word of the sums"
 MUTANTS = {
-    "store before load": ("bnn_array.h", [(FETCH, ""), (STORED, STORED.replace("\n\n", f"\n{FETCH}\n", 1))], "step",
-                          ("recurrence", "store act", "load act")),
-    "multiply in the exit": ("bnn_array.h", [("while (more || leaving.on) {", "while ((more || leaving.on) && "
-                                              "at.image.value * at.row.value * cycles != 77) {")], "step",
-                             ("exit test", "mul")),
-    "weights in one memory": ("bnn_array.h", [
-        ("#pragma HLS ARRAY_PARTITION variable=weights type=complete dim=1", "//")], "step", ("weights", "reads")),
-    "accumulators in a memory": ("bnn_array.h", [("#pragma HLS ARRAY_PARTITION variable=acc ", "// ")], "step",
-                                 ("acc",)),
-    "counters that wait": ("bnn_loop.h", [("counter.last = next_last;", "counter.last = counter.value + "
-                                           "(counter.value >> 1) >= limit.before;")], "step", ("recurrence", "add")),
+    "store before load": (
+        "bnn_array.h",
+        [(FETCH, ""), (STORED, STORED.replace("\n\n", f"\n{FETCH}\n", 1))],
+        "step",
+        ("recurrence", "store act", "load act"),
+    ),
+    "multiply in the exit": (
+        "bnn_array.h",
+        [
+            (
+                "while (more || leaving.on) {",
+                "while ((more || leaving.on) && at.image.value * at.row.value * cycles != 77) {",
+            )
+        ],
+        "step",
+        ("exit test", "mul"),
+    ),
+    "weights in one memory": (
+        "bnn_array.h",
+        [("#pragma HLS ARRAY_PARTITION variable=weights type=complete dim=1", "//")],
+        "step",
+        ("weights", "reads"),
+    ),
+    "accumulators in a memory": (
+        "bnn_array.h",
+        [("#pragma HLS ARRAY_PARTITION variable=acc ", "// ")],
+        "step",
+        ("acc",),
+    ),
+    "counters that wait": (
+        "bnn_loop.h",
+        [("counter.last = next_last;", "counter.last = counter.value + (counter.value >> 1) >= limit.before;")],
+        "step",
+        ("recurrence", "add"),
+    ),
 }
 
 

@@ -28,8 +28,9 @@ from hls.schedule import plan
 from sim import hls_csim
 
 SMALL = DESIGNS["sim_small"]
-CLANG = next((name for name in ("clang++", "clang++-14", "clang++-15", "clang++-16", "clang++-19")
-              if shutil.which(name)), None)
+CLANG = next(
+    (name for name in ("clang++", "clang++-14", "clang++-15", "clang++-16", "clang++-19") if shutil.which(name)), None
+)
 
 pytestmark = pytest.mark.skipif(
     find_ap_types() is None or shutil.which("g++") is None, reason="ap_int.h or g++ is not installed"
@@ -41,12 +42,31 @@ TIGHT = replace(SMALL, act_depth=128, weight_depth=128)
 # Between them: pool and none, both paddings, several words per pixel and groups, odd classes in one group and in
 # several, resident weights and packed images, batches that are not full.
 NETWORKS = {
-    "segments": (network(4, (8, 8, 3), [("conv", 34, 0, 0, False), ("conv", 64, 1, 1, True), ("dense", 64),
-                                        ("dense", 33), ("dense", 11)]), 8, 19),
-    "ring": (network(5, (9, 8, 3), [("conv", 40, 1, 0, True), ("conv", 70, 1, -1, False), ("conv", 33, 1, 1, False),
-                                    ("dense", 5)]), 4, 9),
-    "full": (network(6, (8, 8, 1), [("conv", 8, 1, 0, False), ("conv", 40, 1, -1, False), ("conv", 40, 0, 1, True),
-                                    ("dense", 5)]), 1, 4),
+    "segments": (
+        network(
+            4,
+            (8, 8, 3),
+            [("conv", 34, 0, 0, False), ("conv", 64, 1, 1, True), ("dense", 64), ("dense", 33), ("dense", 11)],
+        ),
+        8,
+        19,
+    ),
+    "ring": (
+        network(
+            5,
+            (9, 8, 3),
+            [("conv", 40, 1, 0, True), ("conv", 70, 1, -1, False), ("conv", 33, 1, 1, False), ("dense", 5)],
+        ),
+        4,
+        9,
+    ),
+    "full": (
+        network(
+            6, (8, 8, 1), [("conv", 8, 1, 0, False), ("conv", 40, 1, -1, False), ("conv", 40, 0, 1, True), ("dense", 5)]
+        ),
+        1,
+        4,
+    ),
     "packed": (network(2, (7, 9, 3), [("dense", 40), ("dense", 65), ("dense", 21)], binary=True), 5, 13),
 }
 BUILDS = {
@@ -127,8 +147,9 @@ def test_networks(name: str, build: str, cores: Callable[[str], hls_csim.HlsSimu
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_under_sanitizers(name: str, cores: Callable[[str], hls_csim.HlsSimulation], tmp_path: Path,
-                          monkeypatch: pytest.MonkeyPatch) -> None:
+def test_under_sanitizers(
+    name: str, cores: Callable[[str], hls_csim.HlsSimulation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """AddressSanitizer stops a run; what UBSan finds in the header files themselves is not ours."""
     options = f"log_path={tmp_path / 'found'}"
     monkeypatch.setenv("ASAN_OPTIONS", options)
@@ -178,9 +199,22 @@ int main() {
 def test_compressors_count(simd: int, tmp_path: Path) -> None:
     (tmp_path / "bnn_design.h").write_text(render_header(replace(TIGHT, simd=simd)))
     (tmp_path / "count.cpp").write_text(COUNT)
-    command = ["g++", "-std=c++14", "-O1", "-DBNN_CSIM_COMPRESSORS", "-isystem", str(hls_csim.find_ap_types()),
-               "-I", str(tmp_path), "-I", str(hls_csim.SOURCES), *hls_csim.WARNINGS, str(tmp_path / "count.cpp"),
-               "-o", str(tmp_path / "count")]
+    command = [
+        "g++",
+        "-std=c++14",
+        "-O1",
+        "-DBNN_CSIM_COMPRESSORS",
+        "-isystem",
+        str(hls_csim.find_ap_types()),
+        "-I",
+        str(tmp_path),
+        "-I",
+        str(hls_csim.SOURCES),
+        *hls_csim.WARNINGS,
+        str(tmp_path / "count.cpp"),
+        "-o",
+        str(tmp_path / "count"),
+    ]
     subprocess.run(command, check=True)
     done = subprocess.run([str(tmp_path / "count")], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
@@ -213,15 +247,34 @@ def test_order_of_memory_accesses(flags: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentences"),
     [
-        ({"lanes": 3, "simd": 48, "pe": 2, "weight_depth": 500, "act_depth": 65536, "image_pixels": 1000,
-          "max_layers": 512},
-         ["LANES must be a power of two from 2 to 16", "SIMD must be a power of two from 32 to 256",
-          "PE must be a power of two from 4 to SIMD", "WEIGHT_DEPTH must be a power of two from 16",
-          "ACT_DEPTH must be a power of two from 16 to 32768", "IMAGE_PIXELS must be a power of two from 16 to 32768",
-          "MAX_LAYERS must be a power of two up to 256"]),
-        ({"lanes": 32, "pe": 64, "first_pe": 2},
-         ["LANES must be a power of two from 2 to 16", "PE must be a power of two from 4 to SIMD",
-          "FIRST_PE must be a power of two from 4 to PE"]),
+        (
+            {
+                "lanes": 3,
+                "simd": 48,
+                "pe": 2,
+                "weight_depth": 500,
+                "act_depth": 65536,
+                "image_pixels": 1000,
+                "max_layers": 512,
+            },
+            [
+                "LANES must be a power of two from 2 to 16",
+                "SIMD must be a power of two from 32 to 256",
+                "PE must be a power of two from 4 to SIMD",
+                "WEIGHT_DEPTH must be a power of two from 16",
+                "ACT_DEPTH must be a power of two from 16 to 32768",
+                "IMAGE_PIXELS must be a power of two from 16 to 32768",
+                "MAX_LAYERS must be a power of two up to 256",
+            ],
+        ),
+        (
+            {"lanes": 32, "pe": 64, "first_pe": 2},
+            [
+                "LANES must be a power of two from 2 to 16",
+                "PE must be a power of two from 4 to SIMD",
+                "FIRST_PE must be a power of two from 4 to PE",
+            ],
+        ),
     ],
 )
 def test_constraints_are_sentences(change: dict[str, int], sentences: list[str], tmp_path: Path) -> None:
@@ -300,8 +353,16 @@ def test_the_branch_for_synthesis_compiles(tmp_path: Path) -> None:
         if path.startswith("hls/"):
             (tmp_path / Path(path).name).write_text(text.replace("__SYNTHESIS__", "BNN_SYNTHESIS"))
     for standard in ("c++11", "c++14"):
-        command = ["g++", f"-std={standard}", "-fsyntax-only", "-DBNN_SYNTHESIS", *hls_csim.WARNINGS, "-isystem",
-                   str(find_ap_types()), str(tmp_path / "bnn_top.cpp")]
+        command = [
+            "g++",
+            f"-std={standard}",
+            "-fsyntax-only",
+            "-DBNN_SYNTHESIS",
+            *hls_csim.WARNINGS,
+            "-isystem",
+            str(find_ap_types()),
+            str(tmp_path / "bnn_top.cpp"),
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert not [line for line in done.stderr.splitlines() if "warning:" in line and str(tmp_path) in line]
@@ -331,43 +392,96 @@ SIZE = len(pack(PLACED))
 HEAD, START, END = Header.read(pack(PLACED)), PLACED.descriptors[0], PLACED.descriptors[-1]
 # error code, fields
 WRONG: list[tuple[int, dict[str, int]]] = [
-    (1, {"magic": PROGRAM_MAGIC + 1}), (1, {"version": PROGRAM_VERSION + 1}), (2, {"geometry": 0}),
-    (2, {"first_pe": 2 * TIGHT.first_pe}), (3, {"layers": TIGHT.max_layers + 1}), (3, {"layers": 0}),
-    (5, {"layers_a": 0}), (5, {"layers_a": 5}), (5, {"sub_batch": 0}), (5, {"sub_batch": 0x10001}), (5, {"batch": 0}),
-    (5, {"batch": 0x10002}), (5, {"descriptors": 132}), (5, {"weights_a": 4}), (5, {"weights_b": 2}), (5, {"first": 1}),
-    (5, {"words_a": 0}), (5, {"first_channels": 2}), (5, {"first_channels": FIRST_CHANNELS + 4}),
-    (5, {"image_bytes": 0}), (5, {"image_bytes": 4}), (5, {"classes": 0}), (5, {"pixels": 0}),
-    (5, {"pixels": TIGHT.image_pixels + 1}), (5, {"image_mode": 0}), (5, {"image_mode": 5}), (5, {"channels": 11}),
-    (5, {"rows": 3, "columns": 0}), (5, {"rows": 0, "columns": 3}), (5, {"out_words": 0}),
+    (1, {"magic": PROGRAM_MAGIC + 1}),
+    (1, {"version": PROGRAM_VERSION + 1}),
+    (2, {"geometry": 0}),
+    (2, {"first_pe": 2 * TIGHT.first_pe}),
+    (3, {"layers": TIGHT.max_layers + 1}),
+    (3, {"layers": 0}),
+    (5, {"layers_a": 0}),
+    (5, {"layers_a": 5}),
+    (5, {"sub_batch": 0}),
+    (5, {"sub_batch": 0x10001}),
+    (5, {"batch": 0}),
+    (5, {"batch": 0x10002}),
+    (5, {"descriptors": 132}),
+    (5, {"weights_a": 4}),
+    (5, {"weights_b": 2}),
+    (5, {"first": 1}),
+    (5, {"words_a": 0}),
+    (5, {"first_channels": 2}),
+    (5, {"first_channels": FIRST_CHANNELS + 4}),
+    (5, {"image_bytes": 0}),
+    (5, {"image_bytes": 4}),
+    (5, {"classes": 0}),
+    (5, {"pixels": 0}),
+    (5, {"pixels": TIGHT.image_pixels + 1}),
+    (5, {"image_mode": 0}),
+    (5, {"image_mode": 5}),
+    (5, {"channels": 11}),
+    (5, {"rows": 3, "columns": 0}),
+    (5, {"rows": 0, "columns": 3}),
+    (5, {"out_words": 0}),
     (5, {"batch": 2 * MAX_BATCH}),  # more images than halves of beats of the scores are kept for
-    (5, {"last_groups": 0}), (5, {"last_groups": 1 << 16}), (5, {"last_tap_words": 0}), (5, {"last_rows": 0}),
-    (5, {"last_blocks": 0}), (5, {"last_group_words": 0}), (5, {"last_group_words": TIGHT.weight_depth - 1}),
-    (5, {"last_outputs": 0}), (5, {"last_out_columns": 0}),
+    (5, {"last_groups": 0}),
+    (5, {"last_groups": 1 << 16}),
+    (5, {"last_tap_words": 0}),
+    (5, {"last_rows": 0}),
+    (5, {"last_blocks": 0}),
+    (5, {"last_group_words": 0}),
+    (5, {"last_group_words": TIGHT.weight_depth - 1}),
+    (5, {"last_outputs": 0}),
+    (5, {"last_out_columns": 0}),
     # shorter than its parts, parts beyond its end
-    (5, {"size": 0}), (5, {"size": SIZE - 8}), (5, {"descriptors": SIZE}), (5, {"first": SIZE - 8}),
-    (5, {"weights_a": SIZE - 8}), (5, {"weights_b": SIZE - 8}), (5, {"words_b": 1 << 31}),
+    (5, {"size": 0}),
+    (5, {"size": SIZE - 8}),
+    (5, {"descriptors": SIZE}),
+    (5, {"first": SIZE - 8}),
+    (5, {"weights_a": SIZE - 8}),
+    (5, {"weights_b": SIZE - 8}),
+    (5, {"words_b": 1 << 31}),
     # weight words of segments and layers that differ
-    (5, {"words_a": HEAD.words_a - 1}), (5, {"words_a": HEAD.words_a + 1}), (5, {"words_b": HEAD.words_b - 1}),
-    (5, {"last_groups": END.groups + 1}), (5, {"last_group_words": END.group_words + 1}),
+    (5, {"words_a": HEAD.words_a - 1}),
+    (5, {"words_a": HEAD.words_a + 1}),
+    (5, {"words_b": HEAD.words_b - 1}),
+    (5, {"last_groups": END.groups + 1}),
+    (5, {"last_group_words": END.group_words + 1}),
     # sizes and counts that disagree: 8x8 pixels of 3 channels
-    (5, {"pixels": 63}), (5, {"height": 7}), (5, {"channels": 2}), (5, {"elements": 191}), (5, {"image_bytes": 184}),
-    (5, {"image_bytes": 200}), (5, {"rows": HEAD.rows - 2}), (5, {"columns": HEAD.columns - 2}),
-    (5, {"first_channels": 0}), (5, {"classes": END.outputs + 1}), (5, {"last_outputs": END.outputs - 1}),
-    (5, {"last_tap_words": END.tap_words + 1}), (5, {"last_rows": 2}), (5, {"last_columns": TIGHT.lanes + 1}),
-    (5, {"last_blocks": 2}), (5, {"last_scores": 0}), (5, {"last_dense": 0}), (5, {"first_scores": 1}),
+    (5, {"pixels": 63}),
+    (5, {"height": 7}),
+    (5, {"channels": 2}),
+    (5, {"elements": 191}),
+    (5, {"image_bytes": 184}),
+    (5, {"image_bytes": 200}),
+    (5, {"rows": HEAD.rows - 2}),
+    (5, {"columns": HEAD.columns - 2}),
+    (5, {"first_channels": 0}),
+    (5, {"classes": END.outputs + 1}),
+    (5, {"last_outputs": END.outputs - 1}),
+    (5, {"last_tap_words": END.tap_words + 1}),
+    (5, {"last_rows": 2}),
+    (5, {"last_columns": TIGHT.lanes + 1}),
+    (5, {"last_blocks": 2}),
+    (5, {"last_scores": 0}),
+    (5, {"last_dense": 0}),
+    (5, {"first_scores": 1}),
     (5, {"first_kernel3": 0}),
 ]
 
 
 PACKED = plan(NETWORKS["packed"][0], TIGHT, NETWORKS["packed"][1])
 WRONG_OF = [("segments", *case) for case in WRONG]
-WRONG_OF += [("packed", 5, {"words_b": 1}), ("packed", 5, {"out_words": PACKED.first.words - 1}),
-             ("packed", 5, {"out_words": PACKED.first.words + 1})]
+WRONG_OF += [
+    ("packed", 5, {"words_b": 1}),
+    ("packed", 5, {"out_words": PACKED.first.words - 1}),
+    ("packed", 5, {"out_words": PACKED.first.words + 1}),
+]
 
 
 @pytest.mark.parametrize(("name", "code", "fields"), WRONG_OF, ids=str)
-def test_wrong_programs(name: str, code: int, fields: dict[str, int], cores: Callable[[str], hls_csim.HlsSimulation],
-                        tmp_path: Path) -> None:
+def test_wrong_programs(
+    name: str, code: int, fields: dict[str, int], cores: Callable[[str], hls_csim.HlsSimulation], tmp_path: Path
+) -> None:
     """A program that would not run ends with its code before anything is written."""
     model, batch, images = NETWORKS[name]
     program = change(pack(plan(model, TIGHT, batch)), **fields)

@@ -49,8 +49,9 @@ def test_the_verilog_computes_what_the_cpp_does(tmp_path: Path) -> None:
     assert found == [12 - (a ^ b).bit_count() + 100 * (signed(a) < signed(b)) for a, b in cases]
 
 
-@pytest.mark.parametrize("body", ["for (int i = 0; i < *a; ++i) *out += i;", "*out = *a / (*a + 1);"],
-                         ids=["loop", "division"])
+@pytest.mark.parametrize(
+    "body", ["for (int i = 0; i < *a; ++i) *out += i;", "*out = *a / (*a + 1);"], ids=["loop", "division"]
+)
 def test_what_is_no_wire_is_refused(body: str, tmp_path: Path) -> None:
     with pytest.raises(llvm.CompileError, match="expected straight-line code|no wires for it"):
         straight(tmp_path, f"void top(const int* a, int* out) {{ {body} }}")

@@ -25,8 +25,12 @@ SMALL = DESIGNS["sim_small"]
 
 
 # Vivado 2019.2: no column Prohibited; another family's names.
-UTILIZATION_2019 = UTILIZATION.replace(" Prohibited |", "").replace("     0 |          0 |", "     0 |").replace(
-    "Slice LUTs ", "CLB LUTs*  ").replace("Slice Registers", "CLB Registers  ")
+UTILIZATION_2019 = (
+    UTILIZATION.replace(" Prohibited |", "")
+    .replace("     0 |          0 |", "     0 |")
+    .replace("Slice LUTs ", "CLB LUTs*  ")
+    .replace("Slice Registers", "CLB Registers  ")
+)
 
 
 def put(folder: Path, name: str, text: str) -> Path:
@@ -74,13 +78,23 @@ def test_missing_reports(tmp_path: Path) -> None:
             read(tmp_path / "none.txt")
 
 
-@pytest.mark.parametrize(("old", "new", "remark"), [
-    ("38912", "60000", "csynth.xml counts 60000 lut of 53200 on xc7z020-clg400-1, an estimate: Vivado decides; its "
-     "LUTs are 1.1 to 2.7 or more times fewer in published binary networks, here 54545 to 22222"),
-    ("<BRAM_18K>201", "<BRAM_18K>281", "csynth.xml counts 140.5 bram36 of 140 on xc7z020-clg400-1, an estimate: Vivado "
-     "decides"),
-    ("38912", "53200", ""),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "remark"),
+    [
+        (
+            "38912",
+            "60000",
+            "csynth.xml counts 60000 lut of 53200 on xc7z020-clg400-1, an estimate: Vivado decides; its "
+            "LUTs are 1.1 to 2.7 or more times fewer in published binary networks, here 54545 to 22222",
+        ),
+        (
+            "<BRAM_18K>201",
+            "<BRAM_18K>281",
+            "csynth.xml counts 140.5 bram36 of 140 on xc7z020-clg400-1, an estimate: Vivado decides",
+        ),
+        ("38912", "53200", ""),
+    ],
+)
 def test_a_core_beyond_its_part_is_a_remark(old: str, new: str, remark: str, tmp_path: Path) -> None:
     path = put(tmp_path, "csynth.xml", CSYNTH_XML.replace(old, new))
     assert hls_report.add_csynth(tmp_path, path) == remark
@@ -92,7 +106,8 @@ def test_a_core_beyond_its_part_is_a_remark(old: str, new: str, remark: str, tmp
 def test_utilization(text: str, tmp_path: Path) -> None:
     assert hls_report.utilization(put(tmp_path, "utilization.txt", text)) == {
         "used": {"lut": 35210, "ff": 24876, "bram36": 101.5, "dsp": 23},
-        "available": {"lut": 53200, "ff": 106400, "bram36": 140, "dsp": 220}}
+        "available": {"lut": 53200, "ff": 106400, "bram36": 140, "dsp": 220},
+    }
 
 
 def test_the_older_table_is_another() -> None:
@@ -108,8 +123,14 @@ def test_bad_utilization(old: str, message: str, tmp_path: Path) -> None:
 
 def test_timing(tmp_path: Path) -> None:
     found = hls_report.timing(put(tmp_path, "timing.txt", TIMING))
-    assert found == {"wns_ns": 0.214, "tns_ns": 0.0, "whs_ns": 0.021, "ths_ns": 0.0, "failing_endpoints": 0,
-                     "met": True}
+    assert found == {
+        "wns_ns": 0.214,
+        "tns_ns": 0.0,
+        "whs_ns": 0.021,
+        "ths_ns": 0.0,
+        "failing_endpoints": 0,
+        "met": True,
+    }
     for old, new in (("0.214", "-0.214"), ("0.021", "-0.02")):
         assert not hls_report.timing(put(tmp_path, "timing.txt", TIMING.replace(old, new)))["met"]
 
@@ -148,9 +169,15 @@ def test_update_keeps_the_rest(tmp_path: Path) -> None:
         hls_report.update(tmp_path, 1, "a")
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("<A><PARAMETER NAME='CLOCK' VALUE='x'/></A>", "CLOCK is x, expected MHz"), ("<A/>", "CLOCK is not there"),
-    ("<A", "unclosed"), ("<A><PARAMETER NAME='CLOCK' VALUE='0'/></A>", "CLOCK is 0")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<A><PARAMETER NAME='CLOCK' VALUE='x'/></A>", "CLOCK is x, expected MHz"),
+        ("<A/>", "CLOCK is not there"),
+        ("<A", "unclosed"),
+        ("<A><PARAMETER NAME='CLOCK' VALUE='0'/></A>", "CLOCK is 0"),
+    ],
+)
 def test_bad_handoff(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(hls_report.ReportError, match=message):
         hls_report.handoff_clock(put(tmp_path, "a.hwh", text), "CLOCK")
@@ -163,8 +190,10 @@ def test_the_clock_of_a_handoff(tmp_path: Path) -> None:
     assert hls_report.handoff_clock(handoff, ZYNQ7.actual) == pytest.approx(1000 / 7, 1e-5)
 
 
-@pytest.mark.parametrize(("words", "bits", "expected"),
-                         [(512, 36, 1), (512, 37, 2), (1024, 16, 1), (2048, 16, 2), (2048, 64, 8), (16384, 1, 1)])
+@pytest.mark.parametrize(
+    ("words", "bits", "expected"),
+    [(512, 36, 1), (512, 37, 2), (1024, 16, 1), (2048, 16, 2), (2048, 64, 8), (16384, 1, 1)],
+)
 def test_block_rams(words: int, bits: int, expected: int) -> None:
     assert hls_report.bram18(words, bits) == expected
 
@@ -176,8 +205,9 @@ def test_an_estimate_takes_the_loops_figures() -> None:
     one = hls_report.estimated(placed, FIGURES)
     slower = replace(FIGURES, loops={**FIGURES.loops, "slots": (2, 40)})
     two = hls_report.estimated(placed, slower)
-    (before,), (after,) = ([loop for loop in found["loops"]["first_layer"] if loop["loop"] == "slots"]
-                           for found in (one, two))
+    (before,), (after,) = (
+        [loop for loop in found["loops"]["first_layer"] if loop["loop"] == "slots"] for found in (one, two)
+    )
     assert (before["ii"], before["depth"], after["ii"], after["depth"]) == (1, 13, 2, 40)
     assert after["cycles"] - before["cycles"] == before["calls"] * (40 - 13 + before["trips"])
     with pytest.raises(hls_report.ReportError, match="loop step: not one of"):
@@ -199,8 +229,13 @@ def test_trip_counts_are_those_of_the_core(resident: bool, tmp_path: Path) -> No
     """A batch more takes as many cycles of the array's loops as the estimate says, depths left out."""
     design = replace(SMALL, act_depth=1024, weight_depth=512 if resident else 32)
     core = hls_csim.build(design, tmp_path)
-    stages = [("conv", 24, 1, 0, False), ("conv", 40, 1, -1, True), ("conv", 16, 0, 0, False), ("dense", 33),
-              ("dense", 11)]
+    stages = [
+        ("conv", 24, 1, 0, False),
+        ("conv", 40, 1, -1, True),
+        ("conv", 16, 0, 0, False),
+        ("dense", 33),
+        ("dense", 11),
+    ]
     model = network(4, (10, 10, 3), stages)
     placed = plan(model, design, 4)
     assert placed.resident == resident

@@ -62,24 +62,28 @@ def test_a_good_unit_has_no_faults() -> None:
     assert found.number("LANES", 0) == 4
 
 
-@pytest.mark.parametrize(("old", "new", "expected"), [
-    ("HLS PIPELINE II=1", "HLS PIPELIN II=1", "not a pragma that is known"),
-    ("HLS PIPELINE II=1", "HLS PIPELINE II=one", "expected an integer"),
-    ("HLS PIPELINE II=1", "HLS PIPELINE interval=1", "no option of it"),
-    ("HLS PIPELINE II=1", "HLS PIPELINE II=1 fast", "fast: no option of it"),
-    ("HLS PIPELINE II=1", "HLS PIPELINE II=1 rewind style=frp", "exclude each other"),
-    ("HLS UNROLL", "HLS UNROLL factor=", "expected an integer"),
-    ("direction=RAW", "direction=RWA", "expected RAW, WAR, WAW"),
-    ("type=complete", "type=total", "expected complete, cyclic, block"),
-    ("type=complete", "type=complete factor=2", "takes no factor"),
-    ("type=cyclic factor=LANES", "type=cyclic", "needs a factor"),
-    ("factor=LANES", "factor=UNKNOWN", "expected an integer or the name of a constant"),
-    ("type=ram_s2p impl=lutram", "impl=lutram", "type: missing"),
-    ("type=ram_s2p impl=lutram", "type=ram_s2p impl=srl", "no implementation of ram_s2p"),
-    ("ARRAY_PARTITION variable=sums type", "ARRAY_PARTITION type", "variable: missing"),
-    ("mode=ap_memory", "mode=ap_ram", "mode=ap_ram: expected ap_none"),
-    ("port=a\n", "port=b\n", "port b is no argument of top"),
-], ids=lambda value: value if isinstance(value, str) and value.isidentifier() else "")
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("HLS PIPELINE II=1", "HLS PIPELIN II=1", "not a pragma that is known"),
+        ("HLS PIPELINE II=1", "HLS PIPELINE II=one", "expected an integer"),
+        ("HLS PIPELINE II=1", "HLS PIPELINE interval=1", "no option of it"),
+        ("HLS PIPELINE II=1", "HLS PIPELINE II=1 fast", "fast: no option of it"),
+        ("HLS PIPELINE II=1", "HLS PIPELINE II=1 rewind style=frp", "exclude each other"),
+        ("HLS UNROLL", "HLS UNROLL factor=", "expected an integer"),
+        ("direction=RAW", "direction=RWA", "expected RAW, WAR, WAW"),
+        ("type=complete", "type=total", "expected complete, cyclic, block"),
+        ("type=complete", "type=complete factor=2", "takes no factor"),
+        ("type=cyclic factor=LANES", "type=cyclic", "needs a factor"),
+        ("factor=LANES", "factor=UNKNOWN", "expected an integer or the name of a constant"),
+        ("type=ram_s2p impl=lutram", "impl=lutram", "type: missing"),
+        ("type=ram_s2p impl=lutram", "type=ram_s2p impl=srl", "no implementation of ram_s2p"),
+        ("ARRAY_PARTITION variable=sums type", "ARRAY_PARTITION type", "variable: missing"),
+        ("mode=ap_memory", "mode=ap_ram", "mode=ap_ram: expected ap_none"),
+        ("port=a\n", "port=b\n", "port b is no argument of top"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.isidentifier() else "",
+)
 def test_options_are_those_that_are_documented(old: str, new: str, expected: str) -> None:
     assert GOOD.count(old) == 1
     found = faults(GOOD.replace(old, new))
@@ -92,17 +96,20 @@ def moved(line: str, before: str) -> str:
     return GOOD.replace(pragma, "").replace(before, pragma + before)
 
 
-@pytest.mark.parametrize(("line", "before", "expected"), [
-    ("HLS INLINE", "template <", "outside of a function"),
-    ("HLS INLINE", "  *out", "behind other statements"),
-    ("HLS PIPELINE", "    held[i]", "behind other statements"),
-    ("HLS UNROLL", "outer:", "expected that of a loop"),
-    ("HLS ARRAY_PARTITION variable=sums", "  int sums", "stands before the definition of sums"),
-    ("HLS ARRAY_PARTITION variable=sums", "      sums[k]", "not defined in the loop inner, expected beside"),
-    ("HLS BIND_STORAGE", "  return table", "rows is not defined in pick"),
-    ("HLS DEPENDENCE", "  return table", "a is neither a parameter nor a variable of pick"),
-    ("HLS INTERFACE mode=ap_memory", "  return table", "expected in the top top"),
-])
+@pytest.mark.parametrize(
+    ("line", "before", "expected"),
+    [
+        ("HLS INLINE", "template <", "outside of a function"),
+        ("HLS INLINE", "  *out", "behind other statements"),
+        ("HLS PIPELINE", "    held[i]", "behind other statements"),
+        ("HLS UNROLL", "outer:", "expected that of a loop"),
+        ("HLS ARRAY_PARTITION variable=sums", "  int sums", "stands before the definition of sums"),
+        ("HLS ARRAY_PARTITION variable=sums", "      sums[k]", "not defined in the loop inner, expected beside"),
+        ("HLS BIND_STORAGE", "  return table", "rows is not defined in pick"),
+        ("HLS DEPENDENCE", "  return table", "a is neither a parameter nor a variable of pick"),
+        ("HLS INTERFACE mode=ap_memory", "  return table", "expected in the top top"),
+    ],
+)
 def test_pragmas_stand_where_they_may(line: str, before: str, expected: str) -> None:
     assert before in GOOD
     found = faults(moved(line, before))
@@ -182,22 +189,38 @@ def test_a_canonical_region(tmp_path: Path) -> None:
     (region,) = regions(tmp_path, FLOW)
     assert region.processes == ["produce", "work", "consume"] and region.faults == []
     assert {one.name: (one.writers, one.readers) for one in region.channels if one.kind != "argument"} == {
-        "a": ((0,), (1,)), "b": ((1,), (2,)), "buffer": ((0,), (1,))}
+        "a": ((0,), (1,)),
+        "b": ((1,), (2,)),
+        "buffer": ((0,), (1,)),
+    }
 
 
-@pytest.mark.parametrize(("old", "new", "expected"), [
-    ("  consume(b", "  if (n > 2) consume(b", "conditions around processes"),
-    ("  consume(b, n, out);", "  consume(b, n, out);\n  back(a);", "a: stream written by produce and back"),
-    ("  consume(b, n, out);", "  consume(b, n, out);\n  consume(a, n, out);", "a: stream read by work and consume"),
-    ("  consume(b, n, out);", "", "b: stream read by nobody"),
-    ("  produce(in, n, a, buffer);\n  work(a, buffer, n, b);", "  work(a, buffer, n, b);\n  produce(in, n, a, buffer);",
-     "a: stream from produce back to work"),
-    ("  work(a, buffer, n, b);", "  consume(a, n, out);\n  Stream c;\n  work(c, buffer, n, b);",
-     "buffer: array from produce past consume to work"),
-    ("  consume(b, n, out);", "  consume(b, n, out);\n  out[0] = late(out);", "late returns a value"),
-    ("  consume(b, n, out);", "  consume(b, n, out);\n  produce(out, n, a, out);",
-     "argument written by consume and produce"),
-], ids=["condition", "two producers", "two consumers", "no consumer", "feedback", "bypass", "value", "two writers"])
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("  consume(b", "  if (n > 2) consume(b", "conditions around processes"),
+        ("  consume(b, n, out);", "  consume(b, n, out);\n  back(a);", "a: stream written by produce and back"),
+        ("  consume(b, n, out);", "  consume(b, n, out);\n  consume(a, n, out);", "a: stream read by work and consume"),
+        ("  consume(b, n, out);", "", "b: stream read by nobody"),
+        (
+            "  produce(in, n, a, buffer);\n  work(a, buffer, n, b);",
+            "  work(a, buffer, n, b);\n  produce(in, n, a, buffer);",
+            "a: stream from produce back to work",
+        ),
+        (
+            "  work(a, buffer, n, b);",
+            "  consume(a, n, out);\n  Stream c;\n  work(c, buffer, n, b);",
+            "buffer: array from produce past consume to work",
+        ),
+        ("  consume(b, n, out);", "  consume(b, n, out);\n  out[0] = late(out);", "late returns a value"),
+        (
+            "  consume(b, n, out);",
+            "  consume(b, n, out);\n  produce(out, n, a, out);",
+            "argument written by consume and produce",
+        ),
+    ],
+    ids=["condition", "two producers", "two consumers", "no consumer", "feedback", "bypass", "value", "two writers"],
+)
 def test_regions_that_are_not_canonical(tmp_path: Path, old: str, new: str, expected: str) -> None:
     assert FLOW.count(old) == 1
     found = [line for region in regions(tmp_path, FLOW.replace(old, new)) for line in region.faults]

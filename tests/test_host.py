@@ -88,8 +88,7 @@ def test_no_run_where_registers_are_there(core: FakeCore, code: Path) -> None:
         ({"id": 0x12345678}, "core ID is 0x12345678, expected 0x314E4E42"),
         ({"id": 0}, "core ID is 0x00000000, expected 0x314E4E42"),
         ({"version": 2}, "interface version is 2, expected 1"),
-        ({"pe": 16, "lanes": 8, "simd": 64},
-         "is for PE 8, SIMD 32, LANES 4, bnn.bit has PE 16, SIMD 64, LANES 8"),
+        ({"pe": 16, "lanes": 8, "simd": 64}, "is for PE 8, SIMD 32, LANES 4, bnn.bit has PE 16, SIMD 64, LANES 8"),
         ({"first_pe": 8}, "is for FIRST_PE 4, bnn.bit has FIRST_PE 8"),
         ({"weight_depth": 8}, r"needs WEIGHT_DEPTH \d+, bnn.bit has WEIGHT_DEPTH 8"),
         ({"act_depth": 4}, r"needs ACT_DEPTH \d+, bnn.bit has ACT_DEPTH 4"),
@@ -192,8 +191,9 @@ def test_late_run_is_waited_out(core: FakeCore, code: Path, model: Model) -> Non
     assert not core.memory
 
 
-@pytest.mark.parametrize(("number", "name"), [*((int(error), error.message) for error in Error if error),
-                                              (9, "unknown")])
+@pytest.mark.parametrize(
+    ("number", "name"), [*((int(error), error.message) for error in Error if error), (9, "unknown")]
+)
 def test_error_code(core: FakeCore, code: Path, number: int, name: str) -> None:
     with start(core, code) as device:
         core.error = number
@@ -240,8 +240,10 @@ class StubPynq:
     def Overlay(self, path: str, download: bool) -> Any:
         assert not download
         blocks: dict[str, Any] = {"bnn_0": {"type": "x:y:bnn:1.0", "phys_addr": 0x43C00000, "addr_range": 0x10000}}
-        blocks["ps7"] = {"type": "xilinx.com:ip:processing_system7:5.5", "parameters": {
-            "PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ": "125.000000"}}
+        blocks["ps7"] = {
+            "type": "xilinx.com:ip:processing_system7:5.5",
+            "parameters": {"PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ": "125.000000"},
+        }
         clocks = {0: {"enable": 1, "frequency": None}, 1: {"enable": 0, "frequency": None}}
 
         def load(self: Any) -> None:
@@ -295,8 +297,9 @@ def test_pynq_backend(
 
 
 @pytest.mark.parametrize("works", [True, False])
-def test_interrupt_of_pynq(core: FakeCore, code: Path, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                           works: bool) -> None:
+def test_interrupt_of_pynq(
+    core: FakeCore, code: Path, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
     """Where pynq has an interrupt of the core the driver waits for it, and polls when it does not come."""
     for name in ("bnn.bit", "bnn.hwh"):
         (tmp_path / name).write_bytes(b"")
@@ -407,8 +410,10 @@ def test_script_from_anywhere_without_other_packages(files: Path) -> None:
     """Neither the driver nor the integer model needs more than numpy, and pynq only for a bitstream."""
     block = "import sys\nfor name in ('torch', 'jinja2', 'cocotb', 'pynq'): sys.modules[name] = None\n"
     done = subprocess.run(
-        [sys.executable, "-c", block + "import host, host.pynq_infer, bnn.golden"], cwd=ROOT,
-        capture_output=True, text=True,
+        [sys.executable, "-c", block + "import host, host.pynq_infer, bnn.golden"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     script = str(ROOT / "host" / "pynq_infer.py")
@@ -417,14 +422,18 @@ def test_script_from_anywhere_without_other_packages(files: Path) -> None:
     for command in (["-c", run], [script]):
         done = subprocess.run(
             [sys.executable, *command, "--cpu", "--model", "model.npz", *images_file],
-            cwd=files, capture_output=True, text=True,
+            cwd=files,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0 and "accuracy: 20/23" in done.stdout, done.stderr
     (files / "bnn.bit").write_bytes(b"")
     (files / "bnn.hwh").write_bytes(b"")
     done = subprocess.run(
         [sys.executable, "-c", run, "--bit", "bnn.bit", "--program", "program.bin", *images_file],
-        cwd=files, capture_output=True, text=True,
+        cwd=files,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: pynq cannot be imported") and done.stderr.count("\n") == 1

@@ -45,8 +45,16 @@ def infers(path: Path) -> np.ndarray:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation_is_upright(tmp_path: Path, orientation: int, ending: str) -> None:
     upright = scene()
-    stored = {1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1], 5: upright.transpose(1, 0, 2),
-              6: np.rot90(upright, 1), 7: upright[::-1, ::-1].transpose(1, 0, 2), 8: np.rot90(upright, -1)}[orientation]
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
     exif = Image.Exif()
     exif[EXIF] = orientation
     options = {"jpg": {"quality": 100, "subsampling": 0}, "webp": {"lossless": True}}.get(ending, {})
@@ -71,8 +79,27 @@ def test_orientations_that_no_camera_writes_count_for_nothing(tmp_path: Path, or
     assert np.array_equal(read_picture(tmp_path / "b.jpg", (70, 90, 3))[0], wanted)
 
 
-MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV", "I", "F",
-         "I;16", "I;16L", "I;16B")
+MODES = (
+    "1",
+    "L",
+    "LA",
+    "La",
+    "P",
+    "PA",
+    "RGB",
+    "RGBA",
+    "RGBX",
+    "RGBa",
+    "CMYK",
+    "YCbCr",
+    "LAB",
+    "HSV",
+    "I",
+    "F",
+    "I;16",
+    "I;16L",
+    "I;16B",
+)
 ENDINGS = ("png", "jpg", "bmp", "gif", "webp", "ppm", "tif", "tga", "jp2", "avif")
 
 
@@ -115,19 +142,22 @@ def test_modes_that_pillow_writes(tmp_path: Path, mode: str, ending: str) -> Non
     assert np.ptp(grey.astype(int)) > 60 and colour.std() > 20
 
 
-@pytest.mark.parametrize(("values", "wanted"), [
-    (np.arange(256, dtype=np.uint16) * 257, np.arange(256)),
-    (np.arange(256, dtype=np.uint16), np.rint(np.arange(256) / 257)),  # dark pictures stay dark
-    (np.arange(256, dtype=np.int32), np.arange(256)),
-    (np.arange(256, dtype=np.int32) * 1000 - 7, np.arange(256)),
-    (np.arange(256, dtype=np.int32) * -3, 255 - np.arange(256)),
-    (np.arange(256, dtype=np.float32) / 255, np.arange(256)),
-    (np.arange(256, dtype=np.float32), np.arange(256)),
-    (np.arange(256, dtype=np.float32) * 1e-3 - 1, np.arange(256)),
-    (np.arange(256, dtype=np.float32) * 1e30, np.arange(256)),
-    (np.full(256, 0.5, np.float32), np.full(256, 128)),
-    (np.full(256, -4.0, np.float32), np.zeros(256)),
-])
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        (np.arange(256, dtype=np.uint16) * 257, np.arange(256)),
+        (np.arange(256, dtype=np.uint16), np.rint(np.arange(256) / 257)),  # dark pictures stay dark
+        (np.arange(256, dtype=np.int32), np.arange(256)),
+        (np.arange(256, dtype=np.int32) * 1000 - 7, np.arange(256)),
+        (np.arange(256, dtype=np.int32) * -3, 255 - np.arange(256)),
+        (np.arange(256, dtype=np.float32) / 255, np.arange(256)),
+        (np.arange(256, dtype=np.float32), np.arange(256)),
+        (np.arange(256, dtype=np.float32) * 1e-3 - 1, np.arange(256)),
+        (np.arange(256, dtype=np.float32) * 1e30, np.arange(256)),
+        (np.full(256, 0.5, np.float32), np.full(256, 128)),
+        (np.full(256, -4.0, np.float32), np.zeros(256)),
+    ],
+)
 def test_grey_of_more_bits_is_scaled_by_its_range(tmp_path: Path, values: np.ndarray, wanted: np.ndarray) -> None:
     Image.fromarray(values.reshape(16, 16)).save(tmp_path / "a.tif")
     found = read_picture(tmp_path / "a.tif", (16, 16, 1))[0]
@@ -218,10 +248,13 @@ def test_arrays(tmp_path: Path) -> None:
     assert read_array(tmp_path / "a.npy")[0].shape == (2, 4, 4, 1) and read_array(tmp_path / "a.npy")[1] is None
     labels = read_array(tmp_path / "a.npz")[1]
     assert labels is not None and labels.tolist() == [3, 1]
-    for arrays, message in (({"x": x, "y": np.eye(2)}, "labels are float64"),
-                            ({"x": x, "y": np.zeros(3, int)}, "labels are"),
-                            ({"x": x[:0]}, "expected at least one"), ({"y": x}, "array x: is missing"),
-                            ({"x": x.astype(">u2")}, "images are >u2")):
+    for arrays, message in (
+        ({"x": x, "y": np.eye(2)}, "labels are float64"),
+        ({"x": x, "y": np.zeros(3, int)}, "labels are"),
+        ({"x": x[:0]}, "expected at least one"),
+        ({"y": x}, "array x: is missing"),
+        ({"x": x.astype(">u2")}, "images are >u2"),
+    ):
         np.savez(tmp_path / "b.npz", **arrays)
         with pytest.raises(ImageError, match=message):
             read_array(tmp_path / "b.npz")
@@ -246,8 +279,12 @@ def test_the_page_gives_the_scores_of_the_command(tmp_path: Path, capsys: pytest
     address = f"http://127.0.0.1:{server.server_address[1]}"
     try:
         for name in ("photo.jpg", "clear.png", "deep.png", "print.jpg"):
-            assert pynq_infer.main(["--cpu", "--model", str(tmp_path / "m.npz"), "--images", str(tmp_path / name),
-                                    "--json"]) == 0
+            assert (
+                pynq_infer.main(
+                    ["--cpu", "--model", str(tmp_path / "m.npz"), "--images", str(tmp_path / name), "--json"]
+                )
+                == 0
+            )
             wanted = json.loads(capsys.readouterr().out)["scores"][0]
             request = urllib.request.Request(f"{address}/picture", (tmp_path / name).read_bytes(), method="POST")
             with urllib.request.urlopen(request) as answer:

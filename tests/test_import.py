@@ -92,8 +92,14 @@ def write_cnv(folder):
     for layer, (rows, synapses) in enumerate(sizes):
         weights = np.zeros((rows, synapses), np.uint8)
         weights[:, :9] = draw.integers(0, 2, (rows, 9))
-        write_layer(folder, layer, weights, None if layer == 8 else np.zeros(rows, np.int64), 4, 1 if layer == 8 else 9
-                    if synapses % 32 else 32)
+        write_layer(
+            folder,
+            layer,
+            weights,
+            None if layer == 8 else np.zeros(rows, np.int64),
+            4,
+            1 if layer == 8 else 9 if synapses % 32 else 32,
+        )
     return folder
 
 
@@ -175,8 +181,11 @@ def ternary(network, kind, folder, draw):
         values = input_table()[images].astype(float) if cnv else np.where(images >= 128, 1.0, -1.0)
         for index, (weights, limits) in enumerate(layers):
             if cnv and index < 6:
-                taps = [values[:, y : y + values.shape[1] - 2, x : x + values.shape[2] - 2] for y in range(3)
-                        for x in range(3)]
+                taps = [
+                    values[:, y : y + values.shape[1] - 2, x : x + values.shape[2] - 2]
+                    for y in range(3)
+                    for x in range(3)
+                ]
                 sums = np.concatenate(taps, axis=3) @ weights.T.astype(float)
             else:
                 flat = values.reshape(len(values), -1)

@@ -43,10 +43,14 @@ def test_imports_go_downwards(package: str) -> None:
 
 @pytest.mark.parametrize("package", ["bnn", "host"])
 def test_the_board_imports_it_with_numpy_alone(package: str) -> None:
-    names = [path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
-             for path in sorted((ROOT / package).rglob("*.py")) if path.stem not in ("__init__", "__main__")]
+    names = [
+        path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if path.stem not in ("__init__", "__main__")
+    ]
     blocked = ("torch", "jinja2", "cocotb", "pynq", "scipy", "PIL", "matplotlib", "train", "hls", "sim")
-    code = "\n".join(["import sys", *(f"sys.modules[{name!r}] = None" for name in blocked),
-                      *(f"import {name}" for name in names)])
+    code = "\n".join(
+        ["import sys", *(f"sys.modules[{name!r}] = None" for name in blocked), *(f"import {name}" for name in names)]
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert not done.returncode, done.stderr

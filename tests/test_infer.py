@@ -68,10 +68,16 @@ def test_pictures_of_the_right_size_are_kept(tmp_path: Path, ending: str) -> Non
     assert found.labels is None and not found.remarks
 
 
-@pytest.mark.parametrize(("name", "size", "mode"), [
-    ("a.jpg", (101, 67), "RGB"), ("a.png", (1, 1), "RGBA"), ("a.png", (3, 400), "L"), ("a.webp", (64, 9), "RGB"),
-    ("a.gif", (20, 20), "L"),
-])
+@pytest.mark.parametrize(
+    ("name", "size", "mode"),
+    [
+        ("a.jpg", (101, 67), "RGB"),
+        ("a.png", (1, 1), "RGBA"),
+        ("a.png", (3, 400), "L"),
+        ("a.webp", (64, 9), "RGB"),
+        ("a.gif", (20, 20), "L"),
+    ],
+)
 @pytest.mark.parametrize("shape", [(32, 32, 3), (9, 7, 1)])
 def test_pictures_of_any_size_are_resized_and_said_so(
     tmp_path: Path, name: str, size: tuple[int, int], mode: str, shape: tuple[int, int, int]
@@ -151,8 +157,11 @@ def test_folders_without_pictures_are_errors(files: Path, capsys: pytest.Capture
     picture(files / "set" / "mammals" / "0.png", (7, 9), "L")
     (files / "none.npz").write_bytes(b"")
     np.savez(files / "none.npz", x=images(0))
-    for name, message in (("empty", "empty: holds no pictures (.png"), ("none.npz", "expected at least one"),
-                          ("set", "set: holds no pictures; its sub-folders (mammals) may be classes, of which")):
+    for name, message in (
+        ("empty", "empty: holds no pictures (.png"),
+        ("none.npz", "expected at least one"),
+        ("set", "set: holds no pictures; its sub-folders (mammals) may be classes, of which"),
+    ):
         for engine in (DEVICE, CPU):
             assert pynq_infer.main([*engine, "--model", "model.npz", "--images", name, "--validate"]) == 1
             said = capsys.readouterr().err
@@ -170,7 +179,8 @@ def test_pictures_that_cannot_be_read_are_one_report(files: Path, capsys: pytest
     assert pynq_infer.main([*CPU, "--images", "in"]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and said.startswith(
-        "error: 6 of 9 pictures cannot be used (--skip-unreadable leaves them out): in/1.png: is no picture")
+        "error: 6 of 9 pictures cannot be used (--skip-unreadable leaves them out): in/1.png: is no picture"
+    )
     assert said.count("is no picture") == 5 and said.endswith("; ...\n")
     assert pynq_infer.main([*CPU, "--images", "in", "--skip-unreadable", "--csv", "out.csv"]) == 0
     assert "left out 6 of 9 pictures: in/1.png" in capsys.readouterr().out
@@ -212,10 +222,21 @@ def hostile(folder: Path) -> dict[str, str]:
     header = np.lib.format.magic(1, 0) + (118).to_bytes(2, "little")
     text = "{'descr': '|u1', 'fortran_order': False, 'shape': (99999999, 9, 7, 1), }"
     (folder / "short.npy").write_bytes(header + text.ljust(117).encode() + b"\n" + bytes(64))
-    return {"cut.png": "", "empty.jpg": "", "text.png": "", "bomb.png": "", "huge.ppm": "expected at most",
-            "named.npy": "is no .npy", "pickle.npy": "is no .npy", "nan.npy": "holds NaN", "float.npy": "are float64",
-            "wide.npy": "expected uint8", "short.npy": "is no .npy", "missing.npy": "cannot be read",
-            "missing.png": "cannot be read"}
+    return {
+        "cut.png": "",
+        "empty.jpg": "",
+        "text.png": "",
+        "bomb.png": "",
+        "huge.ppm": "expected at most",
+        "named.npy": "is no .npy",
+        "pickle.npy": "is no .npy",
+        "nan.npy": "holds NaN",
+        "float.npy": "are float64",
+        "wide.npy": "expected uint8",
+        "short.npy": "is no .npy",
+        "missing.npy": "cannot be read",
+        "missing.png": "cannot be read",
+    }
 
 
 def test_hostile_files(files: Path, core: FakeCore, capsys: pytest.CaptureFixture[str]) -> None:
@@ -292,7 +313,8 @@ def test_validate(files: Path, core: FakeCore, capsys: pytest.CaptureFixture[str
     first = int(golden.infer(make_model(), images(1))[0, 1])
     assert capsys.readouterr().err == (
         f"error: 23 of 23 images differ from the golden model; first: image 0, class 1, expected {first}, "
-        f"got {first + 1}; its traces: mismatch.npz\n")
+        f"got {first + 1}; its traces: mismatch.npz\n"
+    )
     with np.load(files / "mismatch.npz") as traces:
         assert traces["images"].tolist() == list(range(16))
         assert np.array_equal(traces["conv2"], golden.trace(make_model(), images(16))["conv2"])
@@ -346,11 +368,19 @@ def test_watch_a_camera(files: Path, capsys: pytest.CaptureFixture[str], monkeyp
     assert capsys.readouterr().err == "error: camera: cameras need OpenCV (pip install opencv-python)\n"
 
 
-@pytest.mark.parametrize("arguments", [
-    ["--images", "x.npz"], [*CPU], [*DEVICE, "--images", "x.npz", "--watch", "in"], ["--cpu", "--images", "x.npz"],
-    [*DEVICE, "--images", "x.npz", "--validate"], [*DEVICE, "--images", "x.npz", "--timeout", "0"],
-    [*DEVICE, "--images", "x.npz", "--batch", "0"], [*DEVICE, "--images", "x.npz", "--timeout", "nan"],
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--images", "x.npz"],
+        [*CPU],
+        [*DEVICE, "--images", "x.npz", "--watch", "in"],
+        ["--cpu", "--images", "x.npz"],
+        [*DEVICE, "--images", "x.npz", "--validate"],
+        [*DEVICE, "--images", "x.npz", "--timeout", "0"],
+        [*DEVICE, "--images", "x.npz", "--batch", "0"],
+        [*DEVICE, "--images", "x.npz", "--timeout", "nan"],
+    ],
+)
 def test_usage(files: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         pynq_infer.main(arguments)
@@ -393,8 +423,20 @@ def test_the_next_batch_is_written_while_the_core_works(files: Path, core: FakeC
     with accelerator.Accelerator("bnn.bit", files / "program.bin", backend=recorder) as device:
         scores = device.infer(images(7), batch=3)
     assert np.array_equal(scores, golden.infer(make_model(), images(7)))
-    assert log == ["images", "start", "images", "end", "start", "images", "scores", "end", "start", "scores", "end",
-                   "scores"]
+    assert log == [
+        "images",
+        "start",
+        "images",
+        "end",
+        "start",
+        "images",
+        "scores",
+        "end",
+        "start",
+        "scores",
+        "end",
+        "scores",
+    ]
     assert not recorder.memory
 
 
@@ -406,8 +448,9 @@ def test_syntax_of_python_3_8() -> None:
     if vermin is None:
         pytest.skip("vermin is not installed")
     paths = ["host", "bnn"]
-    done = subprocess.run([vermin, "--target=3.8-", "--no-tips", "--violations", *paths], cwd=ROOT,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [vermin, "--target=3.8-", "--no-tips", "--violations", *paths], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -429,5 +472,3 @@ def test_host_and_planner_do_not_import_each_other() -> None:
     for folder in ("hls", "train"):
         for path in (ROOT / folder).rglob("*.py"):
             assert "host" not in imports(path), path
-
-

@@ -138,12 +138,21 @@ def hostile(path, name):
     changes = {
         "deep": (None, {"header": np.frombuffer(b"[" * 100_000, np.uint8)}, "is not JSON text"),
         "long": (None, {"header": np.zeros(8 << 20, np.uint8)}, "array header: holds 8388608 bytes"),
-        "product": (sizes(0, [1 << 16, 1 << 21, 1 << 21, 1]), {f"{first}.weights": np.zeros(0, np.uint8), **limits},
-                    "layer layer0: fan-in is 4398046511104, expected at most 65534"),
-        "bits": (sizes(3, [1 << 12, 1 << 20]), {"layer3.weights": np.zeros(1 << 28, np.uint8)},
-                 "layer layer3: fan-in is 1048576"),
-        "total": (sizes(2, [65535, 65534]), {"layer2.weights": np.zeros(65535 * 65534 // 8 + 1, np.uint8)},
-                  "layer layer2: the weights so far are"),
+        "product": (
+            sizes(0, [1 << 16, 1 << 21, 1 << 21, 1]),
+            {f"{first}.weights": np.zeros(0, np.uint8), **limits},
+            "layer layer0: fan-in is 4398046511104, expected at most 65534",
+        ),
+        "bits": (
+            sizes(3, [1 << 12, 1 << 20]),
+            {"layer3.weights": np.zeros(1 << 28, np.uint8)},
+            "layer layer3: fan-in is 1048576",
+        ),
+        "total": (
+            sizes(2, [65535, 65534]),
+            {"layer2.weights": np.zeros(65535 * 65534 // 8 + 1, np.uint8)},
+            "layer layer2: the weights so far are",
+        ),
         "outputs": (sizes(2, [1 << 20, 1]), {}, "layer layer2: 1048576 outputs, expected at most 65535"),
         "twice": (lambda header: header["layers"].insert(1, header["layers"][0]), {}, "layer layer0: name is taken"),
         "newline": (lambda header: header["layers"][0].update(name="a\nb"), {}, r"layer a\nb: a name is printable"),
@@ -158,8 +167,9 @@ def hostile(path, name):
     return message
 
 
-@pytest.mark.parametrize("name", ["deep", "long", "product", "bits", "total", "outputs", "twice", "newline", "order",
-                                  "nested"])
+@pytest.mark.parametrize(
+    "name", ["deep", "long", "product", "bits", "total", "outputs", "twice", "newline", "order", "nested"]
+)
 def test_hostile_models_are_refused_in_little_memory(tmp_path, name):
     path = tmp_path / "model.npz"
     message = hostile(path, name)

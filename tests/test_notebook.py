@@ -31,8 +31,12 @@ def test_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = ROOT / "models" / "cnv.npz"
     (tmp_path / "program.bin").write_bytes(program.pack(schedule.plan(load(model), designs.find("pynq_z1"), 64)))
     server = demo.start(["--core", "functional", "--host", host, "-o", str(tmp_path / "overlay")], 60)
-    for name, value in (("PYNQ_REMOTE_DEVICES", host), ("BNN_FOLDER", tmp_path), ("JUPYTER_PLATFORM_DIRS", "1"),
-                        ("MPLBACKEND", "module://matplotlib_inline.backend_inline")):
+    for name, value in (
+        ("PYNQ_REMOTE_DEVICES", host),
+        ("BNN_FOLDER", tmp_path),
+        ("JUPYTER_PLATFORM_DIRS", "1"),
+        ("MPLBACKEND", "module://matplotlib_inline.backend_inline"),
+    ):
         monkeypatch.setenv(name, str(value))
     try:
         notebook = nbformat.read(NOTEBOOK, 4)
@@ -44,8 +48,9 @@ def test_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with np.load(ROOT / "models" / "cifar10_sample.npz") as sample:
         right = int((golden.infer(load(model), sample["x"]).argmax(1) == sample["y"]).sum())
     assert f"pynq_z1.bit on {host}" in text and f"{right} of 64 right" in text and "all 640 scores are equal" in text
-    pictures = [output for cell in notebook.cells for output in cell.get("outputs", [])
-                if "image/png" in output.get("data", {})]
+    pictures = [
+        output for cell in notebook.cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
+    ]
     assert len(pictures) == 2, "two sheets of pictures"
 
 

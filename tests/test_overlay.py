@@ -38,7 +38,8 @@ def test_metadata_of_pynq_4(design: designs.Design, tmp_path: Path) -> None:
     assert found.clock_dict[0]["frequency"] == pytest.approx(design.clock_mhz, 1e-4)
     assert [found.clock_dict[index]["enable"] for index in (1, 2, 3)] == [0, 0, 0]
     assert {name: entry["address_offset"] for name, entry in core["registers"].items()} == {
-        item.name: item.offset for item in registers()}
+        item.name: item.offset for item in registers()
+    }
 
 
 def test_handoff_of_earlier_pynq(design: designs.Design, tmp_path: Path) -> None:
@@ -80,8 +81,9 @@ def test_bitstream(design: designs.Design, tmp_path: Path) -> None:
     assert overlay.bitfile(design) == content
 
 
-@pytest.mark.parametrize(("clock", "pll", "product"), [(100, 1000, 10), (125, 1000, 8), (187.5, 1500, 8),
-                                                       (31.25, 1000, 32)])
+@pytest.mark.parametrize(
+    ("clock", "pll", "product"), [(100, 1000, 10), (125, 1000, 8), (187.5, 1500, 8), (31.25, 1000, 32)]
+)
 def test_divisors(clock: float, pll: float, product: int) -> None:
     first, second = overlay.divisors(clock, pll)
     assert first * second == product and max(first, second) < 64

@@ -41,7 +41,12 @@ DIGESTS = json.loads((ROOT / "tests/program_digests.json").read_text())
     batch=st.integers(1, 17),
 )
 def test_a_program_holds_its_network(
-    seed: int, size: tuple[int, int, int], convs: list[tuple[int, bool]], dense: list[int], padding: int, design: str,
+    seed: int,
+    size: tuple[int, int, int],
+    convs: list[tuple[int, bool]],
+    dense: list[int],
+    padding: int,
+    design: str,
     batch: int,
 ) -> None:
     stages = [("conv", outputs, 1, padding, pool) for outputs, pool in convs] + [("dense", n) for n in [*dense, 10]]
@@ -56,8 +61,9 @@ def test_a_program_holds_its_network(
         assert (ours.kind, ours.pool, ours.pad) == (theirs.kind, theirs.pool, theirs.pad)
         for field in ("weights", "thresholds", "flip", "scale", "offset"):
             assert np.array_equal(getattr(ours, field), getattr(theirs, field)), (ours.name, field)
-    assert model.layers[0].kind == "dense" or all(ours.pad_value == theirs.pad_value for ours, theirs in zip(
-        model.layers[1:], found.layers[1:], strict=True))
+    assert model.layers[0].kind == "dense" or all(
+        ours.pad_value == theirs.pad_value for ours, theirs in zip(model.layers[1:], found.layers[1:], strict=True)
+    )
 
 
 def check(model: Model, design: Design, batch: int, images: int) -> Plan:
@@ -89,8 +95,7 @@ def check(model: Model, design: Design, batch: int, images: int) -> Plan:
 
 CONVS = [
     [("conv", 32, 0, 0, False), ("conv", 32, 0, 0, False), ("dense", 10)],
-    [("conv", 5, 1, 0, False), ("conv", 9, 1, -1, True), ("conv", 40, 1, 1, True), ("dense", 35),
-     ("dense", 3)],
+    [("conv", 5, 1, 0, False), ("conv", 9, 1, -1, True), ("conv", 40, 1, 1, True), ("dense", 35), ("dense", 3)],
     [("conv", 70, 1, 0, True), ("conv", 33, 1, 1, False), ("conv", 8, 0, 0, False), ("dense", 10)],
     [("conv", 34, 0, 0, False), ("conv", 64, 1, 1, True), ("dense", 64), ("dense", 33), ("dense", 12)],
 ]
@@ -201,8 +206,19 @@ def test_errors() -> None:
         plan(replace(dense, input_table=np.arange(-128, 128).astype(np.int8)), SMALL, 2)
 
 
-@pytest.mark.parametrize("change", [{"pe": 6}, {"pe": 64}, {"simd": 16}, {"lanes": 1}, {"first_pe": 16},
-                                    {"act_depth": 0}, {"weight_depth": 32768, "pe": 32}, {"clock_mhz": 0}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pe": 6},
+        {"pe": 64},
+        {"simd": 16},
+        {"lanes": 1},
+        {"first_pe": 16},
+        {"act_depth": 0},
+        {"weight_depth": 32768, "pe": 32},
+        {"clock_mhz": 0},
+    ],
+)
 def test_design_constraints(change: dict) -> None:
     with pytest.raises(DesignError, match="design sim_small: ") as caught:
         replace(SMALL, **change)

@@ -33,10 +33,18 @@ HLS = {
     "create_clock": ("", "-name -period -uncertainty", 0, 0),
     "csim_design": ("-clean -setup -O -profile", "-argv -ldflags -mflags", 0, 0),
     "csynth_design": ("-dump_cfg -dump_post_cfg -synthesis_check", "", 0, 0),
-    "cosim_design": ("-O -setup -random_stall -wave_debug -disable_dependency_check",
-                     "-argv -rtl -tool -trace_level -ldflags -mflags -reduce_diskspace", 0, 0),
-    "export_design": ("", "-description -display_name -flow -format -ipname -library -output -rtl -vendor -version "
-                          "-taxonomy", 0, 0),
+    "cosim_design": (
+        "-O -setup -random_stall -wave_debug -disable_dependency_check",
+        "-argv -rtl -tool -trace_level -ldflags -mflags -reduce_diskspace",
+        0,
+        0,
+    ),
+    "export_design": (
+        "",
+        "-description -display_name -flow -format -ipname -library -output -rtl -vendor -version -taxonomy",
+        0,
+        0,
+    ),
     "close_project": ("", "", 0, 0),
 }
 VIVADO_HLS = {
@@ -44,10 +52,18 @@ VIVADO_HLS = {
     "add_files": ("-tb -blackbox", "-cflags -csimflags", 1, 1),
     "open_solution": ("-reset", "", 1, 1),
     "config_interface": ("-clock_enable -m_axi_addr64 -register_io", "-expose_global -m_axi_offset", 0, 0),
-    "cosim_design": ("-O -setup -random_stall -wave_debug -compiled_library_dir",
-                     "-argv -rtl -tool -trace_level -ldflags -mflags -reduce_diskspace", 0, 0),
-    "export_design": ("", "-description -display_name -evaluate -format -ipname -library -rtl -vendor -version "
-                          "-taxonomy", 0, 0),
+    "cosim_design": (
+        "-O -setup -random_stall -wave_debug -compiled_library_dir",
+        "-argv -rtl -tool -trace_level -ldflags -mflags -reduce_diskspace",
+        0,
+        0,
+    ),
+    "export_design": (
+        "",
+        "-description -display_name -evaluate -format -ipname -library -rtl -vendor -version -taxonomy",
+        0,
+        0,
+    ),
 }
 PROJECT = {
     "create_project": ("-force -in_memory -ip -rtl_kernel", "-part", 1, 2),
@@ -68,21 +84,36 @@ BUILD = {
     "get_bd_pins": ("-regexp -hierarchical -quiet -verbose", "-filter -of_objects", 0, 1),
     "get_bd_intf_pins": ("-regexp -hierarchical -quiet -verbose", "-filter -of_objects", 0, 1),
     "get_bd_addr_spaces": ("-regexp -hierarchical -quiet -verbose", "-filter -of_objects", 0, 1),
-    "get_bd_addr_segs": ("-regexp -hierarchical -addressables -addressing -addressed -unaddressed -excluded "
-                         "-quiet -verbose", "-filter -of_objects", 0, 1),
-    "assign_bd_address": ("-boundary -master_boundary -external -force -quiet -verbose", "-target_address_space "
-                          "-dict -import_from_file -export_to_file -export_gui_to_file -offset -range -base_high",
-                          0, 9),
+    "get_bd_addr_segs": (
+        "-regexp -hierarchical -addressables -addressing -addressed -unaddressed -excluded -quiet -verbose",
+        "-filter -of_objects",
+        0,
+        1,
+    ),
+    "assign_bd_address": (
+        "-boundary -master_boundary -external -force -quiet -verbose",
+        "-target_address_space -dict -import_from_file -export_to_file -export_gui_to_file -offset -range -base_high",
+        0,
+        9,
+    ),
     "validate_bd_design": ("-force -include_pfm -quiet -verbose", "-design -steps", 0, 0),
     "save_bd_design": ("-quiet -verbose", "", 0, 1),
-    "get_files": ("-regexp -nocase -all -norecurse -quiet -verbose", "-filter -of_objects -compile_order -used_in",
-                  0, 9),
+    "get_files": (
+        "-regexp -nocase -all -norecurse -quiet -verbose",
+        "-filter -of_objects -compile_order -used_in",
+        0,
+        9,
+    ),
     "generate_target": ("-force -quiet -verbose", "", 2, 2),
     "make_wrapper": ("-top -testbench -inst_template -import -force -quiet -verbose", "-fileset -files", 0, 1),
 }
 BOARD_PARTS = {
-    "get_board_parts": ("-regexp -nocase -latest_file_version -latest_hw_revision -quiet -verbose",
-                        "-of_objects -filter", 0, 1),
+    "get_board_parts": (
+        "-regexp -nocase -latest_file_version -latest_hw_revision -quiet -verbose",
+        "-of_objects -filter",
+        0,
+        1,
+    ),
 }
 OBJECTS = ("-regexp -nocase -quiet -verbose", "-filter -of_objects", 0, 1)
 CHECKPOINT = ("-incremental -quiet -verbose", "-part -write_bitstream", 1, 1)
@@ -97,8 +128,12 @@ RUNS = {
 }
 REPORTS = {
     "get_property": ("-min -max -quiet -verbose", "", 2, 2),
-    "report_timing_summary": ("-no_header -return_string -append -quiet -verbose", "-file -max_paths -delay_type",
-                              0, 0),
+    "report_timing_summary": (
+        "-no_header -return_string -append -quiet -verbose",
+        "-file -max_paths -delay_type",
+        0,
+        0,
+    ),
     "report_utilization": ("-hierarchical -append -return_string -quiet -verbose", "-file -hierarchical_depth", 0, 0),
     "write_checkpoint": ("-force -quiet -verbose", "-cell", 1, 1),
 }
@@ -107,8 +142,10 @@ COMMANDS = {
     "vivado/build.tcl": BUILD,
     "vivado/implement.tcl": {
         **RUNS,
-        **{name: REPORTS[name] for name in ("get_property", "report_timing_summary", "report_utilization",
-                                            "write_checkpoint")},
+        **{
+            name: REPORTS[name]
+            for name in ("get_property", "report_timing_summary", "report_utilization", "write_checkpoint")
+        },
         "set_property": PROJECT["set_property"],
         "close_project": PROJECT["close_project"],
     },
@@ -127,18 +164,35 @@ COMMANDS = {
         "get_property": REPORTS["get_property"],
         "get_timing_paths": ("-setup -hold -quiet -verbose", "-from -to -delay_type -max_paths -nworst", 0, 0),
         "write_bitstream": ("-force -raw_bitfile -no_binary_bitfile -bin_file -quiet -verbose", "-cell", 1, 1),
-        "save_project_as": ("-scan_for_includes -exclude_run_results -include_local_ip_cache -force -quiet -verbose",
-                            "", 1, 2),
+        "save_project_as": (
+            "-scan_for_includes -exclude_run_results -include_local_ip_cache -force -quiet -verbose",
+            "",
+            1,
+            2,
+        ),
         "open_bd_design": ("-quiet -verbose", "", 1, 1),
         "get_bd_cells": ("-regexp -hierarchical -quiet -verbose", "-filter -of_objects", 0, 1),
-        **{name: BUILD[name] for name in ("set_property", "get_files", "validate_bd_design", "save_bd_design",
-                                          "generate_target", "close_project")},
+        **{
+            name: BUILD[name]
+            for name in (
+                "set_property",
+                "get_files",
+                "validate_bd_design",
+                "save_bd_design",
+                "generate_target",
+                "close_project",
+            )
+        },
     },
     "vivado/package_rtl.tcl": {
         **{name: value for name, value in PROJECT.items() if name != "current_project"},
         "add_files": ("-norecurse -copy_to -force -scan_for_includes -quiet -verbose", "-fileset", 1, 1),
-        "ipx::package_project": ("-import_files -force -force_update_compile_order -quiet -verbose",
-                                 "-root_dir -vendor -library -taxonomy -set_current -name -version -module", 0, 1),
+        "ipx::package_project": (
+            "-import_files -force -force_update_compile_order -quiet -verbose",
+            "-root_dir -vendor -library -taxonomy -set_current -name -version -module",
+            0,
+            1,
+        ),
         "ipx::current_core": ("-quiet -verbose", "", 0, 1),
         "ipx::infer_bus_interface": ("-quiet -verbose", "", 2, 3),
         "ipx::associate_bus_interfaces": ("-clear -quiet -verbose", "-busif -clock -reset", 0, 1),
@@ -229,13 +283,23 @@ proc exit {{status 0}} { puts EXIT; leave $status }
 
 def run(script: Path, commands: dict, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a script in tclsh with `commands` as the tool's."""
-    lines = [f"recorder {name} {{{flags}}} {{{values}}} {low} {high}"
-             for name, (flags, values, low, high) in commands.items()]
+    lines = [
+        f"recorder {name} {{{flags}}} {{{values}}} {low} {high}"
+        for name, (flags, values, low, high) in commands.items()
+    ]
     harness = script.parent / "harness.tcl"
     harness.write_text(HARNESS + "\n".join(lines) + f"\nsource {render.tcl_quote(script)}\n")
-    environment = {"SETUP": "0.5", "HOLD": "0.1", "PROGRESS": "0% 100%", "REFRESH": "0", "JITTER": "0.21",
-                   "STATUS": "route_design Complete!", "STRATEGY": "Vivado Implementation Defaults", **os.environ,
-                   **variables}
+    environment = {
+        "SETUP": "0.5",
+        "HOLD": "0.1",
+        "PROGRESS": "0% 100%",
+        "REFRESH": "0",
+        "JITTER": "0.21",
+        "STATUS": "route_design Complete!",
+        "STRATEGY": "Vivado Implementation Defaults",
+        **os.environ,
+        **variables,
+    }
     return subprocess.run(["tclsh", str(harness)], capture_output=True, text=True, env=environment)
 
 
@@ -306,8 +370,11 @@ def test_digest_depends_on_every_file() -> None:
 )
 def test_tcl_quote_gives_one_word(text: str, tmp_path: Path) -> None:
     script = tmp_path / "quote.tcl"
-    script.write_text("fconfigure stdout -encoding utf-8\nproc show {one} {puts -nonewline $one}\n"
-                      f"show {render.tcl_quote(text)}\n", encoding="utf-8")
+    script.write_text(
+        "fconfigure stdout -encoding utf-8\nproc show {one} {puts -nonewline $one}\n"
+        f"show {render.tcl_quote(text)}\n",
+        encoding="utf-8",
+    )
     done = subprocess.run(["tclsh", "-encoding", "utf-8", str(script)], capture_output=True)
     assert (done.stdout.decode(), done.stderr) == (text, b"")
 
@@ -376,11 +443,20 @@ def test_hls_stages(version: str, tmp_path: Path) -> None:
     table = VIVADO_HLS if version == "2019.2" else HLS
     done = run(made / "vitis/hls.tcl", table)
     assert (done.returncode, done.stderr) == (0, "")
-    in_order(done, "open_project -reset bnn_hls", "set_top bnn_top", "add_files ../hls/bnn_top.cpp",
-             "add_files -tb ../hls/csim_main.cpp", "open_solution", "set_part xc7z020clg400-1",
-             f"create_clock -period {render.number(1000 / DESIGNS['pynq_z1'].clock_mhz)}", "csim_design -setup",
-             "csynth_design", "export_design -format ip_catalog -rtl verilog -vendor bnn -library hls -ipname bnn_top "
-             "-version 1.0", "close_project")
+    in_order(
+        done,
+        "open_project -reset bnn_hls",
+        "set_top bnn_top",
+        "add_files ../hls/bnn_top.cpp",
+        "add_files -tb ../hls/csim_main.cpp",
+        "open_solution",
+        "set_part xc7z020clg400-1",
+        f"create_clock -period {render.number(1000 / DESIGNS['pynq_z1'].clock_mhz)}",
+        "csim_design -setup",
+        "csynth_design",
+        "export_design -format ip_catalog -rtl verilog -vendor bnn -library hls -ipname bnn_top -version 1.0",
+        "close_project",
+    )
     assert ("-flow_target vivado" in done.stdout) == (version != "2019.2")
     assert ("-std=c++0x" in done.stdout) == (version == "2019.2")
     assert ("config_interface -m_axi_addr64" in done.stdout) == (version == "2019.2")
@@ -423,25 +499,51 @@ def test_vivado_follows_board_and_back_end(name: str, backend: str, tmp_path: Pa
     assert (done.returncode, done.stderr) == (0, "")
     ip = made / ("vivado/ip" if backend == "rtl" else "vitis/bnn_hls/solution/impl/ip")
     part = {"ultra96v2": "xczu3eg-sbva484-1-i", "kv260": "xck26-sfvc784-2LV-c"}.get(name, "xc7z020clg400-1")
-    in_order(done, f"create_project -force -part {part} bnn", f"set_property ip_repo_paths {{{{{ip}}}}}",
-             "update_ip_catalog -rebuild", "create_bd_design bnn", "create_bd_cell -type ip -vlnv xilinx.com:ip:",
-             "apply_bd_automation", "set_property -dict", "create_bd_cell -type ip -vlnv bnn:hls:bnn_top:1.0 core",
-             "connect_bd_net", "connect_bd_intf_net", "assign_bd_address", "validate_bd_design", "save_bd_design",
-             "generate_target all", "make_wrapper", "close_project")
+    in_order(
+        done,
+        f"create_project -force -part {part} bnn",
+        f"set_property ip_repo_paths {{{{{ip}}}}}",
+        "update_ip_catalog -rebuild",
+        "create_bd_design bnn",
+        "create_bd_cell -type ip -vlnv xilinx.com:ip:",
+        "apply_bd_automation",
+        "set_property -dict",
+        "create_bd_cell -type ip -vlnv bnn:hls:bnn_top:1.0 core",
+        "connect_bd_net",
+        "connect_bd_intf_net",
+        "assign_bd_address",
+        "validate_bd_design",
+        "save_bd_design",
+        "generate_target all",
+        "make_wrapper",
+        "close_project",
+    )
     mhz = render.number(design.clock_mhz)
-    wanted = ["connect_bd_net core/interrupt ps/IRQ_F2P", f"CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ {mhz} ",
-              "CONFIG.PCW_S_AXI_HP0_DATA_WIDTH 64", "connect_bd_intf_net ps/M_AXI_GP0 control/S00_AXI",
-              "connect_bd_intf_net memory/M00_AXI ps/S_AXI_HP0", "-offset 0x43C00000",
-              *(f"CONFIG.{key} " for key in boards.PYNQ_PS)]
+    wanted = [
+        "connect_bd_net core/interrupt ps/IRQ_F2P",
+        f"CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ {mhz} ",
+        "CONFIG.PCW_S_AXI_HP0_DATA_WIDTH 64",
+        "connect_bd_intf_net ps/M_AXI_GP0 control/S00_AXI",
+        "connect_bd_intf_net memory/M00_AXI ps/S_AXI_HP0",
+        "-offset 0x43C00000",
+        *(f"CONFIG.{key} " for key in boards.PYNQ_PS),
+    ]
     if not zynq:
-        wanted = ["connect_bd_net core/interrupt ps/pl_ps_irq0", "CONFIG.PSU__SAXIGP2__DATA_WIDTH 64",
-                  f"PL0_REF_CTRL__FREQMHZ {render.number(design.clock_mhz)}", "-offset 0xA0000000",
-                  "connect_bd_intf_net ps/M_AXI_HPM0_FPD control/S00_AXI",
-                  f"set_property board_part {boards.BOARDS[name].board_part}"]
+        wanted = [
+            "connect_bd_net core/interrupt ps/pl_ps_irq0",
+            "CONFIG.PSU__SAXIGP2__DATA_WIDTH 64",
+            f"PL0_REF_CTRL__FREQMHZ {render.number(design.clock_mhz)}",
+            "-offset 0xA0000000",
+            "connect_bd_intf_net ps/M_AXI_HPM0_FPD control/S00_AXI",
+            f"set_property board_part {boards.BOARDS[name].board_part}",
+        ]
     for text in wanted:
         assert text in done.stdout, text
-    clocks = [line for line in done.stdout.splitlines() if line.startswith("CALL connect_bd_net ps/FCLK_CLK0 ") or
-              line.startswith("CALL connect_bd_net ps/pl_clk0 ")]
+    clocks = [
+        line
+        for line in done.stdout.splitlines()
+        if line.startswith("CALL connect_bd_net ps/FCLK_CLK0 ") or line.startswith("CALL connect_bd_net ps/pl_clk0 ")
+    ]
     assert len(clocks) == 6
     ip.rmdir()
     done = run(made / "vivado/build.tcl", table, BOARDS="1")
@@ -461,8 +563,12 @@ def test_the_board_of_a_file(backend: str, tmp_path: Path) -> None:
         done = run(made / script, table, **VARIABLES.get(script, {}), BOARDS="1")
         assert (done.returncode, done.stderr) == (0, ""), script
         if script == "vivado/build.tcl":
-            in_order(done, "create_project -force -part xc7z020clg400-1 bnn",
-                     "set_property board_part digilentinc.com:arty-z7-20:part0:1.0", "apply_bd_automation")
+            in_order(
+                done,
+                "create_project -force -part xc7z020clg400-1 bnn",
+                "set_property board_part digilentinc.com:arty-z7-20:part0:1.0",
+                "apply_bd_automation",
+            )
             assert "CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ 125 " in done.stdout
     assert "create_clock -period 8 -name default" in (made / "vitis/hls.tcl").read_text()
 
@@ -486,13 +592,26 @@ def test_vivado_needs_board_files_where_no_settings_are_written_out(tmp_path: Pa
 @needs_tclsh
 def test_package_has_the_core_and_its_registers(folder: Path) -> None:
     done = run(folder / "vivado/package_rtl.tcl", COMMANDS["vivado/package_rtl.tcl"])
-    in_order(done, "create_project", "add_files -norecurse", "set_property top bnn_core",
-             "ipx::package_project -root_dir", "set_property name bnn_top", "set_property version 1.0",
-             "ipx::associate_bus_interfaces -busif s_axi_control",
-             "ipx::add_address_block Reg", "ipx::add_register CTRL", "set_property -dict {address_offset 0x00",
-             "ipx::add_register error", "set_property -dict {address_offset 0xC0", "ipx::save_core", "close_project")
-    added = [line.split("/rtl/")[-1].rstrip("}") for line in done.stdout.splitlines()
-             if line.startswith("CALL add_files")]
+    in_order(
+        done,
+        "create_project",
+        "add_files -norecurse",
+        "set_property top bnn_core",
+        "ipx::package_project -root_dir",
+        "set_property name bnn_top",
+        "set_property version 1.0",
+        "ipx::associate_bus_interfaces -busif s_axi_control",
+        "ipx::add_address_block Reg",
+        "ipx::add_register CTRL",
+        "set_property -dict {address_offset 0x00",
+        "ipx::add_register error",
+        "set_property -dict {address_offset 0xC0",
+        "ipx::save_core",
+        "close_project",
+    )
+    added = [
+        line.split("/rtl/")[-1].rstrip("}") for line in done.stdout.splitlines() if line.startswith("CALL add_files")
+    ]
     assert sorted(f"rtl/{name}" for name in added) == [path for path in FILES if path.startswith("rtl/")]
 
 
@@ -511,9 +630,20 @@ def test_the_wrapper_has_the_ports_of_both_cores() -> None:
 def test_the_default_implementation(folder: Path) -> None:
     done = run(folder / "vivado/implement.tcl", COMMANDS["vivado/implement.tcl"])
     assert (done.returncode, done.stderr) == (0, "")
-    in_order(done, "open_project", "launch_runs synth_1", "wait_on_run synth_1", "launch_runs impl_1",
-             "wait_on_run impl_1", "open_run impl_1", "report_timing_summary", "report_utilization -file",
-             "report_utilization -hierarchical", "write_checkpoint -force", "close_project")
+    in_order(
+        done,
+        "open_project",
+        "launch_runs synth_1",
+        "wait_on_run synth_1",
+        "launch_runs impl_1",
+        "wait_on_run impl_1",
+        "open_run impl_1",
+        "report_timing_summary",
+        "report_utilization -file",
+        "report_utilization -hierarchical",
+        "write_checkpoint -force",
+        "close_project",
+    )
     assert "create_run" not in calls(done)
     assert (folder / "attempts/1/status.txt").read_text() == "route_design Complete!\n"
     assert {"routed.dcp", "timing.txt", "utilization.txt"} <= {path.name for path in (folder / "attempts/1").iterdir()}
@@ -523,14 +653,24 @@ def test_the_default_implementation(folder: Path) -> None:
 def test_a_strategy_is_a_run_of_its_own(folder: Path) -> None:
     script = "vivado/implement.tcl"
     done = run(folder / script, COMMANDS[script], **VARIABLES[script])
-    in_order(done, "create_run -parent_run synth_1 -flow {Vivado Implementation 2022} -strategy "
-             "{Performance_Explore PostRoute} impl_2", "launch_runs impl_2", "open_run impl_2")
+    in_order(
+        done,
+        "create_run -parent_run synth_1 -flow {Vivado Implementation 2022} -strategy "
+        "{Performance_Explore PostRoute} impl_2",
+        "launch_runs impl_2",
+        "open_run impl_2",
+    )
     assert "launch_runs impl_1" not in done.stdout
     assert (folder / "attempts/2/routed.dcp").exists()
     # a run of that name that is there already, of another strategy, is not what was asked for
     in_order(done, "set_property STRATEGY {Performance_Explore PostRoute} impl_2", "reset_run impl_2")
-    kept = run(folder / script, COMMANDS[script], **VARIABLES[script], STRATEGY="Performance_Explore PostRoute",
-               PROGRESS="100% 100%")
+    kept = run(
+        folder / script,
+        COMMANDS[script],
+        **VARIABLES[script],
+        STRATEGY="Performance_Explore PostRoute",
+        PROGRESS="100% 100%",
+    )
     assert not {"set_property", "reset_run"} & set(calls(kept))
 
 
@@ -543,8 +683,9 @@ def test_finished_runs_are_kept(folder: Path) -> None:
 
 @needs_tclsh
 def test_a_design_that_is_not_routed_is_an_attempt_that_failed(folder: Path) -> None:
-    done = run(folder / "vivado/implement.tcl", COMMANDS["vivado/implement.tcl"], STOPS="impl_1",
-               STATUS="route_design ERROR")
+    done = run(
+        folder / "vivado/implement.tcl", COMMANDS["vivado/implement.tcl"], STOPS="impl_1", STATUS="route_design ERROR"
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert [path.name for path in (folder / "attempts/1").iterdir()] == ["status.txt"]  # nothing of an earlier run
 
@@ -566,11 +707,23 @@ def test_a_slower_clock_takes_the_place_of_the_old_one(name: str, clock: str, tm
     done = run(script, table, **VARIABLES["vivado/clock.tcl"])
     assert (done.returncode, done.stderr) == (0, "")
     pin = "{bnn_i/ps/inst/PS7_i/FCLKCLK[0]}"
-    in_order(done, f"open_checkpoint {{{made / 'attempts/1/routed.dcp'}}}", f"get_clocks {clock}", f"get_pins {pin}",
-             f"create_clock -name {clock} -period 8.000 {pin}", f"set_input_jitter {clock} 0.24",
-             "report_timing_summary -file", "write_checkpoint -force", "close_project")
+    in_order(
+        done,
+        f"open_checkpoint {{{made / 'attempts/1/routed.dcp'}}}",
+        f"get_clocks {clock}",
+        f"get_pins {pin}",
+        f"create_clock -name {clock} -period 8.000 {pin}",
+        f"set_input_jitter {clock} 0.24",
+        "report_timing_summary -file",
+        "write_checkpoint -force",
+        "close_project",
+    )
     assert {path.name for path in (made / "attempts/clock-8").iterdir()} == {
-        "routed.dcp", "timing.txt", "utilization.txt", "hierarchy.txt"}
+        "routed.dcp",
+        "timing.txt",
+        "utilization.txt",
+        "hierarchy.txt",
+    }
     assert "set_input_jitter" not in calls(run(script, table, **VARIABLES["vivado/clock.tcl"], JITTER="0"))
 
 
@@ -578,25 +731,40 @@ def test_a_slower_clock_takes_the_place_of_the_old_one(name: str, clock: str, tm
 def test_bitstream_is_the_designs(folder: Path) -> None:
     done = run(folder / "vivado/bitstream.tcl", COMMANDS["vivado/bitstream.tcl"])
     assert (done.returncode, done.stderr) == (0, "")
-    in_order(done, f"open_checkpoint {{{folder / 'attempts/1/routed.dcp'}}}", "get_timing_paths -setup",
-             "get_timing_paths -hold", f"write_bitstream -force {{{folder / 'bitstream/pynq_z1.bit'}}}", "open_project",
-             "close_project")
+    in_order(
+        done,
+        f"open_checkpoint {{{folder / 'attempts/1/routed.dcp'}}}",
+        "get_timing_paths -setup",
+        "get_timing_paths -hold",
+        f"write_bitstream -force {{{folder / 'bitstream/pynq_z1.bit'}}}",
+        "open_project",
+        "close_project",
+    )
     assert (folder / "bitstream/pynq_z1.hwh").read_text() == "hwh" and "save_project_as" not in calls(done)
     for name in ("timing.txt", "utilization.txt", "hierarchy.txt"):
         assert (folder / "bitstream" / name).read_text() == name
 
 
 @needs_tclsh
-@pytest.mark.parametrize(("name", "parameter"), [("pynq_z1", "PCW_FPGA0_PERIPHERAL_FREQMHZ"),
-                                                 ("kv260", "PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ")])
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [("pynq_z1", "PCW_FPGA0_PERIPHERAL_FREQMHZ"), ("kv260", "PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ")],
+)
 def test_the_handoff_has_the_clock_that_was_met(name: str, parameter: str, tmp_path: Path) -> None:
     """It comes from a copy of the project: the project's own runs stay up to date."""
     made = filled(tmp_path / "a b", render.render(DESIGNS[name]))
     done = run(made / "vivado/bitstream.tcl", COMMANDS["vivado/bitstream.tcl"], **VARIABLES["vivado/bitstream.tcl"])
-    in_order(done, "write_bitstream", "open_project",
-             f"save_project_as -force -exclude_run_results bnn {{{made / 'vivado/clock_project'}}}",
-             "open_bd_design bnn.bd", f"set_property CONFIG.{parameter} 125.0 ps", "validate_bd_design",
-             "save_bd_design", "generate_target all")
+    in_order(
+        done,
+        "write_bitstream",
+        "open_project",
+        f"save_project_as -force -exclude_run_results bnn {{{made / 'vivado/clock_project'}}}",
+        "open_bd_design bnn.bd",
+        f"set_property CONFIG.{parameter} 125.0 ps",
+        "validate_bd_design",
+        "save_bd_design",
+        "generate_target all",
+    )
     assert (made / f"bitstream/{name}.hwh").read_text() == "slower"
 
 
@@ -626,11 +794,15 @@ def test_vivado_needs_what_comes_before(folder: Path) -> None:
 NAME = r"variable=\w+"
 POSITIONAL = {
     "INTERFACE": r"(m_axi|s_axilite) port=\w+( bundle=\w+)?( offset=\w+)?( depth=\d+)?( latency=\d+)?"
-                 r"( num_read_outstanding=\d+)?( max_read_burst_length=\d+)?( num_write_outstanding=\d+)?"
-                 r"( max_write_burst_length=\d+)?",
+    r"( num_read_outstanding=\d+)?( max_read_burst_length=\d+)?( num_write_outstanding=\d+)?"
+    r"( max_write_burst_length=\d+)?",
     "ARRAY_PARTITION": rf"{NAME} (complete( dim=\d)?|(cyclic|block) factor=\w+( dim=\d)?)",
     "DEPENDENCE": rf"{NAME} (inter|intra) (true|false)",
-    "PIPELINE": r"II=\d+|off", "LATENCY": r"min=\d+ max=\d+", "UNROLL": "", "INLINE": "(off)?", "DATAFLOW": "",
+    "PIPELINE": r"II=\d+|off",
+    "LATENCY": r"min=\d+ max=\d+",
+    "UNROLL": "",
+    "INLINE": "(off)?",
+    "DATAFLOW": "",
     "STREAM": rf"{NAME} depth=\d+",
 }
 BIND = {"BIND_STORAGE": rf"{NAME} type=(ram_1p|ram_s2p|ram_t2p) impl=(bram|lutram|uram)"}
@@ -638,7 +810,8 @@ FORMS = {
     "vivado_hls": {**POSITIONAL, "RESOURCE": rf"{NAME} core=RAM_(1P|S2P|T2P)(_BRAM|_LUTRAM)"},
     "vitis_hls_2020": {**POSITIONAL, **BIND},
     "vitis_hls": {
-        **POSITIONAL, **BIND,
+        **POSITIONAL,
+        **BIND,
         "INTERFACE": r"mode=" + POSITIONAL["INTERFACE"],
         "ARRAY_PARTITION": rf"{NAME} type=(complete( dim=\d)?|(cyclic|block) factor=\w+( dim=\d)?)",
         "DEPENDENCE": rf"{NAME} type=(inter|intra) dependent=(true|false)",
@@ -648,12 +821,18 @@ FORMS = {
 
 def illegal(files: dict[str, str], forms: dict[str, str]) -> list[str]:
     """Directives of the C++ that a tool does not take."""
-    lines = [line.split("//")[0].strip() for path, text in files.items() if path.startswith("hls/")
-             for line in text.splitlines() if line.startswith("#pragma HLS")]
+    lines = [
+        line.split("//")[0].strip()
+        for path, text in files.items()
+        if path.startswith("hls/")
+        for line in text.splitlines()
+        if line.startswith("#pragma HLS")
+    ]
     assert lines
     found = [re.match(r"#pragma HLS (\w+) ?(.*)", line) for line in lines]
-    return [item.group(0) for item in found
-            if item and not re.fullmatch(forms.get(item.group(1), "none"), item.group(2))]
+    return [
+        item.group(0) for item in found if item and not re.fullmatch(forms.get(item.group(1), "none"), item.group(2))
+    ]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -670,9 +849,15 @@ def test_directives_are_those_of_the_tool(version: str) -> None:
                 assert old == new or new.startswith("#pragma HLS") and new.split("//")[1:] == old.split("//")[1:]
 
 
-@pytest.mark.parametrize("line", ["#pragma HLS SOMETHING variable=a", "#pragma HLS ARRAY_PARTITION variable=a complete",
-                                  "#pragma HLS BIND_STORAGE variable=a type=fifo impl=bram",
-                                  "#pragma HLS DEPENDENCE variable=a type=inter"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "#pragma HLS SOMETHING variable=a",
+        "#pragma HLS ARRAY_PARTITION variable=a complete",
+        "#pragma HLS BIND_STORAGE variable=a type=fifo impl=bram",
+        "#pragma HLS DEPENDENCE variable=a type=inter",
+    ],
+)
 def test_a_directive_without_translation_is_an_error(line: str) -> None:
     with pytest.raises(directives.DirectiveError, match="#pragma HLS"):
         directives.translate(f"void f() {{\n{line}  // why\n}}\n", "2019.2")

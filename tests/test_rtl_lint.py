@@ -37,10 +37,13 @@ def test_verilator_sees_a_signal_of_another_width(tmp_path: Path) -> None:
         rtl_lint.verilator(files, "sim_small")
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ("assign last_o  = last_q;", "assign last_o  = last_q", r"bnn_loop.sv:\d+:\d+.*: syntax error"),
-    ("module bnn_loop", "module bnn_other", r"\[module-filename\]"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("assign last_o  = last_q;", "assign last_o  = last_q", r"bnn_loop.sv:\d+:\d+.*: syntax error"),
+        ("module bnn_loop", "module bnn_other", r"\[module-filename\]"),
+    ],
+)
 def test_verible_sees_what_is_no_systemverilog(tmp_path: Path, old: str, new: str, message: str) -> None:
     with pytest.raises(rtl_lint.LintError, match=message):
         rtl_lint.verible(changed(tmp_path / "rtl", "bnn_loop", old, new))

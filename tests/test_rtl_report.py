@@ -20,19 +20,29 @@ CLOCK = 2
 
 
 def cell(kind: str, parameters: Mapping[str, str] | None = None, **pins: object) -> dict:
-    return {"type": kind, "parameters": dict(parameters or {}),
-            "connections": {pin: bits if isinstance(bits, list) else [bits] for pin, bits in pins.items()}}
+    return {
+        "type": kind,
+        "parameters": dict(parameters or {}),
+        "connections": {pin: bits if isinstance(bits, list) else [bits] for pin, bits in pins.items()},
+    }
 
 
 def register(d: object, q: int, enable: object = "1") -> dict:
     return cell("FDRE", C=CLOCK, D=d, Q=q, CE=enable, R="0")
 
 
-def module(ports: Mapping[str, tuple[str, Sequence[object]]], inside: Mapping[str, dict],
-           names: Mapping[str, Sequence[object]] | None = None) -> dict:
+def module(
+    ports: Mapping[str, tuple[str, Sequence[object]]],
+    inside: Mapping[str, dict],
+    names: Mapping[str, Sequence[object]] | None = None,
+) -> dict:
     listed = {name: {"direction": way, "bits": list(bits)} for name, (way, bits) in ports.items()}
-    return {"attributes": {}, "ports": listed, "cells": dict(inside),
-            "netnames": {name: {"hide_name": 0, "bits": list(bits)} for name, bits in (names or {}).items()}}
+    return {
+        "attributes": {},
+        "ports": listed,
+        "cells": dict(inside),
+        "netnames": {name: {"hide_name": 0, "bits": list(bits)} for name, bits in (names or {}).items()},
+    }
 
 
 def design(modules: Mapping[str, dict], top: str = "top") -> netlist.Design:
@@ -40,16 +50,30 @@ def design(modules: Mapping[str, dict], top: str = "top") -> netlist.Design:
 
 
 def test_levels_and_ns_of_a_path_through_three_modules() -> None:
-    made = design({
-        "top": module({"clk": ("input", [CLOCK])}, {
-            "source": cell("source", clk=CLOCK, q=10), "logic": cell("logic", a=10, b=11),
-            "sink": cell("sink", clk=CLOCK, d=11)}),
-        "source": module({"clk": ("input", [CLOCK]), "q": ("output", [3])}, {"f": register("0", 3)}, {"state_q": [3]}),
-        "logic": module({"a": ("input", [4]), "b": ("output", [5])}, {
-            "l1": cell("LUT1", I0=4, O=6), "l2": cell("LUT3", I0=6, I1=4, I2="1", O=5)}),
-        "sink": module({"clk": ("input", [CLOCK]), "d": ("input", [3])}, {
-            "l": cell("LUT2", I0=3, I1="0", O=4), "f": register(4, 5)}, {"taken_q": [5]}),
-    })
+    made = design(
+        {
+            "top": module(
+                {"clk": ("input", [CLOCK])},
+                {
+                    "source": cell("source", clk=CLOCK, q=10),
+                    "logic": cell("logic", a=10, b=11),
+                    "sink": cell("sink", clk=CLOCK, d=11),
+                },
+            ),
+            "source": module(
+                {"clk": ("input", [CLOCK]), "q": ("output", [3])}, {"f": register("0", 3)}, {"state_q": [3]}
+            ),
+            "logic": module(
+                {"a": ("input", [4]), "b": ("output", [5])},
+                {"l1": cell("LUT1", I0=4, O=6), "l2": cell("LUT3", I0=6, I1=4, I2="1", O=5)},
+            ),
+            "sink": module(
+                {"clk": ("input", [CLOCK]), "d": ("input", [3])},
+                {"l": cell("LUT2", I0=3, I1="0", O=4), "f": register(4, 5)},
+                {"taken_q": [5]},
+            ),
+        }
+    )
     (path,) = [path for path in made.paths(10) if path.end == "top.sink.taken_q"]
     assert (path.levels, path.start, path.cells) == (3, "top.source.state_q", "logic: LUT1 LUT3, sink: LUT2")
     (slow,) = [path for path in made.paths(10, levels=False) if path.end == "top.sink.taken_q"]
@@ -60,18 +84,25 @@ def test_levels_and_ns_of_a_path_through_three_modules() -> None:
     assert slow.ns - slow.ns_least == pytest.approx(3 * (most - least), abs=0.011)
     own = made.module_cells()
     assert {name: made.longest_through(own[name]).levels for name in ("source", "logic", "sink")} == {
-        "source": 3, "logic": 3, "sink": 3}
+        "source": 3,
+        "logic": 3,
+        "sink": 3,
+    }
     assert made.longest_through(own["logic"]) == path
     assert made.longest_through(own["top"]) is None
 
 
 def test_of_two_ways_the_longer_and_each_module_its_own() -> None:
-    made = design({"top": module({"clk": ("input", [CLOCK])}, {
-        "a": cell("short", clk=CLOCK), "b": cell("long", clk=CLOCK)}),
-        "short": module({"clk": ("input", [CLOCK])}, {
-            "f": register(5, 3), "l": cell("LUT2", I0=3, I1=3, O=5)}),
-        "long": module({"clk": ("input", [CLOCK])}, {
-            "f": register(6, 3), "l": cell("LUT2", I0=3, I1=3, O=5), "m": cell("LUT2", I0=5, I1=3, O=6)})})
+    made = design(
+        {
+            "top": module({"clk": ("input", [CLOCK])}, {"a": cell("short", clk=CLOCK), "b": cell("long", clk=CLOCK)}),
+            "short": module({"clk": ("input", [CLOCK])}, {"f": register(5, 3), "l": cell("LUT2", I0=3, I1=3, O=5)}),
+            "long": module(
+                {"clk": ("input", [CLOCK])},
+                {"f": register(6, 3), "l": cell("LUT2", I0=3, I1=3, O=5), "m": cell("LUT2", I0=5, I1=3, O=6)},
+            ),
+        }
+    )
     own = made.module_cells()
     assert made.longest_through(own["short"]).levels == 1
     assert made.longest_through(own["long"]).levels == 2
@@ -79,14 +110,33 @@ def test_of_two_ways_the_longer_and_each_module_its_own() -> None:
 
 
 def carry(first: int, carry_in: object, s: object) -> dict:
-    return cell("CARRY4", CI=carry_in, CYINIT="0", DI=["0"] * 4, S=["0", "0", "0", s],
-                O=[first, first + 1, first + 2, first + 3], CO=[first + 4, first + 5, first + 6, first + 7])
+    return cell(
+        "CARRY4",
+        CI=carry_in,
+        CYINIT="0",
+        DI=["0"] * 4,
+        S=["0", "0", "0", s],
+        O=[first, first + 1, first + 2, first + 3],
+        CO=[first + 4, first + 5, first + 6, first + 7],
+    )
 
 
 def test_a_carry_chain_counts_by_its_delay() -> None:
-    made = design({"top": module({"clk": ("input", [CLOCK])}, {
-        "f": register("0", 3), "l": cell("LUT1", I0=3, O=4), "c0": carry(10, "0", 4), "c1": carry(20, 17, "0"),
-        "c2": carry(30, 27, "0"), "g": register(33, 5)})})
+    made = design(
+        {
+            "top": module(
+                {"clk": ("input", [CLOCK])},
+                {
+                    "f": register("0", 3),
+                    "l": cell("LUT1", I0=3, O=4),
+                    "c0": carry(10, "0", 4),
+                    "c1": carry(20, 17, "0"),
+                    "c2": carry(30, 27, "0"),
+                    "g": register(33, 5),
+                },
+            )
+        }
+    )
     (path,) = made.paths(10)
     chain = cells.CARRY_NS["in"] + cells.CARRY_NS["carry"] + cells.CARRY_NS["carry_sum"]
     assert path.cells == "LUT1 CARRY4x3"
@@ -97,14 +147,34 @@ def test_a_carry_chain_counts_by_its_delay() -> None:
 
 
 def test_wide_multiplexers_block_ram_and_enables() -> None:
-    made = design({"top": module({"clk": ("input", [CLOCK])}, {
-        "ram": cell("RAMB18E1", {"DOA_REG": "0"}, CLKARDCLK=CLOCK, ADDRARDADDR=[9, "0"], DOADO=[3], WEA=[9]),
-        "l1": cell("LUT1", I0=3, O=4), "l2": cell("LUT1", I0=3, O=5), "m": cell("MUXF7", I0=4, I1=5, S="0", O=6),
-        "f": register("0", 7, 6), "g": register("0", 9)})})
+    made = design(
+        {
+            "top": module(
+                {"clk": ("input", [CLOCK])},
+                {
+                    "ram": cell(
+                        "RAMB18E1", {"DOA_REG": "0"}, CLKARDCLK=CLOCK, ADDRARDADDR=[9, "0"], DOADO=[3], WEA=[9]
+                    ),
+                    "l1": cell("LUT1", I0=3, O=4),
+                    "l2": cell("LUT1", I0=3, O=5),
+                    "m": cell("MUXF7", I0=4, I1=5, S="0", O=6),
+                    "f": register("0", 7, 6),
+                    "g": register("0", 9),
+                },
+            )
+        }
+    )
     by_end = {path.end: path for path in made.paths(10, levels=False)}
     path = by_end["top.f"]
-    assert path.ns == pytest.approx(cells.BRAM_NS + cells.net_ns(2) + cells.LUT_NS + cells.MUX_NS["MUXF7"][0]
-                                    + cells.net_ns(1) + cells.CONTROL_SETUP_NS["CE"], abs=0.006)
+    assert path.ns == pytest.approx(
+        cells.BRAM_NS
+        + cells.net_ns(2)
+        + cells.LUT_NS
+        + cells.MUX_NS["MUXF7"][0]
+        + cells.net_ns(1)
+        + cells.CONTROL_SETUP_NS["CE"],
+        abs=0.006,
+    )
     assert path.levels == pytest.approx(1 + cells.MUX_NS["MUXF7"][0] / cells.LEVEL_NS, abs=0.006)
     loads = {item.name: item.loads for item in made.fanout(10)}
     assert loads == {"top.ram": 2, "top.g": 1, "top.f": 0}
@@ -112,11 +182,20 @@ def test_wide_multiplexers_block_ram_and_enables() -> None:
 
 
 def test_a_registered_block_ram_is_faster_and_a_lut_ram_reads_through() -> None:
-    made = design({"top": module({"clk": ("input", [CLOCK])}, {
-        "ram": cell("RAMB36E1", {"DOA_REG": "00000001"}, CLKARDCLK=CLOCK, DOADO=[3], ADDRARDADDR=["0"]),
-        "a": register(3, 4),
-        "sample": cell("RAM64X1D", A=[4, "0"], DPRA=[5, "0"], D="0", DPO=6, SPO=7, WCLK=CLOCK, WE="1"),
-        "b": register(6, 8), "c": register("0", 5)})})
+    made = design(
+        {
+            "top": module(
+                {"clk": ("input", [CLOCK])},
+                {
+                    "ram": cell("RAMB36E1", {"DOA_REG": "00000001"}, CLKARDCLK=CLOCK, DOADO=[3], ADDRARDADDR=["0"]),
+                    "a": register(3, 4),
+                    "sample": cell("RAM64X1D", A=[4, "0"], DPRA=[5, "0"], D="0", DPO=6, SPO=7, WCLK=CLOCK, WE="1"),
+                    "b": register(6, 8),
+                    "c": register("0", 5),
+                },
+            )
+        }
+    )
     ends = {path.end: path for path in made.paths(10, levels=False)}
     assert ends["top.a"].ns == pytest.approx(cells.BRAM_REGISTERED_NS + cells.net_ns(1) + cells.SETUP_NS, abs=0.006)
     levels = {path.end: path for path in made.paths(10)}
@@ -124,11 +203,24 @@ def test_a_registered_block_ram_is_faster_and_a_lut_ram_reads_through() -> None:
 
 
 def test_fan_out_across_modules_and_through_wires() -> None:
-    leaf = module({"clk": ("input", [CLOCK]), "i": ("input", [3]), "o": ("output", [3])}, {
-        "l": cell("LUT2", I0=3, I1="0", O=4), "f": register(4, 5), "g": register("0", 6, 3), "h": register(3, 7)})
+    leaf = module(
+        {"clk": ("input", [CLOCK]), "i": ("input", [3]), "o": ("output", [3])},
+        {"l": cell("LUT2", I0=3, I1="0", O=4), "f": register(4, 5), "g": register("0", 6, 3), "h": register(3, 7)},
+    )
     # o is i: each instance hands the net on to the next
-    made = design({"leaf": leaf, "top": module({"clk": ("input", [CLOCK]), "y": ("output", [12])}, {
-        "f": register("0", 10), "a": cell("leaf", clk=CLOCK, i=10, o=11), "b": cell("leaf", clk=CLOCK, i=11, o=12)})})
+    made = design(
+        {
+            "leaf": leaf,
+            "top": module(
+                {"clk": ("input", [CLOCK]), "y": ("output", [12])},
+                {
+                    "f": register("0", 10),
+                    "a": cell("leaf", clk=CLOCK, i=10, o=11),
+                    "b": cell("leaf", clk=CLOCK, i=11, o=12),
+                },
+            ),
+        }
+    )
     first = made.fanout(1)[0]
     assert (first.loads, first.name, first.module, first.kind) == (2 * 2 + 1, "top.f", "top", "register")
     assert made.fanout(1, control=True)[0].loads == 2
@@ -136,25 +228,44 @@ def test_fan_out_across_modules_and_through_wires() -> None:
 
 
 def test_constants_and_inputs_of_the_top() -> None:
-    made = design({"child": module({"zero": ("output", ["0"]), "i": ("input", [3]), "o": ("output", [4])}, {
-        "l": cell("LUT2", I0=3, I1="x", O=4)}),
-        "top": module({"clk": ("input", [CLOCK]), "i": ("input", [5])}, {
-            "c": cell("child", zero=6, i=5, o=7), "l": cell("LUT2", I0=6, I1=7, O=8), "f": register(8, 9)})})
+    made = design(
+        {
+            "child": module(
+                {"zero": ("output", ["0"]), "i": ("input", [3]), "o": ("output", [4])},
+                {"l": cell("LUT2", I0=3, I1="x", O=4)},
+            ),
+            "top": module(
+                {"clk": ("input", [CLOCK]), "i": ("input", [5])},
+                {"c": cell("child", zero=6, i=5, o=7), "l": cell("LUT2", I0=6, I1=7, O=8), "f": register(8, 9)},
+            ),
+        }
+    )
     (path,) = made.paths(10)
     assert (path.levels, path.start) == (2, "top.i")
-    constant = design({"top": module({"clk": ("input", [CLOCK])}, {
-        "l": cell("LUT1", I0="1", O=3), "f": register(3, 4)})})
+    constant = design(
+        {"top": module({"clk": ("input", [CLOCK])}, {"l": cell("LUT1", I0="1", O=3), "f": register(3, 4)})}
+    )
     assert constant.paths(10) == [] and constant.fanout(10)[0].loads == 0
 
 
 def test_a_module_without_its_children_ends_at_their_pins() -> None:
-    inside = module({"clk": ("input", [CLOCK])}, {
-        "f": register("0", 3), "l": cell("LUT1", I0=3, O=4), "c": cell("child", i=4, o=5), "m": cell("LUT1", I0=5, O=6),
-        "n": cell("LUT1", I0=6, O=7), "g": register(7, 8)})
+    inside = module(
+        {"clk": ("input", [CLOCK])},
+        {
+            "f": register("0", 3),
+            "l": cell("LUT1", I0=3, O=4),
+            "c": cell("child", i=4, o=5),
+            "m": cell("LUT1", I0=5, O=6),
+            "n": cell("LUT1", I0=6, O=7),
+            "g": register(7, 8),
+        },
+    )
     inside["cells"]["c"]["port_directions"] = {"i": "input", "o": "output"}
     made = design({"top": netlist.opened(inside)})
     assert [(path.levels, path.start, path.end) for path in made.paths(10)] == [
-        (2, "top.c.o", "top.g"), (1, "top.f", "top.c.i")]
+        (2, "top.c.o", "top.g"),
+        (1, "top.f", "top.c.i"),
+    ]
 
 
 def chain(luts: int) -> dict:
@@ -164,8 +275,9 @@ def chain(luts: int) -> dict:
 
 
 @pytest.mark.parametrize(("usual", "delay", "runs", "kept"), [(4, 3, 1, 4), (6, 5, 2, 5), (6, 7, 2, 6)])
-def test_a_slow_module_is_mapped_for_delay_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual: int,
-                                               delay: int, runs: int, kept: int) -> None:
+def test_a_slow_module_is_mapped_for_delay_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual: int, delay: int, runs: int, kept: int
+) -> None:
     ran = []
 
     def run(name: str, text: str, arrays: object, cache: Path, stem: str, before: str) -> dict:
@@ -237,12 +349,21 @@ def test_equal_modules_are_joined() -> None:
     assert r"wire width 2 input 1 \i" in box and r"wire output 2 \o" in box and "blackbox" in box and "cell" not in box
 
 
-@pytest.mark.parametrize(("style", "words", "became", "wrong"), [
-    ("block", 1024, "block RAM", False), ("block", 1024, "LUT RAM", True), ("block", 4, "registers", True),
-    ("distributed", 32, "LUT RAM", False), ("distributed", 32, "registers", True), ("", 16, "registers", True),
-    ("", 3, "registers", False), ("", 512, "LUT RAM", False), ("registers", 64, "registers", False),
-    ("block", 16, "removed", False),
-])
+@pytest.mark.parametrize(
+    ("style", "words", "became", "wrong"),
+    [
+        ("block", 1024, "block RAM", False),
+        ("block", 1024, "LUT RAM", True),
+        ("block", 4, "registers", True),
+        ("distributed", 32, "LUT RAM", False),
+        ("distributed", 32, "registers", True),
+        ("", 16, "registers", True),
+        ("", 3, "registers", False),
+        ("", 512, "LUT RAM", False),
+        ("registers", 64, "registers", False),
+        ("block", 16, "removed", False),
+    ],
+)
 def test_a_memory_that_is_not_as_meant(style: str, words: int, became: str, wrong: bool) -> None:
     assert report.failed(synth.Memory("mem", words, 8, style, became)) is wrong
 
@@ -276,8 +397,21 @@ def test_from_source_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str
     sources.mkdir()
     (sources / "sample.sv").write_text(SMALL)
     (sources / "bnn_fifo.sv").write_bytes(rtl.find("bnn_fifo").read_bytes())
-    command = ["--design", "sim_small", "--module", "sample", "--alone", "-P", "Pe=3", "--rtl", str(sources),
-               "--cache", str(tmp_path / "cache"), "-o", str(tmp_path)]
+    command = [
+        "--design",
+        "sim_small",
+        "--module",
+        "sample",
+        "--alone",
+        "-P",
+        "Pe=3",
+        "--rtl",
+        str(sources),
+        "--cache",
+        str(tmp_path / "cache"),
+        "-o",
+        str(tmp_path),
+    ]
     assert report.main(command) == 1
     printed = capsys.readouterr()
     assert printed.err.splitlines()[-1] == "error: memory sample.wanted (32 x 8, block) became LUT RAM"
@@ -316,12 +450,15 @@ def test_the_table_says_what_is_assumed() -> None:
     assert f"{'LUT with what is around':24} {found['total']['lut'] + 1940:9g}" in text and "an estimate" in text
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--design", "none"], "error: design 'none' is not one of"),
-    (["-P", "Pe"], "error: parameter 'Pe': expected NAME=NUMBER"),
-    (["--module", "nothing", "--alone"], "error: module nothing: no file"),
-    (["--rtl", "nowhere"], "error: nowhere: no SystemVerilog files"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--design", "none"], "error: design 'none' is not one of"),
+        (["-P", "Pe"], "error: parameter 'Pe': expected NAME=NUMBER"),
+        (["--module", "nothing", "--alone"], "error: module nothing: no file"),
+        (["--rtl", "nowhere"], "error: nowhere: no SystemVerilog files"),
+    ],
+)
 def test_errors_take_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert report.main(arguments) == 1
     lines = capsys.readouterr().err.splitlines()

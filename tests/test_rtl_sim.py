@@ -106,8 +106,17 @@ def test_speeds_of_the_memory(memory: Memory) -> None:
 
 @pytest.mark.parametrize(
     ("region", "offset"),
-    [("program", 0), ("program", 64), ("program", 200), ("program", 1000), ("program", -8), ("images", 0),
-     ("images", 1600), ("scores", 0), ("scores", 300)],
+    [
+        ("program", 0),
+        ("program", 64),
+        ("program", 200),
+        ("program", 1000),
+        ("program", -8),
+        ("images", 0),
+        ("images", 1600),
+        ("scores", 0),
+        ("scores", 300),
+    ],
 )
 @pytest.mark.parametrize("case", [convolutions, packed])
 def test_a_bus_error_ends_the_run_and_not_the_core(case, region: str, offset: int) -> None:
@@ -153,12 +162,21 @@ def test_a_memory_that_does_not_answer() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("right", "wrong", "message"), [
-    ("assign layer_scores_o = scores_q;", "assign layer_scores_o = scores_q + 64'h1000;",
-     r"write of a byte at 0x52000\w+, outside of the scores$"),
-    ("assign first_images_o = images_q;", "assign first_images_o = images_q + 64'h1000_0000;",
-     r"read of 8 bytes at 0x\w+, outside of the program and the images$"),
-])
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        (
+            "assign layer_scores_o = scores_q;",
+            "assign layer_scores_o = scores_q + 64'h1000;",
+            r"write of a byte at 0x52000\w+, outside of the scores$",
+        ),
+        (
+            "assign first_images_o = images_q;",
+            "assign first_images_o = images_q + 64'h1000_0000;",
+            r"read of 8 bytes at 0x\w+, outside of the program and the images$",
+        ),
+    ],
+)
 def test_a_core_that_goes_elsewhere(right: str, wrong: str, message: str, tmp_path: Path) -> None:
     changed = tmp_path / "rtl"
     shutil.copytree(rtl_sim.RTL, changed)

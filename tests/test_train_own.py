@@ -150,8 +150,10 @@ def test_folders_as_people_have_them(tmp_path: Path) -> None:
         own.read(tmp_path, 8)
 
 
-@pytest.mark.parametrize(("parts", "held"), [({"train": 20, "val": 3}, 9), ({"Train": 20, "valid": 3, "test": 2}, 9),
-                                             ({"train": 20, "validation": 12}, 36)])
+@pytest.mark.parametrize(
+    ("parts", "held"),
+    [({"train": 20, "val": 3}, 9), ({"Train": 20, "valid": 3, "test": 2}, 9), ({"train": 20, "validation": 12}, 36)],
+)
 def test_given_validation_is_kept(tmp_path: Path, parts: dict[str, int], held: int) -> None:
     for name, count in parts.items():
         write_folder(tmp_path / "data" / name, count=count)
@@ -208,20 +210,27 @@ def test_unsuitable_archives_are_refused(tmp_path: Path, arrays: dict[str, np.nd
         own.read(tmp_path / "data.npz", 8)
 
 
-@pytest.mark.parametrize("names", [
-    np.array([b"cat", b"d\xc3\xb6g", b"c\xe9w"]), np.array(["cat", "dög", "c\udce9w"]),
-])
+@pytest.mark.parametrize(
+    "names",
+    [
+        np.array([b"cat", b"d\xc3\xb6g", b"c\xe9w"]),
+        np.array(["cat", "dög", "c\udce9w"]),
+    ],
+)
 def test_class_names_as_bytes_or_text(tmp_path: Path, names: np.ndarray) -> None:
     np.savez(tmp_path / "data.npz", x=np.zeros((60, 8, 8), np.uint8), y=np.arange(60) % 3, classes=names)
     assert own.read(tmp_path / "data.npz", 8)[1] == ("cat", "dög", "c\\xe9w")
 
 
-@pytest.mark.parametrize(("y", "message"), [
-    (np.array([0, 1, 2, 2**32 - 1] * 15, np.uint32), "label 4294967295 is no class, expected at most 65534"),
-    (np.array([0, 1, 2, 2**64 - 1] * 15, np.uint64), "label 18446744073709551615 is no class"),
-    (np.array([0, 1, 2, 65534] * 15), "class 3 has 0 images, expected at least 10"),
-    (np.array([0, 1, 2, -1] * 15, np.int8), "labels start at -1"),
-])
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.array([0, 1, 2, 2**32 - 1] * 15, np.uint32), "label 4294967295 is no class, expected at most 65534"),
+        (np.array([0, 1, 2, 2**64 - 1] * 15, np.uint64), "label 18446744073709551615 is no class"),
+        (np.array([0, 1, 2, 65534] * 15), "class 3 has 0 images, expected at least 10"),
+        (np.array([0, 1, 2, -1] * 15, np.int8), "labels start at -1"),
+    ],
+)
 def test_labels_that_are_no_class_are_refused_at_once(tmp_path: Path, y: np.ndarray, message: str) -> None:
     np.savez(tmp_path / "data.npz", x=np.zeros((60, 8, 8), np.uint8), y=y)
     tracemalloc.start()

@@ -116,9 +116,7 @@ def test_start_gives_the_models_signs_and_thresholds(archive: Path, tmp_path: Pa
     assert run(archive, tmp_path / "tuned", "--start", str(tmp_path / "model.npz"), "--lr", "1e-3") == 0
 
 
-def test_residual_network_trains_and_exports(
-    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_residual_network_trains_and_exports(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--data", str(archive), "-o", str(tmp_path), "--batch", "16", "--recipe", "bireal", "--epochs", "3"]
     assert main(["tiny_bireal", *options]) == 0
     assert export.main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "model.npz")]) == 0

@@ -49,8 +49,9 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
 @pytest.fixture(scope="module")
 def port(station: Station) -> Iterator[int]:
     """Port of a page in front of the simulated board."""
-    options: Any = SimpleNamespace(cpu=False, boards=station.host, batch=1, timeout=20.0, bit=station.bit,
-                                   program=station.code)
+    options: Any = SimpleNamespace(
+        cpu=False, boards=station.host, batch=1, timeout=20.0, bit=station.bit, program=station.code
+    )
     engine = Engine(options, make_model())
     server = web.serve(web.Classifier(engine, make_model(), images(3, 5)), port=0)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -130,9 +131,17 @@ class Browser:
     def __init__(self, folder: Path, address: str) -> None:
         read_in, self._write = os.pipe()
         self._read, write_out = os.pipe()
-        command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
-                   "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-                   f"--user-data-dir={folder}", "about:blank"]
+        command = [
+            str(CHROMIUM),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--remote-debugging-pipe",
+            "--use-fake-device-for-media-stream",
+            "--use-fake-ui-for-media-stream",
+            f"--user-data-dir={folder}",
+            "about:blank",
+        ]
         # the pipe is file descriptors 3 and 4 of the browser
         shell = ["bash", "-c", f'exec 3<&{read_in} 4>&{write_out}; exec "$@"', "bash", *command]
         self._process = subprocess.Popen(shell, pass_fds=(read_in, write_out), stderr=subprocess.DEVNULL)
@@ -196,14 +205,17 @@ def browser(port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bro
 def shown(browser: Browser) -> list[list[str]]:
     """Rows of the table of scores: class, score, how it is marked."""
     rows: list[list[str]] = browser.run(
-        "[...at('scores').rows].map(row => [row.cells[0].textContent, row.cells[1].textContent, row.className])")
+        "[...at('scores').rows].map(row => [row.cells[0].textContent, row.cells[1].textContent, row.className])"
+    )
     return rows
 
 
 def expected_rows(image: np.ndarray) -> list[list[str]]:
     scores = golden.infer(make_model(), image[None])[0]
-    return [[name, str(score), "best" if number == scores.argmax() else ""]
-            for number, (name, score) in enumerate(zip(CLASSES, scores.tolist(), strict=True))]
+    return [
+        [name, str(score), "best" if number == scores.argmax() else ""]
+        for number, (name, score) in enumerate(zip(CLASSES, scores.tolist(), strict=True))
+    ]
 
 
 @pytest.mark.parametrize("sample", [0, 2])
@@ -283,8 +295,9 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], port: int) 
     assert capsys.readouterr().err.startswith(f"error: 127.0.0.1:{port}: cannot be listened on")
     assert web.main(["--cpu", "--model", str(tmp_path / "none.npz")]) == 1
     assert capsys.readouterr().err.count("\n") == 1
-    server = subprocess.Popen([sys.executable, "-m", "host.web", *arguments, "--port", "0"], cwd=ROOT,
-                              stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "host.web", *arguments, "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     try:
         assert server.stdout is not None
         address = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/\n", server.stdout.readline())

@@ -69,9 +69,17 @@ def test_chains_have_operands_that_fit_their_luts():
             taken |= set(range(first, first + size))
 
 
-@pytest.mark.parametrize(("level", "input_bits"), [
-    ("none", 1), ("none", 8), ("kernel", 1), ("kernel", 8), ("trees", 1), ("chunked", 1),  # the last two: bits only
-])
+@pytest.mark.parametrize(
+    ("level", "input_bits"),
+    [
+        ("none", 1),
+        ("none", 8),
+        ("kernel", 1),
+        ("kernel", 8),
+        ("trees", 1),
+        ("chunked", 1),  # the last two: bits only
+    ],
+)
 @pytest.mark.parametrize("taps", [1, 9])
 def test_levels_equal_the_weights(level, input_bits, taps):
     item = task(3, 12, 27, input_bits, taps)
@@ -124,12 +132,22 @@ def test_what_cannot_be_folded_is_refused(level, input_bits):
 
 
 def test_layers_behind_a_pool_are_folded_as_far_as_time_allows():
-    model = random_model(5, height=16, width=16, channels=3, pad=1, classes=10, dense=(12,),
-                         convs=((4, False), (4, True), (6, True), (40, False)))
+    model = random_model(
+        5,
+        height=16,
+        width=16,
+        channels=3,
+        pad=1,
+        classes=10,
+        dense=(12,),
+        convs=((4, False), (4, True), (6, True), (40, False)),
+    )
     # 256 cycles per image: 256, 256, 64, 16 windows, then a vector of 16 pixels
     assert timing.folds(model) == [1, 1, 4, 16, 12, 10]
-    passes = [network.task_of(model, layer, most).passes
-              for layer, most in zip(model.layers, timing.folds(model), strict=True)]
+    passes = [
+        network.task_of(model, layer, most).passes
+        for layer, most in zip(model.layers, timing.folds(model), strict=True)
+    ]
     assert passes == [1, 1, 3, 14, 12, 10]  # of 2, 3, 1 and 1 outputs
     assert [item.task.passes for item in network.engines(model, "none")] == [1] * 6
     with pytest.raises(DesignError, match="fold -1: expected 0 or a number of passes"):
@@ -142,8 +160,9 @@ def test_the_schedule_is_what_the_rtl_does(tmp_path):
     if find_verilator() is None:
         pytest.skip("verilator is missing")
     for pad, fold in ((1, 99), (0, 99)):
-        model = random_model(8, height=16, width=15, channels=2, pad=pad, convs=((3, True), (9, False), (20, False)),
-                             dense=(30,))
+        model = random_model(
+            8, height=16, width=15, channels=2, pad=pad, convs=((3, True), (9, False), (20, False)), dense=(30,)
+        )
         folder = tmp_path / f"{pad}_{fold}"
         built = network.write(model, folder, "cse", fold)
         images = np.random.default_rng(4).integers(0, 256, (5, 16, 15, 2)).astype(np.uint8)
@@ -298,11 +317,14 @@ def test_what_cannot_be_wired_is_refused(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("level,fold", [("none", 1), ("kernel", 1), ("cse", 99)])
-@pytest.mark.parametrize("arguments", [
-    {"height": 6, "width": 5, "channels": 3, "convs": ((5, True), (7, False)), "dense": (6,)},
-    {"height": 11, "width": 8, "channels": 1, "convs": ((4, True), (3, False)), "dense": (), "pad": 0},
-    {"height": 4, "width": 3, "channels": 2, "convs": (), "dense": (9, 5)},
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"height": 6, "width": 5, "channels": 3, "convs": ((5, True), (7, False)), "dense": (6,)},
+        {"height": 11, "width": 8, "channels": 1, "convs": ((4, True), (3, False)), "dense": (), "pad": 0},
+        {"height": 4, "width": 3, "channels": 2, "convs": (), "dense": (9, 5)},
+    ],
+)
 def test_hls_engines_give_the_golden_scores(level, fold, arguments, tmp_path):
     if shutil.which("g++") is None:
         pytest.skip("g++ is missing")

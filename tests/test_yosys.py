@@ -47,9 +47,11 @@ def test_what_is_on_path_is_not_used(broken_on_path: Path, tmp_path: Path) -> No
 
 
 def test_black_boxes_count_nothing(tmp_path: Path) -> None:
-    around = ("(* blackbox *)\nmodule box (input logic a, output logic b);\nendmodule\n"
-              "module top (input logic clk, input logic a, output logic b);\n  logic c;\n  box inner (.a(a), .b(c));\n"
-              "  always_ff @(posedge clk) b <= c;\nendmodule\n")
+    around = (
+        "(* blackbox *)\nmodule box (input logic a, output logic b);\nendmodule\n"
+        "module top (input logic clk, input logic a, output logic b);\n  logic c;\n  box inner (.a(a), .b(c));\n"
+        "  always_ff @(posedge clk) b <= c;\nendmodule\n"
+    )
     assert measure.synthesise({"top.sv": around}, "top", tmp_path) == Resources(ff=1)
 
 

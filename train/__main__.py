@@ -86,8 +86,15 @@ def _options(parser: argparse.ArgumentParser) -> None:
     changes.add_argument("--norm", choices=("batch", "shift"))
     changes.add_argument("--dropout", type=float, help="of hidden layers")
     changes.add_argument("--input-dropout", type=float)
-    for name in ("standardise", "quantile", "magnitude_aware", "alpha", "threshold_shift", "stochastic_weights",
-                 "stochastic_activations"):
+    for name in (
+        "standardise",
+        "quantile",
+        "magnitude_aware",
+        "alpha",
+        "threshold_shift",
+        "stochastic_weights",
+        "stochastic_activations",
+    ):
         changes.add_argument(f"--{name.replace('_', '-')}", type=_flag, metavar="yes|no")
 
 
@@ -153,8 +160,11 @@ def _train(arguments: argparse.Namespace) -> None:
     own_data = None
     if arguments.data is not None:
         own_data = own.prepare(
-            arguments.data, arguments.size or network.height, None if arguments.dry_run else out,
-            arguments.size is not None, arguments.skip_unreadable,
+            arguments.data,
+            arguments.size or network.height,
+            None if arguments.dry_run else out,
+            arguments.size is not None,
+            arguments.skip_unreadable,
         )
         dataset, name, classes = own_data.dataset, own_data.name, own_data.classes
         training, validation = own_data.training, own_data.validation

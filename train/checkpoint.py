@@ -64,8 +64,10 @@ def load_state(model: BinaryNetwork, state: dict[str, Any], path: Path) -> None:
     """
     wanted = model.state_dict()
     if any(name.startswith("module.") for name in state):
-        raise TrainError(f"checkpoint {path}: tensors are named module. ..., as DistributedDataParallel names them: "
-                         "save those of its module")
+        raise TrainError(
+            f"checkpoint {path}: tensors are named module. ..., as DistributedDataParallel names them: "
+            "save those of its module"
+        )
     for name, tensor in wanted.items():
         found = state.get(name)
         if not isinstance(found, Tensor):
@@ -98,8 +100,9 @@ def load_network(path: Path) -> BinaryNetwork:
         count = item.weight_bits * config.recipe.methods.weight_bases
         if min(item.output) < 1 or count > MAX_WEIGHTS:
             size = f"images of {network.height}x{network.width}x{network.channels}"
-            raise TrainError(f"checkpoint {path}: {size} give {item.name} {max(count, 0)} weights, "
-                             f"expected 1 to {MAX_WEIGHTS}")
+            raise TrainError(
+                f"checkpoint {path}: {size} give {item.name} {max(count, 0)} weights, expected 1 to {MAX_WEIGHTS}"
+            )
     model = BinaryNetwork(network, config.recipe.methods)
     load_state(model, saved["deploy"], path)
     model.set_progress(1.0)

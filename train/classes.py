@@ -30,9 +30,9 @@ def read_names(path: Path) -> tuple[str, ...]:
     return names
 
 
-def find(folder: Path, given: str | None, dataset: str | None, shape: tuple[int, int, int]) -> tuple[
-    tuple[str, ...], str
-]:
+def find(
+    folder: Path, given: str | None, dataset: str | None, shape: tuple[int, int, int]
+) -> tuple[tuple[str, ...], str]:
     """Class names and data set of the network whose parameters a folder holds.
 
     Args:
@@ -49,8 +49,10 @@ def find(folder: Path, given: str | None, dataset: str | None, shape: tuple[int,
     """
     if given is not None:
         path = Path(given)
-        names = read_names(path) if path.is_file() else tuple(
-            printable(name.strip()) for name in given.split(",") if name.strip()
+        names = (
+            read_names(path)
+            if path.is_file()
+            else tuple(printable(name.strip()) for name in given.split(",") if name.strip())
         )
         if not names:
             raise DataError(f"--classes '{given}': names no class, expected names with commas or a file of them")

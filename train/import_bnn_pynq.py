@@ -146,8 +146,18 @@ def _parts(network: Network, classes: int) -> list[_Part]:
         fan_in, count = geometry.fan_in, len(parts)
         synapses = fan_in if count or conv else -(-fan_in // INPUT_BITS) * INPUT_BITS
         name = f"conv{count + 1}" if conv else f"dense{count - len(network.convs) + 1}"
-        parts.append(_Part(name, conv, outputs, OUTPUT_ROWS if last else outputs, synapses, synapses - fan_in,
-                           geometry.input[2], geometry.computed != geometry.output[:2]))
+        parts.append(
+            _Part(
+                name,
+                conv,
+                outputs,
+                OUTPUT_ROWS if last else outputs,
+                synapses,
+                synapses - fan_in,
+                geometry.input[2],
+                geometry.computed != geometry.output[:2],
+            )
+        )
     return parts
 
 
@@ -179,8 +189,14 @@ def _scores_of_bits(name: str, source: str, outputs: int) -> Layer:
     """
     weights = np.ones((outputs, 2 * outputs), np.uint8)
     weights[np.arange(outputs), outputs + np.arange(outputs)] = 0
-    return Layer(name, "dense", (source,), weights, scale=np.ones(outputs, np.int32),
-                 offset=np.full(outputs, 1 - outputs, np.int32))
+    return Layer(
+        name,
+        "dense",
+        (source,),
+        weights,
+        scale=np.ones(outputs, np.int32),
+        offset=np.full(outputs, 1 - outputs, np.int32),
+    )
 
 
 def _topology(folder: Path) -> str:
@@ -219,8 +235,10 @@ def read_model(
     network = NETWORKS[topology]
     names, dataset = class_names.find(folder, classes, dataset, (network.height, network.width, network.channels))
     if len(names) > OUTPUT_ROWS:
-        raise ParameterError(f"{folder}: layer {len(network.layers) - 1} has {OUTPUT_ROWS} rows, expected {len(names)} "
-                             "as there are classes")
+        raise ParameterError(
+            f"{folder}: layer {len(network.layers) - 1} has {OUTPUT_ROWS} rows, expected {len(names)} "
+            "as there are classes"
+        )
     parts = _parts(network, len(names))
     packed = [_words(folder, index, part.rows, part.synapses) for index, part in enumerate(parts)]
     bases = 2 if any(_has_two_bits(words, simd) for words, simd in packed) else 1
@@ -237,8 +255,14 @@ def read_model(
         real = weights[:, :, : part.synapses - part.padding]
         real = real.reshape(bases, part.outputs, 3, 3, part.channels) if part.conv else real
         source = layers[-1].name if layers else "input"
-        layer = Layer(part.name, "conv" if part.conv else "dense", (source,), real if bases > 1 else real[0],
-                      pad_value=-1 if part.conv and index else 0, pool=part.pool)
+        layer = Layer(
+            part.name,
+            "conv" if part.conv else "dense",
+            (source,),
+            real if bases > 1 else real[0],
+            pad_value=-1 if part.conv and index else 0,
+            pool=part.pool,
+        )
         if index == len(parts) - 1 and topology == "cnv":
             scale = np.ones(part.outputs, np.int32)
             layers.append(replace(layer, scale=scale, offset=np.zeros_like(scale)))
@@ -246,8 +270,14 @@ def read_model(
         found = values[index] if index in values else read_thresholds(folder, index, part.rows)
         if index not in values and len(found) > 1:
             raise ParameterError(f"{folder}: layer {index} has {len(found)} thresholds a row, expected 1 of the last")
-        limits = _limits(found[:, : part.outputs], part, weights, planes if index else 1, not index and part.conv,
-                         bases == planes == 1)
+        limits = _limits(
+            found[:, : part.outputs],
+            part,
+            weights,
+            planes if index else 1,
+            not index and part.conv,
+            bases == planes == 1,
+        )
         flip = np.zeros(part.outputs, np.bool_)
         if index in values:
             layers.append(replace(layer, thresholds=limits if planes > 1 else limits[0], flip=flip))

@@ -147,7 +147,8 @@ def _read_folder(folder: Path, size: int, skip_unreadable: bool) -> _Found:
     classes = tuple(folders["train"])
     unusable = [
         f"{printable(path)}: is in no class folder"
-        for place in {folder, *places.values()} for path in sorted(place.iterdir())
+        for place in {folder, *places.values()}
+        for path in sorted(place.iterdir())
         if is_picture(path) and path.is_file()
     ]
     pictures: list[tuple[str, int, Path]] = []
@@ -179,7 +180,9 @@ def _read_folder(folder: Path, size: int, skip_unreadable: bool) -> _Found:
     grey = all(image.ndim == 2 for found in images.values() for image in found)
     return _Found(
         {part: _stack(found, grey) for part, found in images.items()},
-        {part: np.array(found) for part, found in labels.items()}, classes, tuple(unusable),
+        {part: np.array(found) for part, found in labels.items()},
+        classes,
+        tuple(unusable),
     )
 
 

@@ -47,8 +47,14 @@ def check_network(network: BinaryNetwork) -> None:
     """
     for name, block in zip(names(network), network.each(), strict=True):
         norm = block.norm
-        tensors = {"weight": block.layer.weight, "gamma": norm.weight, "beta": norm.bias, "mean": norm.running_mean,
-                   "variance": norm.running_var, "shift": block.shift}
+        tensors = {
+            "weight": block.layer.weight,
+            "gamma": norm.weight,
+            "beta": norm.bias,
+            "mean": norm.running_mean,
+            "variance": norm.running_var,
+            "shift": block.shift,
+        }
         for tensor, values in tensors.items():
             if values is not None:
                 check(name, tensor, values.detach().numpy(), 0.0 if tensor == "variance" else None)

@@ -58,8 +58,12 @@ def _normalisation(distances: np.ndarray, direction: np.ndarray, steps: np.ndarr
 def _start(network: BinaryNetwork, model: Model, images: Tensor) -> None:
     blocks = network.each()
     beyond = {feature for _, feature, _ in features(model)} - {"planes", "bases"}
-    same = not beyond and len(blocks) == len(model.layers) and all(
-        _suits(layer, block, model.planes_into(layer)) for block, layer in zip(blocks, model.layers, strict=True)
+    same = (
+        not beyond
+        and len(blocks) == len(model.layers)
+        and all(
+            _suits(layer, block, model.planes_into(layer)) for block, layer in zip(blocks, model.layers, strict=True)
+        )
     )
     if not same:
         raise TrainError(f"model {model.name} has other layers than {network.network.name}: it cannot be the start")

@@ -157,9 +157,7 @@ def study(name: str, arguments: argparse.Namespace, sets: Sets, base: Recipe) ->
     rows, seeds = STUDIES[name], range(1, arguments.seeds + 1)
     same = Config(network.name, base, dataset=network.dataset, bf16=arguments.bf16)
     configs = {  # all rows with one seed first
-        (row.label, seed): replace(same, recipe=row.change(base), seed=seed)
-        for seed in seeds
-        for row in rows
+        (row.label, seed): replace(same, recipe=row.change(base), seed=seed) for seed in seeds for row in rows
     }
     values = run_all(configs, sets, arguments.output, arguments.compile, arguments.jobs, arguments.keep)
     lines = ["| recipe | test accuracy [%] | difference |", "|---|---|---|"]

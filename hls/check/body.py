@@ -87,8 +87,15 @@ class BodyError(ExpectedError):
 class Body:
     """The graph of one loop; see `interval`."""
 
-    def __init__(self, function: Function, loop: Loop, memories: dict[str, Memory], dependences: Iterable[Dependence],
-                 family: Family, budget: float) -> None:
+    def __init__(
+        self,
+        function: Function,
+        loop: Loop,
+        memories: dict[str, Memory],
+        dependences: Iterable[Dependence],
+        family: Family,
+        budget: float,
+    ) -> None:
         """Build the graph.
 
         Raises:
@@ -121,8 +128,11 @@ class Body:
 
     def _topological(self) -> list[int]:
         blocks, header = self.loop.blocks, self.loop.header
-        degree = {block: sum(1 for one in self.function.blocks[block].predecessors if one in blocks)
-                  for block in blocks if block != header}
+        degree = {
+            block: sum(1 for one in self.function.blocks[block].predecessors if one in blocks)
+            for block in blocks
+            if block != header
+        }
         order, ready = [], [header]
         while ready:
             here = ready.pop()
@@ -138,14 +148,19 @@ class Body:
 
     def _inside(self, block: int) -> list[int]:
         """Predecessors of a block within the iteration."""
-        return [] if block == self.loop.header else [one for one in self.function.blocks[block].predecessors
-                                                     if one in self.loop.blocks]
+        return (
+            []
+            if block == self.loop.header
+            else [one for one in self.function.blocks[block].predecessors if one in self.loop.blocks]
+        )
 
     def _control(self) -> None:
         blocks, header = self.loop.blocks, self.loop.header
         self.above = self.function.dominators(
-            blocks, header, {block: [one for one in self.function.blocks[block].successors if one != header]
-                             for block in blocks})
+            blocks,
+            header,
+            {block: [one for one in self.function.blocks[block].successors if one != header] for block in blocks},
+        )
         # post-dominators: back edges and exits lead to a common end
         end = len(self.function.blocks)
         ahead: dict[int, list[int]] = {end: []}
@@ -187,9 +202,15 @@ class Body:
 
     def _known(self, value: str) -> bool:
         """Whether a value is the same in all iterations."""
-        return value[0] not in "%" or value not in self.number and (
-            value in self._invariant or value not in self.function.defined
-            or self.function.defined[value].block not in self.loop.blocks)
+        return (
+            value[0] not in "%"
+            or value not in self.number
+            and (
+                value in self._invariant
+                or value not in self.function.defined
+                or self.function.defined[value].block not in self.loop.blocks
+            )
+        )
 
     def _build(self) -> None:
         function = self.function
@@ -244,13 +265,28 @@ class Body:
     def _operation(self, one: Instruction, inputs: list[int]) -> int:
         constant = len(one.operands) == 1
         op = one.op
-        wire = op in ("trunc", "zext", "sext", "bitcast", "ptrtoint", "inttoptr", "freeze", "extractvalue",
-                      "insertvalue", "extractelement", "insertelement", "shufflevector")
+        wire = op in (
+            "trunc",
+            "zext",
+            "sext",
+            "bitcast",
+            "ptrtoint",
+            "inttoptr",
+            "freeze",
+            "extractvalue",
+            "insertvalue",
+            "extractelement",
+            "insertelement",
+            "shufflevector",
+        )
         wire = wire or op in ("shl", "lshr", "ashr") and re.search(r", -?\d+$", one.text) is not None
         wire = wire or op in ("and", "or", "xor") and constant or one.joins
         if wire and op in ("trunc", "lshr", "and"):
-            inputs = [self.number[value] for value in sorted(self.function.sources(one.name, 0, one.bits))
-                      if value in self.number] or inputs
+            inputs = [
+                self.number[value]
+                for value in sorted(self.function.sources(one.name, 0, one.bits))
+                if value in self.number
+            ] or inputs
         if op == "getelementptr":
             address = self.function.address(one.name)
             parts = sum(1 for term, _ in address.terms if term in self.number)
@@ -288,8 +324,13 @@ class Body:
         terms: list[str] = []
         for value in re.findall(r"(?<=[ ,])(?:%[^ ,]+|-?\d+)(?=,|$)", f" {one.text.partition(' ')[2]}"):
             inner = self.function.defined.get(value)
-            part = inner is not None and inner.op == "add" and inner.bits == one.bits and value in self.number and \
-                self._uses[value] == 1
+            part = (
+                inner is not None
+                and inner.op == "add"
+                and inner.bits == one.bits
+                and value in self.number
+                and self._uses[value] == 1
+            )
             terms += self._sum(inner) if inner is not None and part else [value]
         return terms
 
@@ -307,8 +348,10 @@ class Body:
         return self._arithmetic(one, inputs, Cost(0, levels * cost.delay))
 
     def _compare(self, one: Instruction, inputs: list[int]) -> int:
-        bits = max(min(one.bits, max(self.width(value) for value in one.operands)),
-                   *[self._literal(word) for word in one.text.split()[-2:]])
+        bits = max(
+            min(one.bits, max(self.width(value) for value in one.operands)),
+            *[self._literal(word) for word in one.text.split()[-2:]],
+        )
         equal = one.text.split()[0] in ("eq", "ne")
         words = one.text.replace(",", "").split()
         if not equal and len(one.operands) == 1 and (words[0], words[-1]) in (("slt", "0"), ("sgt", "-1")):
@@ -390,7 +433,7 @@ class Body:
         if memory is None:
             local = self.function.locals.get(address.root)
             kind = "registers" if local is not None else "memory"
-            memory = self.memories[address.root] = Memory(address.root, address.root.strip("%@\"") or "?", kind, (), 1)
+            memory = self.memories[address.root] = Memory(address.root, address.root.strip('%@"') or "?", kind, (), 1)
         values = [value for value in one.operands if value[0] == "%"]
         inputs = {self.number[value] for value in values if value in self.number}
         enables: set[int] = set()
@@ -464,8 +507,13 @@ class Body:
             if access.memory.kind in ("memory", "registers"):
                 groups.setdefault(access.memory.root, []).append(access)
         reach = self._reach()
-        self._fresh = {access.node for access in self.accesses if access.memory.kind == "registers"
-                       and not access.write and self._overwritten(access, groups[access.memory.root])}
+        self._fresh = {
+            access.node
+            for access in self.accesses
+            if access.memory.kind == "registers"
+            and not access.write
+            and self._overwritten(access, groups[access.memory.root])
+        }
         for members in groups.values():
             if not any(access.write for access in members):
                 continue
@@ -495,8 +543,11 @@ class Body:
                 break
             sure = shared[access.node] == 1 and self._dominates(access.instruction.block, load.instruction.block)
             if access.write and not access.address.terms and sure:
-                size = access.memory.unit if access.instruction.op == "store" else math.prod(access.memory.sizes) * \
+                size = (
                     access.memory.unit
+                    if access.instruction.op == "store"
+                    else math.prod(access.memory.sizes) * access.memory.unit
+                )
                 written |= set(range(access.address.offset, access.address.offset + size))
         return len(written) >= math.prod(load.memory.sizes) * load.memory.unit
 
@@ -519,9 +570,15 @@ class Body:
         if early.memory.kind == "registers" and late.node in self._fresh:
             distance = 0
         if distance and not self._waived(root, "inter", direction):
-            stated = [one.distance for one in self.dependences
-                      if one.root == root and one.kind == "inter" and one.dependent and one.distance
-                      and one.direction in ("", direction)]
+            stated = [
+                one.distance
+                for one in self.dependences
+                if one.root == root
+                and one.kind == "inter"
+                and one.dependent
+                and one.distance
+                and one.direction in ("", direction)
+            ]
             self._edge(early, late, direction, max([distance, *stated]))
 
     def _edge(self, early: Access, late: Access, direction: str, distance: int) -> None:
@@ -533,8 +590,10 @@ class Body:
         node.order.append((early.node, 0 if direction == "WAR" else 1, distance))
 
     def _waived(self, root: str, kind: str, direction: str) -> bool:
-        return any(one.root == root and one.kind == kind and not one.dependent and one.direction in ("", direction)
-                   for one in self.dependences)
+        return any(
+            one.root == root and one.kind == kind and not one.dependent and one.direction in ("", direction)
+            for one in self.dependences
+        )
 
     @staticmethod
     def _intra(early: Access, late: Access) -> bool:
@@ -587,8 +646,12 @@ class Body:
             if memory.kind == "registers":
                 continue
             if memory.kind == "memory":
-                members = [access for (other, place), more in groups.items() if other == root and meet(place, bank)
-                           for access in more]
+                members = [
+                    access
+                    for (other, place), more in groups.items()
+                    if other == root and meet(place, bank)
+                    for access in more
+                ]
             reads, writes = self._most(members, (True, False)), self._most(members, (False, True))
             both = self._most(members, (True, True))
             ports = memory.ports
@@ -598,8 +661,9 @@ class Body:
 
     def _most(self, members: list[Access], select: tuple[bool, bool]) -> int:
         """The most accesses on a path through the body."""
-        chosen = {access.node: access.instruction.block for access in members
-                  if (select[1] if access.write else select[0])}
+        chosen = {
+            access.node: access.instruction.block for access in members if (select[1] if access.write else select[0])
+        }
         counts = Counter(chosen.values())
         best: dict[int, int] = {}
         for block in self.order:
@@ -677,8 +741,9 @@ class Body:
             for source in [source for source, _ in node.data] + [source for source, _, _ in node.order] + node.enables:
                 onward[source].append(number)
                 back[number].append(source)
-        chosen = {number for part in _components(onward) if len(part) > 1 or part[0] in onward[part[0]]
-                  for number in part}
+        chosen = {
+            number for part in _components(onward) if len(part) > 1 or part[0] in onward[part[0]] for number in part
+        }
         if exits:
             stack = list(self.exits)
             seen = set(stack)
@@ -690,8 +755,12 @@ class Body:
             chosen |= seen
         return [number for number in range(len(self.nodes)) if number in chosen]
 
-    def _times(self, core: Iterable[int], interval: int, budget: float,
-               ) -> tuple[dict[int, tuple[float, float, int]] | None, list[int]]:
+    def _times(
+        self,
+        core: Iterable[int],
+        interval: int,
+        budget: float,
+    ) -> tuple[dict[int, tuple[float, float, int]] | None, list[int]]:
         """Earliest start, end and the node that both wait for; or None and a cycle that no times satisfy."""
         order = list(core)
         inside = set(order)
@@ -704,9 +773,13 @@ class Body:
             node = self.nodes[number]
             edges[number] = (
                 [(source, distance * shift) for source, distance in node.data if source in inside],
-                [(source, cycles * budget, distance * shift) for source, cycles, distance in node.order
-                 if source in inside],
-                [source for source in node.enables if source in inside])
+                [
+                    (source, cycles * budget, distance * shift)
+                    for source, cycles, distance in node.order
+                    if source in inside
+                ],
+                [source for source in node.enables if source in inside],
+            )
         rounds = 0
         while True:
             changed = False
@@ -750,8 +823,11 @@ class Body:
                 node = self.nodes[number]
                 times = [end - distance * interval * budget for source, distance in node.data if source == before]
                 edge = math.floor(at / budget + EPS) * budget
-                times += [edge + (cycles - distance * interval) * budget for source, cycles, distance in node.order
-                          if source == before]
+                times += [
+                    edge + (cycles - distance * interval) * budget
+                    for source, cycles, distance in node.order
+                    if source == before
+                ]
                 times += [math.floor(end / budget - EPS) * budget for source in node.enables if source == before]
                 at, end = _place(max(times), node.cost, budget)
             if at <= start + EPS:
@@ -782,7 +858,7 @@ def _cycles(cause: dict[int, int]) -> list[list[int]]:
             path.append(here)
             here = cause[here]
         if here >= 0 and state[here] == first and here in path:
-            found.append(path[path.index(here):][::-1])
+            found.append(path[path.index(here) :][::-1])
     return found
 
 

@@ -58,8 +58,10 @@ class Region:
 
         if one.kind == "argument":
             if len(one.writers) > 1 or one.writers and set(one.readers) - set(one.writers):
-                yield (f"an argument written by {names(one.writers)} and read by {names(one.readers)}, expected one "
-                       f"process where one writes")
+                yield (
+                    f"an argument written by {names(one.writers)} and read by {names(one.readers)}, expected one "
+                    f"process where one writes"
+                )
             return
         if len(one.writers) != 1:
             yield f"{one.kind} written by {names(one.writers)}, expected one producer"
@@ -70,8 +72,10 @@ class Region:
             if reader <= writer:
                 yield f"{one.kind} from {names(one.writers)} back to {names(one.readers)}, expected forward only"
             elif one.kind == "array" and reader > writer + 1:
-                yield (f"array from {names(one.writers)} past {names(tuple(range(writer + 1, reader)))} to "
-                       f"{names(one.readers)}, expected the next process")
+                yield (
+                    f"array from {names(one.writers)} past {names(tuple(range(writer + 1, reader)))} to "
+                    f"{names(one.readers)}, expected the next process"
+                )
 
 
 def regions(text: str, source: Source) -> list[Region]:
@@ -191,13 +195,21 @@ def _region(uses: Uses, function: Function, place: str, loop: Loop | None) -> Re
             calls.append(one)
             if one.name:
                 values.append(title)
-    branches = sum(1 for number in blocks if len(function.blocks[number].successors) > 1
-                   and not (loop and number == loop.header))
+    branches = sum(
+        1 for number in blocks if len(function.blocks[number].successors) > 1 and not (loop and number == loop.header)
+    )
     channels = []
     for root in [*function.locals, *function.arguments]:
         kind = function.locals.get(root)
-        what = "argument" if kind is None else "stream" if kind.kind == "struct" and _stream(function, root) else \
-            "array" if kind.kind == "array" else ""
+        what = (
+            "argument"
+            if kind is None
+            else "stream"
+            if kind.kind == "struct" and _stream(function, root)
+            else "array"
+            if kind.kind == "array"
+            else ""
+        )
         if not what:
             continue
         used = [uses.access(function, call, root) for call in calls]

@@ -76,21 +76,33 @@ class Family:
 AXI = Cost(8, 0.0)
 """A read through an m_axi port: a request of seven cycles and the data, which fill a cycle of their own."""
 ZYNQ7 = Family(
-    "Zynq-7000", lut=0.98,
+    "Zynq-7000",
+    lut=0.98,
     carry=((1, 0.98), (2, 1.58), (5, 1.77), (8, 1.91), (12, 1.91), (16, 2.08), (19, 2.16), (32, 2.55), (64, 3.52)),
     equal=((2, 0.93), (6, 1.42), (8, 1.55), (10, 1.77), (11, 1.88), (19, 2.43), (32, 2.47), (64, 2.78)),
     shift=((1, 0.98), (4, 1.6), (8, 2.1), (16, 3.0), (32, 4.42), (64, 4.42)),
     choice=((2, 0.98), (4, 1.77), (8, 1.9), (16, 2.3), (64, 3.4), (512, 5.34)),
-    block_ram=Cost(1, 3.25, 3.25), lut_ram=Cost(1, 2.32, 2.32), fifo_read=2.19, fifo_write=2.19,
-    product=3.36, product_bits=18)
+    block_ram=Cost(1, 3.25, 3.25),
+    lut_ram=Cost(1, 2.32, 2.32),
+    fifo_read=2.19,
+    fifo_write=2.19,
+    product=3.36,
+    product_bits=18,
+)
 ULTRASCALE = Family(
-    "UltraScale+", lut=0.43,
+    "UltraScale+",
+    lut=0.43,
     carry=((1, 0.33), (7, 0.89), (11, 0.94), (16, 1.01), (24, 1.10), (32, 1.19), (64, 1.47)),
     equal=((1, 0.33), (7, 0.89), (15, 1.00), (24, 1.10), (32, 1.19), (64, 1.47)),
     shift=((1, 0.43), (8, 0.9), (16, 1.1), (32, 1.45), (64, 1.6)),
     choice=((2, 0.43), (4, 0.60), (8, 0.83), (64, 0.97), (512, 1.6)),
-    block_ram=Cost(1, 1.35, 1.35), lut_ram=Cost(1, 0.79, 0.79), fifo_read=1.97, fifo_write=2.2,
-    product=3.38, product_bits=27)
+    block_ram=Cost(1, 1.35, 1.35),
+    lut_ram=Cost(1, 0.79, 0.79),
+    fifo_read=1.97,
+    fifo_write=2.2,
+    product=3.38,
+    product_bits=27,
+)
 
 
 def family(part: str) -> Family:

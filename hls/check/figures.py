@@ -67,8 +67,15 @@ def report(design: Design, folder: Path, version: str = DEFAULT_VERSION) -> loop
         hls.check.llvm.CompileError: a tool or the vendor's headers are missing, or clang refuses the sources.
     """
     sources(design, folder, version)
-    return loops.check(folder / "hls" / f"{TOP}.cpp", TOP, _headers(), 1000 / design.clock_mhz, design.board.part,
-                       folder / "ir", version)
+    return loops.check(
+        folder / "hls" / f"{TOP}.cpp",
+        TOP,
+        _headers(),
+        1000 / design.clock_mhz,
+        design.board.part,
+        folder / "ir",
+        version,
+    )
 
 
 def _headers() -> Path:
@@ -85,8 +92,16 @@ def figures(design: Design, folder: Path, version: str = DEFAULT_VERSION) -> Fig
         hls.check.llvm.CompileError: as `report`.
         hls.yosys.YosysError: yosys is missing or fails.
     """
-    key = llvm.digest(str(VERSION), str(loops.VERSION), llvm.versions(), yosys.version(), version,
-                      str(design.clock_mhz), design.board.part, sources(design, folder, version))
+    key = llvm.digest(
+        str(VERSION),
+        str(loops.VERSION),
+        llvm.versions(),
+        yosys.version(),
+        version,
+        str(design.clock_mhz),
+        design.board.part,
+        sources(design, folder, version),
+    )
     kept = folder / FILE
     if kept.is_file():
         known = json.loads(kept.read_text(encoding="utf-8"))
@@ -98,17 +113,26 @@ def figures(design: Design, folder: Path, version: str = DEFAULT_VERSION) -> Fig
         timed[one.label] = max(timed.get(one.label, (0, 0)), (one.interval, one.depth))
     memories = [(one.name, *one.banks, one.bits, one.implementation) for one in found.memories if one.kind == "memory"]
     fifos = [(one.name, one.depth, one.bits) for one in found.memories if one.kind == "fifo"]
-    made: dict[str, Any] = {"key": key, "loops": timed, "memories": memories, "fifos": fifos,
-                            "buffers": found.buffers, "dot_lut": dot_lut(folder / "hls", folder / "dot")}
+    made: dict[str, Any] = {
+        "key": key,
+        "loops": timed,
+        "memories": memories,
+        "fifos": fifos,
+        "buffers": found.buffers,
+        "dot_lut": dot_lut(folder / "hls", folder / "dot"),
+    }
     write_atomically(kept, (json.dumps(made, indent=1) + "\n").encode())
     return _read(json.loads(json.dumps(made)))
 
 
 def _read(known: dict[str, Any]) -> Figures:
-    return Figures({label: (interval, depth) for label, (interval, depth) in known["loops"].items()},
-                   [(name, banks, words, bits, bound) for name, banks, words, bits, bound in known["memories"]],
-                   [(name, depth, bits) for name, depth, bits in known["fifos"]],
-                   [(name, beats) for name, beats in known["buffers"]], known["dot_lut"])
+    return Figures(
+        {label: (interval, depth) for label, (interval, depth) in known["loops"].items()},
+        [(name, banks, words, bits, bound) for name, banks, words, bits, bound in known["memories"]],
+        [(name, depth, bits) for name, depth, bits in known["fifos"]],
+        [(name, beats) for name, beats in known["buffers"]],
+        known["dot_lut"],
+    )
 
 
 def dot_lut(core: Path, folder: Path) -> int:
@@ -123,8 +147,14 @@ def dot_lut(core: Path, folder: Path) -> int:
     header = "bnn_dot.h" if (core / "bnn_dot.h").is_file() else "bnn_array.h"
     write_atomically(path, f'#include "{header}"\n{BEHIND}'.encode())
     write_atomically(folder / "dot.v", verilog.module(loops.straight(path, "dot", _headers(), core), "dot").encode())
-    yosys.run("read_verilog dot.v; synth_xilinx -family xc7 -noiopad -noclkbuf -top dot; tee -q -o dot.stat stat",
-              folder, "dot.log")
-    counted = re.findall(r"^\s*(?:(\d+)\s+(?:[\d.e+-]+\s+)?LUT[1-6]|LUT[1-6]\s+(\d+))\s*$",
-                         (folder / "dot.stat").read_text(encoding="utf-8"), re.MULTILINE)
+    yosys.run(
+        "read_verilog dot.v; synth_xilinx -family xc7 -noiopad -noclkbuf -top dot; tee -q -o dot.stat stat",
+        folder,
+        "dot.log",
+    )
+    counted = re.findall(
+        r"^\s*(?:(\d+)\s+(?:[\d.e+-]+\s+)?LUT[1-6]|LUT[1-6]\s+(\d+))\s*$",
+        (folder / "dot.stat").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
     return sum(int(one or other) for one, other in counted)

@@ -76,28 +76,35 @@ class Types:
             at += 1
         plain = _PLAIN.match(text, at)
         if plain:
-            return (_int(int(plain[1])) if plain[1] else POINTER if plain[0] == "ptr" else
-                    Type("other", 4, 4) if plain[0] == "float" else OTHER), plain.end()
-        if text[at:at + 1] == "[" or re.compile(r"<\d+ x").match(text, at):
+            return (
+                _int(int(plain[1]))
+                if plain[1]
+                else POINTER
+                if plain[0] == "ptr"
+                else Type("other", 4, 4)
+                if plain[0] == "float"
+                else OTHER
+            ), plain.end()
+        if text[at : at + 1] == "[" or re.compile(r"<\d+ x").match(text, at):
             found = re.compile(r"[\[<](\d+) x ").match(text, at)
             if not found:
                 return OTHER, at + 1
             inner, end = self.parse(text, found.end())
             return Type("array", int(found[1]) * inner.size, inner.align, count=int(found[1]), parts=(inner,)), end + 1
-        if text[at:at + 1] == "{" or text[at:at + 2] == "<{":
+        if text[at : at + 1] == "{" or text[at : at + 2] == "<{":
             packed = text[at] == "<"
             at += 2 if packed else 1
             parts: list[Type] = []
             offsets: list[int] = []
             size, align = 0, 1
-            while text[at:at + 2].strip()[:1] not in ("}", ""):
+            while text[at : at + 2].strip()[:1] not in ("}", ""):
                 part, at = self.parse(text, at)
                 unit = 1 if packed else part.align
                 size, align = _up(size, unit), max(align, unit)
                 parts.append(part)
                 offsets.append(size)
                 size += part.size
-                at += 1 if text[at:at + 1] == "," else 0
+                at += 1 if text[at : at + 1] == "," else 0
             end = text.index("}", at) + (2 if packed else 1)
             return Type("struct", _up(size, align), align, parts=tuple(parts), offsets=tuple(offsets)), end
         name = re.compile(r'%(?:"[^"]*"|[\w.$\-:]+)').match(text, at)
@@ -180,15 +187,16 @@ class Module:
         self.types = Types(text)
         self.nodes = Nodes(text)
         self.globals: dict[str, Type] = {}
-        for symbol, kind in re.findall(r'^(@(?:"[^"]*"|[\w.$]+)) = [^\n]*?\b(?:global|constant) ([^\n]*)$', text,
-                                       re.MULTILINE):
+        for symbol, kind in re.findall(
+            r'^(@(?:"[^"]*"|[\w.$]+)) = [^\n]*?\b(?:global|constant) ([^\n]*)$', text, re.MULTILINE
+        ):
             self.globals[symbol] = self.types.parse(kind, 0)[0]
         self.titles: dict[str, str] = {}
         """Names of functions in the source, without template arguments, by mangled name."""
         self.texts: dict[str, tuple[str, str]] = {}
         """What stands between a function's parentheses, and its body."""
         for found in re.finditer(r'^define [^\n]*?@"?([\w.$]+)"?\(([^\n]*)\{$', text, re.MULTILINE):
-            self.texts[found[1]] = found[2], text[found.end() + 1:text.index("\n}\n", found.end())]
+            self.texts[found[1]] = found[2], text[found.end() + 1 : text.index("\n}\n", found.end())]
             dbg = _DBG.search(found[2])
             self.titles[found[1]] = self.nodes.value(dbg[1], "name").partition("<")[0] if dbg else found[1]
         self._functions: dict[str, Function] = {}
@@ -243,7 +251,7 @@ class Function:
                     block = self._block(found[1].strip('"'), numbers)
                 continue
             if line.startswith("    #dbg_") or line.startswith("  #dbg_"):
-                record = re.match(rf'\s*#dbg_(?:value|declare)\(ptr ({_VALUE}), !(\d+)', line)
+                record = re.match(rf"\s*#dbg_(?:value|declare)\(ptr ({_VALUE}), !(\d+)", line)
                 if record:
                     self.variables.setdefault(record[2], set()).add(record[1])
                 continue
@@ -297,16 +305,22 @@ class Function:
         operands = [token for token in _TOKEN.findall(text) if token not in self.names]
         bits = 1
         if op not in ("icmp", "fcmp"):
-            width = _INT.search(text.rsplit(" to ", 1)[-1] if op in CASTS and op != "freeze" else
-                                text.split(", ", 1)[-1] if op == "select" else text)
+            width = _INT.search(
+                text.rsplit(" to ", 1)[-1]
+                if op in CASTS and op != "freeze"
+                else text.split(", ", 1)[-1]
+                if op == "select"
+                else text
+            )
             bits = int(width[1]) if width else 64
         else:
             width = _INT.search(text)
             bits = int(width[1]) if width else 64
         if op == "phi":
             operands = [token for token in re.findall(rf"\[ ({_VALUE}|[^,]+), ", text)]
-        block.instructions.append(Instruction(name, op, text, operands, bits, number, int(dbg[1]) if dbg else 0,
-                                              volatile, joins))
+        block.instructions.append(
+            Instruction(name, op, text, operands, bits, number, int(dbg[1]) if dbg else 0, volatile, joins)
+        )
 
     # ---- control flow
 
@@ -389,7 +403,7 @@ class Function:
             loops.append(Loop(header, blocks, latches, node))
         loops.sort(key=lambda loop: len(loop.blocks))
         for number, loop in enumerate(loops):
-            loop.parent = next((outer for outer in loops[number + 1:] if loop.blocks < outer.blocks), None)
+            loop.parent = next((outer for outer in loops[number + 1 :] if loop.blocks < outer.blocks), None)
         return loops
 
     # ---- addresses
@@ -421,8 +435,12 @@ class Function:
             return [Address(value, 0, ())]
         if one.op in ("select", "phi"):
             choices = one.operands[1:] if one.op == "select" else one.operands
-            found = [address for choice in choices if choice[0] in "%@" and not self._through(choice, value)
-                     for address in self.addresses(choice)]
+            found = [
+                address
+                for choice in choices
+                if choice[0] in "%@" and not self._through(choice, value)
+                for address in self.addresses(choice)
+            ]
             if len(found) and any(self._through(choice, value) for choice in choices):
                 return [Address(found[0].root, 0, ((value, 1),))]
             return found
@@ -430,8 +448,11 @@ class Function:
             return [Address("", 0, ((value, 1),))]
         kind, at = self.types.parse(one.text, 0)
         parts = _split(one.text[at:])
-        return [choice for base in self.addresses(_TOKEN.findall(parts[1])[0])
-                for choice in self._either(self._moved(base, kind, parts[2:]))]
+        return [
+            choice
+            for base in self.addresses(_TOKEN.findall(parts[1])[0])
+            for choice in self._either(self._moved(base, kind, parts[2:]))
+        ]
 
     def _either(self, address: Address) -> list[Address]:
         """An address without its terms of one bit: what it is without and with each of them."""
@@ -541,8 +562,11 @@ class Function:
                 return set()
             return self.sources(first, low, min(count, width - low) if one.op == "zext" else count, depth + 1)
         if one.op == "lshr" and constant is not None:
-            return self.sources(first, low + constant, min(count, one.bits - low - constant), depth + 1) \
-                if low + constant < one.bits else set()
+            return (
+                self.sources(first, low + constant, min(count, one.bits - low - constant), depth + 1)
+                if low + constant < one.bits
+                else set()
+            )
         if one.op == "shl" and constant is not None:
             end = low + count - constant
             start = max(low - constant, 0)

@@ -64,8 +64,9 @@ def clang(arguments: Sequence[str]) -> str:
         CompileError: it is missing, fails or takes too long.
     """
     try:
-        done = subprocess.run([sys.executable, "-m", "ziglang", "c++", *arguments], capture_output=True, text=True,
-                              timeout=TIMEOUT_S)
+        done = subprocess.run(
+            [sys.executable, "-m", "ziglang", "c++", *arguments], capture_output=True, text=True, timeout=TIMEOUT_S
+        )
     except subprocess.TimeoutExpired:
         raise CompileError(f"clang: more than {TIMEOUT_S} s") from None
     if done.returncode:
@@ -123,8 +124,11 @@ def inline_all(text: str, top: str) -> str:
         name = _NAME.search(head)
         if name and name[1].strip('"') == top:
             return head
-        head = re.sub(r"^define ((linkonce_odr|internal|dso_local|weak_odr|hidden|available_externally) )*",
-                      "define internal ", head)
+        head = re.sub(
+            r"^define ((linkonce_odr|internal|dso_local|weak_odr|hidden|available_externally) )*",
+            "define internal ",
+            head,
+        )
         return re.sub(r"\)((?: +align \d+)?(?: +!dbg !\d+)? *\{)$", r") alwaysinline\1", head)
 
     return _DEFINE.sub(one, plain(text))
@@ -143,15 +147,16 @@ def keep_memories(text: str, keep: Callable[[str, str, str], bool]) -> str:
     for found in _DEFINE.finditer(text):
         name = _NAME.search(found[0])
         close = text.index("\n}\n", found.end())
-        body = text[found.end():close]
-        for local in re.findall(r"^  %([\w.]+) = alloca ((?:\[.*\]|%[\w.:\"]+))(?:, align \d+)?(?:, !.*)?$", body,
-                                re.MULTILINE):
+        body = text[found.end() : close]
+        for local in re.findall(
+            r"^  %([\w.]+) = alloca ((?:\[.*\]|%[\w.:\"]+))(?:, align \d+)?(?:, !.*)?$", body, re.MULTILINE
+        ):
             if name and keep(name[1].strip('"'), local[0], local[1]):
                 symbol = f'@"{MEMORY}{name[1].strip(chr(34))}.{local[0]}"'
                 body = re.sub(rf"^  %{re.escape(local[0])} = alloca .*\n", "", body, flags=re.MULTILINE)
                 body = re.sub(rf"%{re.escape(local[0])}(?![\w.])", symbol, body)
                 globals_.append(f"{symbol} = external global {local[1]}, align 16\n")
-        parts += [text[end:found.end()], body]
+        parts += [text[end : found.end()], body]
         end = close
     whole = "".join([*parts, text[end:]])
     first = _DEFINE.search(whole)
@@ -162,13 +167,16 @@ def keep_memories(text: str, keep: Callable[[str, str, str], bool]) -> str:
 def externalise(text: str) -> str:
     """Take the initial value from every variable global, so that no pass draws conclusions from it."""
 
-
     def one(found: re.Match[str]) -> str:
         return f"{found[1]} = external global {found[2]}" + re.sub(r", comdat(\([^)]*\))?", "", found[3])
 
-    return re.sub(r"^(@[\w.$]+) = (?:internal|private|linkonce_odr|weak_odr|dso_local|hidden)(?: hidden| dso_local)*"
-                  r"(?: local_unnamed_addr| unnamed_addr)* global ([^\n]*?) (?:zeroinitializer|undef)([^\n]*)$",
-                  one, text, flags=re.MULTILINE)
+    return re.sub(
+        r"^(@[\w.$]+) = (?:internal|private|linkonce_odr|weak_odr|dso_local|hidden)(?: hidden| dso_local)*"
+        r"(?: local_unnamed_addr| unnamed_addr)* global ([^\n]*?) (?:zeroinitializer|undef)([^\n]*)$",
+        one,
+        text,
+        flags=re.MULTILINE,
+    )
 
 
 def unroll(text: str, chosen: Iterable[str]) -> str:
@@ -189,8 +197,22 @@ def unroll(text: str, chosen: Iterable[str]) -> str:
 
 INLINE = ("always_inliner", "global_dead_code_eliminate", "sroa")
 _CLEAN = ("sroa", "instruction_combine", "simplify_cfg")
-FOLD = ("simplify_cfg", "instruction_combine", "loop_deletion", "loop_simplify", "lcssa", "loop_unroll", *_CLEAN,
-        "sccp", *_CLEAN, "new_gvn", *_CLEAN, "aggressive_dce", "instruction_combine", "simplify_cfg")
+FOLD = (
+    "simplify_cfg",
+    "instruction_combine",
+    "loop_deletion",
+    "loop_simplify",
+    "lcssa",
+    "loop_unroll",
+    *_CLEAN,
+    "sccp",
+    *_CLEAN,
+    "new_gvn",
+    *_CLEAN,
+    "aggressive_dce",
+    "instruction_combine",
+    "simplify_cfg",
+)
 
 
 def run(text: str, passes: Sequence[str]) -> str:

@@ -85,8 +85,15 @@ def budget(period_ns: float) -> float:
     return period_ns * (1 - delays.UNCERTAINTY)
 
 
-def check(path: Path, top: str, ap_types: Path, period_ns: float, part: str, cache: Path | None = None,
-          version: str = DEFAULT_VERSION) -> Report:
+def check(
+    path: Path,
+    top: str,
+    ap_types: Path,
+    period_ns: float,
+    part: str,
+    cache: Path | None = None,
+    version: str = DEFAULT_VERSION,
+) -> Report:
     """Check the pipelined loops that a top function reaches, the pragmas and the dataflow regions.
 
     Args:
@@ -110,10 +117,16 @@ def check(path: Path, top: str, ap_types: Path, period_ns: float, part: str, cac
     module = Module(inlined)
     function = module.function(_mangled(module, top))
     variables = _variables(function)
-    pipelined = {(one.scope.file, one.scope.line): one for one in found.pragmas
-                 if one.name == "PIPELINE" and one.scope.kind == "loop"}
-    unrolled = {(one.scope.file, one.scope.line) for one in found.pragmas
-                if one.name == "UNROLL" and one.scope.kind == "loop" and "factor" not in one.options}
+    pipelined = {
+        (one.scope.file, one.scope.line): one
+        for one in found.pragmas
+        if one.name == "PIPELINE" and one.scope.kind == "loop"
+    }
+    unrolled = {
+        (one.scope.file, one.scope.line)
+        for one in found.pragmas
+        if one.name == "UNROLL" and one.scope.kind == "loop" and "factor" not in one.options
+    }
     folded = llvm.cached(cache, "folded", key, lambda: _fold(inlined, function, set(pipelined), unrolled))
     files = [str(one) for one in path.parent.glob("*")]
     bits = _bits(function)
@@ -175,7 +188,8 @@ def _complete(source: Source) -> dict[tuple[str, str], set[int]]:
 def partition(pragma: Pragma, source: Source) -> tuple[str, int, int]:
     """Kind, factor and dimension of an ARRAY_PARTITION, as either form of it says them."""
     kind = pragma.options.get("type") or next(
-        (word for word in pragma.words if word in ("complete", "cyclic", "block")), "complete")
+        (word for word in pragma.words if word in ("complete", "cyclic", "block")), "complete"
+    )
     return kind, source.number(pragma.options.get("factor", ""), 1), source.number(pragma.options.get("dim", ""), 1)
 
 
@@ -232,7 +246,7 @@ def _variables(function: Function) -> dict[tuple[str, str], set[str]]:
         # a static of a function: _ZZ<function>E<length><name>
         local = re.fullmatch(r'@"?_ZZ.*E(\d+)(\w+?)(?:_\d+)?"?', symbol)
         if local and len(local[2]) >= int(local[1]):
-            found.setdefault(("", local[2][:int(local[1])]), set()).add(symbol)
+            found.setdefault(("", local[2][: int(local[1])]), set()).add(symbol)
     return found
 
 
@@ -253,13 +267,19 @@ def _bits(function: Function) -> dict[str, int]:
     return found
 
 
-def _memories(function: Function, source: Source, variables: dict[tuple[str, str], set[str]],
-              ) -> dict[str, Memory]:
+def _memories(
+    function: Function,
+    source: Source,
+    variables: dict[tuple[str, str], set[str]],
+) -> dict[str, Memory]:
     found: dict[str, Memory] = {}
     for symbol, kind in {**function.globals, **function.locals}.items():
         sizes, unit = memory.shape(kind)
-        name = symbol.strip('@%"').removeprefix(llvm.MEMORY).rsplit(".", 1)[-1] if llvm.MEMORY in symbol else \
-            symbol.strip('@%"').split(".")[0]
+        name = (
+            symbol.strip('@%"').removeprefix(llvm.MEMORY).rsplit(".", 1)[-1]
+            if llvm.MEMORY in symbol
+            else symbol.strip('@%"').split(".")[0]
+        )
         statics = re.fullmatch(r"_ZZ.*E\d+(\w+)", name)
         one = Memory(symbol, statics[1] if statics else name, "memory", sizes, unit)
         if symbol[0] == "%":
@@ -286,8 +306,11 @@ def _memories(function: Function, source: Source, variables: dict[tuple[str, str
                 one.storage = pragma.options.get("type", "").lower()
                 one.implementation = pragma.options.get("impl", "").lower()
     for pragma in source.pragmas:
-        if pragma.name == "INTERFACE" and "bundle" in pragma.options and (
-                pragma.options.get("mode") == "m_axi" or "m_axi" in pragma.words):
+        if (
+            pragma.name == "INTERFACE"
+            and "bundle" in pragma.options
+            and (pragma.options.get("mode") == "m_axi" or "m_axi" in pragma.words)
+        ):
             port = found.get("%" + pragma.options.get("port", ""))
             if port is not None:
                 port.bundle = pragma.options["bundle"]
@@ -300,8 +323,9 @@ def _buffers(source: Source) -> list[tuple[str, int]]:
     for one in source.pragmas:
         if one.name == "INTERFACE" and "m_axi" in {one.options.get("mode"), *one.words}:
             for way in ("read", "write"):
-                beats = source.number(one.options.get(f"num_{way}_outstanding", ""), AXI_DEFAULT) * \
-                    source.number(one.options.get(f"max_{way}_burst_length", ""), AXI_DEFAULT)
+                beats = source.number(one.options.get(f"num_{way}_outstanding", ""), AXI_DEFAULT) * source.number(
+                    one.options.get(f"max_{way}_burst_length", ""), AXI_DEFAULT
+                )
                 name = f"{one.options.get('bundle', 'gmem')} {way}"
                 found[name] = max(found.get(name, 0), beats)
     return sorted(found.items())
@@ -319,9 +343,16 @@ def roots(pragma: Pragma, variables: dict[tuple[str, str], set[str]]) -> set[str
 # ---- loops --------------------------------------------------------------------------------------
 
 
-def _loops(function: Function, found: Source, pipelined: dict[tuple[str, int], Pragma],
-           variables: dict[tuple[str, str], set[str]], memories: dict[str, Memory],
-           files: list[str], cycle: float, family: delays.Family) -> list[LoopReport]:
+def _loops(
+    function: Function,
+    found: Source,
+    pipelined: dict[tuple[str, int], Pragma],
+    variables: dict[tuple[str, str], set[str]],
+    memories: dict[str, Memory],
+    files: list[str],
+    cycle: float,
+    family: delays.Family,
+) -> list[LoopReport]:
     reports: dict[tuple[str, int], LoopReport] = {}
     for loop in function.loops:
         place = function.nodes.loop(loop.node)
@@ -333,15 +364,21 @@ def _loops(function: Function, found: Source, pipelined: dict[tuple[str, int], P
         for one in found.pragmas:
             if one.name == "DEPENDENCE" and (one.scope is pragma.scope or one.scope is pragma.scope.function):
                 dependences += [_dependence(one, found, root) for root in roots(one, variables)]
-        report = _report(function, loop, memories, dependences, pragma, place, files, cycle, family,
-                         _target(pragma, found))
+        report = _report(
+            function, loop, memories, dependences, pragma, place, files, cycle, family, _target(pragma, found)
+        )
         worse = reports.get(key)
         if worse is None or _rank(report) > _rank(worse):
             reports[key] = report
     for key, pragma in pipelined.items():
         if key not in reports:
-            reports[key] = LoopReport(pragma.scope.label, Place(*key), _target(pragma, found), 0, error="not found in "
-                                      "the compiled code: the top does not reach it, or it does nothing")
+            reports[key] = LoopReport(
+                pragma.scope.label,
+                Place(*key),
+                _target(pragma, found),
+                0,
+                error="not found in the compiled code: the top does not reach it, or it does nothing",
+            )
     return [reports[key] for key in sorted(reports)]
 
 
@@ -355,14 +392,29 @@ def _target(pragma: Pragma, source: Source) -> int:
 
 def _dependence(pragma: Pragma, source: Source, root: str) -> Dependence:
     words = {word.lower() for word in pragma.words} | {
-        pragma.options.get(key, "").lower() for key in ("type", "direction", "dependent")}
-    return Dependence(root, "intra" if "intra" in words else "inter",
-                      next((one for one in ("RAW", "WAR", "WAW") if one.lower() in words), ""),
-                      "true" in words, source.number(pragma.options.get("distance", ""), 0))
+        pragma.options.get(key, "").lower() for key in ("type", "direction", "dependent")
+    }
+    return Dependence(
+        root,
+        "intra" if "intra" in words else "inter",
+        next((one for one in ("RAW", "WAR", "WAW") if one.lower() in words), ""),
+        "true" in words,
+        source.number(pragma.options.get("distance", ""), 0),
+    )
 
 
-def _report(function: Function, loop: Loop, memories: dict[str, Memory], dependences: list[Dependence], pragma: Pragma,
-            place: Place, files: list[str], cycle: float, family: delays.Family, target: int) -> LoopReport:
+def _report(
+    function: Function,
+    loop: Loop,
+    memories: dict[str, Memory],
+    dependences: list[Dependence],
+    pragma: Pragma,
+    place: Place,
+    files: list[str],
+    cycle: float,
+    family: delays.Family,
+    target: int,
+) -> LoopReport:
     instructions = sum(len(function.blocks[block].instructions) for block in loop.blocks)
     label = pragma.scope.label
     try:
@@ -406,10 +458,24 @@ def _report(function: Function, loop: Loop, memories: dict[str, Memory], depende
         here = function.place(port.dbg, files)
         bank = "".join("[*]" if one == memory.ANY else f"[{one}]" for one in port.bank)
         ports_of = port.memory.ports
-        reason = (f"{port.memory.name}{bank}: {port.reads} reads and {port.writes} writes in an iteration ({here}), "
-                  f"ports for {ports_of.reads} and {ports_of.writes}, {ports_of.both} in all")
+        reason = (
+            f"{port.memory.name}{bank}: {port.reads} reads and {port.writes} writes in an iteration ({here}), "
+            f"ports for {ports_of.reads} and {ports_of.writes}, {ports_of.both} in all"
+        )
         lines = (here,) if here else ()
     else:
         reason, lines = f"exit test {chain(exit_nodes)}", places(exit_nodes)
-    return LoopReport(label, place, target, instructions, recurrence, resource, exit_interval, body.depth(worst),
-                      longest, cycle, reason, lines)
+    return LoopReport(
+        label,
+        place,
+        target,
+        instructions,
+        recurrence,
+        resource,
+        exit_interval,
+        body.depth(worst),
+        longest,
+        cycle,
+        reason,
+        lines,
+    )

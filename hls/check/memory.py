@@ -23,9 +23,17 @@ class Ports:
 
 UNLIMITED = Ports(1 << 30, 1 << 30, 1 << 30)
 PORTS = {
-    "": Ports(2, 2, 2), "ram_1p": Ports(1, 1, 1), "ram_2p": Ports(2, 1, 2), "ram_s2p": Ports(1, 1, 2),
-    "ram_t2p": Ports(2, 2, 2), "ram_1wnr": Ports(1 << 30, 1, 1 << 30), "rom_1p": Ports(1, 0, 1),
-    "rom_2p": Ports(2, 0, 2), "rom_np": Ports(1 << 30, 0, 1 << 30), "fifo": Ports(1, 1, 2), "axi": Ports(1, 1, 2),
+    "": Ports(2, 2, 2),
+    "ram_1p": Ports(1, 1, 1),
+    "ram_2p": Ports(2, 1, 2),
+    "ram_s2p": Ports(1, 1, 2),
+    "ram_t2p": Ports(2, 2, 2),
+    "ram_1wnr": Ports(1 << 30, 1, 1 << 30),
+    "rom_1p": Ports(1, 0, 1),
+    "rom_2p": Ports(2, 0, 2),
+    "rom_np": Ports(1 << 30, 0, 1 << 30),
+    "fifo": Ports(1, 1, 2),
+    "axi": Ports(1, 1, 2),
 }
 """Ports by BIND_STORAGE's type (UG1399, pragma HLS bind_storage); "" where it is left to the tool."""
 

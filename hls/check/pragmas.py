@@ -18,11 +18,28 @@ INTEGER = "an integer"
 NAME = "a name"
 ANY_TEXT = "text"
 FLAG = ("true", "false")
-_MODES = ("ap_none", "ap_stable", "ap_vld", "ap_ack", "ap_hs", "ap_ovld", "ap_memory", "bram", "ap_fifo", "axis",
-          "s_axilite", "m_axi", "ap_ctrl_none", "ap_ctrl_hs", "ap_ctrl_chain")
+_MODES = (
+    "ap_none",
+    "ap_stable",
+    "ap_vld",
+    "ap_ack",
+    "ap_hs",
+    "ap_ovld",
+    "ap_memory",
+    "bram",
+    "ap_fifo",
+    "axis",
+    "s_axilite",
+    "m_axi",
+    "ap_ctrl_none",
+    "ap_ctrl_hs",
+    "ap_ctrl_chain",
+)
 _RAMS = ("ram_1p", "ram_1wnr", "ram_2p", "ram_s2p", "ram_t2p", "rom_1p", "rom_2p", "rom_np")
-IMPLEMENTATIONS = {**dict.fromkeys(_RAMS, ("auto", "bram", "bram_ecc", "lutram", "uram", "uram_ecc")),
-                   "fifo": ("auto", "bram", "lutram", "uram", "srl", "memory")}
+IMPLEMENTATIONS = {
+    **dict.fromkeys(_RAMS, ("auto", "bram", "bram_ecc", "lutram", "uram", "uram_ecc")),
+    "fifo": ("auto", "bram", "lutram", "uram", "srl", "memory"),
+}
 """Values of BIND_STORAGE's impl by its type."""
 
 
@@ -42,45 +59,109 @@ class Rule:
 
 _BODY = ("function", "loop", "if")
 RULES: dict[str, Rule] = {
-    "PIPELINE": Rule({"ii": INTEGER, "style": ("stp", "frp", "flp"), "rewind": FLAG}, ("function", "loop"),
-                     ("off", "rewind", "enable_flush"), since={"style": "2020.2"}),
-    "UNROLL": Rule({"factor": INTEGER, "off": FLAG}, ("loop",), ("skip_exit_check", "off", "region"),
-                   since={"off": "2021.1"}),
+    "PIPELINE": Rule(
+        {"ii": INTEGER, "style": ("stp", "frp", "flp"), "rewind": FLAG},
+        ("function", "loop"),
+        ("off", "rewind", "enable_flush"),
+        since={"style": "2020.2"},
+    ),
+    "UNROLL": Rule(
+        {"factor": INTEGER, "off": FLAG}, ("loop",), ("skip_exit_check", "off", "region"), since={"off": "2021.1"}
+    ),
     "INLINE": Rule({}, ("function",), ("off", "recursive", "region")),
     "DATAFLOW": Rule({}, ("function", "loop"), ("disable_start_propagation",)),
-    "DEPENDENCE": Rule({"variable": NAME, "class": ("array", "pointer"), "type": ("inter", "intra"),
-                        "direction": ("RAW", "WAR", "WAW"), "distance": INTEGER, "dependent": FLAG},
-                       ("function", "loop"),
-                       ("inter", "intra", "RAW", "WAR", "WAW", "true", "false", "array", "pointer"),
-                       since={"type": "2021.1", "direction": "2021.1", "dependent": "2021.1"}),
-    "ARRAY_PARTITION": Rule({"variable": NAME, "type": ("complete", "cyclic", "block"), "factor": INTEGER,
-                             "dim": INTEGER, "off": FLAG}, _BODY, ("complete", "cyclic", "block"), ("variable",),
-                            since={"type": "2021.1", "off": "2023.1"}),
-    "ARRAY_RESHAPE": Rule({"variable": NAME, "type": ("complete", "cyclic", "block"), "factor": INTEGER, "dim": INTEGER,
-                           "object": FLAG}, _BODY, ("complete", "cyclic", "block", "object"), ("variable",),
-                          since={"type": "2021.1"}),
-    "BIND_STORAGE": Rule({"variable": NAME, "type": (*_RAMS, "fifo"), "impl": IMPLEMENTATIONS["ram_1p"] +
-                          ("srl", "memory"), "latency": INTEGER}, _BODY, (), ("variable", "type"),
-                         since={"variable": "2020.2"}),
+    "DEPENDENCE": Rule(
+        {
+            "variable": NAME,
+            "class": ("array", "pointer"),
+            "type": ("inter", "intra"),
+            "direction": ("RAW", "WAR", "WAW"),
+            "distance": INTEGER,
+            "dependent": FLAG,
+        },
+        ("function", "loop"),
+        ("inter", "intra", "RAW", "WAR", "WAW", "true", "false", "array", "pointer"),
+        since={"type": "2021.1", "direction": "2021.1", "dependent": "2021.1"},
+    ),
+    "ARRAY_PARTITION": Rule(
+        {"variable": NAME, "type": ("complete", "cyclic", "block"), "factor": INTEGER, "dim": INTEGER, "off": FLAG},
+        _BODY,
+        ("complete", "cyclic", "block"),
+        ("variable",),
+        since={"type": "2021.1", "off": "2023.1"},
+    ),
+    "ARRAY_RESHAPE": Rule(
+        {"variable": NAME, "type": ("complete", "cyclic", "block"), "factor": INTEGER, "dim": INTEGER, "object": FLAG},
+        _BODY,
+        ("complete", "cyclic", "block", "object"),
+        ("variable",),
+        since={"type": "2021.1"},
+    ),
+    "BIND_STORAGE": Rule(
+        {
+            "variable": NAME,
+            "type": (*_RAMS, "fifo"),
+            "impl": IMPLEMENTATIONS["ram_1p"] + ("srl", "memory"),
+            "latency": INTEGER,
+        },
+        _BODY,
+        (),
+        ("variable", "type"),
+        since={"variable": "2020.2"},
+    ),
     "RESOURCE": Rule({"variable": NAME, "core": NAME, "latency": INTEGER}, _BODY, (), ("variable", "core")),
-    "STREAM": Rule({"variable": NAME, "type": ("fifo", "pipo", "shared", "unsync"), "depth": INTEGER, "dim": INTEGER},
-                   _BODY, ("off",), ("variable",), since={"type": "2021.1"}),
-    "INTERFACE": Rule({"mode": _MODES, "port": NAME, "bundle": NAME, "register": FLAG, "depth": INTEGER,
-                       "register_mode": ("both", "forward", "reverse", "off"), "offset": ANY_TEXT, "latency": INTEGER,
-                       "clock": NAME, "name": NAME, "num_read_outstanding": INTEGER, "num_write_outstanding": INTEGER,
-                       "max_read_burst_length": INTEGER, "max_write_burst_length": INTEGER,
-                       "max_widen_bitwidth": INTEGER, "storage_type": _RAMS, "storage_impl": ANY_TEXT,
-                       "channel": ANY_TEXT, "interrupt": INTEGER},
-                      ("function",), (*_MODES, "register"), ("port",),
-                      since={"mode": "2021.1", "channel": "2021.1", "storage_type": "2020.2"}),
+    "STREAM": Rule(
+        {"variable": NAME, "type": ("fifo", "pipo", "shared", "unsync"), "depth": INTEGER, "dim": INTEGER},
+        _BODY,
+        ("off",),
+        ("variable",),
+        since={"type": "2021.1"},
+    ),
+    "INTERFACE": Rule(
+        {
+            "mode": _MODES,
+            "port": NAME,
+            "bundle": NAME,
+            "register": FLAG,
+            "depth": INTEGER,
+            "register_mode": ("both", "forward", "reverse", "off"),
+            "offset": ANY_TEXT,
+            "latency": INTEGER,
+            "clock": NAME,
+            "name": NAME,
+            "num_read_outstanding": INTEGER,
+            "num_write_outstanding": INTEGER,
+            "max_read_burst_length": INTEGER,
+            "max_write_burst_length": INTEGER,
+            "max_widen_bitwidth": INTEGER,
+            "storage_type": _RAMS,
+            "storage_impl": ANY_TEXT,
+            "channel": ANY_TEXT,
+            "interrupt": INTEGER,
+        },
+        ("function",),
+        (*_MODES, "register"),
+        ("port",),
+        since={"mode": "2021.1", "channel": "2021.1", "storage_type": "2020.2"},
+    ),
     "LOOP_TRIPCOUNT": Rule({"min": INTEGER, "max": INTEGER, "avg": INTEGER}, ("loop",)),
     "LOOP_FLATTEN": Rule({}, ("loop",), ("off",)),
     "LATENCY": Rule({"min": INTEGER, "max": INTEGER}, _BODY),
-    "BIND_OP": Rule({"variable": NAME, "op": NAME, "impl": NAME, "latency": INTEGER}, _BODY, (), ("variable", "op"),
-                    since={"variable": "2020.2"}),
+    "BIND_OP": Rule(
+        {"variable": NAME, "op": NAME, "impl": NAME, "latency": INTEGER},
+        _BODY,
+        (),
+        ("variable", "op"),
+        since={"variable": "2020.2"},
+    ),
     "STABLE": Rule({"variable": NAME}, _BODY, (), ("variable",)),
-    "AGGREGATE": Rule({"variable": NAME, "compact": ("bit", "byte", "none", "auto")}, _BODY, (), ("variable",),
-                      since={"variable": "2020.2"}),
+    "AGGREGATE": Rule(
+        {"variable": NAME, "compact": ("bit", "byte", "none", "auto")},
+        _BODY,
+        (),
+        ("variable",),
+        since={"variable": "2020.2"},
+    ),
     "DISAGGREGATE": Rule({"variable": NAME}, _BODY, (), ("variable",), since={"variable": "2020.2"}),
 }
 
@@ -123,8 +204,11 @@ def _options(one: Pragma, rule: Rule, source: Source, version: str) -> list[str]
         elif kind == NAME and not re.fullmatch(r"[A-Za-z_][\w.]*(\[\d+\])*", value):
             found.append(f"{one}: {key}={value}: expected a name")
     words = {word.lower() for word in rule.words}
-    found += [f"{one}: {word}: no option of it, expected {', '.join(rule.words) or 'none'}" for word in one.words
-              if word.lower() not in words]
+    found += [
+        f"{one}: {word}: no option of it, expected {', '.join(rule.words) or 'none'}"
+        for word in one.words
+        if word.lower() not in words
+    ]
     found += [f"{one}: {key}: missing" for key in rule.needs if key not in one.options]
     if one.name in ("ARRAY_PARTITION", "ARRAY_RESHAPE"):
         kind = str(one.options.get("type") or next(iter(one.words), "complete"))
@@ -188,8 +272,14 @@ def _around(scope: Scope) -> Iterable[Scope]:
 
 def _defines(text: str, name: str) -> bool:
     """Whether a line of code looks like the definition of a variable."""
-    return re.search(rf"(?:^|[(;{{])\s*(?!return\b)(?:static\s+|const\s+)*[A-Za-z_][\w:]*(?:<[^;]*>)?\s*[&*]?\s+[&*]?"
-                     rf"(?:[^;]*,\s*)?{re.escape(name)}\s*[\[;=,({{]", text) is not None
+    return (
+        re.search(
+            rf"(?:^|[(;{{])\s*(?!return\b)(?:static\s+|const\s+)*[A-Za-z_][\w:]*(?:<[^;]*>)?\s*[&*]?\s+[&*]?"
+            rf"(?:[^;]*,\s*)?{re.escape(name)}\s*[\[;=,({{]",
+            text,
+        )
+        is not None
+    )
 
 
 def _parameters(function: Scope) -> set[str]:

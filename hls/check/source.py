@@ -141,10 +141,16 @@ def scan(text: str, folders: list[Path]) -> Source:
                 head = []
             else:
                 head.append((letter, here))
-    constants = {name: int(value) for name, value in re.findall(
-        r"\bconst(?:expr)?\s+(?:unsigned|int|long)\s+(\w+)\s*=\s*(\d+)\s*;", text)}
-    return Source(pragmas, [one for one in scopes if one.kind == "function"],
-                  [one for one in scopes if one.kind == "loop"], constants)
+    constants = {
+        name: int(value)
+        for name, value in re.findall(r"\bconst(?:expr)?\s+(?:unsigned|int|long)\s+(\w+)\s*=\s*(\d+)\s*;", text)
+    }
+    return Source(
+        pragmas,
+        [one for one in scopes if one.kind == "function"],
+        [one for one in scopes if one.kind == "loop"],
+        constants,
+    )
 
 
 def _open(head: list[tuple[str, int]], parent: Scope, file: str, here: int) -> Scope:
@@ -163,8 +169,14 @@ def _open(head: list[tuple[str, int]], parent: Scope, file: str, here: int) -> S
         opening = text.find("(")
         named = _HEAD.search(text[: opening + 1]) if opening >= 0 else None
         if named and "=" not in text[:opening]:
-            return Scope("function", named[1], file, at(named.start(1)), parent,
-                         head=" ".join(text[opening + 1:text.rfind(")")].split()))
+            return Scope(
+                "function",
+                named[1],
+                file,
+                at(named.start(1)),
+                parent,
+                head=" ".join(text[opening + 1 : text.rfind(")")].split()),
+            )
         return Scope("value", "", file, here, parent)
     loop = re.match(r"\s*(?:([A-Za-z_]\w*)\s*:(?!:)\s*)?(for|while|do)\b", text)
     if loop:

@@ -51,13 +51,15 @@ def module(function: Function, name: str) -> str:
         names[one.name] = f"w{number}"
         bits = 1 if one.op == "icmp" else one.bits
         body.append(f"  wire [{bits - 1}:0] w{number} = {_wire(one, value, port)};")
-    ports = [f"{'output' if root[1:] in written else 'input'} [{bits - 1}:0] {root[1:]}"
-             for root, bits in sizes.items()]
+    ports = [
+        f"{'output' if root[1:] in written else 'input'} [{bits - 1}:0] {root[1:]}" for root, bits in sizes.items()
+    ]
     return f"module {name}({', '.join(ports)});\n" + "\n".join(body) + "\nendmodule\n"
 
 
-def _wire(one: Instruction, value: Callable[[str, int], str],
-          port: Callable[[Instruction, str], tuple[str, int]]) -> str:
+def _wire(
+    one: Instruction, value: Callable[[str, int], str], port: Callable[[Instruction, str], tuple[str, int]]
+) -> str:
     """The expression of one instruction."""
     words = re.findall(r"(?:%[\w.\-]+|(?<=[ ])-?\d+|\btrue\b|\bfalse\b)", f" {one.text}")
     if one.op == "load":

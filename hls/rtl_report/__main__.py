@@ -28,10 +28,18 @@ DEEP = 16
 """Words from which an array of any style must not become registers."""
 DELAYS = {
     "note": "typical of speed grade -1; an estimate before placement, on a part that is nearly full",
-    "lut_ns": cells.LUT_NS, "net_ns": list(cells.NET_NS), "net_loads": cells.NEAR_LOADS,
-    "net_doubling_ns": cells.DOUBLING_NS, "level_ns": cells.LEVEL_NS,
-    "clock_to_q_ns": cells.CLOCK_TO_Q_NS, "setup_ns": cells.SETUP_NS, "carry4_ns": cells.CARRY_NS,
-    "mux_ns": cells.MUX_NS, "lutram_ns": cells.LUTRAM_NS, "bram_ns": cells.BRAM_NS, "dsp_ns": cells.DSP_NS,
+    "lut_ns": cells.LUT_NS,
+    "net_ns": list(cells.NET_NS),
+    "net_loads": cells.NEAR_LOADS,
+    "net_doubling_ns": cells.DOUBLING_NS,
+    "level_ns": cells.LEVEL_NS,
+    "clock_to_q_ns": cells.CLOCK_TO_Q_NS,
+    "setup_ns": cells.SETUP_NS,
+    "carry4_ns": cells.CARRY_NS,
+    "mux_ns": cells.MUX_NS,
+    "lutram_ns": cells.LUTRAM_NS,
+    "bram_ns": cells.BRAM_NS,
+    "dsp_ns": cells.DSP_NS,
 }
 
 
@@ -41,12 +49,14 @@ def failed(memory: Memory) -> bool:
         return False
     if memory.became == "registers":
         return bool(memory.style) or memory.words >= DEEP
-    return memory.became != {"block": "block RAM", "ultra": "block RAM",
-                             "distributed": "LUT RAM"}.get(memory.style, memory.became)
+    return memory.became != {"block": "block RAM", "ultra": "block RAM", "distributed": "LUT RAM"}.get(
+        memory.style, memory.became
+    )
 
 
-def analyse(results: dict[str, synth.Netlist], top: str, board: Board, macs: int,
-            ranked: int = RANKED) -> dict[str, Any]:
+def analyse(
+    results: dict[str, synth.Netlist], top: str, board: Board, macs: int, ranked: int = RANKED
+) -> dict[str, Any]:
     """The report of synthesised modules.
 
     Args:
@@ -68,16 +78,29 @@ def analyse(results: dict[str, synth.Netlist], top: str, board: Board, macs: int
         by_level = placed.longest_through(numbers)
         by_ns = placed.longest_through(numbers, levels=False)
         rows[name] = {
-            "instances": instances[name], "example": example[name], "own": _figures(modules[name].own),
-            "total": _figures(placed.total(name)), "levels": by_level.levels if by_level else 0,
-            "ns": by_ns.ns if by_ns else 0, "ns_least": by_ns.ns_least if by_ns else 0,
+            "instances": instances[name],
+            "example": example[name],
+            "own": _figures(modules[name].own),
+            "total": _figures(placed.total(name)),
+            "levels": by_level.levels if by_level else 0,
+            "ns": by_ns.ns if by_ns else 0,
+            "ns_least": by_ns.ns_least if by_ns else 0,
             "path": by_level._asdict() if by_level else None,
             "slowest": by_ns._asdict() if by_ns else None,
         }
     memories = [
-        {"module": name, "instances": instances[name], "name": memory.name, "words": memory.words,
-         "bits": memory.bits, "style": memory.style, "became": memory.became, "failed": failed(memory)}
-        for name, part in results.items() for memory in part.memories
+        {
+            "module": name,
+            "instances": instances[name],
+            "name": memory.name,
+            "words": memory.words,
+            "bits": memory.bits,
+            "style": memory.style,
+            "became": memory.became,
+            "failed": failed(memory),
+        }
+        for name, part in results.items()
+        for memory in part.memories
         if memory.style or memory.words >= DEEP or memory.became in ("block RAM", "LUT RAM")
     ]
     array = [name for name in modules if name.split(".")[0] == ARRAY and instances[name]]
@@ -99,8 +122,9 @@ def analyse(results: dict[str, synth.Netlist], top: str, board: Board, macs: int
         "slowest": [path._asdict() for path in placed.paths(ranked, levels=False)],
         "fanout": [item._asdict() for item in fanout],
         "fanout_logic": [item._asdict() for item in placed.fanout(ranked, (cells.LUT, cells.MUX, cells.CARRY))],
-        "fanout_control": [item._asdict() for item in placed.fanout(
-            ranked, (*cells.SEQUENTIAL, cells.LUT, cells.PORT), control=True)],
+        "fanout_control": [
+            item._asdict() for item in placed.fanout(ranked, (*cells.SEQUENTIAL, cells.LUT, cells.PORT), control=True)
+        ],
         "delays": DELAYS,
     }
 
@@ -115,17 +139,22 @@ def _range(path: dict[str, Any]) -> str:
 
 def table(report: dict[str, Any]) -> str:
     """The report as text."""
-    lines = [f"{'module':24} {'inst':>5} {'LUT':>7} {'FF':>7} {'BRAM36':>7} {'DSP':>4} "
-             f"{'all LUT':>8} {'levels':>7} {'ns':>12}"]
+    lines = [
+        f"{'module':24} {'inst':>5} {'LUT':>7} {'FF':>7} {'BRAM36':>7} {'DSP':>4} "
+        f"{'all LUT':>8} {'levels':>7} {'ns':>12}"
+    ]
     rows = report["modules"].items()
     for name, row in sorted(rows, key=lambda item: -item[1]["total"]["lut"] * item[1]["instances"]):
         own, whole = row["own"], row["total"]
-        lines.append(f"{name:24} {row['instances']:5} {own['lut']:7} {own['ff']:7} {own['bram36']:7g} {own['dsp']:4} "
-                     f"{whole['lut'] * row['instances']:8} {row['levels']:7g} {_range(row):>12}")
+        lines.append(
+            f"{name:24} {row['instances']:5} {own['lut']:7} {own['ff']:7} {own['bram36']:7g} {own['dsp']:4} "
+            f"{whole['lut'] * row['instances']:8} {row['levels']:7g} {_range(row):>12}"
+        )
     lines.append("  LUT, FF, BRAM36, DSP: one instance without its children; all LUT: all instances with theirs;")
     lines.append("  levels, ns: longest path through one of its cells, also from and to other modules; not placed:")
-    lines.append(f"  a net is taken as {cells.NET_NS[0]} to {cells.NET_NS[1]} ns, as on a nearly full part of speed "
-                 "grade -1")
+    lines.append(
+        f"  a net is taken as {cells.NET_NS[0]} to {cells.NET_NS[1]} ns, as on a nearly full part of speed grade -1"
+    )
     lines.append("")
     lines.append(f"{'memory':40} {'count':>5} {'words x bits':>14}  {'asked for':12} became")
     alike: Counter[tuple] = Counter()
@@ -140,10 +169,14 @@ def table(report: dict[str, Any]) -> str:
         lines.append("")
         lines.append(f"{title}:")
         for path in report[key]:
-            lines.append(f"{path['levels']:7g} {_range(path):>12} ns  {path['start']} -> {path['end']}  "
-                         f"[{path['cells']}]")
-    for title, key in (("data loads of registers and memories", "fanout"), ("data loads of logic", "fanout_logic"),
-                       ("enable, reset and write pins", "fanout_control")):
+            lines.append(
+                f"{path['levels']:7g} {_range(path):>12} ns  {path['start']} -> {path['end']}  [{path['cells']}]"
+            )
+    for title, key in (
+        ("data loads of registers and memories", "fanout"),
+        ("data loads of logic", "fanout_logic"),
+        ("enable, reset and write pins", "fanout_control"),
+    ):
         lines.append("")
         lines.append(f"{title}:")
         lines.extend(f"{item['loads']:7}  {item['name']} ({item['kind']})" for item in report[key][:5])
@@ -154,10 +187,13 @@ def table(report: dict[str, Any]) -> str:
     if "around" in report:
         around = report["around"]
         for key, label in (("lut", "LUT"), ("ff", "FF")):
-            lines.append(f"{f'{label} with what is around':24} {total[key] + around[key]:9g}  "
-                         f"{percent[key] + around['percent'][key]:5.1f} % of {report['board']}")
-        lines.append(f"  around the core: {around['lut']} LUT, {around['ff']} FF for SmartConnect and resets, an "
-                     "estimate")
+            lines.append(
+                f"{f'{label} with what is around':24} {total[key] + around[key]:9g}  "
+                f"{percent[key] + around['percent'][key]:5.1f} % of {report['board']}"
+            )
+        lines.append(
+            f"  around the core: {around['lut']} LUT, {around['ff']} FF for SmartConnect and resets, an estimate"
+        )
     if report["array_lut_per_mac"] is not None:
         lines.append(f"{'array LUT per MAC':24} {report['array_lut_per_mac']:9g}")
     lines.append(f"{'logic levels at most':24} {report['max_logic_levels']:9g}")
@@ -171,8 +207,14 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, help="folder for report.json (default build/DESIGN)")
     parser.add_argument("--module", help="this module and what it contains, out of the whole core")
     parser.add_argument("--alone", action="store_true", help="with --module: elaborate the module without the core")
-    parser.add_argument("-P", dest="values", action="append", default=[], metavar="NAME=VALUE",
-                        help="value of a parameter of the core, or of the module with --alone")
+    parser.add_argument(
+        "-P",
+        dest="values",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="value of a parameter of the core, or of the module with --alone",
+    )
     add_first_layer(parser)
     parser.add_argument("--model", type=Path, help="of --first-layer wired")
     parser.add_argument("--rtl", type=Path, default=sources.RTL, help="folder of the SystemVerilog")
@@ -203,8 +245,9 @@ def _run(options: argparse.Namespace) -> None:
     print(f"report: {len(modules)} modules after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     chosen = options.module or sources.TOP
     modules = synth.below(modules, chosen)
-    results = synth.synthesise(modules, options.cache, options.jobs,
-                               lambda line: print(f"report: {line}", file=sys.stderr, flush=True))
+    results = synth.synthesise(
+        modules, options.cache, options.jobs, lambda line: print(f"report: {line}", file=sys.stderr, flush=True)
+    )
     macs = values.get("Pe", design.pe) * values.get("Simd", design.simd) * values.get("Lanes", design.lanes)
     report = analyse(results, chosen, design.board, macs, options.ranked)
     report.update(design=design.name, board=design.board.name, top=chosen, parameters=values, yosys=yosys.version())
@@ -216,8 +259,12 @@ def _run(options: argparse.Namespace) -> None:
     write_atomically(target, (json.dumps(report, indent=1) + "\n").encode())
     print(table(report))
     print(f"report: wrote {target} after {time.monotonic() - began:.0f} s", file=sys.stderr)
-    wrong = [f"{item['module']}.{item['name']} ({item['words']} x {item['bits']}, {item['style'] or 'any'}) "
-             f"became {item['became']}" for item in report["memories"] if item["failed"]]
+    wrong = [
+        f"{item['module']}.{item['name']} ({item['words']} x {item['bits']}, {item['style'] or 'any'}) "
+        f"became {item['became']}"
+        for item in report["memories"]
+        if item["failed"]
+    ]
     if wrong:
         raise synth.SynthesisError(f"memory {', '.join(wrong)}")
 

@@ -55,8 +55,17 @@ SEQUENTIAL = (FF, LUTRAM, SHIFT, BRAM, DSP)
 ROUTED, TO_MUX, TO_CARRY, TO_CHAIN, TO_FF = range(5)
 """Kinds of input pins, for the delay of the net before it."""
 
-LUTRAM_LUTS = {"RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM32M": 4, "RAM64M": 4, "RAM256X1S": 4,
-               "RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2}
+LUTRAM_LUTS = {
+    "RAM32X1D": 2,
+    "RAM64X1D": 2,
+    "RAM128X1D": 4,
+    "RAM32M": 4,
+    "RAM64M": 4,
+    "RAM256X1S": 4,
+    "RAM32X1S": 1,
+    "RAM64X1S": 1,
+    "RAM128X1S": 2,
+}
 SHIFTS = ("SRL16E", "SRLC32E")
 BRAM36 = {"RAMB36E1": 1.0, "RAMB18E1": 0.5}
 _LUT = re.compile(r"LUT[1-6]|INV")
@@ -126,8 +135,12 @@ def timing(kind: str, connections: Connections, parameters: Mapping[str, str]) -
         return _logic(LUT, connections, "O", lambda port: (LUT_NS, 1.0, ROUTED))
     if kind in MUX_NS:
         data, select = MUX_NS[kind]
-        return _logic(MUX, connections, "O", lambda port: (
-            (select, select / LEVEL_NS, ROUTED) if port == "S" else (data, data / LEVEL_NS, TO_MUX)))
+        return _logic(
+            MUX,
+            connections,
+            "O",
+            lambda port: (select, select / LEVEL_NS, ROUTED) if port == "S" else (data, data / LEVEL_NS, TO_MUX),
+        )
     if kind == "BUFG":
         return _logic(LUT, connections, "O", lambda port: (0.1, 0.0, ROUTED))
     if kind == "CARRY4":
@@ -244,8 +257,19 @@ def _block_ram(connections: Connections, parameters: Mapping[str, str]) -> Timin
     return made
 
 
-_DSP_OUTPUTS = ("P", "ACOUT", "BCOUT", "PCOUT", "CARRYOUT", "CARRYCASCOUT", "MULTSIGNOUT", "OVERFLOW", "UNDERFLOW",
-                "PATTERNDETECT", "PATTERNBDETECT")
+_DSP_OUTPUTS = (
+    "P",
+    "ACOUT",
+    "BCOUT",
+    "PCOUT",
+    "CARRYOUT",
+    "CARRYCASCOUT",
+    "MULTSIGNOUT",
+    "OVERFLOW",
+    "UNDERFLOW",
+    "PATTERNDETECT",
+    "PATTERNBDETECT",
+)
 
 
 def _dsp(connections: Connections, parameters: Mapping[str, str]) -> Timing:

@@ -183,8 +183,9 @@ class Design:
         self.nets = 2
         self._place(top, top, {})
         self._flatten()
-        self.levels_at, self.levels_to = self._arrivals(self._level, np.zeros(len(self._start_net)),
-                                                        np.zeros(len(self._end_net)))
+        self.levels_at, self.levels_to = self._arrivals(
+            self._level, np.zeros(len(self._start_net)), np.zeros(len(self._end_net))
+        )
         self.ns_at, self.ns_to = self._arrivals(self._ns, self._start_ns, self._end_cost)
 
     def _place(self, name: str, path: str, outside: Mapping[str, Sequence[int]]) -> None:
@@ -195,18 +196,23 @@ class Design:
         for port, bits in outside.items():
             if port not in module.ports or len(bits) != len(module.ports[port]):
                 raise NetlistError(f"{path}: port {port} of {name} does not have {len(bits)} bits")
-            self._merges.extend((far, near + base if near > 1 else near)
-                                for far, near in zip(bits, module.ports[port], strict=True))
+            self._merges.extend(
+                (far, near + base if near > 1 else near) for far, near in zip(bits, module.ports[port], strict=True)
+            )
         for instance, child, connections in module.children:
-            self._place(child, f"{path}.{instance}", {
-                port: [bit + base if bit > 1 else bit for bit in bits] for port, bits in connections.items()})
+            self._place(
+                child,
+                f"{path}.{instance}",
+                {port: [bit + base if bit > 1 else bit for bit in bits] for port, bits in connections.items()},
+            )
 
     def _flatten(self) -> None:
         merges = np.array(self._merges, dtype=np.int64).reshape(-1, 2)
         # a net that is constant stays without a driver
         live = (merges > 1).all(axis=1)
-        graph = sparse.coo_matrix((np.ones(int(live.sum()), np.int8), (merges[live, 0], merges[live, 1])),
-                                  shape=(self.nets, self.nets))
+        graph = sparse.coo_matrix(
+            (np.ones(int(live.sum()), np.int8), (merges[live, 0], merges[live, 1])), shape=(self.nets, self.nets)
+        )
         count, self._root = csgraph.connected_components(graph, directed=False)
         parts: dict[str, list[np.ndarray]] = {key: [] for key in ("arcs", "starts", "ends", "loads", "drivers")}
         self._first_cell = np.cumsum([0] + [len(self.modules[name].cells) for _, name, _ in self.instances])
@@ -253,11 +259,16 @@ class Design:
         self._end_net = np.concatenate([ends[:, 0].astype(np.int64), np.array(outputs, np.int64)])
         pins = np.concatenate([ends[:, 2], np.full(len(outputs), cells.ROUTED)])
         setup = np.concatenate([ends[:, 1], np.full(len(outputs), cells.SETUP_NS)])
-        self._end_cost, self._end_least = (setup + self._net_ns(self._end_net, pins, total, near)
-                                           for near in cells.NET_NS[::-1])
+        self._end_cost, self._end_least = (
+            setup + self._net_ns(self._end_net, pins, total, near) for near in cells.NET_NS[::-1]
+        )
         self._end_cell = np.concatenate([ends[:, 3].astype(np.int64), np.full(len(outputs), -1)])
-        self._ports = {int(root[bit]): (port if len(bits) == 1 else f"{port}[{index}]")
-                       for port, bits in top.ports.items() for index, bit in enumerate(bits) if bit > 1}
+        self._ports = {
+            int(root[bit]): (port if len(bits) == 1 else f"{port}[{index}]")
+            for port, bits in top.ports.items()
+            for index, bit in enumerate(bits)
+            if bit > 1
+        }
 
     def _net_ns(self, nets: np.ndarray, pins: np.ndarray, loads: np.ndarray, near: float) -> np.ndarray:
         """Delay of the net before each pin; `near` as in `cells.net_ns`."""
@@ -380,8 +391,11 @@ class Design:
         arcs = arcs[at[self._source[arcs]] + weight[arcs] + to[self._target[arcs]] >= target]
         via = int(arcs[0]) if len(arcs) else None
         starts = np.flatnonzero(self._start_cell == cell)
-        net = int(self._target[via]) if via is not None else int(
-            self._start_net[starts[int(np.argmax(to[self._start_net[starts]]))]])
+        net = (
+            int(self._target[via])
+            if via is not None
+            else int(self._start_net[starts[int(np.argmax(to[self._start_net[starts]]))]])
+        )
         forward: list[int] = [] if via is None else [via]
         index = self._walk_forward(net, forward, levels)
         return self._trace(index, levels, forward, None if via is not None else net)
@@ -426,8 +440,10 @@ class Design:
             levels=round(float(self._level[arcs].sum()), 2),
             ns=round(start_ns + float(self._ns[arcs].sum()) + float(self._end_cost[end]), 2),
             ns_least=round(start_ns + float(self._ns_least[arcs].sum()) + float(self._end_least[end]), 2),
-            start=self.net_name(net), end=self._end_name(end),
-            cells=_runs([(path, cell.type) for cell, path, _ in passed], self.top))
+            start=self.net_name(net),
+            end=self._end_name(end),
+            cells=_runs([(path, cell.type) for cell, path, _ in passed], self.top),
+        )
 
     def _end_name(self, index: int) -> str:
         cell = int(self._end_cell[index])

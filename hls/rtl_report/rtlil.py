@@ -92,8 +92,10 @@ def stub(text: str) -> str:
     name = re.search(r"^module (\S+)$", text, re.MULTILINE)
     if name is None:
         raise ValueError("no module")
-    wires = [f"  wire{f' width {width}' if width else ''} {way} {number} {port}\n"
-             for width, way, number, port in _PORT.findall(text)]
+    wires = [
+        f"  wire{f' width {width}' if width else ''} {way} {number} {port}\n"
+        for width, way, number, port in _PORT.findall(text)
+    ]
     return f"attribute \\blackbox 1\nmodule {name.group(1)}\n{''.join(wires)}end\n"
 
 

@@ -28,8 +28,10 @@ VERSION = 1
 """Counts changes of the scripts below, which the cache depends on."""
 LEVELS = 4
 """LUT levels above which a module is mapped a second time, for delay."""
-_DELAY = ("scratchpad -set abc9.script +&scorr,;,&sweep,;,&dc2,;,&st,;,&if,-g,-K,6,;,&dch,-f,-r,;,&ps,;"
-          ",&if,{W},{D},{R},-v,;,&mfs; ")
+_DELAY = (
+    "scratchpad -set abc9.script +&scorr,;,&sweep,;,&dc2,;,&st,;,&if,-g,-K,6,;,&dch,-f,-r,;,&ps,;"
+    ",&if,{W},{D},{R},-v,;,&mfs; "
+)
 """The usual mapping with a delay-optimising restructuring before it."""
 _READ = "read_slang -j 1 -D SYNTHESIS --keep-hierarchy"
 _PREPARE = "proc; opt_expr; opt_clean" + 5 * "; opt_hier; opt_expr; opt_clean"
@@ -76,8 +78,14 @@ def elaborate(sources: Sequence[Path], top: str, parameters: Mapping[str, int], 
         yosys.YosysError: yosys fails, e.g. on a syntax error, which the message names with file and line.
     """
     texts = {path: path.read_text(encoding="utf-8") for path in sources}
-    key = _key("elaborate", _READ, _PREPARE, top, *(f"{k}={v}" for k, v in sorted(parameters.items())),
-               *(part for path, text in texts.items() for part in (path.name, text)))
+    key = _key(
+        "elaborate",
+        _READ,
+        _PREPARE,
+        top,
+        *(f"{k}={v}" for k, v in sorted(parameters.items())),
+        *(part for path, text in texts.items() for part in (path.name, text)),
+    )
     cache.mkdir(parents=True, exist_ok=True)
     target = cache / f"{top}-{key}.il"
     if not target.is_file():
@@ -87,14 +95,16 @@ def elaborate(sources: Sequence[Path], top: str, parameters: Mapping[str, int], 
         for path, text in texts.items():
             write_atomically(cache / copies / path.name, text.encode())
         files = " ".join(f"{copies}/{path.name}" for path in texts)
-        yosys.run(f"{_READ} --top {top} {flags} {files}; write_rtlil {raw}", cache,
-              f"{top}.elaborate.log")
+        yosys.run(f"{_READ} --top {top} {flags} {files}; write_rtlil {raw}", cache, f"{top}.elaborate.log")
         shutil.rmtree(cache / copies)
         made, _ = rtlil.share(rtlil.split((cache / raw).read_text(encoding="utf-8")), f"\\{top}")
         write_atomically(cache / shared, "".join(made.values()).encode())
         (cache / raw).unlink()
-        yosys.run(f"read_rtlil {shared}; hierarchy -check -top {top}; {_PREPARE}; write_rtlil {raw}", cache,
-              f"{top}.prepare.log")
+        yosys.run(
+            f"read_rtlil {shared}; hierarchy -check -top {top}; {_PREPARE}; write_rtlil {raw}",
+            cache,
+            f"{top}.prepare.log",
+        )
         (cache / shared).unlink()
         made, _ = rtlil.share(rtlil.split((cache / raw).read_text(encoding="utf-8")), f"\\{top}")
         write_atomically(target, "".join(made.values()).encode())
@@ -121,8 +131,9 @@ def below(modules: Mapping[str, str], top: str) -> dict[str, str]:
     return {name: text for name, text in modules.items() if name in chosen}
 
 
-def synthesise(modules: Mapping[str, str], cache: Path, jobs: int = JOBS,
-               progress: Callable[[str], None] = lambda line: None) -> dict[str, Netlist]:
+def synthesise(
+    modules: Mapping[str, str], cache: Path, jobs: int = JOBS, progress: Callable[[str], None] = lambda line: None
+) -> dict[str, Netlist]:
     """Synthesise every module by itself.
 
     Args:
@@ -141,8 +152,7 @@ def synthesise(modules: Mapping[str, str], cache: Path, jobs: int = JOBS,
     # the largest first, so that none is left alone at the end
     order = sorted(texts, key=lambda name: -len(texts[name]))
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        waiting = {name: pool.submit(_one, name, texts[name], modules[f"\\{name}"], cache, progress)
-                   for name in order}
+        waiting = {name: pool.submit(_one, name, texts[name], modules[f"\\{name}"], cache, progress) for name in order}
         try:
             return {name: waiting[name].result() for name in texts}
         except BaseException:
@@ -192,8 +202,7 @@ _MAPPED = re.compile(r"^mapping memory (\S+) via (\S+)", re.MULTILINE)
 _REGISTERS = re.compile(r"^using FF mapping for memory (\S+)", re.MULTILINE)
 
 
-def _run(name: str, text: str, arrays: Sequence[rtlil.Array], cache: Path, stem: str,
-         before: str) -> dict[str, Any]:
+def _run(name: str, text: str, arrays: Sequence[rtlil.Array], cache: Path, stem: str, before: str) -> dict[str, Any]:
     source, result, log = f"{stem}.in.il", f"{stem}.out.json", f"{stem}.log"
     write_atomically(cache / source, text.encode())
     flags = f"-family xc7 -noiopad -noclkbuf -top {name}"
@@ -201,7 +210,7 @@ def _run(name: str, text: str, arrays: Sequence[rtlil.Array], cache: Path, stem:
     while True:
         # a memory that cannot be what its ram_style asks for is mapped freely and reported
         loosen = "".join(f"setattr -unset ram_style {name}/{memory}; " for memory in free)
-        script = (f"read_rtlil {source}; {loosen}{before}synth_xilinx {flags}; write_json {result}")
+        script = f"read_rtlil {source}; {loosen}{before}synth_xilinx {flags}; write_json {result}"
         try:
             printed = yosys.run(script, cache, log)
             break
@@ -216,8 +225,15 @@ def _run(name: str, text: str, arrays: Sequence[rtlil.Array], cache: Path, stem:
     memories = []
     for array in arrays:
         cell = mapped.get(array.name, "")
-        became = ("block RAM" if "BLOCKRAM" in cell else "LUT RAM" if cell
-                  else "registers" if array.name in registers else "removed")
+        became = (
+            "block RAM"
+            if "BLOCKRAM" in cell
+            else "LUT RAM"
+            if cell
+            else "registers"
+            if array.name in registers
+            else "removed"
+        )
         memories.append((array.name, array.words, array.bits, array.style, became))
     data = json.loads((cache / result).read_text(encoding="utf-8"))
     chosen = data["modules"][name]

@@ -129,6 +129,9 @@ def _functions(node: Chain) -> list[object]:
 
 def _add(graph: Graph, node: Add) -> int:
     """Full columns: those below the other operand's shift pass through, if nothing is subtracted there."""
-    low = min(width(graph.nodes[node.a]) + node.shift_a, width(graph.nodes[node.b]) + node.shift_b, node.shift_a
-              if node.shift_a > node.shift_b and node.sign_b > 0 else node.shift_b if node.sign_a > 0 else 0)
+    low = min(
+        width(graph.nodes[node.a]) + node.shift_a,
+        width(graph.nodes[node.b]) + node.shift_b,
+        node.shift_a if node.shift_a > node.shift_b and node.sign_b > 0 else node.shift_b if node.sign_a > 0 else 0,
+    )
     return width(node) - low

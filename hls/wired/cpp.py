@@ -68,8 +68,10 @@ def engine(graph: Graph, name: str, low: int, high: int) -> str:
             text, kind = " + ".join(parts), "bool" if size == 1 else _type(size, False)
         elif isinstance(node, Add):
             wide = _type(size, signed(node))
-            first, second = (f"({wide}(n{part}) << {shift})" if shift else f"{wide}(n{part})"
-                             for part, shift in ((node.a, node.shift_a), (node.b, node.shift_b)))
+            first, second = (
+                f"({wide}(n{part}) << {shift})" if shift else f"{wide}(n{part})"
+                for part, shift in ((node.a, node.shift_a), (node.b, node.shift_b))
+            )
             text = f"{second} - {first}" if node.sign_a < 0 else f"{first} {'-' if node.sign_b < 0 else '+'} {second}"
             kind = wide
         elif isinstance(node, Select):

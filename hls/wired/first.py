@@ -52,6 +52,4 @@ def sources(model: Model, design: Design) -> dict[str, dict[str, str]]:
         return {name: environment().from_string(text).render(names)}
 
     text = verilog.engine(built.graph, built.module, *built.task.value_range(), LEVELS_PER_STAGE)
-    return {"rtl": filled("rtl", f"{MODULE}.sv") | {f"{built.module}.sv": text},
-            "hls": filled("hls", f"{MODULE}.h")}
-
+    return {"rtl": filled("rtl", f"{MODULE}.sv") | {f"{built.module}.sv": text}, "hls": filled("hls", f"{MODULE}.h")}

@@ -180,9 +180,7 @@ class Graph:
         """Highest level of the bits' nodes."""
         return max((self.nodes[bit.node].level for bit in bits if bit.node >= 0), default=0)
 
-    def chain(
-        self, row: Iterable[Term] = (), groups: Iterable[Iterable[Term]] = (), carry: Bit | None = None
-    ) -> int:
+    def chain(self, row: Iterable[Term] = (), groups: Iterable[Iterable[Term]] = (), carry: Bit | None = None) -> int:
         """Add a chain of terms with columns from 0 on."""
         made = Chain(tuple(row), tuple(tuple(group) for group in groups), carry, 0, 0, 0)
         terms = made.terms()
@@ -194,8 +192,10 @@ class Graph:
     def add(self, a: int, b: int, shift_a: int = 0, shift_b: int = 0, sign_a: int = 1, sign_b: int = 1) -> int:
         """Add the sum of two words."""
         first, second = self.nodes[a], self.nodes[b]
-        ends = [sorted((sign * (node.low << shift), sign * (node.high << shift)))
-                for node, shift, sign in ((first, shift_a, sign_a), (second, shift_b, sign_b))]
+        ends = [
+            sorted((sign * (node.low << shift), sign * (node.high << shift)))
+            for node, shift, sign in ((first, shift_a, sign_a), (second, shift_b, sign_b))
+        ]
         low, high = ends[0][0] + ends[1][0], ends[0][1] + ends[1][1]
         level = max(first.level, second.level) + 1
         return self.put(Add(a, b, shift_a, shift_b, sign_a, sign_b, low, high, level))
@@ -356,9 +356,12 @@ def _renumber(node: Node, move: dict[int, int]) -> Node:
         return item if item.node < 0 else item._replace(node=move[item.node])
 
     if isinstance(node, Chain):
-        return replace(node, row=tuple(Term(bit(t.bit), t.column) for t in node.row),
-                       groups=tuple(tuple(Term(bit(t.bit), t.column) for t in group) for group in node.groups),
-                       carry=None if node.carry is None else bit(node.carry))
+        return replace(
+            node,
+            row=tuple(Term(bit(t.bit), t.column) for t in node.row),
+            groups=tuple(tuple(Term(bit(t.bit), t.column) for t in group) for group in node.groups),
+            carry=None if node.carry is None else bit(node.carry),
+        )
     if isinstance(node, Add):
         return replace(node, a=move[node.a], b=move[node.b])
     return replace(node, a=move[node.a]) if isinstance(node, Compare) else node

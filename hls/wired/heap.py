@@ -13,11 +13,18 @@ from functools import cache, lru_cache
 
 from hls.wired.graph import GROUP_BITS, Bit, Graph, Term
 
-SHAPES = tuple(sorted(
-    ((a, b, c) for a in range(6) for b in range(4) for c in range(2)
-     if 0 < a + b + c <= GROUP_BITS and a + 2 * b + 4 * c <= 7),
-    key=lambda shape: (-sum(shape), shape),
-))
+SHAPES = tuple(
+    sorted(
+        (
+            (a, b, c)
+            for a in range(6)
+            for b in range(4)
+            for c in range(2)
+            if 0 < a + b + c <= GROUP_BITS and a + 2 * b + 4 * c <= 7
+        ),
+        key=lambda shape: (-sum(shape), shape),
+    )
+)
 """Bits per column of a group on three columns, largest first."""
 GOOD = 1.0
 """Bits a chain must remove per LUT to be taken before the last chain."""

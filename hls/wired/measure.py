@@ -37,9 +37,13 @@ def synthesise(sources: dict[str, str], top: str, cache: Path, srl: bool = True)
     folder = cache / digest
     for path, text in sources.items():
         write_atomically(folder / path, text.encode())
-    yosys.run(f"read_verilog -sv {' '.join(sources)}; "
-              f"synth_xilinx -family xc7 -flatten -noiopad -noclkbuf {'' if srl else '-nosrl '}-top {top}; "
-              "tee -q -o stat.json stat -json", folder, "yosys.log")
+    yosys.run(
+        f"read_verilog -sv {' '.join(sources)}; "
+        f"synth_xilinx -family xc7 -flatten -noiopad -noclkbuf {'' if srl else '-nosrl '}-top {top}; "
+        "tee -q -o stat.json stat -json",
+        folder,
+        "yosys.log",
+    )
     found = Resources()
     nothing = {name for text in sources.values() for name in re.findall(r"^module (\w+)", text, re.MULTILINE)}
     nothing.add("$scopeinfo")  # the place of a module that was flattened

@@ -22,8 +22,17 @@ from hls.wired.graph import Graph, adders
 from hls.wired.levels import LEVELS, Task, build
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "hw_templates" / "wired"
-STATIC_RTL = ("wired_window.sv", "wired_pool.sv", "wired_collect.sv", "wired_valid.sv", "wired_input.sv",
-              "wired_queue.sv", "wired_fold.sv", "wired_gather.sv", "wired_scores.sv")
+STATIC_RTL = (
+    "wired_window.sv",
+    "wired_pool.sv",
+    "wired_collect.sv",
+    "wired_valid.sv",
+    "wired_input.sv",
+    "wired_queue.sv",
+    "wired_fold.sv",
+    "wired_gather.sv",
+    "wired_scores.sv",
+)
 TOP = "wired_top"
 CLOCK_MHZ = 143.0
 """Clock that reports assume: what routed compressor trees of this kind reach with a margin on the XC7Z020."""
@@ -86,8 +95,9 @@ def check_size(model: Model) -> None:
     require(model, "a wired engine")
     for layer, item in zip(model.layers, walk(model), strict=True):
         if item.weight_bits > LARGEST_MACS:
-            raise ModelError(f"layer {layer.name}: {item.weight_bits} weights, a wired engine has at most "
-                             f"{LARGEST_MACS}")
+            raise ModelError(
+                f"layer {layer.name}: {item.weight_bits} weights, a wired engine has at most {LARGEST_MACS}"
+            )
         bits = layer.fan_in * (8 if layer.kind == "conv" and layer is model.layers[0] else 1)
         if bits > WIDEST:
             raise ModelError(f"layer {layer.name}: {bits} bits at once, an integer of Vitis HLS has at most {WIDEST}")
@@ -137,33 +147,35 @@ def variables(model: Model, built: list[Engine], digest: str) -> dict[str, Any]:
         assert layer.flip is not None or layer.scale is not None
         height, width, channels = shape.input
         low, high = item.task.value_range()
-        layers.append({
-            "name": layer.name,
-            "kind": layer.kind,
-            "module": item.module,
-            "summary": f"{layer.kind}, {layer.fan_in} inputs, {layer.outputs} outputs, level {item.level}"
-            + (f", in {item.task.passes} passes" if item.task.passes > 1 else ""),
-            "passes": item.task.passes,
-            "pass_bits": (item.task.passes - 1).bit_length(),
-            "slots": item.task.slots,
-            "queue": max(32, 1 << (2 * queue + 1).bit_length()),
-            "inputs": item.task.inputs,
-            "outputs": item.task.outputs,
-            "input_bits": item.task.input_bits,
-            "output_bits": verilog.output_bits(item.graph, low, high),
-            "pixel_bits": channels * item.task.input_bits,
-            "collect": 0 if conv or (height * width == 1 and item.task.passes == 1) else height * width,
-            "height": height,
-            "width": width,
-            "pad": layer.pad if conv else 0,
-            "pad_bit": int(layer.pad_value > 0),
-            "pool": int(layer.pool),
-            "out_height": shape.convolved[0],
-            "out_width": shape.convolved[1],
-            "flip_hex": _hex([int(bit) for bit in layer.flip], 1) if layer.flip is not None else "0",
-            "flip": [int(bit) for bit in layer.flip] if layer.flip is not None else [],
-            "latency": verilog.latency(item.graph),
-        })
+        layers.append(
+            {
+                "name": layer.name,
+                "kind": layer.kind,
+                "module": item.module,
+                "summary": f"{layer.kind}, {layer.fan_in} inputs, {layer.outputs} outputs, level {item.level}"
+                + (f", in {item.task.passes} passes" if item.task.passes > 1 else ""),
+                "passes": item.task.passes,
+                "pass_bits": (item.task.passes - 1).bit_length(),
+                "slots": item.task.slots,
+                "queue": max(32, 1 << (2 * queue + 1).bit_length()),
+                "inputs": item.task.inputs,
+                "outputs": item.task.outputs,
+                "input_bits": item.task.input_bits,
+                "output_bits": verilog.output_bits(item.graph, low, high),
+                "pixel_bits": channels * item.task.input_bits,
+                "collect": 0 if conv or (height * width == 1 and item.task.passes == 1) else height * width,
+                "height": height,
+                "width": width,
+                "pad": layer.pad if conv else 0,
+                "pad_bit": int(layer.pad_value > 0),
+                "pool": int(layer.pool),
+                "out_height": shape.convolved[0],
+                "out_width": shape.convolved[1],
+                "flip_hex": _hex([int(bit) for bit in layer.flip], 1) if layer.flip is not None else "0",
+                "flip": [int(bit) for bit in layer.flip] if layer.flip is not None else [],
+                "latency": verilog.latency(item.graph),
+            }
+        )
     last = model.layers[-1]
     assert last.scale is not None and last.offset is not None
     table = model.input_table.astype(int)
@@ -218,16 +230,15 @@ def render_hls(model: Model, built: list[Engine]) -> dict[str, str]:
     files = {"wired_stream.h": (TEMPLATES / "hls" / "wired_stream.h").read_text(encoding="utf-8")}
     for item in built:
         files[f"{item.module}.h"] = "#pragma once\n\n#include <ap_int.h>\n\n" + cpp.engine(
-            item.graph, item.module, *item.task.value_range())
+            item.graph, item.module, *item.task.value_range()
+        )
     for name in ("wired_top.h", "wired_top.cpp", "wired_main.cpp"):
         template = (TEMPLATES / "hls" / f"{name}.j2").read_text(encoding="utf-8")
         files[name] = environment().from_string(template).render(values)
     return files
 
 
-def write(
-    model: Model, folder: Path, level: str = "best", fold: int = 0, clock_mhz: float = CLOCK_MHZ
-) -> list[Engine]:
+def write(model: Model, folder: Path, level: str = "best", fold: int = 0, clock_mhz: float = CLOCK_MHZ) -> list[Engine]:
     """Write `rtl/`, `hls/` and `wired.json` into a build folder, each file atomically.
 
     Raises:
@@ -259,10 +270,20 @@ def report(model: Model, built: list[Engine], clock_mhz: float) -> dict[str, Any
         "images_per_second": round(clock_mhz * 1e6 / period),
         "estimated_lut": sum(item.cost.lut for item in built),
         "estimated_ff": sum(item.cost.ff for item in built),
-        "layers": [{"layer": item.task.name, "level": item.level, "inputs": item.task.inputs,
-                    "outputs": item.task.outputs, "passes": item.task.passes,
-                    "input_bits": item.task.input_bits, "adders": item.adders,
-                    "estimated_lut": item.cost.lut, "estimated_ff": item.cost.ff} for item in built],
+        "layers": [
+            {
+                "layer": item.task.name,
+                "level": item.level,
+                "inputs": item.task.inputs,
+                "outputs": item.task.outputs,
+                "passes": item.task.passes,
+                "input_bits": item.task.input_bits,
+                "adders": item.adders,
+                "estimated_lut": item.cost.lut,
+                "estimated_ff": item.cost.ff,
+            }
+            for item in built
+        ],
     }
 
 

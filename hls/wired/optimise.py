@@ -55,7 +55,7 @@ def _block(graph: Graph, coefficients: np.ndarray, inputs: list[int]) -> list[tu
         found = jit_solve(matrix, "wmc", "auto", -1, depth, ranges, delays, 1, -1)
         trial = Graph(graph.inputs, graph.input_bits, list(graph.nodes), known=dict(graph.known))
         words = _replay(trial, found.solutions, inputs)
-        size = sum(width(node) for node in trial.nodes[len(graph.nodes):])
+        size = sum(width(node) for node in trial.nodes[len(graph.nodes) :])
         if best is None or size < best[0]:
             best = (size, trial, words)
     assert best is not None

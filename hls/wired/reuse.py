@@ -74,9 +74,18 @@ def count_kernels(layer: Layer, pixels: int) -> Count:
     unique = sum(len(np.unique(codes[:, channel])) for channel in range(channels))
     unique_inverse = sum(len(np.unique(folded[:, channel])) for channel in range(channels))
     return Count(
-        layer.name, channels, outputs, pixels, outputs * channels, unique, unique_inverse,
-        len(np.unique(codes)), len(np.unique(folded)), expected_ratio(outputs),
-        outputs * channels * 9 * pixels, unique_inverse * 9 * pixels,
+        layer.name,
+        channels,
+        outputs,
+        pixels,
+        outputs * channels,
+        unique,
+        unique_inverse,
+        len(np.unique(codes)),
+        len(np.unique(folded)),
+        expected_ratio(outputs),
+        outputs * channels * 9 * pixels,
+        unique_inverse * 9 * pixels,
     )
 
 
@@ -88,8 +97,11 @@ def count_model(model: Model) -> list[Count]:
     """
     shapes(model)
     require(model, "the count of kernels")
-    return [count_kernels(layer, item.positions) for layer, item in zip(model.layers, walk(model), strict=True)
-            if layer.kind == "conv"]
+    return [
+        count_kernels(layer, item.positions)
+        for layer, item in zip(model.layers, walk(model), strict=True)
+        if layer.kind == "conv"
+    ]
 
 
 def level_rows(model: Model, largest: int, synthesise: bool, cache: Path) -> list[dict[str, Any]]:
@@ -112,22 +124,34 @@ def level_rows(model: Model, largest: int, synthesise: bool, cache: Path) -> lis
             cost: Any = item.cost
             if synthesise:
                 cost = measure.engine(item, cache)
-            rows.append({
-                "layer": layer.name, "level": item.level, "passes": item.task.passes,
-                "inputs": task.inputs, "outputs": task.outputs,
-                "input_bits": task.input_bits, "adders": item.adders, "lut": int(cost.lut), "ff": int(cost.ff),
-                "chosen": item is best, "dsp": int(cost.dsp) if synthesise else 0,
-                "estimated_lut": item.cost.lut, "source": "yosys" if synthesise else "cost model",
-            })
+            rows.append(
+                {
+                    "layer": layer.name,
+                    "level": item.level,
+                    "passes": item.task.passes,
+                    "inputs": task.inputs,
+                    "outputs": task.outputs,
+                    "input_bits": task.input_bits,
+                    "adders": item.adders,
+                    "lut": int(cost.lut),
+                    "ff": int(cost.ff),
+                    "chosen": item is best,
+                    "dsp": int(cost.dsp) if synthesise else 0,
+                    "estimated_lut": item.cost.lut,
+                    "source": "yosys" if synthesise else "cost model",
+                }
+            )
             print(row_text(rows[-1], task.macs), flush=True)
     return rows
 
 
 def row_text(row: dict[str, Any], macs: int) -> str:
     """A row of the table of levels."""
-    return (f"{row['layer']:8} {row['level']:7} {row['passes']:6} {row['inputs']:5} x {row['outputs']:<4} "
-            f"{row['input_bits']} bit {row['adders']:7} {row['lut']:7} {row['ff']:7} {row['lut'] / macs:9.3f} "
-            f"{row['estimated_lut']:9} {'chosen' if row['chosen'] else ''}")
+    return (
+        f"{row['layer']:8} {row['level']:7} {row['passes']:6} {row['inputs']:5} x {row['outputs']:<4} "
+        f"{row['input_bits']} bit {row['adders']:7} {row['lut']:7} {row['ff']:7} {row['lut'] / macs:9.3f} "
+        f"{row['estimated_lut']:9} {'chosen' if row['chosen'] else ''}"
+    )
 
 
 LEVEL_HEAD = "layer    level   passes inputs x outputs     adders     LUT      FF   LUT/MAC     model"
@@ -140,8 +164,11 @@ def order_text(rows: list[dict[str, Any]]) -> str:
         here = [row for row in rows if row["layer"] == layer]
         if sorted(here, key=lambda row: row["lut"]) != sorted(here, key=lambda row: row["estimated_lut"]):
             wrong.append(layer)
-    return "the cost model and yosys disagree on the order of the engines of " + ", ".join(wrong) if wrong else (
-        "the cost model and yosys agree on the order of the engines of every layer")
+    return (
+        "the cost model and yosys disagree on the order of the engines of " + ", ".join(wrong)
+        if wrong
+        else ("the cost model and yosys agree on the order of the engines of every layer")
+    )
 
 
 def kernels_text(counts: list[Count]) -> str:
@@ -152,11 +179,14 @@ def kernels_text(counts: list[Count]) -> str:
             f"{item.layer:8} {item.inputs:4} -> {item.outputs:<4} {item.kernels:8} "
             f"{item.unique:8} {item.unique_inverse:8} {100 * item.ratio:4.0f} % {100 * item.random_ratio:6.0f} % "
             f"{item.overall:4}/{item.overall_inverse:<3} {item.operations:12,} {item.operations_reused:12,} "
-            f"{item.operations / item.operations_reused:5.2f}x")
+            f"{item.operations / item.operations_reused:5.2f}x"
+        )
     total, reused = sum(item.operations for item in counts), sum(item.operations_reused for item in counts)
     ratio = sum(item.unique_inverse for item in counts) / sum(item.kernels for item in counts)
-    lines.append(f"all convolutions: {100 * ratio:.0f} % of the kernels unique counting inverses, {total:,} XNORs, "
-                 f"{reused:,} with reuse: {total / reused:.2f}x fewer")
+    lines.append(
+        f"all convolutions: {100 * ratio:.0f} % of the kernels unique counting inverses, {total:,} XNORs, "
+        f"{reused:,} with reuse: {total / reused:.2f}x fewer"
+    )
     return "\n".join(lines)
 
 
@@ -188,8 +218,9 @@ def plot(counts: list[Count], name: str, path: Path) -> None:
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="model file (.npz), or BinaryNet, VGG-small, CNV, LFC with random weights")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/reuse"), help="output folder")
-    parser.add_argument("--largest", type=int, default=SYNTHESIS_MACS,
-                        help="build and synthesise layers of at most so many products")
+    parser.add_argument(
+        "--largest", type=int, default=SYNTHESIS_MACS, help="build and synthesise layers of at most so many products"
+    )
     parser.add_argument("--no-synthesis", action="store_true", help="LUTs by the cost model, without yosys")
 
 

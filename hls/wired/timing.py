@@ -96,8 +96,12 @@ def schedule(model: Model, built: list[Engine], pixels: list[int]) -> Schedule:
             break
         height, width = shape.convolved
         if layer.pool:
-            times = [times[image * height * width + (2 * y + 1) * width + 2 * x + 1]
-                     for image in range(images) for y in range(height // 2) for x in range(width // 2)]
+            times = [
+                times[image * height * width + (2 * y + 1) * width + 2 * x + 1]
+                for image in range(images)
+                for y in range(height // 2)
+                for x in range(width // 2)
+            ]
         times = [time + 1 for time in times]
     done, free = [], 0
     for time in times:

@@ -44,8 +44,9 @@ class Candidate(NamedTuple):
     def text(self) -> str:
         """A row of the table."""
         name = " ".join(f"{outputs}{'P' if pool else ''}" for outputs, pool in self.convs)
-        return (f"{name:28} {self.pad:3} {self.lut:7} {self.weights:8} {self.macs:11,}  "
-                f"{' '.join(map(str, self.passes))}")
+        return (
+            f"{name:28} {self.pad:3} {self.lut:7} {self.weights:8} {self.macs:11,}  {' '.join(map(str, self.passes))}"
+        )
 
 
 @cache
@@ -109,8 +110,11 @@ def topologies(widths: list[int], stages: int) -> Iterator[tuple[tuple[int, bool
     """Convolutions of every candidate: a stage has one width and one or two of them, widths do not fall."""
     for chosen in itertools.combinations_with_replacement(sorted(widths), stages):
         for depth in itertools.product((1, 2), repeat=stages):
-            yield tuple((outputs, index == count - 1)
-                        for outputs, count in zip(chosen, depth, strict=True) for index in range(count))
+            yield tuple(
+                (outputs, index == count - 1)
+                for outputs, count in zip(chosen, depth, strict=True)
+                for index in range(count)
+            )
 
 
 def search(size: tuple[int, int, int], classes: int, widths: list[int], stages: int, limit: int) -> list[Candidate]:

@@ -92,8 +92,10 @@ class _Writer:
     def add(self, number: int, node: Add) -> None:
         """One sum of two words."""
         at, size = self.stages[number], width(node)
-        first, second = (f"({size}'({self.name(part, at)}) <<< {shift})" if shift else f"{size}'({self.name(part, at)})"
-                         for part, shift in ((node.a, node.shift_a), (node.b, node.shift_b)))
+        first, second = (
+            f"({size}'({self.name(part, at)}) <<< {shift})" if shift else f"{size}'({self.name(part, at)})"
+            for part, shift in ((node.a, node.shift_a), (node.b, node.shift_b))
+        )
         if node.sign_a < 0:
             text = f"{second} - {first}"
         else:
@@ -249,8 +251,14 @@ def engine(graph: Graph, name: str, low: int, high: int, levels_per_stage: int =
         f"    output logic [{len(numbers) * each - 1}:0] y_o",
         ");",
     ]
-    tail = ["  assign y_o = {", ",\n".join(f"    {part}" for part in reversed(parts)), "  };", "endmodule",
-            "/* verilator lint_on UNUSEDSIGNAL */", ""]
+    tail = [
+        "  assign y_o = {",
+        ",\n".join(f"    {part}" for part in reversed(parts)),
+        "  };",
+        "endmodule",
+        "/* verilator lint_on UNUSEDSIGNAL */",
+        "",
+    ]
     return "\n".join(head + writer.lines + tail)
 
 

@@ -32,8 +32,12 @@ def make_core(kind: str, design: designs.Design, memory: Memory, folder: Path) -
 
 def _options(parser: argparse.ArgumentParser) -> None:
     designs.add_option(parser)
-    parser.add_argument("--core", choices=("rtl", "functional"), default="rtl",
-                        help="the Verilated logic, or its results computed in numpy (default rtl)")
+    parser.add_argument(
+        "--core",
+        choices=("rtl", "functional"),
+        default="rtl",
+        help="the Verilated logic, or its results computed in numpy (default rtl)",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=PORT, help=f"default {PORT}, the one that pynq connects to")
     parser.add_argument("--client-bytes", type=int, default=CMA_BYTES // 2, help="memory one client may hold")

@@ -226,8 +226,18 @@ def decode(program: bytes) -> Model:
     if header.first_channels:
         channels = (words_per_pixel - 1) * simd + descriptors[0].last_bits
         weights, limits, flips = (part[:channels] for part in first_layer(program))
-        result.append(Layer("conv0", "conv", (name,), weights, pad=int(header.pad), pool=header.pool,
-                            thresholds=limits, flip=flips.astype(np.bool_)))
+        result.append(
+            Layer(
+                "conv0",
+                "conv",
+                (name,),
+                weights,
+                pad=int(header.pad),
+                pool=header.pool,
+                thresholds=limits,
+                flip=flips.astype(np.bool_),
+            )
+        )
         name = "conv0"
     at = {True: header.weights_a, False: header.weights_b}
     for index, item in enumerate(descriptors):
@@ -253,15 +263,23 @@ def decode(program: bytes) -> Model:
         weights = np.ascontiguousarray(weights)
         if item.scores:
             scale, offset = (field.extract(words[field.word]) for field in (ScoreHeader.scale, ScoreHeader.offset))
-            result.append(Layer(label, kind, (name,), weights, scale=scale.astype(np.int32),
-                                offset=offset.astype(np.int32)))
+            result.append(
+                Layer(label, kind, (name,), weights, scale=scale.astype(np.int32), offset=offset.astype(np.int32))
+            )
         else:
-            result.append(Layer(
-                label, kind, (name,), weights, pad=int(item.pad),
-                pad_value=0 if kind == "dense" else 1 if item.pad_one else -1, pool=item.pool,
-                thresholds=ThresholdHeader.threshold.extract(words[0]).astype(np.int32),
-                flip=ThresholdHeader.flip.extract(words[0]).astype(np.bool_),
-            ))
+            result.append(
+                Layer(
+                    label,
+                    kind,
+                    (name,),
+                    weights,
+                    pad=int(item.pad),
+                    pad_value=0 if kind == "dense" else 1 if item.pad_one else -1,
+                    pool=item.pool,
+                    thresholds=ThresholdHeader.threshold.extract(words[0]).astype(np.int32),
+                    flip=ThresholdHeader.flip.extract(words[0]).astype(np.bool_),
+                )
+            )
         words_per_pixel, name = item.dest_words, label
     classes = tuple(str(number) for number in range(header.classes))
     return Model("program", header.height, header.width, header.channels, table.copy(), tuple(result), classes)

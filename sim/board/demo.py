@@ -77,10 +77,21 @@ def _run(options: argparse.Namespace) -> int:
     server = start(["--design", given, "--core", options.core, "--host", options.host])
     try:
         client = [
-            sys.executable, str(ROOT / "host" / "pynq_infer.py"),
-            "--bit", str(folder / "overlay" / f"{design}.bit"), "--program", str(folder / "program.bin"),
-            "--model", str(options.model), "--images", images, "--limit", str(options.limit),
-            "--batch", str(options.batch), "--validate",
+            sys.executable,
+            str(ROOT / "host" / "pynq_infer.py"),
+            "--bit",
+            str(folder / "overlay" / f"{design}.bit"),
+            "--program",
+            str(folder / "program.bin"),
+            "--model",
+            str(options.model),
+            "--images",
+            images,
+            "--limit",
+            str(options.limit),
+            "--batch",
+            str(options.batch),
+            "--validate",
         ]
         return subprocess.run(client, env={**os.environ, "PYNQ_REMOTE_DEVICES": options.host}).returncode
     finally:

@@ -80,8 +80,13 @@ class RtlCore(Core):
             command.append(f"--clock={self._design.clock_mhz}")
             try:
                 self._process = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0,
-                    pass_fds=(self._memory.handle,), start_new_session=True,
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._errors,
+                    bufsize=0,
+                    pass_fds=(self._memory.handle,),
+                    start_new_session=True,
                 )
             except OSError as error:
                 raise CoreError(f"{self._binary}: {error.strerror}") from None

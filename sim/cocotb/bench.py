@@ -23,9 +23,16 @@ HERE = Path(__file__).resolve().parent
 LIBRARY = tuple(word for folder in rtl.folders() for word in ("-y", str(folder)))
 
 
-def run(bench: str, top: str, parameters: Dict[str, int], folder: Path, tests: Sequence[str] = (),
-        sources: Sequence[Path] = (), arguments: Sequence[str] = ("-Wall", *LIBRARY),
-        environment: Optional[Dict[str, str]] = None) -> None:
+def run(
+    bench: str,
+    top: str,
+    parameters: Dict[str, int],
+    folder: Path,
+    tests: Sequence[str] = (),
+    sources: Sequence[Path] = (),
+    arguments: Sequence[str] = ("-Wall", *LIBRARY),
+    environment: Optional[Dict[str, str]] = None,
+) -> None:
     """Build a block and run cocotb tests on it.
 
     Args:
@@ -41,7 +48,7 @@ def run(bench: str, top: str, parameters: Dict[str, int], folder: Path, tests: S
     from cocotb_tools.check_results import get_results
     from cocotb_tools.runner import get_runner
 
-    tests = tests or [top[len("bnn_"):]]
+    tests = tests or [top[len("bnn_") :]]
     shared = folder.parent / "verilated"
     folder.mkdir(parents=True, exist_ok=True)
     shared.mkdir(exist_ok=True)

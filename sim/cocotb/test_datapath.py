@@ -77,10 +77,16 @@ class Array:
 
     async def step(self, **inputs):
         """One cycle; inputs without a value are bubbles."""
-        defaults = {"valid": 0, "header": 0, "shift": 0, "first": int(self.rng.integers(2)),
-                    "last": int(self.rng.integers(2)), "second": int(self.rng.integers(2)),
-                    "weight": to_int(self.rng.integers(0, 2, self.pe * self.simd)),
-                    "act": to_int(self.rng.integers(0, 2, self.lanes * self.simd))}
+        defaults = {
+            "valid": 0,
+            "header": 0,
+            "shift": 0,
+            "first": int(self.rng.integers(2)),
+            "last": int(self.rng.integers(2)),
+            "second": int(self.rng.integers(2)),
+            "weight": to_int(self.rng.integers(0, 2, self.pe * self.simd)),
+            "act": to_int(self.rng.integers(0, 2, self.lanes * self.simd)),
+        }
         for name, value in {**defaults, **inputs}.items():
             getattr(self.dut, name + "_i").value = value
         await FallingEdge(self.dut.clk_i)
@@ -123,8 +129,9 @@ class Array:
             if n == words - 1:
                 self.sums.add(self.cycle + self.latency)
                 self.last = self.cycle
-            await self.step(valid=1, first=int(n == 0), last=int(n == words - 1), second=second, weight=to_int(w),
-                            act=to_int(x))
+            await self.step(
+                valid=1, first=int(n == 0), last=int(n == words - 1), second=second, weight=to_int(w), act=to_int(x)
+            )
         return acc
 
 

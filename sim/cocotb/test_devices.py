@@ -29,8 +29,14 @@ from sim import hls_csim
 
 DPI = HERE.parent / "dpi"
 KNOWN = {design.name: design for design in (test_top.DESIGN, *DESIGNS.values())}
-CONSTANTS = (Registers.id, Registers.version, Registers.geometry, Registers.weights, Registers.activations,
-             Registers.max_layers)
+CONSTANTS = (
+    Registers.id,
+    Registers.version,
+    Registers.geometry,
+    Registers.weights,
+    Registers.activations,
+    Registers.max_layers,
+)
 """Registers that tell what core a device is."""
 COMMON = ("device_networks", "device_registers")
 UNTIMED = (*COMMON, "device_control", "device_restart", "device_errors")
@@ -66,8 +72,9 @@ async def begin(dut, **options) -> Bench:
         if values == [design.registers().words[register.word] for register in CONSTANTS]:
             test_top.DESIGN = design
             return bench
-    raise AssertionError(f"registers {[(register.name, hex(value)) for register, value in zip(CONSTANTS, values)]}: "
-                         "of no known design")
+    raise AssertionError(
+        f"registers {[(register.name, hex(value)) for register, value in zip(CONSTANTS, values)]}: of no known design"
+    )
 
 
 @cocotb.test()
@@ -165,8 +172,15 @@ def test_hls_core(tmp_path: Path) -> None:
     flags = f"-isystem {find_ap_types()} -I{tmp_path} -I{hls_csim.SOURCES} -Wno-unknown-pragmas"
     sources = [DPI / "bnn_top.sv", *(rtl.find(f"bnn_{name}") for name in ("control", "axi_read", "axi_write"))]
     cpp = [str(DPI / "bnn_dpi.cpp"), str(hls_csim.SOURCES / "bnn_top.cpp")]
-    run(__file__, "bnn_top", test_top.PARAMETERS, tmp_path / "build", UNTIMED, sources,
-        ["-Wno-fatal", "-CFLAGS", flags, *LIBRARY, *cpp])
+    run(
+        __file__,
+        "bnn_top",
+        test_top.PARAMETERS,
+        tmp_path / "build",
+        UNTIMED,
+        sources,
+        ["-Wno-fatal", "-CFLAGS", flags, *LIBRARY, *cpp],
+    )
 
 
 def stand_in(folder: Path) -> Path:
@@ -178,15 +192,27 @@ def stand_in(folder: Path) -> Path:
     text = rtl.find("bnn_top").read_text()
     (folder / "bnn_top_inner.sv").write_text(re.sub(r"\bmodule bnn_top\b", "module bnn_top_inner", text))
     ports = core_ports()
-    user = [f"{direction} wire [0:0] m_axi_gmem_{name}" for direction, name in
-            (("output", "AWUSER"), ("output", "WID"), ("output", "WUSER"), ("input", "BUSER"), ("output", "ARUSER"),
-             ("input", "RUSER"))]
+    user = [
+        f"{direction} wire [0:0] m_axi_gmem_{name}"
+        for direction, name in (
+            ("output", "AWUSER"),
+            ("output", "WID"),
+            ("output", "WUSER"),
+            ("input", "BUSER"),
+            ("output", "ARUSER"),
+            ("input", "RUSER"),
+        )
+    ]
     listed = [" ".join(part for part in (direction, "wire", width, name) if part) for direction, width, name in ports]
     parameters = ", ".join(f".{name}({value})" for name, value in test_top.PARAMETERS.items())
     (folder / "bnn_top.v").write_text(
         "`timescale 1 ns / 1 ps\nmodule bnn_top (\n  " + ",\n  ".join(listed + user) + "\n);\n"
-        f"bnn_top_inner #({parameters}) inner (" + ", ".join(f".{name}({name})" for _, _, name in ports) + ");\n"
-        + "".join(f"assign m_axi_gmem_{name} = 0;\n" for name in ("AWUSER", "WID", "WUSER", "ARUSER")) + "endmodule\n")
+        f"bnn_top_inner #({parameters}) inner ("
+        + ", ".join(f".{name}({name})" for _, _, name in ports)
+        + ");\n"
+        + "".join(f"assign m_axi_gmem_{name} = 0;\n" for name in ("AWUSER", "WID", "WUSER", "ARUSER"))
+        + "endmodule\n"
+    )
     (folder / "bnn_top_table.dat").write_text("00\n")
     (folder / "bnn_top_ip.tcl").write_text("# a script that the simulation leaves alone\n")
     return folder

@@ -31,8 +31,10 @@ async def first_array(dut):
         limit = sums.max(axis=0) + rng.integers(-1, 2, pe)
         ends = [FirstBeat.threshold.least, FirstBeat.threshold.largest]
         limit = np.where(rng.random(pe) < 0.1, rng.choice(ends, pe), limit)
-        channels = [FirstBeat(weights=join(weights[p], 1), threshold=int(limit[p]), flip=bool(flip[p])).words[0]
-                    for p in range(pe)]
+        channels = [
+            FirstBeat(weights=join(weights[p], 1), threshold=int(limit[p]), flip=bool(flip[p])).words[0]
+            for p in range(pe)
+        ]
         for i in range(count):
             while rng.random() < 0.2:
                 steps.append(idle)

@@ -469,8 +469,22 @@ async def control(dut):
         dut.done_i.value = 0
 
     # what it is before a run, with the parameters' defaults
-    values = Registers(id=CORE_ID, version=INTERFACE_VERSION, pe=4, lanes=4, simd=64, weight_depth=1024, first_pe=4,
-                       act_depth=1024, image_pixels=1024, max_layers=16, cycles=123, busy=45, error=4, idle=True)
+    values = Registers(
+        id=CORE_ID,
+        version=INTERFACE_VERSION,
+        pe=4,
+        lanes=4,
+        simd=64,
+        weight_depth=1024,
+        first_pe=4,
+        act_depth=1024,
+        image_pixels=1024,
+        max_layers=16,
+        cycles=123,
+        busy=45,
+        error=4,
+        idle=True,
+    )
     for offset in range(0, Registers.size_bytes(), 4):
         assert await read(offset) == values.words[offset // 4], hex(offset)
     arguments = (Registers.program, Registers.images, Registers.scores, Registers.count)

@@ -96,8 +96,10 @@ async def score(dut):
                 present = min(pe, classes - group)
                 for p in range(0, present, 2):
                     for image in range(block, min(block + lanes, images)):
-                        values = [(scale[q] * bench.acc[(image - block) * pe + q] + offset[q]) & 0xFFFFFFFF
-                                  for q in range(p, min(p + 2, present))]
+                        values = [
+                            (scale[q] * bench.acc[(image - block) * pe + q] + offset[q]) & 0xFFFFFFFF
+                            for q in range(p, min(p + 2, present))
+                        ]
                         address = base + 4 * (image * classes + group + p)
                         if address % 8 == 0:
                             bench.want.append((address, 2 ** len(values) - 1, values[0], values[-1]))

@@ -43,23 +43,59 @@ from sim.core_io import decode
 logging.getLogger("cocotb.bnn_top").setLevel("ERROR")  # every burst otherwise
 warnings.filterwarnings("ignore", category=DeprecationWarning, module="cocotbext")
 
-DESIGN = Design("rtl_test", BOARDS["pynq_z1"], pe=8, simd=32, lanes=4, weight_depth=128, act_depth=128, first_pe=4,
-                image_pixels=64, max_layers=4, clock_mhz=100.0)
+DESIGN = Design(
+    "rtl_test",
+    BOARDS["pynq_z1"],
+    pe=8,
+    simd=32,
+    lanes=4,
+    weight_depth=128,
+    act_depth=128,
+    first_pe=4,
+    image_pixels=64,
+    max_layers=4,
+    clock_mhz=100.0,
+)
 PARAMETERS = sources.parameters(DESIGN)
 # name: model; sub-batch, batch and layers of segment A; images of two runs
 NETWORKS = {
-    "resident": (network(1, (6, 5, 1), [("conv", 7, 0, 0, False), ("conv", 5, 1, 1, True), ("dense", 9)]), (4, 4, 2),
-                 (9, 4)),
-    "streamed": (network(2, (7, 6, 4), [("conv", 36, 1, 0, True), ("conv", 36, 1, -1, False), ("conv", 9, 0, 1, False),
-                                        ("dense", 3)]), (3, 3, 3), (5, 3)),
-    "resident_segments": (network(3, (4, 3, 2), [("conv", 34, 1, 0, False), ("conv", 40, 1, -1, True), ("dense", 33),
-                                                 ("dense", 11)]), (2, 8, 1), (11, 5)),
-    "streamed_segments": (network(4, (6, 4, 2), [("conv", 34, 1, 0, False), ("conv", 40, 1, 1, True), ("dense", 33),
-                                                 ("dense", 11)]), (2, 6, 1), (9, 5)),
+    "resident": (
+        network(1, (6, 5, 1), [("conv", 7, 0, 0, False), ("conv", 5, 1, 1, True), ("dense", 9)]),
+        (4, 4, 2),
+        (9, 4),
+    ),
+    "streamed": (
+        network(
+            2, (7, 6, 4), [("conv", 36, 1, 0, True), ("conv", 36, 1, -1, False), ("conv", 9, 0, 1, False), ("dense", 3)]
+        ),
+        (3, 3, 3),
+        (5, 3),
+    ),
+    "resident_segments": (
+        network(3, (4, 3, 2), [("conv", 34, 1, 0, False), ("conv", 40, 1, -1, True), ("dense", 33), ("dense", 11)]),
+        (2, 8, 1),
+        (11, 5),
+    ),
+    "streamed_segments": (
+        network(4, (6, 4, 2), [("conv", 34, 1, 0, False), ("conv", 40, 1, 1, True), ("dense", 33), ("dense", 11)]),
+        (2, 6, 1),
+        (9, 5),
+    ),
     "dense": (network(5, (5, 7, 1), [("dense", 40), ("dense", 20), ("dense", 11)], binary=True), (6, 6, 3), (15, 1)),
 }
-TESTS = ("networks", "networks_without_stalls", "registers", "control", "no_images", "start_while_busy", "auto_restart",
-         "keep", "wrong_programs", "unfit_programs", "memory_errors")
+TESTS = (
+    "networks",
+    "networks_without_stalls",
+    "registers",
+    "control",
+    "no_images",
+    "start_while_busy",
+    "auto_restart",
+    "keep",
+    "wrong_programs",
+    "unfit_programs",
+    "memory_errors",
+)
 
 
 def placed(name):
@@ -69,12 +105,34 @@ def placed(name):
 
 
 CONTROL, GLOBAL, ENABLE, STATUS, PROGRAM, IMAGES, SCORE, COUNT, CYCLES, BUSY, ERROR = (
-    register.offset for register in (
-        Registers.control, Registers.global_enable, Registers.enable, Registers.status, Registers.program,
-        Registers.images, Registers.scores, Registers.count, Registers.cycles, Registers.busy, Registers.error))
+    register.offset
+    for register in (
+        Registers.control,
+        Registers.global_enable,
+        Registers.enable,
+        Registers.status,
+        Registers.program,
+        Registers.images,
+        Registers.scores,
+        Registers.count,
+        Registers.cycles,
+        Registers.busy,
+        Registers.error,
+    )
+)
 START, DONE, IDLE, READY, RESTART, KEEP, ON_DONE, ON_READY = (
-    bit.mask for bit in (Registers.start, Registers.done, Registers.idle, Registers.ready, Registers.restart,
-                         Registers.keep, Registers.enable_done, Registers.enable_ready))
+    bit.mask
+    for bit in (
+        Registers.start,
+        Registers.done,
+        Registers.idle,
+        Registers.ready,
+        Registers.restart,
+        Registers.keep,
+        Registers.enable_done,
+        Registers.enable_ready,
+    )
+)
 LIMIT = 60_000  # cycles of a run
 UNWRITTEN = 0x80
 
@@ -220,9 +278,17 @@ class Bench:
             first = origin if item.serial else 0
             skip = first // DESIGN.lanes if by_image else 0
             blocks = -(-(first + images) // DESIGN.lanes) - skip if by_image else images
-            self.pending["layer"].append((layer + 1, start, images, first - skip * DESIGN.lanes,
-                                          item.dest_base + skip * item.dest_image_stride,
-                                          blocks * item.dest_image_stride, item.scores))
+            self.pending["layer"].append(
+                (
+                    layer + 1,
+                    start,
+                    images,
+                    first - skip * DESIGN.lanes,
+                    item.dest_base + skip * item.dest_image_stride,
+                    blocks * item.dest_image_stride,
+                    item.scores,
+                )
+            )
             self.busy += item.busy_cycles(images, DESIGN.lanes)
 
         self.records, self.busy, odd = [], 0, False
@@ -232,8 +298,17 @@ class Bench:
             for at in range(0, in_batch, sub_batch):
                 images = min(sub_batch, in_batch - at)
                 blocks = images if head.first_channels else -(-images // DESIGN.lanes)
-                self.pending["first"].append((0, start + at, images, 0, head.out_odd if odd else head.out_even,
-                                              blocks * head.out_image_stride, False))
+                self.pending["first"].append(
+                    (
+                        0,
+                        start + at,
+                        images,
+                        0,
+                        head.out_odd if odd else head.out_even,
+                        blocks * head.out_image_stride,
+                        False,
+                    )
+                )
                 odd = not odd
                 for layer in range(head.layers_a):
                     array(layer, start + at, images, at if head.layers_a < head.layers else 0)
@@ -269,8 +344,12 @@ class Bench:
         if not int(self.dut.interrupt.value):
             await First(RisingEdge(self.dut.interrupt), Timer(limit * 10, "ns"))
             assert int(self.dut.interrupt.value), f"no interrupt in {limit} cycles"
-        for interface in (self.slave.read_if.ar_channel, self.slave.read_if.r_channel,
-                          self.slave.write_if.aw_channel, self.slave.write_if.w_channel):
+        for interface in (
+            self.slave.read_if.ar_channel,
+            self.slave.read_if.r_channel,
+            self.slave.write_if.aw_channel,
+            self.slave.write_if.w_channel,
+        ):
             assert interface.empty(), "a burst in flight at the end of the run"
         assert not int(self.dut.m_axi_gmem_ARVALID.value) and not int(self.dut.m_axi_gmem_RVALID.value)
         writes = self.memory.writes
@@ -507,31 +586,90 @@ async def keep(dut):
 
 # code, fields
 WRONG = [
-    (Error.MAGIC, {"magic": PROGRAM_MAGIC + 1}), (Error.MAGIC, {"version": PROGRAM_VERSION + 1}),
-    (Error.GEOMETRY, {"geometry": 0}), (Error.GEOMETRY, {"simd": DESIGN.simd // 2}),
+    (Error.MAGIC, {"magic": PROGRAM_MAGIC + 1}),
+    (Error.MAGIC, {"version": PROGRAM_VERSION + 1}),
+    (Error.GEOMETRY, {"geometry": 0}),
+    (Error.GEOMETRY, {"simd": DESIGN.simd // 2}),
     (Error.GEOMETRY, {"first_pe": 2 * DESIGN.first_pe}),
-    (Error.LAYERS, {"layers": DESIGN.max_layers + 1}), (Error.LAYERS, {"layers": 1 << 16}),
+    (Error.LAYERS, {"layers": DESIGN.max_layers + 1}),
+    (Error.LAYERS, {"layers": 1 << 16}),
     (Error.LAYERS, {"layers": 0}),
-    *((Error.RANGE, fields) for fields in (
-        {"layers_a": 0}, {"layers_a": 4}, {"layers_a": 0x10001}, {"sub_batch": 0}, {"sub_batch": 0x10001},
-        {"sub_batch": 2, "batch": 1}, {"batch": 0x10002}, {"descriptors": 132}, {"weights_a": 4}, {"weights_b": 2},
-        {"first": 1}, {"words_a": 0}, {"words_a": 2 * DESIGN.weight_depth}, {"first_channels": 0},
-        {"first_channels": 2}, {"first_channels": FIRST_CHANNELS + 4}, {"image_bytes": 0}, {"image_bytes": 4},
-        {"pixels": 0}, {"pixels": DESIGN.image_pixels + 1}, {"image_mode": 0}, {"image_mode": 5},
-        {"rows": 3, "columns": 0}, {"rows": 0, "columns": 3}, {"out_words": 0},
-        {"last_groups": 0}, {"last_groups": 1 << 16}, {"last_tap_words": 0}, {"last_rows": 0}, {"last_blocks": 0},
-        {"last_group_words": 0}, {"last_group_words": DESIGN.weight_depth - 1}, {"last_outputs": 0},
-        {"last_out_columns": 0},
-        # sizes and counts that disagree: 4x3 pixels of 2 channels, 11 classes from 2 groups
-        {"pixels": 11}, {"pixels": 13}, {"width": 4}, {"channels": 3}, {"elements": 23}, {"elements": 25},
-        {"image_bytes": 16}, {"image_bytes": 32}, {"pixels": 13, "elements": 26, "image_bytes": 32},
-        {"rows": 2}, {"columns": 4}, {"pad": 0}, {"pool": 1}, {"classes": 10}, {"classes": 12}, {"classes": 0x1000B},
-        {"last_outputs": 10}, {"last_outputs": 12}, {"last_outputs": 17, "classes": 17}, {"last_outputs": 0x1000B},
-        {"last_tap_words": 1}, {"last_tap_words": 3}, {"last_rows": 2}, {"last_rows": 0x10001},
-        {"last_columns": DESIGN.lanes + 1}, {"last_columns": 0}, {"last_columns": 0x10004}, {"last_blocks": 2},
-        {"last_columns": 2 * DESIGN.lanes, "last_blocks": 2},
-        {"last_scores": 0}, {"last_dense": 0}, {"first_scores": 1}, {"first_scores": 1, "first_dense": 1},
-        {"first_tap_words": 1}, {"first_rows": 0x10004}, {"first_kernel3": 0})),
+    *(
+        (Error.RANGE, fields)
+        for fields in (
+            {"layers_a": 0},
+            {"layers_a": 4},
+            {"layers_a": 0x10001},
+            {"sub_batch": 0},
+            {"sub_batch": 0x10001},
+            {"sub_batch": 2, "batch": 1},
+            {"batch": 0x10002},
+            {"descriptors": 132},
+            {"weights_a": 4},
+            {"weights_b": 2},
+            {"first": 1},
+            {"words_a": 0},
+            {"words_a": 2 * DESIGN.weight_depth},
+            {"first_channels": 0},
+            {"first_channels": 2},
+            {"first_channels": FIRST_CHANNELS + 4},
+            {"image_bytes": 0},
+            {"image_bytes": 4},
+            {"pixels": 0},
+            {"pixels": DESIGN.image_pixels + 1},
+            {"image_mode": 0},
+            {"image_mode": 5},
+            {"rows": 3, "columns": 0},
+            {"rows": 0, "columns": 3},
+            {"out_words": 0},
+            {"last_groups": 0},
+            {"last_groups": 1 << 16},
+            {"last_tap_words": 0},
+            {"last_rows": 0},
+            {"last_blocks": 0},
+            {"last_group_words": 0},
+            {"last_group_words": DESIGN.weight_depth - 1},
+            {"last_outputs": 0},
+            {"last_out_columns": 0},
+            # sizes and counts that disagree: 4x3 pixels of 2 channels, 11 classes from 2 groups
+            {"pixels": 11},
+            {"pixels": 13},
+            {"width": 4},
+            {"channels": 3},
+            {"elements": 23},
+            {"elements": 25},
+            {"image_bytes": 16},
+            {"image_bytes": 32},
+            {"pixels": 13, "elements": 26, "image_bytes": 32},
+            {"rows": 2},
+            {"columns": 4},
+            {"pad": 0},
+            {"pool": 1},
+            {"classes": 10},
+            {"classes": 12},
+            {"classes": 0x1000B},
+            {"last_outputs": 10},
+            {"last_outputs": 12},
+            {"last_outputs": 17, "classes": 17},
+            {"last_outputs": 0x1000B},
+            {"last_tap_words": 1},
+            {"last_tap_words": 3},
+            {"last_rows": 2},
+            {"last_rows": 0x10001},
+            {"last_columns": DESIGN.lanes + 1},
+            {"last_columns": 0},
+            {"last_columns": 0x10004},
+            {"last_blocks": 2},
+            {"last_columns": 2 * DESIGN.lanes, "last_blocks": 2},
+            {"last_scores": 0},
+            {"last_dense": 0},
+            {"first_scores": 1},
+            {"first_scores": 1, "first_dense": 1},
+            {"first_tap_words": 1},
+            {"first_rows": 0x10004},
+            {"first_kernel3": 0},
+        )
+    ),
 ]
 
 
@@ -571,19 +709,27 @@ def unfit(name):
     layers, or a packed image than its words, and whether a layer may run before that shows."""
     program = pack(placed(name))
     head, last, size = Header.read(program), layers(program)[-1], len(program)
-    ends = {"descriptors": Descriptor.size_bytes() * head.layers,
-            "first": TABLE_BYTES + BEAT_BYTES * head.first_channels, "weights_a": DESIGN.word_bytes * head.words_a}
+    ends = {
+        "descriptors": Descriptor.size_bytes() * head.layers,
+        "first": TABLE_BYTES + BEAT_BYTES * head.first_channels,
+        "weights_a": DESIGN.word_bytes * head.words_a,
+    }
     if head.words_b:
         ends["weights_b"] = DESIGN.word_bytes * head.words_b
     beyond = [{part: size - length + 8} for part, length in ends.items()]
-    short = [{"size": value} for value in
-             (0, 120, size - 8, *(getattr(head, part) + length - 8 for part, length in ends.items()))]
+    short = [
+        {"size": value}
+        for value in (0, 120, size - 8, *(getattr(head, part) + length - 8 for part, length in ends.items()))
+    ]
     if not head.words_b:
         beyond += [{"words_b": 1}]
     if not head.first_channels:
         beyond += [{"out_words": head.out_words - 1}, {"out_words": head.out_words + 1}]
-    other = [{"last_groups": last.groups + 1}, {"last_group_words": last.group_words + 1},
-             {"words_a": head.words_a - 1}]
+    other = [
+        {"last_groups": last.groups + 1},
+        {"last_group_words": last.group_words + 1},
+        {"words_a": head.words_a - 1},
+    ]
     if last.groups > 1:
         other += [{"last_groups": last.groups - 1}]
     words = "words_b" if head.words_b else "words_a"
@@ -617,10 +763,18 @@ async def memory_errors(dut):
         program, pixels = await bench.infer(name, count)
         head = Header.read(program)
         classes, word = len(NETWORKS[name][0].classes), DESIGN.word_bytes
-        places = [("program", 0), ("program", head.descriptors + 8), ("program", head.first),
-                  ("program", head.first + TABLE_BYTES + 8), ("program", head.weights_a),
-                  ("program", head.weights_a + word * head.words_a - 8), ("images", 0),
-                  ("images", count * head.image_bytes - 8), ("scores", 0), ("scores", 4 * classes * count - 4)]
+        places = [
+            ("program", 0),
+            ("program", head.descriptors + 8),
+            ("program", head.first),
+            ("program", head.first + TABLE_BYTES + 8),
+            ("program", head.weights_a),
+            ("program", head.weights_a + word * head.words_a - 8),
+            ("images", 0),
+            ("images", count * head.image_bytes - 8),
+            ("scores", 0),
+            ("scores", 4 * classes * count - 4),
+        ]
         if head.words_b:
             places += [("program", head.weights_b + word * head.words_b - 8)]
         for number, (region, offset) in enumerate(places):

@@ -133,8 +133,19 @@ def words(array, simd):
 @cocotb.test()
 async def writeback(dut):
     pe, simd, lanes, depth = (parameter(n) for n in ("Pe", "Simd", "Lanes", "ActDepth"))
-    names = ("pool", "serial", "images", "rows", "blocks", "columns", "in_batch", "base", "image_stride", "row_stride",
-             "words")
+    names = (
+        "pool",
+        "serial",
+        "images",
+        "rows",
+        "blocks",
+        "columns",
+        "in_batch",
+        "base",
+        "image_stride",
+        "row_stride",
+        "words",
+    )
     await begin(dut, start_i=0, soon_i=0, **{name + "_i": 0 for name in names})
     rng = np.random.default_rng(seed())
     for n in range(32):
@@ -148,9 +159,17 @@ async def writeback(dut):
         row_words = columns * cw if mode == "serial" else -(-columns // lanes) * cw
         gap = int(rng.integers(0, 3))
         layer = {
-            "pool": pool, "serial": int(mode == "serial"), "images": images, "rows": rows, "blocks": blocks,
-            "columns": columns, "in_batch": in_batch, "base": int(rng.integers(0, 20)), "words": cw,
-            "row_stride": 0 if mode == "dense" else row_words, "image_stride": rows * row_words + gap,
+            "pool": pool,
+            "serial": int(mode == "serial"),
+            "images": images,
+            "rows": rows,
+            "blocks": blocks,
+            "columns": columns,
+            "in_batch": in_batch,
+            "base": int(rng.integers(0, 20)),
+            "words": cw,
+            "row_stride": 0 if mode == "dense" else row_words,
+            "image_stride": rows * row_words + gap,
         }
         for name, value in layer.items():
             getattr(dut, name + "_i").value = value % lanes if name == "columns" else value
@@ -257,9 +276,18 @@ def first_case(rng, case, simd, lanes, first_pe):
     memory[:, :elements] = images.reshape(count, -1)
     rows, columns = height + 2 * pad - 2, width + 2 * pad - 2
     config = {
-        "pad": pad, "pool": pool, "first_channels": -(-outputs // first_pe) * first_pe, "channels": channels,
-        "height": height, "width": width, "pixels": height * width, "image_bytes": image_bytes, "elements": elements,
-        "rows": rows & ~1 if pool else rows, "columns": columns & ~1 if pool else columns, "sub_batch": sub_batch,
+        "pad": pad,
+        "pool": pool,
+        "first_channels": -(-outputs // first_pe) * first_pe,
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "pixels": height * width,
+        "image_bytes": image_bytes,
+        "elements": elements,
+        "rows": rows & ~1 if pool else rows,
+        "columns": columns & ~1 if pool else columns,
+        "sub_batch": sub_batch,
     }
     if not outputs:
         table = np.where(rng.integers(0, 2, 256) > 0, 1, -1).astype(np.int8)
@@ -275,8 +303,9 @@ def first_case(rng, case, simd, lanes, first_pe):
         bits = convolution(table, images, weights, limits, flip.astype(bool), pad, pool)
         taps = np.zeros((outputs, FIRST_TAPS, MAX_CHANNELS), np.uint8)
         taps[:, :, :channels] = weights.reshape(outputs, FIRST_TAPS, channels) > 0
-        channel = [FirstBeat(weights=to_int(taps[o]), threshold=int(limits[o]), flip=bool(flip[o]))
-                   for o in range(outputs)]
+        channel = [
+            FirstBeat(weights=to_int(taps[o]), threshold=int(limits[o]), flip=bool(flip[o])) for o in range(outputs)
+        ]
         channel += [FirstBeat(threshold=FirstBeat.threshold.largest)] * (config["first_channels"] - outputs)
         beats = [beat.words[0] for beat in channel]
         cw, row_words = -(-config["first_channels"] // simd), -(-bits.shape[2] // lanes) * -(-outputs // simd)
@@ -290,8 +319,17 @@ def first_case(rng, case, simd, lanes, first_pe):
 @cocotb.test()
 async def first_layer(dut):
     simd, lanes, depth, first_pe = (parameter(n) for n in ("Simd", "Lanes", "ActDepth", "FirstPe"))
-    await begin(dut, load_valid_i=0, start_i=0, consumed_i=0, command_ready_i=0, beat_valid_i=0, write_ready_i=0,
-                write_soon_i=0, header_i=record(Header(first_channels=first_pe, channels=1, pixels=1)))
+    await begin(
+        dut,
+        load_valid_i=0,
+        start_i=0,
+        consumed_i=0,
+        command_ready_i=0,
+        beat_valid_i=0,
+        write_ready_i=0,
+        write_soon_i=0,
+        header_i=record(Header(first_channels=first_pe, channels=1, pixels=1)),
+    )
     rng = np.random.default_rng(seed())
     waits = ready = 0
     for case in FIRST:

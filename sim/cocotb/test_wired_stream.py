@@ -15,21 +15,86 @@ HERE = Path(__file__).resolve().parent
 
 CASES = {
     # name: (level, most passes, arguments of random_model)
-    "padded": ("none", 1, {"seed": 1, "height": 6, "width": 5, "channels": 3, "convs": ((5, True), (7, False)),
-                        "dense": (6,), "pad": 1, "pad_value": -1}),
-    "odd": ("kernel", 1, {"seed": 2, "height": 11, "width": 9, "channels": 1, "convs": ((4, True), (6, False)),
-                       "dense": (), "pad": 0}),
-    "pad_plus": ("cse", 1, {"seed": 83, "height": 7, "width": 8, "channels": 2, "convs": ((6, True), (5, True)),
-                         "dense": (5, 7), "pad": 1, "pad_value": 1}),
-    "dense": ("cse", 1, {"seed": 4, "height": 4, "width": 5, "channels": 2, "convs": (), "dense": (9, 8),
-                         "classes": 3}),
-    "short": ("none", 1, {"seed": 5, "height": 2, "width": 2, "channels": 4, "convs": ((3, False),), "dense": (),
-                       "classes": 7, "pad": 1}),
+    "padded": (
+        "none",
+        1,
+        {
+            "seed": 1,
+            "height": 6,
+            "width": 5,
+            "channels": 3,
+            "convs": ((5, True), (7, False)),
+            "dense": (6,),
+            "pad": 1,
+            "pad_value": -1,
+        },
+    ),
+    "odd": (
+        "kernel",
+        1,
+        {"seed": 2, "height": 11, "width": 9, "channels": 1, "convs": ((4, True), (6, False)), "dense": (), "pad": 0},
+    ),
+    "pad_plus": (
+        "cse",
+        1,
+        {
+            "seed": 83,
+            "height": 7,
+            "width": 8,
+            "channels": 2,
+            "convs": ((6, True), (5, True)),
+            "dense": (5, 7),
+            "pad": 1,
+            "pad_value": 1,
+        },
+    ),
+    "dense": (
+        "cse",
+        1,
+        {"seed": 4, "height": 4, "width": 5, "channels": 2, "convs": (), "dense": (9, 8), "classes": 3},
+    ),
+    "short": (
+        "none",
+        1,
+        {
+            "seed": 5,
+            "height": 2,
+            "width": 2,
+            "channels": 4,
+            "convs": ((3, False),),
+            "dense": (),
+            "classes": 7,
+            "pad": 1,
+        },
+    ),
     # as many passes as there is time for, in maps that are padded, odd, a vector
-    "folded": ("cse", 99, {"seed": 6, "height": 16, "width": 16, "channels": 2, "pad": 0, "dense": (33,),
-                           "convs": ((5, True), (11, False), (37, False))}),
-    "folded_padded": ("cse", 99, {"seed": 7, "height": 9, "width": 8, "channels": 1, "pad": 1, "pad_value": 1,
-                                  "convs": ((4, True), (13, True), (7, False)), "dense": ()}),
+    "folded": (
+        "cse",
+        99,
+        {
+            "seed": 6,
+            "height": 16,
+            "width": 16,
+            "channels": 2,
+            "pad": 0,
+            "dense": (33,),
+            "convs": ((5, True), (11, False), (37, False)),
+        },
+    ),
+    "folded_padded": (
+        "cse",
+        99,
+        {
+            "seed": 7,
+            "height": 9,
+            "width": 8,
+            "channels": 1,
+            "pad": 1,
+            "pad_value": 1,
+            "convs": ((4, True), (13, True), (7, False)),
+            "dense": (),
+        },
+    ),
     "folded_dense": ("cse", 5, {"seed": 8, "height": 5, "width": 7, "channels": 3, "convs": (), "dense": (9, 70, 6)}),
 }
 COUNT = 9
@@ -134,8 +199,16 @@ def simulate(model, level, fold, folder):
     for name, text in files.items():
         (folder / name).write_text(text)
     save(model, folder / "model.npz")
-    run(__file__, network.TOP, {}, folder / "sim", ["stream"], [folder / name for name in files], ["-Wall"],
-        {"BNN_MODEL": str(folder / "model.npz")})
+    run(
+        __file__,
+        network.TOP,
+        {},
+        folder / "sim",
+        ["stream"],
+        [folder / name for name in files],
+        ["-Wall"],
+        {"BNN_MODEL": str(folder / "model.npz")},
+    )
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -28,8 +28,9 @@ class Backend:
 
     def core(self, design: Design) -> Any:
         if design not in self.cores:
-            self.cores[design] = built(design) if self.name == "rtl" else (
-                hls_csim.build(design, self.folder / _sizes(design)))
+            self.cores[design] = (
+                built(design) if self.name == "rtl" else (hls_csim.build(design, self.folder / _sizes(design)))
+            )
         return self.cores[design]
 
     def run(self, program: bytes, images: np.ndarray, design: Design, stall: float = 0.3) -> Any:

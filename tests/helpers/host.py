@@ -24,14 +24,25 @@ def make_model(height: int = 9, width: int = 7) -> Model:
 
     def conv(name: str, source: str, inputs: int, outputs: int, low: int, high: int, value: int) -> Layer:
         return Layer(
-            name, "conv", (source,), bits(outputs, 3, 3, inputs), pad=1, pad_value=value, pool=name == "conv2",
-            thresholds=rng.integers(low, high, outputs, dtype=np.int32), flip=bits(outputs).astype(np.bool_),
+            name,
+            "conv",
+            (source,),
+            bits(outputs, 3, 3, inputs),
+            pad=1,
+            pad_value=value,
+            pool=name == "conv2",
+            thresholds=rng.integers(low, high, outputs, dtype=np.int32),
+            flip=bits(outputs).astype(np.bool_),
         )
 
     pooled = (height // 2) * (width // 2) * 8
     dense = Layer(
-        "fc", "dense", ("conv2",), bits(3, pooled),
-        scale=np.array([3, -2, 5], np.int32), offset=np.array([-100, 70, 9], np.int32),
+        "fc",
+        "dense",
+        ("conv2",),
+        bits(3, pooled),
+        scale=np.array([3, -2, 5], np.int32),
+        offset=np.array([-100, 70, 9], np.int32),
     )
     layers = (conv("conv1", "input", 1, 8, -99, 99, 0), conv("conv2", "conv1", 8, 8, 20, 50, -1), dense)
     table = (np.arange(256) - 128).astype(np.int8)
@@ -73,8 +84,10 @@ class FakeCore:
 
     def fill_late(self) -> None:
         """Behave as the HLS core does: read-only registers are 0 until the first run."""
-        self.late = {name: getattr(self.registers, name)
-                     for name in ("id", "version", "geometry", "weights", "activations", "max_layers")}
+        self.late = {
+            name: getattr(self.registers, name)
+            for name in ("id", "version", "geometry", "weights", "activations", "max_layers")
+        }
         self.fill(dict.fromkeys(self.late, 0))
 
     def fill(self, values: dict[str, int]) -> None:
@@ -114,7 +127,7 @@ class FakeCore:
             return
         shape = (self.model.height, self.model.width, self.model.channels)
         stored = self.core_sees[self.registers.images]
-        assert not stored[:, np.prod(shape):].any()
+        assert not stored[:, np.prod(shape) :].any()
         pixels = stored[:count, : np.prod(shape)].reshape(count, *shape)
         self.core_sees[self.registers.scores] = golden.infer(self.model, pixels)
 

@@ -16,15 +16,19 @@ from bnn.random_models import edge_model
 
 def network(seed: int, size: tuple[int, int, int], stages: list[tuple], binary: bool = False) -> Model:
     """A random model; a stage is ("conv", outputs, pad, pad_value, pool) or ("dense", outputs)."""
-    return edge_model(seed, size, [Spec(f"{kind}{number}", kind, *rest)
-                                   for number, (kind, *rest) in enumerate(stages, 1)], binary)
+    return edge_model(
+        seed, size, [Spec(f"{kind}{number}", kind, *rest) for number, (kind, *rest) in enumerate(stages, 1)], binary
+    )
 
 
-def random_model(seed, height=9, width=8, channels=3, convs=((5, True), (7, False)), dense=(6,), classes=4, pad=1,
-                 pad_value=-1):
+def random_model(
+    seed, height=9, width=8, channels=3, convs=((5, True), (7, False)), dense=(6,), classes=4, pad=1, pad_value=-1
+):
     """A random model of convolutions (outputs, pool) and dense layers (outputs); no convolutions: a binary table."""
-    specs = [Spec(f"layer{index}", "conv", outputs, pad, pad_value if pad else 0, pool)
-             for index, (outputs, pool) in enumerate(convs)]
+    specs = [
+        Spec(f"layer{index}", "conv", outputs, pad, pad_value if pad else 0, pool)
+        for index, (outputs, pool) in enumerate(convs)
+    ]
     specs += [Spec(f"layer{index}", "dense", outputs) for index, outputs in enumerate((*dense, classes), len(specs))]
     model = edge_model(seed, (height, width, channels), specs, binary=not convs)
     last = dataclasses.replace(model.layers[-1], shift=7)

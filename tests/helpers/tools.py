@@ -176,9 +176,24 @@ class Tools:
 
 
 FIGURES = Figures(
-    loops={"step": (1, 18), "command": (1, 3), "group_weights": (1, 3), "unpack": (1, 7), "slots": (1, 13),
-           "packed": (1, 4), "copy": (1, 9), "values": (1, 2)},
-    memories=[("act", 32, 4096, 16, "bram"), ("kernels", 16, 32, 64, "lutram"), ("buffer", 1, 1024, 32, ""),
-              ("buffer", 1, 1024, 32, "")],
-    fifos=[("orders", 8, 32), ("beats", 512, 64)], buffers=[("gmem read", 128)], dot_lut=100)
+    loops={
+        "step": (1, 18),
+        "command": (1, 3),
+        "group_weights": (1, 3),
+        "unpack": (1, 7),
+        "slots": (1, 13),
+        "packed": (1, 4),
+        "copy": (1, 9),
+        "values": (1, 2),
+    },
+    memories=[
+        ("act", 32, 4096, 16, "bram"),
+        ("kernels", 16, 32, 64, "lutram"),
+        ("buffer", 1, 1024, 32, ""),
+        ("buffer", 1, 1024, 32, ""),
+    ],
+    fifos=[("orders", 8, 32), ("beats", 512, 64)],
+    buffers=[("gmem read", 128)],
+    dot_lut=100,
+)
 """Of a core that there is not."""
