@@ -162,13 +162,15 @@ lint: $(READY) lint-rtl generated-check
 lint-rtl: $(READY)
 	$(BNN) lint-rtl
 
-# what is checked in and made from other files: the contract's, and the README's picture
+# what is checked in and made from other files: the contract's, the RTL's hierarchy, and the README's picture
 generated: $(READY)
 	$(BNN) contract
+	$(BNN) hierarchy
 	$(BNN) picture docs/dataflow.txt
 
 generated-check: $(READY)
 	$(BNN) contract --check
+	$(BNN) hierarchy --check
 	$(BNN) picture docs/dataflow.txt --check
 
 clean:

@@ -65,6 +65,7 @@ GROUPS: Dict[str, Dict[str, Entry]] = {
     },
     "the project's own files": {
         "contract": Entry("hls.contract_files:main", "write the files that are made from bnn.contract"),
+        "hierarchy": Entry("hls.hierarchy:main", "write the RTL's hierarchy into its page, from the sources"),
         "lint-rtl": Entry("sim.rtl_lint:main", "Verilator's and Verible's opinion of the SystemVerilog"),
         "picture": Entry("bnn.picture:main", "draw boxes and arrows from a description"),
     },

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from hls.sources import folders
+from hls.sources import files, folders
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
     "docs/hls_walkthrough.md",
+    "docs/rtl_walkthrough.md",
     "docs/adding_a_layer.md",
     "docs/adding_a_board.md",
     "docs/model.md",
@@ -26,7 +27,7 @@ def test_quoted_code_is_in_the_sources(page: str) -> None:
     sources = "\n".join(path.read_text() for path in (ROOT / "hw_templates/hls").glob("bnn_*"))
     lines = {line.strip() for line in sources.splitlines()}
     quoted = re.findall(r"```cpp\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-    assert quoted or "walkthrough" not in page
+    assert quoted or "hls_walkthrough" not in page
     for block in quoted:
         for line in block.splitlines():
             assert line.strip() in lines, line
@@ -40,7 +41,7 @@ def test_named_files_exist(page: str) -> None:
         generated = name == "bnn_design.h"
         assert generated or any((place / name).is_file() for place in places), name
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"`?make (\w[\w-]*)", text):
+    for target in re.findall(r"(?:`|^ +)make (\w[\w-]*)", text, re.MULTILINE):
         assert re.search(rf"^[\w \-]*\b{target}\b[\w \-]*:", makefile, re.MULTILINE), target
 
 
@@ -80,6 +81,27 @@ def test_numbers_of_the_walkthrough() -> None:
         4,
         9,
     )
+
+
+def test_numbers_of_the_rtl_walkthrough() -> None:
+    """Hierarchy and cells are the sources', the layer is that of the shipped model, the latency the contract's."""
+    from bnn.contract import array_latency
+    from bnn.model import load
+    from hls import hierarchy
+    from hls.designs import DESIGNS
+    from hls.schedule import plan
+
+    text = (ROOT / hierarchy.PAGE).read_text()
+    assert hierarchy.page(text) == text
+    named = set(re.findall(r"bnn_\w+", "\n".join(hierarchy.tree()))) | set(re.findall(r"bnn_\w+", hierarchy.cells()))
+    assert {path.stem for path in files()} - {"bnn_pkg"} <= named, "a module that nothing instantiates"
+    design = DESIGNS["pynq_z1"]
+    placed = plan(load(ROOT / "models/cnv.npz"), design, 16)
+    item = placed.descriptors[0]
+    assert (design.pe, design.simd, design.lanes, item.groups, item.group_words) == (32, 64, 8, 2, 9)
+    assert item.rows // 2 * item.blocks * 2 * item.group_words == 1008 and "1,008 steps" in text
+    budget = [int(cycles) for cycles in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
+    assert budget[3] == array_latency(design.simd) and f"That is {sum(budget)} cycles" in text
 
 
 def test_docstrings_have_one_dialect() -> None:
