@@ -114,7 +114,6 @@ class Body:
         self.number: dict[str, int] = {}
         self.accesses: list[Access] = []
         self.exits: list[int] = []
-        self._guards: dict[int, int | None] = {}
         self._arrival: list[float] = []
         self._leaves: dict[int, frozenset[int]] = {}
         self._widths: dict[str, int] = {}
