@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hls.sources import files, folders
+from hls.sources import files, find, folders
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
@@ -24,10 +24,10 @@ PAGES = [
 
 @pytest.mark.parametrize("page", PAGES)
 def test_quoted_code_is_in_the_sources(page: str) -> None:
-    sources = "\n".join(path.read_text() for path in (ROOT / "hw_templates/hls").glob("bnn_*"))
-    lines = {line.strip() for line in sources.splitlines()}
-    quoted = re.findall(r"```cpp\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-    assert quoted or "hls_walkthrough" not in page
+    paths = [*(ROOT / "hw_templates/hls").glob("bnn_*"), *files()]
+    lines = {line.strip() for path in paths for line in path.read_text().splitlines()}
+    quoted = re.findall(r"```(?:cpp|systemverilog)\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    assert quoted or "walkthrough" not in page
     for block in quoted:
         for line in block.splitlines():
             assert line.strip() in lines, line
@@ -87,7 +87,7 @@ def test_numbers_of_the_rtl_walkthrough() -> None:
     """Hierarchy and cells are the sources', the layer is that of the shipped model, the latency the contract's."""
     from bnn.contract import array_latency
     from bnn.model import load
-    from hls import hierarchy
+    from hls import cycles, hierarchy
     from hls.designs import DESIGNS
     from hls.schedule import plan
 
@@ -100,7 +100,18 @@ def test_numbers_of_the_rtl_walkthrough() -> None:
     item = placed.descriptors[0]
     assert (design.pe, design.simd, design.lanes, item.groups, item.group_words) == (32, 64, 8, 2, 9)
     assert item.rows // 2 * item.blocks * 2 * item.group_words == 1008 and "1,008 steps" in text
-    budget = [int(cycles) for cycles in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
+    # one step of it: group 0, image 1, row 3 of the pooled map, block 2, lower row, ky = 2, kx = 1
+    row, first = 2 * 3 + 1 + 2, 2 * design.lanes + 1
+    base = item.source_even + item.source_image_stride
+    read = [base + row * item.source_row_stride + (first + lane) // design.lanes for lane in (0, design.lanes - 1)]
+    assert (base, item.source_row_stride, row, first, first + design.lanes - 1) == (120, 4, 9, 17, 24)
+    assert f"1 to 7 are read at {read[0]}, memory 0 at {read[1]}" in " ".join(text.split())
+    written = item.dest_base + item.dest_image_stride + 3 * item.dest_row_stride + 2 // 2 * item.dest_words
+    assert f"lanes 0 to 3 at {written}." in text
+    assert f"comes {cycles.GROUP_GAP} cycles later" in text
+    file, line, label = re.findall(r"(bnn_\w+)\.sv:(\d+): Assertion failed in [\w.]*\.(\w+): ", text)[0]
+    assert f" {label}: assert property" in find(file).read_text().splitlines()[int(line) - 1]
+    budget = [int(number) for number in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
     assert budget[3] == array_latency(design.simd) and f"That is {sum(budget)} cycles" in text
 
 

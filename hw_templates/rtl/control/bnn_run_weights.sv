@@ -8,7 +8,7 @@
 //
 // The ring: clear_o empties it at the start of a run that is not kept, hold_o and words_o are for a resident program.
 //
-// Latency: valid_o comes 11 cycles after begin_i or step_o, when section and comparisons have settled.
+// Latency: valid_o comes 12 cycles after begin_i or step_o, when section and comparisons have settled.
 module bnn_run_weights
   import bnn_pkg::*;
 #(

@@ -1,6 +1,6 @@
 // Arithmetic of the first layer: signed 3x3 windows, thresholds, OR pool and flip.
 //
-//   sum[p] = sum over i < 36 of (weight[p][i] ? +window[i] : -window[i])
+//   sum[p] = sum over i < Inputs of (weight[p][i] ? +window[i] : -window[i])
 //   bit[p] = (OR over the windows from first_i to last_i of (sum[p] >= threshold[p])) ^ flip[p]
 //
 // Layout: window_i[i*8 +: 8] is signed, i = tap*4 + c, tap = 3*ky + kx; absent channels and
@@ -11,15 +11,18 @@
 //
 // The sums of pairs of the window are made once and registered for every eight channels.
 // Latency: valid_o and bit_o come 7 cycles after the last window. valid_o is high for one cycle.
-module bnn_first_array #(
-    parameter int unsigned FirstPe = 4
+module bnn_first_array
+  import bnn_pkg::*;
+#(
+    parameter int unsigned FirstPe = 4,
+    localparam int unsigned Inputs = FirstTaps * MaxChannels
 ) (
     input  logic                  clk_i,
     input  logic                  rst_i,
     input  logic                  valid_i,
     input  logic                  first_i,
     input  logic                  last_i,
-    input  logic [36*8-1:0]       window_i,
+    input  logic [Inputs*8-1:0]   window_i,
     input  logic [FirstPe*64-1:0] channel_i,
     output logic                  valid_o,
     output logic [FirstPe-1:0]    bit_o
@@ -34,8 +37,8 @@ module bnn_first_array #(
   logic [6:0] valid_q;
   logic [4:0] first_q;
   logic [6:0] last_q;
-  logic [18*25-1:0] pair_q;
-  logic signed [10:0] tap_q[9];
+  logic [Inputs/2*25-1:0] pair_q;  // 8, 8 and 9 bits each: bnn_first_pe
+  logic signed [10:0] tap_q[FirstTaps];
   logic signed [12:0] row_q[3];
   logic signed [13:0] all;
 
@@ -46,7 +49,7 @@ module bnn_first_array #(
     else valid_q <= {valid_q[5:0], valid_i};
   end
 
-  for (genvar j = 0; j < 18; j++) begin : gen_pair
+  for (genvar j = 0; j < Inputs / 2; j++) begin : gen_pair
     logic signed [7:0] low, high;
     assign low = window_i[16*j+:8];
     assign high = window_i[16*j+8+:8];
@@ -57,7 +60,7 @@ module bnn_first_array #(
   end
 
   // The sum of the whole window, once: 4 cycles after it
-  for (genvar t = 0; t < 9; t++) begin : gen_tap
+  for (genvar t = 0; t < FirstTaps; t++) begin : gen_tap
     logic signed [8:0] low, high;
     assign low = pair_q[50*t+16+:9];
     assign high = pair_q[50*t+41+:9];

@@ -7,12 +7,15 @@
 // that the channels loaded are not those wired in. valid_o and pop_i: bnn_fifo.
 //
 // Latency: bits are there 8 cycles after the last window of their sum; more with FirstWired.
-module bnn_first_bits #(
+module bnn_first_bits
+  import bnn_pkg::*;
+#(
     parameter int unsigned FirstPe = 4,
     parameter int unsigned GroupBits = 5,
     parameter int unsigned Results = 16,
     parameter bit FirstWired = 1'b0,
-    localparam int unsigned IndexBits = GroupBits + $clog2(FirstPe)
+    localparam int unsigned IndexBits = GroupBits + $clog2(FirstPe),
+    localparam int unsigned WindowBits = FirstTaps * MaxChannels * 8
 ) (
     input  logic                      clk_i,
     input  logic                      clear_i,
@@ -27,7 +30,7 @@ module bnn_first_bits #(
     input  logic                      valid_i,
     input  logic                      first_i,
     input  logic                      last_i,
-    input  logic [36*8-1:0]           window_i,
+    input  logic [WindowBits-1:0]     window_i,
     input  logic [1:0][GroupBits-1:0] group_i,
     // Bits
     output logic                      valid_o,

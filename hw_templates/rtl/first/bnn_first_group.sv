@@ -1,17 +1,20 @@
 // Some channels of bnn_first_array with a register for the window and control of their own.
 (* keep_hierarchy = "yes" *)
-module bnn_first_group #(
-    parameter int unsigned Pe = 8
+module bnn_first_group
+  import bnn_pkg::*;
+#(
+    parameter int unsigned Pe = 8,
+    localparam int unsigned PairBits = FirstTaps * MaxChannels / 2 * 25
 ) (
     input  logic               clk_i,
-    input  logic [18*25-1:0]   pair_i,
+    input  logic [PairBits-1:0] pair_i,
     input  logic signed [13:0] all_i,  // a cycle before its register
     input  logic               valid_i,
     input  logic               first_i,
     input  logic [Pe*64-1:0]   channel_i,
     output logic [Pe-1:0]      bit_o
 );
-  logic [18*25-1:0] pair_q;
+  logic [PairBits-1:0] pair_q;
   logic valid_q, first_q;
 
   always_ff @(posedge clk_i) begin

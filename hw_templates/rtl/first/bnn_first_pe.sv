@@ -11,21 +11,21 @@ module bnn_first_pe
 (
     input  logic                clk_i,
     input  first_beat_t         channel_i,  // with the pairs
-    input  logic [18*25-1:0]    pair_i,
+    input  logic [FirstTaps*MaxChannels/2*25-1:0] pair_i,
     input  logic signed [13:0]  all_i,  // 2 cycles after the pairs
     input  logic                valid_i,  // 4 cycles after the pairs
     input  logic                first_i,  // 4 cycles after the pairs
     output logic                bit_o  // 5 cycles after the pairs
 );
   /* verilator no_inline_module */
-  logic signed [10:0] tap_q[9];
+  logic signed [10:0] tap_q[FirstTaps];
   logic signed [12:0] row_q[3];
   logic signed [14:0] picked_q;
   logic signed [15:0] threshold_q[2], limit_q;
   logic [3:0] flip_q;
   logic hit_q, any_q, bit_q, any;
 
-  for (genvar t = 0; t < 9; t++) begin : gen_tap
+  for (genvar t = 0; t < FirstTaps; t++) begin : gen_tap
     logic signed [8:0] pick[2];
     for (genvar j = 0; j < 2; j++) begin : gen_pick
       logic signed [8:0] low, high, both;

@@ -11,9 +11,12 @@
 // with column_valid_i and column_pop_o.
 //
 // Latency: a window is there 2 cycles after it was begun, the first one of a column 3 cycles after that was taken.
-module bnn_first_windows #(
+module bnn_first_windows
+  import bnn_pkg::*;
+#(
     parameter int unsigned GroupBits = 5,
-    parameter int unsigned Results = 16
+    parameter int unsigned Results = 16,
+    localparam int unsigned WindowBits = FirstTaps * MaxChannels * 8
 ) (
     input  logic                      clk_i,
     input  logic                      clear_i,
@@ -28,7 +31,7 @@ module bnn_first_windows #(
     output logic                      valid_o,
     output logic                      first_o,
     output logic                      last_o,
-    output logic [36*8-1:0]           window_o,
+    output logic [WindowBits-1:0]     window_o,
     output logic [1:0][GroupBits-1:0] group_o,
     // Results taken out of their queue
     input  logic                      pop_i

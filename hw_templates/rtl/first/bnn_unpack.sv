@@ -7,7 +7,9 @@
 // high, a pixel when valid_o and ready_i are; last_o marks the last pixel of an image.
 //
 // Latency: a pixel is there two or three cycles after its beat is taken; one pixel a cycle.
-module bnn_unpack (
+module bnn_unpack
+  import bnn_pkg::*;
+(
     input  logic        clk_i,
     input  logic        rst_i,
     input  logic [2:0]  channels_i,
@@ -111,7 +113,8 @@ module bnn_unpack (
   default clocking @(posedge clk_i); endclocking
   default disable iff (rst_i);
 
-  channels_fit: assert property (beat_valid_i && beat_take_o |-> channels_i inside {[3'd1 : 3'd4]})
+  channels_fit: assert property (beat_valid_i && beat_take_o |-> channels_i != '0
+      && channels_i <= 3'(MaxChannels))
       else $error("channels_i = %0d, must be 1 to 4", channels_i);
 `endif
 endmodule
