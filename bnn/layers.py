@@ -140,6 +140,8 @@ class Model:
     layers: tuple[Layer, ...]
     classes: tuple[str, ...]
     meta: dict[str, Any] = field(default_factory=dict)
+    temperature: Optional[float] = None
+    """What scores are divided by to be logits of calibrated probabilities; None: not measured"""
 
     @property
     def binary_input(self) -> bool:

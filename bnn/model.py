@@ -10,14 +10,17 @@ A model that needs nothing of version 2 is written as version 1. In version 2 a 
 `average_shortcut` and `input_bits`, and says by `requantised` and `coefficients` whether there are
 `<name>.offset` with `<name>.scale` or with `<name>.coefficients` (flat as well); the axes of weights are those of
 `bnn.layers.Layer`.
+
+The header of a model whose probabilities are calibrated also has `temperature`, in either version.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -76,6 +79,7 @@ def to_bytes(model: Model) -> bytes:
         ModelError: the model is inconsistent.
     """
     shapes(model)
+    _check_temperature(model.temperature)
     version = 2 if any(features(model)) else 1
     arrays: dict[str, np.ndarray] = {"input_table": model.input_table}
     for layer in model.layers:
@@ -97,10 +101,25 @@ def to_bytes(model: Model) -> bytes:
         "layers": [_describe(layer, version) for layer in model.layers],
         "meta": model.meta,
     }
+    if model.temperature is not None:
+        header["temperature"] = float(model.temperature)
     text = json.dumps(header, sort_keys=True).encode()
     out = io.BytesIO()
     np.savez_compressed(out, header=np.frombuffer(text, np.uint8), **arrays)
     return out.getvalue()
+
+
+def _check_temperature(value: Any) -> Optional[float]:
+    """A model's temperature, if it is one.
+
+    Raises:
+        ModelError: it is no positive finite number.
+    """
+    good = value is None or (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
+    )
+    expect(good, "header.temperature", f"is {str(value)[:40]}, expected a positive finite number")
+    return None if value is None else float(value)
 
 
 def save(model: Model, path: str | Path) -> None:
@@ -268,6 +287,7 @@ def _read(reader: _Reader) -> Model:
         ),
         classes=tuple(map(printable, _strings(header, "classes"))),
         meta=_get(header, "meta", dict),
+        temperature=_check_temperature(header.get("temperature")),
     )
     shapes(model)
     return model

@@ -62,7 +62,9 @@ def test_the_split_depends_on_the_data_only(tmp_path: Path) -> None:
     assert first.name == second.name and first.name.startswith("own:")
     assert np.array_equal(first.validation["x"], second.validation["x"])
     assert len(first.training["x"]) + len(first.validation["x"]) == 54
-    kept, classes = own.load_kept(tmp_path / "a", first.name)
+    again = own.load_kept(tmp_path / "a", first.name)
+    kept, classes = again.dataset, again.classes
+    assert np.array_equal(again.validation["x"], first.validation["x"])
     assert np.array_equal(kept.x_test, first.dataset.x_test) and classes == first.classes
     with pytest.raises(DataError, match="is own:.*, the run was on own:0"):
         own.load_kept(tmp_path / "a", "own:0")
@@ -121,7 +123,7 @@ def test_all_unusable_files_are_one_report(tmp_path: Path, capsys: pytest.Captur
     assert any(line.startswith("green/a\\nb.png: is no picture") for line in lines)
     assert main([*command, "--skip-unreadable"]) == 0
     assert "data: left out 7 files: " in capsys.readouterr().err
-    dataset, _ = own.load_kept(out, own.prepare(folder, 16, None, skip_unreadable=True).name)
+    dataset = own.load_kept(out, own.prepare(folder, 16, None, skip_unreadable=True).name).dataset
     assert len(dataset.x_train) + len(dataset.x_test) == 56
 
 
@@ -162,7 +164,7 @@ def test_given_validation_is_kept(tmp_path: Path, parts: dict[str, int], held: i
     tests = 6 if "test" in parts else 2 * 3
     assert len(found.dataset.x_test) == tests
     assert len(found.training["x"]) == 60 - (0 if "test" in parts else tests)
-    kept, _ = own.load_kept(tmp_path / "out", found.name)
+    kept = own.load_kept(tmp_path / "out", found.name).dataset
     assert np.array_equal(kept.x_train, found.dataset.x_train)
 
 

@@ -29,14 +29,36 @@ def test_set(
     Raises:
         ModelError, DataError: the model names no data, or they cannot be had.
     """
-    name = name or str(model.meta.get("dataset"))
+    name = data_of(model, name)
+    own_data = name.startswith(own.PREFIX)
+    dataset = own.load_kept(folder, name).dataset if own_data else data.load(name, data_folder, cache)
+    return _pixels({"x": dataset.x_test, "y": dataset.y_test})
+
+
+def validation_set(
+    model: Model, folder: Path, name: str | None, data_folder: Path | None, cache: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `test_set`: the images that validate, which are not trained on."""
+    name = data_of(model, name)
     if name.startswith(own.PREFIX):
-        dataset = own.load_kept(folder, name)[0]
-    elif name in data.SOURCES:
-        dataset = data.load(name, data_folder, cache)
-    else:
+        return _pixels(own.load_kept(folder, name).validation)
+    return _pixels(data.split_validation(data.load(name, data_folder, cache))[1])
+
+
+def data_of(model: Model, name: str | None) -> str:
+    """`name`, or else that of the data which the model was trained on.
+
+    Raises:
+        ModelError: the model names none that is known.
+    """
+    name = name or str(model.meta.get("dataset"))
+    if not name.startswith(own.PREFIX) and name not in data.SOURCES:
         raise ModelError(f"header.meta.dataset is '{name}', expected one of {', '.join(data.SOURCES)} or own data")
-    return np.ascontiguousarray(dataset.x_test.transpose(0, 2, 3, 1)), dataset.y_test
+    return name
+
+
+def _pixels(part: data.Arrays) -> tuple[np.ndarray, np.ndarray]:
+    return np.ascontiguousarray(part["x"].transpose(0, 2, 3, 1)), part["y"]
 
 
 def count_right(model: Model, images: np.ndarray, labels: np.ndarray, progress: bool = False) -> int:

@@ -26,6 +26,7 @@ from bnn.layers import INPUT, map_mean
 from bnn.model import Layer, Model, save
 from bnn.networks import INPUT_BINARY
 from train import data, own, parameters
+from train.calibrate import calibrated
 from train.checkpoint import load_checkpoint, load_network
 from train.config import Config, from_dict
 from train.layers import VALUE_HIGH, VALUE_LOW, VALUE_STEP, BinaryConv2d, Block, ScoreNorm, ValueBlock
@@ -205,19 +206,21 @@ def compare_scores(model: BinaryNetwork, exported: Model, images: np.ndarray) ->
 
 def load_data(
     config: Config, folder: Path, data_folder: Path | None, cache: Path
-) -> tuple[data.Dataset, tuple[str, ...]]:
-    """The data of a run and the class names.
+) -> tuple[data.Dataset, data.Arrays, tuple[str, ...]]:
+    """The data of a run, those of them that validate, and the class names.
 
     Raises:
         DataError: not to be had.
     """
     if config.dataset.startswith(own.PREFIX):
-        return own.load_kept(folder, config.dataset)
-    return data.load(config.dataset, data_folder, cache), data.SOURCES[config.dataset].classes
+        kept = own.load_kept(folder, config.dataset)
+        return kept.dataset, kept.validation, kept.classes
+    dataset = data.load(config.dataset, data_folder, cache)
+    return dataset, data.split_validation(dataset)[1], data.SOURCES[config.dataset].classes
 
 
 def export_run(checkpoint: Path, out: Path, data_folder: Path | None, cache: Path, command: str = "") -> Model:
-    """Fold the network of a checkpoint, compare it with PyTorch on every test image, and write it.
+    """Fold the network of a checkpoint, compare it with PyTorch on every test image, calibrate and write it.
 
     Beside `NAME.npz`, `NAME.images.npz` gets the first test images (`x` uint8 (N, H, W, C), `y`).
 
@@ -228,7 +231,7 @@ def export_run(checkpoint: Path, out: Path, data_folder: Path | None, cache: Pat
     saved = load_checkpoint(checkpoint)
     config = from_dict(saved["config"])
     model = load_network(checkpoint)
-    dataset, classes = load_data(config, checkpoint.parent, data_folder, cache)
+    dataset, validation, classes = load_data(config, checkpoint.parent, data_folder, cache)
     last = saved["history"][-1] if saved["history"] else {}
     meta: dict[str, object] = {
         "dataset": config.dataset,
@@ -245,6 +248,7 @@ def export_run(checkpoint: Path, out: Path, data_folder: Path | None, cache: Pat
         raise ExportError(f"{model.network.name}: {mismatches} of {total} images differ from the PyTorch network")
     right = int((scores.argmax(axis=1) == dataset.y_test).sum())
     meta["test_correct"], meta["test_images"] = right, total
+    exported = calibrated(exported, np.ascontiguousarray(validation["x"].transpose(0, 2, 3, 1)), validation["y"])
     save(exported, out)
     sample = io.BytesIO()
     images = np.ascontiguousarray(dataset.x_test[:SAMPLE].transpose(0, 2, 3, 1))

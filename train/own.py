@@ -360,19 +360,25 @@ def prepare(
         buffer = io.BytesIO()
         np.savez(buffer, **arrays, classes=np.array(found.classes), **({} if held is None else {"held": held}))
         write_atomically(folder / FILE, buffer.getvalue())
-    name = digest(dataset, found.classes, held)
+    training, validation = _split(dataset, held)
+    return OwnData(digest(dataset, found.classes, held), found.classes, dataset, training, validation, found.unusable)
+
+
+def _split(dataset: Dataset, held: np.ndarray | None) -> tuple[Arrays, Arrays]:
+    """Training and validation parts; a tenth of every class validates where nothing says which images do."""
     # the order of a folder is by class
     held = _tenth(dataset.y_train, seed=2) if held is None else held
-    training = {"x": dataset.x_train[~held], "y": dataset.y_train[~held]}
-    validation = {"x": dataset.x_train[held], "y": dataset.y_train[held]}
-    return OwnData(name, found.classes, dataset, training, validation, found.unusable)
+    return (
+        {"x": dataset.x_train[~held], "y": dataset.y_train[~held]},
+        {"x": dataset.x_train[held], "y": dataset.y_train[held]},
+    )
 
 
 def _report(folder: Path, lines: list[str] | tuple[str, ...]) -> None:
     write_atomically(folder / REPORT, "".join(f"{line}\n" for line in lines).encode())
 
 
-def load_kept(folder: Path, name: str) -> tuple[Dataset, tuple[str, ...]]:
+def load_kept(folder: Path, name: str) -> OwnData:
     """The own data that a run kept in its folder.
 
     Raises:
@@ -389,7 +395,7 @@ def load_kept(folder: Path, name: str) -> tuple[Dataset, tuple[str, ...]]:
     found = digest(dataset, classes, held)
     if found != name:
         raise DataError(f"{printable(path)}: is {found}, the run was on {printable(name)}")
-    return dataset, classes
+    return OwnData(name, classes, dataset, *_split(dataset, held))
 
 
 def check_size(network: Network) -> None:
