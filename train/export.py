@@ -18,12 +18,12 @@ import torch
 from torch import nn
 
 from bnn import golden
-from bnn.command import Command
+from bnn.command import Command, UsageError
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.geometry import Spec, walk
 from bnn.layers import INPUT, map_mean
-from bnn.model import Layer, Model, save
+from bnn.model import Layer, Model, load, save
 from bnn.networks import INPUT_BINARY
 from train import data, own, parameters
 from train.calibrate import calibrated
@@ -259,14 +259,30 @@ def export_run(checkpoint: Path, out: Path, data_folder: Path | None, cache: Pat
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="model.npz")
+    parser.add_argument("source", type=Path, metavar="CHECKPOINT", help="checkpoint; with --onnx also a model.npz")
+    parser.add_argument("-o", "--output", type=Path, help="model.npz to write; not of a model.npz")
     data.add_options(parser)
     parser.add_argument("--command", default="", help="recorded in the model: how it was trained")
+    parser.add_argument("--onnx", type=Path, metavar="FILE", help="write the integer model as an ONNX graph as well")
+    parser.add_argument("--plain", action="store_true", help="with standard ONNX operators only, else QONNX")
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    export_run(arguments.checkpoint, arguments.output, arguments.data_folder, arguments.cache, arguments.command)
+    is_model = arguments.source.suffix == ".npz"
+    if (arguments.output is None) != is_model:
+        raise UsageError(f"{arguments.source}: " + ("-o is for a checkpoint" if is_model else "-o is missing"))
+    if arguments.onnx is None and (is_model or arguments.plain):
+        raise UsageError("--onnx FILE is missing, expected with --plain and of a model.npz")
+    if is_model:
+        model = load(arguments.source)
+    else:
+        folder, cache = arguments.data_folder, arguments.cache
+        model = export_run(arguments.source, arguments.output, folder, cache, arguments.command)
+    if arguments.onnx is not None:
+        from train.export_onnx import save_onnx  # onnx is optional
+
+        save_onnx(model, arguments.onnx, "plain" if arguments.plain else "qonnx")
+        print(f"export: {arguments.onnx} written")
 
 
 main = Command("export", _options, _run, "build/cnv/checkpoint.pt -o build/cnv/model.npz")
