@@ -1,22 +1,18 @@
-"""The page of host/web.py against the simulated board, also in a headless Chromium where there is one."""
+"""The page's server in front of the simulated board: answers, and what it does not let clients do."""
 
 from __future__ import annotations
 
 import base64
 import http.client
-import io
 import json
-import os
 import re
-import select
-import shutil
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,17 +22,20 @@ from PIL import Image
 pytest.importorskip("pynq")
 
 from helpers.board import Station  # noqa: E402
-from helpers.host import CLASSES, images, make_model  # noqa: E402
+from helpers.host import CLASSES, images  # noqa: E402
+from helpers.page import MODEL, OTHER, page, serving  # noqa: E402
 
 from bnn import golden  # noqa: E402
-from bnn.images import read_picture  # noqa: E402
+from bnn.confidence import probabilities  # noqa: E402
+from bnn.images import MAX_FILE_BYTES  # noqa: E402
 from bnn.model import save  # noqa: E402
-from host import web  # noqa: E402
+from host import pynq_infer, server, web  # noqa: E402
+from host.classifier import Choice, Classifier  # noqa: E402
 from host.errors import HostError  # noqa: E402
 from host.pynq_infer import Engine  # noqa: E402
+from host.server import Refusal, Server, body_length, is_own_host  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="module")
@@ -47,268 +46,414 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
 
 
 @pytest.fixture(scope="module")
-def port(station: Station) -> Iterator[int]:
-    """Port of a page in front of the simulated board."""
-    options: Any = SimpleNamespace(
-        cpu=False, boards=station.host, batch=1, timeout=20.0, bit=station.bit, program=station.code
-    )
-    engine = Engine(options, make_model())
-    server = web.serve(web.Classifier(engine, make_model(), images(3, 5)), port=0)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
-    engine.close()
-    assert station.memory.used == (0, 0)
+def port(station: Station, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with page(station, tmp_path_factory.mktemp("other")) as number:
+        yield number
 
 
-def ask(port: int, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
+def ask(port: int, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request(method, path, body, {key.replace("_", "-"): value for key, value in headers.items()})
     answer = connection.getresponse()
     content = answer.read()
     connection.close()
+    if answer.getheader("Content-Type") == "application/json":
+        return answer.status, json.loads(content)
     return answer.status, content
 
 
-def test_scores_and_times(port: int) -> None:
+def raw(port: int, text: bytes, close: bool = False) -> bytes:
+    """What the server answers to bytes."""
+    with socket.create_connection(("127.0.0.1", port), 30) as connection:
+        connection.sendall(text)
+        if close:
+            connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+def test_scores_probabilities_and_times(port: int) -> None:
     for image in images(3):
-        status, content = ask(port, "POST", "/classify", image.tobytes())
-        result = json.loads(content)
-        wanted = golden.infer(make_model(), image[None])[0]
-        assert status == 200 and result["scores"] == wanted.tolist()
-        assert result["predicted"] == CLASSES[int(wanted.argmax())]
-        assert set(result["milliseconds"]) == {"queue", "copy", "run", "read"}
-        assert all(value >= 0 for value in result["milliseconds"].values())
+        status, result = ask(port, "POST", "/classify", image.tobytes())
+        wanted = golden.infer(MODEL, image[None])
+        assert status == 200 and result["scores"] == wanted[0].tolist() and result["best"] == wanted[0].argmax()
+        assert result["probabilities"] == pytest.approx(probabilities(wanted, 40.0)[0].tolist())
+        assert list(result["engines"]) == ["accelerator"] and set(result["milliseconds"]) == {"queue"}
+        assert set(result["engines"]["accelerator"]["milliseconds"]) == {"copy", "run", "read"}
+
+
+def test_both_engines_and_both_models(port: int) -> None:
+    """The board runs one program at a time, so models in turn load theirs; bits are those of the golden model."""
+    rng = np.random.default_rng(1)
+    for index, model in ((0, MODEL), (1, OTHER), (0, MODEL)):
+        image = rng.integers(0, 256, (1, model.height, model.width, model.channels), dtype=np.uint8)
+        query = f"model={index}&engines=accelerator,cpu"
+        status, result = ask(port, "POST", f"/classify?{query}", image.tobytes())
+        assert status == 200 and list(result["engines"]) == ["accelerator", "cpu"], result
+        wanted = golden.infer(model, image)[0].tolist()
+        assert all(engine["scores"] == wanted for engine in result["engines"].values())
+        assert (result["probabilities"] is None) == (model.temperature is None)
+        status, result = ask(port, "POST", f"/maps?model={index}", image.tobytes())
+        trace = golden.trace(model, image)
+        assert [layer["name"] for layer in result["layers"]] == [layer.name for layer in model.layers[:-1]]
+        for layer in result["layers"]:
+            sizes = [layer[key] for key in ("planes", "channels", "rows", "columns")]
+            packed = np.frombuffer(base64.b64decode(layer["bits"]), np.uint8)
+            bits = np.unpackbits(packed, count=int(np.prod(sizes)), bitorder="little").reshape(sizes)
+            assert np.array_equal(
+                bits[0].transpose(1, 2, 0), np.atleast_3d(trace[layer["name"]][0]).reshape(sizes[2], sizes[3], sizes[1])
+            )
+
+
+def test_about(port: int) -> None:
+    status, about = ask(port, "GET", "/about")
+    first, second = about["models"]
+    assert status == 200 and about["engines"] == ["accelerator", "cpu"] and about["pictures"]
+    assert first["classes"] == list(CLASSES) and [item["label"] for item in first["samples"]] == list(CLASSES)
+    assert base64.b64decode(first["samples"][1]["pixels"]) == images(3, 5)[1].tobytes()
+    assert (second["height"], second["width"], second["channels"]) == (8, 6, 3) and second["accuracy"] is None
 
 
 def test_several_browsers_at_once(port: int) -> None:
     found: dict[int, Any] = {}
 
     def browse(seed: int) -> None:
-        found[seed] = json.loads(ask(port, "POST", "/classify", images(1, seed).tobytes())[1])["scores"]
+        found[seed] = ask(port, "POST", "/classify", images(1, seed).tobytes())[1]["scores"]
 
     threads = [threading.Thread(target=browse, args=(seed,)) for seed in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == {seed: golden.infer(make_model(), images(1, seed))[0].tolist() for seed in range(6)}
+    assert found == {seed: golden.infer(MODEL, images(1, seed))[0].tolist() for seed in range(6)}
+
+
+def pictures(folder: Path) -> list[Path]:
+    """Files whose readers could differ: orientation, transparency, 16 bits, palette, CMYK, sizes."""
+    rng = np.random.default_rng(2)
+    photo = Image.fromarray(rng.integers(0, 256, (30, 41, 3), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo.save(folder / "turned.jpg", exif=exif)
+    photo.convert("CMYK").save(folder / "cmyk.jpg")
+    photo.convert("P").save(folder / "palette.png")
+    layered = photo.convert("RGBA")
+    layered.putalpha(Image.fromarray(rng.integers(0, 256, (30, 41), np.uint8)))
+    layered.save(folder / "layered.webp", lossless=True)
+    Image.fromarray(rng.integers(0, 65536, (9, 7), np.uint16)).save(folder / "deep.png")
+    return sorted(folder.iterdir())
+
+
+def test_the_page_gives_the_commands_scores(port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = pictures(tmp_path)
+    save(MODEL, tmp_path / "m.npz")
+    command = ["--cpu", "--model", str(tmp_path / "m.npz"), "--json", "--images", *map(str, files)]
+    assert pynq_infer.main(command) == 0
+    wanted = json.loads(capsys.readouterr().out)["scores"]
+    results = [ask(port, "POST", "/picture", path.read_bytes())[1] for path in files]
+    assert len(files) == 5 and [result["scores"] for result in results] == wanted
+    assert len({result["pixels"] for result in results}) == 5 and len(results[0]["pixels"]) == 84
 
 
 def test_bad_requests(port: int) -> None:
     assert ask(port, "GET", "/../etc/passwd")[0] == 404
+    assert ask(port, "GET", "/page/../../web.py")[0] == 404
     assert ask(port, "POST", "/other", b"x")[0] == 404
-    status, content = ask(port, "POST", "/classify", b"short")
-    assert status == 400 and json.loads(content) == {"error": "5 bytes, expected 63 (9x7x1)"}
-    assert ask(port, "POST", "/classify", bytes(1000))[0] == 413
-    assert ask(port, "POST", "/classify", b"x", Content_Length="-3")[0] == 413
-    status, content = ask(port, "POST", "/picture", b"no picture")
-    assert status == 400 and json.loads(content) == {"error": "picture: is no picture (of a known format)"}
-    for length in (str(1 << 40), "9" * 5000, "\u00b2"):
-        assert ask(port, "POST", "/picture", b"x", Content_Length=length)[0] == 413
-    assert ask(port, "POST", "/classify", images(1).tobytes(), Origin="http://elsewhere.example")[0] == 403
-    assert ask(port, "POST", "/classify", images(1).tobytes(), Origin=f"http://127.0.0.1:{port}")[0] == 200
+    assert ask(port, "PUT", "/classify", b"x")[0] == 501
+    assert ask(port, "POST", "/classify", b"short") == (400, {"error": "5 bytes, expected 63 (9x7x1)"})
+    assert ask(port, "POST", "/maps", b"short") == (400, {"error": "5 bytes, expected 63 (9x7x1)"})
+    assert ask(port, "POST", "/classify", bytes(64)) == (413, {"error": "64 bytes, expected at most 63"})
+    status, result = ask(port, "POST", "/picture", b"no picture")
+    assert status == 400 and result == {"error": "picture: is no picture (of a known format)"}
+    for query, reason in (
+        ("model=2", "model is 2, expected 0 to 1"),
+        ("model=-1", "model is -1, expected 0 to 1"),
+        ("model=%D9%A1", "model is \u0661, expected 0 to 1"),
+        ("engines=cpu,gpu%0A", "engine is gpu\\n, expected one of accelerator, cpu"),
+        ("a=1&" * 5, "the query has more than 4 fields"),
+    ):
+        assert ask(port, "POST", f"/classify?{query}", images(1).tobytes()) == (400, {"error": reason})
+
+
+def test_other_sites_pages_are_refused(port: int) -> None:
+    body = images(1).tobytes()
+    for origin in ("http://elsewhere.example", "null", f"http://127.0.0.1.example:{port}", "http://127.0.0.1:1"):
+        assert ask(port, "POST", "/classify", body, Origin=origin)[0] == 403, origin
+    assert ask(port, "POST", "/classify", body, Origin=f"http://127.0.0.1:{port}")[0] == 200
+    for path in ("/", "/page.js", "/about", "/none"):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("value", "good"),
+    [
+        ("127.0.0.1", True),
+        ("127.0.0.1:8080", True),
+        ("[::1]:8080", True),
+        ("192.168.2.99", True),
+        ("localhost:9", True),
+        ("LOCALHOST", True),
+        ("pynq", True),
+        ("Lab.Example:80", True),
+        ("", False),
+        ("evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("localhost.evil.example", False),
+        ("pynq.evil.example", False),
+        ("evil.example@127.0.0.1", False),
+        ("127.0.0.1:80:80", False),
+        ("127.0.0.1, evil.example", False),
+        ("127.1/..", False),
+        ("localhost\u212a", False),
+    ],
+)
+def test_hosts(value: str, good: bool) -> None:
+    assert is_own_host(value, frozenset({"pynq", "lab.example"})) is good
+
+
+def test_a_name_that_is_made_to_point_here_gets_nothing(port: int) -> None:
+    for method, path in (("GET", "/"), ("GET", "/about"), ("POST", "/classify"), ("POST", "/picture")):
+        status, result = ask(port, method, path, images(1).tobytes(), Host=f"rebound.example:{port}")
+        assert status == 421 and "rebound.example" in result["error"] and "--name" in result["error"]
+    assert b" 421 " in raw(port, b"GET / HTTP/1.0\r\n\r\n")
+    assert b" 421 " in raw(port, b"GET / HTTP/1.0\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
+    assert b" 200 " in raw(port, f"GET / HTTP/1.1\r\nHost: {socket.gethostname()}\r\n\r\n".encode())
+
+
+@pytest.mark.parametrize(
+    ("lengths", "status"),
+    [
+        ([], 411),
+        (["-3"], 400),
+        (["+3"], 400),
+        (["1_0"], 400),
+        ([" 3"], 400),
+        (["3 "], 400),
+        (["0x3"], 400),
+        (["3.0"], 400),
+        (["3, 3"], 400),
+        (["\u00b2"], 400),
+        (["\u0663"], 400),
+        ([""], 400),
+        (["3", "3"], 400),
+        (["11"], 413),
+        ([str(1 << 40)], 413),
+        (["9" * 5000], 413),
+    ],
+)
+def test_lengths_that_are_none(lengths: list[str], status: int) -> None:
+    with pytest.raises(Refusal) as caught:
+        body_length(lengths, 10)
+    assert caught.value.status == status and len(str(caught.value)) < 80
+
+
+def test_lengths(port: int) -> None:
+    assert [body_length([text], 10) for text in ("0", "10", "007")] == [0, 10, 7]
+    start = f"POST /classify HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+    body = images(1).tobytes()
+    assert b" 411 " in raw(port, f"{start}\r\n".encode())
+    assert b" 411 " in raw(port, f"{start}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n".encode())
+    assert b" 400 " in raw(port, f"{start}Content-Length: 6_3\r\n\r\n".encode() + body)
+    assert b" 400 " in raw(port, f"{start}Content-Length: 63\r\nContent-Length: 64\r\n\r\n".encode() + body)
+    assert b" 413 " in raw(port, f"{start}Content-Length: {MAX_FILE_BYTES}\r\n\r\n".encode())
+    ended = raw(port, f"{start}Content-Length: 63\r\n\r\n".encode() + body[:20], close=True)
+    assert b" 400 " in ended and b"the request ended after 20 of 63 bytes" in ended
+
+
+class Held:
+    """In place of a classifier: keeps those who ask waiting until they may go."""
+
+    names = ["cpu"]
+
+    def __init__(self, size: int = 0) -> None:
+        self.go = threading.Event()
+        self.size = size
+        self.inside, self.most = 0, 0
+        self.choices = [Choice(MODEL, images(0))]
+        self._lock = threading.Lock()
+
+    def describe(self) -> dict[str, Any]:
+        with self._lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        assert self.go.wait(30)
+        with self._lock:
+            self.inside -= 1
+        return {"text": "x" * self.size}
+
+    def classify_picture(self, content: bytes, index: int, names: list[str]) -> dict[str, Any]:
+        return self.describe()
+
+
+class Strict(Server):
+    """A server with little patience."""
+
+    receive_s, send_s, wait_s = 0.4, 0.4, 0.1
+    requests, most_uploads = 2, 1
+
+    def free(self) -> None:
+        """Wait until nobody is served."""
+        for _ in range(2):
+            assert self._free.acquire(timeout=30)
+        for _ in range(2):
+            self._free.release()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"",
+        b"GET /about HT",
+        b"GET /about HTTP/1.0\r\nHost: localhost\r\nX: ",
+        b"POST /classify HTTP/1.0\r\nHost: localhost\r\nContent-Length: 63\r\n\r\n",
+        b"POST /picture HTTP/1.0\r\nHost: localhost\r\nContent-Length: 60000000\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("drips", [False, True])
+def test_slow_and_half_open_clients_are_left(start: bytes, drips: bool) -> None:
+    """A byte now and then does not lengthen the time of a request; what was open is free for others."""
+    made = Strict(Held())  # type: ignore[arg-type]
+    with serving(made) as port, socket.create_connection(("127.0.0.1", port), 30) as connection:
+        connection.sendall(start)
+        connection.settimeout(0.05)
+        for _ in range(400):
+            try:
+                if drips:
+                    connection.sendall(b"x")
+                got = connection.recv(1 << 16)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                got = b""
+            assert not got, "an answer to half a request"
+            break
+        else:
+            raise AssertionError("the connection stays open")
+        made.free()
+
+
+def test_a_client_that_reads_nothing_is_left() -> None:
+    held = Held(64 << 20)
+    held.go.set()
+    made = Strict(held)  # type: ignore[arg-type]
+    with serving(made) as port, socket.create_connection(("127.0.0.1", port), 30) as connection:
+        connection.sendall(b"GET /about HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        while not held.most:
+            time.sleep(0.01)
+        made.free()
+
+
+def test_at_most_so_many_requests_at_a_time() -> None:
+    held = Held()
+    with serving(Strict(held)) as port:  # type: ignore[arg-type]
+        answers: list[int] = []
+        threads = [threading.Thread(target=lambda: answers.append(ask(port, "GET", "/about")[0])) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        while held.inside < 2:
+            time.sleep(0.01)
+        assert b" 503 " in raw(port, b"GET /about HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        held.go.set()
+        for thread in threads:
+            thread.join()
+        assert answers == [200, 200] and held.most == 2
+        assert ask(port, "GET", "/about")[0] == 200
+
+
+def test_at_most_so_many_uploads_at_a_time() -> None:
+    held = Held()
+    with serving(Strict(held)) as port:  # type: ignore[arg-type]
+        answers: list[int] = []
+        thread = threading.Thread(target=lambda: answers.append(ask(port, "POST", "/picture", b"abc")[0]))
+        thread.start()
+        while held.inside < 1:
+            time.sleep(0.01)
+        assert ask(port, "POST", "/picture", b"abc") == (503, {"error": "the server is busy; try again"})
+        held.go.set()
+        thread.join()
+        assert answers == [200] and held.most == 1
 
 
 def test_failing_board_is_told(port: int, station: Station) -> None:
     station.core.code = 4
-    status, content = ask(port, "POST", "/classify", images(1).tobytes())
+    status, result = ask(port, "POST", "/classify", images(1).tobytes())
     station.core.code = 0
-    assert status == 400 and json.loads(content)["error"] == "the core reports error 4: AXI error response"
+    assert status == 400 and result["error"] == "the core reports error 4: AXI error response"
     assert ask(port, "POST", "/classify", images(1).tobytes())[0] == 200
 
 
-def test_page_is_one_file_of_its_own() -> None:
-    text = web.PAGE.read_text()
-    assert not re.search(r"""(src|href)\s*=|https?://|import\s""", text), "nothing is fetched from elsewhere"
-
-
-class Browser:
-    """A headless Chromium with one page, through its debugging pipe."""
-
-    def __init__(self, folder: Path, address: str) -> None:
-        read_in, self._write = os.pipe()
-        self._read, write_out = os.pipe()
-        command = [
-            str(CHROMIUM),
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--remote-debugging-pipe",
-            "--use-fake-device-for-media-stream",
-            "--use-fake-ui-for-media-stream",
-            f"--user-data-dir={folder}",
-            "about:blank",
-        ]
-        # the pipe is file descriptors 3 and 4 of the browser
-        shell = ["bash", "-c", f'exec 3<&{read_in} 4>&{write_out}; exec "$@"', "bash", *command]
-        self._process = subprocess.Popen(shell, pass_fds=(read_in, write_out), stderr=subprocess.DEVNULL)
-        os.close(read_in)
-        os.close(write_out)
-        self._buffer, self._number, self._session = b"", 0, ""
-        pages = self.call("Target.getTargets")["targetInfos"]
-        target = next(item["targetId"] for item in pages if item["type"] == "page")
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self.call("Page.navigate", url=address)
-        # before its script runs, the page has elements but no functions
-        self.until("typeof at === 'function' && at('about').textContent !== ''")
-
-    def call(self, method: str, **parameters: Any) -> Any:
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters}
-        if self._session:
-            message["sessionId"] = self._session
-        os.write(self._write, json.dumps(message).encode() + b"\0")
-        while True:
-            while b"\0" not in self._buffer:
-                assert select.select([self._read], [], [], 30)[0], "the browser does not answer"
-                part = os.read(self._read, 1 << 16)
-                assert part, "the browser ended"
-                self._buffer += part
-            text, self._buffer = self._buffer.split(b"\0", 1)
-            answer = json.loads(text)
-            if answer.get("id") == self._number:
-                assert "error" not in answer, answer
-                return answer["result"]
-
-    def run(self, script: str) -> Any:
-        """The value of an expression."""
-        result = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in result, result
-        return result["result"].get("value")
-
-    def until(self, condition: str) -> None:
-        for _ in range(300):
-            if self.run(condition):
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"never true: {condition}")
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        os.close(self._read)
-        os.close(self._write)
-
-
-@pytest.fixture(scope="module")
-def browser(port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if CHROMIUM is None or shutil.which("bash") is None:
-        pytest.skip("there is no Chromium")
-    made = Browser(tmp_path_factory.mktemp("browser"), f"http://127.0.0.1:{port}/")
-    yield made
-    made.close()
-
-
-def shown(browser: Browser) -> list[list[str]]:
-    """Rows of the table of scores: class, score, how it is marked."""
-    rows: list[list[str]] = browser.run(
-        "[...at('scores').rows].map(row => [row.cells[0].textContent, row.cells[1].textContent, row.className])"
-    )
-    return rows
-
-
-def expected_rows(image: np.ndarray) -> list[list[str]]:
-    scores = golden.infer(make_model(), image[None])[0]
-    return [
-        [name, str(score), "best" if number == scores.argmax() else ""]
-        for number, (name, score) in enumerate(zip(CLASSES, scores.tolist(), strict=True))
-    ]
-
-
-@pytest.mark.parametrize("sample", [0, 2])
-def test_click_on_a_sample(browser: Browser, sample: int) -> None:
-    browser.run("delete document.body.dataset.state")
-    browser.run(f"at('samples').querySelectorAll('canvas')[{sample}].click()")
-    browser.until("document.body.dataset.state === 'done'")
-    assert shown(browser) == expected_rows(images(3, 5)[sample])
-    times = browser.run("[...at('times').rows].map(row => row.cells[0].textContent)")
-    assert times == ["queue", "copy", "run", "read", "browser and network, all in all"]
-    assert browser.run("at('problem').textContent") == ""
-
-
-def test_drop_a_picture(browser: Browser) -> None:
-    """A PNG of the network's size is classified as it is; a larger one is scaled; another file is refused."""
-    drop = """(async content => {
-        delete document.body.dataset.state;
-        const files = new DataTransfer();
-        files.items.add(new File([Uint8Array.from(atob(content), c => c.charCodeAt(0))], "a.png"));
-        at("drop").dispatchEvent(new DragEvent("drop", {dataTransfer: files, bubbles: true, cancelable: true}));
-    })"""
-
-    def encoded(image: Image.Image) -> str:
-        content = io.BytesIO()
-        image.save(content, "png")
-        return base64.b64encode(content.getvalue()).decode()
-
-    grey = images(1, 8)[0]
-    browser.run(f"{drop}({encoded(Image.fromarray(grey[..., 0]))!r})")
-    browser.until("document.body.dataset.state === 'done'")
-    assert shown(browser) == expected_rows(grey)
-    browser.run(f"{drop}({encoded(Image.new('L', (140, 90), 77))!r})")
-    browser.until("document.body.dataset.state === 'done'")
-    assert shown(browser) == expected_rows(np.full((9, 7, 1), 77, np.uint8))
-    browser.run(f"{drop}('bm90IGEgcGljdHVyZQ==')")
-    browser.until("at('problem').textContent !== ''")
-    assert browser.run("at('problem').textContent") == "picture: is no picture (of a known format)"
-    photo = Image.fromarray(np.random.default_rng(2).integers(0, 256, (30, 41), np.uint8))
-    browser.run(f"{drop}({encoded(photo)!r})")
-    browser.until("document.body.dataset.state === 'done'")
-    content = io.BytesIO()
-    photo.save(content, "png")
-    assert shown(browser) == expected_rows(read_picture(content, (9, 7, 1))[0])
-    browser.run("about.pictures = false")  # without Pillow on the server
-    browser.run(f"{drop}({encoded(Image.fromarray(grey[..., 0]))!r})")
-    browser.until("document.body.dataset.state === 'done'")
-    assert shown(browser) == expected_rows(grey)
-    browser.run("about.pictures = true")
-
-
-def test_camera(browser: Browser) -> None:
-    browser.run("delete document.body.dataset.state")
-    browser.run("at('camera').click()")
-    browser.until("document.body.dataset.state === 'done'")
-    assert len(shown(browser)) == 3 and browser.run("!at('video').hidden")
-    browser.run("at('camera').click()")
-    browser.until("at('video').hidden")
-    assert browser.run("at('problem').textContent") == ""
-
-
-def test_failure_is_shown(browser: Browser, station: Station) -> None:
-    browser.until("!busy")
-    station.core.code = 4
-    try:
-        browser.run("at('samples').querySelectorAll('canvas')[0].click()")
-        browser.until("at('problem').textContent !== ''")
-    finally:
-        station.core.code = 0
-    assert browser.run("at('problem').textContent") == "the core reports error 4: AXI error response"
+def test_the_page_fetches_nothing_from_elsewhere(port: int) -> None:
+    named = set()
+    for path, (name, _) in server.FILES.items():
+        text = (server.FOLDER / name).read_text()
+        assert ask(port, "GET", path) == (200, text.encode())
+        assert not re.search(r"https?://(?!localhost)|@import|innerHTML|insertAdjacentHTML|\beval\b|\bon\w+=", text), (
+            name
+        )
+        named |= set(re.findall(r"""(?:src|href)="([^"]*)\"""", text))
+    assert named == {"data:,", "page.css", "page.js"}
+    assert {path.name for path in server.FOLDER.iterdir()} == {name for name, _ in server.FILES.values()}
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], port: int) -> None:
-    save(make_model(), tmp_path / "model.npz")
+    save(MODEL, tmp_path / "model.npz")
     np.save(tmp_path / "x.npy", images(2))
     arguments = ["--cpu", "--model", str(tmp_path / "model.npz"), "--images", str(tmp_path / "x.npy")]
     assert web.main([*arguments, "--port", str(port)]) == 1
     assert capsys.readouterr().err.startswith(f"error: 127.0.0.1:{port}: cannot be listened on")
+    assert web.main([*arguments, "--port", "70000"]) == 1
     assert web.main(["--cpu", "--model", str(tmp_path / "none.npz")]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
-    server = subprocess.Popen(
-        [sys.executable, "-m", "host.web", *arguments, "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    np.save(tmp_path / "wide.npy", np.zeros((1, 9, 8, 1), np.uint8))
+    assert web.main([*arguments[:3], "--images", str(tmp_path / "wide.npy")]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 3 and errors[2].startswith("error: images are (9, 8, 1), ")
+    command = [sys.executable, "-m", "host.web", *arguments, "--port", "0", "--name", "Lab.example"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
-        assert server.stdout is not None
-        address = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/\n", server.stdout.readline())
+        assert process.stdout is not None
+        address = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/\n", process.stdout.readline())
         assert address is not None
-        status, content = ask(int(address[1]), "GET", "/about")
-        assert status == 200 and json.loads(content)["engine"] == "cpu" and len(json.loads(content)["samples"]) == 2
-        assert b"<title>" in ask(int(address[1]), "GET", "/")[1]
-        scores = json.loads(ask(int(address[1]), "POST", "/classify", images(1).tobytes())[1])["scores"]
-        assert scores == golden.infer(make_model(), images(1))[0].tolist()
+        status, about = ask(int(address[1]), "GET", "/about")
+        assert status == 200 and about["engines"] == ["cpu"] and len(about["models"][0]["samples"]) == 2
+        status, content = ask(int(address[1]), "GET", "/", Host="lab.example")
+        assert status == 200 and b"<title>" in content
+        scores = ask(int(address[1]), "POST", "/classify", images(1).tobytes())[1]["scores"]
+        assert scores == golden.infer(MODEL, images(1))[0].tolist()
     finally:
-        server.terminate()
-        server.wait(20)
-    with pytest.raises(HostError, match="expected 63"):
-        web.Classifier(None, make_model(), images(0)).classify(b"")  # type: ignore[arg-type]
+        process.terminate()
+        process.wait(20)
+
+
+def test_wrong_options(capsys: pytest.CaptureFixture[str]) -> None:
+    for options, reason in (
+        (["--model", "a.npz"], "give --bit, or --cpu"),
+        (["--cpu", "--model", "a.npz", "b.npz", "--program", "c.bin"], "--program names 1 files, --model 2"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            web.main(options)
+        assert caught.value.code == 2 and reason in capsys.readouterr().err
+
+
+def test_an_engine_that_cannot_be_made_ends_the_start() -> None:
+    closed = []
+
+    class Made:
+        boards: list[str] = []
+
+        def close(self) -> None:
+            closed.append(self)
+
+    def refuse(index: int) -> Engine:
+        raise HostError("no board")
+
+    makers: Any = {"cpu": lambda index: Made(), "accelerator": refuse}
+    with pytest.raises(HostError, match="no board"):
+        Classifier([Choice(MODEL, images(0))], makers)
+    assert len(closed) == 1
