@@ -40,6 +40,7 @@ class Constant(int):
 
 PROGRAM_MAGIC = Constant(0x504E4E42, 'first word of a program, "BNNP"')
 PROGRAM_VERSION = Constant(1, "version of the program's format")
+PROGRAM_VERSION_2 = Constant(2, "version of a program that uses planes, bases, values or shortcuts")
 CORE_ID = Constant(0x314E4E42, 'ID register of the core, "BNN1"')
 INTERFACE_VERSION = Constant(1, "version of the registers")
 HEADER_WORDS = Constant(32, "words of the program's header")
@@ -92,6 +93,7 @@ class Error(enum.IntEnum):
             "their segment has"
         ),
     )
+    VECTOR = 6, "the program needs the vector unit, which the design does not have"
 
 
 class Field:
@@ -319,6 +321,8 @@ class Header(Record):
     channels = image_mode.part(0, 8, "channels C")
     pad = image_mode.bit(8, "pad 1")
     pool = image_mode.bit(9, "2×2 pool")
+    first_planes = image_mode.part(12, 4, "planes of pixels B that are written in place of sums; 0: none")
+    pixel_map = image_mode.bit(16, "they are written by pixel, else by image")
     computed = Field(22, "what the first layer computes, before the pool, even if pool; 0 in pack mode")
     rows = computed.part(0, 16, "rows")
     columns = computed.part(16, 16, "columns")
@@ -350,6 +354,21 @@ class Descriptor(Record):
     from_first = flags.bit(7, "source is the first layer's double buffer")
     segment_end = flags.bit(8, "last layer of its segment")
     batch_source = flags.bit(9, "source was written by image for the whole batch: every layer of segment B")
+    vector = flags.bit(10, "sums leave through the vector unit")
+    by_image = flags.bit(11, "lanes are images of a map that lies by image")
+    stride2 = flags.bit(12, "stride 2")
+    pad2 = flags.bit(13, "pad 2 (with `pad` off)")
+    pad_first = flags.bit(14, "padding is +1 in the first plane, -1 in the others (with `pad_one` off)")
+    average = flags.bit(15, "no sums of bits: values are summed over their map")
+    value = flags.bit(16, "the value is written")
+    bit_planes = flags.bit(17, "planes are the bits of the value, the most significant first")
+    shortcut = flags.bit(18, "a shortcut is added")
+    shortcut_average = flags.bit(
+        19, "the shortcut is averaged over 2×2, of twice the height and width (with `stride2`)"
+    )
+    shortcut_same = flags.bit(20, "the shortcut has the output's height and width, in a layer with `stride2`")
+    shortcut_first = flags.bit(21, "the shortcut, or the value to average, is of the first layer's double buffer")
+    release_first = flags.bit(22, "last layer that reads the first layer's double buffer")
     groups = Field(1, "groups G")
     tap_words = Field(2, "input words per tap CW")
     rows = Field(3, "rows computed (before pool; even if pool)")
@@ -370,10 +389,53 @@ class Descriptor(Record):
     last_bits = Field(16, "valid bits in the last input word of a tap, 1 … SIMD; of a pixel if flattened")
     outputs = Field(17, "output channels (classes for scores)")
     out_columns = Field(18, "output columns after pool")
+    passes = Field(19, "passes of a sum; 0: one")
+    more_bases = passes.part(0, 4, "bases M less 1")
+    more_planes = passes.part(4, 4, "planes N less 1")
+    planes_outer = passes.bit(8, "the outer loop is that over planes, else that over bases")
+    hand = passes.part(9, 2, "when sums are handed over: 0 after all passes, 1 after each outer one, 2 after each pass")
+    pass_words = Field(20, "weight words of a pass, taps × CW")
+    source_words = Field(21, "words per pixel of the source, all planes and the value; 0: CW")
+    taps = Field(22, "taps of the kernel; 0: 3×3 or 1×1 by `kernel3`")
+    tap_rows = taps.part(0, 16, "rows")
+    tap_columns = taps.part(16, 16, "columns")
+    dest_planes = Field(23, "where a pixel's planes and value lie among the `dest_words`")
+    plane_words = dest_planes.part(0, 16, "words per plane: plane k lies at k × these")
+    value_word = dest_planes.part(16, 16, "first word of the value")
+    result = Field(24, "what the vector unit gives")
+    thresholds = result.part(0, 2, "planes by thresholds K")
+    value_bits = result.part(4, 4, "0: the value is signed, of 8 bits; 1 to 8: unsigned, of so many")
+    shift = result.part(8, 5, "bits that it is shifted right: 0, 4, …, 28")
+    shortcut_even = Field(25, "shortcut base for even sub-batches")
+    shortcut_odd = Field(26, "shortcut base for odd sub-batches; equal unless `shortcut_first`")
+    shortcut_image_stride = Field(27, "shortcut image_stride")
+    shortcut_row_stride = Field(28, "shortcut row_stride")
+    shortcut_place = Field(29, "where a pixel's value lies")
+    shortcut_words = shortcut_place.part(0, 16, "words per pixel, all planes and the value")
+    shortcut_word = shortcut_place.part(16, 16, "first word of the value")
+    shortcut_values = Field(30, "words of the value that there are: behind them the shortcut is 0")
+
+    @property
+    def bases(self) -> int:
+        """M."""
+        return self.more_bases + 1
+
+    @property
+    def planes(self) -> int:
+        """N."""
+        return self.more_planes + 1
+
+    @property
+    def hand_overs(self) -> int:
+        """How often the sums of an output are handed over to the vector unit."""
+        outer = self.planes if self.planes_outer else self.bases
+        return (1, outer, self.bases * self.planes)[min(self.hand, 2)]
 
     @property
     def headers(self) -> int:
         """Header words of a group."""
+        if self.vector:
+            return self.hand_overs + VectorHeader.WORDS * max(1, self.thresholds)
         return ScoreHeader.WORDS if self.scores else ThresholdHeader.WORDS
 
     @property
@@ -406,6 +468,24 @@ class ScoreHeader(Record):
 
     offset = Field(0, "offset, signed", signed=True)
     scale = Field(1, "scale, signed", bits=16, signed=True)
+
+
+class CoefficientHeader(Record):
+    """What the header word of a hand-over has for every PE, in the order of the hand-overs."""
+
+    WORDS = 1
+
+    coefficient = Field(0, "coefficient, signed; absent channels 0", bits=25, signed=True)
+
+
+class VectorHeader(Record):
+    """What the two header words of a plane by thresholds, or of a value without any, have for every PE."""
+
+    WORDS = 2
+
+    offset = Field(0, "offset, signed", signed=True)
+    limit = Field(1, "threshold on the value, signed; absent channels 256", bits=16, signed=True)
+    flip = Bit(1, "flip: the bit is inverted after the pool", low=16, bits=1)
 
 
 class FirstBeat(Record):
@@ -484,6 +564,8 @@ class Registers(Record):
     cycles = Register(0xA0, "read-only", "cycles of the last run")
     busy = Register(0xB0, "read-only", "cycles in which the array multiplied")
     error = Register(0xC0, "read-only", "error code of the last run")
+    features = Register(0xD0, "read-only", "what the design has", labels=("VECTOR",))
+    vector = features.bit(0, "the vector unit")
 
 
 WRITABLE = frozenset(
@@ -493,7 +575,16 @@ WRITABLE = frozenset(
     for offset in range(field.offset, field.offset + field.bits // 8, 4)
 )
 """Offsets of the registers that a host may write."""
-RECORDS: Tuple[Type[Record], ...] = (Header, Descriptor, ThresholdHeader, ScoreHeader, FirstBeat, Registers)
+RECORDS: Tuple[Type[Record], ...] = (
+    Header,
+    Descriptor,
+    ThresholdHeader,
+    ScoreHeader,
+    CoefficientHeader,
+    VectorHeader,
+    FirstBeat,
+    Registers,
+)
 
 
 def layers(program: bytes) -> List[Descriptor]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from bnn import contract
 from bnn.command import FAILED, Command
 from bnn.contract import (
+    CoefficientHeader,
     Constant,
     Descriptor,
     Error,
@@ -26,6 +27,7 @@ from bnn.contract import (
     Registers,
     ScoreHeader,
     ThresholdHeader,
+    VectorHeader,
 )
 from bnn.files import write_atomically
 from bnn.tables import marked
@@ -35,7 +37,15 @@ CPP = "hw_templates/hls/bnn_contract.h"
 SYSTEMVERILOG = "hw_templates/rtl/bnn_pkg.sv"
 DOCUMENT = "docs/ARCHITECTURE.md"
 WIDTH = 120
-PREFIXES = {Header: "H", Descriptor: "D", ThresholdHeader: "T", ScoreHeader: "S", FirstBeat: "B"}
+PREFIXES = {
+    Header: "H",
+    Descriptor: "D",
+    ThresholdHeader: "T",
+    ScoreHeader: "S",
+    CoefficientHeader: "C",
+    VectorHeader: "V",
+    FirstBeat: "B",
+}
 """Of the C++ names of a record's fields."""
 CPP_FIELD = """\
 // Part of a word: `bits` bits from bit `low` of word `word` on.

@@ -46,6 +46,7 @@ class Design:
     image_pixels: int
     max_layers: int
     clock_mhz: float
+    vector: bool = False
 
     def __post_init__(self) -> None:
         self._check("simd", 32, 256)
@@ -58,6 +59,8 @@ class Design:
         self._check("max_layers", 1, 256)
         if isinstance(self.clock_mhz, bool) or not isinstance(self.clock_mhz, int | float) or not self.clock_mhz > 0:
             raise DesignError(f"design {self.name}: clock_mhz={self.clock_mhz!r} is not positive")
+        if not isinstance(self.vector, bool):
+            raise DesignError(f"design {self.name}: vector={self.vector!r} is neither true nor false")
         need, have = self.bram36, self.board.bram36
         if need > have:
             raise DesignError(f"design {self.name}: memories need {need} BRAM36 or more, {self.board.name} has {have}")
@@ -103,6 +106,7 @@ class Design:
             act_depth=self.act_depth,
             image_pixels=self.image_pixels,
             max_layers=self.max_layers,
+            vector=self.vector,
         )
 
     @property
@@ -337,7 +341,7 @@ def load(path: Path) -> Design:
         raise DesignError(f"{path}: {error}") from error
     if not re.fullmatch(NAME, path.stem) or path.stem in DESIGNS:
         raise DesignError(f"{path}: a design of its own needs a name of its own, of letters, digits and _")
-    _keys(path, "", content, [item.name for item in fields(Design) if item.name != "name"])
+    _keys(path, "", content, [item.name for item in fields(Design) if item.name not in ("name", "vector")], ("vector",))
     board = content["board"]
     if not isinstance(board, str | dict):
         raise DesignError(f"{path}: board={board!r} is neither a name nor a table")

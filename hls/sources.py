@@ -43,4 +43,5 @@ def parameters(design: Design) -> dict[str, int]:
         "FirstPe": design.first_pe,
         "ImagePixels": design.image_pixels,
         "MaxLayers": design.max_layers,
+        "Vector": int(design.vector),
     }

@@ -436,6 +436,7 @@ class Accelerator:
             weights=self._read(Registers.weights),
             activations=self._read(Registers.activations),
             max_layers=self._read(Registers.max_layers),
+            features=self._read(Registers.features),
         )
         if core.geometry != program.header.geometry:
             raise HostError(f"{program.path} is for {_geometry(program.header)}, {bitfile} has {_geometry(core)}")

@@ -599,12 +599,12 @@ inline void array(WordStream& commands, BeatStream& weights_in, WriteStream& fir
   bool finished = false;
 layers:
   while (!finished) {
-    Word d[D_WORDS];
+    Word d[COMMAND_WORDS];
 #pragma HLS ARRAY_PARTITION variable=d type=complete  // the fields are used together in every cycle
     int fields = 0;
     bool slice, word;  // came in a cycle
   command:
-    while (fields < D_WORDS) {
+    while (fields < COMMAND_WORDS) {
 #pragma HLS PIPELINE II=1  // one word a cycle
 #pragma HLS DEPENDENCE variable=act type=inter dependent=false      // only written
 #pragma HLS DEPENDENCE variable=weights type=inter dependent=false  // only written

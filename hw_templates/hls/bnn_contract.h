@@ -7,6 +7,7 @@ namespace bnn {
 
 constexpr unsigned PROGRAM_MAGIC = 0x504E4E42;  // first word of a program, "BNNP"
 constexpr int PROGRAM_VERSION = 1;  // version of the program's format
+constexpr int PROGRAM_VERSION_2 = 2;  // version of a program that uses planes, bases, values or shortcuts
 constexpr unsigned CORE_ID = 0x314E4E42;  // ID register of the core, "BNN1"
 constexpr int INTERFACE_VERSION = 1;  // version of the registers
 constexpr int BEAT_BYTES = 8;  // bytes of a beat of the memory port; addresses and offsets are multiples of it
@@ -29,6 +30,7 @@ enum Error {
   // a value of the header or of a descriptor out of range, sizes or counts of them that disagree, a part of the program
   // that ends beyond its total size, or layers that take another number of weight words than their segment has
   E_RANGE = 5,
+  E_VECTOR = 6,  // the program needs the vector unit, which the design does not have
 };
 
 // Part of a word: `bits` bits from bit `low` of word `word` on.
@@ -90,12 +92,15 @@ constexpr Field H_WIDTH = {H_IMAGE_SIZE, 16, 16};  // width W
 constexpr Field H_CHANNELS = {H_IMAGE_MODE, 0, 8};  // channels C
 constexpr Field H_PAD = {H_IMAGE_MODE, 8, 1};  // pad 1
 constexpr Field H_POOL = {H_IMAGE_MODE, 9, 1};  // 2x2 pool
+// planes of pixels B that are written in place of sums; 0: none
+constexpr Field H_FIRST_PLANES = {H_IMAGE_MODE, 12, 4};
+constexpr Field H_PIXEL_MAP = {H_IMAGE_MODE, 16, 1};  // they are written by pixel, else by image
 constexpr Field H_ROWS = {H_COMPUTED, 0, 16};  // rows
 constexpr Field H_COLUMNS = {H_COMPUTED, 16, 16};  // columns
 
 // One array layer.
 constexpr int D_WORDS = 32;
-constexpr int D_USED = 19;  // words up to the last of these
+constexpr int D_USED = 31;  // words up to the last of these
 constexpr int D_FLAGS = 0;  // what the layer does
 constexpr int D_GROUPS = 1;  // groups G
 constexpr int D_TAP_WORDS = 2;  // input words per tap CW
@@ -116,6 +121,18 @@ constexpr int D_GROUP_WORDS = 15;  // weight words per group without header, k*k
 constexpr int D_LAST_BITS = 16;  // valid bits in the last input word of a tap, 1 ... SIMD; of a pixel if flattened
 constexpr int D_OUTPUTS = 17;  // output channels (classes for scores)
 constexpr int D_OUT_COLUMNS = 18;  // output columns after pool
+constexpr int D_PASSES = 19;  // passes of a sum; 0: one
+constexpr int D_PASS_WORDS = 20;  // weight words of a pass, taps x CW
+constexpr int D_SOURCE_WORDS = 21;  // words per pixel of the source, all planes and the value; 0: CW
+constexpr int D_TAPS = 22;  // taps of the kernel; 0: 3x3 or 1x1 by kernel3
+constexpr int D_DEST_PLANES = 23;  // where a pixel's planes and value lie among the dest_words
+constexpr int D_RESULT = 24;  // what the vector unit gives
+constexpr int D_SHORTCUT_EVEN = 25;  // shortcut base for even sub-batches
+constexpr int D_SHORTCUT_ODD = 26;  // shortcut base for odd sub-batches; equal unless shortcut_first
+constexpr int D_SHORTCUT_IMAGE_STRIDE = 27;  // shortcut image_stride
+constexpr int D_SHORTCUT_ROW_STRIDE = 28;  // shortcut row_stride
+constexpr int D_SHORTCUT_PLACE = 29;  // where a pixel's value lies
+constexpr int D_SHORTCUT_VALUES = 30;  // words of the value that there are: behind them the shortcut is 0
 constexpr Field D_KERNEL3 = {D_FLAGS, 0, 1};  // 3x3 (else 1x1)
 constexpr Field D_PAD = {D_FLAGS, 1, 1};  // pad 1
 constexpr Field D_PAD_ONE = {D_FLAGS, 2, 1};  // padding is +1
@@ -127,8 +144,39 @@ constexpr Field D_FROM_FIRST = {D_FLAGS, 7, 1};  // source is the first layer's 
 constexpr Field D_SEGMENT_END = {D_FLAGS, 8, 1};  // last layer of its segment
 // source was written by image for the whole batch: every layer of segment B
 constexpr Field D_BATCH_SOURCE = {D_FLAGS, 9, 1};
+constexpr Field D_VECTOR = {D_FLAGS, 10, 1};  // sums leave through the vector unit
+constexpr Field D_BY_IMAGE = {D_FLAGS, 11, 1};  // lanes are images of a map that lies by image
+constexpr Field D_STRIDE2 = {D_FLAGS, 12, 1};  // stride 2
+constexpr Field D_PAD2 = {D_FLAGS, 13, 1};  // pad 2 (with pad off)
+// padding is +1 in the first plane, -1 in the others (with pad_one off)
+constexpr Field D_PAD_FIRST = {D_FLAGS, 14, 1};
+constexpr Field D_AVERAGE = {D_FLAGS, 15, 1};  // no sums of bits: values are summed over their map
+constexpr Field D_VALUE = {D_FLAGS, 16, 1};  // the value is written
+constexpr Field D_BIT_PLANES = {D_FLAGS, 17, 1};  // planes are the bits of the value, the most significant first
+constexpr Field D_SHORTCUT = {D_FLAGS, 18, 1};  // a shortcut is added
+// the shortcut is averaged over 2x2, of twice the height and width (with stride2)
+constexpr Field D_SHORTCUT_AVERAGE = {D_FLAGS, 19, 1};
+// the shortcut has the output's height and width, in a layer with stride2
+constexpr Field D_SHORTCUT_SAME = {D_FLAGS, 20, 1};
+// the shortcut, or the value to average, is of the first layer's double buffer
+constexpr Field D_SHORTCUT_FIRST = {D_FLAGS, 21, 1};
+constexpr Field D_RELEASE_FIRST = {D_FLAGS, 22, 1};  // last layer that reads the first layer's double buffer
 constexpr Field D_HEIGHT = {D_INPUT_SIZE, 0, 16};  // input height
 constexpr Field D_WIDTH = {D_INPUT_SIZE, 16, 16};  // input width
+constexpr Field D_MORE_BASES = {D_PASSES, 0, 4};  // bases M less 1
+constexpr Field D_MORE_PLANES = {D_PASSES, 4, 4};  // planes N less 1
+constexpr Field D_PLANES_OUTER = {D_PASSES, 8, 1};  // the outer loop is that over planes, else that over bases
+// when sums are handed over: 0 after all passes, 1 after each outer one, 2 after each pass
+constexpr Field D_HAND = {D_PASSES, 9, 2};
+constexpr Field D_TAP_ROWS = {D_TAPS, 0, 16};  // rows
+constexpr Field D_TAP_COLUMNS = {D_TAPS, 16, 16};  // columns
+constexpr Field D_PLANE_WORDS = {D_DEST_PLANES, 0, 16};  // words per plane: plane k lies at k x these
+constexpr Field D_VALUE_WORD = {D_DEST_PLANES, 16, 16};  // first word of the value
+constexpr Field D_THRESHOLDS = {D_RESULT, 0, 2};  // planes by thresholds K
+constexpr Field D_VALUE_BITS = {D_RESULT, 4, 4};  // 0: the value is signed, of 8 bits; 1 to 8: unsigned, of so many
+constexpr Field D_SHIFT = {D_RESULT, 8, 5};  // bits that it is shifted right: 0, 4, ..., 28
+constexpr Field D_SHORTCUT_WORDS = {D_SHORTCUT_PLACE, 0, 16};  // words per pixel, all planes and the value
+constexpr Field D_SHORTCUT_WORD = {D_SHORTCUT_PLACE, 16, 16};  // first word of the value
 
 // What the header word of a group has for every PE.
 constexpr int T_WORDS = 1;
@@ -139,6 +187,16 @@ constexpr Field T_FLIP = {0, 16, 1};  // flip: the bit is inverted after the poo
 constexpr int S_WORDS = 2;
 constexpr int S_OFFSET = 0;  // offset, signed
 constexpr Field S_SCALE = {1, 0, 16};  // scale, signed
+
+// What the header word of a hand-over has for every PE, in the order of the hand-overs.
+constexpr int C_WORDS = 1;
+constexpr Field C_COEFFICIENT = {0, 0, 25};  // coefficient, signed; absent channels 0
+
+// What the two header words of a plane by thresholds, or of a value without any, have for every PE.
+constexpr int V_WORDS = 2;
+constexpr int V_OFFSET = 0;  // offset, signed
+constexpr Field V_LIMIT = {1, 0, 16};  // threshold on the value, signed; absent channels 256
+constexpr Field V_FLIP = {1, 16, 1};  // flip: the bit is inverted after the pool
 
 // An output channel in the first-layer block, behind the pixel table.
 constexpr int B_WORDS = 1;
@@ -167,6 +225,7 @@ constexpr int REG_MAX_LAYERS = 0x90;  // MAX_LAYERS: array layers of a program
 constexpr int REG_CYCLES = 0xA0;  // cycles of the last run
 constexpr int REG_BUSY = 0xB0;  // cycles in which the array multiplied
 constexpr int REG_ERROR = 0xC0;  // error code of the last run
+constexpr int REG_FEATURES = 0xD0;  // what the design has
 constexpr Field REG_START = {REG_CONTROL / 4, 0, 1};  // ap_start
 constexpr Field REG_DONE = {REG_CONTROL / 4, 1, 1};  // ap_done (clear on read)
 constexpr Field REG_IDLE = {REG_CONTROL / 4, 2, 1};  // ap_idle
@@ -186,6 +245,7 @@ constexpr Field REG_WEIGHT_DEPTH = {REG_WEIGHTS / 4, 0, 16};  // WEIGHT_DEPTH
 constexpr Field REG_FIRST_PE = {REG_WEIGHTS / 4, 16, 16};  // FIRST_PE
 constexpr Field REG_ACT_DEPTH = {REG_ACTIVATIONS / 4, 0, 16};  // ACT_DEPTH
 constexpr Field REG_IMAGE_PIXELS = {REG_ACTIVATIONS / 4, 16, 16};  // IMAGE_PIXELS
+constexpr Field REG_VECTOR = {REG_FEATURES / 4, 0, 1};  // the vector unit
 
 }  // namespace bnn
 

@@ -74,7 +74,7 @@ header_words:
   to_first.write(Word(unsigned(count)));
   const int first_images = sub_batch_size(0, count, batch, sub_batch);
 allow_first:
-  for (int k = 0; k < D_WORDS; ++k) {
+  for (int k = 0; k < COMMAND_WORDS; ++k) {
 #pragma HLS PIPELINE II=1  // one word a cycle
     to_array.write(Word(k == R_FIRST_LIMIT ? unsigned(first_images) * unsigned(slices) : 0U));
   }
@@ -110,7 +110,7 @@ passes:
     int spare = 0;       // array cycles that the first layer has not been given an image for
   layers:
     for (int n = from; n < to; ++n) {
-      Word d[D_WORDS];
+      Word d[COMMAND_WORDS];
 #pragma HLS ARRAY_PARTITION variable=d type=complete  // the fields are used together
     fields:
       for (int k = 0; k < D_WORDS; ++k) {
@@ -131,7 +131,7 @@ passes:
       d[R_FIRST_NEED] = unsigned(next) * unsigned(slices);
       d[R_FIRST_LIMIT] = unsigned(ahead) * unsigned(slices);
     to_array_words:
-      for (int k = 0; k < D_WORDS; ++k) {
+      for (int k = 0; k < COMMAND_WORDS; ++k) {
 #pragma HLS PIPELINE II=1  // one word a cycle
         to_array.write(d[k]);
       }
@@ -174,7 +174,7 @@ passes:
   }
   order(to_read, READ_END, 0, 0);
 finish:
-  for (int k = 0; k < D_WORDS; ++k) {
+  for (int k = 0; k < COMMAND_WORDS; ++k) {
 #pragma HLS PIPELINE II=1  // one word a cycle
     to_array.write(Word(k == R_FINISH ? 1U : 0U));
   }

@@ -70,7 +70,7 @@ static void run_program(const Beat* program, const Beat* images, Beat* scores, i
 
 void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* scores, ap_uint<32> count, bnn::Word* id,
              bnn::Word* version, bnn::Word* geometry, bnn::Word* weight_depth, bnn::Word* act_depth,
-             bnn::Word* max_layers, bnn::Word* cycles, bnn::Word* busy, bnn::Word* error) {
+             bnn::Word* max_layers, bnn::Word* cycles, bnn::Word* busy, bnn::Word* error, bnn::Word* features) {
   // One memory port for everything, as the block design connects it. All three have 64 bits:
   // bursts are not inferred for a bundle of mixed widths. So scores must start at a multiple of
   // 8 bytes. The depths, in beats, are for co-simulation only: what its model of the memory holds.
@@ -93,6 +93,7 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
 #pragma HLS INTERFACE mode=s_axilite port=cycles bundle=control offset=0xA0
 #pragma HLS INTERFACE mode=s_axilite port=busy bundle=control offset=0xB0
 #pragma HLS INTERFACE mode=s_axilite port=error bundle=control offset=0xC0
+#pragma HLS INTERFACE mode=s_axilite port=features bundle=control offset=0xD0
 #pragma HLS INTERFACE mode=s_axilite port=return bundle=control
   using namespace bnn;
   *id = CORE_ID;
@@ -101,6 +102,7 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
   *weight_depth = insert(WEIGHT_DEPTH, REG_WEIGHT_DEPTH) | insert(FIRST_PE, REG_FIRST_PE);
   *act_depth = insert(ACT_DEPTH, REG_ACT_DEPTH) | insert(IMAGE_PIXELS, REG_IMAGE_PIXELS);
   *max_layers = unsigned(MAX_LAYERS);
+  *features = insert(VECTOR ? 1 : 0, REG_VECTOR);
   unsigned worked = 0, multiplied = 0;
   Error code = E_NONE;
   const int images_in_run = extract(count.to_uint(), REG_IMAGE_COUNT);  // "keep" is made no use of

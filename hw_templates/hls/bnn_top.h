@@ -11,6 +11,6 @@
 // so the time to fill and empty pipelines is not in it: it is a lower bound of the run's cycles.
 void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* scores, ap_uint<32> count, bnn::Word* id,
              bnn::Word* version, bnn::Word* geometry, bnn::Word* weight_depth, bnn::Word* act_depth,
-             bnn::Word* max_layers, bnn::Word* cycles, bnn::Word* busy, bnn::Word* error);
+             bnn::Word* max_layers, bnn::Word* cycles, bnn::Word* busy, bnn::Word* error, bnn::Word* features);
 
 #endif

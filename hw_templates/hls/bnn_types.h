@@ -58,7 +58,7 @@ typedef hls::stream<Beat> BeatStream;
 typedef hls::stream<SliceWrite> WriteStream;
 typedef hls::stream<Score> ScoreStream;
 
-// What `control` adds to a descriptor when it tells the array to run the layer, in words that are free there.
+// A command to the array: a descriptor, and what `control` adds to it, with the number of words.
 enum CommandWord {
   R_FINISH = D_USED,  // 1: no layer, the run is over
   R_LAYER,            // number of the layer
@@ -70,9 +70,8 @@ enum CommandWord {
   R_RELEASE,          // 1: a group's words make room in the ring when the group is done
   R_FIRST_NEED,       // slices of the first layer that must be stored before the layer starts
   R_FIRST_LIMIT,      // slices of the first layer that may be stored from now on
-  R_END
+  COMMAND_WORDS
 };
-static_assert(R_END <= D_WORDS, "The words that control adds must fit behind those of a descriptor.");
 
 constexpr unsigned GEOMETRY = insert(PE, H_PE) | insert(LANES, H_LANES) | insert(SIMD, H_SIMD);
 

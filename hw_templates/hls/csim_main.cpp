@@ -90,7 +90,7 @@ int main(int argc, char** argv) {
     std::perror("output");
     return 2;
   }
-  bnn::Word id, version, geometry, weight_depth, act_depth, max_layers, cycles, busy, error;
+  bnn::Word id, version, geometry, weight_depth, act_depth, max_layers, cycles, busy, error, features;
   for (run_number = 0; run_number < 2; ++run_number) {
     const size_t total = count * classes;
     std::vector<bnn::Beat> beats(total / 2 + 1, bnn::Beat(0x8080808080808080ULL));
@@ -98,7 +98,7 @@ int main(int argc, char** argv) {
     beats.resize(16384, bnn::Beat(0x8080808080808080ULL));
 #endif
     bnn_top(program.data(), images.data(), beats.data(), count, &id, &version, &geometry, &weight_depth,
-            &act_depth, &max_layers, &cycles, &busy, &error);
+            &act_depth, &max_layers, &cycles, &busy, &error, &features);
     if (error != 0) {
       std::fprintf(stderr, "error code %u\n", error.to_uint());
       return 1;

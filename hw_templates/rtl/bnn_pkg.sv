@@ -4,6 +4,7 @@ package bnn_pkg;
   // verilator lint_off UNUSEDPARAM  // a package names what some of its users leave out
   localparam logic [31:0] ProgramMagic = 32'h504E4E42;  // first word of a program, "BNNP"
   localparam int unsigned ProgramVersion = 1;  // version of the program's format
+  localparam int unsigned ProgramVersion2 = 2;  // version of a program that uses planes, bases, values or shortcuts
   localparam logic [31:0] CoreId = 32'h314E4E42;  // ID register of the core, "BNN1"
   localparam int unsigned InterfaceVersion = 1;  // version of the registers
   localparam int unsigned HeaderWords = 32;  // words of the program's header
@@ -18,7 +19,7 @@ package bnn_pkg;
   localparam int unsigned MaxBatch = 1024;  // images of a batch at most
   // cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one
   localparam int unsigned ArrayLatency = 9;
-  localparam int unsigned DescriptorUsed = 19;  // words of a descriptor up to the last that is not 0
+  localparam int unsigned DescriptorUsed = 31;  // words of a descriptor up to the last that is not 0
 
   // Cycles from operands to sums in the array.
   function automatic int unsigned array_latency(input int unsigned simd);
@@ -35,7 +36,8 @@ package bnn_pkg;
     // a value of the header or of a descriptor out of range, sizes or counts of them that disagree, a part of the
     // program that ends beyond its total size, or layers that take another number of weight words than their segment
     // has
-    ErrorRange = 3'd5
+    ErrorRange = 3'd5,
+    ErrorVector = 3'd6  // the program needs the vector unit, which the design does not have
   } error_e;
 
   // Geometry of the design.
@@ -53,7 +55,10 @@ package bnn_pkg;
 
   // Channels and what the first layer does.
   typedef struct packed {
-    logic [21:0] unused;
+    logic [14:0] unused1;
+    logic pixel_map;  // they are written by pixel, else by image
+    logic [3:0] first_planes;  // planes of pixels B that are written in place of sums; 0: none
+    logic [1:0] unused;
     logic pool;  // 2x2 pool
     logic pad;  // pad 1
     logic [7:0] channels;  // channels C
@@ -103,7 +108,20 @@ package bnn_pkg;
 
   // What the layer does.
   typedef struct packed {
-    logic [21:0] unused;
+    logic [8:0] unused;
+    logic release_first;  // last layer that reads the first layer's double buffer
+    logic shortcut_first;  // the shortcut, or the value to average, is of the first layer's double buffer
+    logic shortcut_same;  // the shortcut has the output's height and width, in a layer with stride2
+    logic shortcut_average;  // the shortcut is averaged over 2x2, of twice the height and width (with stride2)
+    logic shortcut;  // a shortcut is added
+    logic bit_planes;  // planes are the bits of the value, the most significant first
+    logic value;  // the value is written
+    logic average;  // no sums of bits: values are summed over their map
+    logic pad_first;  // padding is +1 in the first plane, -1 in the others (with pad_one off)
+    logic pad2;  // pad 2 (with pad off)
+    logic stride2;  // stride 2
+    logic by_image;  // lanes are images of a map that lies by image
+    logic vector;  // sums leave through the vector unit
     logic batch_source;  // source was written by image for the whole batch: every layer of segment B
     logic segment_end;  // last layer of its segment
     logic from_first;  // source is the first layer's double buffer
@@ -122,8 +140,56 @@ package bnn_pkg;
     logic [15:0] height;  // input height
   } input_size_t;
 
+  // Passes of a sum; 0: one.
+  typedef struct packed {
+    logic [20:0] unused;
+    logic [1:0] hand;  // when sums are handed over: 0 after all passes, 1 after each outer one, 2 after each pass
+    logic planes_outer;  // the outer loop is that over planes, else that over bases
+    logic [3:0] more_planes;  // planes N less 1
+    logic [3:0] more_bases;  // bases M less 1
+  } passes_t;
+
+  // Taps of the kernel; 0: 3x3 or 1x1 by kernel3.
+  typedef struct packed {
+    logic [15:0] tap_columns;  // columns
+    logic [15:0] tap_rows;  // rows
+  } taps_t;
+
+  // Where a pixel's planes and value lie among the dest_words.
+  typedef struct packed {
+    logic [15:0] value_word;  // first word of the value
+    logic [15:0] plane_words;  // words per plane: plane k lies at k x these
+  } dest_planes_t;
+
+  // What the vector unit gives.
+  typedef struct packed {
+    logic [18:0] unused1;
+    logic [4:0] shift;  // bits that it is shifted right: 0, 4, ..., 28
+    logic [3:0] value_bits;  // 0: the value is signed, of 8 bits; 1 to 8: unsigned, of so many
+    logic [1:0] unused;
+    logic [1:0] thresholds;  // planes by thresholds K
+  } result_t;
+
+  // Where a pixel's value lies.
+  typedef struct packed {
+    logic [15:0] shortcut_word;  // first word of the value
+    logic [15:0] shortcut_words;  // words per pixel, all planes and the value
+  } shortcut_place_t;
+
   // One array layer. Word 0 is in the least significant bits.
   typedef struct packed {
+    logic [31:0] shortcut_values;  // words of the value that there are: behind them the shortcut is 0
+    shortcut_place_t shortcut_place;  // where a pixel's value lies
+    logic [31:0] shortcut_row_stride;  // shortcut row_stride
+    logic [31:0] shortcut_image_stride;  // shortcut image_stride
+    logic [31:0] shortcut_odd;  // shortcut base for odd sub-batches; equal unless shortcut_first
+    logic [31:0] shortcut_even;  // shortcut base for even sub-batches
+    result_t result;  // what the vector unit gives
+    dest_planes_t dest_planes;  // where a pixel's planes and value lie among the dest_words
+    taps_t taps;  // taps of the kernel; 0: 3x3 or 1x1 by kernel3
+    logic [31:0] source_words;  // words per pixel of the source, all planes and the value; 0: CW
+    logic [31:0] pass_words;  // weight words of a pass, taps x CW
+    passes_t passes;  // passes of a sum; 0: one
     logic [31:0] out_columns;  // output columns after pool
     logic [31:0] outputs;  // output channels (classes for scores)
     logic [31:0] last_bits;  // valid bits in the last input word of a tap, 1 ... SIMD; of a pixel if flattened
@@ -158,6 +224,21 @@ package bnn_pkg;
     logic [15:0] scale;  // scale, signed
     logic [31:0] offset;  // offset, signed
   } score_header_t;
+
+  // What the header word of a hand-over has for every PE, in the order of the hand-overs.
+  typedef struct packed {
+    logic [6:0] unused;
+    logic [24:0] coefficient;  // coefficient, signed; absent channels 0
+  } coefficient_header_t;
+
+  // What the two header words of a plane by thresholds, or of a value without any, have for every PE. Word 0 is in the
+  // least significant bits.
+  typedef struct packed {
+    logic [14:0] unused;
+    logic flip;  // flip: the bit is inverted after the pool
+    logic [15:0] limit;  // threshold on the value, signed; absent channels 256
+    logic [31:0] offset;  // offset, signed
+  } vector_header_t;
 
   // An output channel in the first-layer block, behind the pixel table.
   typedef struct packed {
@@ -217,6 +298,12 @@ package bnn_pkg;
     logic [15:0] act_depth;  // ACT_DEPTH
   } reg_activations_t;
 
+  // What the design has.
+  typedef struct packed {
+    logic [30:0] unused;
+    logic vector;  // the vector unit
+  } reg_features_t;
+
   // What the array is told of a layer: its descriptor, and what changes from one time to the next.
   typedef struct packed {
     logic [15:0] in_batch;  // number of the first image where the destination is written by image
@@ -246,4 +333,5 @@ package bnn_pkg;
   localparam logic [7:0] RegCycles = 8'hA0;  // cycles of the last run
   localparam logic [7:0] RegBusy = 8'hB0;  // cycles in which the array multiplied
   localparam logic [7:0] RegError = 8'hC0;  // error code of the last run
+  localparam logic [7:0] RegFeatures = 8'hD0;  // what the design has
 endpackage

@@ -17,7 +17,8 @@ module bnn_top
     parameter int unsigned FirstPe = 4,
     parameter bit FirstWired = 1'b0,  // the first layer's weights are wired in, see bnn_first_layer
     parameter int unsigned ImagePixels = 1024,
-    parameter int unsigned MaxLayers = 16
+    parameter int unsigned MaxLayers = 16,
+    parameter int unsigned Vector = 0
 ) (
     input  logic        ap_clk,
     input  logic        ap_rst_n,
@@ -134,7 +135,8 @@ module bnn_top
       .ActDepth   (ActDepth),
       .FirstPe    (FirstPe),
       .ImagePixels(ImagePixels),
-      .MaxLayers  (MaxLayers)
+      .MaxLayers  (MaxLayers),
+      .Vector     (Vector)
   ) u_control (
       .clk_i        (clk),
       .rst_i        (control_rst),

@@ -42,11 +42,11 @@ int bnn_dpi_beats(int region) { return int(word(region == PROGRAM ? bnn::H_SIZE 
 
 int bnn_dpi_run(int count) {
   const unsigned classes = word(bnn::H_CLASSES).to_uint();
-  bnn::Word id, version, geometry, weight_depth, act_depth, max_layers, error;
+  bnn::Word id, version, geometry, weight_depth, act_depth, max_layers, error, features;
   total = int(unsigned(count) * classes);
   result.assign(size_t(total) / 2 + 1, bnn::Beat(0));
   bnn_top(memory[PROGRAM].data(), memory[IMAGES].data(), result.data(), ap_uint<32>(unsigned(count)), &id, &version,
-          &geometry, &weight_depth, &act_depth, &max_layers, &cycles, &busy, &error);
+          &geometry, &weight_depth, &act_depth, &max_layers, &cycles, &busy, &error, &features);
   return int(error.to_uint());
 }
 

@@ -11,7 +11,8 @@ module bnn_top #(
     parameter int unsigned ActDepth = 1024,
     parameter int unsigned FirstPe = 4,
     parameter int unsigned ImagePixels = 1024,
-    parameter int unsigned MaxLayers = 16
+    parameter int unsigned MaxLayers = 16,
+    parameter int unsigned Vector = 0
 ) (
     input  logic        ap_clk,
     input  logic        ap_rst_n,
@@ -105,7 +106,8 @@ module bnn_top #(
       .ActDepth   (ActDepth),
       .FirstPe    (FirstPe),
       .ImagePixels(ImagePixels),
-      .MaxLayers  (MaxLayers)
+      .MaxLayers  (MaxLayers),
+      .Vector     (Vector)
   ) u_control (
       .clk_i        (ap_clk),
       .rst_i        (rst),

@@ -166,7 +166,8 @@ class Simulation {
   std::string constants() {
     const std::pair<const char*, int> registers[] = {
         {"id", bnn::REG_ID},           {"version", bnn::REG_VERSION},         {"geometry", bnn::REG_GEOMETRY},
-        {"weights", bnn::REG_WEIGHTS}, {"activations", bnn::REG_ACTIVATIONS}, {"max_layers", bnn::REG_MAX_LAYERS}};
+        {"weights", bnn::REG_WEIGHTS}, {"activations", bnn::REG_ACTIVATIONS}, {"max_layers", bnn::REG_MAX_LAYERS},
+        {"features", bnn::REG_FEATURES}};
     std::string text;
     for (const auto& item : registers) {
       text += (text.empty() ? "{\"" : ", \"") + std::string(item.first) + "\": " + std::to_string(read(item.second));

@@ -26,7 +26,8 @@ module bnn_control
     parameter int unsigned ActDepth = 1024,
     parameter int unsigned FirstPe = 4,
     parameter int unsigned ImagePixels = 1024,
-    parameter int unsigned MaxLayers = 16
+    parameter int unsigned MaxLayers = 16,
+    parameter int unsigned Vector = 0
 ) (
     input  logic        clk_i,
     input  logic        rst_i,
@@ -124,6 +125,7 @@ module bnn_control
       RegCycles:       read_word = cycles_i;
       RegBusy:         read_word = busy_cycles_i;
       RegError:        read_word = 32'(error_code_i);
+      RegFeatures:     read_word = 32'(Vector != 0);
       default:         read_word = '0;
     endcase
   end

@@ -5,7 +5,7 @@
 // their start_i, with settled_o, do not take the words of their segment: both segments' words are in header_i. in_b_i, last_i, last_b_i:
 // it is of segment B, the last of its segment, the last of all. end_i, with last_i, ends a segment, begin_i all.
 //
-// Latency: settled_o 19 cycles after fetch_i; bad_o follows last_b_i by two cycles, in_b_i and last_i by one.
+// Latency: settled_o 25 cycles after fetch_i; bad_o follows last_b_i by two cycles, in_b_i and last_i by one.
 module bnn_run_descriptors
   import bnn_pkg::*;
 #(
