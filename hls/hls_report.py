@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from bnn.contract import ACC_BITS, BEAT_BYTES, DESCRIPTOR_WORDS, FIRST_TAPS, MAX_CHANNELS, Descriptor
+from bnn.contract import ACC_BITS, BEAT_BYTES, FIRST_TAPS, MAX_CHANNELS, Descriptor
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.geometry import ceil_div
@@ -25,6 +25,8 @@ from hls.check.figures import Figures
 from hls.designs import Design
 from hls.schedule import Plan
 
+COMMAND_WORDS = Descriptor.USED + 10
+"""Words of a command to the array: a descriptor and what control adds (hw_templates/hls/bnn_types.h)."""
 FILE = "report.json"
 MEMORY_CYCLES = 60
 """Assumed between an order and its first beat, on the port and in the memory controller."""
@@ -175,7 +177,7 @@ def estimated(plan: Plan, figures: Figures) -> dict[str, Any]:
             }
         )
     commands = plan.segment_a * passes + len(plan.descriptors) - plan.segment_a
-    array.append(_loop(figures, "command", commands, DESCRIPTOR_WORDS))
+    array.append(_loop(figures, "command", commands, COMMAND_WORDS))
     array.append(_loop(figures, "group_weights", 1, _waits(plan, figures)))
 
     pixels = plan.model.height * plan.model.width
