@@ -35,7 +35,7 @@ help:
 	@echo "make train  NET=cnv RECIPE=modern  train, or go on with, a network into OUT=build/NET; EPOCHS=, DATA=folder"
 	@echo "make export NET=cnv          fold it into OUT/model.npz, checked against PyTorch"
 	@echo "make zoo-check [ZOO=cnv]     evaluate the shipped models and compare with their cards"
-	@echo "make page MODEL=...          a page about a model, HTML and PNG, in build/page"
+	@echo "make page MODEL=...          a page about a model, in build/page"
 	@echo "make ablation, make float    what each ingredient of modern is worth; what binarization costs (NET=, EPOCHS=, LIMIT=, JOBS=, STUDY=--bf16)"
 	@echo "make accuracy MODEL=...      the integer model over the whole test set of DATASET"
 	@echo "make data DATASET=cifar10    fetch and check a data set"

@@ -39,7 +39,7 @@ GROUPS: Dict[str, Dict[str, Entry]] = {
     "models": {
         "accuracy": Entry("train.accuracy:main", "the integer model's accuracy over a test set"),
         "calibrate": Entry("train.calibrate:main", "make a model's probabilities right by its validation images"),
-        "page": Entry("train.report:main", "a page about a model: accuracy, confusions, filters"),
+        "page": Entry("train.report:main", "a page about a model: answers, mistakes, layers, hardware"),
         "zoo": Entry("train.zoo:main", "check, add or list the shipped models"),
     },
     "hardware": {

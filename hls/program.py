@@ -20,6 +20,8 @@ from bnn.contract import (
 )
 from bnn.geometry import ceil_div
 from bnn.model import Layer
+from hls.area import estimate_area
+from hls.boards import Device
 from hls.cycles import first_layer_cycles
 from hls.schedule import Plan
 
@@ -128,8 +130,9 @@ def pack(plan: Plan) -> bytes:
 
 
 def summary(plan: Plan) -> dict[str, Any]:
-    """What plan.json holds: sizes, regions and the cycle model, JSON types only."""
-    design = plan.design
+    """What plan.json holds: sizes, regions, the cycle model, cells of design (estimated) and part; JSON types."""
+    design, board = plan.design, plan.design.board
+    cells = estimate_area(design)
     layers = []
     for index, (layer, item) in enumerate(zip(plan.array_layers(), plan.descriptors, strict=True)):
         layers.append(
@@ -164,5 +167,8 @@ def summary(plan: Plan) -> dict[str, Any]:
         ),
         "layers": layers,
         "cycles_per_batch": cycles,
+        "cycles_of_one_image": plan.run_cycles(1),
+        "cells": {kind: getattr(cells, kind) for kind in Device._fields},
+        "part": {"name": board.part, **{kind: getattr(board, kind) for kind in Device._fields}},
         "images_per_second": round(plan.batch * design.clock_mhz * 1e6 / cycles, 1),
     }

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.browser import NARROW, SCHEMES, WIDE, Browser, browse, load_axe
 
+from bnn.confidence import probabilities
 from bnn.model import Layer, Model, load, save
 from bnn.networks import network
+from hls import designs, schedule
+from hls.area import estimate_area
 from hls.wired.reuse import count_model
 from train import cost, data, report, zoo
 from train.export import export
@@ -83,21 +91,119 @@ def small_test_set(monkeypatch: pytest.MonkeyPatch) -> data.Dataset:
     return dataset
 
 
-def test_report_of_a_model(tmp_path: Path, small_test_set: data.Dataset, capsys: pytest.CaptureFixture[str]) -> None:
-    model = make_model(dataset="cifar10", command="make <it>")
-    save(model, tmp_path / "tiny.npz")
-    log = "epoch,learning_rate,train_loss,train_accuracy,val_accuracy,seconds\n1,.1,2.0,.2,.25,3\n2,.1,1.0,.4,.5,3\n"
-    (tmp_path / "tiny.log.csv").write_text(log)
-    assert report.main([str(tmp_path / "tiny.npz")]) == 0
-    text = (tmp_path / "tiny.html").read_text()
+LOG = "epoch,learning_rate,train_loss,train_accuracy,val_accuracy,seconds\n1,.1,2.0,.2,.25,3\n2,.1,1.0,.4,.5,3\n"
+
+
+def plain(page: str) -> str:
+    """What a page says, in one line."""
+    text = re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL)
+    return " ".join(html.unescape(text).replace("\u00a0", " ").split())
+
+
+def test_page_of_a_model(tmp_path: Path, small_test_set: data.Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    made = replace(make_model(dataset="cifar10", command="make <it>", epochs_trained=2), temperature=1e5)
+    save(replace(made, classes=("<b>a", *made.classes[1:])), tmp_path / "tiny.npz")
+    (tmp_path / "tiny.log.csv").write_text(LOG)
+    assert report.main([str(tmp_path / "tiny.npz"), "--design", "sim_small"]) == 0
+    page = (tmp_path / "tiny.html").read_text()
     images = np.ascontiguousarray(small_test_set.x_test.transpose(0, 2, 3, 1))
-    table = report.confusion(model, images, small_test_set.y_test)
+    answers = report.answer(made, images, small_test_set.y_test)
+    table = report.confusion(answers)
     assert table.sum() == 40 and table.sum(axis=1).tolist() == [4] * 10
-    assert f"{np.trace(table)}/40 right" in text and "make &lt;it&gt;" in text
-    assert "<td>conv1</td><td>32x32x3</td><td>16x16x16</td><td>442,368</td><td>432</td>" in text
-    assert "Horowitz" in text and "assumption" in text
-    assert (tmp_path / "tiny.png").read_bytes().startswith(b"\x89PNG")
-    assert f"{np.trace(table)}/40 right" in capsys.readouterr().out
+    right = int(np.trace(table))
+    assert f"{right}/40 right" in capsys.readouterr().out
+    text = plain(page)
+    assert f"right: {right} of 40 test images" in text and "for CIFAR-10: 10 classes" in text
+    assert "&lt;b&gt;a" in page and "make &lt;it&gt;" in page and "<b>a" not in page
+    assert "conv1 32 × 32 pixels, 3 channels 16 × 16 pixels, 16 channels 442,368 432" in text
+    assert "training: 40 % at the end validation: 50 % at the end" in text and "2 epochs" in text
+    assert "Horowitz" in text and "assumption" in text and "µJ" in text
+    placed = schedule.plan(made, designs.find("sim_small"), report.BATCH)
+    assert f"batch of {placed.batch} {placed.batch_cycles() / placed.batch:,.0f} images per second" in text
+    area = estimate_area(placed.design)
+    assert f"LUT {area.lut:,} of {placed.design.board.lut:,}" in text
+    wrong = re.findall(r'alt="Test image (\d+)"', page)
+    shares = probabilities(answers.scores, 1e5).max(axis=1)
+    order = sorted(np.flatnonzero(answers.found != answers.labels), key=lambda index: -shares[index])
+    assert [int(number) for number in wrong[: report.SAMPLES]] == order[: report.SAMPLES]
+    assert not re.search(r"<script|https?://|@import|url\(", page), "nothing is fetched or run"
+
+
+def test_page_without_log_temperature_or_program(
+    tmp_path: Path, small_test_set: data.Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where all images are right, too."""
+    model = make_model(dataset="cifar10")
+    images = np.ascontiguousarray(small_test_set.x_test.transpose(0, 2, 3, 1))
+    scores = np.eye(10, dtype=np.int32)[small_test_set.y_test]
+    page = plain(
+        report.page(model, report.Answers(images, small_test_set.y_test.astype(int), scores), None, "None <here>.")
+    )
+    assert "Wrong None of the test images." in page and "There is no log" in page and "On hardware None <here>." in page
+    assert "can be trusted" not in page and "Most frequent mistakes" not in page and "nan" not in page.lower()
+    save(model, tmp_path / "tiny.npz")
+    assert report.main([str(tmp_path / "tiny.npz"), "--design", "none"]) == 1
+    assert "error: The planner has no program for none: design 'none'" in capsys.readouterr().err
+    with pytest.raises(report.ReportError, match=r"The planner has no program for pynq_z1: .*no_model\.npz"):
+        report.planned(tmp_path / "no_model.npz", "pynq_z1")
+
+
+def test_mistakes_and_trust_by_hand() -> None:
+    table = np.array([[5, 2, 0], [3, 1, 0], [0, 0, 9]])
+    assert [
+        (row["label"], row["found"], row["images"], row["of"]) for row in report.mistakes(table, ("a", "b", "c"))
+    ] == [
+        ("b", "a", 3, 4),
+        ("a", "b", 2, 7),
+    ]
+    shares = np.array([[0.95, 0.05], [0.9, 0.1], [0.45, 0.55], [1.0, 0.0]])
+    answers = report.Answers(np.zeros((4, 1, 1, 1), np.uint8), np.array([0, 1, 1, 0]), (100 * shares).astype(np.int32))
+    rows = report.trust(shares, answers)
+    assert [(row["low"], row["images"], row["right"]) for row in rows] == [(50, 1, 1.0), (90, 3, pytest.approx(2 / 3))]
+    assert rows[1]["mean"] == pytest.approx(0.95)
+
+
+def test_curves_keep_to_the_chart() -> None:
+    for values in ([0.5], [0.2, 0.2], [0.1, 0.9, 0.3], [1e-9, 123.4], [-5.0, 5.0]):
+        (line,) = report.curves({"x": values})
+        points = [tuple(map(float, point.split(","))) for point in line["points"].split()]
+        assert len(points) == len(values) and all(50 <= x <= 590 and 10 <= y <= 230 for x, y in points)
+        heights = [tick["y"] for tick in line["ticks"]]
+        assert 2 <= len(heights) <= 8 and heights[0] == 230 and sorted(heights, reverse=True) == heights
+        # by the ticks, a point has its value
+        low, high = (float(line["ticks"][index]["text"]) for index in (0, -1))
+        for (_, y), value in zip(points, values, strict=True):
+            assert low + (high - low) * (230 - y) / (230 - heights[-1]) == pytest.approx(value, abs=(high - low) / 500)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["390", "1280"])
+def test_looks(model_page: Browser, size: tuple[int, int], scheme: str) -> None:
+    """Nothing is wider than the window, axe-core has no complaint, and text is aligned left."""
+    axe = load_axe()
+    with model_page.shown(size, scheme):
+        model_page.screenshot(f"model-{size[0]}-{scheme}")
+        assert model_page.overflow() == [] and model_page.accessibility(axe) == []
+        aligned = "[...document.querySelectorAll('td, th, p, li')].map(item => getComputedStyle(item).textAlign)"
+        assert set(model_page.run(aligned)) <= {"left", "start"}
+
+
+@pytest.fixture(scope="module")
+def model_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """The page of the shipped CNV over the shipped images."""
+    folder = tmp_path_factory.mktemp("page")
+    model = load(ROOT / "models" / "cnv.npz")
+    with np.load(ROOT / "models" / "cifar10_sample.npz") as sample:
+        answers = report.answer(model, sample["x"], sample["y"])
+    text = report.page(
+        model,
+        answers,
+        report.read_log(ROOT / "models" / "cnv.log.csv"),
+        report.planned(ROOT / "models" / "cnv.npz", "pynq_z1"),
+    )
+    (folder / "cnv.html").write_text(text)
+    with browse(folder / "profile", f"file://{folder}/cnv.html") as browser:
+        yield browser
 
 
 @pytest.mark.parametrize(
@@ -106,6 +212,8 @@ def test_report_of_a_model(tmp_path: Path, small_test_set: data.Dataset, capsys:
         ({}, "", "header.meta.dataset is 'None', expected one of cifar10"),
         ({"dataset": "own:1"}, "", "data.npz: cannot be read (No such file or directory): expected the run's own data"),
         ({"dataset": "cifar10"}, "epoch\n1\n", "log.csv: is not the log of a run"),
+        ({"dataset": "cifar10"}, LOG.splitlines()[0], "log.csv: is not the log of a run (no epochs"),
+        ({"dataset": "cifar10"}, LOG + "3,.1,nan,.1,.1,3\n", "values that are not finite"),
     ],
 )
 def test_report_refuses_in_one_line(

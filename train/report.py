@@ -1,7 +1,8 @@
-"""`python -m train.report MODEL`: a page about a model, as HTML and PNG.
+"""`bnn page MODEL`: a page about a model, one HTML file that fetches nothing.
 
-Accuracy and confusion matrix come from the golden integer model on the whole test set; curves from the run's
-`log.csv`; the rest is counted from the model (see `train/cost.py` for sources and assumptions).
+Answers come from the golden integer model on the whole test set; curves from the run's `log.csv`; figures of hardware
+from the planner, which runs as a command of its own; the rest is counted from the model (see `train/cost.py` for
+sources and assumptions).
 """
 
 from __future__ import annotations
@@ -9,187 +10,311 @@ from __future__ import annotations
 import argparse
 import base64
 import csv
-import html
 import io
+import json
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bnn.command import Command
+from bnn.command import Command, positive
+from bnn.confidence import calibration_error, probabilities
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.golden import infer
 from bnn.model import Model, load
-from train import cost, data
+from train import cost, data, own
 from train.accuracy import test_set
 
 CHUNK = 500
 LOG_COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_accuracy")
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = "report.html"
+SAMPLES = 12
+"""Wrong answers that are shown, and right ones at most."""
+MISTAKES = 8
+DESIGN, BATCH = "pynq_z1", 16
+DATA_SETS = {"cifar10": "CIFAR-10", "mnist": "MNIST", "svhn": "SVHN"}
+SOURCES = [
+    ("8-bit add, 32-bit add", f"{cost.ADD_8} pJ, {cost.ADD_32} pJ", "Horowitz, ISSCC 2014, figure 1.1.9"),
+    ("32-bit float multiply, add", f"{cost.MULTIPLY_FLOAT_32} pJ, {cost.ADD_FLOAT_32} pJ", "the same"),
+    ("64 bits of 8 KiB, 32 KiB, 1 MiB", ", ".join(f"{pj:g} pJ" for _, pj in cost.CACHES), "the same"),
+    ("64 bits of DRAM", f"{cost.DRAM_64:g} pJ", "the same, the lower end of 1.3 to 2.6 nJ"),
+    ("binary multiplication", f"{cost.BINARY_MAC} pJ", "assumption: one bit of an 8-bit add; not in Horowitz"),
+    ("one of the first layer, 8-bit pixel", f"{cost.BYTE_MAC} pJ", "assumption: one 32-bit add"),
+    ("memory accesses", "", "each weight and input once a layer, each output once; no batch, no cache reuse"),
+]
+"""What the estimate of energy takes, its value and where it is from."""
 
 
 class ReportError(ExpectedError):
     """The report cannot be made; one line says why."""
 
 
-def confusion(model: Model, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Images of class row that the golden model puts in class column, int64 (classes, classes)."""
-    count = len(model.classes)
+class Answers(NamedTuple):
+    """A model's answers to test images."""
+
+    images: np.ndarray
+    """uint8 (N, H, W, C)"""
+    labels: np.ndarray
+    """(N,)"""
+    scores: np.ndarray
+    """int32 (N, classes)"""
+
+    @property
+    def found(self) -> np.ndarray:
+        """The classes of the first highest scores (N,)."""
+        return np.asarray(self.scores.argmax(axis=1))
+
+
+def answer(model: Model, images: np.ndarray, labels: np.ndarray) -> Answers:
+    """Run the golden model over images uint8 (N, H, W, C) with labels (N,)."""
+    parts = [infer(model, images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
+    return Answers(images, labels.astype(np.int64), np.concatenate(parts))
+
+
+def confusion(answers: Answers) -> np.ndarray:
+    """Images of class row that the model puts in class column, int64 (classes, classes)."""
+    count = answers.scores.shape[1]
     table = np.zeros((count, count), np.int64)
-    for start in range(0, len(images), CHUNK):
-        found = infer(model, images[start : start + CHUNK]).argmax(axis=1)
-        np.add.at(table, (labels[start : start + CHUNK].astype(int), found), 1)
+    np.add.at(table, (answers.labels, answers.found), 1)
     return table
+
+
+def mistakes(table: np.ndarray, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The most frequent confusions, the most images first."""
+    wrong = table * (1 - np.eye(len(table), dtype=np.int64))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:MISTAKES]
+    rows, columns = np.unravel_index(order, table.shape)
+    return [
+        {
+            "label": classes[row],
+            "found": classes[column],
+            "images": int(wrong[row, column]),
+            "of": int(table[row].sum()),
+        }
+        for row, column in zip(rows, columns, strict=True)
+        if wrong[row, column]
+    ]
+
+
+def trust(shares: np.ndarray, answers: Answers) -> list[dict[str, Any]]:
+    """By ranges of the highest probability: images, mean probability and share of right answers.
+
+    Args:
+        shares: probabilities (N, classes).
+        answers: of the same images.
+    """
+    best, right = shares.max(axis=1), answers.found == answers.labels
+    rows = []
+    for low in range(0, 100, 10):
+        mine = (best >= low / 100) & ((best < (low + 10) / 100) | (low == 90))
+        if mine.any():
+            means = {"mean": float(best[mine].mean()), "right": float(right[mine].mean())}
+            rows.append({"low": low, "high": low + 10, "images": int(mine.sum()), **means})
+    return rows
+
+
+def _png(image: np.ndarray) -> str:
+    """An image uint8 (H, W, C) as the address of a PNG; of 2 or 4 channels the first is shown."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.fromarray(image if image.shape[2] == 3 else image[..., 0]).save(out, "png")
+    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def samples(model: Model, answers: Answers, shares: np.ndarray | None) -> tuple[list[Any], list[Any]]:
+    """Test images with answers: right ones, of as many classes as there is room for, and wrong ones.
+
+    Args:
+        shares: probabilities (N, classes), by which the most confident mistakes come first; None: scores are not told.
+    """
+    right = answers.found == answers.labels
+    firsts = [np.flatnonzero(right & (answers.labels == label))[:1] for label in range(len(model.classes))]
+    good = np.concatenate(firsts)[:SAMPLES]
+    bad = np.flatnonzero(~right)
+    if shares is not None:
+        bad = bad[np.argsort(-shares[bad].max(axis=1), kind="stable")]
+
+    def describe(index: int) -> dict[str, Any]:
+        label, found = int(answers.labels[index]), int(answers.found[index])
+        return {
+            "image": _png(answers.images[index]),
+            "number": index,
+            "answer": model.classes[found],
+            "label": model.classes[label],
+            "sure": None if shares is None else _percent(float(shares[index, found]), 1),
+        }
+
+    return [describe(int(index)) for index in good], [describe(int(index)) for index in bad[:SAMPLES]]
 
 
 def read_log(path: Path) -> dict[str, list[float]]:
     """Columns of a run's `log.csv`.
 
     Raises:
-        ReportError: missing columns or no numbers.
+        ReportError: missing columns, no rows or no numbers.
     """
     with path.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     try:
-        return {key: [float(row[key]) for row in rows] for key in LOG_COLUMNS}
+        log = {key: [float(row[key]) for row in rows] for key in LOG_COLUMNS}
     except (KeyError, TypeError, ValueError) as error:
         raise ReportError(f"{path}: is not the log of a run ({error})") from None
+    if not rows or not all(np.isfinite(column).all() for column in log.values()):
+        raise ReportError(f"{path}: is not the log of a run (no epochs, or values that are not finite)")
+    return log
 
 
-def draw(model: Model, table: np.ndarray, log: dict[str, list[float]] | None) -> bytes:
-    """Confusion matrix, curves and energy as one PNG."""
-    import matplotlib
+def curves(columns: dict[str, list[float]], unit: float = 1.0) -> list[dict[str, Any]]:
+    """Lines of a chart of 600 x 260: by name, points, the text of the last value, and the ticks that all share."""
+    left, right, top, bottom = 50, 590, 10, 230
+    values = [unit * value for column in columns.values() for value in column]
+    low, high = min(values), max(values)
+    step = float(10 ** np.floor(np.log10(max(high - low, 1e-6))))
+    step *= next(factor for factor in (0.25, 0.5, 1.0, 2.5) if (high - low) / (factor * step) <= 5)
+    low, high = step * np.floor(low / step), max(step * np.ceil(high / step), step * np.floor(low / step) + step)
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    def height(value: float) -> float:
+        return float(round(bottom - (bottom - top) * (value - low) / (high - low), 1))
 
-    figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(16, 5), gridspec_kw={"width_ratios": (1.2, 1, 1)})
-    share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    left.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    if len(table) <= 20:
-        left.set_xticks(range(len(table)), model.classes, rotation=60, ha="right")
-        left.set_yticks(range(len(table)), model.classes)
-        for row, column in np.ndindex(*table.shape):
-            if table[row, column]:
-                colour = "white" if share[row, column] > 0.5 else "black"
-                left.text(column, row, table[row, column], ha="center", va="center", fontsize=7, color=colour)
-    right_images, total = int(np.trace(table)), int(table.sum())
-    left.set(xlabel="found", ylabel="class", title=f"{model.name}: {right_images}/{total} right")
-    if log is None:
-        middle.text(0.5, 0.5, "no log", ha="center", va="center")
-        middle.set_axis_off()
-    else:
-        middle.plot(log["epoch"], [100 * value for value in log["train_accuracy"]], label="training")
-        middle.plot(log["epoch"], [100 * value for value in log["val_accuracy"]], label="validation")
-        middle.set(xlabel="epoch", ylabel="accuracy [%]", title="training")
-        middle.legend(loc="lower right")
-        loss = middle.twinx()
-        loss.plot(log["epoch"], log["train_loss"], color="grey", linestyle=":")
-        loss.set_ylabel("training loss (dotted)")
-    costs = {"binary": cost.binary_cost(model), "float32": cost.float_cost(model)}
-    names = list(costs)
-    for offset, (label, values) in enumerate(
-        {
-            "arithmetic": [costs[name].compute_pj * 1e-6 for name in names],
-            "memory": [costs[name].memory_pj * 1e-6 for name in names],
-        }.items()
-    ):
-        bars = right.bar(np.arange(len(names)) + 0.4 * offset - 0.2, values, 0.4, label=label)
-        right.bar_label(bars, fmt="%.3g")
-    right.set_xticks(range(len(names)), names)
-    right.set(yscale="log", ylabel="energy per image [uJ], 45 nm", title="energy (estimate)")
-    right.legend()
-    figure.tight_layout()
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=90)
-    pyplot.close(figure)
-    return out.getvalue()
+    ticks = [{"y": height(value), "text": f"{value:.4g}"} for value in np.arange(low, high + step / 2, step)]
+    lines = []
+    for name, column in columns.items():
+        across = np.linspace(left, right, len(column)) if len(column) > 1 else np.array([left])
+        points = " ".join(f"{x:.1f},{height(unit * value)}" for x, value in zip(across, column, strict=True))
+        lines.append({"name": name, "points": points, "text": f"{unit * column[-1]:.4g}", "ticks": ticks})
+    return lines
 
 
-def _table(head: list[str], rows: list[list[Any]]) -> str:
-    def line(cells: list[Any], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+def planned(model_file: Path, design: str) -> dict[str, Any]:
+    """What the planner says of a model on a design (`plan.json` of `bnn plan`).
 
-    return "<table>" + (line(head, "th") if head else "") + "".join(line(row, "td") for row in rows) + "</table>"
+    Raises:
+        ReportError: it refuses, with its reason.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "hls", str(model_file.resolve()), "--design", design, "--batch", str(BATCH)]
+        done = subprocess.run([*command, "-o", folder], cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            raise ReportError(f"The planner has no program for {design}: {last.removeprefix('error: ')}.")
+        plan: dict[str, Any] = json.loads((Path(folder) / "plan.json").read_text())
+    return plan
 
 
-def _shape(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
+def _busy(plan: dict[str, Any], model: Model) -> list[tuple[str, float, float]]:
+    """Layer, cycles per image and their share of the most; the first layer first where it has an engine."""
+    rows = [(layer["name"], layer["cycles_per_batch"] / plan["batch"]) for layer in plan["layers"]]
+    if model.layers[0].kind == "conv":
+        rows.insert(0, (model.layers[0].name, float(plan["first_layer_cycles_per_image"])))
+    most = max(cycles for _, cycles in rows)
+    return [(name, cycles, cycles / most) for name, cycles in rows]
 
 
-def page(model: Model, table: np.ndarray, picture: bytes) -> str:
-    """The report as one HTML page without links."""
-    right, total = int(np.trace(table)), int(table.sum())
-    figures = cost.layers(model)
-    rows = []
-    for figure in figures:
-        low_high = "" if figure.thresholds is None else f"{figure.thresholds[0]} to {figure.thresholds[1]}"
-        kernels = "" if figure.kernels is None else f"{100 * figure.kernels:.1f} %"
-        macs, bits = f"{figure.macs:,}", f"{figure.weight_bits:,}"
-        rows.append(
-            [figure.name, _shape(figure.inputs), _shape(figure.outputs), macs, bits, low_high, figure.flips, kernels]
-        )
-    total_macs, total_bits = sum(f.macs for f in figures), sum(f.weight_bits for f in figures)
-    rows.append(["total", "", "", f"{total_macs:,}", f"{total_bits:,}", "", "", ""])
+def _percent(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.1f}\u00a0%" if whole else "–"
+
+
+def _shape(height: int, width: int, channels: int) -> str:
+    if (height, width) == (1, 1):
+        return f"{channels:,} values"
+    return f"{height} × {width} pixels, {channels} channel{'s' if channels > 1 else ''}"
+
+
+def _kibibytes(bits: float) -> str:
+    return f"{bits / 8192:,.1f}\u00a0KiB"
+
+
+def _figure(value: float) -> str:
+    """Three digits at least."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _facts(model: Model) -> list[tuple[str, str]]:
+    meta = model.meta
+    known = {
+        "trained for": f"{meta['epochs_trained']} epochs" if "epochs_trained" in meta else "",
+        "validation images right": _percent(meta["validation_accuracy"], 1)
+        if isinstance(meta.get("validation_accuracy"), float)
+        else "",
+        "command": str(meta.get("command") or ""),
+    }
+    return [(name, value) for name, value in known.items() if value]
+
+
+def _compared(model: Model) -> list[tuple[str, str, str, str]]:
     binary, real = cost.binary_cost(model), cost.float_cost(model)
 
-    def against(what: str, ours: float, theirs: float, unit: str) -> list[str]:
-        return [what, f"{ours:,.1f} {unit}", f"{theirs:,.1f} {unit}", f"{theirs / ours:.1f}"]
+    def row(what: str, ours: float, theirs: float, unit: str) -> tuple[str, str, str, str]:
+        return what, f"{_figure(ours)}\u00a0{unit}", f"{_figure(theirs)}\u00a0{unit}", _figure(theirs / ours)
 
-    compared = [
-        against("parameters", binary.parameter_bits / 8192, real.parameter_bits / 8192, "KiB"),
-        against("memory accesses per image", binary.access_bits / 8192, real.access_bits / 8192, "KiB"),
-        against("energy of arithmetic per image", binary.compute_pj * 1e-6, real.compute_pj * 1e-6, "uJ"),
-        against("energy of memory per image", binary.memory_pj * 1e-6, real.memory_pj * 1e-6, "uJ"),
+    return [
+        row("parameters", binary.parameter_bits / 8192, real.parameter_bits / 8192, "KiB"),
+        row("memory accesses", binary.access_bits / 8192, real.access_bits / 8192, "KiB"),
+        row("energy of arithmetic, 45 nm", binary.compute_pj * 1e-6, real.compute_pj * 1e-6, "µJ"),
+        row("energy of memory, 45 nm", binary.memory_pj * 1e-6, real.memory_pj * 1e-6, "µJ"),
     ]
-    per_class = [
-        [
-            name,
-            int(table[index].sum()),
-            int(table[index, index]),
-            f"{100 * table[index, index] / max(1, table[index].sum()):.2f} %",
-        ]
-        for index, name in enumerate(model.classes)
-    ]
-    facts = [
-        [key, model.meta[key]]
-        for key in ("dataset", "command", "epochs_trained", "validation_accuracy")
-        if key in model.meta
-    ]
-    sources = [
-        ["8-bit add, 32-bit add", f"{cost.ADD_8} pJ, {cost.ADD_32} pJ", "Horowitz, ISSCC 2014, figure 1.1.9"],
-        ["32-bit float multiply, add", f"{cost.MULTIPLY_FLOAT_32} pJ, {cost.ADD_FLOAT_32} pJ", "the same"],
-        ["64 bits of 8 KiB, 32 KiB, 1 MiB", ", ".join(f"{pj:g} pJ" for _, pj in cost.CACHES), "the same"],
-        ["64 bits of DRAM", f"{cost.DRAM_64:g} pJ", "the same, the lower end of 1.3 to 2.6 nJ"],
-        ["binary MAC", f"{cost.BINARY_MAC} pJ", "assumption: one bit of an 8-bit add; not in Horowitz"],
-        ["first layer's MAC, 8-bit pixel", f"{cost.BYTE_MAC} pJ", "assumption: one 32-bit add"],
-        ["unique kernels", "", "3x3 kernels of an input channel, an inverse one counted as the same: arXiv 1602.02830"],
-        ["accesses", "", "per image: each weight and input once a layer, each output once; no batch, no cache reuse"],
-    ]
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{html.escape(model.name)}</title>
-<style>body{{font-family:sans-serif;max-width:1100px;margin:auto;padding:1em}}
-table{{border-collapse:collapse;margin:1em 0}}
-td,th{{border:1px solid #ccc;padding:.2em .6em;text-align:right}}td:first-child,th:first-child{{text-align:left}}
-img{{max-width:100%}}</style></head><body>
-<h1>{html.escape(model.name)}: {right}/{total} right, {100 * right / max(1, total):.2f} %</h1>
-{_table([], facts)}
-<img alt="confusion matrix, curves, energy" src="data:image/png;base64,{base64.b64encode(picture).decode()}">
-<h2>Layers</h2>
-{_table(["layer", "input", "output", "MACs", "weight bits", "thresholds", "flips", "unique kernels"], rows)}
-<h2>Against the same network in 32-bit floats (estimate)</h2>
-{_table(["per image", "binary", "float32", "ratio"], compared)}
-{_table(["figure", "value", "source"], sources)}
-<h2>Classes</h2>
-{_table(["class", "images", "right", "share"], per_class)}
-</body></html>
-"""
 
 
-def find_log(path: Path, model: Path) -> Path | None:
+def page(model: Model, answers: Answers, log: dict[str, list[float]] | None, plan: dict[str, Any] | str) -> str:
+    """The report as one HTML page that fetches nothing.
+
+    Args:
+        log: columns of the training's log, None without one.
+        plan: as `planned` gives it, or why there is none.
+    """
+    table = confusion(answers)
+    shares = None if model.temperature is None else probabilities(answers.scores, model.temperature)
+    good, wrong = samples(model, answers, shares)
+    name = str(model.meta.get("dataset") or "")
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).resolve().parent),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE).render(
+        model=model,
+        dataset="images of its own" if name.startswith(own.PREFIX) else DATA_SETS.get(name, name or "unknown data"),
+        right=int(np.trace(table)),
+        total=int(table.sum()),
+        table=table,
+        good=good,
+        wrong=wrong,
+        mistakes=mistakes(table, model.classes),
+        trust=None if shares is None else trust(shares, answers),
+        error=None if shares is None else calibration_error(shares, answers.labels),
+        facts=_facts(model),
+        epochs=0 if log is None else int(log["epoch"][-1]),
+        accuracy=None
+        if log is None
+        else curves({"training": log["train_accuracy"], "validation": log["val_accuracy"]}, 100.0),
+        loss=None if log is None else curves({"training loss": log["train_loss"]}),
+        plan=None if isinstance(plan, str) else plan,
+        unplanned=plan,
+        busy=[] if isinstance(plan, str) else _busy(plan, model),
+        beside=model.layers[0].kind == "conv",
+        figures=cost.layers(model),
+        binary=cost.binary_cost(model),
+        compared=_compared(model),
+        sources=SOURCES,
+        count="{:,}".format,
+        percent=_percent,
+        shape=_shape,
+        kibibytes=_kibibytes,
+    )
+
+
+def find_log(path: Path | None, model: Path) -> Path | None:
     """`path` if given, else the log beside the model."""
-    if path != Path():
+    if path is not None:
         return path
     for candidate in (model.with_suffix(".log.csv"), model.parent / "log.csv"):
         if candidate.exists():
@@ -199,9 +324,10 @@ def find_log(path: Path, model: Path) -> Path | None:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="model.npz")
-    parser.add_argument("-o", "--output", type=Path, help="the page; the picture beside it; default MODEL with .html")
-    parser.add_argument("--log", type=Path, default=Path(), help="log.csv of the run; default: beside the model")
-    parser.add_argument("--limit", type=int, help="use only the first so many test images")
+    parser.add_argument("-o", "--output", type=Path, help="the page; default MODEL with .html")
+    parser.add_argument("--log", type=Path, help="log.csv of the run; default: beside the model")
+    parser.add_argument("--limit", type=positive, help="use only the first so many test images")
+    parser.add_argument("--design", help=f"whose hardware figures are given (default {DESIGN})")
     data.add_options(parser)
 
 
@@ -211,11 +337,16 @@ def _run(arguments: argparse.Namespace) -> None:
     log = find_log(arguments.log, arguments.model)
     columns = None if log is None else read_log(log)
     images, labels = test_set(model, arguments.model.parent, None, arguments.data_folder, arguments.cache)
-    table = confusion(model, images[: arguments.limit], labels[: arguments.limit])
-    picture = draw(model, table, columns)
-    write_atomically(out, page(model, table, picture).encode())
-    write_atomically(out.with_suffix(".png"), picture)
-    print(f"report: {out} and {out.with_suffix('.png').name} written, {int(np.trace(table))}/{int(table.sum())} right")
+    answers = answer(model, images[: arguments.limit], labels[: arguments.limit])
+    try:
+        plan: dict[str, Any] | str = planned(arguments.model, arguments.design or DESIGN)
+    except ReportError as error:
+        if arguments.design:
+            raise
+        plan = str(error)
+    write_atomically(out, page(model, answers, columns, plan).encode())
+    right = int((answers.found == answers.labels).sum())
+    print(f"page: {out} written, {right}/{len(answers.labels)} right")
 
 
 main = Command("page", _options, _run, "models/cnv.npz -o build/page/cnv.html")
