@@ -1,7 +1,7 @@
 """`python -m host.deploy ADDRESS`: copy to a board exactly what it needs, and say what to run there.
 
-The folder on the board holds the driver, the integer model, the bitstream, the program and the model. On the
-board numpy and pynq are enough.
+The folder on the board holds the driver, the integer model, the sources of the CPU engine, the bitstream, the program
+and the model. On the board numpy and pynq are enough; with g++ the engine runs too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bnn import cpu
 from bnn.command import Command
 from bnn.errors import ExpectedError
 from bnn.model import load
@@ -38,6 +39,7 @@ CODE = (
     "host/page/page.js",
     "host/notebooks/cifar10.ipynb",
     *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("bnn/*.py")),
+    *(path.relative_to(ROOT).as_posix() for path in cpu.sources()),
 )
 """What runs on the board."""
 
