@@ -413,7 +413,7 @@ class Descriptor(Record):
     shortcut_place = Field(29, "where a pixel's value lies")
     shortcut_words = shortcut_place.part(0, 16, "words per pixel, all planes and the value")
     shortcut_word = shortcut_place.part(16, 16, "first word of the value")
-    shortcut_values = Field(30, "words of the value that there are: behind them the shortcut is 0")
+    shortcut_values = Field(30, "words of the value that there are, a multiple of 8: behind them the shortcut is 0")
 
     @property
     def bases(self) -> int:

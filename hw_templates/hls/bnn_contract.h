@@ -132,7 +132,8 @@ constexpr int D_SHORTCUT_ODD = 26;  // shortcut base for odd sub-batches; equal 
 constexpr int D_SHORTCUT_IMAGE_STRIDE = 27;  // shortcut image_stride
 constexpr int D_SHORTCUT_ROW_STRIDE = 28;  // shortcut row_stride
 constexpr int D_SHORTCUT_PLACE = 29;  // where a pixel's value lies
-constexpr int D_SHORTCUT_VALUES = 30;  // words of the value that there are: behind them the shortcut is 0
+// words of the value that there are, a multiple of 8: behind them the shortcut is 0
+constexpr int D_SHORTCUT_VALUES = 30;
 constexpr Field D_KERNEL3 = {D_FLAGS, 0, 1};  // 3x3 (else 1x1)
 constexpr Field D_PAD = {D_FLAGS, 1, 1};  // pad 1
 constexpr Field D_PAD_ONE = {D_FLAGS, 2, 1};  // padding is +1

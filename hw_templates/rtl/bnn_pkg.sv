@@ -178,7 +178,7 @@ package bnn_pkg;
 
   // One array layer. Word 0 is in the least significant bits.
   typedef struct packed {
-    logic [31:0] shortcut_values;  // words of the value that there are: behind them the shortcut is 0
+    logic [31:0] shortcut_values;  // words of the value that there are, a multiple of 8: behind them the shortcut is 0
     shortcut_place_t shortcut_place;  // where a pixel's value lies
     logic [31:0] shortcut_row_stride;  // shortcut row_stride
     logic [31:0] shortcut_image_stride;  // shortcut image_stride
