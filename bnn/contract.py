@@ -51,6 +51,8 @@ MAX_CHANNELS = Constant(4, "channels of an input image at most")
 FIRST_CHANNELS = Constant(512, "output channels of the first layer at most")
 FIRST_TAPS = Constant(9, "taps of the first layer's kernel")
 ACC_BITS = Constant(16, "bits of an accumulator: a fan-in is below 2^ACC_BITS - 1")
+VALUE_BITS = Constant(8, "bits of a value in memory")
+MAX_HAND_OVERS = Constant(16, "hand-overs of a sum at most")
 MAX_BATCH = Constant(1024, "images of a batch at most")
 ARRAY_LATENCY = Constant(
     9, "cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one"
@@ -443,13 +445,36 @@ class Descriptor(Record):
         """Weight-memory words of the layer, headers included."""
         return self.groups * (self.headers + self.group_words)
 
+    @property
+    def kernel(self) -> Tuple[int, int]:
+        """Rows and columns of taps."""
+        return (self.tap_rows, self.tap_columns) if self.taps else (3, 3) if self.kernel3 else (1, 1)
+
+    @property
+    def padding(self) -> int:
+        """Rows and columns of padding on each side."""
+        return 2 if self.pad2 else int(self.pad)
+
+    @property
+    def record(self) -> int:
+        """Words of a pixel of the source."""
+        return self.source_words or self.tap_words
+
+    @property
+    def given_planes(self) -> int:
+        """Planes that it writes."""
+        if not self.vector:
+            return int(not self.scores)
+        return (self.value_bits or 8) if self.bit_planes else self.thresholds
+
     def units(self, images: int, lanes: int) -> int:
         """What the array works through one by one: images, or blocks of LANES images."""
-        return -(-images // lanes) if self.dense else images
+        return -(-images // lanes) if self.dense or self.by_image else images
 
     def busy_cycles(self, images: int, lanes: int) -> int:
         """Cycles in which the array multiplies on `images` images."""
-        return self.groups * self.units(images, lanes) * self.rows * self.blocks * self.group_words
+        positions = self.rows * (self.columns if self.by_image else self.blocks)
+        return self.groups * self.units(images, lanes) * positions * self.group_words * self.planes
 
 
 class ThresholdHeader(Record):

@@ -25,6 +25,12 @@ class Output:
     planes: np.ndarray
     value: Optional[np.ndarray] = None
 
+    def equals(self, other: Output) -> bool:
+        """Whether planes and values are the same."""
+        if self.value is None or other.value is None:
+            return self.value is other.value and np.array_equal(self.planes, other.planes)
+        return np.array_equal(self.planes, other.planes) and np.array_equal(self.value, other.value)
+
 
 def _check_images(model: Model, images: np.ndarray) -> None:
     shape = (model.height, model.width, model.channels)

@@ -166,7 +166,7 @@ def estimated(plan: Plan, figures: Figures) -> dict[str, Any]:
     weights = sum(item.weight_words for item in plan.descriptors[: plan.segment_a]) * passes
     weights += sum(item.weight_words for item in plan.descriptors[plan.segment_a :])
     array = []
-    names = [layer.name for layer in plan.array_layers()]
+    names = [stage.name for stage in plan.stages]
     for index, item in enumerate(plan.descriptors):
         segment_a = index < plan.segment_a
         images, calls = (plan.sub_batch, passes) if segment_a else (plan.batch, 1)

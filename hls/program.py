@@ -11,48 +11,36 @@ from bnn.contract import (
     FIRST_TAPS,
     MAX_CHANNELS,
     PROGRAM_MAGIC,
-    PROGRAM_VERSION,
     Descriptor,
     FirstBeat,
     Header,
-    ScoreHeader,
-    ThresholdHeader,
 )
 from bnn.geometry import ceil_div
-from bnn.model import Layer
 from hls.area import estimate_area
 from hls.boards import Device
 from hls.cycles import first_layer_cycles
 from hls.schedule import Plan
 
 
-def _layer_words(plan: Plan, index: int, layer: Layer) -> np.ndarray:
-    """The weight-memory words of one layer: uint8 (groups * words, PE * SIMD / 8)."""
+def _layer_words(plan: Plan, index: int) -> np.ndarray:
+    """The weight-memory words of one array layer: uint8 (groups * words, PE * SIMD / 8)."""
     pe, simd = plan.design.pe, plan.design.simd
-    item = plan.descriptors[index]
-    weights = layer.weights.reshape(layer.outputs, -1, layer.weights.shape[-1])
-    if layer.kind == "dense":
-        channels = layer.weights.shape[-1]
-        if index:  # the input is a map whose pixels start at word boundaries
-            previous = plan.array_layers()[index - 1]
-            channels = previous.outputs
-        weights = layer.weights.reshape(layer.outputs, -1, channels)
-    outputs, taps, channels = weights.shape
-    words = -(-channels // simd)
-    filled = np.ones((item.groups * pe, taps, words * simd), np.uint8)
-    filled[:outputs, :, :channels] = weights
-    filled = filled.reshape(item.groups, pe, taps * words, simd).transpose(0, 2, 1, 3)
-    body = np.packbits(filled, axis=-1, bitorder="little").reshape(item.groups, taps * words, -1)
+    stage, item = plan.stages[index], plan.descriptors[index]
+    outputs = stage.outputs
+    bases, _, rows, columns, channels = stage.weights.shape
+    taps = rows * columns
+    if item.dense and item.from_first:  # an image packed without gaps
+        taps, channels = 1, taps * channels
+    weights = stage.weights.reshape(bases, outputs, taps, channels)
+    words = ceil_div(channels, simd)
+    filled = np.ones((bases, item.groups * pe, taps, words * simd), np.uint8)
+    filled[:, :outputs, :, :channels] = weights
+    filled = filled.reshape(bases, item.groups, pe, taps * words, simd).transpose(1, 0, 3, 2, 4)
+    body = np.packbits(filled, axis=-1, bitorder="little").reshape(item.groups, item.group_words, pe * simd // 8)
 
     header = np.zeros((item.groups * pe, item.headers, simd // 32), np.uint32)
-    if layer.thresholds is not None and layer.flip is not None:
-        header[:, 0, 0] = ThresholdHeader.threshold.insert(ThresholdHeader.threshold.largest)
-        header[:outputs, 0, 0] = ThresholdHeader.threshold.insert(
-            layer.thresholds.astype(np.int64)
-        ) | ThresholdHeader.flip.insert(layer.flip.astype(np.int64))
-    elif layer.scale is not None and layer.offset is not None:
-        for field, values in ((ScoreHeader.offset, layer.offset), (ScoreHeader.scale, layer.scale)):
-            header[:outputs, field.word, 0] |= field.insert(values.astype(np.int64)).astype(np.uint32)
+    header[:, :, 0] = stage.absent
+    header[:outputs, :, 0] = (stage.headers.T & 0xFFFFFFFF).astype(np.uint32)
     header = header.reshape(item.groups, pe, item.headers, -1).transpose(0, 2, 1, 3)
     head = np.ascontiguousarray(header.astype("<u4")).view(np.uint8).reshape(item.groups, item.headers, -1)
     words_of_layer: np.ndarray = np.concatenate([head, body], axis=1).reshape(-1, plan.design.word_bytes)
@@ -60,10 +48,10 @@ def _layer_words(plan: Plan, index: int, layer: Layer) -> np.ndarray:
 
 
 def first_block(plan: Plan) -> bytes:
-    """The pixel table and one 64-bit beat per output channel of the first layer."""
+    """The pixel table and one 64-bit beat per output channel of the first layer's engine, plane after plane."""
     table = plan.model.input_table.astype(np.int8).tobytes()
     layer = plan.model.layers[0]
-    if not plan.first.channels or layer.thresholds is None or layer.flip is None:
+    if not plan.first.channels or layer.flip is None:
         return table
     beats = np.full(plan.first.channels, FirstBeat.threshold.insert(FirstBeat.threshold.largest), np.uint64)
     weights = np.zeros((layer.outputs, FIRST_TAPS, MAX_CHANNELS), np.uint8)
@@ -72,9 +60,11 @@ def first_block(plan: Plan) -> bytes:
     bits = np.packbits(weights.reshape(layer.outputs, -1), axis=1, bitorder="little")
     packed[:, : bits.shape[1]] = bits
     values = FirstBeat.weights.insert(packed.view("<u8").reshape(-1).astype(np.int64))
-    values |= FirstBeat.threshold.insert(layer.thresholds.astype(np.int64))
     values |= FirstBeat.flip.insert(layer.flip.astype(np.int64))
-    beats[: layer.outputs] = values.astype(np.uint64)
+    step = ceil_div(layer.outputs, plan.design.simd) * plan.design.simd
+    for plane, limits in enumerate(layer.limits):
+        whole = values | FirstBeat.threshold.insert(limits.astype(np.int64))
+        beats[plane * step : plane * step + layer.outputs] = whole.astype(np.uint64)
     return table + beats.astype("<u8").tobytes()
 
 
@@ -82,7 +72,7 @@ def pack(plan: Plan) -> bytes:
     """The program of `plan`, a multiple of 8 bytes long."""
     model, design, first = plan.model, plan.design, plan.first
     block = first_block(plan)
-    words = [_layer_words(plan, index, layer).tobytes() for index, layer in enumerate(plan.array_layers())]
+    words = [_layer_words(plan, index).tobytes() for index in range(len(plan.stages))]
     segment_a, segment_b = b"".join(words[: plan.segment_a]), b"".join(words[plan.segment_a :])
     at_descriptors = Header.size_bytes()
     at_first = at_descriptors + Descriptor.size_bytes() * len(plan.descriptors)
@@ -91,7 +81,7 @@ def pack(plan: Plan) -> bytes:
     elements = model.height * model.width * model.channels
     header = Header(
         magic=PROGRAM_MAGIC,
-        version=PROGRAM_VERSION,
+        version=plan.version,
         pe=design.pe,
         lanes=design.lanes,
         simd=design.simd,
@@ -119,6 +109,8 @@ def pack(plan: Plan) -> bytes:
         pool=first.pool,
         rows=first.rows,
         columns=first.columns,
+        first_planes=first.planes,
+        pixel_map=first.pixel_map,
         out_even=first.base[0],
         out_odd=first.base[1],
         out_image_stride=first.image_stride,
@@ -134,10 +126,10 @@ def summary(plan: Plan) -> dict[str, Any]:
     design, board = plan.design, plan.design.board
     cells = estimate_area(design)
     layers = []
-    for index, (layer, item) in enumerate(zip(plan.array_layers(), plan.descriptors, strict=True)):
+    for index, (stage, item) in enumerate(zip(plan.stages, plan.descriptors, strict=True)):
         layers.append(
             {
-                "name": layer.name,
+                "name": stage.name,
                 "segment": "A" if index < plan.segment_a else "B",
                 "groups": item.groups,
                 "outputs": item.outputs,

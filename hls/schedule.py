@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from bnn.contract import FIRST_CHANNELS, MAX_BATCH, MAX_CHANNELS, Descriptor
-from bnn.geometry import Shape, ceil_div, step, walk
-from bnn.layers import require
-from bnn.model import Layer, Model, shapes
+from bnn.contract import (
+    MAX_BATCH,
+    MAX_CHANNELS,
+    PROGRAM_VERSION,
+    PROGRAM_VERSION_2,
+    VALUE_BITS,
+    Descriptor,
+)
+from bnn.geometry import ceil_div, step, walk
+from bnn.layers import FEATURES, require
+from bnn.model import Model, shapes
 from hls import cycles
 from hls.designs import Design, DesignError
+from hls.lowering import Lowered, Map, Stage, lower
 
 
 class Sizes(NamedTuple):
     """How a run is cut.
 
     `sub_batch` images go through the first `segment_a` array layers at a time, `batch`, a multiple of it, through the
-    others. Without others both are the same.
+    others, which are those by image. Without others both are the same.
     """
 
     sub_batch: int
@@ -29,7 +37,8 @@ class Sizes(NamedTuple):
 
 @dataclass(frozen=True)
 class Region:
-    """A piece of the activation memory: `words` words of every lane from `base` on."""
+    """A piece of the activation memory: `words` words of every lane from `base` on. `name` is that of the layer whose
+    output it holds."""
 
     name: str
     base: int
@@ -38,7 +47,7 @@ class Region:
 
 @dataclass(frozen=True)
 class FirstLayer:
-    """The first-layer engine's part of the header. `channels` is 0 in pack mode."""
+    """The first-layer engine's part of the header. `channels` is 0 where it gives planes of pixels or their signs."""
 
     channels: int
     pad: bool
@@ -49,11 +58,13 @@ class FirstLayer:
     image_stride: int
     row_stride: int
     words: int
+    planes: int = 0
+    pixel_map: bool = False
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A model placed on a design: batch sizes, memory regions, the first layer and the descriptors."""
+    """A model placed on a design: batch sizes, memory regions, the first layer, array layers and their descriptors."""
 
     model: Model
     design: Design
@@ -61,8 +72,10 @@ class Plan:
     batch: int
     segment_a: int
     first: FirstLayer
+    stages: tuple[Stage, ...] = field(compare=False)
     descriptors: tuple[Descriptor, ...]
     regions: tuple[Region, ...]
+    version: int
 
     @cached_property
     def words_a(self) -> int:
@@ -78,10 +91,6 @@ class Plan:
     def resident(self) -> bool:
         """Whether all weights stay in the weight memory."""
         return self.words_a + self.words_b <= self.design.weight_depth
-
-    def array_layers(self) -> tuple[Layer, ...]:
-        """The model's layers that run on the array, in the order of `descriptors`."""
-        return _array_layers(self.model)
 
     def layer_cycles(self, index: int) -> int:
         """Array cycles of layer `index` for one whole batch."""
@@ -99,33 +108,6 @@ class Plan:
         return self.run_cycles(self.batch)
 
 
-def _array_layers(model: Model) -> tuple[Layer, ...]:
-    return model.layers[1:] if model.layers[0].kind == "conv" else model.layers
-
-
-@dataclass(frozen=True)
-class _Map:
-    """An activation map as it lies in memory: by pixel, or flattened by image."""
-
-    shape: Shape
-    by_image: bool
-    words: int  # per pixel
-    row_stride: int
-    image_stride: int
-
-    def region_words(self, images: int, lanes: int) -> int:
-        return (ceil_div(images, lanes) if self.by_image else images) * self.image_stride
-
-
-def _map(shape: Shape, by_image: bool, design: Design, elements: int | None = None) -> _Map:
-    height, width, channels = shape
-    words = ceil_div(channels if elements is None else elements, design.simd)
-    if elements is not None:
-        return _Map(shape, True, words, 0, words)
-    row = (width if by_image else ceil_div(width, design.lanes)) * words
-    return _Map(shape, by_image, words, row, height * row)
-
-
 def _check(model: Model, design: Design) -> None:
     """Refuse what no batch size can make fit."""
     if model.height * model.width > design.image_pixels:
@@ -134,39 +116,6 @@ def _check(model: Model, design: Design) -> None:
         )
     if model.channels > MAX_CHANNELS:
         raise DesignError(f"image: {model.channels} channels, at most {MAX_CHANNELS} are supported")
-    first = model.layers[0]
-    if first.kind == "dense" and not model.binary_input:
-        raise DesignError(
-            f"{first.name}: a dense first layer on 8-bit pixels is not supported, "
-            "the input table must hold -1 and +1 only"
-        )
-    if first.kind == "conv":
-        if first.outputs > FIRST_CHANNELS:
-            raise DesignError(
-                f"{first.name}: {first.outputs} output channels, the first layer has at most {FIRST_CHANNELS}"
-            )
-        if model.layers[1].kind == "dense":
-            raise DesignError(
-                f"{model.layers[1].name}: a dense layer right after the first convolution "
-                f"{first.name} is not supported, at least two convolutions are needed"
-            )
-    count = len(_array_layers(model))
-    if count > design.max_layers:
-        raise DesignError(
-            f"{model.name}: {count} array layers do not fit MAX_LAYERS={design.max_layers} of {design.name}"
-        )
-
-
-def _maps(model: Model, design: Design) -> list[_Map]:
-    """The input map of every array layer, in order."""
-    shape_of = shapes(model)
-    maps: list[_Map] = []
-    if model.layers[0].kind == "dense":
-        shape = (model.height, model.width, model.channels)
-        maps.append(_map(shape, True, design, model.height * model.width * model.channels))
-    for layer, following in zip(model.layers[:-1], model.layers[1:], strict=True):
-        maps.append(_map(shape_of[layer.name], following.kind == "dense", design))
-    return maps
 
 
 def _allocate(sizes: dict[str, tuple[int, int, int]]) -> tuple[Region, ...]:
@@ -187,110 +136,233 @@ def _allocate(sizes: dict[str, tuple[int, int, int]]) -> tuple[Region, ...]:
     return tuple(sorted((region for region, _, _ in placed), key=lambda region: (region.base, region.name)))
 
 
-def _place(
-    model: Model, design: Design, maps: list[_Map], sub_batch: int, batch: int, segment_a: int
-) -> tuple[tuple[Region, ...], int]:
-    """The regions and the depth they take; region `name` is the input of the layer `name`."""
-    layers = _array_layers(model)
-    total = len(layers)
-    sizes: dict[str, tuple[int, int, int]] = {}
-    words = maps[0].region_words(sub_batch, design.lanes)
-    for parity in ("even", "odd"):
-        sizes[f"first.{parity}"] = (words, 0, total)
-    for index in range(1, total):
-        images = sub_batch if index < segment_a else batch
-        start = 0 if index == segment_a else index - 1
-        sizes[layers[index].name] = (maps[index].region_words(images, design.lanes), start, index)
-    regions = _allocate(sizes)
+PARITIES = ("first.even", "first.odd")
+"""Regions of the first layer's double buffer."""
+
+
+def _lives(lowered: Lowered, design: Design, cut: Sizes) -> dict[str, tuple[int, int, int]]:
+    """Words of every region, and the first and last array layer at which it is live."""
+    stages = lowered.stages
+    numbers = {stage.name: index for index, stage in enumerate(stages)}
+    lives: dict[str, tuple[int, int, int]] = {}
+    for name, item in lowered.maps.items():
+        if item.from_first:
+            words = item.region_words(cut.sub_batch, design.lanes)
+            lives.update(dict.fromkeys(PARITIES, (words, 0, len(stages))))
+            continue
+        last = max(index for index, stage in enumerate(stages) if name in stage.inputs)
+        made = numbers[name]
+        images = cut.batch if last >= cut.segment_a else cut.sub_batch
+        # what segment B reads stays while segment A goes on with more images
+        start = 0 if made < cut.segment_a <= last else made
+        lives[name] = (item.region_words(images, design.lanes), start, last)
+    return lives
+
+
+def _place(lowered: Lowered, design: Design, cut: Sizes) -> tuple[tuple[Region, ...], int]:
+    """The regions and the depth they take."""
+    regions = _allocate(_lives(lowered, design, cut))
     return regions, max(region.base + region.words for region in regions)
 
 
-def _descriptor(layer: Layer, source: _Map, dest: _Map | None, design: Design) -> Descriptor:
+def _dense_source(made: Descriptor, stage: Stage, source: Map, design: Design) -> None:
+    """What a dense layer reads: a vector without gaps, or records of a map."""
+    height, width, channels = source.shape
+    made.dense = True
+    made.rows, made.columns, made.out_columns, made.blocks = 1, design.lanes, design.lanes, 1
+    made.height, made.width = 1, design.lanes
+    if source.packed:
+        channels *= height * width
+    made.last_bits = (channels - 1) % design.simd + 1
+    if source.record == source.words or source.packed:
+        made.tap_words = source.image_stride // source.planes
+    else:
+        made.tap_words, made.source_row_stride = source.words, source.row_stride
+        made.height, made.width = height, width
+        if (height, width) != (1, 1):
+            made.tap_rows, made.tap_columns = height, width
+
+
+def _conv_source(made: Descriptor, stage: Stage, source: Map, design: Design) -> None:
+    """What a convolution reads, and where it computes."""
+    height, width, channels = source.shape
+    _, _, rows, columns, _ = stage.weights.shape
+    made.kernel3 = rows == 3
+    if rows == 5:
+        made.tap_rows, made.tap_columns = rows, columns
+    made.pad, made.pad2 = stage.pad == 1, stage.pad == 2
+    made.pad_one = stage.pad > 0 and stage.pad_value > 0
+    made.pad_first = stage.pad > 0 and stage.pad_value == 0
+    made.pool, made.stride2 = stage.pool, stage.stride == 2
+    geometry = step(stage.layer, source.shape) if not stage.moves else None
+    made.rows, made.columns = geometry.computed if geometry else (ceil_div(height, 2), ceil_div(width, 2))
+    made.height, made.width = height, width
+    made.tap_words, made.source_row_stride = source.words, source.row_stride
+    made.out_columns = made.columns // 2 if stage.pool else made.columns
+    made.last_bits = (channels - 1) % design.simd + 1
+    if source.by_image:
+        made.by_image = True
+        made.blocks = made.out_columns
+        return
+    if stage.stride == 2:
+        made.columns *= 2
+    made.blocks = ceil_div(made.columns, design.lanes)
+    if rows == 5 and design.lanes < 4:
+        raise DesignError(f"layer {stage.name}: a 5x5 kernel needs LANES >= 4, design {design.name} has {design.lanes}")
+
+
+def _shortcut(made: Descriptor, stage: Stage, source: Map, shape: tuple[int, ...], design: Design) -> None:
+    """Where the value lies that a layer adds or averages. `shape` is that of the output."""
+    height, width, channels = source.shape
+    made.shortcut_image_stride, made.shortcut_row_stride = source.image_stride, source.row_stride
+    made.shortcut_words, made.shortcut_word = source.record, source.value_word
+    made.shortcut_values = VALUE_BITS * ceil_div(channels, design.simd)
+    if stage.kind == "average":
+        made.height, made.width = height, width
+        return
+    made.shortcut = True
+    if stage.stride == 2:
+        made.shortcut_same = shape[:2] == (height, width)
+        made.shortcut_average = stage.average_shortcut and not made.shortcut_same
+
+
+def _descriptor(stage: Stage, lowered: Lowered, design: Design) -> Descriptor:
     """The descriptor of a layer but for its place in the memory and in the order of layers."""
+    dest = lowered.maps.get(stage.name)
     made = Descriptor(
-        scores=dest is None,
-        groups=ceil_div(layer.outputs, design.pe),
-        source_image_stride=source.image_stride,
+        scores=stage.scores,
+        groups=ceil_div(stage.outputs, design.pe),
         dest_image_stride=dest.image_stride if dest else 0,
         dest_row_stride=dest.row_stride if dest else 0,
-        dest_words=dest.words if dest else 0,
-        outputs=layer.outputs,
+        dest_words=dest.record if dest else 0,
+        outputs=stage.outputs,
+        vector=stage.vector,
+        planes_outer=stage.planes_outer,
+        hand=stage.hand,
+        more_bases=stage.bases - 1,
     )
-    height, width, channels = source.shape
-    if layer.kind == "conv":
-        made.kernel3, made.pad, made.pool = True, bool(layer.pad), layer.pool
-        made.pad_one = made.pad and layer.pad_value > 0
-        made.serial = dest is not None and dest.by_image
-        made.rows, made.columns = step(layer, source.shape).computed
-        made.height, made.width = height, width
-        made.tap_words, made.source_row_stride, taps = source.words, source.row_stride, 9
-        made.out_columns = made.columns // 2 if layer.pool else made.columns
+    if stage.vector:
+        made.thresholds, made.bit_planes, made.value = stage.thresholds, stage.bit_planes > 0, stage.value
+        made.value_bits, made.shift = stage.value_bits, stage.shift
+    if stage.source:
+        source = lowered.maps[stage.source]
+        made.source_image_stride = source.image_stride
+        (_dense_source if stage.kind == "dense" else _conv_source)(made, stage, source, design)
+        made.serial = bool(dest and dest.by_image and not source.by_image)
+        made.more_planes = 0 if stage.moves else source.planes - 1
+        taps = made.tap_rows * made.tap_columns or (9 if made.kernel3 else 1)
+        made.pass_words = taps * made.tap_words
+        flat = stage.kind == "dense" and made.tap_words != source.words
+        made.source_words = made.tap_words if flat else source.record
     else:
-        made.dense = True
-        made.rows, made.columns, made.height, made.width = 1, design.lanes, 1, design.lanes
-        made.tap_words, taps, made.out_columns = source.image_stride, 1, design.lanes
-        if source.row_stride == 0:
-            channels *= height * width  # packed without gaps
-    made.blocks = ceil_div(made.columns, design.lanes)
-    made.group_words = taps * made.tap_words
-    made.last_bits = (channels - 1) % design.simd + 1
+        made.average = made.dense = True
+        made.rows, made.columns, made.out_columns, made.blocks = 1, design.lanes, design.lanes, 1
+    if stage.shortcut:
+        shape = dest.shape if dest else (1, 1, stage.outputs)
+        _shortcut(made, stage, lowered.maps[stage.shortcut], shape, design)
+    if dest:
+        made.plane_words, made.value_word = dest.words, dest.value_word
+    made.group_words = stage.bases * made.pass_words
     if made.group_words + made.headers > design.weight_depth:
         raise DesignError(
-            f"{layer.name}: a group of {made.group_words + made.headers} words "
+            f"{stage.name}: a group of {made.group_words + made.headers} words "
             f"does not fit WEIGHT_DEPTH={design.weight_depth} of {design.name}"
         )
     return made
 
 
-def _build(
-    model: Model,
-    design: Design,
-    maps: list[_Map],
-    sub_batch: int,
-    batch: int,
-    segment_a: int,
-    regions: tuple[Region, ...],
-) -> Plan:
-    base = {region.name: region.base for region in regions}
-    layers = _array_layers(model)
-    double = (base["first.even"], base["first.odd"])
-    descriptors = []
-    for index, layer in enumerate(layers):
-        last = index == len(layers) - 1
-        made = _descriptor(layer, maps[index], None if last else maps[index + 1], design)
-        made.from_first = index == 0
-        made.segment_end = last or index == segment_a - 1
-        made.batch_source = index >= segment_a
-        made.source_even, made.source_odd = double if index == 0 else (base[layer.name],) * 2
-        made.dest_base = 0 if last else base[layers[index + 1].name]
-        descriptors.append(made)
+def _plain(descriptors: list[Descriptor], first: FirstLayer) -> bool:
+    """Whether version 1 has all of a program; its words beyond are then cleared."""
+    if first.planes or [index for index, item in enumerate(descriptors) if item.from_first] != [0]:
+        return False
+    for item in descriptors:
+        later = (item.vector, item.by_image, item.stride2, item.pad2, item.pad_first, item.passes, item.taps)
+        if any(later) or item.dest_words != item.plane_words or item.source_words != item.tap_words:
+            return False
+    for item in descriptors:
+        item.release_first = False
+        item.pass_words = item.source_words = item.dest_planes = 0
+    return True
+
+
+def _first(model: Model, lowered: Lowered, base: tuple[int, int], design: Design) -> FirstLayer:
+    """The first layer: sums of 8-bit pixels, planes of pixels, or their signs."""
     head = model.layers[0]
-    if head.kind == "conv":
+    given = next(item for item in lowered.maps.values() if item.from_first)
+    place: dict[str, Any] = {
+        "base": base,
+        "image_stride": given.image_stride,
+        "row_stride": given.row_stride,
+        "words": given.record,
+    }
+    if lowered.engine:
         rows, columns = walk(model)[0].computed
-        channels = ceil_div(head.outputs, design.first_pe) * design.first_pe
-        first = FirstLayer(
-            channels,
-            bool(head.pad),
-            head.pool,
-            rows,
-            columns,
-            double,
-            maps[0].image_stride,
-            maps[0].row_stride,
-            maps[0].words,
-        )
-    else:
-        first = FirstLayer(0, False, False, 0, 0, double, maps[0].image_stride, 0, maps[0].words)
-    return Plan(model, design, sub_batch, batch, segment_a, first, tuple(descriptors), regions)
+        channels = (given.planes - 1) * given.words * design.simd + head.outputs
+        channels = ceil_div(channels, design.first_pe) * design.first_pe
+        return FirstLayer(channels, bool(head.pad), head.pool, rows, columns, **place)
+    size = (0, 0) if given.packed else (model.height, model.width)
+    return FirstLayer(0, False, False, *size, planes=lowered.input_planes, pixel_map=not given.packed, **place)
 
 
-def _sizes(layers: tuple[Layer, ...], batch: int) -> Iterator[Sizes]:
-    """The ways to cut a batch, the largest sub-batch first, each with and without a split at the first dense layer."""
-    split = next(index for index, layer in enumerate(layers) if layer.kind == "dense")
+def _build(model: Model, design: Design, lowered: Lowered, cut: Sizes, regions: tuple[Region, ...]) -> Plan:
+    base = {region.name: region.base for region in regions}
+    double = (base[PARITIES[0]], base[PARITIES[1]])
+
+    def places(name: str) -> tuple[int, int]:
+        return double if lowered.maps[name].from_first else (base[name], base[name])
+
+    descriptors: list[Descriptor] = []
+    for index, stage in enumerate(lowered.stages):
+        made = _descriptor(stage, lowered, design)
+        if stage.source:
+            made.source_even, made.source_odd = places(stage.source)
+            made.from_first = lowered.maps[stage.source].from_first
+        if stage.shortcut:
+            made.shortcut_even, made.shortcut_odd = places(stage.shortcut)
+        made.dest_base = 0 if stage.scores else base[stage.name]
+        made.segment_end = index in (cut.segment_a - 1, len(lowered.stages) - 1)
+        made.batch_source = index >= cut.segment_a
+        descriptors.append(made)
+    max((item for item in enumerate(descriptors) if item[1].from_first), key=lambda item: item[0])[
+        1
+    ].release_first = True
+    first = _first(model, lowered, double, design)
+    version = PROGRAM_VERSION if _plain(descriptors, first) else PROGRAM_VERSION_2
+    return Plan(
+        model,
+        design,
+        cut.sub_batch,
+        cut.batch,
+        cut.segment_a,
+        first,
+        lowered.stages,
+        tuple(descriptors),
+        regions,
+        version,
+    )
+
+
+def _sizes(lowered: Lowered, batch: int) -> Iterator[Sizes]:
+    """The ways to cut a batch, the largest sub-batch first, each also split at the first layer by image."""
+    split = lowered.split
     for sub_batch in range(batch, 0, -1):
-        yield Sizes(sub_batch, sub_batch, len(layers))
+        yield Sizes(sub_batch, sub_batch, len(lowered.stages))
         if split:
             yield Sizes(sub_batch, batch // sub_batch * sub_batch, split)
+
+
+def _no_room(model: Model, design: Design, lowered: Lowered, cut: Sizes) -> DesignError:
+    """What would fit, of a cut that does not."""
+    regions, depth = _place(lowered, design, cut)
+    worst = max(regions, key=lambda region: region.words)
+    made = next((name for name, item in lowered.maps.items() if item.from_first and worst.name in PARITIES), worst.name)
+    given = lowered.maps[made]
+    what = "planes and values" if given.valued and given.planes else "values" if given.valued else "bits"
+    images = f"{cut.batch} images, {cut.sub_batch} at a time," if cut.batch > 1 else "1 image"
+    return DesignError(
+        f"layer {made}: {what} of {images} take {worst.words:,} words, all maps {depth:,}, activation memory has "
+        f"{design.act_depth:,} (ACT_DEPTH={design.act_depth} of {design.name})"
+    )
 
 
 def plan(model: Model, design: Design, batch: int = 64, sizes: Sizes | None = None) -> Plan:
@@ -301,39 +373,37 @@ def plan(model: Model, design: Design, batch: int = 64, sizes: Sizes | None = No
 
     Raises:
         DesignError: the model does not fit the design; one line names the layer, what it needs and the limit.
-        bnn.model.ModelError: the model is inconsistent, or needs what the cores do not have.
+        bnn.model.ModelError: the model is inconsistent.
     """
     if not 1 <= batch <= MAX_BATCH:
         raise DesignError(f"batch {batch} is not in 1 to {MAX_BATCH}")
     shapes(model)
-    require(model, "the planner")
+    require(model, "the planner", frozenset(FEATURES))
     _check(model, design)
-    maps = _maps(model, design)
-    layers = _array_layers(model)
+    lowered = lower(model, design)
+    count = len(lowered.stages)
+    if count > design.max_layers:
+        raise DesignError(
+            f"{model.name}: {count} array layers do not fit MAX_LAYERS={design.max_layers} of {design.name}"
+        )
     if sizes is not None:
-        whole = sizes.segment_a == len(layers) and sizes.batch == sizes.sub_batch
+        whole = sizes.segment_a == count and sizes.batch == sizes.sub_batch
         if not whole and not (
-            1 <= sizes.segment_a < len(layers)
+            1 <= sizes.segment_a == lowered.split < count
             and 1 <= sizes.sub_batch <= sizes.batch
             and not sizes.batch % sizes.sub_batch
         ):
-            raise DesignError(f"{model.name}: {tuple(sizes)} do not cut a batch of its {len(layers)} array layers")
+            raise DesignError(f"{model.name}: {tuple(sizes)} do not cut a batch of its {count} array layers")
     best: Plan | None = None
     least = 1 << 62
-    for tried in _sizes(layers, batch) if sizes is None else [sizes]:
-        regions, depth = _place(model, design, maps, *tried)
+    for tried in _sizes(lowered, batch) if sizes is None else [sizes]:
+        regions, depth = _place(lowered, design, tried)
         if depth > design.act_depth:
             continue
-        found = _build(model, design, maps, *tried, regions)
+        found = _build(model, design, lowered, tried, regions)
         cost = found.run_cycles(batch) + found.run_cycles(batch, keep=True)
         if cost < least:
             best, least = found, cost
     if best is None:
-        regions, depth = _place(model, design, maps, *(sizes or Sizes(1, 1, len(layers))))
-        worst = max(regions, key=lambda region: region.words)
-        what = "one image takes" if sizes is None else f"{sizes.batch} images, {sizes.sub_batch} at a time, take"
-        raise DesignError(
-            f"{model.name}: {what} {depth} activation words ({worst.name} alone "
-            f"{worst.words}), which do not fit ACT_DEPTH={design.act_depth} of {design.name}"
-        )
+        raise _no_room(model, design, lowered, sizes or Sizes(1, 1, count))
     return best

@@ -32,7 +32,7 @@ from bnn.random_models import random_model
 from hls import designs, program, schedule
 from hls.designs import Design
 from sim import rtl_sim
-from sim.compare import by_name, differences
+from sim.compare import by_name, differences, written
 
 ROOT = Path(__file__).resolve().parent.parent
 TRACED = 4
@@ -121,9 +121,8 @@ def measure(
     if stats.error or not stats.cycles:
         raise rtl_sim.RtlSimError(f"{case.network}, batch {case.batch}: error code {stats.error}")
     count = min(traced, case.batch)
-    expected = golden.trace(found, images[:count])
-    expected.pop(found.layers[-1].name)
-    got = {name: bits[:count] for name, bits in by_name(found, run.traces).items()}
+    expected = written(placed, golden.trace(found, images[:count]))
+    got = {name: bits[:count] for name, bits in by_name(placed, run.traces).items()}
     wrong = differences(expected, got)
     bad = int((run.scores != golden.infer(found, images)).any(axis=1).sum())
     if bad:

@@ -2,38 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Dict, List, Mapping, Tuple
 
 import numpy as np
 
-from bnn.model import Model
+from bnn.golden import Output
+from hls.schedule import Plan
 
 
-def by_name(model: Model, traces: Dict[int, np.ndarray]) -> Dict[str, np.ndarray]:
-    """Name the traces of a core by the model's layers.
+def by_name(placed: Plan, traces: Mapping[int, Output]) -> Dict[str, np.ndarray]:
+    """Name what a core's layers have written as `bnn.golden.trace` does.
 
     Args:
-        traces: key -1 is the first-layer engine, key j array layer j; uint8 (N, H, W, C).
+        placed: the plan whose program the core ran.
+        traces: key -1 is the first layer, key j array layer j.
 
     Returns:
-        layer name -> bits, without the channels that fill up a core's last group; a packed input is named `input`.
+        Layer name -> bits (N, H, W, C), or (N, K, H, W, C) of several planes, and `<name>.value` -> values that are
+        written. Channels that fill up a core's last group are left out, as are layers that only move a value; what the
+        array reads as planes of pixels is named `input`.
     """
-    shift = 0 if model.layers[0].kind == "dense" else 1
-    named = {}
-    for key, bits in traces.items():
-        if key + shift < 0:
-            named["input"] = bits
-        else:
-            layer = model.layers[key + shift]
-            named[layer.name] = bits[..., : layer.outputs]
+    named: Dict[str, np.ndarray] = {}
+    for key, output in traces.items():
+        name, outputs = "input", None
+        if key >= 0:
+            stage = placed.stages[key]
+            name, outputs = stage.name, stage.outputs
+            if stage.moves:
+                continue
+        elif placed.first.channels:
+            name, outputs = placed.model.layers[0].name, placed.model.layers[0].outputs
+        planes = output.planes[..., :outputs]
+        if len(planes):
+            named[name] = planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, 1)
+        if output.value is not None:
+            named[f"{name}.value"] = output.value[..., :outputs]
     return named
+
+
+def written(placed: Plan, expected: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
+    """What of the golden model's trace a program writes: all planes, and the values that a layer reads."""
+    values = {f"{stage.name}.value" for stage in placed.stages if stage.value}
+    last = placed.model.layers[-1].name
+    return {
+        name: array
+        for name, array in expected.items()
+        if name != last and (not name.endswith(".value") or name in values)
+    }
 
 
 def differences(expected: Dict[str, np.ndarray], got: Dict[str, np.ndarray]) -> List[str]:
     """One line per layer that differs: layer, image, pixel, channel, expected and got, and how many bits.
 
     Args:
-        expected: bits of every layer by name, uint8 (N, H, W, C) or (N, C).
+        expected: of every layer by name, bits uint8 (N, H, W, C) or (N, C), (N, K, ...) of several planes, and
+            values int16.
         got: the same from a core; a missing layer is a difference.
     """
     lines = []
@@ -45,13 +68,19 @@ def differences(expected: Dict[str, np.ndarray], got: Dict[str, np.ndarray]) -> 
         if other.size != bits.size:
             lines.append(f"{name}: shape {other.shape}, expected {bits.shape}")
             continue
-        whole = bits if bits.ndim == 4 else bits[:, None, None, :]
-        wrong = np.argwhere(whole != other.reshape(whole.shape))
+        other = other.reshape(bits.shape)
+        wrong = np.argwhere(bits != other)
         if len(wrong):
-            image, y, x, channel = wrong[0]
-            want = whole[image, y, x, channel]
+            spot = tuple(wrong[0])
             lines.append(
-                f"{name}: image {image}, pixel ({y}, {x}), channel {channel}: expected {want}, got {1 - want}; "
-                f"{len(wrong)} of {whole.size} bits differ"
+                f"{name}: image {spot[0]}, {_place(bits, spot)}channel {spot[-1]}: expected {bits[spot]}, got "
+                f"{other[spot]}; {len(wrong)} of {bits.size} {'values' if name.endswith('.value') else 'bits'} differ"
             )
     return lines
+
+
+def _place(array: np.ndarray, spot: Tuple[int, ...]) -> str:
+    """Plane and pixel of a spot in a layer's output."""
+    pixel = spot[-3:-1] if array.ndim > 3 else (0, 0)
+    plane = f"plane {spot[1]}, " if array.ndim in (3, 5) else ""
+    return f"{plane}pixel ({pixel[0]}, {pixel[1]}), "

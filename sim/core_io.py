@@ -7,13 +7,15 @@ the run, images, first, words, cycle) and then, lane by lane, `words` activation
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Dict, List, Optional
 
 import numpy as np
 
 from bnn.contract import Header, layers
+from bnn.golden import Output
 from hls.designs import Design
+from sim.records import first_written, layer_written
 
 RUNS = 2
 """Runs of one simulation, back to back."""
@@ -39,7 +41,7 @@ class Stats:
     waits: Optional[Dict[str, int]] = None
 
 
-def decode(design: Design, program: bytes, content: bytes, run: int) -> Dict[int, np.ndarray]:
+def decode(design: Design, program: bytes, content: bytes, run: int) -> Dict[int, Output]:
     """The traces of one run.
 
     Args:
@@ -49,11 +51,12 @@ def decode(design: Design, program: bytes, content: bytes, run: int) -> Dict[int
         run: number of the run.
 
     Returns:
-        Every layer's bits, uint8 (N, H, W, C), (N, 1, 1, C) after dense layers and in pack mode; key -1 is
-        the first-layer engine, key j array layer j.
+        What every layer has written; key -1 is the first layer, key j array layer j. H and W are 1 after dense layers
+        and in pack mode; the value is None where none is written.
     """
     lanes, simd = design.lanes, design.simd
-    parts: Dict[int, List[np.ndarray]] = {}
+    head, items = Header.read(program), layers(program)
+    parts: Dict[int, List[Output]] = {}
     at = 0
     while at < len(content):
         number, layer, _, count, first, words, _ = np.frombuffer(content, "<i4", 7, at).tolist()
@@ -62,46 +65,25 @@ def decode(design: Design, program: bytes, content: bytes, run: int) -> Dict[int
         at += 28 + size
         if number == run:
             memory = np.unpackbits(raw, bitorder="little").reshape(lanes, words, simd)
-            parts.setdefault(layer - 1, []).append(_bits(program, layer - 1, memory, first, count))
-    return {layer: np.concatenate(bits) for layer, bits in parts.items()}
+            written = first_written(head, items, False) if layer == 0 else layer_written(items[layer - 1])
+            here = replace(written, place=replace(written.place, base=0))
+            parts.setdefault(layer - 1, []).append(here.read(memory, first, count))
+    return {layer: joined(found) for layer, found in parts.items()}
 
 
-def _bits(program: bytes, layer: int, memory: np.ndarray, first: int, count: int) -> np.ndarray:
-    """The bits of one record (N, H, W, C), from memory (LANES, words, SIMD)."""
-    head = Header.read(program)
-    lanes = len(memory)
-    if layer < 0:
-        step = 2 if head.pool else 1
-        image_stride, row_stride, words = head.out_image_stride, head.out_row_stride, head.out_words
-        by_image = not head.first_channels
-        shape = (head.rows // step, head.columns // step, head.first_channels)
-        if by_image:
-            shape = (1, 1, head.elements)
-    else:
-        item = layers(program)[layer]
-        image_stride, row_stride, words = item.dest_image_stride, item.dest_row_stride, item.dest_words
-        by_image = item.serial or item.dense
-        shape = (item.rows // (2 if item.pool else 1), item.out_columns, item.outputs)
-        if item.dense:
-            shape = (1, 1, item.outputs)
-    height, width, channels = shape
-    bits = np.zeros((count, *shape), np.uint8)
-    for image, y, x in np.ndindex(count, height, width):
-        if by_image:
-            lane, block = (first + image) % lanes, (first + image) // lanes
-            address = block * image_stride + (y * width + x) * words
-        else:
-            lane, address = x % lanes, image * image_stride + y * row_stride + x // lanes * words
-        bits[image, y, x] = memory[lane, address : address + words].reshape(-1)[:channels]
-    return bits
+def joined(parts: List[Output]) -> Output:
+    """The outputs of all images, of parts of them."""
+    values = [part.value for part in parts if part.value is not None]
+    planes = np.concatenate([part.planes for part in parts], axis=1)
+    return Output(planes, np.concatenate(values) if values else None)
 
 
-def same_runs(scores: List[np.ndarray], traces: List[Dict[int, np.ndarray]]) -> Optional[str]:
+def same_runs(scores: List[np.ndarray], traces: List[Dict[int, Output]]) -> Optional[str]:
     """What differs between the runs of one simulation, or None."""
     if any((other != scores[0]).any() for other in scores):
         return "the scores of two runs back to back differ"
     for other in traces:
-        for layer, bits in traces[0].items():
-            if not np.array_equal(bits, other[layer]):
+        for layer, output in traces[0].items():
+            if not output.equals(other[layer]):
                 return f"the bits of layer {layer} differ between two runs back to back"
     return None

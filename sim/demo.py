@@ -17,7 +17,7 @@ from bnn.text import label_text
 from hls import designs, program, schedule
 from hls.options import add_first_layer, first_layer
 from sim import hls_csim, rtl_sim
-from sim.compare import by_name, differences
+from sim.compare import by_name, differences, written
 from sim.core_io import same_runs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,9 +60,9 @@ def _run(arguments: argparse.Namespace) -> int:
         raise rtl_sim.RtlSimError(f"RTL core: {different}")
     results["RTL"] = runs[0].scores, runs[0].traces
     step("ran the RTL simulation twice, back to back, the second time with the program kept in the core")
-    expected = golden.trace(model, images)
-    golden_scores = expected.pop(model.layers[-1].name)
-    named = {core: by_name(model, traces) for core, (_, traces) in results.items()}
+    found = golden.trace(model, images)
+    golden_scores, expected = found[model.layers[-1].name], written(placed, found)
+    named = {core: by_name(placed, traces) for core, (_, traces) in results.items()}
     exact = 0
     known = [] if labels is None else ["label"]
     width = max(len(name) for name in (*model.classes, "golden"))

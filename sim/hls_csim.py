@@ -22,6 +22,7 @@ from typing import Dict, Optional, Sequence, Tuple
 import numpy as np
 
 from bnn.errors import ExpectedError
+from bnn.golden import Output
 from bnn.program import image_bytes, score_columns
 from hls.ap_types import find_ap_types
 from hls.designs import Design
@@ -50,17 +51,16 @@ class HlsSimulation:
         self.binary = binary
         self.stats: Optional[Stats] = None
 
-    def run(self, program: bytes, images: np.ndarray, trace: bool = True) -> Tuple[np.ndarray, Dict[int, np.ndarray]]:
+    def run(self, program: bytes, images: np.ndarray, trace: bool = True) -> Tuple[np.ndarray, Dict[int, Output]]:
         """Run a program twice in one process and check that both runs agree.
 
         Args:
             program: the bytes of program.bin.
             images: uint8 (N, H, W, C).
-            trace: whether to return the layers' bits.
+            trace: whether to return what the layers have written.
 
         Returns:
-            Scores int32 (N, classes), and every layer's bits, uint8 (N, H, W, C), (N, 1, 1, C) after dense
-            layers and in pack mode.
+            Scores int32 (N, classes), and what every layer has written, as `sim.core_io.decode` gives it.
 
         Raises:
             CsimError: the images do not fit the program, the core reports an error, or its runs differ.

@@ -17,18 +17,24 @@ from bnn.contract import (
     BEAT_BYTES,
     PROGRAM_MAGIC,
     PROGRAM_VERSION,
+    PROGRAM_VERSION_2,
     TABLE_BYTES,
+    VALUE_BITS,
+    CoefficientHeader,
     ContractError,
     Descriptor,
     Header,
     ScoreHeader,
     ThresholdHeader,
+    VectorHeader,
     layers,
 )
 from bnn.errors import ExpectedError
+from bnn.golden import Output
 from bnn.program import first_layer
+from sim.records import Place, first_written, layer_written, values_of
 
-Observer = Callable[[int, int, np.ndarray], None]
+Observer = Callable[[int, int, Output], None]
 
 
 class ProgramError(ExpectedError):
@@ -42,9 +48,9 @@ class Interpreter:
         program: the bytes of program.bin.
         act_depth: ACT_DEPTH of the design.
         weight_depth: WEIGHT_DEPTH of the design; None takes any.
-        observer: called after every layer with (layer, first image, bits); layer -1 is the
-            first-layer engine. Bits are uint8 (N, H, W, C), or (N, 1, 1, C) after dense layers;
-            in pack mode layer -1 gives (N, 1, 1, H*W*C).
+        observer: called after every layer with (layer, first image, what it has written); layer -1 is the
+            first layer. H and W are 1 after dense layers and in pack mode, where C are the elements; the value is
+            None where none is written, and signed, as later layers read it.
         wrap: take addresses modulo `act_depth`, as the cores do, instead of refusing those outside.
 
     Raises:
@@ -64,9 +70,10 @@ class Interpreter:
             raise ProgramError(f"program: {len(program)} bytes, expected a multiple of {BEAT_BYTES} from {least} on")
         self.program = program
         self.header = head = Header.read(program)
-        if head.magic != PROGRAM_MAGIC or head.version != PROGRAM_VERSION:
+        if head.magic != PROGRAM_MAGIC or head.version not in (PROGRAM_VERSION, PROGRAM_VERSION_2):
             raise ProgramError(
-                f"program: magic {head.magic:#x} version {head.version}, expected {PROGRAM_MAGIC:#x}, {PROGRAM_VERSION}"
+                f"program: magic {head.magic:#x} version {head.version}, expected {PROGRAM_MAGIC:#x}, "
+                f"{PROGRAM_VERSION} or {PROGRAM_VERSION_2}"
             )
         if head.size != len(program):
             raise ProgramError(f"program: {len(program)} bytes, the header says {head.size}")
@@ -110,10 +117,18 @@ class Interpreter:
         return address
 
     def _write(self, lane: int, address: int, offset: int, bits: np.ndarray) -> None:
+        """Write bits from bit `offset` of a word on; with 0 the whole word, its other bits 0."""
         word = self.memory[lane, self._address(address)]
         if offset == 0:
             word[:] = 0
         word[offset : offset + len(bits)] = bits
+
+    def _read(self, lane: int, address: int, words: int) -> np.ndarray:
+        """Words of a lane: uint8 (words, SIMD)."""
+        if words:
+            self._address(address)
+            self._address(address + words - 1)
+        return np.asarray(self.memory[lane].take(np.arange(address, address + words), axis=0, mode="wrap"))
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """Run the program.
@@ -155,19 +170,23 @@ class Interpreter:
 
     def _first_layer(self, images: np.ndarray, parity: int, start: int) -> None:
         head = self.header
-        base = head.out_odd if parity else head.out_even
-        stride, words = head.out_image_stride, head.out_words
+        written = first_written(head, self.layers, parity == 1)
+        place = written.place
         values = self.table[images].astype(np.int32)
         if not head.first_channels:
-            for number, image in enumerate(values):
+            planes = head.first_planes
+            codes = values + (1 << planes - 1) if planes else (values > 0).astype(np.int32)
+            maps = np.stack([codes >> bit & 1 for bit in range(max(planes, 1) - 1, -1, -1)]).astype(np.uint8)
+            if place.by_image:
+                maps = maps.reshape(len(maps), len(images), 1, 1, -1)
+            words = written.plane_words
+            for plane, image, y, x in np.ndindex(*maps.shape[:4]):
+                lane, at = place.pixel(image, y, x, self.lanes)
                 bits = np.zeros(words * self.simd, np.uint8)
-                bits[: head.elements] = image.reshape(-1) > 0
-                for word in range(words):
-                    address = base + number // self.lanes * stride + word
-                    part = bits[word * self.simd : (word + 1) * self.simd]
-                    self._write(number % self.lanes, address, 0, part)
+                bits[: maps.shape[4]] = maps[plane, image, y, x]
+                self._write(lane, at + plane * words, 0, bits)
             if self.observer:
-                self.observer(-1, start, self._read_images(base, stride, len(images), 1, 1, words, head.elements))
+                self.observer(-1, start, written.read(self.memory, 0, len(images)))
             return
         pad, rows, columns, channels = int(head.pad), head.rows, head.columns, head.first_channels
         weights, thresholds, flips = first_layer(self.program)
@@ -184,138 +203,232 @@ class Interpreter:
         for channel in range(0, channels, head.first_pe):
             word, offset = divmod(channel, self.simd)
             for number, y, x in np.ndindex(*bits.shape[:3]):
-                address = base + number * stride + y * head.out_row_stride + x // self.lanes * words + word
-                part = bits[number, y, x, channel : channel + head.first_pe]
-                self._write(x % self.lanes, address, offset, part)
+                lane, at = place.pixel(number, y, x, self.lanes)
+                self._write(lane, at + word, offset, bits[number, y, x, channel : channel + head.first_pe])
         if self.observer:
-            self.observer(-1, start, self._read_pixels(base, stride, head.out_row_stride, words, *bits.shape))
+            self.observer(-1, start, written.read(self.memory, 0, len(images)))
 
-    def _fetch(self, item: Descriptor, base: int, image: int, y: int, block: int) -> np.ndarray:
-        """The inputs of LANES columns: uint8 (LANES, words per group, SIMD)."""
-        words, height, width, pad = item.tap_words, item.height, item.width, int(item.pad)
-        taps = 3 if item.kernel3 else 1
-        padding = np.zeros((words, self.simd), np.uint8)
-        if item.pad_one:
-            padding[:] = 1
-            padding[-1, item.last_bits :] = 0
-        result = np.empty((self.lanes, taps, taps, words, self.simd), np.uint8)
-        for lane in range(self.lanes):
-            for ky in range(taps):
-                for kx in range(taps):
-                    row, column = y + ky - pad, block * self.lanes + lane + kx - pad
-                    if not (0 <= row < height and 0 <= column < width):
-                        result[lane, ky, kx] = padding
-                        continue
-                    at = base + image * item.source_image_stride + row * item.source_row_stride
-                    at += column // self.lanes * words
-                    self._address(at + words - 1)
-                    memory = self.memory[column % self.lanes]
-                    result[lane, ky, kx] = memory.take(np.arange(at, at + words), axis=0, mode="wrap")
+    def _source(self, item: Descriptor, parity: int) -> Place:
+        base = item.source_odd if parity else item.source_even
+        by_image = item.dense or item.by_image
+        return Place(base, item.source_image_stride, item.source_row_stride, item.record, by_image)
+
+    def _shortcut(self, item: Descriptor, parity: int) -> Place:
+        base = item.shortcut_odd if parity else item.shortcut_even
+        by_image = item.dense or item.by_image
+        record = item.shortcut_words
+        return Place(base, item.shortcut_image_stride, item.shortcut_row_stride, record, by_image)
+
+    def _fetch(self, item: Descriptor, place: Place, unit: int, y: int, x: int, plane: int) -> np.ndarray:
+        """The inputs of one pass: uint8 (LANES, words of the pass, SIMD).
+
+        By pixel, lane l is column x + l of image `unit`; by image it is image `unit`·LANES + l at column x.
+        """
+        words, pad = item.tap_words, item.padding
+        bit = item.pad_one or (item.pad_first and plane == 0)
+        padding = np.full((words, self.simd), int(bit), np.uint8)
+        padding[-1, item.last_bits :] = 0
+        step = 2 if item.stride2 else 1
+        # by pixel the columns are those of the input, as lanes lie; the odd ones are dropped behind the array
+        across = step if item.by_image else 1
+        rows, columns = item.kernel
+        result = np.empty((self.lanes, rows, columns, words, self.simd), np.uint8)
+        for lane, ky, kx in np.ndindex(self.lanes, rows, columns):
+            row, column = y * step + ky - pad, x * across + kx - pad
+            image = unit * self.lanes + lane
+            if not place.by_image:
+                image, column = unit, column + lane
+            if not 0 <= row < item.height or not 0 <= column < item.width:
+                result[lane, ky, kx] = padding
+                continue
+            source, at = place.pixel(image, row, column, self.lanes)
+            result[lane, ky, kx] = self._read(source, at + plane * words, words)
         return result.reshape(self.lanes, -1, self.simd)
+
+    def _sums(
+        self, item: Descriptor, place: Place, weights: np.ndarray, head: np.ndarray, unit: int, y: int, x: int
+    ) -> np.ndarray:
+        """acc, or with `vector` U of the LANES outputs from (y, x) on: int64 (PE, LANES)."""
+        outer, inner = (item.planes, item.bases) if item.planes_outer else (item.bases, item.planes)
+        acc = np.zeros((self.pe, self.lanes), np.int64)
+        total = np.zeros((self.pe, self.lanes), np.int64)
+        handed = 0
+        for first in range(outer):
+            for second in range(inner):
+                base, plane = (second, first) if item.planes_outer else (first, second)
+                inputs = 2 * self._fetch(item, place, unit, y, x, plane).reshape(self.lanes, -1).astype(np.float64) - 1
+                signs = weights[:, base * len(inputs[0]) : (base + 1) * len(inputs[0])]
+                acc += (signs @ inputs.T + len(inputs[0])).astype(np.int64) >> 1  # matches
+                last_inner, last = second == inner - 1, first == outer - 1 and second == inner - 1
+                if item.vector and (item.hand == 2 or (last_inner and item.hand == 1) or last):
+                    total += CoefficientHeader.coefficient.extract(head[handed])[:, None] * acc
+                    acc[:] = 0
+                    handed += 1
+        return total if item.vector else acc
+
+    def _value_of(self, item: Descriptor, place: Place, image: int, y: int, x: int, group: int) -> np.ndarray:
+        """A group's channels of the shortcut's value at a pixel: int64 (PE,)."""
+        lane, at = place.pixel(image, y, x, self.lanes)
+        words = self._read(lane, at + item.shortcut_word, item.shortcut_values)
+        found = values_of(words.reshape(1, -1), self.simd)[0, group * self.pe : (group + 1) * self.pe]
+        return np.pad(found, (0, self.pe - len(found))).astype(np.int64)  # behind them it is 0
+
+    def _added(self, item: Descriptor, place: Place, group: int, unit: int, y: int, x: int, images: int) -> np.ndarray:
+        """What is added to the outputs of the lanes, (y, x) being the first's: int64 (PE, LANES)."""
+        result = np.zeros((self.pe, self.lanes), np.int64)
+        halved = item.stride2 and not place.by_image  # two columns of the array a pixel
+        for lane in range(self.lanes):
+            image, column = (unit * self.lanes + lane, x) if place.by_image else (unit, x + lane)
+            if halved and column % 2:
+                continue
+            column = column // 2 if halved else column
+            if image >= images or column >= item.out_columns:
+                continue
+            step = 2 if item.stride2 and not item.shortcut_same else 1
+            near = (0, 1) if item.shortcut_average else (0,)
+            parts = [
+                self._value_of(item, place, image, step * y + dy, step * column + dx, group)
+                for dy in near
+                for dx in near
+            ]
+            result[:, lane] = (sum(parts) + 2) >> 2 if item.shortcut_average else parts[0]
+        return result
+
+    def _averaged(self, item: Descriptor, place: Place, group: int, unit: int, images: int) -> np.ndarray:
+        """The sums of the values over their map: int64 (PE, LANES)."""
+        result = np.zeros((self.pe, self.lanes), np.int64)
+        for lane in range(self.lanes):
+            image = unit * self.lanes + lane
+            for y, x in np.ndindex(item.height, item.width):
+                if image < images:
+                    result[:, lane] += self._value_of(item, place, image, y, x, group)
+        return result
+
+    def _vector(
+        self, item: Descriptor, head: np.ndarray, total: np.ndarray, added: np.ndarray
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """Bits by thresholds before the flip, uint8 (K, PE, LANES), and the value, int64 (PE, LANES)."""
+        low, high = (0, (1 << item.value_bits) - 1) if item.value_bits else (-128, 127)
+        values, bits = [], []
+        for plane in range(max(1, item.thresholds)):
+            at = item.hand_overs + VectorHeader.WORDS * plane
+            offset = VectorHeader.offset.extract(head[at + VectorHeader.offset.word])[:, None]
+            limit = VectorHeader.limit.extract(head[at + VectorHeader.limit.word])[:, None]
+            values.append(np.clip(((total + offset) >> item.shift) + added, low, high))
+            bits.append((values[-1] >= limit).astype(np.uint8))
+        return np.stack(bits)[: item.thresholds], values[0]
 
     def _layer(self, index: int, stream: np.ndarray, at: int, parity: int, start: int, count: int) -> int:
         """Run one layer on `count` images from image `start` of the run; gives the new stream position."""
         item = self.layers[index]
-        headers, group_words, pool = item.headers, item.group_words, item.pool
-        base = item.source_odd if parity else item.source_even
-        in_batch = start % self.header.batch if self.header.layers_a < self.header.layers else 0
+        written = layer_written(item)
+        source, dest, shortcut = self._source(item, parity), written.place, self._shortcut(item, parity)
+        before = start % self.header.batch if self.header.layers_a < self.header.layers and item.serial else 0
         places = 1 << np.arange(32, dtype=np.int64)
+        near = (0, 1) if item.pool else (0,)
         for group in range(item.groups):
-            head = stream[at : at + headers, :, :32].astype(np.int64) @ places
-            weights = stream[at + headers : at + headers + group_words]
-            if len(weights) != group_words:
+            head = stream[at : at + item.headers, :, :32].astype(np.int64) @ places
+            weights = stream[at + item.headers : at + item.headers + item.group_words]
+            if len(weights) != item.group_words:
                 raise ProgramError(f"layer {index}: the weights end early")
-            at += headers + group_words
-            matrix = weights.transpose(1, 0, 2).reshape(self.pe, -1).astype(np.int32)
-            for image in range(item.units(count, self.lanes)):
-                for y in range(0, item.rows, 2 if pool else 1):
+            at += item.headers + item.group_words
+            signs = 2 * weights.transpose(1, 0, 2).reshape(self.pe, -1).astype(np.float64) - 1
+            for unit in range(item.units(count, self.lanes)):
+                for y in range(0, item.rows, len(near)):
                     for block in range(item.blocks):
-                        bits = np.zeros((self.pe, self.lanes), np.uint8)
-                        for dy in range(2 if pool else 1):
-                            inputs = self._fetch(item, base, image, y + dy, block)
-                            inputs = inputs.reshape(self.lanes, -1).astype(np.int32)
-                            acc = matrix @ inputs.T + (1 - matrix) @ (1 - inputs).T
-                            if item.scores:
-                                self._scores(group, image, start, count, acc, head, item.outputs)
-                            else:
-                                bits |= acc >= ThresholdHeader.threshold.extract(head[0])[:, None]
-                        if not item.scores:
-                            if pool:
-                                bits = bits[:, 0::2] | bits[:, 1::2]
-                            bits ^= ThresholdHeader.flip.extract(head[0]).astype(np.uint8)[:, None]
-                            row = y // 2 if pool else y
-                            self._store(item, group, in_batch, image, row, block, bits)
+                        parts = []
+                        # by image a pool's four pixels follow each other, else two rows do
+                        for dy in near:
+                            for dx in near if item.by_image else (0,):
+                                x = block * len(near) + dx if item.by_image else block * self.lanes
+                                added = np.zeros((self.pe, self.lanes), np.int64)
+                                if item.average:
+                                    coefficient = CoefficientHeader.coefficient.extract(head[0])[:, None]
+                                    total = coefficient * self._averaged(item, shortcut, group, unit, count)
+                                else:
+                                    total = self._sums(item, source, signs, head, unit, y + dy, x)
+                                if item.shortcut:
+                                    added = self._added(item, shortcut, group, unit, y + dy, x, count)
+                                parts.append((total, added))
+                        if item.scores:
+                            self._scores(item, group, unit, start, count, parts[0][0], head)
+                            continue
+                        planes, value = self._finish(item, head, parts)
+                        row = y // len(near)
+                        for lane in range(planes.shape[2]):
+                            column = block * planes.shape[2] + lane
+                            image = before + unit
+                            if item.dense or item.by_image:
+                                image, column = unit * self.lanes + lane, 0 if item.dense else block
+                            elif column >= item.out_columns:
+                                continue
+                            self._store(item, dest, group, image, row, column, planes[:, :, lane], value[:, lane])
         if self.observer and not item.scores:
-            rows = item.rows // 2 if pool else item.rows
-            place, words, outputs = (item.dest_base, item.dest_image_stride), item.dest_words, item.outputs
-            if item.dense:
-                bits = self._read_images(*place, count, 1, 1, words, outputs)
-            elif item.serial:
-                bits = self._read_images(*place, in_batch + count, rows, item.out_columns, words, outputs)[in_batch:]
-            else:
-                bits = self._read_pixels(*place, item.dest_row_stride, words, count, rows, item.out_columns, outputs)
-            self.observer(index, start, bits)
+            self.observer(index, start, written.read(self.memory, before, count))
         return at
 
+    def _finish(
+        self, item: Descriptor, head: np.ndarray, parts: List[Tuple[np.ndarray, np.ndarray]]
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """Planes uint8 (K, PE, outputs side by side) and the value int64 (PE, ...) behind threshold, pool and flip."""
+        if not item.vector:
+            limit = ThresholdHeader.threshold.extract(head[0])[:, None]
+            given = [((total >= limit).astype(np.uint8)[None], total) for total, _ in parts]
+            flips = ThresholdHeader.flip.extract(head[:1])
+        else:
+            given = [self._vector(item, head, total, added) for total, added in parts]
+            first = item.hand_overs + VectorHeader.flip.word
+            flips = VectorHeader.flip.extract(head[first : first + VectorHeader.WORDS * item.thresholds : 2])
+        bits, value = given[0]
+        for other, more in given[1:]:
+            bits, value = bits | other, np.maximum(value, more)
+        if not item.by_image:
+            if item.pool:
+                bits = bits[..., 0::2] | bits[..., 1::2]
+                value = np.maximum(value[:, 0::2], value[:, 1::2])
+            elif item.stride2:
+                bits, value = bits[..., 0::2], value[:, 0::2]
+        bits = bits ^ flips.astype(np.uint8)[:, :, None]
+        if item.bit_planes:
+            bits = np.stack([value >> bit & 1 for bit in range(item.given_planes - 1, -1, -1)]).astype(np.uint8)
+        return bits, value
+
     def _scores(
-        self, group: int, block: int, start: int, count: int, acc: np.ndarray, head: np.ndarray, classes: int
+        self, item: Descriptor, group: int, block: int, start: int, count: int, total: np.ndarray, head: np.ndarray
     ) -> None:
         for pe in range(self.pe):
             for lane in range(self.lanes):
                 image, output = block * self.lanes + lane, group * self.pe + pe
-                if image < count and output < classes:
-                    factor = ScoreHeader.unpack(head[:, pe].tolist())
-                    score = factor.scale * int(acc[pe, lane]) + factor.offset
+                if image < count and output < item.outputs:
+                    if item.vector:
+                        offset = VectorHeader.offset.extract(int(head[item.hand_overs, pe]))
+                        score = int(total[pe, lane]) + offset
+                    else:
+                        factor = ScoreHeader.unpack(head[:, pe].tolist())
+                        score = factor.scale * int(total[pe, lane]) + factor.offset
                     self.scores[start + image, output] = np.int64(score).astype(np.int32)  # in two's complement
 
     def _store(
-        self, item: Descriptor, group: int, in_batch: int, image: int, row: int, block: int, bits: np.ndarray
-    ) -> None:
-        """Write the bits (PE, columns) of one block."""
-        word, offset = divmod(group * self.pe, self.simd)
-        for lane in range(bits.shape[1]):
-            column = block * bits.shape[1] + lane
-            address = item.dest_base + word
-            if item.dense:
-                self._write(lane, address + image * item.dest_image_stride, offset, bits[:, lane])
-            elif column >= item.out_columns:
-                continue
-            elif item.serial:
-                number = in_batch + image
-                address += number // self.lanes * item.dest_image_stride + row * item.dest_row_stride
-                address += column * item.dest_words
-                self._write(number % self.lanes, address, offset, bits[:, lane])
-            else:
-                address += image * item.dest_image_stride + row * item.dest_row_stride
-                address += column // self.lanes * item.dest_words
-                self._write(column % self.lanes, address, offset, bits[:, lane])
-
-    def _read_pixels(
         self,
-        base: int,
-        image_stride: int,
-        row_stride: int,
-        words: int,
-        count: int,
-        rows: int,
-        columns: int,
-        channels: int,
-    ) -> np.ndarray:
-        result = np.zeros((count, rows, columns, channels), np.uint8)
-        for image, y, x in np.ndindex(count, rows, columns):
-            at = base + image * image_stride + y * row_stride + x // self.lanes * words
-            result[image, y, x] = self.memory[x % self.lanes, at : at + words].reshape(-1)[:channels]
-        return result
-
-    def _read_images(
-        self, base: int, image_stride: int, count: int, rows: int, columns: int, words: int, channels: int
-    ) -> np.ndarray:
-        result = np.zeros((count, rows, columns, channels), np.uint8)
-        for image in range(count):
-            at = base + image // self.lanes * image_stride
-            data = self.memory[image % self.lanes, at : at + rows * columns * words]
-            result[image] = data.reshape(rows, columns, -1)[:, :, :channels]
-        return result
+        item: Descriptor,
+        place: Place,
+        group: int,
+        image: int,
+        y: int,
+        x: int,
+        planes: np.ndarray,
+        value: np.ndarray,
+    ) -> None:
+        """Write a group's part of one record: planes (K, PE), value (PE,)."""
+        lane, at = place.pixel(image, y, x, self.lanes)
+        word, offset = divmod(group * self.pe, self.simd)
+        for plane, bits in enumerate(planes):
+            self._write(lane, at + plane * item.plane_words + word, offset, bits)
+        if item.value:
+            bytes_ = (value & 0xFF).astype(np.uint8).reshape(-1, VALUE_BITS)
+            for part in range(VALUE_BITS):
+                bits = np.unpackbits(bytes_[:, part], bitorder="little")
+                self._write(lane, at + item.value_word + VALUE_BITS * word + part, offset, bits)
 
 
 def run(

@@ -26,6 +26,7 @@ import numpy as np
 from bnn.contract import Registers
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
+from bnn.golden import Output
 from bnn.program import image_bytes, score_columns
 from hls import sources
 from hls.designs import Design
@@ -82,7 +83,7 @@ class RtlRun(NamedTuple):
     """
 
     scores: np.ndarray
-    traces: Dict[int, np.ndarray]
+    traces: Dict[int, Output]
     stats: Stats
     steps: List[Tuple[int, int, int]]
 
@@ -102,7 +103,7 @@ class RtlSimulation:
         trace: bool = True,
         memory: Optional[Memory] = None,
         runs: int = RUNS,
-    ) -> Tuple[np.ndarray, Dict[int, np.ndarray]]:
+    ) -> Tuple[np.ndarray, Dict[int, Output]]:
         """Run a program twice in one process and check that both runs agree.
 
         Args:

@@ -40,10 +40,10 @@ def check(backend: Backend, model: Model, design: Design, batch: int, images: in
     scores, traces = backend.run(pack(placed), pixels, design)
     skip = 1 if model.layers[0].kind == "conv" else 0
     if not skip:
-        assert (traces[-1].reshape(images, -1) == (model.input_table[pixels] > 0).reshape(images, -1)).all()
+        assert (traces[-1].planes[0].reshape(images, -1) == (model.input_table[pixels] > 0).reshape(images, -1)).all()
     for index, layer in enumerate(model.layers[:-1]):
         want = expected[layer.name]
-        got = traces[index - skip][..., : want.shape[-1]].reshape(want.shape)
+        got = traces[index - skip].planes[0][..., : want.shape[-1]].reshape(want.shape)
         assert (got == want).all(), layer.name
     assert (scores == expected[model.layers[-1].name]).all()
     return placed

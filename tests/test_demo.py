@@ -69,7 +69,7 @@ def test_a_wrong_bit_is_reported(
     def sequence(self: rtl_sim.RtlSimulation, jobs: list[rtl_sim.Job]) -> list[rtl_sim.RtlRun]:
         runs = honest(self, jobs)
         for run in runs:
-            run.traces[0][1, 2, 0, 7] ^= 1
+            run.traces[0].planes[0, 1, 2, 0, 7] ^= 1
         return runs
 
     monkeypatch.setattr(rtl_sim.RtlSimulation, "sequence", sequence)

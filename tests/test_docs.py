@@ -71,7 +71,7 @@ def test_numbers_of_the_walkthrough() -> None:
 
     design = DESIGNS["pynq_z1_hls"]
     placed = plan(load(ROOT / "models/cnv.npz"), design, 16)
-    item, name = placed.descriptors[0], placed.array_layers()[0].name
+    item, name = placed.descriptors[0], placed.stages[0].name
     assert (design.pe, design.simd, design.lanes) == (16, 64, 8)
     assert (name, item.groups, item.tap_words, item.rows, item.columns, item.blocks, item.group_words) == (
         "conv2",

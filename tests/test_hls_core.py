@@ -114,7 +114,7 @@ def check(core: hls_csim.HlsSimulation, model: Model, batch: int, images: int) -
     skip = 1 if model.layers[0].kind == "conv" else 0
     for index, layer in enumerate(model.layers[:-1]):
         want = expected[layer.name]
-        assert (traces[index - skip][..., : want.shape[-1]].reshape(want.shape) == want).all(), layer.name
+        assert (traces[index - skip].planes[0][..., : want.shape[-1]].reshape(want.shape) == want).all(), layer.name
     assert (scores == expected[model.layers[-1].name]).all()
 
 

@@ -394,7 +394,7 @@ class Bench:
         expected = golden.trace(model, pixels)
         want = expected.pop(model.layers[-1].name)
         assert self.pending == {"first": [], "layer": []}, f"{name}: layers not run"
-        got = by_name(model, decode(DESIGN, program, b"".join(self.records), 0))
+        got = by_name(placed(name), decode(DESIGN, program, b"".join(self.records), 0))
         lines = differences(expected, got)
         assert not lines, f"{name}: " + "; ".join(lines)
         assert np.array_equal(self.scores(len(pixels), len(model.classes)), want), f"{name}: scores"

@@ -1,0 +1,110 @@
+"""Where what a layer writes lies in the activation memory, and how it is read back: records of planes and a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence, Tuple
+
+import numpy as np
+
+from bnn.contract import VALUE_BITS, Descriptor, Header
+from bnn.golden import Output
+
+@dataclass(frozen=True)
+class Place:
+    """Where a map's records lie, by pixel or by image."""
+
+    base: int
+    image_stride: int
+    row_stride: int
+    record: int
+    by_image: bool
+
+    def pixel(self, image: int, y: int, x: int, lanes: int) -> Tuple[int, int]:
+        """Lane and address of a pixel's record; `image` counts all images of the region."""
+        if self.by_image:
+            return image % lanes, (
+                self.base + image // lanes * self.image_stride + y * self.row_stride + x * self.record
+            )
+        return x % lanes, self.base + image * self.image_stride + y * self.row_stride + x // lanes * self.record
+
+
+@dataclass(frozen=True)
+class Written:
+    """The map that a layer writes: (H, W, C), K planes of `plane_words` each, and a value or none."""
+
+    place: Place
+    shape: Tuple[int, int, int]
+    planes: int
+    plane_words: int
+    value_word: int = -1
+    """First word of the value in a record; -1: there is none"""
+
+    def read(self, memory: np.ndarray, first: int, count: int) -> Output:
+        """What it holds of some images.
+
+        Args:
+            memory: bits, uint8 (LANES, words, SIMD).
+            first: the first image's place in the region.
+            count: images.
+        """
+        lanes, depth, simd = memory.shape
+        height, width, channels = self.shape
+        spots = [
+            self.place.pixel(first + image, y, x, lanes)
+            for image in range(count)
+            for y in range(height)
+            for x in range(width)
+        ]
+        lane, at = np.array(spots, np.int64).reshape(-1, 2).T
+        shape = (count, height, width, channels)
+
+        def words(start: int, bits: int) -> np.ndarray:
+            found = memory[lane[:, None], (at[:, None] + start + np.arange(-(-bits // simd))) % depth]
+            return np.asarray(found.reshape(len(at), -1)[:, :bits])
+
+        planes = np.zeros((self.planes, *shape), np.uint8)
+        for plane in range(self.planes):
+            planes[plane] = words(plane * self.plane_words, channels).reshape(shape)
+        if self.value_word < 0:
+            return Output(planes)
+        found = words(self.value_word, VALUE_BITS * self.plane_words * simd)
+        return Output(planes, values_of(found, simd)[:, :channels].astype(np.int16).reshape(shape))
+
+
+def values_of(bits: np.ndarray, simd: int) -> np.ndarray:
+    """The values of some records by channel, int8 (N, C), of the bits of their words, uint8 (N, words * SIMD).
+
+    Byte j of the s-th of eight words is channel 8j + s.
+    """
+    packed = np.packbits(bits, axis=1, bitorder="little").view(np.int8)
+    words = packed.reshape(len(bits), -1, VALUE_BITS, simd // VALUE_BITS)
+    return np.asarray(words.swapaxes(2, 3).reshape(len(bits), -1))
+
+
+def first_written(header: Header, descriptors: Sequence[Descriptor], odd: bool) -> Written:
+    """What the first layer writes for a sub-batch; without sums H and W of a packed image are 1."""
+    base = header.out_odd if odd else header.out_even
+    by_image = not (header.first_channels or header.pixel_map)
+    place = Place(base, header.out_image_stride, header.out_row_stride, header.out_words, by_image)
+    if not header.first_channels:
+        shape = (1, 1, header.elements) if by_image else (header.height, header.width, header.channels)
+        planes = max(1, header.first_planes)
+        return Written(place, shape, planes, header.out_words // planes)
+    reader = next(item for item in descriptors if item.from_first)
+    planes = reader.planes  # all that there are
+    step = 2 if header.pool else 1
+    words = header.out_words // planes
+    channels = header.first_channels - (planes - 1) * words * header.simd
+    return Written(place, (header.rows // step, header.columns // step, channels), planes, words)
+
+
+def layer_written(item: Descriptor) -> Written:
+    """What an array layer writes; H and W are 1 behind dense layers and averages."""
+    by_image = item.dense or item.by_image or item.serial
+    place = Place(item.dest_base, item.dest_image_stride, item.dest_row_stride, item.dest_words, by_image)
+    shape = (1, 1, item.outputs)
+    if not item.dense:
+        shape = (item.rows // (2 if item.pool else 1), item.out_columns, item.outputs)
+    words = item.plane_words or item.dest_words
+    return Written(place, shape, item.given_planes, words, item.value_word if item.value else -1)
