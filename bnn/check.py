@@ -13,8 +13,10 @@ from bnn.contract import (
     FIRST_CHANNELS,
     MAX_BATCH,
     MAX_CHANNELS,
+    MAX_HAND_OVERS,
     PROGRAM_MAGIC,
     PROGRAM_VERSION,
+    PROGRAM_VERSION_2,
     TABLE_BYTES,
     Descriptor,
     Error,
@@ -25,6 +27,8 @@ from bnn.contract import (
 )
 from bnn.errors import ExpectedError
 
+MAX_PLANES = 8
+"""Planes that a map has, and bases that a layer has, at most."""
 MOST = 0xFFFF
 """What the core's counters hold."""
 
@@ -62,9 +66,12 @@ def check_header(header: Header, core: Registers) -> None:
     Raises:
         ProgramFault: as `check`'s.
     """
-    for what, got, wanted in (("magic", header.magic, PROGRAM_MAGIC), ("version", header.version, PROGRAM_VERSION)):
-        if got != wanted:
-            raise ProgramFault(Error.MAGIC, f"{what} is {got:#x}, expected {wanted:#x}")
+    if header.magic != PROGRAM_MAGIC:
+        raise ProgramFault(Error.MAGIC, f"magic is {header.magic:#x}, expected {PROGRAM_MAGIC:#x}")
+    if header.version not in (PROGRAM_VERSION, PROGRAM_VERSION_2):
+        raise ProgramFault(
+            Error.MAGIC, f"version is {header.version}, expected {PROGRAM_VERSION} or {PROGRAM_VERSION_2}"
+        )
     if header.geometry != core.geometry:
         raise ProgramFault(Error.GEOMETRY, f"geometry is {header.geometry:#x}, the core has {core.geometry:#x}")
     if header.first_pe != core.first_pe:
@@ -83,14 +90,30 @@ def check_layers(header: Header, found: List[Descriptor], core: Registers) -> No
         ProgramFault: as `check`'s.
     """
     for number, item in enumerate(found):
+        if item.vector and not core.vector:
+            raise ProgramFault(Error.VECTOR, f"layer {number}: needs the vector unit, which the core does not have")
         for good, message in _of_layer(header, item, core, number):
             if not good:
                 raise ProgramFault(Error.RANGE, f"layer {number}: {message}")
+    if header.version == PROGRAM_VERSION_2:
+        _check_release(header, found)
     parts = {"A": (found[: header.layers_a], header.words_a), "B": (found[header.layers_a :], header.words_b)}
     for segment, (items, words) in parts.items():
         taken = sum(item.weight_words for item in items)
         if items and taken != words:
             raise ProgramFault(Error.RANGE, f"segment {segment} has {words} weight words, its layers take {taken}")
+
+
+def _check_release(header: Header, found: List[Descriptor]) -> None:
+    """Hold the layer that frees the first layer's double buffer against those that read it."""
+    readers = [number for number, item in enumerate(found) if item.from_first or item.shortcut_first]
+    releases = [number for number, item in enumerate(found) if item.release_first]
+    if len(releases) != 1 or releases[0] >= header.layers_a or any(number > releases[0] for number in readers):
+        raise ProgramFault(
+            Error.RANGE,
+            f"layers {releases} release the first layer's buffer and {readers} read it, expected one of segment A, "
+            "the last that reads it",
+        )
 
 
 def _size(name: str, value: int) -> Tuple[bool, str]:
@@ -123,17 +146,24 @@ def _of_header(h: Header, core: Registers) -> Iterator[Tuple[bool, str]]:
     yield h.elements == h.pixels * h.channels, f"{h.elements} elements of {h.pixels} pixels and {h.channels} channels"
     beats = -(-h.elements // BEAT_BYTES)
     yield h.image_bytes == beats * BEAT_BYTES, f"{h.image_bytes} bytes of an image, expected {beats * BEAT_BYTES}"
+    yield h.first_planes <= MAX_PLANES, f"{h.first_planes} planes of pixels, expected at most {MAX_PLANES}"
+    yield not (first and h.first_planes), f"{h.first_planes} planes of pixels and {h.first_channels} channels of sums"
+    yield not h.pixel_map or h.first_planes > 0, "a map of pixels without planes"
     if first:
         for what, got, size in (("rows", h.rows, h.height), ("columns", h.columns, h.width)):
             sums = size - (0 if h.pad else 2)
             wanted = sums & ~1 if h.pool else sums
             yield got != 0 and got == wanted, f"the first layer computes {got} {what}, expected {wanted}"
         yield h.out_words != 0, "the first layer gives no words"
+    elif h.pixel_map:
+        size = (h.rows, h.columns) == (h.height, h.width)
+        yield size, f"planes of {h.rows}x{h.columns} pixels, the image is {h.height}x{h.width}"
+        yield h.out_words == h.first_planes, f"{h.out_words} words of {h.first_planes} planes of a pixel"
     else:
-        wanted = -(-h.elements // simd)
-        yield h.out_words == wanted, f"{h.out_words} words of a packed image, expected {wanted}"
+        words, planes = -(-h.elements // simd), max(1, h.first_planes)
+        yield h.out_words == planes * words, f"{h.out_words} words of a packed image, expected {planes * words}"
         most = core.image_pixels // (simd // 32)
-        yield h.out_words <= most, f"{h.out_words} words of a packed image, IMAGE_PIXELS holds {most}"
+        yield words <= most, f"{words} words of a packed image's plane, IMAGE_PIXELS holds {most}"
     yield h.weights_b % BEAT_BYTES == 0, f"weights of segment B at byte {h.weights_b}"
     yield _inside("the header", 0, Header.size_bytes(), h)
     yield _inside("the descriptors", h.descriptors, h.layers * Descriptor.size_bytes(), h)
@@ -146,17 +176,27 @@ def _of_header(h: Header, core: Registers) -> Iterator[Tuple[bool, str]]:
 
 
 def _of_layer(h: Header, d: Descriptor, core: Registers, number: int) -> Iterator[Tuple[bool, str]]:
-    for name in ("groups", "tap_words", "blocks", "rows", "group_words", "outputs", "columns"):
+    yield from _of_vector(d)
+    for name in ("groups", "blocks", "rows", "outputs", "columns"):
         yield _size(name, getattr(d, name))
     yield not d.pool or d.rows % 2 == 0, f"{d.rows} rows before a pool"
     words = d.group_words + d.headers
     yield words <= core.weight_depth, f"a group of {words} words, WEIGHT_DEPTH is {core.weight_depth}"
     yield d.out_columns != 0, "no columns"
-    for name, per, of in (("groups", core.pe, "outputs"), ("blocks", core.lanes, "columns")):
-        wanted = -(-getattr(d, of) // per)
-        yield getattr(d, name) == wanted, f"{getattr(d, name)} {name} of {getattr(d, of)} {of}, expected {wanted}"
-    wanted = d.tap_words * (9 if d.kernel3 else 1)
-    yield d.group_words == wanted, f"{d.group_words} words of a group, expected {wanted}"
+    wanted = -(-d.outputs // core.pe)
+    yield d.groups == wanted, f"{d.groups} groups of {d.outputs} outputs, expected {wanted}"
+    wanted = (d.columns // 2 if d.pool else d.columns) if d.by_image else -(-d.columns // core.lanes)
+    yield d.blocks == wanted, f"{d.blocks} blocks of {d.columns} columns, expected {wanted}"
+    if d.average:
+        yield d.group_words == 0, f"{d.group_words} weight words of an average"
+    else:
+        yield _size("tap_words", d.tap_words)
+        yield _size("group_words", d.group_words)
+        words = d.tap_words * d.kernel[0] * d.kernel[1]
+        wanted = words * d.bases
+        yield d.group_words == wanted, f"{d.group_words} words of a group, expected {wanted}"
+        single = d.pass_words == 0 and d.bases == 1
+        yield single or d.pass_words == words, f"{d.pass_words} words of a pass, expected {words}"
     yield not d.dense or (d.rows == 1 and d.blocks == 1), f"{d.rows} rows and {d.blocks} blocks of a dense layer"
     last = number + 1 == h.layers
     yield d.scores == last, "the last layer gives no scores" if last else "gives scores and is not the last layer"
@@ -164,3 +204,23 @@ def _of_layer(h: Header, d: Descriptor, core: Registers, number: int) -> Iterato
         not d.scores or (d.dense and d.outputs == h.classes),
         (f"gives {d.outputs} scores of {h.classes} classes{'' if d.dense else ' and is not dense'}"),
     )
+
+
+def _of_vector(d: Descriptor) -> Iterator[Tuple[bool, str]]:
+    """Planes, bases, and what the vector unit does."""
+    yield max(d.bases, d.planes) <= MAX_PLANES, f"{d.bases} bases and {d.planes} planes, expected at most {MAX_PLANES}"
+    if not d.vector:
+        without = d.hand, d.by_image, d.stride2, d.average, d.value, d.bit_planes, d.shortcut, d.result
+        yield not any(without), "has what needs the vector unit, and not the flag vector"
+        return
+    yield d.hand <= 2, f"hand is {d.hand}, expected 0 to 2"
+    yield d.hand_overs <= MAX_HAND_OVERS, f"{d.hand_overs} hand-overs, expected at most {MAX_HAND_OVERS}"
+    yield d.shift % 4 == 0, f"shift is {d.shift}, expected a multiple of 4"
+    yield d.value_bits <= 8, f"{d.value_bits} bits of a value, expected at most 8"
+    given = d.thresholds > 0, d.bit_planes, d.value
+    yield not (d.thresholds and d.bit_planes), "planes by thresholds and bits of the value, expected one of them"
+    yield any(given) != d.scores, "planes or a value and scores, expected one of them"
+    yield not (d.pool and (d.stride2 or d.shortcut)), "a pool with stride 2 or a shortcut, expected one of them"
+    yield not (d.scores and d.shortcut), "scores with a shortcut"
+    plain = d.dense and not d.pool and not d.shortcut and d.bases == d.planes == 1 and d.hand == 0
+    yield not d.average or plain, "an average that is not dense, or has passes, a pool or a shortcut"

@@ -27,7 +27,6 @@ from bnn.rules import MAX_FAN_IN
 from hls.designs import Design, DesignError
 
 
-
 @dataclass(frozen=True)
 class Map:
     """An activation map as it lies in memory: records of planes and a value, by pixel or by image.

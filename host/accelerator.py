@@ -453,3 +453,5 @@ class Accelerator:
         for name, needed, offered in limits:
             if needed > offered:
                 raise HostError(f"{program.path} needs {name} {needed}, {bitfile} has {name} {offered}")
+        if program.vector and not core.vector:
+            raise HostError(f"{program.path} needs the vector unit, which the core of {bitfile} does not have")

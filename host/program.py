@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bnn.check import MOST, ProgramFault, check
-from bnn.contract import BEAT_BYTES, PROGRAM_MAGIC, PROGRAM_VERSION, Descriptor, Header, Registers
+from bnn.contract import BEAT_BYTES, PROGRAM_MAGIC, PROGRAM_VERSION, PROGRAM_VERSION_2, Descriptor, Header, Registers
 from bnn.text import printable
 from host.errors import HostError
 
@@ -35,12 +35,13 @@ class Program:
             raise HostError(f"{path}: {len(content)} bytes, expected a multiple of {BEAT_BYTES} from {least}")
         self.words = np.frombuffer(content, "<u4")
         self.header = head = Header.read(content)
-        for what, got, wanted in (
-            ("magic", f"0x{head.magic:08X}", f"0x{PROGRAM_MAGIC:08X}"),
-            ("version", head.version, PROGRAM_VERSION),
-            ("size", len(content), head.size),
+        versions = f"{PROGRAM_VERSION} or {PROGRAM_VERSION_2}"
+        for what, good, got, wanted in (
+            ("magic", head.magic == PROGRAM_MAGIC, f"0x{head.magic:08X}", f"0x{PROGRAM_MAGIC:08X}"),
+            ("version", head.version in (PROGRAM_VERSION, PROGRAM_VERSION_2), head.version, versions),
+            ("size", len(content) == head.size, len(content), head.size),
         ):
-            if got != wanted:
+            if not good:
                 raise HostError(f"{path}: {what} is {got}, expected {wanted}")
         self.shape = (head.height, head.width, head.channels)
         self.classes, self.image_bytes, self.resident = head.classes, head.image_bytes, bool(head.resident)
@@ -54,6 +55,7 @@ class Program:
             act_depth=MOST,
             image_pixels=MOST,
             max_layers=len(content) // Descriptor.size_bytes(),
+            vector=True,
         )
         try:
             self.descriptors = check(content, largest)
@@ -74,7 +76,17 @@ class Program:
         for index, layer in enumerate(self.descriptors):
             images = head.sub_batch if index < head.layers_a else head.batch
             units = max(layer.units(images, max(head.lanes, 1)), 1)
-            words = layer.tap_words if layer.dense else layer.height * layer.source_row_stride
+            words = layer.height * layer.source_row_stride or layer.more_planes * layer.tap_words + layer.tap_words
             end = max(layer.source_even, layer.source_odd) + (units - 1) * layer.source_image_stride + words
-            needed = max(needed, end)
+            needed = max(needed, 0 if layer.average else end)
+            if layer.shortcut or layer.average:
+                rows = layer.height if layer.average else layer.rows
+                base = max(layer.shortcut_even, layer.shortcut_odd)
+                end = base + (units - 1) * layer.shortcut_image_stride + rows * layer.shortcut_row_stride
+                needed = max(needed, end)
         return needed
+
+    @property
+    def vector(self) -> bool:
+        """Whether it needs the vector unit."""
+        return any(layer.vector for layer in self.descriptors)

@@ -184,7 +184,9 @@ class Interpreter:
                 lane, at = place.pixel(image, y, x, self.lanes)
                 bits = np.zeros(words * self.simd, np.uint8)
                 bits[: maps.shape[4]] = maps[plane, image, y, x]
-                self._write(lane, at + plane * words, 0, bits)
+                for word in range(words):
+                    part = bits[word * self.simd : (word + 1) * self.simd]
+                    self._write(lane, at + plane * words + word, 0, part)
             if self.observer:
                 self.observer(-1, start, written.read(self.memory, 0, len(images)))
             return

@@ -10,6 +10,7 @@ import numpy as np
 from bnn.contract import VALUE_BITS, Descriptor, Header
 from bnn.golden import Output
 
+
 @dataclass(frozen=True)
 class Place:
     """Where a map's records lie, by pixel or by image."""

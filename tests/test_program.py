@@ -24,6 +24,7 @@ from hls.schedule import Plan, Sizes, plan
 from sim.board.core import decode
 
 SMALL = DESIGNS["sim_small"]
+PLAIN = replace(SMALL, name="plain", vector=False)
 ROOT = Path(__file__).resolve().parent.parent
 DIGESTS = json.loads((ROOT / "tests/program_digests.json").read_text())
 """SHA-256 of the shipped models' programs for batches of 16, by model and design."""
@@ -148,11 +149,14 @@ def test_sizes_that_are_given() -> None:
     model = network(3, (8, 8, 3), CONVS[1])
     best = plan(model, SMALL, 8)
     assert plan(model, SMALL, 8, Sizes(best.sub_batch, best.batch, best.segment_a)) == best
-    found = plan(model, SMALL, 8, Sizes(2, 6, 1))
-    assert (found.sub_batch, found.batch, found.segment_a) == (2, 6, 1) != (best.sub_batch, best.batch, best.segment_a)
-    with pytest.raises(DesignError, match=r"random: 6 images, 2 at a time, take \d+ activation words .* ACT_DEPTH=16"):
-        plan(model, replace(SMALL, act_depth=16), 8, Sizes(2, 6, 1))
-    for wrong in (Sizes(2, 5, 1), Sizes(0, 0, 1), Sizes(2, 4, 4), Sizes(4, 4, 0), Sizes(4, 4, 5)):
+    found = plan(model, SMALL, 8, Sizes(2, 6, 2))
+    assert (found.sub_batch, found.batch, found.segment_a) == (2, 6, 2) != (best.sub_batch, best.batch, best.segment_a)
+    wanted = (
+        "layer conv1: bits of 6 images, 2 at a time, take 32 words, all maps 88, activation memory has 16 .*DEPTH=16"
+    )
+    with pytest.raises(DesignError, match=wanted):
+        plan(model, replace(SMALL, act_depth=16), 8, Sizes(2, 6, 2))
+    for wrong in (Sizes(2, 5, 2), Sizes(0, 0, 2), Sizes(2, 4, 1), Sizes(2, 4, 4), Sizes(4, 4, 0), Sizes(4, 4, 5)):
         with pytest.raises(DesignError, match=r"do not cut a batch of its 4 array layers"):
             plan(model, SMALL, 8, wrong)
 
@@ -181,8 +185,8 @@ def test_errors() -> None:
         plan(network(6, (8, 8, 3), CONVS[1]), replace(SMALL, max_layers=2), 2)
     with pytest.raises(DesignError, match="IMAGE_PIXELS=16"):
         plan(network(6, (8, 8, 3), CONVS[1]), replace(SMALL, image_pixels=16), 2)
-    with pytest.raises(DesignError, match="right after the first convolution"):
-        plan(network(6, (8, 8, 3), [("conv", 8, 1, 0, False), ("dense", 4)]), SMALL, 2)
+    with pytest.raises(DesignError, match="layer conv1: needs the vector unit .*, which design plain does not have"):
+        plan(network(6, (8, 8, 3), [("conv", 8, 1, 0, False), ("dense", 4)]), PLAIN, 2)
     dense = network(6, (4, 4, 1), [("dense", 8), ("dense", 4)], binary=True)
     with pytest.raises((DesignError, models.ModelError), match="-1 and \\+1"):
         plan(replace(dense, input_table=np.arange(-128, 128).astype(np.int8)), SMALL, 2)

@@ -16,6 +16,8 @@ package bnn_pkg;
   localparam int unsigned FirstChannels = 512;  // output channels of the first layer at most
   localparam int unsigned FirstTaps = 9;  // taps of the first layer's kernel
   localparam int unsigned AccBits = 16;  // bits of an accumulator: a fan-in is below 2^ACC_BITS - 1
+  localparam int unsigned ValueBits = 8;  // bits of a value in memory
+  localparam int unsigned MaxHandOvers = 16;  // hand-overs of a sum at most
   localparam int unsigned MaxBatch = 1024;  // images of a batch at most
   // cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one
   localparam int unsigned ArrayLatency = 9;
