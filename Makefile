@@ -26,7 +26,7 @@ training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),-
 	$(if $(DATASET),--dataset $(DATASET)) $(TRAIN)
 IMAGES  ?= $(wildcard $(basename $(MODEL)).images.npz)
 
-.PHONY: help env demo demo-mnist demo-cifar-wired reuse data train export zoo-check page report ablation float accuracy hls hls-check sim board board-demo deploy bench test lint lint-rtl generated generated-check clean
+.PHONY: help env demo demo-mnist demo-cifar-wired reuse data train export zoo-check page notebook report ablation float accuracy hls hls-check sim board board-demo deploy bench test lint lint-rtl generated generated-check clean
 .DELETE_ON_ERROR:
 
 help:
@@ -37,6 +37,7 @@ help:
 	@echo "make zoo-check [ZOO=cnv]     evaluate the shipped models and compare with their cards"
 	@echo "make page MODEL=...          a page about a model, in build/page"
 	@echo "make ablation, make float    what each ingredient of modern is worth; what binarization costs (NET=, EPOCHS=, LIMIT=, JOBS=, STUDY=--bf16)"
+	@echo "make notebook                your own network in twenty minutes, in Jupyter; NOTEBOOK=host/notebooks/cifar10.ipynb: on a board"
 	@echo "make accuracy MODEL=...      the integer model over the whole test set of DATASET"
 	@echo "make data DATASET=cifar10    fetch and check a data set"
 	@echo "make report DESIGN=pynq_z1   synthesise the RTL core with yosys: LUT, FF, BRAM, DSP, paths, fan-out, memories"
@@ -98,6 +99,12 @@ zoo-check: $(READY)
 
 page: $(READY)
 	$(BNN) page $(MODEL) -o build/page/$(notdir $(basename $(MODEL))).html
+
+# Jupyter is for this alone, so it is installed here
+NOTEBOOK ?= notebooks/own_network.ipynb
+notebook: $(READY)
+	$(PY) -m pip install --quiet -e '.[notebook]'
+	$(PY) -m notebook $(NOTEBOOK)
 
 ablation float: $(READY)
 	$(BNN) study $@ $(NET) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(LIMIT),--limit $(LIMIT)) $(if $(JOBS),--jobs $(JOBS)) $(STUDY) $(COMPILE) --write train/README.md
