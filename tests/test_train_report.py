@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.browser import NARROW, SCHEMES, WIDE, Browser, browse, load_axe
+from helpers.models import random_model
 
 from bnn.confidence import probabilities
 from bnn.model import Layer, Model, load, save
@@ -146,6 +147,15 @@ def test_page_without_log_temperature_or_program(
     assert "error: The planner has no program for none: design 'none'" in capsys.readouterr().err
     with pytest.raises(report.ReportError, match=r"The planner has no program for pynq_z1: .*no_model\.npz"):
         report.planned(tmp_path / "no_model.npz", "pynq_z1")
+
+
+@pytest.mark.parametrize(("classes", "folded"), [(20, False), (21, True)])
+def test_many_classes_have_no_matrix(classes: int, folded: bool) -> None:
+    model = random_model(2, classes=classes)
+    images = np.zeros((classes, model.height, model.width, model.channels), np.uint8)
+    answers = report.Answers(images, np.arange(classes), np.eye(classes, dtype=np.int32))
+    page = report.page(model, answers, None, "None.")
+    assert ("Confusion" not in page, "<details>" in page) == (folded, folded) and f"All {classes} classes" in page
 
 
 def test_mistakes_and_trust_by_hand() -> None:
