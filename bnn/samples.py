@@ -1,4 +1,4 @@
-"""Images for a model: those that are shipped with the project, or those of a file."""
+"""Images for a model: those that are shipped with the project, or those of a file; and what its data are called."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ from bnn.model import Model, ModelError
 from bnn.text import printable
 
 SAMPLES = Path(__file__).resolve().parent.parent / "models"
+
+DATA_SETS = {"cifar10": "CIFAR-10", "mnist": "MNIST", "svhn": "SVHN"}
+"""Data sets as people write their names."""
+
+
+def data_title(model: Model) -> str:
+    """The data set that a model was trained on, as people write its name; "" for own or unknown data."""
+    return DATA_SETS.get(str(model.meta.get("dataset")), "")
 
 
 def find_images(model: Model) -> Path | None:

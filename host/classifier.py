@@ -14,13 +14,11 @@ from bnn import golden
 from bnn import images as reader
 from bnn.confidence import probabilities
 from bnn.model import Model
+from bnn.samples import data_title
 from bnn.text import label_text
 from host import images as sources
 from host.errors import HostError
 from host.pynq_infer import Engine
-
-DATA_SETS = {"cifar10": "CIFAR-10", "mnist": "MNIST", "svhn": "SVHN"}
-"""Names of data sets for people; own data have none."""
 
 
 class Choice(NamedTuple):
@@ -53,6 +51,7 @@ class Classifier:
         self._makers = makers
         self._engines: dict[str, tuple[int, Engine]] = {}
         self._lock = threading.Lock()
+        self._decoding = threading.Lock()
         try:
             for name in makers:
                 self._engine(name, 0)
@@ -88,9 +87,10 @@ class Classifier:
         Raises:
             HostError: it cannot be read, or the run fails.
         """
-        began = time.perf_counter()
-        pixels = sources.read_picture(content, self.choices[index].shape)[0].tobytes()
-        decode = 1e3 * (time.perf_counter() - began)
+        with self._decoding:  # a small file can be a large picture: one at a time is in memory
+            began = time.perf_counter()
+            pixels = sources.read_picture(content, self.choices[index].shape)[0].tobytes()
+            decode = 1e3 * (time.perf_counter() - began)
         result = self.classify(pixels, index, names)
         result["milliseconds"]["decode"] = decode
         return {**result, "pixels": base64.b64encode(pixels).decode()}
@@ -204,7 +204,7 @@ def _describe(choice: Choice) -> dict[str, Any]:
     height, width, channels = choice.shape
     return {
         "name": model.name,
-        "dataset": DATA_SETS.get(str(model.meta.get("dataset")), ""),
+        "dataset": data_title(model),
         "accuracy": accuracy,
         "height": height,
         "width": width,

@@ -152,7 +152,17 @@ class Handler(BaseHTTPRequestHandler):
             status, (kind, content) = refusal.status, _json({"error": str(refusal)})
         except HostError as error:
             status, (kind, content) = HTTPStatus.BAD_REQUEST, _json({"error": str(error)})
+        self._reply(status, kind, content)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request, or one of another kind, as the other refusals are told."""
+        status = HTTPStatus(code)
+        self.close_connection = True
+        self._reply(status, *_json({"error": printable(message or status.phrase)[:200]}))
+
+    def _reply(self, status: HTTPStatus, kind: str, content: bytes) -> None:
         self.connection.settimeout(self.server.send_s)
+        self.request_version = self.protocol_version  # of what was no request it would be one without a status line
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))

@@ -19,6 +19,7 @@ PAGES = [
     "docs/adding_a_board.md",
     "docs/model.md",
     "docs/vendor_rules.md",
+    "docs/page.md",
     "docs/onnx.md",
 ]
 

@@ -29,6 +29,7 @@ from bnn import golden  # noqa: E402
 from bnn.confidence import probabilities  # noqa: E402
 from bnn.images import MAX_FILE_BYTES  # noqa: E402
 from bnn.model import save  # noqa: E402
+from host import images as sources  # noqa: E402
 from host import pynq_infer, server, web  # noqa: E402
 from host.classifier import Choice, Classifier  # noqa: E402
 from host.errors import HostError  # noqa: E402
@@ -172,6 +173,23 @@ def test_bad_requests(port: int) -> None:
         ("a=1&" * 5, "the query has more than 4 fields"),
     ):
         assert ask(port, "POST", f"/classify?{query}", images(1).tobytes()) == (400, {"error": reason})
+
+
+def test_what_is_no_request_is_refused(port: int) -> None:
+    """The text of the refusal is no page, whatever it repeats."""
+    host = b"Host: localhost\r\n"
+    for request, status in (
+        (b"<script>alert(1)</script> / HTTP/1.0\r\n" + host, b"501"),
+        (b"GET / HTTP/7<b>\r\n" + host, b"400"),
+        (b"\x16\x03\x01\x02\x00\r\n", b"400"),
+        (b"GET /" + b"a" * 70000 + b" HTTP/1.0\r\n" + host, b"414"),
+        (b"GET / HTTP/1.0\r\n" + host + b"X: " + b"a" * 70000 + b"\r\n", b"431"),
+        (b"GET / HTTP/1.0\r\n" + host + b"X: a\r\n" * 200, b"431"),
+    ):
+        answer = raw(port, request + b"\r\n")
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert status in head.split(b"\r\n")[0] and list(json.loads(body)) == ["error"], answer
+        assert b"application/json" in head and b"nosniff" in head and len(body) < 300
 
 
 def test_other_sites_pages_are_refused(port: int) -> None:
@@ -379,6 +397,27 @@ def test_at_most_so_many_uploads_at_a_time() -> None:
         held.go.set()
         thread.join()
         assert answers == [200] and held.most == 1
+
+
+def test_one_picture_is_decoded_at_a_time(port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small file can be a picture of 64 million pixels."""
+    content, real = pictures(tmp_path)[0].read_bytes(), sources.read_picture
+    inside, most = [0], [0]
+
+    def read_picture(*arguments: Any) -> Any:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.05)
+        inside[0] -= 1
+        return real(*arguments)
+
+    monkeypatch.setattr(sources, "read_picture", read_picture)
+    threads = [threading.Thread(target=ask, args=(port, "POST", "/picture", content)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
 
 
 def test_failing_board_is_told(port: int, station: Station) -> None:

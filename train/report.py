@@ -27,7 +27,8 @@ from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.golden import infer
 from bnn.model import Model, load
-from train import cost, data, own
+from bnn.samples import data_title
+from train import cost, data
 from train.accuracy import test_set
 
 CHUNK = 500
@@ -38,7 +39,6 @@ SAMPLES = 12
 """Wrong answers that are shown, and right ones at most."""
 MISTAKES = 8
 DESIGN, BATCH = "pynq_z1", 16
-DATA_SETS = {"cifar10": "CIFAR-10", "mnist": "MNIST", "svhn": "SVHN"}
 SOURCES = [
     ("8-bit add, 32-bit add", f"{cost.ADD_8} pJ, {cost.ADD_32} pJ", "Horowitz, ISSCC 2014, figure 1.1.9"),
     ("32-bit float multiply, add", f"{cost.MULTIPLY_FLOAT_32} pJ, {cost.ADD_FLOAT_32} pJ", "the same"),
@@ -272,7 +272,6 @@ def page(model: Model, answers: Answers, log: dict[str, list[float]] | None, pla
     table = confusion(answers)
     shares = None if model.temperature is None else probabilities(answers.scores, model.temperature)
     good, wrong = samples(model, answers, shares)
-    name = str(model.meta.get("dataset") or "")
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).resolve().parent),
         undefined=StrictUndefined,
@@ -282,7 +281,7 @@ def page(model: Model, answers: Answers, log: dict[str, list[float]] | None, pla
     )
     return environment.get_template(TEMPLATE).render(
         model=model,
-        dataset="images of its own" if name.startswith(own.PREFIX) else DATA_SETS.get(name, name or "unknown data"),
+        dataset=data_title(model) or "own images",
         right=int(np.trace(table)),
         total=int(table.sum()),
         table=table,
