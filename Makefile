@@ -64,7 +64,7 @@ env: $(READY)
 
 $(READY): pyproject.toml
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet -e '.[sim,board,onnx,brevitas,dev]'
+	$(PY) -m pip install --quiet -e '.[sim,board,onnx,brevitas,gpu,dev]'
 	$(PY) -m pip install --quiet --no-deps hls4ml==1.3.0  # its ap_int headers
 	@touch $@
 

@@ -1,0 +1,1 @@
+"""The packed network on an NVIDIA GPU, or on a simulated one."""

@@ -1,0 +1,303 @@
+// The product of packed bits, with what follows it fused: thresholds, pool and flip, or scores.
+//
+// Rows are the places of the maps (N, height, width, words) at which a convolution is computed, columns its outputs; a
+// dense layer is a convolution of kernel 1 over maps of one pixel, and so is any product of matrices. Element e of a row
+// is bit e % 32 of word e / 32. Bits beyond the channels are 0 in maps and weights alike, so that they count in neither
+// of the two ways to multiply:
+//
+//     Popcount      value = -popc(a ^ w)                          any GPU
+//     TensorCores   value = 2 popc(a & w) - popc(a)               where mma of bits is an instruction
+//
+// With F inputs the matches are F + value, or F - popc(w) + value. The caller has taken that constant of the column into
+// `limits` or `offset`:
+//
+//     bit = value >= limit, OR over the 2x2 pool, XOR flip        score = scale * value + offset, modulo 2^32
+#pragma once
+
+#include "device.h"
+
+// Pointers are to the GPU's memory. Its layout is that of gpu/device.py.
+struct Product {
+    const uint32_t* maps;     // (images, height, width, words)
+    const uint32_t* weights;  // (outputs, depth): kernel * kernel * words, then zeros
+    const int32_t* ones;      // TensorCores: (rows,) popc(a); Popcount: none
+    const int32_t* limits;    // (32 * out_words,), behind the outputs INT32_MAX; none: scores
+    const uint32_t* flip;     // (out_words,)
+    const int32_t* scale;     // (outputs,)
+    const int32_t* offset;    // (outputs,)
+    uint32_t* bits;           // (images, places, out_words), places after the pool
+    int32_t* scores;          // (rows, outputs)
+    int32_t images, height, width, words, kernel, pad;
+    uint32_t pad_word, pad_last;  // what stands in the padding in a place's words and in its last
+    int32_t computed_rows, computed_columns, pool;  // even where there is a pool
+    int32_t outputs, out_words, depth;
+
+    __device__ int places() const { return computed_rows * computed_columns; }
+    __device__ int rows() const { return images * places(); }
+};
+
+constexpr int STAGE_WORDS = 16;  // of a row or column in a stage of the tile: 512 bits
+constexpr int QUARTERS = STAGE_WORDS / 4;
+constexpr int STAGES = 4;
+
+// Where the kernel's window of a row begins; the rows of a pool's window are neighbours.
+struct Window {
+    int image, y, x;
+};
+
+__device__ inline Window window_of(const Product& p, int row) {
+    int inside = 0;
+    int columns = p.computed_columns, places = p.places();
+    if (p.pool) {
+        inside = row & 3;
+        row >>= 2;
+        columns >>= 1;
+        places >>= 2;
+    }
+    const int image = row / places, place = row - image * places;
+    int y = place / columns, x = place - y * columns;
+    if (p.pool) {
+        y = 2 * y + (inside >> 1);
+        x = 2 * x + (inside & 1);
+    }
+    return {image, y - p.pad, x - p.pad};
+}
+
+// Where word `word` of a row is read; null: in the padding. `channel` is its place in the pixel.
+__device__ inline const uint32_t* source(const Product& p, const Window& window, int word, int* channel) {
+    const int tap = word / p.words;
+    *channel = word - tap * p.words;
+    const int y = window.y + tap / p.kernel, x = window.x + tap % p.kernel;
+    if (static_cast<unsigned>(y) >= static_cast<unsigned>(p.height) ||
+        static_cast<unsigned>(x) >= static_cast<unsigned>(p.width))
+        return nullptr;
+    return p.maps + ((static_cast<size_t>(window.image) * p.height + y) * p.width + x) * p.words + *channel;
+}
+
+__device__ inline uint32_t padding(const Product& p, int channel) {
+    return channel == p.words - 1 ? p.pad_last : p.pad_word;
+}
+
+// ones[row] = popc of the row; a warp for each.
+__global__ void count_ones(Product p, int32_t* ones) {
+    const int row = static_cast<int>((blockIdx.x * blockDim.x + threadIdx.x) / 32), lane = threadIdx.x % 32;
+    if (row >= p.rows()) return;  // the whole warp
+    const Window window = window_of(p, row);
+    uint32_t count = 0;
+    for (int word = lane; word < p.kernel * p.kernel * p.words; word += 32) {
+        int channel;
+        const uint32_t* from = source(p, window, word, &channel);
+        count += __popc(from ? *from : padding(p, channel));
+    }
+    for (int mask = 16; mask; mask >>= 1) count += device::shuffle_xor(count, mask);
+    if (!lane) ones[row] = static_cast<int32_t>(count);
+}
+
+// The ways to multiply a warp's part of a stage. `a` and `b` are the warp's first row and column in it, QUARTERS vectors
+// each; `sums` are laid out as the accumulators of multiply_bits, 16 rows by 8 columns each.
+//
+// The order of the words within a sum is free, as long as rows and columns agree. It is chosen so that every lane
+// reads vectors of 16 bytes, and eight lanes in turn eight of them that lie in different banks, without any padding.
+struct TensorCores {
+    template <int RowTiles, int ColumnTiles>
+    __device__ static void step(int (&sums)[RowTiles][ColumnTiles][4], const uint4* a, const uint4* b, int lane) {
+        const int group = lane / 4, quarter = lane % 4;
+        uint4 upper[RowTiles], lower[RowTiles];
+#pragma unroll
+        for (int i = 0; i < RowTiles; ++i) {
+            upper[i] = a[(16 * i + group) * QUARTERS + quarter];
+            lower[i] = a[(16 * i + 8 + group) * QUARTERS + quarter];
+        }
+#pragma unroll
+        for (int j = 0; j < ColumnTiles; ++j) {
+            const uint4 column = b[(8 * j + group) * QUARTERS + quarter];
+#pragma unroll
+            for (int i = 0; i < RowTiles; ++i) {
+                device::multiply_bits(sums[i][j], {upper[i].x, lower[i].x, upper[i].y, lower[i].y}, {column.x, column.y});
+                device::multiply_bits(sums[i][j], {upper[i].z, lower[i].z, upper[i].w, lower[i].w}, {column.z, column.w});
+            }
+        }
+    }
+    __device__ static int value(int sum, int ones) { return 2 * sum - ones; }
+};
+
+struct Popcount {
+    template <int RowTiles, int ColumnTiles>
+    __device__ static void step(int (&sums)[RowTiles][ColumnTiles][4], const uint4* a, const uint4* b, int lane) {
+        const int group = lane / 4, quarter = lane % 4;
+#pragma unroll 1
+        for (int turn = 0; turn < QUARTERS; ++turn) {
+            const int at = turn ^ quarter;
+            uint4 rows[RowTiles][2];
+#pragma unroll
+            for (int i = 0; i < RowTiles; ++i)
+#pragma unroll
+                for (int half = 0; half < 2; ++half) rows[i][half] = a[(16 * i + 8 * half + group) * QUARTERS + at];
+#pragma unroll
+            for (int j = 0; j < ColumnTiles; ++j)
+#pragma unroll
+                for (int side = 0; side < 2; ++side) {
+                    const uint4 column = b[(8 * j + 2 * quarter + side) * QUARTERS + at];
+#pragma unroll
+                    for (int i = 0; i < RowTiles; ++i)
+#pragma unroll
+                        for (int half = 0; half < 2; ++half) {
+                            const uint4 row = rows[i][half];
+                            sums[i][j][2 * half + side] += __popc(row.x ^ column.x) + __popc(row.y ^ column.y) +
+                                                           __popc(row.z ^ column.z) + __popc(row.w ^ column.w);
+                        }
+                }
+        }
+    }
+    __device__ static int value(int sum, int) { return -sum; }
+};
+
+// A block's tile: warps by rows and columns, and each warp's own tiles of 16 rows and 8 columns.
+template <int WarpRows_, int WarpColumns_, int RowTiles_, int ColumnTiles_>
+struct Tile {
+    static constexpr int WarpRows = WarpRows_, WarpColumns = WarpColumns_;
+    static constexpr int RowTiles = RowTiles_, ColumnTiles = ColumnTiles_;
+    static constexpr int Rows = WarpRows * RowTiles * 16, Columns = WarpColumns * ColumnTiles * 8;
+    static constexpr int Threads = 32 * WarpRows * WarpColumns;
+    static constexpr int StageVectors = (Rows + Columns) * QUARTERS;
+    static constexpr size_t SharedBytes = sizeof(uint4) * STAGES * StageVectors;
+    static_assert(ColumnTiles % 4 == 0, "a warp gives whole words of 32 outputs");
+    static_assert(Rows * QUARTERS % Threads == 0 && Columns * QUARTERS % Threads == 0, "every thread copies as much");
+};
+
+using LargeTile = Tile<2, 4, 4, 8>;  // 128 rows, 256 columns, 96 KiB
+using SmallTile = Tile<2, 2, 2, 4>;  // 64 rows, 64 columns, 32 KiB
+
+// Copies a stage's words of the rows and of the weights. Chunk words of a row at a time lie in one pixel.
+template <class Tile, int Chunk>
+struct Loader {
+    static constexpr int RowVectors = Tile::Rows * QUARTERS / Tile::Threads;
+    static constexpr int ColumnVectors = Tile::Columns * QUARTERS / Tile::Threads;
+
+    const Product& p;
+    int first_column, thread;
+    Window windows[RowVectors];
+    bool there[RowVectors];
+
+    __device__ Loader(const Product& p, int first_row, int first_column, int thread)
+        : p(p), first_column(first_column), thread(thread) {
+#pragma unroll
+        for (int i = 0; i < RowVectors; ++i) {
+            const int row = first_row + (thread + i * Tile::Threads) / QUARTERS;
+            there[i] = row < p.rows();
+            windows[i] = window_of(p, there[i] ? row : 0);
+        }
+    }
+
+    __device__ void load(uint4* stage, int first_word) const {
+        const int end = p.kernel * p.kernel * p.words;
+        const int word = first_word + thread % QUARTERS * 4;
+#pragma unroll
+        for (int i = 0; i < RowVectors; ++i) {
+            auto* to = reinterpret_cast<uint32_t*>(stage + thread + i * Tile::Threads);
+#pragma unroll
+            for (int part = 0; part < 4; part += Chunk) {
+                int channel = 0;
+                const bool some = there[i] && word + part < end;
+                const uint32_t* from = some ? source(p, windows[i], word + part, &channel) : nullptr;
+                if (from)
+                    device::copy_async<4 * Chunk>(to + part, from);
+                else
+#pragma unroll
+                    for (int k = 0; k < Chunk; ++k) to[part + k] = some ? padding(p, channel + k) : 0;
+            }
+        }
+        stage += Tile::Rows * QUARTERS;
+#pragma unroll
+        for (int i = 0; i < ColumnVectors; ++i) {
+            const int column = first_column + (thread + i * Tile::Threads) / QUARTERS;
+            uint4* to = stage + thread + i * Tile::Threads;
+            if (column < p.outputs)
+                device::copy_async<16>(to, p.weights + static_cast<size_t>(column) * p.depth + word);
+            else
+                *to = uint4{0, 0, 0, 0};
+        }
+    }
+};
+
+// Block (x, y) computes tile x of the rows and tile y of the columns. STAGES - 1 stages are on their way while one is
+// multiplied; the barrier before it also says that the stage to be filled next has been read by all.
+template <class Path, class Tile, int Chunk>
+__global__ __launch_bounds__(Tile::Threads) void multiply(Product p) {
+    const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
+    const int first_row = blockIdx.x * Tile::Rows, first_column = blockIdx.y * Tile::Columns;
+    const int row_of_warp = warp / Tile::WarpColumns * Tile::RowTiles * 16;
+    const int column_of_warp = warp % Tile::WarpColumns * Tile::ColumnTiles * 8;
+    uint4* const memory = device::shared<uint4>();
+    const Loader<Tile, Chunk> loader(p, first_row, first_column, thread);
+    const int steps = p.depth / STAGE_WORDS;
+
+    int sums[Tile::RowTiles][Tile::ColumnTiles][4] = {};
+#pragma unroll
+    for (int step = 0; step < STAGES - 1; ++step) {
+        if (step < steps) loader.load(memory + step * Tile::StageVectors, step * STAGE_WORDS);
+        device::commit_copies();
+    }
+    for (int step = 0; step < steps; ++step) {
+        device::wait_copies<STAGES - 2>();
+        __syncthreads();
+        const int next = step + STAGES - 1;
+        if (next < steps) loader.load(memory + next % STAGES * Tile::StageVectors, next * STAGE_WORDS);
+        device::commit_copies();
+        const uint4* stage = memory + step % STAGES * Tile::StageVectors;
+        Path::step(sums, stage + row_of_warp * QUARTERS, stage + (Tile::Rows + column_of_warp) * QUARTERS, lane);
+    }
+
+    const int rows = p.rows(), group = lane / 4, quarter = lane % 4;
+    int ones[Tile::RowTiles][2];
+#pragma unroll
+    for (int i = 0; i < Tile::RowTiles; ++i)
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            const int row = first_row + row_of_warp + 16 * i + 8 * half + group;
+            ones[i][half] = p.ones && row < rows ? p.ones[row] : 0;
+        }
+#pragma unroll
+    for (int word = 0; word < Tile::ColumnTiles / 4; ++word) {  // of 32 outputs
+        const int first = first_column + column_of_warp + 32 * word;
+        if (first >= p.outputs) break;  // the whole warp
+        int limits[8], scale[8], offset[8];
+#pragma unroll
+        for (int k = 0; k < 8; ++k) {
+            const int column = first + 8 * (k / 2) + 2 * quarter + k % 2;
+            if (p.limits) {
+                limits[k] = p.limits[column];
+            } else if (column < p.outputs) {
+                scale[k] = p.scale[column];
+                offset[k] = p.offset[column];
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < Tile::RowTiles; ++i)
+#pragma unroll
+            for (int half = 0; half < 2; ++half) {
+                const int row = first_row + row_of_warp + 16 * i + 8 * half + group;
+                uint32_t bits = 0;
+#pragma unroll
+                for (int k = 0; k < 8; ++k) {
+                    const int place = 8 * (k / 2) + 2 * quarter + k % 2;
+                    const int value = Path::value(sums[i][4 * word + k / 2][2 * half + k % 2], ones[i][half]);
+                    if (p.limits)
+                        bits |= static_cast<uint32_t>(value >= limits[k]) << place;
+                    else if (row < rows && first + place < p.outputs)
+                        p.scores[static_cast<size_t>(row) * p.outputs + first + place] = static_cast<int32_t>(
+                            static_cast<uint32_t>(scale[k]) * static_cast<uint32_t>(value) + static_cast<uint32_t>(offset[k]));
+                }
+                if (!p.limits) continue;
+                bits |= device::shuffle_xor(bits, 1);  // the four lanes of a row
+                bits |= device::shuffle_xor(bits, 2);
+                if (p.pool) {  // four rows
+                    bits |= device::shuffle_xor(bits, 4);
+                    bits |= device::shuffle_xor(bits, 8);
+                }
+                if (quarter || row >= rows || (p.pool && row % 4)) continue;
+                const size_t place = p.pool ? row / 4 : row;
+                p.bits[place * p.out_words + first / 32] = bits ^ p.flip[first / 32];
+            }
+    }
+}
