@@ -26,7 +26,7 @@ training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),-
 	$(if $(DATASET),--dataset $(DATASET)) $(TRAIN)
 IMAGES  ?= $(wildcard $(basename $(MODEL)).images.npz)
 
-.PHONY: help env demo demo-mnist demo-cifar-wired reuse data train export zoo-check page notebook report ablation float accuracy hls hls-check sim board board-demo deploy bench test lint lint-rtl generated generated-check clean
+.PHONY: help env demo demo-mnist demo-cifar-wired reuse data train export zoo-check page notebook report ablation float accuracy hls hls-check sim board board-demo deploy bench bench-cpu test lint lint-rtl generated generated-check clean
 .DELETE_ON_ERROR:
 
 help:
@@ -42,6 +42,7 @@ help:
 	@echo "make data DATASET=cifar10    fetch and check a data set"
 	@echo "make report DESIGN=pynq_z1   synthesise the RTL core with yosys: LUT, FF, BRAM, DSP, paths, fan-out, memories"
 	@echo "make bench DESIGN=pynq_z1    whole networks through the Verilated core, in cycles: build/bench.json; BENCH=\"--only CNV:16\""
+	@echo "make bench-cpu               the CPU engine against PyTorch and larq's, one core: build/bench_cpu.json"
 	@echo "make hls  DESIGN=pynq_z1_hls render sources and scripts, pack the program; synthesise where the tools are;"
 	@echo "                             DESIGN=my.toml: a design, or a board too, of a file (docs/adding_a_board.md)"
 	@echo "                             BACKEND=rtl: the RTL core, of pynq_z1; HLS_VERSION=2019.2, COSIM=1, STRATEGIES=1: slower"
@@ -125,6 +126,9 @@ report: $(READY)
 
 bench: $(READY)
 	$(BNN) bench --design $(DESIGN) -o build/bench.json $(BENCH)
+
+bench-cpu: $(READY)
+	$(BNN) bench-cpu -o build/bench_cpu.json $(BENCH)
 
 hls: $(READY)
 	$(BNN) hls --design $(DESIGN) -o $(built) $(if $(BACKEND),--backend $(BACKEND)) --model $(MODEL) \

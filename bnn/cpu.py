@@ -258,21 +258,14 @@ def _record(model: Model, layer: Layer, numbers: Dict[str, int], limits: int, at
     ]
 
 
-def _threads() -> int:
-    """Processors that this process may use."""
-    try:
-        return max(1, min(64, len(os.sched_getaffinity(0))))
-    except AttributeError:  # not on Linux
-        return max(1, min(64, os.cpu_count() or 1))
-
-
 class Engine:
     """A model laid out for an instruction set. Bits, values and scores are those of `bnn.golden`, exactly.
 
     Args:
         model: the network.
         isa: one of `isas()`; default: the first.
-        threads: that work on every inference; default: as many as there are processors.
+        threads: that work on every inference; default: as many as there are processors, fewer on few images of little
+            work.
 
     Raises:
         ModelError: inconsistent model.
@@ -281,6 +274,7 @@ class Engine:
 
     def __init__(self, model: Model, isa: Optional[str] = None, threads: Optional[int] = None) -> None:
         self._handle: Any = None
+        self._process = os.getpid()
         self.model = model
         self._shape = (model.height, model.width, model.channels)
         self._calls = _calls()
@@ -289,9 +283,7 @@ class Engine:
         name = None if isa is None else isa.encode()
         self._error = ctypes.create_string_buffer(ERROR_SIZE)
         self._check(
-            self._calls.bnn_engine_create(
-                packed, len(packed), name, threads or _threads(), ctypes.byref(handle), self._error
-            )
+            self._calls.bnn_engine_create(packed, len(packed), name, threads or 0, ctypes.byref(handle), self._error)
         )
         self._handle = handle
 
@@ -301,8 +293,14 @@ class Engine:
     def close(self) -> None:
         """Free the engine; it cannot be used afterwards."""
         if self._handle is not None:
-            self._calls.bnn_engine_destroy(self._handle)
+            if self.usable:  # else its threads stayed in the process from which this one was forked
+                self._calls.bnn_engine_destroy(self._handle)
             self._handle = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether it was made in this process: threads do not come along into one that is forked."""
+        return self._process == os.getpid()
 
     def _check(self, failed: int) -> None:
         if failed:
@@ -311,8 +309,8 @@ class Engine:
     def _images(self, images: np.ndarray) -> np.ndarray:
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self._shape:
             raise ModelError(f"images: are {images.dtype.name} {images.shape}, expected uint8 (N, {self._shape})")
-        if self._handle is None:
-            raise EngineError("CPU engine: is closed")
+        if self._handle is None or not self.usable:
+            raise EngineError(f"CPU engine: is {'of another process' if self._handle else 'closed'}")
         return images if images.flags.c_contiguous else np.ascontiguousarray(images)
 
     @property
@@ -381,16 +379,32 @@ def unpack_trace(model: Model, raw: np.ndarray) -> Dict[str, np.ndarray]:
 
 
 KEPT = 2
-"""Engines that `infer` keeps, of the models used last."""
+"""Engines that are kept, of the models used last."""
 _engines: List[Engine] = []
 _told: List[str] = []
+
+
+def _engine(model: Model) -> Optional[Engine]:
+    """A model's engine, kept for the next call with the same object; None, and one line once, where there is none."""
+    try:
+        found = next((item for item in _engines if item.model is model and item.usable), None)
+        if found is None:
+            found = Engine(model)
+            _engines.insert(0, found)
+            del _engines[KEPT:]
+        return found
+    except EngineError as error:
+        if str(error) not in _told:
+            _told.append(str(error))
+            print(f"{error}: the numpy model computes instead, slowly", file=sys.stderr, flush=True)
+        return None
 
 
 def infer(model: Model, images: np.ndarray) -> np.ndarray:
     """Scores, equal to those of `bnn.golden.infer`, by the engine; by the golden model where there is no engine.
 
     Args:
-        model: the network. Its engine is kept for the next call with the same object.
+        model: the network. It must not change between calls with the same object.
         images: uint8 (N, H, W, C).
 
     Returns:
@@ -399,15 +413,15 @@ def infer(model: Model, images: np.ndarray) -> np.ndarray:
     Raises:
         ModelError: inconsistent model, or images of another shape.
     """
-    try:
-        engine = next((item for item in _engines if item.model is model), None)
-        if engine is None:
-            engine = Engine(model)
-            _engines.insert(0, engine)
-            del _engines[KEPT:]
-    except EngineError as error:
-        if str(error) not in _told:
-            _told.append(str(error))
-            print(f"{error}: the numpy model computes instead, slowly", file=sys.stderr, flush=True)
-        return golden.infer(model, images)
-    return engine.infer(images)
+    engine = _engine(model)
+    return golden.infer(model, images) if engine is None else engine.infer(images)
+
+
+def trace(model: Model, images: np.ndarray) -> Dict[str, np.ndarray]:
+    """Every layer's output, equal to `bnn.golden.trace`, in the way of `infer`.
+
+    Raises:
+        ModelError: inconsistent model, or images of another shape.
+    """
+    engine = _engine(model)
+    return golden.trace(model, images) if engine is None else engine.trace(images)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bnn import golden
+from bnn import cpu
 from bnn import images as reader
 from bnn.confidence import probabilities
 from bnn.model import Model
@@ -142,7 +142,7 @@ class Classifier:
         model = self.choices[index].model
         image = self._image(pixels, index)
         with self._lock:  # of memory, for the trace of one image
-            found = golden.trace(model, image)
+            found = cpu.trace(model, image)
         result = []
         for layer in model.layers[:-1]:
             if layer.name not in found:  # gives a value alone

@@ -80,10 +80,10 @@ class Engine:
         """Scores int32 (N, classes)."""
         if self._device is not None:
             return self._device.infer(images, self._batch)
-        from bnn import golden
+        from bnn import cpu
 
         assert self._model is not None
-        return golden.infer(self._model, images)
+        return cpu.infer(self._model, images)
 
     def figures(self) -> dict[str, Any]:
         """What is known of the last `infer` beyond its time."""

@@ -90,6 +90,26 @@ def test_images_of_another_kind_are_refused() -> None:
         engine.infer(images)
 
 
+def test_a_forked_process_gets_an_engine_of_its_own(tmp_path: Path) -> None:
+    code = (
+        INFER
+        + """
+import os
+if not os.fork():
+    try:
+        cpu._engines[0].infer(images)
+    except cpu.EngineError as error:
+        assert "another process" in str(error)
+    assert np.array_equal(cpu.infer(model, images), golden.infer(model, images))
+    cpu._engines.clear()
+    os._exit(0)
+assert os.wait()[1] == 0
+"""
+    )
+    process = in_a_process(tmp_path, code, XDG_CACHE_HOME=str(cpu.library().parent.parent))
+    assert process.communicate(timeout=60) == ("", "") and not process.returncode
+
+
 def created(packed: bytes) -> str:
     """What the engine says of a packed model; nothing if it takes it."""
     calls = cpu._calls()
@@ -188,6 +208,7 @@ model = random_graph(4)
 images = np.zeros((3, model.height, model.width, model.channels), np.uint8)
 for _ in range(2):
     assert np.array_equal(cpu.infer(model, images), golden.infer(model, images))
+    assert np.array_equal(cpu.trace(model, images)["scores"], golden.infer(model, images))
 """
 
 FAKE = """#!/bin/sh

@@ -1,4 +1,4 @@
-"""`python -m train.accuracy`: run a model on a whole test set with the golden integer network."""
+"""`python -m train.accuracy`: run the integer network on a whole test set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bnn.command import Command
-from bnn.golden import infer
+from bnn.cpu import infer
 from bnn.model import Model, ModelError, load
 from train import data, own
 

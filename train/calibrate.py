@@ -14,7 +14,7 @@ import numpy as np
 
 from bnn.command import Command
 from bnn.confidence import calibration_error, probabilities
-from bnn.golden import infer
+from bnn.cpu import infer
 from bnn.model import Model, load, save
 from train import data
 from train.accuracy import validation_set

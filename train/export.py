@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bnn import golden
+from bnn import cpu
 from bnn.command import Command, UsageError
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
@@ -198,7 +198,7 @@ def compare_scores(model: BinaryNetwork, exported: Model, images: np.ndarray) ->
     for start in range(0, len(images), 500):
         part = images[start : start + 500]
         expected = torch.round(model(torch.from_numpy(part)) * 2.0**shift).numpy().astype(np.int64)
-        got = golden.infer(exported, np.ascontiguousarray(part.transpose(0, 2, 3, 1)))
+        got = cpu.infer(exported, np.ascontiguousarray(part.transpose(0, 2, 3, 1)))
         mismatches += int((expected != got).any(axis=1).sum())
         scores.append(got)
     return mismatches, np.concatenate(scores)

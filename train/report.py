@@ -23,9 +23,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bnn.command import Command, positive
 from bnn.confidence import calibration_error, probabilities
+from bnn.cpu import infer
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
-from bnn.golden import infer
 from bnn.model import Model, load
 from bnn.samples import data_title
 from train import cost, data

@@ -41,8 +41,8 @@ int guarded(char *error, Body body) {
 int bnn_engine_create(const void *data, size_t size, const char *isa, int threads, bnn_engine **engine, char *error) {
   *engine = nullptr;
   return guarded(error, [&] {
-    if (threads < 1 || threads > MAX_THREADS)
-      throw bnn::Refused("threads: " + std::to_string(threads) + " given, expected 1 to " +
+    if (threads < 0 || threads > MAX_THREADS)
+      throw bnn::Refused("threads: " + std::to_string(threads) + " given, expected 0 to " +
                          std::to_string(MAX_THREADS));
     const bnn::Isa &found = bnn::find_isa(isa);
     *engine = new bnn_engine{{bnn::read_network(data, size), found, threads}};

@@ -19,7 +19,8 @@ typedef struct bnn_engine bnn_engine;
 #define BNN_ERROR_SIZE 256
 
 /* `data`, `size`: a packed model, not needed after the call. `isa`: an instruction set of bnn_engine_isas, NULL for the
- * first of them. `threads`: that work on every inference, at least 1. */
+ * first of them. `threads`: that work on every inference; 0: as many as there are processors, fewer on few images of
+ * little work, where one thread that has to wait for its processor would hold up the others. */
 int bnn_engine_create(const void *data, size_t size, const char *isa, int threads, bnn_engine **engine,
                       char error[BNN_ERROR_SIZE]);
 

@@ -11,6 +11,7 @@ namespace {
 constexpr size_t ALIGNMENT = 64;
 constexpr size_t CACHED = 1 << 18;  // bytes of the largest maps of the images that are worked on together
 constexpr size_t MOST_TOGETHER = 32;
+constexpr int64_t WORTH_SHARING_NS = 1000000;
 constexpr int64_t MAX_MEMORY = int64_t(1) << 30;  // of one image
 
 int64_t round_up(int64_t value, int64_t to) { return (value + to - 1) / to * to; }
@@ -21,6 +22,8 @@ bool weight_bit(const Layer &layer, int base, int output, int64_t input) {
 }
 
 int32_t capped(int64_t value) { return int32_t(std::min<int64_t>(std::max<int64_t>(value, INT32_MIN), INT32_MAX)); }
+
+int processors() { return int(std::min(std::max(std::thread::hardware_concurrency(), 1u), 64u)); }
 
 // The bit that stands in the padding of a plane.
 bool pad_bit(const Layer &layer, int plane) { return layer.pad_value > 0 || (layer.pad_value == 0 && plane == 0); }
@@ -50,7 +53,11 @@ void Map::lay_out(int rows, int columns, int count, ptrdiff_t pixel_bytes) {
 }
 
 Engine::Engine(Network network, const Isa &isa, int threads)
-    : network_(std::move(network)), isa_(isa), stages_(network_.layers.size()), team_(threads) {
+    : network_(std::move(network)),
+      isa_(isa),
+      stages_(network_.layers.size()),
+      careful_(threads == 0),
+      team_(threads ? threads : processors()) {
   lay_out();
   for (Layer &layer : network_.layers) {  // laid out by now, and the packed model goes
     layer.weights = nullptr;
@@ -126,6 +133,8 @@ void Engine::lay_out() {
     step.value_image = layer.out.height * step.value_row;
     if (step.value) stage.value_elements = size_t(step.value_image);
     if (layer.kind != AVERAGE) lay_out_weights(layer, stage);
+    image_ns_ += int64_t(layer.rows) * layer.columns * layer.outputs * layer.fan_in * layer.bases * layer.planes_in /
+                 isa_.macs_per_ns;
     lay_out_result(layer, stage);
   }
   int64_t largest = image_.image, all = image_.image;
@@ -387,25 +396,32 @@ void Engine::run_all(const Share &share, Workspace &space) {
     if (share.parts > 1) team_.barrier();
     run_stage(index, share, space);
   }
-  if (share.parts > 1) team_.barrier();  // before the next images come
 }
 
 void Engine::infer(const uint8_t *images, size_t count, int32_t *scores) {
   std::lock_guard<std::mutex> lock(mutex_);
   const size_t members = size_t(team_.members()), image = image_bytes();
   if (!count) return;
-  if (count < 2 * members) {  // all work on every layer of the same images
+  if (count < 2 * members) {  // all work on every layer of the same images, or one does
+    const bool alone = careful_ && int64_t(count) * image_ns_ < WORTH_SHARING_NS;
     const size_t chunk = std::min(count, together_);
     reserve(spaces_.front(), chunk);
-    team_.run([&](int member) {
-      for (size_t start = 0; start < count; start += chunk)
-        run_all(
-            {images + start * image, std::min(chunk, count - start), scores + start * classes(), member, int(members)},
-            spaces_.front());
-    });
+    const auto work = [&](int member) {
+      for (size_t start = 0; start < count; start += chunk) {
+        if (start && !alone) team_.barrier();  // others may still read the maps
+        run_all({images + start * image, std::min(chunk, count - start), scores + start * classes(), member,
+                 alone ? 1 : int(members)},
+                spaces_.front());
+      }
+    };
+    if (alone)
+      work(0);
+    else
+      team_.run(work);
     return;
   }
-  const size_t chunk = std::min(together_, (count + members - 1) / members);
+  const size_t least = (count + together_ - 1) / together_, chunks = (least + members - 1) / members * members;
+  const size_t chunk = (count + chunks - 1) / chunks;  // as many for each, and of one size
   for (Workspace &space : spaces_) reserve(space, chunk);
   std::atomic<size_t> next{0};
   team_.run([&](int member) {

@@ -59,7 +59,7 @@ struct Workspace {
 
 class Engine {
  public:
-  Engine(Network network, const Isa &isa, int threads);
+  Engine(Network network, const Isa &isa, int threads);  // 0: of all processors, with care
 
   void infer(const uint8_t *images, size_t count, int32_t *scores);
   void trace(const uint8_t *images, size_t count, uint8_t *found);
@@ -96,7 +96,9 @@ class Engine {
   const Isa &isa_;
   Map image_;
   std::vector<Stage> stages_;
-  size_t together_ = 1;  // images whose maps are in the memory at once
+  size_t together_ = 1;   // images whose maps are in the memory at once
+  int64_t image_ns_ = 0;  // about, in one thread
+  const bool careful_;    // share only what is worth it
   Team team_;
   std::vector<Workspace> spaces_;  // of each member; of the first for all
   std::mutex mutex_;

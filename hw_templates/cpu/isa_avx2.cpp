@@ -162,8 +162,7 @@ bool runs_here() {
 
 namespace bnn {
 extern const Isa isa_avx2;
-const Isa isa_avx2 = {
-    "avx2",         runs_here,        1,   Set::Bits::GROUPS, Set::Bits::LANES, Set::Pixels::OUTPUTS, 4, 128,
-    run<Set::Bits>, run<Set::Pixels>, peak};
+const Isa isa_avx2 = {"avx2", runs_here, 1,   Set::Bits::GROUPS, Set::Bits::LANES, Set::Pixels::OUTPUTS,
+                      4,      128,       400, run<Set::Bits>,    run<Set::Pixels>, peak};
 }  // namespace bnn
 #endif

@@ -123,8 +123,7 @@ bool runs_here() {
 
 namespace bnn {
 extern const Isa isa_avx512;
-const Isa isa_avx512 = {
-    "avx512",       runs_here,        1,   Set::Bits::GROUPS, Set::Bits::LANES, Set::Pixels::OUTPUTS, 4, 128,
-    run<Set::Bits>, run<Set::Pixels>, peak};
+const Isa isa_avx512 = {"avx512", runs_here, 1,    Set::Bits::GROUPS, Set::Bits::LANES, Set::Pixels::OUTPUTS,
+                        4,        128,       2000, run<Set::Bits>,    run<Set::Pixels>, peak};
 }  // namespace bnn
 #endif

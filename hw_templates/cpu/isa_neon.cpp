@@ -196,6 +196,7 @@ const Isa isa_neon = {"neon",
                       Set::Pixels::OUTPUTS,
                       1,
                       0,
+                      60,
                       run<Set::Bits>,
                       run<Set::Pixels>,
                       peak};

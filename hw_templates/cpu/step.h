@@ -86,6 +86,7 @@ struct Isa {
   int pixel_outputs;  // of a block of the 8-bit layer
   int together;       // 4 or 1
   int pixel_offset;   // added to 8-bit pixels, to make them unsigned: 128 or 0
+  int macs_per_ns;    // about, of the sums of bits in one thread: what decides whether work is worth sharing
   void (*bits)(const Step &, const Task &);
   void (*pixels)(const Step &, const Task &);
   double (*peak)(long repeats);  // binary multiply-accumulates done

@@ -33,9 +33,11 @@ class Team {
 
   const int members_;
   const Job *job_ = nullptr;
-  std::atomic<unsigned> jobs_{0}, phase_{0};
-  std::atomic<int> waiting_{0};
-  std::atomic<bool> stop_{false};
+  // each in a cache line of its own, as others look at them all the time
+  alignas(64) std::atomic<unsigned> jobs_{0};
+  alignas(64) std::atomic<unsigned> phase_{0};
+  alignas(64) std::atomic<int> waiting_{0};
+  alignas(64) std::atomic<bool> stop_{false};
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::thread> threads_;

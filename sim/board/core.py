@@ -8,7 +8,7 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
-from bnn import golden
+from bnn import cpu
 from bnn.check import ProgramFault, check, check_header
 from bnn.contract import (
     TABLE_BYTES,
@@ -205,7 +205,7 @@ class FunctionalCore(Core):
                 self._decoded = key, None
         model, busy = self._decoded[1], busy_cycles(program, count)
         if model is not None:
-            return golden.infer(model, images), busy
+            return cpu.infer(model, images), busy
         if busy > SLOW_CYCLES:
             raise RunError(Error.RANGE)
         return Interpreter(program[: header.size // 8 * 8], self.design.act_depth, wrap=True).run(images), busy
