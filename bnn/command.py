@@ -11,10 +11,14 @@ import importlib
 import io
 import os
 import select
+import shlex
 import sys
-from typing import Callable, Dict, NamedTuple, NoReturn, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, NoReturn, Optional, Sequence
 
 from bnn.errors import ExpectedError, line
+
+if TYPE_CHECKING:
+    from bnn.networks import Network
 
 FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 """Exit statuses: an expected error or a failed check; a wrong command line; 128 and the number of the signal."""
@@ -48,7 +52,8 @@ GROUPS: Dict[str, Dict[str, Entry]] = {
         "hls": Entry("hls.build:main", "render a design, and build its bitstream where the tools are"),
         "check": Entry("hls.check.__main__:main", "the minimum II of every pipelined loop of the HLS C++"),
         "overlay": Entry("hls.overlay:main", "the overlay that the simulated board loads"),
-        "explore": Entry("hls.explore:main", "designs for models on a board"),
+        "explore": Entry("hls.explore:main", "designs for models or networks on a board; writes the one picked"),
+        "fits": Entry("hls.fits:main", "which shipped designs take a model or a network"),
         "reuse": Entry("hls.wired.reuse:main", "repeated work in a model, and what sharing it is worth"),
         "topologies": Entry("hls.wired.topologies:main", "networks that fit with their weights wired in"),
         "report": Entry("hls.rtl_report.__main__:main", "what the RTL core takes, by yosys: resources, paths, fan-out"),
@@ -65,6 +70,9 @@ GROUPS: Dict[str, Dict[str, Entry]] = {
         "infer": Entry("host.pynq_infer:main", "classify images on the accelerator or on the processor"),
         "web": Entry("host.web:main", "serve a page that classifies pictures"),
     },
+    "this machine": {
+        "doctor": Entry("bnn.doctor:main", "what is missing here, and how to mend it"),
+    },
     "the project's own files": {
         "contract": Entry("hls.contract_files:main", "write the files that are made from bnn.contract"),
         "hierarchy": Entry("hls.hierarchy:main", "write the RTL's hierarchy into its page, from the sources"),
@@ -72,6 +80,8 @@ GROUPS: Dict[str, Dict[str, Entry]] = {
         "picture": Entry("bnn.picture:main", "draw boxes and arrows from a description"),
     },
 }
+ADVICE = "hls.fits:advice"
+"""What training asks about a network before it starts, as `advice`."""
 COMMANDS: Dict[str, Entry] = {name: entry for group in GROUPS.values() for name, entry in group.items()}
 
 
@@ -92,7 +102,7 @@ class Command:
     Args:
         name: its name in the table.
         options: adds the command's options to a parser.
-        body: does the work; gives the exit status, None for 0.
+        body: does the work; gives the exit status, None for 0. Its options have the whole call as `command_line`.
         example: the arguments of a call that makes sense, for `--help`.
     """
 
@@ -128,7 +138,9 @@ class Command:
         parser = self.parser()
 
         def work() -> Optional[int]:
-            options = parser.parse_args(arguments)
+            given = sys.argv[1:] if arguments is None else list(arguments)
+            options = parser.parse_args(given)
+            options.command_line = " ".join(map(shlex.quote, ["bnn", self.name, *given]))
             try:
                 return self._body(options)
             except UsageError as error:
@@ -147,8 +159,8 @@ def finish(body: Callable[[], Optional[int]]) -> int:
             return body() or 0
         finally:
             sys.stdout.flush()  # where a reader has left, this says so; at the interpreter's end it is too late
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"interrupted{': ' if stop.args else ''}{line(stop) if stop.args else ''}", file=sys.stderr)
         return INTERRUPTED
     except (ExpectedError, OSError) as error:
         if isinstance(error, BrokenPipeError) and _reader_left():
@@ -179,13 +191,26 @@ def find(name: str) -> Command:
     """
     if name not in COMMANDS:
         raise ExpectedError(f"command {name!r} is not one of {', '.join(COMMANDS)}")
-    module, _, attribute = COMMANDS[name].target.partition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        found = _load(COMMANDS[name].target)
     except ModuleNotFoundError as error:
         raise ExpectedError(f"bnn {name} needs {error.name}, which is not installed") from None
     assert isinstance(found, Command)
     return found
+
+
+def _load(target: str) -> Any:
+    """The attribute of a module that the table, or `ADVICE`, names."""
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def advice(network: Network, planes: int, bases: int) -> str:
+    """What is to be said of a network before it is trained; "" for nothing, and where the planner is not installed."""
+    try:
+        return str(_load(ADVICE)(network, planes, bases))
+    except ModuleNotFoundError:
+        return ""
 
 
 def positive(text: str) -> int:

@@ -6,9 +6,10 @@ A design is an entry of `DESIGNS`, or a TOML file that is named where a design i
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -154,8 +155,8 @@ DESIGNS: dict[str, Design] = {
         max_layers=16,
         clock_mhz=142.857,
     ),
-    "pynq_z1_small": Design(
-        "pynq_z1_small",
+    "zybo_z7_10": Design(
+        "zybo_z7_10",
         BOARDS["zybo_z7_10"],
         pe=16,
         simd=64,
@@ -219,8 +220,8 @@ DESIGNS: dict[str, Design] = {
         max_layers=16,
         clock_mhz=142.857,
     ),
-    "pynq_z1_small_hls": Design(
-        "pynq_z1_small_hls",
+    "zybo_z7_10_hls": Design(
+        "zybo_z7_10_hls",
         BOARDS["zybo_z7_10"],
         pe=8,
         simd=64,
@@ -279,11 +280,13 @@ BACKENDS = ("hls", "rtl")
 HLS_DESIGNS = {
     "pynq_z1": "pynq_z1_hls",
     "pynq_z2": "pynq_z2_hls",
-    "pynq_z1_small": "pynq_z1_small_hls",
+    "zybo_z7_10": "zybo_z7_10_hls",
     "ultra96v2": "ultra96v2_hls",
     "kv260": "kv260_hls",
 }
 """Designs of the RTL core alone, which the HLS core would not fit or not in time, and those that take their place."""
+RENAMED = {"pynq_z1_small": "zybo_z7_10", "pynq_z1_small_hls": "zybo_z7_10_hls"}
+"""Names that designs had; commands and files that have them go on working."""
 DEFAULT = {"hls": "pynq_z1_hls", "rtl": "pynq_z1"}
 """The design that is built where none is given."""
 
@@ -297,7 +300,7 @@ def choose(name: str | None, backend: str | None) -> tuple[Design, str]:
         DesignError: as `find`; or the design is not one of the back end.
     """
     if backend is None:
-        backend = "rtl" if name in HLS_DESIGNS else "hls"
+        backend = "rtl" if RENAMED.get(name or "", name) in HLS_DESIGNS else "hls"
     if backend not in BACKENDS:
         raise DesignError(f"back end {backend!r} is not one of {', '.join(BACKENDS)}")
     design = find(DEFAULT[backend] if name is None else name)
@@ -317,6 +320,7 @@ def find(name: str) -> Design:
     """
     if name.endswith(".toml"):
         return load(Path(name))
+    name = RENAMED.get(name, name)
     if name not in DESIGNS:
         raise DesignError(f"design {name!r} is not one of {', '.join(DESIGNS)}, nor a file NAME.toml")
     return DESIGNS[name]
@@ -341,8 +345,7 @@ def load(path: Path) -> Design:
         raise DesignError(f"{path}: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DesignError(f"{path}: {error}") from error
-    if not re.fullmatch(NAME, path.stem) or path.stem in DESIGNS:
-        raise DesignError(f"{path}: a design of its own needs a name of its own, of letters, digits and _")
+    check_name(path)
     _keys(path, "", content, [item.name for item in fields(Design) if item.name not in ("name", "vector")], ("vector",))
     board = content["board"]
     if not isinstance(board, str | dict):
@@ -352,6 +355,24 @@ def load(path: Path) -> Design:
         return Design(path.stem, **content)
     except DesignError as error:
         raise DesignError(str(error) if str(error).startswith(f"{path}: ") else f"{path}: {error}") from error
+
+
+def check_name(path: Path) -> None:
+    """Hold a design's file to the names that it can have.
+
+    Raises:
+        DesignError: it is none, or that of a shipped design.
+    """
+    if not re.fullmatch(NAME, path.stem) or path.stem in DESIGNS:
+        raise DesignError(f"{path}: a design of its own needs a name of its own, of letters, digits and _")
+
+
+def write_toml(design: Design, remarks: Sequence[str] = ()) -> str:
+    """The text of a file that `load` takes, of a design on one of `BOARDS`; remarks stand above it, one a line."""
+    values = {name: value for name, value in design.parameters().items() if name != "name"}
+    lines = [f"# {remark}" for remark in remarks]
+    lines += [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    return "\n".join(lines) + "\n"
 
 
 def _keys(path: Path, table: str, content: Mapping[str, Any], needed: list[str], more: tuple[str, ...] = ()) -> None:

@@ -1,7 +1,9 @@
-"""`python -m hls explore MODEL... --board NAME [--target CYCLES]`: which design suits some models on a board.
+"""`bnn explore MODEL... --board NAME [--target CYCLES]`: which design suits some models on a board.
 
-Every PE, SIMD, LANES, WEIGHT_DEPTH, ACT_DEPTH and FIRST_PE that the board takes by `hls.area` is planned for
-every model. Printed is the Pareto set: designs such that no other has fewer cycles without more LUT or block RAM.
+A model is a file, or a network's row in `bnn.networks`, which need not be trained. IMAGE_PIXELS and MAX_LAYERS follow
+from them. Every PE, SIMD, LANES, WEIGHT_DEPTH, ACT_DEPTH and FIRST_PE that the board takes by `hls.area` is planned for
+every model. Printed is the Pareto set: designs such that no other has fewer cycles without more LUT or block RAM. One
+of them is written as a file that takes the place of a design's name.
 """
 
 from __future__ import annotations
@@ -9,12 +11,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bnn import model as models
 from bnn import networks
-from bnn.command import Command
+from bnn.command import Command, positive
 from bnn.files import write_atomically
 from bnn.geometry import total_macs, walk
 from bnn.model import Model
@@ -22,7 +24,8 @@ from bnn.random_models import random_model
 from hls import boards, schedule
 from hls.area import Area, estimate_area
 from hls.boards import BOARDS
-from hls.designs import DESIGNS, Design, DesignError
+from hls.designs import DESIGNS, Design, DesignError, check_name, write_toml
+from hls.designs import load as load_design
 
 FILL = 0.85
 """Share of a board's LUT and FF that a design may take, so that it can be routed."""
@@ -31,9 +34,11 @@ RANGES = {
     "simd": (32, 64, 128),
     "lanes": (2, 4, 8, 16),
     "first_pe": (4, 8, 16, 32),
-    "weight_depth": (512, 1024, 2048, 4096),
-    "act_depth": (512, 1024, 2048, 4096, 8192),
+    "weight_depth": (512, 1024, 2048, 4096, 8192),
+    "act_depth": (512, 1024, 2048, 4096, 8192, 16384, 32768),
 }
+WRITTEN = "written by bnn explore"
+"""In the first line of a design's file: a file without it is somebody's own, and stays."""
 
 
 @dataclass(frozen=True)
@@ -53,22 +58,43 @@ class Point:
         """JSON types only."""
         item = self.design
         return {
-            **{name: getattr(item, name) for name in RANGES},
+            **{name: getattr(item, name) for name in (*RANGES, "image_pixels", "max_layers")},
             "clock_mhz": item.clock_mhz,
             **asdict(self.cells),
             "cycles_per_image": list(self.cycles),
         }
 
 
-def candidates(board: str, clock_mhz: float, fill: float = FILL) -> Iterator[tuple[Design, Area]]:
+def room(found: Sequence[Model]) -> tuple[int, int]:
+    """IMAGE_PIXELS and MAX_LAYERS for some models: the shipped designs', or the next power of two that holds."""
+    base = DESIGNS["pynq_z1"]
+    pixels = max((model.height * model.width for model in found), default=1)
+    layers = max((len(model.layers) for model in found), default=1)
+    return max(base.image_pixels, _power(pixels)), max(base.max_layers, _power(layers))
+
+
+def _power(least: int) -> int:
+    """The smallest power of two that is at least `least`."""
+    return 1 << (least - 1).bit_length()
+
+
+def candidates(
+    board: str, clock_mhz: float, fill: float = FILL, found: Sequence[Model] = ()
+) -> Iterator[tuple[Design, Area]]:
     """Designs that `board` takes, those with the largest array first, small ones before large ones among equals.
+
+    Args:
+        board: its name.
+        clock_mhz: of the designs.
+        fill: share of the board's LUT and FF.
+        found: models that IMAGE_PIXELS and MAX_LAYERS are for.
 
     Raises:
         DesignError: there is no such board.
     """
     part = boards.find(board)
-    found = []
-    base = DESIGNS["pynq_z1"]
+    image_pixels, max_layers = room(found)
+    designs = []
     for pe in RANGES["pe"]:
         for simd in RANGES["simd"]:
             for lanes in RANGES["lanes"]:
@@ -85,17 +111,17 @@ def candidates(board: str, clock_mhz: float, fill: float = FILL) -> Iterator[tup
                                     weights,
                                     acts,
                                     first_pe,
-                                    base.image_pixels,
-                                    base.max_layers,
+                                    image_pixels,
+                                    max_layers,
                                     clock_mhz,
                                 )
                             except DesignError:
                                 continue
                             cells = estimate_area(item)
                             if cells.fits(part, fill):
-                                found.append((item, cells))
-    found.sort(key=lambda pair: (-pair[0].pe * pair[0].simd * pair[0].lanes, pair[1].lut, pair[1].bram36))
-    yield from found
+                                designs.append((item, cells))
+    designs.sort(key=lambda pair: (-pair[0].pe * pair[0].simd * pair[0].lanes, pair[1].lut, pair[1].bram36))
+    yield from designs
 
 
 def least(model: Model, design: Design) -> float:
@@ -129,7 +155,7 @@ def explore(
             for other in front
         )
 
-    for design, cells in candidates(board, clock_mhz, fill):
+    for design, cells in candidates(board, clock_mhz, fill, found):
         if beaten(cells, sum(least(model, design) for model in found)):
             continue
         try:
@@ -192,20 +218,50 @@ def table(front: Sequence[Point], names: Sequence[str], board: str) -> str:
     return "\n".join(lines)
 
 
-def find(name: str) -> Model:
+def find(name: str, size: int | None = None, classes: int | None = None) -> Model:
     """A model file, or a network of `bnn.networks` by its name, with random weights: only its shape counts.
 
+    Args:
+        name: of either.
+        size: height and width of the images, where these are not those of the network's row.
+        classes: how many, likewise.
+
     Raises:
-        bnn.model.ModelError: the file cannot be read.
+        bnn.model.ModelError: the file cannot be read, or the images are too small.
         NetworkError: it is neither.
     """
     if Path(name).is_file() or Path(name).suffix == ".npz":
         return models.load(Path(name))
-    return random_model(networks.network(name))
+    network = networks.network(name)
+    height, width = (size, size) if size else (network.height, network.width)
+    return random_model(replace(network, height=height, width=width, classes=classes or network.classes))
+
+
+def write(path: Path, chosen: Point, names: Sequence[str]) -> Design:
+    """Write a point as a design's file; gives the design as it is read again.
+
+    Raises:
+        DesignError: the name is none of a design, the clock none of the board, or the file is somebody's own.
+    """
+    if path.exists() and WRITTEN not in path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]:
+        raise DesignError(f"{path}: is not {WRITTEN} and stays as it is; name another file with --write")
+    check_name(path)
+    chosen.design.check_clock()
+    cells = chosen.cells
+    remarks = [
+        f"{WRITTEN}, for the RTL core: make hls DESIGN={path} BACKEND=rtl",
+        f"estimated: {cells.lut} LUT, {cells.ff} FF, {cells.bram36:g} BRAM36; cycles per image: "
+        + ", ".join(f"{name} {cycles:.0f}" for name, cycles in zip(names, chosen.cycles, strict=True)),
+    ]
+    content = write_toml(chosen.design, remarks)
+    write_atomically(path, content.encode())
+    return load_design(path)
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", nargs="+", help="model file (.npz), or BinaryNet, VGG-small, CNV, LFC")
+    parser.add_argument("model", nargs="+", help=f"model file (.npz), or a network: {', '.join(networks.NETWORKS)}")
+    parser.add_argument("--size", type=positive, help="height and width of a network's images, where they are your own")
+    parser.add_argument("--classes", type=positive, help="classes of a network, where they are your own")
     parser.add_argument("--board", default="pynq_z1", help=f"one of {', '.join(BOARDS)}")
     parser.add_argument(
         "--target",
@@ -221,10 +277,17 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lines", type=int, default=24, help="length of the printed list, the fastest first")
     parser.add_argument("--load", action="store_true", help="count loading a program that could stay in the core")
     parser.add_argument("-o", "--output", type=Path, help="also write the set as JSON")
+    parser.add_argument(
+        "--write",
+        type=Path,
+        default=Path("design.toml"),
+        metavar="FILE",
+        help="file for the design that is picked, which --design and DESIGN= take (default design.toml)",
+    )
 
 
 def _run(options: argparse.Namespace) -> None:
-    found = [find(name) for name in options.model]
+    found = [find(name, options.size, options.classes) for name in options.model]
     clocks = [design.clock_mhz for design in DESIGNS.values() if design.board.name == options.board]
     clock = options.clock or (clocks[0] if clocks else 100.0)
     if not 0 < options.fill <= 1:
@@ -246,8 +309,11 @@ def _run(options: argparse.Namespace) -> None:
     item, cells = chosen.design, chosen.cells
     print(
         f"picked: PE={item.pe} SIMD={item.simd} LANES={item.lanes} WEIGHT_DEPTH={item.weight_depth} "
-        f"ACT_DEPTH={item.act_depth} FIRST_PE={item.first_pe}: {cells.lut} LUT, {cells.bram36:g} BRAM36"
+        f"ACT_DEPTH={item.act_depth} FIRST_PE={item.first_pe} IMAGE_PIXELS={item.image_pixels}: {cells.lut} LUT, "
+        f"{cells.bram36:g} BRAM36"
     )
+    write(options.write, chosen, [model.name for model in found])
+    print(f"written: {options.write}, for --design {options.write} and make DESIGN={options.write}")
 
 
-main = Command("explore", _options, _run, "models/cnv.npz LFC --board pynq_z1 --target 10000")
+main = Command("explore", _options, _run, "cnv lfc --board pynq_z1 --target 10000")

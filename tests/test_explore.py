@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 from helpers.models import network
 
+from bnn import networks
 from hls import __main__ as command
-from hls import explore
+from hls import designs, explore, fits
 from hls.area import block_ram, estimate_area
 from hls.boards import BOARDS
 from hls.designs import DESIGNS, DesignError
@@ -18,7 +20,7 @@ from hls.schedule import plan
 # yosys, bnn report: LUT, FF, BRAM36, DSP and LUT of the array
 MEASURED = {
     "pynq_z1": (39979, 71711, 128, 7, 24152),
-    "pynq_z1_small": (17097, 30680, 50, 7, 6604),
+    "zybo_z7_10": (17097, 30680, 50, 7, 6604),
     "sim_small": (11844, 18499, 24, 7, 2154),
     "kv260": (70470, 127089, 132, 7, 47848),
     "ultra96v2": (39972, 71738, 184, 7, 24152),
@@ -106,8 +108,9 @@ def test_every_candidate_is_within_the_board() -> None:
     assert found and all(cells.lut <= 0.9 * part.lut and cells.bram36 <= part.bram36 for _, cells in found)
 
 
-def test_command(few: None, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_command(few: None, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "front.json"
+    monkeypatch.chdir(tmp_path)
     assert command.main(["explore", "LFC", "--batch", "4", "--target", "1e6", "-o", str(out)]) == 0
     text = capsys.readouterr().out
     assert "LFC cycles/image" in text and "picked: PE=" in text
@@ -122,3 +125,50 @@ def test_command(few: None, tmp_path: Path, capsys: pytest.CaptureFixture) -> No
         assert command.main(["explore", *bad]) == 1
         error = capsys.readouterr().err
         assert error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_a_network_is_sized_before_it_is_trained(
+    few: None, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images beyond IMAGE_PIXELS of every shipped design: the design that is written takes them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(explore.RANGES, "act_depth", (2048, 8192))
+    call = ["explore", "tiny", "--size", "64", "--classes", "3", "--batch", "2"]
+    assert command.main(call) == 0
+    assert "IMAGE_PIXELS=4096" in capsys.readouterr().out
+    found = designs.find("design.toml")
+    assert (found.name, found.image_pixels, found.max_layers, found.board.name) == ("design", 4096, 16, "pynq_z1")
+    model = explore.find("tiny", 64, 3)
+    assert len(model.classes) == 3
+    best = explore.explore([model], "pynq_z1", found.clock_mhz, 2)[0]
+    assert best.design.parameters() | {"name": "design"} == found.parameters()
+    assert plan(model, found, 2).run_cycles(2, True) / 2 == best.cycles[0]
+    assert all("image: 64x64 pixels do not fit IMAGE_PIXELS=1024" in reason for reason in fits.refusals(model).values())
+    assert command.main(call) == 0  # its own file is written again
+    (tmp_path / "design.toml").write_text("# mine\n")
+    assert command.main(call) == 1
+    assert capsys.readouterr().err.startswith("error: design.toml: is not written by bnn explore and stays")
+    assert (tmp_path / "design.toml").read_text() == "# mine\n"
+    assert command.main([*call, "--write", "pynq_z1.toml"]) == 1  # a name that is taken
+    assert not (tmp_path / "pynq_z1.toml").exists()
+    assert command.main([*call, "--write", "fast.toml", "--clock", "99"]) == 1
+    assert "clock_mhz=99 is not 1000 MHz over an integer" in capsys.readouterr().err
+
+
+def test_what_no_shipped_design_takes_is_said_before_training() -> None:
+    tiny = networks.network("tiny")
+    assert fits.advice(tiny) == ""
+    large = dataclasses.replace(tiny, height=96, width=96, classes=7)
+    assert fits.advice(large) == (
+        "no shipped design takes tiny: image: 96x96 pixels do not fit IMAGE_PIXELS=1024 of pynq_z1; "
+        "bnn explore tiny --size 96 --classes 7 sizes one"
+    )
+    assert fits.advice(dataclasses.replace(tiny, height=2, width=2)).startswith("layer conv2")
+    found = fits.refusals(fits.shaped(networks.network("bireal")))
+    assert found and fits.TESTS not in found
+
+
+def test_designs_that_had_another_name(tmp_path: Path) -> None:
+    for old, new in designs.RENAMED.items():
+        assert designs.find(old) is DESIGNS[new]
+    assert designs.choose("pynq_z1_small", None) == (DESIGNS["zybo_z7_10"], "rtl")

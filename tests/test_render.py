@@ -584,7 +584,7 @@ def test_a_clock_that_the_board_cannot_give(tmp_path: Path) -> None:
 def test_vivado_needs_board_files_where_no_settings_are_written_out(tmp_path: Path) -> None:
     made = filled(tmp_path / "b", render.render(DESIGNS["kv260"]))
     done = run(made / "vivado/build.tcl", {**BUILD, **BOARD_PARTS})
-    small = filled(tmp_path / "c", render.render(DESIGNS["pynq_z1_small"]))
+    small = filled(tmp_path / "c", render.render(DESIGNS["zybo_z7_10"]))
     assert "apply_board_preset 1" in run(small / "vivado/build.tcl", {**BUILD, **BOARD_PARTS}, BOARDS="1").stdout
     assert done.returncode and "board files of xilinx.com:kv260_som:part0:1.3 not found" in done.stderr
 

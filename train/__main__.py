@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,11 +17,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from bnn.command import FAILED, Command
+from bnn.command import FAILED, Command, advice
 from bnn.errors import ExpectedError
 from bnn.files import locked
 from bnn.model import load as load_model
 from bnn.networks import NETWORKS
+from bnn.text import printable
 from train import contact, data, own
 from train.checkpoint import load_network
 from train.config import Config, topology
@@ -181,6 +183,11 @@ def _train(arguments: argparse.Namespace) -> None:
         training, validation = (data.limited(part, arguments.limit, by_class) for part in (training, validation))
     config = make_config(arguments, name, own_data)
     own.check_size(topology(config))
+    methods = config.recipe.methods
+    if not methods.real and world()[0] == 0:
+        warning = advice(topology(config), methods.activation_planes, methods.weight_bases)
+        if warning:
+            print(f"warning: {warning}", file=sys.stderr)
     if arguments.dry_run:
         _show(out, training, validation, dataset, classes)
         return
@@ -191,7 +198,24 @@ def _train(arguments: argparse.Namespace) -> None:
         teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if arguments.start:
         start = start_from(load_model(arguments.start))
-    train(config, training, validation, out, arguments.compile, teacher=teacher, start=start)
+    compiled = arguments.compile
+    if compiled and shlex.split(torch.__path__[0]) != torch.__path__[:1]:
+        compiled = False
+        print(f"--compile is left out: torch's compiler does not take {torch.__path__[0]}", file=sys.stderr)
+    train(
+        config,
+        training,
+        validation,
+        out,
+        compiled,
+        teacher=teacher,
+        start=start,
+        command=arguments.command_line,
+    )
+    if world()[0] == 0:
+        name, model = printable(arguments.network), shlex.quote(printable(out / "model.npz"))
+        print(f"next: bnn export {shlex.quote(printable(out / 'checkpoint.pt'))} -o {model}")
+        print(f"to train on from that model: bnn train {name} --start {model} -o OTHER_FOLDER")
 
 
 def _run(arguments: argparse.Namespace) -> int:
