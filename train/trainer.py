@@ -215,7 +215,7 @@ def begin(config: Config, path: Path, images: Tensor, start: Start | None) -> St
     return state
 
 
-def keep(state: State, config: Config, path: Path) -> None:
+def keep(state: State, config: Config, path: Path, command: str) -> None:
     """Write the checkpoint that the run goes on from, and the log beside it."""
     content = {
         "format": CHECKPOINT_FORMAT,
@@ -225,6 +225,7 @@ def keep(state: State, config: Config, path: Path) -> None:
         "optimizer": state.optimizer.state_dict(),
         "average": state.average,
         "history": state.history,
+        "command": command,
         "deploy": None,
     }
     save_checkpoint(path, content)
@@ -309,6 +310,7 @@ def train(
     stop_after: int | None = None,
     teacher: BinaryNetwork | None = None,
     start: Start | None = None,
+    command: str = "",
 ) -> BinaryNetwork:
     """Train, or go on with, a network.
 
@@ -321,6 +323,7 @@ def train(
         stop_after: end after so many epochs, as an interruption would.
         teacher: float32 network of the distillation, where the recipe has one.
         start: sets the first weights of a run that is not resumed, given training images.
+        command: the call of bnn, kept in the checkpoint.
 
     Returns:
         the network to deploy: of the last weights and their average, where the recipe has one,
@@ -328,6 +331,7 @@ def train(
 
     Raises:
         TrainError: checkpoint of another run, unsuitable data, loss not finite.
+        KeyboardInterrupt: as it comes; it says where the run goes on.
     """
     rank, processes = world()
     recipe, device = config.recipe, pick_device()
@@ -335,6 +339,8 @@ def train(
     path = folder / "checkpoint.pt"
     images, held_out = Images.of(data, device), Images.of(validation, device)
     state = begin(config, path, images.x, start)
+    if rank == 0 and state.epoch >= recipe.epochs:
+        print(f"finished before: all {recipe.epochs} epochs are done, {path}")
     softened = None
     if recipe.distil and teacher is not None and state.epoch < recipe.epochs:
         softened = teacher_scores(teacher.to(device), images.x)
@@ -347,13 +353,17 @@ def train(
         if stop_after is not None and state.epoch >= stop_after:
             return state.model
         started = time.time()
-        row = train_epoch(state, step_model, config, images, softened)
+        try:
+            row = train_epoch(state, step_model, config, images, softened)
+        except KeyboardInterrupt:
+            done = f"{state.epoch} of {recipe.epochs} epochs are done"
+            raise KeyboardInterrupt(f"{done}, the same command goes on from there") from None
         state.epoch += 1
         if rank == 0:
             row["val_accuracy"] = round(accuracy(state.model, held_out.x, held_out.y), 5)
             row["seconds"] = round(time.time() - started, 1)
             state.history.append(row)
-            keep(state, config, path)
+            keep(state, config, path, command)
             print(
                 f"epoch {state.epoch}/{recipe.epochs}: loss {row['train_loss']:.4f}, "
                 f"validation {100 * row['val_accuracy']:.2f} %, {row['seconds']:.0f} s",

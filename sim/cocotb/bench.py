@@ -16,7 +16,9 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from bnn.contract import Record
+from bnn.paths import plain
 from hls import sources as rtl
+from sim.rtl_sim import find_verilator, verilator_environment
 
 HERE = Path(__file__).resolve().parent
 # modules that a block has are found by their names
@@ -45,8 +47,14 @@ def run(
         arguments: more of Verilator's.
         environment: more variables for the tests.
     """
+    from cocotb_tools import config
     from cocotb_tools.check_results import get_results
     from cocotb_tools.runner import get_runner
+
+    verilator = find_verilator()
+    assert verilator is not None
+    os.environ.update(verilator_environment(verilator), MAKEFLAGS="CFG_CXXFLAGS_PCH_I=-include")
+    config.libs_dir, config.share_dir = plain(config.libs_dir), plain(config.share_dir)  # they get into a makefile
 
     tests = tests or [top[len("bnn_") :]]
     shared = folder.parent / "verilated"

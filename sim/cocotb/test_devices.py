@@ -21,6 +21,7 @@ from bench import HERE, LIBRARY, run
 from helpers.programs import change
 
 from bnn.contract import Error, Registers
+from bnn.paths import plain
 from hls import sources as rtl
 from hls.ap_types import find_ap_types
 from hls.designs import DESIGNS
@@ -169,9 +170,9 @@ def generated(folder: Path) -> List[Path]:
 def test_hls_core(tmp_path: Path) -> None:
     """(b) The HLS C++ behind DPI."""
     (tmp_path / "bnn_design.h").write_text(render_header(test_top.DESIGN))
-    flags = f"-isystem {find_ap_types()} -I{tmp_path} -I{hls_csim.SOURCES} -Wno-unknown-pragmas"
+    folders = f"-isystem {plain(find_ap_types())} -I{plain(tmp_path)} -I{plain(hls_csim.SOURCES)}"
     sources = [DPI / "bnn_top.sv", *(rtl.find(f"bnn_{name}") for name in ("control", "axi_read", "axi_write"))]
-    cpp = [str(DPI / "bnn_dpi.cpp"), str(hls_csim.SOURCES / "bnn_top.cpp")]
+    cpp = [str(plain(DPI / "bnn_dpi.cpp")), str(plain(hls_csim.SOURCES / "bnn_top.cpp"))]
     run(
         __file__,
         "bnn_top",
@@ -179,7 +180,7 @@ def test_hls_core(tmp_path: Path) -> None:
         tmp_path / "build",
         UNTIMED,
         sources,
-        ["-Wno-fatal", "-CFLAGS", flags, *LIBRARY, *cpp],
+        ["-Wno-fatal", "-CFLAGS", f"{folders} -Wno-unknown-pragmas", *LIBRARY, *cpp],
     )
 
 

@@ -1,0 +1,89 @@
+"""Paths that makefiles take, and a folder of the user's own for temporary files.
+
+GNU Make splits names at spaces, and Verilator writes letters beyond ASCII into its makefiles as octal numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator
+
+from bnn.errors import ExpectedError
+from bnn.text import printable
+
+PLAIN = r"[\w@%+,./-]*"
+"""What a path may consist of, ASCII letters only."""
+
+
+class PathError(ExpectedError):
+    """A path cannot be given a plain name."""
+
+
+def is_plain(path: Path) -> bool:
+    """Whether make and the compilers' flags take an absolute path as it is."""
+    return re.fullmatch(PLAIN, str(path), re.ASCII) is not None
+
+
+def plain(path: Path) -> Path:
+    """The path itself, absolute, where it is plain; else the same file through a link in a folder of this user's.
+
+    The link is to the folder that holds it; it stays, as what was built under it names it.
+
+    Raises:
+        PathError: the name of the file itself is not plain, or that of the folder for temporary files.
+    """
+    path = Path(os.path.abspath(str(path)))
+    if is_plain(path):
+        return path
+    if not is_plain(Path(path.name)):
+        return plain(path / "x").parent
+    links = private_folder() / "links"
+    if not is_plain(links):
+        raise PathError(f"{printable(links)}: Verilator's makefiles do not take this name; set TMPDIR to a plain one")
+    links.mkdir(exist_ok=True)
+    link = links / hashlib.sha256(os.fsencode(str(path.parent))).hexdigest()[:16]
+    try:
+        link.symlink_to(path.parent, target_is_directory=True)
+    except FileExistsError:  # made before, of the same folder
+        pass
+    return link / path.name
+
+
+@contextmanager
+def build_place(folder: Path) -> Iterator[Path]:
+    """An empty folder for make to build in: `folder` where its path is plain, else a temporary one.
+
+    make asks for the folder's own name, past every link. Either is gone afterwards.
+
+    Raises:
+        PathError: the name of the folder for temporary files is not plain.
+    """
+    if is_plain(Path(os.path.realpath(str(folder)))):
+        place = folder
+        shutil.rmtree(str(place), ignore_errors=True)
+        place.mkdir(parents=True)
+    else:
+        place = Path(tempfile.mkdtemp(dir=str(plain(private_folder()))))
+    try:
+        yield place
+    finally:
+        shutil.rmtree(str(place), ignore_errors=True)
+
+
+def private_folder() -> Path:
+    """A folder for temporary files, of this user's alone: what lies there is run."""
+    folder = Path(tempfile.gettempdir()) / f"bnn-fpga-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+    except OSError:
+        mine = False
+    return folder if mine else Path(tempfile.mkdtemp(prefix="bnn-fpga-"))
