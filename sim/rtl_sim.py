@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,9 +234,11 @@ def verilator_environment(verilator: Path) -> Dict[str, str]:
     result = dict(os.environ)
     for name in ("MAKEFLAGS", "MFLAGS", "VERILATOR_ROOT"):
         result.pop(name, None)
+    # its makefile calls a program python, which need not be on the path
+    result["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{result.get('PATH', '')}"
     if (verilator.parent.parent / "include" / "verilated.mk").is_file():
         result["VERILATOR_ROOT"] = str(plain(verilator.parent.parent))
-        result["PATH"] = f"{verilator.parent}{os.pathsep}{result.get('PATH', '')}"
+        result["PATH"] = f"{verilator.parent}{os.pathsep}{result['PATH']}"
     return result
 
 

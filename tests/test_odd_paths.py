@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -80,6 +81,7 @@ def test_verilator_is_called_with_plain_paths_only(tmp_path: Path, monkeypatch: 
     (verilate, environment), (make, _) = calls
     assert binary.is_file()
     assert is_plain(Path(environment["VERILATOR_ROOT"]))
+    assert str(Path(sys.executable).parent) in environment["PATH"].split(os.pathsep)
     for word in (*verilate[1:], *make):
         assert re.fullmatch(r"[\w@%+,./= -]*", word, re.ASCII), word
 

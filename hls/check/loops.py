@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from bnn.paths import plain
 from hls.check import dataflow, delays, llvm, memory, pragmas, source
 from hls.check.body import Body, BodyError, Dependence
 from hls.check.ir import Function, Loop, Module, Place
@@ -108,7 +109,7 @@ def check(
     Raises:
         hls.check.llvm.CompileError: a tool is missing or refuses the source.
     """
-    path = path.resolve()
+    path = plain(path.resolve())  # names of files are compared, which clang writes in one way here and another there
     text = llvm.preprocess(path, ap_types)
     found = source.scan(text, [path.parent])
     key = llvm.digest(str(VERSION), llvm.versions(), text, top, str(sorted(_complete(found))))
@@ -149,7 +150,7 @@ def straight(path: Path, top: str, ap_types: Path, core: Path) -> Function:
     Raises:
         hls.check.llvm.CompileError: clang refuses it.
     """
-    path, core = path.resolve(), core.resolve()
+    path, core = plain(path.resolve()), plain(core.resolve())
     text = llvm.preprocess(path, ap_types, core)
     found = source.scan(text, [path.parent, core])
     inlined = _inline(llvm.translate(path, ap_types, core), top, found)
