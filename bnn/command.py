@@ -37,7 +37,7 @@ GROUPS: Dict[str, Dict[str, Entry]] = {
         "data": Entry("train.data:main", "fetch a data set and check it"),
         "train": Entry("train.__main__:main", "train a binarized network, or go on with it"),
         "export": Entry("train.export:main", "fold a checkpoint into a model, checked against PyTorch"),
-        "import": Entry("train.import_bnn_pynq:main", "make a model from BNN-PYNQ's published parameters"),
+        "import": Entry("train.import_model:main", "make a model of a network of BNN-PYNQ, ONNX, QONNX or BMXNet"),
         "study": Entry("train.study:main", "what each ingredient of a recipe is worth, what binarization costs"),
     },
     "models": {

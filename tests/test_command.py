@@ -21,7 +21,7 @@ from bnn.errors import ExpectedError
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", "docs/WIRED.md", "docs/adding_a_layer.md", "docs/hls_walkthrough.md", "train/README.md"]
-MODULES = """train train.data train.export train.import_bnn_pynq train.accuracy train.report train.study train.zoo
+MODULES = """train train.data train.export train.import_model train.accuracy train.report train.study train.zoo
     hls hls.build hls.overlay hls.report hls.check sim.demo sim.wired_demo sim.bench sim.board sim.board.demo
     host.deploy host.pynq_infer host.web""".split()
 

@@ -14,11 +14,11 @@ from train.data import DataError
 from train.import_bnn_pynq import (
     ParameterError,
     input_table,
-    main,
     read_model,
     read_thresholds,
     read_weights,
 )
+from train.import_model import main
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"

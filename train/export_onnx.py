@@ -354,7 +354,7 @@ def _hidden(graph: _Graph, layer: Layer, sums: str, reach: np.ndarray, of_produc
     wide = _requantised(graph, layer, sums, reach, conv, of_products)
     if layer.shift:
         wide = graph.with_constant("Mul", wide, np.float64(2.0**-layer.shift), f"{name}/shift")
-        wide = graph.add("Floor", [wide], f"{name}/floor")
+    wide = graph.add("Floor", [wide], f"{name}/floor")
     if added:
         wide = graph.add("Add", [wide, _to_double(graph, added, f"{name}/added_wide")], f"{name}/sum")
     low, high = (
@@ -431,6 +431,9 @@ def to_onnx(model: Model, dialect: str = "qonnx") -> Any:
     proto = helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION, producer_name="bnn")
     described = {
         "name": model.name,
+        "size": [model.height, model.width, model.channels],
+        "divisor": 1,
+        "temperature": model.temperature,
         "classes": model.classes,
         "shift": model.layers[-1].shift,
         "meta": model.meta,

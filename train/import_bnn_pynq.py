@@ -1,4 +1,4 @@
-"""`python -m train.import_bnn_pynq`: make a model of a BNN-PYNQ parameter folder.
+"""BNN-PYNQ's parameter folders as models.
 
 The folder holds `L-P-weights.bin` and `L-P-thres.bin` for layer L and PE P, 64-bit little-endian words. Neuron n is
 in file n mod PE; its weights start at word (n div PE) * (synapses / SIMD), SIMD of them in a word from the least
@@ -15,20 +15,16 @@ thresholds, and the class is the first that fires.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from bnn.command import Command
 from bnn.errors import ExpectedError
 from bnn.geometry import walk
-from bnn.model import Layer, Model, save
+from bnn.model import Layer, Model
 from bnn.networks import NETWORKS, Network
 from train import classes as class_names
-from train.data import SOURCES
 
 TOPOLOGIES = ("cnv", "lfc")
 OUTPUT_ROWS = 64
@@ -296,24 +292,3 @@ def read_model(
         classes=names,
         meta={"dataset": dataset, "source": "BNN-PYNQ"},
     )
-
-
-def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="parameter folder, for example cnvW1A1")
-    parser.add_argument("--topology", choices=TOPOLOGIES, help="default: by the number of layers")
-    parser.add_argument("--classes", metavar="NAMES", help="with commas, or a file of them; default DIR/classes.txt")
-    parser.add_argument("--dataset", choices=list(SOURCES), help="what it was trained on")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="model file to write")
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    model = read_model(arguments.folder, arguments.topology, arguments.classes, arguments.dataset)
-    save(model, arguments.output)
-    print(f"{arguments.output}: {model.name}, {len(model.layers)} layers, {len(model.classes)} classes")
-
-
-main = Command("import", _options, _run, "cnvW1A2 -o build/cnv.npz")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

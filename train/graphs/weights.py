@@ -1,0 +1,104 @@
+"""Real weights as bases: multiples of a unit that a few bits each hold."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bnn.rules import MAX_BASES
+
+
+def levels_of(values: np.ndarray) -> np.ndarray:
+    """The distinct numbers, ascending; what differs by rounding only is one."""
+    found = np.unique(values.astype(np.float64))
+    if len(found) < 2:
+        return found
+    scale = np.abs(found).max()
+    return np.asarray(found[np.concatenate([[True], np.diff(found) > 1e-6 * scale])])
+
+
+def unit_of_levels(levels: np.ndarray) -> float:
+    """The unit of which all differences are multiples, 0: there is none."""
+    gaps = np.diff(levels)
+    if not len(gaps):
+        return 1.0
+    unit = float(gaps.min())
+    multiples = gaps / unit
+    if np.abs(multiples - np.rint(multiples)).max() > 1e-3:
+        return 0.0
+    span = levels[-1] - levels[0]
+    return float(span / np.rint(span / unit))
+
+
+class Weights(NamedTuple):
+    """Weights as `unit[o] * sum over bases of 2^shift * (+-1)`, and whether they are exactly that."""
+
+    bits: np.ndarray  # (M, O, ...)
+    shifts: tuple[int, ...]
+    unit: np.ndarray  # (O,)
+    exact: bool
+
+
+def _integers_of(weights: np.ndarray, unit: np.ndarray) -> np.ndarray | None:
+    ratio = weights / unit
+    whole = np.rint(ratio)
+    if np.abs(whole).max() > 255 or np.abs(ratio - whole).max() > 1e-3:
+        return None
+    return np.asarray(whole.astype(np.int64))
+
+
+def decompose(weights: np.ndarray, rounded: bool, common: bool = False) -> Weights | None:
+    """Real weights (O, ...) as bases.
+
+    Args:
+        weights: float.
+        rounded: whether they may be rounded to 8 bits, 255 odd multiples of a unit.
+        common: whether rounded weights have one unit for all outputs.
+
+    Returns:
+        None: they are not multiples of a unit that 8 bases hold, and may not be rounded.
+    """
+    flat = weights.reshape(len(weights), -1).astype(np.float64)
+    rows = (-1,) + (1,) * (weights.ndim - 1)
+    for part in (flat.reshape(1, -1), flat):
+        units = []
+        for row in part:
+            magnitudes = levels_of(np.abs(row))
+            positive = magnitudes[magnitudes > 1e-6 * max(1e-30, magnitudes[-1])]
+            gaps = np.diff(positive)
+            units.append(min([*positive[:1], *gaps]) if len(positive) else 1.0)
+        unit = np.broadcast_to(np.array(units), (len(weights),)).copy()
+        whole = _integers_of(weights, unit.reshape(rows))
+        if whole is None:
+            continue
+        most = int(np.abs(whole).max())
+        if (whole % 2).all():
+            count = max(1, int(most).bit_length())
+            shifts = tuple(range(count - 1, -1, -1))
+            codes = (whole + (1 << count) - 1) // 2
+        else:  # even numbers: the last exponent twice
+            count = max(1, int(np.ceil(np.log2(2 * most)))) + 1 if most else 2
+            shifts = (*range(count - 2, -1, -1), 0)
+            codes, unit = (2 * whole + (1 << count - 1)) // 2, unit / 2
+        if count <= MAX_BASES:
+            return Weights(_base_bits(codes, shifts), shifts, unit, True)
+    if not rounded:
+        return None
+    most_of = np.abs(flat).max(1)
+    unit = (np.full(len(weights), most_of.max()) if common else np.maximum(most_of, 1e-30)) / 255
+    odd = np.clip(2 * np.floor(weights / (2 * unit.reshape(rows))) + 1, -255, 255).astype(np.int64)
+    shifts = tuple(range(7, -1, -1))
+    return Weights(_base_bits((odd + 255) // 2, shifts), shifts, unit, False)
+
+
+def _base_bits(codes: np.ndarray, shifts: tuple[int, ...]) -> np.ndarray:
+    """The bits with which `sum of 2^shift * bit` is `codes`, (M, ...)."""
+    bits = []
+    rest = codes.copy()
+    for shift in shifts:
+        bit = rest >= 1 << shift
+        rest = rest - (bit << shift)
+        bits.append(bit)
+    assert not rest.any()
+    return np.stack(bits).astype(np.uint8)
