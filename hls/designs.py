@@ -141,6 +141,20 @@ DESIGNS: dict[str, Design] = {
         image_pixels=1024,
         max_layers=16,
         clock_mhz=142.857,
+        vector=True,
+    ),
+    "pynq_z1_binary": Design(
+        "pynq_z1_binary",
+        BOARDS["pynq_z1"],
+        pe=32,
+        simd=64,
+        lanes=8,
+        weight_depth=1024,
+        act_depth=4096,
+        first_pe=16,
+        image_pixels=1024,
+        max_layers=16,
+        clock_mhz=142.857,
     ),
     "pynq_z2": Design(
         "pynq_z2",
@@ -154,6 +168,7 @@ DESIGNS: dict[str, Design] = {
         image_pixels=1024,
         max_layers=16,
         clock_mhz=142.857,
+        vector=True,
     ),
     "zybo_z7_10": Design(
         "zybo_z7_10",
@@ -180,6 +195,7 @@ DESIGNS: dict[str, Design] = {
         image_pixels=1024,
         max_layers=16,
         clock_mhz=187.5,
+        vector=True,
     ),
     "kv260": Design(
         "kv260",
@@ -193,6 +209,7 @@ DESIGNS: dict[str, Design] = {
         image_pixels=1024,
         max_layers=16,
         clock_mhz=187.5,
+        vector=True,
     ),
     "pynq_z1_hls": Design(
         "pynq_z1_hls",
@@ -206,6 +223,7 @@ DESIGNS: dict[str, Design] = {
         image_pixels=1024,
         max_layers=16,
         clock_mhz=142.857,
+        vector=True,
     ),
     "pynq_z2_hls": Design(
         "pynq_z2_hls",
@@ -219,6 +237,7 @@ DESIGNS: dict[str, Design] = {
         image_pixels=1024,
         max_layers=16,
         clock_mhz=142.857,
+        vector=True,
     ),
     "zybo_z7_10_hls": Design(
         "zybo_z7_10_hls",
@@ -245,6 +264,7 @@ DESIGNS: dict[str, Design] = {
         image_pixels=1024,
         max_layers=16,
         clock_mhz=187.5,
+        vector=True,
     ),
     "kv260_hls": Design(
         "kv260_hls",
@@ -258,6 +278,7 @@ DESIGNS: dict[str, Design] = {
         image_pixels=1024,
         max_layers=16,
         clock_mhz=187.5,
+        vector=True,
     ),
     "sim_small": Design(
         "sim_small",
@@ -271,6 +292,7 @@ DESIGNS: dict[str, Design] = {
         image_pixels=1024,
         max_layers=16,
         clock_mhz=100.0,
+        vector=True,
     ),
 }
 
@@ -279,6 +301,7 @@ BACKENDS = ("hls", "rtl")
 """The cores."""
 HLS_DESIGNS = {
     "pynq_z1": "pynq_z1_hls",
+    "pynq_z1_binary": "pynq_z1_hls",
     "pynq_z2": "pynq_z2_hls",
     "zybo_z7_10": "zybo_z7_10_hls",
     "ultra96v2": "ultra96v2_hls",

@@ -19,6 +19,7 @@ from bnn import networks
 from bnn.command import Command, positive
 from bnn.files import write_atomically
 from bnn.geometry import total_macs, walk
+from bnn.layers import features
 from bnn.model import Model
 from bnn.random_models import random_model
 from hls import boards, schedule
@@ -87,13 +88,14 @@ def candidates(
         board: its name.
         clock_mhz: of the designs.
         fill: share of the board's LUT and FF.
-        found: models that IMAGE_PIXELS and MAX_LAYERS are for.
+        found: models that IMAGE_PIXELS, MAX_LAYERS and the vector unit are for.
 
     Raises:
         DesignError: there is no such board.
     """
     part = boards.find(board)
     image_pixels, max_layers = room(found)
+    vector = any(True for model in found for _ in features(model))
     designs = []
     for pe in RANGES["pe"]:
         for simd in RANGES["simd"]:
@@ -114,6 +116,7 @@ def candidates(
                                     image_pixels,
                                     max_layers,
                                     clock_mhz,
+                                    vector,
                                 )
                             except DesignError:
                                 continue

@@ -91,7 +91,7 @@ FORM = [("conv", 40, 1, 0, True), ("conv", 70, 1, -1, False), ("dense", 80), ("d
     ],
 )
 def test_forms(backend: Backend, change: dict[str, int]) -> None:
-    design = replace(SMALL, **{"act_depth": 2048, "weight_depth": 256, **change})
+    design = replace(SMALL, **{"act_depth": 2048, "weight_depth": 256, "vector": change["pe"] >= 8, **change})
     check(backend, network(3, (8, 8, 3), FORM), design, 16, 21)
 
 
@@ -104,6 +104,7 @@ def reduced(design: Design) -> Design:
         first_pe=max(4, design.first_pe // 2),
         weight_depth=design.weight_depth // 4,
         act_depth=design.act_depth // 4,
+        vector=design.vector and design.pe >= 16,
     )
 
 
