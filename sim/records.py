@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence, Tuple
+from typing import Any, Sequence, Tuple
 
 import numpy as np
 
@@ -21,8 +21,8 @@ class Place:
     record: int
     by_image: bool
 
-    def pixel(self, image: int, y: int, x: int, lanes: int) -> Tuple[int, int]:
-        """Lane and address of a pixel's record; `image` counts all images of the region."""
+    def pixel(self, image: Any, y: Any, x: Any, lanes: int) -> Tuple[Any, Any]:
+        """Lane and address of a pixel's record, or of many, of numbers or arrays; `image` counts all of the region."""
         if self.by_image:
             return image % lanes, (
                 self.base + image // lanes * self.image_stride + y * self.row_stride + x * self.record

@@ -47,6 +47,7 @@ from sim.board import core as cores  # noqa: E402
 from sim.board import demo  # noqa: E402
 from sim.board import rtl as board_rtl  # noqa: E402
 from sim.board.core import FunctionalCore  # noqa: E402
+from sim.board.machine import Machine  # noqa: E402
 from sim.board.memory import CMA_BASE, Memory, MemoryLimit  # noqa: E402
 from sim.board.rtl import RtlCore  # noqa: E402
 from sim.board.server import PORT, Board, BoardError, Files, Server  # noqa: E402
@@ -87,6 +88,16 @@ def test_program_turns_back_into_its_network(name: str, batch: int) -> None:
         for field in ("thresholds", "flip", "scale", "offset"):
             assert np.array_equal(getattr(ours, field), getattr(theirs, field))
     assert np.array_equal(golden.infer(found, images(9)), expected(9))
+
+
+@pytest.mark.parametrize("name", ["pynq_z1", "sim_small"])
+@pytest.mark.parametrize("batch", [1, 8])
+def test_a_program_gives_its_networks_scores(name: str, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, design = make_model(), designs.find(name)
+    content = program.pack(schedule.plan(model, design, batch))
+    assert np.array_equal(Machine(content, design.act_depth).run(images(9)), expected(9))
+    monkeypatch.setattr("sim.board.machine.CHUNK_BYTES", 1)  # images one by one
+    assert np.array_equal(Machine(content, design.act_depth).run(images(9)), expected(9))
 
 
 def ready(station: Station) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from bnn import cpu
 from bnn.check import ProgramFault, check, check_header
 from bnn.contract import (
+    PROGRAM_VERSION,
     TABLE_BYTES,
     WRITABLE,
     Error,
@@ -24,11 +25,11 @@ from bnn.errors import ExpectedError
 from bnn.model import Layer, Model, ModelError, shapes
 from bnn.program import busy_cycles, first_layer
 from hls.designs import Design
+from sim.board.machine import Machine
 from sim.board.memory import DDR_BYTES, Memory
-from sim.program_model import Interpreter
 
-SLOW_CYCLES = 1 << 20
-"""Cycles of the array that a program which is no network's may take: it is interpreted word by word."""
+LONGEST_CYCLES = 1 << 26
+"""Cycles of the array that a program which is not turned back into a network may take: more would be minutes here."""
 
 
 class CoreError(ExpectedError):
@@ -91,7 +92,10 @@ class RunError(Exception):
 
 
 class FunctionalCore(Core):
-    """Registers by hand; a run turns the program back into a network and computes its scores in numpy.
+    """Registers by hand; a run computes the program's scores.
+
+    A program of version 1 is turned back into its network for the CPU engine; any other, and one that is no network's,
+    is run as it is, whole maps at a time.
 
     Scores, error codes and the busy counter are the accelerator's; the cycle counter stays 0, as no
     time is simulated.
@@ -106,6 +110,7 @@ class FunctionalCore(Core):
         self._registers = Registers()
         self._run = 0
         self._decoded: Tuple[bytes, Optional[Model]] = b"", None
+        self._machine: Optional[Tuple[bytes, Machine]] = None
         self.reset()
 
     @property
@@ -206,18 +211,22 @@ class FunctionalCore(Core):
         model, busy = self._decoded[1], busy_cycles(program, count)
         if model is not None:
             return cpu.infer(model, images), busy
-        if busy > SLOW_CYCLES:
+        if busy > LONGEST_CYCLES:
             raise RunError(Error.RANGE)
-        return Interpreter(program[: header.size // 8 * 8], self.design.act_depth, wrap=True).run(images), busy
+        if self._machine is None or self._machine[0] != key:
+            self._machine = key, Machine(program, self.design.act_depth)
+        return self._machine[1].run(images), busy
 
 
 def decode(program: bytes) -> Model:
-    """The network of a program.
+    """The network of a program of version 1.
 
     Raises:
-        ValueError: the program is damaged.
+        ValueError: the program is damaged, or of another version.
     """
     header = Header.read(program)
+    if header.version != PROGRAM_VERSION:
+        raise ValueError(f"version {header.version}, expected {PROGRAM_VERSION}")
     pe, simd = header.pe, header.simd
     descriptors = layers(program)
     table = np.frombuffer(program, np.int8, TABLE_BYTES, header.first)

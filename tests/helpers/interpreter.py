@@ -11,6 +11,7 @@ from bnn.golden import Output
 from hls.program import pack
 from hls.schedule import Plan
 from sim import program_model
+from sim.board.machine import Machine
 from sim.compare import by_name, differences, written
 from sim.core_io import joined
 
@@ -32,3 +33,4 @@ def interpreted(placed: Plan, images: np.ndarray) -> None:
     got = by_name(placed, {index: joined(found) for index, found in parts.items()})
     assert not differences(written(placed, expected), got)
     assert np.array_equal(scores, expected[model.layers[-1].name])
+    assert np.array_equal(Machine(program, design.act_depth).run(images), scores)
