@@ -21,6 +21,7 @@ PAGES = [
     "docs/vendor_rules.md",
     "docs/page.md",
     "docs/onnx.md",
+    "docs/brevitas.md",
 ]
 
 
