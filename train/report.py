@@ -208,10 +208,16 @@ def planned(model_file: Path, design: str) -> dict[str, Any]:
     return plan
 
 
+def _beside(plan: dict[str, Any], model: Model) -> bool:
+    """Whether the first layer runs on an engine of its own, beside the array."""
+    first = model.layers[0]
+    return first.kind == "conv" and first.name not in [layer["name"] for layer in plan["layers"]]
+
+
 def _busy(plan: dict[str, Any], model: Model) -> list[tuple[str, float, float]]:
-    """Layer, cycles per image and their share of the most; the first layer first where it has an engine."""
+    """Layer, cycles per image and their share of the most."""
     rows = [(layer["name"], layer["cycles_per_batch"] / plan["batch"]) for layer in plan["layers"]]
-    if model.layers[0].kind == "conv":
+    if _beside(plan, model):
         rows.insert(0, (model.layers[0].name, float(plan["first_layer_cycles_per_image"])))
     most = max(cycles for _, cycles in rows)
     return [(name, cycles, cycles / most) for name, cycles in rows]
@@ -299,7 +305,7 @@ def page(model: Model, answers: Answers, log: dict[str, list[float]] | None, pla
         plan=None if isinstance(plan, str) else plan,
         unplanned=plan,
         busy=[] if isinstance(plan, str) else _busy(plan, model),
-        beside=model.layers[0].kind == "conv",
+        beside=not isinstance(plan, str) and _beside(plan, model),
         figures=cost.layers(model),
         binary=cost.binary_cost(model),
         compared=_compared(model),
