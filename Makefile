@@ -28,7 +28,7 @@ images  = $(if $(IMAGES),--images "$(IMAGES)")
 .PHONY: help env doctor clean distclean missing
 .PHONY: data train export zoo-check page notebook ablation float accuracy
 .PHONY: explore report hls hls-check deploy
-.PHONY: demo demo-mnist demo-cifar-wired reuse sim board board-demo bench bench-cpu
+.PHONY: demo demo-mnist demo-cifar-wired reuse sim board board-demo bench bench-cpu bench-gpu
 .PHONY: test lint lint-rtl generated generated-check
 .DELETE_ON_ERROR:
 
@@ -49,6 +49,7 @@ help:
 	@echo "make report DESIGN=pynq_z1   synthesise the RTL core with yosys: LUT, FF, BRAM, DSP, paths, fan-out, memories"
 	@echo "make bench DESIGN=pynq_z1    whole networks through the Verilated core, in cycles: build/bench.json; BENCH=\"--only CNV:16\""
 	@echo "make bench-cpu               the CPU engine against PyTorch and larq's, one core: build/bench_cpu.json"
+	@echo "make bench-gpu               packed bits on an NVIDIA GPU against cuBLAS: build/bench_gpu.json"
 	@echo "make hls  DESIGN=pynq_z1_hls render sources and scripts, pack the program; synthesise where the tools are;"
 	@echo "                             DESIGN=my.toml: a design, or a board too, of a file (docs/adding_a_board.md)"
 	@echo "                             BACKEND=rtl: the RTL core, of pynq_z1; HLS_VERSION=2019.2, COSIM=1, STRATEGIES=1: slower"
@@ -73,7 +74,7 @@ env: $(READY)
 .PHONY: help env doctor clean distclean missing
 .PHONY: data train export zoo-check page notebook ablation float accuracy
 .PHONY: explore report hls hls-check deploy
-.PHONY: demo demo-mnist demo-cifar-wired reuse sim board board-demo bench bench-cpu
+.PHONY: demo demo-mnist demo-cifar-wired reuse sim board board-demo bench bench-cpu bench-gpu
 .PHONY: test lint lint-rtl generated generated-check
 	$(PY) -m pip install --quiet --no-deps hls4ml==1.3.0  # its ap_int headers
 	@touch $@
@@ -140,6 +141,9 @@ bench: $(READY)
 
 bench-cpu: $(READY)
 	$(BNN) bench-cpu -o build/bench_cpu.json $(BENCH)
+
+bench-gpu: $(READY)
+	$(BNN) bench-gpu -o build/bench_gpu.json
 
 hls: $(READY)
 	$(BNN) hls --design "$(DESIGN)" -o $(built) $(if $(BACKEND),--backend $(BACKEND)) --model "$(MODEL)" \

@@ -45,6 +45,7 @@ GROUPS: Dict[str, Dict[str, Entry]] = {
         "calibrate": Entry("train.calibrate:main", "make a model's probabilities right by its validation images"),
         "page": Entry("train.report:main", "a page about a model: answers, mistakes, layers, hardware"),
         "bench-cpu": Entry("train.bench_cpu:main", "images/s on a processor: the packed engine, PyTorch, larq's"),
+        "bench-gpu": Entry("gpu.bench:main", "packed bits on a GPU, products and networks, against cuBLAS"),
         "zoo": Entry("train.zoo:main", "check, add or list the shipped models"),
     },
     "hardware": {

@@ -200,7 +200,8 @@ class Engine:
                 device.multiply(kernel, None if self.path == POPCOUNT else ones, self._tile)
             source = output
 
-    def _scores(self, count: int) -> np.ndarray:
+    def scores(self, count: int) -> np.ndarray:
+        """int32 (count, classes), once the kernels have run."""
         return self._buffers[-1].download((count, len(self.model.classes)), np.int32)
 
     def _check(self, images: np.ndarray) -> None:
@@ -219,7 +220,7 @@ class Engine:
         for first in range(0, len(images), self.max_batch):
             count = self.load(images[first : first + self.max_batch])
             self.start(count)
-            found[first : first + count] = self._scores(count)
+            found[first : first + count] = self.scores(count)
         return found
 
     def trace(self, images: np.ndarray) -> dict[str, Any]:
@@ -236,5 +237,5 @@ class Engine:
             bits = unpack(words, step.layer.outputs)
             shape = step.geometry.output if step.layer.kind == "conv" else step.geometry.output[2:]
             found[step.layer.name] = bits.reshape(count, *shape)
-        found[self._steps[-1].layer.name] = self._scores(count)
+        found[self._steps[-1].layer.name] = self.scores(count)
         return found

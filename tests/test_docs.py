@@ -22,6 +22,7 @@ PAGES = [
     "docs/page.md",
     "docs/onnx.md",
     "docs/brevitas.md",
+    "docs/gpu.md",
 ]
 
 

@@ -5,6 +5,7 @@ The order of threads and the time at which copies arrive are drawn by the schedu
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -17,12 +18,12 @@ import pytest
 
 from bnn import golden
 from bnn.geometry import Spec
-from bnn.layers import ModelError
+from bnn.layers import Model, ModelError
 from bnn.model import load
 from bnn.networks import network
 from bnn.random_models import edge_model, random_model
 from bnn.samples import read_images
-from gpu import build
+from gpu import bench, build
 from gpu.build import GpuError
 from gpu.device import LARGE, PATHS, POPCOUNT, SMALL, TENSOR_CORES, TILES, Device
 from gpu.engine import Engine
@@ -173,6 +174,55 @@ def test_packing(device: Device) -> None:
     words = out.download((5, 4), np.uint32)
     np.testing.assert_array_equal(words, pack(values >= 0, 4))
     np.testing.assert_array_equal(unpack(words, 70), values >= 0)
+
+
+@pytest.fixture
+def perceptron() -> Model:
+    return edge_model(1, (5, 7, 1), [Spec("f1", "dense", 33), Spec("f2", "dense", 4)], binary=True)
+
+
+def test_the_bench_compares_what_it_times(device: Device, perceptron: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every kernel of it at small sizes, cuBLAS on the processor; then with a wrong one, and without PyTorch."""
+    device.schedule(0)
+    rows = [*bench.measure(device, 40, perceptron, 3, 1), *bench.measure_networks(device, (("mnist_wired", 2),), 1)]
+    assert len(rows) == 4 + 6 + 4 + 2 and all(row.milliseconds for row in rows)
+    assert len(bench.table(rows).splitlines()) == 2 + len(rows)
+    assert [line.split(":")[0] for line in bench.bars(rows)] == [
+        "product, times as fast as naive float32",
+        "product, times as fast as cuBLAS float32",
+        "mlp_bnn, times as fast as naive float32",
+    ]
+    monkeypatch.setitem(sys.modules, "torch", None)
+    rows = list(bench.measure(device, 1, perceptron, 1, 1))
+    missing = [row for row in rows if row.milliseconds is None]
+    assert [row.kernel for row in missing] == ["cuBLAS float32", "cuBLAS TF32", "cuBLAS int8", "cuBLAS float32"]
+    assert "not measured: PyTorch is not installed" in bench.table(rows)
+    assert bench.bars(rows)[1] == "product, times as fast as cuBLAS float32: 3.4 in the paper, here not measured"
+    monkeypatch.setattr(MatrixProduct, "result", lambda self: np.full(self.shape, 7))
+    with pytest.raises(bench.BenchError, match="packed, popcount, to bits: gives a wrong result for product, 5"):
+        list(bench.measure(device, 5, perceptron, 1, 1))
+
+
+def test_the_bench_without_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gpu.device.why_no_gpu", lambda: "there is no driver")
+    assert bench.main(["-o", str(tmp_path / "rows.json")]) == 0
+    assert capsys.readouterr().out == "not measured: there is no driver\n" and not list(tmp_path.iterdir())
+
+
+def test_the_bench_with_a_gpu(
+    device: Device, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device.schedule(0)
+    monkeypatch.setattr(bench, "Device", lambda: device)
+    monkeypatch.setattr(bench, "MLP", "sfc")
+    monkeypatch.setattr(bench, "NETWORKS", (("mnist_wired", 1),))
+    output = tmp_path / "rows.json"
+    assert bench.main(["-o", str(output), "--size", "9", "--images", "2", "--runs", "1"]) == 0
+    written = json.loads(output.read_text())
+    assert written["gpu"] == device.name and len(written["rows"]) == 16
+    assert "1 multiprocessors, measured: medians of 1 runs" in capsys.readouterr().out
 
 
 MUTANTS = {
