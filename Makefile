@@ -71,11 +71,9 @@ help:
 
 env: $(READY)
 
-.PHONY: help env doctor clean distclean missing
-.PHONY: data train export zoo-check page notebook ablation float accuracy
-.PHONY: explore report hls hls-check deploy
-.PHONY: demo demo-mnist demo-cifar-wired reuse sim board board-demo bench bench-cpu bench-gpu
-.PHONY: test lint lint-rtl generated generated-check
+$(READY): pyproject.toml $(if $(wildcard $(PY)),,missing)
+	@"$(PYTHON)" -m bnn.environment $(VENV)
+	$(PY) -m pip install --quiet -e '.[sim,board,onnx,brevitas,gpu,dev]'
 	$(PY) -m pip install --quiet --no-deps hls4ml==1.3.0  # its ap_int headers
 	@touch $@
 
