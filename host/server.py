@@ -277,9 +277,9 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where the page is."""
-        host = self.host if ":" not in self.host else f"[{self.host}]"
-        return f"http://{host}:{self.server_address[1]}/"
+        """Where the page is; where it listens on all addresses, by this machine's name."""
+        host = socket.gethostname() if self.host in ("", "0.0.0.0", "::") else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.server_address[1]}/"
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread of its own, if one becomes free; connections that wait stay with the kernel."""

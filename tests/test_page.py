@@ -232,7 +232,9 @@ def test_the_newest_picture_wins(browser: Browser) -> None:
         "if (first) { first = false; await late; } return answer; }}"
     )
     browser.run("at('samples').children[0].click()")
+    assert text(browser, "none") == "Working …" and browser.run("at('answer').ariaBusy") == "true"
     classified(browser, "at('samples').children[2].click()")
+    assert not browser.run("at('none').checkVisibility()") and browser.run("at('answer').ariaBusy") == "false"
     browser.run("release(); new Promise(go => setTimeout(go, 50))")
     assert [[row[0], row[-1]] for row in rows(browser, "bars")] == sorted_rows(MODEL, images(3, 5)[2])
 
@@ -364,4 +366,5 @@ def test_the_same_picture_by_another_model(browser: Browser) -> None:
     assert browser.run("at('samples').children.length") == 2
     classified(browser, "at('samples').children[0].click()")
     classified(browser, "at('model').selectedIndex = 0; at('model').dispatchEvent(new Event('change'))", "idle")
+    assert text(browser, "none") == "No picture yet."
     assert not browser.run("at('result').checkVisibility()"), "a sample is of its model"

@@ -285,6 +285,17 @@ def test_lengths(port: int) -> None:
     assert b" 400 " in ended and b"the request ended after 20 of 63 bytes" in ended
 
 
+def test_addresses_for_people() -> None:
+    for host, name in (("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("0.0.0.0", socket.gethostname())):
+        try:
+            made = Server(Held(), host)  # type: ignore[arg-type]
+        except HostError:
+            assert host == "::1", "a machine without IPv6"
+            continue
+        with made:
+            assert made.url == f"http://{name}:{made.server_address[1]}/" and is_own_host(made.url[7:-1], made.names)
+
+
 class Held:
     """In place of a classifier: keeps those who ask waiting until they may go."""
 

@@ -154,6 +154,13 @@ function fail(message) {  // in place of the last answer
   settle("failed");
 }
 
+function wait(message) {  // in place of an answer or an error
+  at("result").hidden = true;
+  at("problem").textContent = "";
+  at("none").textContent = message;
+  at("none").hidden = false;
+}
+
 function settle(state) {
   at("answer").setAttribute("aria-busy", String(state === "busy"));
   document.body.dataset.state = state;
@@ -177,6 +184,7 @@ async function classify(what) {
   const mine = ++turn, shape = model();
   given = what;
   layers = null;
+  if (at("result").hidden) wait("Working …");
   settle("busy");
   try {
     if (what.blob && what.blob.size > about.largest) {
@@ -368,9 +376,7 @@ function again() {  // the same picture by another model or engine; a sample is 
   if (given && given.blob) return classify(given);
   given = null;
   ++turn;
-  at("result").hidden = true;
-  at("problem").textContent = "";
-  at("none").hidden = false;
+  wait("No picture yet.");
   settle("idle");
 }
 
