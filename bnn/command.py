@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import io
 import os
 import select
@@ -203,6 +204,8 @@ def find(name: str) -> Command:
 def _load(target: str) -> Any:
     """The attribute of a module that the table, or `ADVICE`, names."""
     module, _, attribute = target.partition(":")
+    if module.startswith("host.") and importlib.util.find_spec("bnn.host"):
+        module = f"bnn.{module}"  # of the wheel for boards
     return getattr(importlib.import_module(module), attribute)
 
 

@@ -26,7 +26,9 @@ from bnn.errors import ExpectedError, line
 from bnn.layers import INPUT, Layer, Model, ModelError
 from bnn.rules import MAX_BASES, MAX_PLANES, shapes
 
-SOURCES = Path(__file__).resolve().parent.parent / "hw_templates" / "cpu"
+_HERE = Path(__file__).resolve().parent
+SOURCES = next((path for path in (_HERE / "cpu_sources",) if path.is_dir()), _HERE.parent / "hw_templates" / "cpu")
+"""In the wheel for boards they lie in the package."""
 COMPILER = "BNN_CXX"
 """Environment variable: the compiler in place of g++; empty: none."""
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-pthread")

@@ -18,6 +18,9 @@ from typing import Iterator
 from bnn.errors import ExpectedError
 from bnn.text import printable
 
+_ROOT = Path(__file__).resolve().parent.parent
+BUILD = _ROOT / "build" if (_ROOT / "pyproject.toml").is_file() else Path("build")
+"""Where commands put what they make: in the checkout, else in the current folder; an installation may be read-only."""
 PLAIN = r"[\w@%+,./-]*"
 """What a path may consist of, ASCII letters only."""
 

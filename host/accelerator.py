@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from bnn.contract import CORE_ID, INTERFACE_VERSION, Error, Header, Register, Registers
-from host.backend import Backend, PynqBackend
-from host.errors import HostError, line
-from host.program import Program
+
+from .backend import Backend, PynqBackend
+from .errors import HostError, line
+from .program import Program
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 256

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from host.errors import HostError, line
+from .errors import HostError, line
 
 REMOTE = "PYNQ_REMOTE_DEVICES"
 PORT = 7967

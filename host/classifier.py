@@ -16,9 +16,10 @@ from bnn.confidence import probabilities
 from bnn.model import Model
 from bnn.samples import data_title
 from bnn.text import label_text
-from host import images as sources
-from host.errors import HostError
-from host.pynq_infer import Engine
+
+from . import images as sources
+from .errors import HostError
+from .pynq_infer import Engine
 
 
 class Choice(NamedTuple):

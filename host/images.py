@@ -15,10 +15,11 @@ import numpy as np
 from bnn import images as reader
 from bnn.archives import Archive, ArchiveError
 from bnn.images import ImageError
+from bnn.paths import BUILD
 from bnn.text import printable
-from host.errors import HostError
 
-ROOT = Path(__file__).resolve().parent.parent
+from .errors import HostError
+
 LISTED = 5
 """Files that a message names."""
 
@@ -96,7 +97,7 @@ def read_cifar10() -> Images:
         HostError: the data set is not there, or the file holds something else.
     """
     folders = [Path(os.environ["BNN_DATA"])] if os.environ.get("BNN_DATA") else []
-    folders.append(ROOT / "build" / "data")
+    folders.append(BUILD / "data")
     for folder in folders:
         for name in ("cifar10.npz", "test_batch.bin", "cifar-10-batches-bin/test_batch.bin"):
             path = folder / name

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from host.accelerator import BATCH, Accelerator
-from host.errors import HostError
+from .accelerator import BATCH, Accelerator
+from .errors import HostError
 
 
 class Pool:

@@ -9,7 +9,8 @@ import numpy as np
 from bnn.check import MOST, ProgramFault, check
 from bnn.contract import BEAT_BYTES, PROGRAM_MAGIC, PROGRAM_VERSION, PROGRAM_VERSION_2, Descriptor, Header, Registers
 from bnn.text import printable
-from host.errors import HostError
+
+from .errors import HostError
 
 
 class Program:

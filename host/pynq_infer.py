@@ -19,8 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-if not __package__:
+if not __package__:  # a script by its path
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    __package__ = "host"
 
 import numpy as np
 
@@ -28,13 +29,14 @@ from bnn import images as reader
 from bnn.command import Command, UsageError, positive
 from bnn.model import Model, load
 from bnn.text import printable
-from host import images as sources
-from host import report
-from host.accelerator import Accelerator
-from host.backend import addresses
-from host.errors import HostError
-from host.pool import Pool
-from host.program import Program
+
+from . import images as sources
+from . import report
+from .accelerator import Accelerator
+from .backend import addresses
+from .errors import HostError
+from .pool import Pool
+from .program import Program
 
 LOCAL_TIMEOUT_S, REMOTE_TIMEOUT_S = 10.0, 300.0
 REPEATS = 10

@@ -27,8 +27,9 @@ import numpy as np
 
 from bnn import images as reader
 from bnn.text import printable
-from host.classifier import Classifier
-from host.errors import HostError
+
+from .classifier import Classifier
+from .errors import HostError
 
 FOLDER = Path(__file__).resolve().parent / "page"
 FILES = {

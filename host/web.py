@@ -15,19 +15,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-if not __package__:
+if not __package__:  # a script by its path
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    __package__ = "host"
 
 import numpy as np
 
 from bnn.command import Command, UsageError
 from bnn.model import load
 from bnn.samples import find_images
-from host import images as sources
-from host.classifier import Choice, Classifier
-from host.errors import HostError
-from host.pynq_infer import Engine
-from host.server import Server
+
+from . import images as sources
+from .classifier import Choice, Classifier
+from .errors import HostError
+from .pynq_infer import Engine
+from .server import Server
 
 PORT = 8080
 SAMPLES = 16

@@ -28,6 +28,7 @@ from bnn.images import read_array
 from bnn.model import Model, load
 from bnn.networks import Network, NetworkError
 from bnn.networks import network as find_network
+from bnn.paths import BUILD
 from bnn.random_models import random_model
 from hls import designs, program, schedule
 from hls.designs import Design
@@ -204,7 +205,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="folder of models and images")
     parser.add_argument("--traced", type=int, default=TRACED, help="images whose layers are compared, at most")
     parser.add_argument("--core", type=Path, help="a built bnn_sim of the design, instead of building one")
-    parser.add_argument("-o", "--output", type=Path, default=ROOT / "build" / "bench.json")
+    parser.add_argument("-o", "--output", type=Path, default=BUILD / "bench.json")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -263,7 +264,7 @@ def built(design: Design, binary: Optional[Path]) -> rtl_sim.RtlSimulation:
         return rtl_sim.RtlSimulation(design, binary)
     started = time.time()
     print(f"bench: building {design.name}; a first build takes minutes", flush=True)
-    core = rtl_sim.build(design, ROOT / "build" / design.name / "rtl")
+    core = rtl_sim.build(design, BUILD / design.name / "rtl")
     print(f"bench: built in {time.time() - started:.0f} s", flush=True)
     return core
 

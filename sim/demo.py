@@ -12,6 +12,7 @@ import numpy as np
 from bnn import golden
 from bnn.command import Command, positive
 from bnn.model import load
+from bnn.paths import BUILD
 from bnn.samples import read_images
 from bnn.text import label_text
 from hls import designs, program, schedule
@@ -29,7 +30,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=positive, default=16, help="images (default 16)")
     designs.add_option(parser)
     add_first_layer(parser)
-    parser.add_argument("-o", "--output", type=Path, default=ROOT / "build" / "demo")
+    parser.add_argument("-o", "--output", type=Path, default=BUILD / "demo")
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -107,7 +107,7 @@ def test_sources_are_joined(tmp_path: Path) -> None:
 
 
 def test_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    monkeypatch.setattr(sources, "BUILD", tmp_path / "build")
     monkeypatch.delenv("BNN_DATA", raising=False)
     with pytest.raises(HostError, match="the test set is not in .*; fetch it with make data DATASET=cifar10"):
         sources.read(["cifar10"], None)

@@ -30,11 +30,12 @@ from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.geometry import total_macs, walk
 from bnn.model import Model, save
+from bnn.paths import BUILD
 from bnn.tables import marked
 from train.comparable import affine, comparable
 
 ROOT = Path(__file__).resolve().parent.parent
-LARQ = ROOT / "build" / "larq"
+LARQ = BUILD / "larq"
 """A virtual environment of its own: tensorflow and this project's other packages need not agree."""
 LARQ_PACKAGES = ("larq-compute-engine==0.16.0", "larq==0.13.3", "tensorflow==2.21.0", "tf_keras==2.21.0", "numpy<2")
 NETWORKS = ("CNV", "BinaryNet")

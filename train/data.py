@@ -32,8 +32,9 @@ from bnn.archives import Archive, ArchiveError
 from bnn.command import Command
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
+from bnn.paths import BUILD
 
-DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / "build" / "data"
+DEFAULT_FOLDER = BUILD / "data"
 TIMEOUT_S = 30
 
 

@@ -17,10 +17,13 @@ from typing import List
 from bnn.command import Command, positive
 from bnn.errors import ExpectedError
 from bnn.model import load
+from bnn.paths import BUILD
 from bnn.samples import sample_images
 from hls import designs
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+FOLDER = BUILD.resolve().parent
+"""Where the processes run: there they have the folder for what they make."""
 READY = "clients:"
 
 
@@ -35,7 +38,7 @@ def start(arguments: List[str], wait_s: float = 900.0) -> subprocess.Popen:
         DemoError: it ends before, or takes longer than `wait_s`; one line says why.
     """
     command = [sys.executable, "-m", "sim.board", *arguments]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen(command, cwd=FOLDER, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert server.stdout is not None and server.stderr is not None
     until = time.monotonic() + wait_s
     for line in server.stdout:
@@ -67,11 +70,11 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     images = options.images or str(sample_images(load(options.model)))
     design = designs.find(options.design).name
-    # both processes run in the project's folder
+    # both processes run in one folder
     given = str(Path(options.design).resolve()) if options.design.endswith(".toml") else options.design
-    folder = ROOT / "build" / design
-    packing = [sys.executable, "-m", "hls", str(options.model), "--design", given, "-o", str(folder)]
-    packed = subprocess.run(packing, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    folder = BUILD.resolve() / design
+    packing = [sys.executable, "-m", "hls", str(options.model.resolve()), "--design", given, "-o", str(folder)]
+    packed = subprocess.run(packing, cwd=FOLDER, stderr=subprocess.PIPE, text=True)
     if packed.returncode:
         raise DemoError(_reason(packed.stderr) or "the model could not be packed")
     server = start(["--design", given, "--core", options.core, "--host", options.host])
