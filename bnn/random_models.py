@@ -143,6 +143,49 @@ def calibrated(model: Model, rng: np.random.Generator) -> Model:
     return replace(model, layers=(*layers, model.layers[-1]))
 
 
+def with_planes(model: Model, planes: int, bases: int = 1, own: bool = False, seed: int = 1) -> Model:
+    """A version-1 model's shape with K planes by thresholds and M bases in every layer but the first, random weights.
+
+    Bits depend on the image, as those of `calibrated`.
+
+    Args:
+        model: whose sizes count.
+        planes: K of every hidden layer.
+        bases: M.
+        own: whether passes have coefficients of their own, as ABC-Net's, of values that are not read.
+        seed: of all that is random.
+    """
+    rng = np.random.default_rng(seed)
+    grower = _Grower(rng, frozenset(FEATURES), Sizes())
+    images = rng.integers(0, 256, (2, model.height, model.width, model.channels)).astype(np.uint8)
+    given = read_pixels(model, images)
+    for layer in model.layers:
+        first, last = layer is model.layers[0], layer is model.layers[-1]
+        if not first and bases > 1:
+            layer = replace(layer, weights=rng.integers(0, 2, (bases, *layer.weights.shape), np.uint8))
+        acc = sums(layer, given, first and model.eight_bit_input)
+        if last:
+            grower.layers.append(layer)
+            break
+        if own and not first:
+            shape = (layer.outputs, bases, len(given))
+            layer = replace(layer, coefficients=rng.integers(100, 1000, shape).astype(np.int32), flip=None)
+            acc = sums(layer, given, False)
+            layer = grower.scaled(replace(layer, thresholds=None), acc)
+            given_value = result(replace(layer, bits=0, pool=False), acc).value
+            assert given_value is not None
+            acc = given_value
+            layer = replace(layer, bits=0, flip=np.zeros(layer.outputs, np.bool_))
+        pooled = max_pool(acc) if layer.pool else acc
+        limits = np.sort(grower.quantiles(pooled, planes), axis=0)
+        layer = replace(layer, thresholds=limits if planes > 1 else limits[0])
+        grower.layers.append(layer)
+        given = result(layer, sums(layer, given, first and model.eight_bit_input)).planes
+    found = replace(model, layers=tuple(grower.layers))
+    shapes(found)
+    return found
+
+
 @dataclass(frozen=True)
 class Sizes:
     """What random networks stay within."""

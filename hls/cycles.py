@@ -29,6 +29,10 @@ WRITE = 1.5
 """Cycles of a beat of scores at least: a memory takes 8 and answers each after 12."""
 DRAIN = 14
 """Cycles from the last serial write or score to the end of the layer."""
+HAND = 4
+"""Cycles in which the sums of a block leave the array for the vector unit."""
+VECTOR = 30
+"""Cycles from the last step of a group to the last result of the vector unit, beyond what follows without it."""
 FILL = 36
 """Cycles from the last column of an image to its last bits in memory and the start of the array."""
 
@@ -36,6 +40,24 @@ FILL = 36
 def array_cycles(layer: Descriptor, images: int, lanes: int) -> int:
     """Array cycles of a layer for `images` images: headers and multiplications, without waiting for weights."""
     return layer.groups * layer.headers + layer.busy_cycles(images, lanes)
+
+
+def block_cycles(layer: Descriptor) -> int:
+    """Cycles from a block of outputs to the next: those of the array, or of the vector unit where it is slower.
+
+    The unit takes a hand-over's sums in HAND cycles, PE/8 channels of every lane a cycle for each hand-over or plane,
+    and writes eight words of values and one of bits of each plane; with a shortcut it works in every second cycle.
+    """
+    sums = (4 if layer.by_image else 2) if layer.pool else 1
+    steps = layer.group_words * layer.planes * sums
+    if not layer.vector:
+        return steps
+    pace = 2 if layer.shortcut or layer.average else 1
+    values = 8 * max(layer.hand_overs, layer.thresholds, 1) * sums
+    if layer.average:
+        values *= layer.height * layer.width
+    results = 9 * max(layer.given_planes, 1)
+    return max(steps, HAND * layer.hand_overs * sums, pace * values, pace * results)
 
 
 def first_layer_cycles(first: FirstLayer, first_pe: int, image_bytes: int) -> int:
@@ -133,7 +155,7 @@ class _Timeline:
         layer, lanes = self.plan.descriptors[index], self.design.lanes
         blocks = layer.units(images, lanes) * layer.blocks
         blocks *= layer.rows // 2 if layer.pool else layer.rows
-        steps = layer.group_words * (2 if layer.pool else 1)
+        steps = block_cycles(layer)
         words = layer.headers + layer.group_words
         self.array += LAYER_START - GROUP_GAP
         tail = 0
@@ -163,6 +185,8 @@ class _Timeline:
                     emitted = min(left, lanes) * (1 + layer.outputs % 2) * max(self.beat, WRITE)
                     body += steps + SCORES + int((ceil_div(classes, 2) - 1) * max(emitted, PAIR))
                 tail = int(emitted)
+            if layer.vector:
+                body += VECTOR
             self.array += body
             if not self.plan.resident:
                 self.ring.append((words, self.array))

@@ -22,6 +22,9 @@ from hls import cycles
 from hls.designs import Design, DesignError
 from hls.lowering import Lowered, Map, Stage, lower
 
+NARROW_BY_IMAGE = False
+"""Whether convolutions run by image where that is cheaper, as on maps narrower than LANES; both cores must have it."""
+
 
 class Sizes(NamedTuple):
     """How a run is cut.
@@ -342,13 +345,51 @@ def _build(model: Model, design: Design, lowered: Lowered, cut: Sizes, regions: 
     )
 
 
-def _sizes(lowered: Lowered, batch: int) -> Iterator[Sizes]:
-    """The ways to cut a batch, the largest sub-batch first, each also split at the first layer by image."""
-    split = lowered.split
+def _sizes(lowered: Lowered, design: Design, batch: int) -> Iterator[tuple[Sizes, tuple[Region, ...]]]:
+    """The ways to cut a batch that fit, the largest sub-batch first, each also split at the first layer by image.
+
+    Where what lies by image does not fit for the whole batch, it is halved until it does.
+    """
     for sub_batch in range(batch, 0, -1):
-        yield Sizes(sub_batch, sub_batch, len(lowered.stages))
-        if split:
-            yield Sizes(sub_batch, batch // sub_batch * sub_batch, split)
+        cuts = [Sizes(sub_batch, sub_batch, len(lowered.stages))]
+        if lowered.split:
+            cuts.append(Sizes(sub_batch, batch // sub_batch * sub_batch, lowered.split))
+        for cut in cuts:
+            regions, depth = _place(lowered, design, cut)
+            while depth > design.act_depth and cut.batch >= 2 * max(sub_batch, design.lanes):
+                cut = cut._replace(batch=cut.batch // 2 // sub_batch * sub_batch)
+                regions, depth = _place(lowered, design, cut)
+            if depth <= design.act_depth:
+                yield cut, regions
+
+
+def _given(lowered: Lowered, design: Design, cut: Sizes) -> Iterator[tuple[Sizes, tuple[Region, ...]]]:
+    """A cut that is given, if it fits."""
+    regions, depth = _place(lowered, design, cut)
+    if depth <= design.act_depth and cut.segment_a in (lowered.split, len(lowered.stages)):
+        yield cut, regions
+
+
+def _lowered(model: Model, design: Design) -> list[Lowered]:
+    """The ways to run a model, the first with no more maps by image than must be."""
+    found = [lower(model, design)]
+    if not (NARROW_BY_IMAGE and design.vector):
+        return found
+    ways = {found[0].by_image}
+    for stage in found[0].stages[::-1]:
+        source = found[0].maps.get(stage.source)
+        if stage.kind != "conv" or source is None or source.by_image or source.from_first:
+            continue
+        if source.shape[1] > 2 * design.lanes:
+            break
+        try:
+            other = lower(model, design, frozenset([source.name]))
+        except DesignError:  # more than the vector unit takes
+            continue
+        if other.by_image not in ways:
+            ways.add(other.by_image)
+            found.append(other)
+    return found
 
 
 def _no_room(model: Model, design: Design, lowered: Lowered, cut: Sizes) -> DesignError:
@@ -380,7 +421,8 @@ def plan(model: Model, design: Design, batch: int = 64, sizes: Sizes | None = No
     shapes(model)
     require(model, "the planner", frozenset(FEATURES))
     _check(model, design)
-    lowered = lower(model, design)
+    ways = _lowered(model, design)
+    lowered = ways[0]
     count = len(lowered.stages)
     if count > design.max_layers:
         raise DesignError(
@@ -389,21 +431,20 @@ def plan(model: Model, design: Design, batch: int = 64, sizes: Sizes | None = No
     if sizes is not None:
         whole = sizes.segment_a == count and sizes.batch == sizes.sub_batch
         if not whole and not (
-            1 <= sizes.segment_a == lowered.split < count
+            any(1 <= sizes.segment_a == way.split < count for way in ways)
             and 1 <= sizes.sub_batch <= sizes.batch
             and not sizes.batch % sizes.sub_batch
         ):
             raise DesignError(f"{model.name}: {tuple(sizes)} do not cut a batch of its {count} array layers")
     best: Plan | None = None
     least = 1 << 62
-    for tried in _sizes(lowered, batch) if sizes is None else [sizes]:
-        regions, depth = _place(lowered, design, tried)
-        if depth > design.act_depth:
-            continue
-        found = _build(model, design, lowered, tried, regions)
-        cost = found.run_cycles(batch) + found.run_cycles(batch, keep=True)
-        if cost < least:
-            best, least = found, cost
+    for way in ways:
+        cuts = _sizes(way, design, batch) if sizes is None else _given(way, design, sizes)
+        for cut, regions in cuts:
+            found = _build(model, design, way, cut, regions)
+            cost = found.run_cycles(batch) + found.run_cycles(batch, keep=True)
+            if cost < least:
+                best, least = found, cost
     if best is None:
         raise _no_room(model, design, lowered, sizes or Sizes(1, 1, count))
     return best
