@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from helpers.cores import pixels
 from helpers.interpreter import interpreted
@@ -12,11 +13,16 @@ from hypothesis import strategies as st
 
 from bnn.check import ProgramFault, check
 from bnn.contract import PROGRAM_VERSION, PROGRAM_VERSION_2, Error, Header
+from bnn.golden import infer
 from bnn.layers import FEATURES
-from bnn.random_models import random_graph
+from bnn.networks import network
+from bnn.random_models import random_graph, random_model, with_planes
+from hls import schedule
 from hls.designs import DESIGNS, DesignError
+from hls.lowering import lower
 from hls.program import pack
 from hls.schedule import Sizes, plan
+from sim.board.machine import Machine
 
 SMALL = replace(DESIGNS["sim_small"], vector=True)
 PLAIN = replace(SMALL, name="plain", vector=False)
@@ -51,6 +57,33 @@ def test_every_cut_of_a_batch(seed: int) -> None:
     cuts = [Sizes(2, 2, len(placed.stages))] + [Sizes(2, 6, split)] * (split > 0)
     for cut in cuts:
         interpreted(plan(model, SMALL, 6, cut), pixels(model, 9))
+
+
+@pytest.mark.parametrize("seed", range(20, 32))
+def test_maps_by_image_that_need_not_be(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever map lies by image, what follows it works, in segment B as without it."""
+    model = random_graph(seed)
+    names = [layer.name for layer in model.layers[:-1]]
+    for number in range(0, len(names), 3):
+        wanted = frozenset(names[number : number + 2])
+        monkeypatch.setattr(schedule, "lower", lambda *arguments, wanted=wanted: lower(*arguments[:2], wanted))
+        try:
+            placed = plan(model, SMALL, 5)
+        except DesignError:  # more than 16 passes of different coefficients
+            continue
+        interpreted(placed, pixels(model, 7))
+
+
+def test_narrow_maps_are_worked_through_by_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = with_planes(random_model(network("CNV")), 2)
+    slow = plan(model, DESIGNS["pynq_z1"], 16)
+    monkeypatch.setattr(schedule, "NARROW_BY_IMAGE", True)
+    fast = plan(model, DESIGNS["pynq_z1"], 16)
+    assert fast.run_cycles(16) < slow.run_cycles(16) and not any(item.by_image for item in slow.descriptors)
+    assert any(item.by_image for item in fast.descriptors) and any(item.serial for item in fast.descriptors)
+    for placed in (slow, fast):
+        scores = Machine(pack(placed), placed.design.act_depth).run(pixels(model, 3))
+        assert np.array_equal(scores, infer(model, pixels(model, 3)))
 
 
 def test_what_needs_the_vector_unit_is_refused_without_it() -> None:
