@@ -33,6 +33,8 @@ COMPILER = "BNN_CXX"
 """Environment variable: the compiler in place of g++; empty: none."""
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-pthread")
 TIMEOUT_S = 900.0
+COMPILED = 4
+"""Engines that stay in the cache folder."""
 ERROR_SIZE = 256
 MAGIC, VERSION = 0x504E4E42, 1
 RECORD_WORDS = 40
@@ -79,6 +81,16 @@ def _cache() -> Path:
     return folder
 
 
+def _forget_old(folder: Path) -> None:
+    """Remove the engines that were compiled before the last few; processes that have them loaded keep them."""
+    try:
+        found = sorted(folder.glob("cpu-*.so"), key=lambda path: path.stat().st_mtime)
+        for path in found[:-COMPILED]:
+            path.unlink()
+    except OSError:  # another process does the same
+        pass
+
+
 def library() -> Path:
     """The compiled engine; it is compiled if it is not there yet. Two processes at once both compile, one file stays.
 
@@ -108,6 +120,7 @@ def library() -> Path:
             raise EngineError(f"{compiler} fails on the CPU engine: {(lines or ['no message'])[0][:160]}")
         os.chmod(temporary, 0o755)
         os.replace(temporary, str(target))
+        _forget_old(target.parent)
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
