@@ -68,10 +68,11 @@ struct Set {
       for (int i = first; i < last; i++) {
         const Pass &pass = step.passes[i];
         const int32_t *bias = step.bias + ptrdiff_t(pass.base) * step.padded + block * OUTPUTS;
-        const unsigned shift = i > first ? unsigned(pass.shift) : 0;
+        if (pass.shift && i > first)
+          for (int p = 0; p < P; p++)
+            for (int g = 0; g < GROUPS; g++) acc[p][g] = _mm512_slli_epi32(acc[p][g], unsigned(pass.shift));
         for (int p = 0; p < P; p++)
-          for (int g = 0; g < GROUPS; g++)
-            acc[p][g] = _mm512_add_epi32(_mm512_slli_epi32(acc[p][g], shift), load(bias + g * INTS));
+          for (int g = 0; g < GROUPS; g++) acc[p][g] = _mm512_add_epi32(acc[p][g], load(bias + g * INTS));
         const uint8_t *w = weights + pass.weights;
         for (int row = 0; row < step.kernel_rows; row++) {
           const int32_t *a[P];

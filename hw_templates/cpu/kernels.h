@@ -82,10 +82,13 @@ inline uint8_t *planes_at(const Step &step, const Task &task, const Place &place
 // Writes one bit of each output of a block: sums[o] >= limits[o], flipped.
 template <int OUTPUTS>
 inline void write_bits(const typename Set::Ints *sums, const int32_t *limits, const uint8_t *flips, uint8_t *out) {
-  for (int v = 0; v < OUTPUTS / Set::INTS; v++) {
-    unsigned bits = Set::at_least(sums[v], limits + v * Set::INTS);
-    for (int byte = 0; byte < Set::INTS / 8; byte++, out++, flips++) *out = uint8_t(bits >> 8 * byte) ^ *flips;
-  }
+  static_assert(OUTPUTS <= 64, "the bits of a block fit a word");
+  uint64_t bits = 0, flip = 0;
+  for (int v = 0; v < OUTPUTS / Set::INTS; v++)
+    bits |= uint64_t(Set::at_least(sums[v], limits + v * Set::INTS)) << v * Set::INTS;
+  __builtin_memcpy(&flip, flips, OUTPUTS / 8);
+  bits ^= flip;
+  __builtin_memcpy(out, &bits, OUTPUTS / 8);
 }
 
 // A layer whose planes come from thresholds on its sums: from the first XOR to the bits in registers.
