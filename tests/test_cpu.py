@@ -268,12 +268,3 @@ def test_a_home_that_cannot_be_written_is_no_hindrance(tmp_path: Path) -> None:
     process = in_a_process(tmp_path, INFER, BNN_CXX=str(compiler), TMPDIR=str(tmp_path / "tmp"))
     error = process.communicate(timeout=60)[1]
     assert not process.returncode and "is not a folder of this user alone" in error and error.count("\n") == 1
-
-
-def test_the_package_takes_the_sources_along() -> None:
-    import tomllib
-
-    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    assert "hw_templates.cpu" in table["packages"]
-    patterns = table["package-data"]["hw_templates.cpu"]
-    assert all(any(path.match(pattern) for pattern in patterns) for path in cpu.sources())
