@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bnn.errors import ExpectedError, line
+from bnn.paths import plain
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "hw_templates" / "gpu"
@@ -52,6 +53,11 @@ def find_nvcc() -> str:
     raise GpuError("nvcc is not on PATH, not in CUDA_HOME and not installed: pip install nvidia-cuda-nvcc brings it")
 
 
+def _nvcc() -> str:
+    """nvcc by a plain path, as it gives paths to a shell."""
+    return str(plain(Path(find_nvcc())))
+
+
 def why_no_gpu() -> str | None:
     """Why nothing can run on a GPU here, by its driver; None: something can."""
     try:
@@ -77,7 +83,7 @@ def _run(command: Sequence[str]) -> str:
         raise GpuError(f"{command[0]}: {line(error)}") from None
     if done.returncode:
         lines = [text for text in done.stdout.splitlines() if "error" in text or "fatal" in text]
-        raise GpuError(f"{command[0]} fails on {SOURCES.name}/{MAIN}: {(lines or ['no message'])[0].strip()[:200]}")
+        raise GpuError(f"{Path(command[0]).name} fails on {MAIN}: {(lines or ['no message'])[0].strip()[:200]}")
     return done.stdout
 
 
@@ -100,7 +106,7 @@ def library(simulated: bool, options: Sequence[str] = ()) -> Path:
     if simulated:
         command = ["g++", *GXX_FLAGS, *options, "-x", "c++"]
     else:
-        command = [find_nvcc(), *NVCC_FLAGS, *targets(), *options]
+        command = [_nvcc(), *NVCC_FLAGS, *targets(), *options]
     digest = hashlib.sha256("\0".join([*command, _run([command[0], "--version"])]).encode())
     for path in sorted(SOURCES.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -110,7 +116,7 @@ def library(simulated: bool, options: Sequence[str] = ()) -> Path:
     BUILT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILT) as folder:  # two processes may both compile, one file stays
         output = Path(folder) / target.name
-        _run([*command, str(SOURCES / MAIN), "-o", str(output)])
+        _run([*command, str(plain(SOURCES / MAIN)), "-o", str(plain(output))])
         os.replace(output, target)
     return target
 
@@ -122,5 +128,5 @@ def resources() -> str:
         GpuError: no nvcc, or it fails.
     """
     with tempfile.TemporaryDirectory() as folder:
-        command = [find_nvcc(), *NVCC_FLAGS, *targets()[:-1], "-Xptxas=-v", str(SOURCES / MAIN)]
-        return _run([*command, "-o", str(Path(folder) / "bnn_gpu.so")])
+        command = [_nvcc(), *NVCC_FLAGS, *targets()[:-1], "-Xptxas=-v", str(plain(SOURCES / MAIN))]
+        return _run([*command, "-o", str(plain(Path(folder) / "bnn_gpu.so"))])

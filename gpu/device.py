@@ -19,8 +19,10 @@ SMALL, LARGE = "small", "large"
 TILES = (SMALL, LARGE)
 """Tiles of a block: 64 x 64 and 128 x 256 rows x columns."""
 LARGE_TILE = 128, 256
+OLDEST = 80
+"""Compute capability, times ten, from which on there are the copies that the kernels make."""
 BITS_OF_MMA = range(80, 100)
-"""Compute capabilities (times ten) where mma of bits is one instruction; from 10.0 on it is eight on bytes."""
+"""Compute capabilities where mma of bits is one instruction; from 10.0 on it is eight on bytes."""
 WORD = 32
 STAGE_WORDS = 16
 """As in product.h: the depth of weights is a multiple of it."""
@@ -139,6 +141,10 @@ class Device:
         self.capability = capability.value
         """10 x major + minor"""
         self.multiprocessors = multiprocessors.value
+        if self.capability < OLDEST:
+            raise GpuError(
+                f"{self.name}: has compute capability {self.capability / 10}, expected {OLDEST / 10} or more"
+            )
 
     @property
     def path(self) -> str:

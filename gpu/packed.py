@@ -44,8 +44,9 @@ def rows_of_weights(weights: np.ndarray, words: int) -> np.ndarray:
 
 def constants(weights: np.ndarray, path: str) -> np.ndarray:
     """What the number of matches exceeds a kernel's value by, int64 (O,), of weights (O, ...), bits."""
-    flat = weights.reshape(len(weights), -1).astype(np.int64)
-    return np.asarray(flat.shape[1] - (flat.sum(1) if path == TENSOR_CORES else 0) + np.zeros(len(flat), np.int64))
+    flat = weights.reshape(len(weights), -1)
+    ones = flat.sum(1, dtype=np.int64)
+    return np.asarray(flat.shape[1] - (ones if path == TENSOR_CORES else 0 * ones))
 
 
 def limits_of(thresholds: np.ndarray, constant: np.ndarray | int, words: int) -> np.ndarray:

@@ -5,8 +5,8 @@
 // is bit e % 32 of word e / 32. Bits beyond the channels are 0 in maps and weights alike, so that they count in neither
 // of the two ways to multiply:
 //
-//     Popcount      value = -popc(a ^ w)                          any GPU
-//     TensorCores   value = 2 popc(a & w) - popc(a)               where mma of bits is an instruction
+//     Popcount      value = -popc(a ^ w)                    anywhere
+//     TensorCores   value = 2 popc(a & w) - popc(a)         where mma of bits is an instruction
 //
 // With F inputs the matches are F + value, or F - popc(w) + value. The caller has taken that constant of the column into
 // `limits` or `offset`:
