@@ -71,7 +71,7 @@ def test_products(device: Device, path: str, tile: str, schedule: int) -> None:
 
 
 EDGES = {
-    "odd sizes": ((9, 7, 3), [Spec("c1", "conv", 33), Spec("c2", "conv", 5, 1, 1), Spec("f", "dense", 3)]),
+    "odd sizes": ((9, 7, 3), [Spec("c1", "conv", 33, 1), Spec("c2", "conv", 5, 1, 1), Spec("f", "dense", 3)]),
     "padding of -1, odd pool": (
         (11, 13, 1),
         [Spec("c1", "conv", 64, 1, 0, True), Spec("c2", "conv", 65, 1, -1, True), Spec("f", "dense", 2)],
