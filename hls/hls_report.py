@@ -121,7 +121,8 @@ def _steps(item: Descriptor, images: int, design: Design) -> int:
         leaving = lanes * min(item.outputs, design.pe)
     elif item.serial:
         leaving = lanes // pool
-    return units * item.rows * item.blocks * item.group_words + finished * max(0, leaving - pool * item.group_words) + 1
+    busy = item.busy_cycles(images, lanes) // item.groups
+    return max(busy, finished * leaving) + 1
 
 
 def _waits(plan: Plan, figures: Figures) -> int:

@@ -16,7 +16,6 @@ from bnn.contract import (
     Descriptor,
 )
 from bnn.geometry import ceil_div, step, walk
-from bnn.layers import FEATURES, require
 from bnn.model import Model, shapes
 from hls import cycles
 from hls.designs import Design, DesignError
@@ -419,7 +418,6 @@ def plan(model: Model, design: Design, batch: int = 64, sizes: Sizes | None = No
     if not 1 <= batch <= MAX_BATCH:
         raise DesignError(f"batch {batch} is not in 1 to {MAX_BATCH}")
     shapes(model)
-    require(model, "the planner", frozenset(FEATURES))
     _check(model, design)
     ways = _lowered(model, design)
     lowered = ways[0]
