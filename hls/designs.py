@@ -62,8 +62,11 @@ class Design:
             raise DesignError(f"design {self.name}: clock_mhz={self.clock_mhz!r} is not positive")
         if not isinstance(self.vector, bool):
             raise DesignError(f"design {self.name}: vector={self.vector!r} is neither true nor false")
-        if self.vector and self.pe < 8:
-            raise DesignError(f"design {self.name}: PE={self.pe}, the vector unit needs 8 or more")
+        for field, least in (("pe", 8), ("lanes", 4)):
+            if self.vector and getattr(self, field) < least:
+                raise DesignError(
+                    f"design {self.name}: {field.upper()}={getattr(self, field)}, the vector unit needs {least} or more"
+                )
         need, have = self.bram36, self.board.bram36
         if need > have:
             raise DesignError(f"design {self.name}: memories need {need} BRAM36 or more, {self.board.name} has {have}")

@@ -196,6 +196,8 @@ def test_errors() -> None:
     "change",
     [
         {"pe": 6},
+        {"pe": 4},
+        {"lanes": 2},
         {"pe": 64},
         {"simd": 16},
         {"lanes": 1},

@@ -274,7 +274,7 @@ class Bench:
 
         def array(layer, start, images, origin):
             item = descriptors[layer]
-            by_image = item.serial or item.dense
+            by_image = item.serial or item.dense or item.by_image
             first = origin if item.serial else 0
             skip = first // DESIGN.lanes if by_image else 0
             blocks = -(-(first + images) // DESIGN.lanes) - skip if by_image else images
@@ -297,7 +297,7 @@ class Bench:
             in_batch = min(batch, count - start)
             for at in range(0, in_batch, sub_batch):
                 images = min(sub_batch, in_batch - at)
-                blocks = images if head.first_channels else -(-images // DESIGN.lanes)
+                blocks = images if head.first_channels or head.pixel_map else -(-images // DESIGN.lanes)
                 self.pending["first"].append(
                     (
                         0,

@@ -99,7 +99,8 @@ struct Order {
       const int in_batch = int(std::min(batch, count - start));
       for (int64_t at = 0; at < in_batch; at += sub_batch) {
         const int n = int(std::min(sub_batch, in_batch - at));
-        const int blocks = header[bnn::H_FIRST_CHANNELS] > 0 ? n : (n + LANES - 1) / LANES;
+        const bool by_pixel = header[bnn::H_FIRST_CHANNELS] > 0 || bnn::get(header.data(), bnn::H_PIXEL_MAP);
+        const int blocks = by_pixel ? n : (n + LANES - 1) / LANES;
         const int words = blocks * int(header[bnn::H_OUT_IMAGE_STRIDE]);
         first.push_back({0, int(start + at), n, 0, int(header[odd ? bnn::H_OUT_ODD : bnn::H_OUT_EVEN]), words, false});
         for (int layer = 0; layer < split; ++layer) {
@@ -114,10 +115,11 @@ struct Order {
  private:
   void array(const Job& job, uint64_t descriptors, int layer, int start, int images, int batch_first) {
     const auto item = job.record<bnn::D_WORDS>(descriptors + 4 * bnn::D_WORDS * uint64_t(layer));
-    const bool serial = bnn::get(item.data(), bnn::D_SERIAL), dense = bnn::get(item.data(), bnn::D_DENSE);
+    const bool serial = bnn::get(item.data(), bnn::D_SERIAL);
+    const bool lanes = bnn::get(item.data(), bnn::D_DENSE) || bnn::get(item.data(), bnn::D_BY_IMAGE);
     const int stride = item[bnn::D_DEST_IMAGE_STRIDE], base = item[bnn::D_DEST_BASE];
     const int origin = serial ? batch_first : 0;
-    const bool by_image = serial || dense;
+    const bool by_image = serial || lanes;
     const int skip = by_image ? origin / LANES : 0;
     const int blocks = by_image ? (origin + images + LANES - 1) / LANES - skip : images;
     layers.push_back({layer + 1, start, images, origin - skip * LANES, base + skip * stride, blocks * stride,
