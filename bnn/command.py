@@ -16,6 +16,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, NoReturn, Optional, Sequence
 
+from bnn import output
 from bnn.errors import ExpectedError, line
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Command:
         options: adds the command's options to a parser.
         body: does the work; gives the exit status, None for 0. Its options have the whole call as `command_line`.
         example: the arguments of a call that makes sense, for `--help`.
+        results: whether --quiet and --json are those of `bnn.output`.
     """
 
     def __init__(
@@ -114,8 +116,10 @@ class Command:
         options: Callable[[argparse.ArgumentParser], None],
         body: Callable[[argparse.Namespace], Optional[int]],
         example: str,
+        results: bool = True,
     ) -> None:
         self.name, self.example = name, example
+        self._results = results
         self._options, self._body = options, body
 
     def parser(self) -> Parser:
@@ -129,6 +133,8 @@ class Command:
             formatter_class=argparse.RawTextHelpFormatter,
         )
         self._options(parser)
+        if self._results:
+            output.add_options(parser)
         return parser
 
     def __call__(self, arguments: Optional[Sequence[str]] = None) -> int:
@@ -144,7 +150,8 @@ class Command:
             options = parser.parse_args(given)
             options.command_line = " ".join(map(shlex.quote, ["bnn", self.name, *given]))
             try:
-                return self._body(options)
+                with output.told(self._results and options.quiet, self._results and options.json):
+                    return self._body(options)
             except UsageError as error:
                 parser.error(line(error))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import importlib.util
-import json
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from bnn import environment
 from bnn.command import FAILED, Command
+from bnn.output import each, result
 from bnn.text import printable
 
 OK, NOTE, WRONG = "ok", "note", "WRONG"
@@ -207,21 +207,19 @@ def examine() -> Iterator[Finding]:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    del parser  # it has none of its own
 
 
 def _run(options: argparse.Namespace) -> Optional[int]:
     findings = list(examine())
     wrong = sum(item.state == WRONG for item in findings)
-    if options.json:
-        print(json.dumps([item._asdict() for item in findings], indent=2))
-        return FAILED if wrong else None
     width = max(len(item.what) for item in findings)
     for item in findings:
-        print(f"{item.state:5}  {item.what:{width}}  {printable(item.found)}")
+        text = f"{item.state:5}  {item.what:{width}}  {printable(item.found)}"
         if item.mend:
-            print(f"{'':5}  {'':{width}}  -> {printable(item.mend)}")
-    print(f"{wrong} of {len(findings)} are wrong" if wrong else "nothing is wrong")
+            text += f"\n{'':5}  {'':{width}}  -> {printable(item.mend)}"
+        each("findings", text, item._asdict())
+    result(f"{wrong} of {len(findings)} are wrong" if wrong else "nothing is wrong", wrong=wrong)
     return FAILED if wrong else None
 
 

@@ -203,7 +203,7 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-main = Command("picture", _options, _run, "docs/dataflow.txt")
+main = Command("picture", _options, _run, "docs/dataflow.txt", results=False)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from bnn.files import write_atomically
 from bnn.layers import Model
 from bnn.model import load
 from bnn.networks import network as find_network
+from bnn.output import note, result
 from bnn.random_models import random_model
 from gpu.baselines import FLOAT32, INT8, TF32, FloatNetwork, NaiveNetwork, NaiveProduct, Torch, signs
 from gpu.build import ROOT, GpuError
@@ -290,13 +291,13 @@ def _body(options: argparse.Namespace) -> None:
     try:
         device = Device()
     except GpuError as error:
-        print(f"{NOT_MEASURED}: {error}")
+        result(f"{NOT_MEASURED}: {error}", measured=False)
         return
     rows = [*measure(device, options.size, _model(MLP), options.images, options.runs)]
     rows += measure_networks(device, NETWORKS, options.runs)
-    print(f"{device.name}, {device.multiprocessors} multiprocessors, measured: medians of {options.runs} runs\n")
-    print(table(rows), "", *bars(rows), sep="\n")
+    note(f"{device.name}, {device.multiprocessors} multiprocessors, measured: medians of {options.runs} runs\n")
     content = {"gpu": device.name, "capability": device.capability, "rows": [asdict(row) for row in rows]}
+    result("\n".join([table(rows), "", *bars(rows)]), measured=True, **content)
     write_atomically(options.output, (json.dumps(content, indent=1) + "\n").encode())
 
 

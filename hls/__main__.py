@@ -17,6 +17,7 @@ from pathlib import Path
 from bnn import model as models
 from bnn.command import Command, find
 from bnn.files import write_atomically
+from bnn.output import result
 from hls import designs, program, schedule
 
 OTHERS = ("contract", "explore", "reuse", "topologies")
@@ -49,6 +50,7 @@ def _run(options: argparse.Namespace) -> None:
         from hls.wired import network
 
         network.write(models.load(options.model), options.output, options.level, options.fold)
+        result(f"plan: engines written to {options.output}", folder=str(options.output))
         return
     placed = schedule.plan(models.load(options.model), design, options.batch)
     content = program.pack(placed)
@@ -56,6 +58,15 @@ def _run(options: argparse.Namespace) -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     write_atomically(options.output / "program.bin", content)
     write_atomically(options.output / "plan.json", text.encode())
+    cycles = placed.run_cycles(placed.batch, keep=True) / placed.batch
+    result(
+        f"plan: {len(content):,} bytes of program for {design.name} in {options.output}; "
+        f"{cycles:,.0f} cycles/image in batches of {placed.batch} (estimated)",
+        program=str(options.output / "program.bin"),
+        bytes=len(content),
+        batch=placed.batch,
+        cycles_per_image=cycles,
+    )
 
 
 plan = Command("plan", _options, _run, "models/cnv.npz --design pynq_z1 -o build/pynq_z1")

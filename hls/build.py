@@ -11,6 +11,7 @@ from bnn import golden, samples
 from bnn import model as models
 from bnn.command import Command
 from bnn.files import locked, write_atomically
+from bnn.output import note, result
 from bnn.program import image_bytes
 from hls import designs, directives, hls_report, implementation, program, render, schedule, shell, tools
 from hls.check import figures
@@ -152,7 +153,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     design, backend = designs.choose(options.design, options.backend)
     if options.design is None or options.backend is None:
-        print(f"hls: takes the {backend.upper()} core, design {design.name}", flush=True)
+        note(f"hls: takes the {backend.upper()} core, design {design.name}")
     with locked(options.output, wait=False):
         _build(options, design, backend, options.output)
 
@@ -186,13 +187,14 @@ def _build(options: argparse.Namespace, design: Design, backend: str, folder: Pa
         missing = dict.fromkeys(runner.missing(stage) for stage in plan[at:] if runner.missing(stage))
         skipped = [*(stage.name for stage in plan[at:]), implementation.BITSTREAM]
         wrote += f"; {' and '.join(missing)} not found, skipped {', '.join(skipped)}"
-    print(wrote, flush=True)
+    result(wrote, design=design.name, backend=backend, folder=str(folder), files=len(files) + 1)
     digest = ""
     for stage in plan[:at]:
         digest = runner.run(stage, digest)
     if at == len(plan):
         made = implementation.run(runner, design, digest, options.strategies, cycles)
-        print(f"hls: {folder / implementation.bitfile(design.name)} and .hwh: {made}, see {folder / hls_report.FILE}")
+        bit = folder / implementation.bitfile(design.name)
+        result(f"hls: {bit} and .hwh: {made}, see {folder / hls_report.FILE}", bitstream=str(bit), timing=made)
 
 
 main = Command("hls", _options, _run, "--design pynq_z1 --model models/cnv.npz -o build/pynq_z1")

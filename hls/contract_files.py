@@ -319,7 +319,7 @@ def _run(options: argparse.Namespace) -> int:
     return status
 
 
-main = Command("contract", _options, _run, "--check")
+main = Command("contract", _options, _run, "--check", results=False)
 
 
 if __name__ == "__main__":

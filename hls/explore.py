@@ -21,6 +21,7 @@ from bnn.files import write_atomically
 from bnn.geometry import total_macs, walk
 from bnn.layers import features
 from bnn.model import Model
+from bnn.output import note, progress, result
 from bnn.random_models import random_model
 from hls import boards, schedule
 from hls.area import Area, estimate_area
@@ -158,7 +159,8 @@ def explore(
             for other in front
         )
 
-    for design, cells in candidates(board, clock_mhz, fill, found):
+    designs = list(candidates(board, clock_mhz, fill, found))
+    for design, cells in progress(designs, "explore"):
         if beaten(cells, sum(least(model, design) for model in found)):
             continue
         try:
@@ -304,19 +306,22 @@ def _run(options: argparse.Namespace) -> None:
             "designs": [point.record() for point in front],
         }
         write_atomically(options.output, (json.dumps(record, indent=2) + "\n").encode())
-    print(table(front[: max(options.lines, 1)], [model.name for model in found], options.board))
+    names = [model.name for model in found]
+    result(table(front[: max(options.lines, 1)], names, options.board), designs=[point.record() for point in front])
     if len(front) > max(options.lines, 1):
-        print(f"and {len(front) - max(options.lines, 1)} more, see --lines")
-    print(f"estimated: LUT and FF as yosys counts, cycles by the schedule, batch {options.batch}, {clock:g} MHz")
+        note(f"and {len(front) - max(options.lines, 1)} more, see --lines")
+    note(f"estimated: LUT and FF as yosys counts, cycles by the schedule, batch {options.batch}, {clock:g} MHz")
     chosen = pick(front, options.target)
     item, cells = chosen.design, chosen.cells
-    print(
+    result(
         f"picked: PE={item.pe} SIMD={item.simd} LANES={item.lanes} WEIGHT_DEPTH={item.weight_depth} "
         f"ACT_DEPTH={item.act_depth} FIRST_PE={item.first_pe} IMAGE_PIXELS={item.image_pixels}: {cells.lut} LUT, "
-        f"{cells.bram36:g} BRAM36"
+        f"{cells.bram36:g} BRAM36",
+        picked=chosen.record(),
     )
-    write(options.write, chosen, [model.name for model in found])
-    print(f"written: {options.write}, for --design {options.write} and make DESIGN={options.write}")
+    write(options.write, chosen, names)
+    text = f"written: {options.write}, for --design {options.write} and make DESIGN={options.write}"
+    result(text, written=str(options.write))
 
 
 main = Command("explore", _options, _run, "cnv lfc --board pynq_z1 --target 10000")

@@ -13,6 +13,7 @@ from bnn.command import FAILED, Command, positive
 from bnn.errors import ExpectedError, line
 from bnn.model import Model
 from bnn.networks import Network
+from bnn.output import result
 from bnn.random_models import random_model
 from hls import explore, schedule
 from hls.designs import DESIGNS
@@ -80,7 +81,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     found = refusals(explore.find(options.model, options.size, options.classes))
-    print(_table(found))
+    result(_table(found), designs={name: reason or None for name, reason in found.items()})
     return FAILED if all(found.values()) else 0
 
 

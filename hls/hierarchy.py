@@ -87,7 +87,7 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-main = Command("hierarchy", _options, _run, "--check")
+main = Command("hierarchy", _options, _run, "--check", results=False)
 
 
 if __name__ == "__main__":

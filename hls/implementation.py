@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bnn.output import note
 from hls import hls_report, tools
 from hls.boards import CLOCK_TOLERANCE
 from hls.designs import Design
@@ -164,7 +165,7 @@ def run(
         tried.append(
             Attempt(name, strategy, divider, ps.pll_mhz / divider, hls_report.timing(path) if path.is_file() else None)
         )
-        print(f"hls: {stage.name}: {tried[-1]}", flush=True)
+        note(f"hls: {stage.name}: {tried[-1]}")
         return done
 
     digests: dict[str, str] = {}

@@ -16,6 +16,7 @@ from typing import Any
 
 from bnn.command import Command
 from bnn.files import write_atomically
+from bnn.output import result
 from hls import designs, render
 from hls.boards import BOARDS
 from hls.designs import Design
@@ -123,7 +124,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    print(f"wrote {write(designs.find(options.design), options.output)} and its .hwh, for the simulated board")
+    bit = write(designs.find(options.design), options.output)
+    result(f"wrote {bit} and its .hwh, for the simulated board", bitstream=str(bit))
 
 
 main = Command("overlay", _options, _run, "--design pynq_z1 -o build/pynq_z1/overlay")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
+from bnn.output import note
 from hls import tools
 
 STAMPS, LOGS = "stages", "logs"
@@ -91,7 +92,7 @@ class Runner:
         stamp = self.folder / STAMPS / stage.name
         there = all((self.folder / path).exists() for path in stage.outputs)
         if there and stamp.is_file() and stamp.read_text().strip() == digest:
-            print(f"hls: {stage.name}: done before", flush=True)
+            note(f"hls: {stage.name}: done before")
             return digest
         if stage.tool == tools.HLS:
             tools.check_hls(line, self.version, datetime.now(), self.patched)
@@ -99,7 +100,7 @@ class Runner:
         tool = Path(line[0]).name
         log = self.folder / LOGS / f"{stage.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        print(f"hls: {stage.name}: {tool}, output in {log}", flush=True)
+        note(f"hls: {stage.name}: {tool}, output in {log}")
         with log.open("wb") as out:
             status = subprocess.run(
                 line,
@@ -117,7 +118,7 @@ class Runner:
                 raise BuildError(f"{stage.name}: {tool} left no {self.folder / path}, see {log}")
         remark = stage.check(self.folder)
         if remark:
-            print(f"hls: {stage.name}: {remark}", flush=True)
+            note(f"hls: {stage.name}: {remark}")
         write_atomically(stamp, (digest + "\n").encode())
         return digest
 

@@ -18,6 +18,7 @@ from bnn import cpu
 from bnn.command import Command
 from bnn.errors import ExpectedError
 from bnn.model import load
+from bnn.output import result
 from bnn.samples import find_images
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,11 +112,13 @@ def _run(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name:
         files = collect(Path(name), options.bit, options.program, options.model, images)
         copy(Path(name), options.address, options.target)
-    print(f"copied {len(files)} files to {options.address}:{options.target}; there:")
-    print(
+    text = f"copied {len(files)} files to {options.address}:{options.target}; there:"
+    result(text, files=files, address=options.address, folder=options.target)
+    run = (
         f"cd {shlex.quote(options.target)} && sudo -E python3 host/pynq_infer.py --bit {options.bit.stem}.bit "
         f"--program program.bin --model model.npz --images {images.name if images else 'IMAGES'}"
     )
+    result(run, run=run)
 
 
 main = Command(

@@ -299,7 +299,9 @@ def _run(options: argparse.Namespace) -> None:
         engine.close()
 
 
-main = Command("infer", _options, _run, "--cpu --model models/cnv.npz --images models/cifar10_sample.npz")
+main = Command(
+    "infer", _options, _run, "--cpu --model models/cnv.npz --images models/cifar10_sample.npz", results=False
+)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def _run(options: argparse.Namespace) -> None:
         classifier.close()
 
 
-main = Command("web", _options, _run, "--cpu --model models/cnv.npz models/mnist_wired.npz")
+main = Command("web", _options, _run, "--cpu --model models/cnv.npz models/mnist_wired.npz", results=False)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from bnn.images import read_array
 from bnn.model import Model, load
 from bnn.networks import Network, NetworkError
 from bnn.networks import network as find_network
+from bnn.output import note, progress, result
 from bnn.paths import BUILD
 from bnn.random_models import random_model, with_planes
 from hls import designs, program, schedule
@@ -239,17 +240,16 @@ def _run(options: argparse.Namespace) -> int:
         raise BenchError(f"--traced {options.traced}: is not positive")
     core = built(design, options.core)
     records = []
-    for case in cases:
+    for case in progress(cases, "bench"):
         records.append(measure(core, case, options.models, options.traced))
         item = records[-1]
         over = f", more than the {case.most:,} wanted" if 0 < case.most < item["cycles_per_image"] else ""
-        print(
+        note(
             f"bench: {case.name}, batch {case.batch}: {item['cycles_per_image']:,.0f} cycles/image{over}, "
-            f"{'bit-exact' if item['bit_exact'] else 'NOT bit-exact'} [{item['simulation_s']} s]",
-            flush=True,
+            f"{'bit-exact' if item['bit_exact'] else 'NOT bit-exact'} [{item['simulation_s']} s]"
         )
         write_atomically(options.output, (json.dumps(records, indent=2) + "\n").encode())
-    print("\n" + tables(records), end="")
+    result(f"\n{tables(records)}".rstrip(), cases=records)
     return 0 if all(item["bit_exact"] for item in records) else 1
 
 
@@ -292,9 +292,9 @@ def built(design: Design, binary: Optional[Path]) -> rtl_sim.RtlSimulation:
     if binary is not None:
         return rtl_sim.RtlSimulation(design, binary)
     started = time.time()
-    print(f"bench: building {design.name}; a first build takes minutes", flush=True)
+    note(f"bench: building {design.name}; a first build takes minutes")
     core = rtl_sim.build(design, BUILD / design.name / "rtl")
-    print(f"bench: built in {time.time() - started:.0f} s", flush=True)
+    note(f"bench: built in {time.time() - started:.0f} s")
     return core
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from bnn import golden
 from bnn.command import Command, positive
 from bnn.model import load
+from bnn.output import each, note, result
 from bnn.paths import BUILD
 from bnn.samples import read_images
 from bnn.text import label_text
@@ -35,7 +36,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     def step(text: str) -> None:
-        print(f"demo: {text} [{time.time() - started:.1f} s]", flush=True)
+        note(f"demo: {text} [{time.time() - started:.1f} s]")
 
     started = time.time()
     model = load(arguments.model)
@@ -67,7 +68,7 @@ def _run(arguments: argparse.Namespace) -> int:
     exact = 0
     known = [] if labels is None else ["label"]
     width = max(len(name) for name in (*model.classes, "golden"))
-    print("  ".join(f"{title:{width}}" for title in ("image", *known, "golden", *results)) + "  bit-exact")
+    result("  ".join(f"{title:{width}}" for title in ("image", *known, "golden", *results)) + "  bit-exact")
     for index in range(len(images)):
         one = slice(index, index + 1)
         label = [] if labels is None else [label_text(int(labels[index]), model.classes)]
@@ -85,15 +86,16 @@ def _run(arguments: argparse.Namespace) -> int:
             if not np.array_equal(golden_scores[index], scores[index]):
                 wrong.append(f"{core}: scores {scores[index].tolist()}, expected {golden_scores[index].tolist()}")
         exact += not wrong
-        print("  ".join(f"{cell:{width}}" for cell in cells) + f"  {'NO' if wrong else 'yes'}")
+        text = "  ".join(f"{cell:{width}}" for cell in cells) + f"  {'NO' if wrong else 'yes'}"
+        each("images", text, {"image": index, "predicted": cells[-1], "bit_exact": not wrong})
         for line in wrong:
-            print(f"       {line}")
+            each("differences", f"       {line}", line)
     count = len(images)
     correct = ""
     if labels is not None:
         right = int((golden_scores.argmax(axis=1) == labels).sum())
         correct = f", {right}/{count} correct"
-        print(f"demo: accuracy on these images {right / count:.1%}")
+        result(f"demo: accuracy on these images {right / count:.1%}", correct=right)
     what = f"{design.name} ({design.pe}x{design.simd}x{design.lanes}) at {design.clock_mhz:g} MHz, batch {count}"
 
     def rate(cycles: int) -> str:
@@ -101,13 +103,16 @@ def _run(arguments: argparse.Namespace) -> int:
 
     for kind, keep in (("program loaded", False), ("program kept", True)):
         cycles = placed.run_cycles(count, keep)
-        print(f"demo: cycle model of {what}, {kind}: {rate(cycles)} (estimated)")
+        each("estimated", f"demo: cycle model of {what}, {kind}: {rate(cycles)} (estimated)", [kind, cycles / count])
     for kind, run in zip(("program loaded", "program kept"), runs):  # noqa: B905
         cycles, busy = run.stats.cycles or 1, run.stats.busy
-        print(f"demo: RTL of {what}, {kind}: {rate(cycles)}, array busy {busy / cycles:.0%} (simulated)")
-    print(
+        text = f"demo: RTL of {what}, {kind}: {rate(cycles)}, array busy {busy / cycles:.0%} (simulated)"
+        each("simulated", text, [kind, cycles / count])
+    result(
         f"demo: {exact}/{count} images bit-exact (golden = HLS = RTL){correct}, "
-        f"{(runs[0].stats.cycles or 0) / count:.0f} cycles/image"
+        f"{(runs[0].stats.cycles or 0) / count:.0f} cycles/image",
+        bit_exact=exact,
+        design=design.name,
     )
     return 0 if exact == count else 1
 

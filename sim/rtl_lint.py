@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-main = Command("lint-rtl", _options, _run, "--design pynq_z1")
+main = Command("lint-rtl", _options, _run, "--design pynq_z1", results=False)
 
 
 if __name__ == "__main__":

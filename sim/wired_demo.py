@@ -16,6 +16,7 @@ from bnn import golden
 from bnn.command import Command, positive
 from bnn.files import locked
 from bnn.model import load
+from bnn.output import each, note, result
 from bnn.samples import read_images
 from hls.wired import measure, network
 from sim.wired_sim import WiredRun, run_hls, run_rtl
@@ -23,10 +24,11 @@ from sim.wired_sim import WiredRun, run_hls, run_rtl
 
 def _compare(name: str, run: WiredRun, want: np.ndarray) -> bool:
     wrong = np.argwhere(run.scores != want)
-    print(f"{name}: {len(want)} images, {want.size} scores, mismatches = {len(wrong)}")
+    text = f"{name}: {len(want)} images, {want.size} scores, mismatches = {len(wrong)}"
+    each("cores", text, {"core": name, "images": len(want), "mismatches": len(wrong)})
     if len(wrong):
         image, label = wrong[0]
-        print(f"  first: image {image}, class {label}: expected {want[image, label]}, got {run.scores[image, label]}")
+        result(f"  first: image {image}, class {label}: expected {want[image, label]}, got {run.scores[image, label]}")
     return not len(wrong)
 
 
@@ -52,7 +54,7 @@ def _demo(options: argparse.Namespace) -> int:
     built = network.write(model, options.output, fold=options.fold)
     figures = network.report(model, built, network.CLOCK_MHZ)
     for row in figures["layers"]:
-        print(
+        note(
             f"  {row['layer']:6} {row['level']:7} {row['inputs']:5} x {row['outputs']:<4} "
             f"{row['input_bits']} bit, passes {row['passes']:3}, {row['estimated_lut']} LUT, "
             f"{row['estimated_ff']} FF by the cost model"
@@ -63,19 +65,23 @@ def _demo(options: argparse.Namespace) -> int:
         good &= _compare("HLS C++ under g++", run_hls(options.output, model, images), want)
     clock = network.CLOCK_MHZ
     period = run.period or figures["cycles_per_image"]
-    print(
+    result(
         f"simulated: {run.latency} cycles from first pixel to last score ({run.latency / clock:.2f} us at "
-        f"{clock:g} MHz), {period:g} cycles per image ({clock * 1e6 / period:,.0f} images/s)"
+        f"{clock:g} MHz), {period:g} cycles per image ({clock * 1e6 / period:,.0f} images/s)",
+        latency_cycles=run.latency,
+        cycles_per_image=period,
+        clock_mhz=clock,
     )
     if labels is not None:
         right = int((run.scores.argmax(axis=1) == labels).sum())
-        print(f"accuracy on these images: {right}/{len(labels)}")
+        result(f"accuracy on these images: {right}/{len(labels)}", correct=right)
     if options.synthesise:
         parts = measure.design(model, built, options.output / "cache")
         for name, part in parts.items():
-            print(f"  yosys, {name:6} {part.lut:6} LUT {part.ff:6} FF {part.dsp} DSP {part.bram36:g} BRAM36")
+            note(f"  yosys, {name:6} {part.lut:6} LUT {part.ff:6} FF {part.dsp} DSP {part.bram36:g} BRAM36")
         lut, ff, dsp, bram36 = (sum(column) for column in zip(*parts.values()))
-        print(f"yosys, whole design: {lut} LUT (LUT memory included), {ff} FF, {dsp} DSP, {bram36:g} BRAM36")
+        text = f"yosys, whole design: {lut} LUT (LUT memory included), {ff} FF, {dsp} DSP, {bram36:g} BRAM36"
+        result(text, lut=lut, ff=ff, dsp=dsp, bram36=bram36)
     return 0 if good else 1
 
 

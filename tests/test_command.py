@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
 import re
 import shlex
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tomllib
 
@@ -18,6 +20,7 @@ from bnn import command
 from bnn.__main__ import main
 from bnn.command import COMMANDS, Command, Entry, UsageError
 from bnn.errors import ExpectedError
+from bnn.output import each, note, progress, result, table
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", "docs/WIRED.md", "docs/adding_a_layer.md", "docs/hls_walkthrough.md", "train/README.md"]
@@ -100,6 +103,48 @@ def made(monkeypatch: pytest.MonkeyPatch, body: object) -> Command:
     """A command of the table that takes --number and then does `body`."""
     monkeypatch.setitem(COMMANDS, "try", Entry("tests:none", "try it"))
     return Command("try", lambda parser: parser.add_argument("--number", type=command.positive), body, "--number 1")
+
+
+def told(options: argparse.Namespace) -> int:
+    """A body that says one thing of every kind."""
+    note("on the way")
+    print("of a library")
+    result("two right", right=np.int64(2), path=Path("x"))
+    for number in progress(range(2), "counting"):
+        each("numbers", f"number {number}", number)
+    return 3
+
+
+def test_results_alone_or_as_one_object(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    run = made(monkeypatch, told)
+    results = "two right\nnumber 0\nnumber 1\n"
+    assert run([]) == 3 and capsys.readouterr().out == f"on the way\nof a library\n{results}"
+    assert run(["-q"]) == 3 and capsys.readouterr().out == f"of a library\n{results}"
+    for _ in range(2):  # the second time without the results of the first
+        assert run(["--json"]) == 3
+        printed = capsys.readouterr()
+        assert json.loads(printed.out) == {"right": 2, "path": "x", "numbers": [0, 1]}
+        assert printed.err == "of a library\n"  # nothing of it on the standard output
+
+
+def test_commands_with_results_have_both_options() -> None:
+    """But those that serve, write the project's files, or print JSON in a way of their own."""
+    without = {name for name in COMMANDS if not command.find(name)._results}
+    assert without == {"infer", "web", "board", "board-demo", "contract", "hierarchy", "lint-rtl", "picture"}
+    for name in COMMANDS:
+        text = command.find(name).parser().format_help()
+        assert ("--quiet" in text) == (name not in without) or name == "zoo", name
+
+
+def test_a_command_of_a_command_has_them_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["zoo", "table", "--json"]) == 0
+    assert {card["name"] for card in json.loads(capsys.readouterr().out)["cards"]} >= {"cnv", "lfc"}
+
+
+def test_numbers_stand_below_each_other() -> None:
+    assert table(["name", "LUT", "share"], [["a", 1234, 0.5], ["long", 7, 10.25]]) == (
+        "name    LUT  share\na     1,234   0.50\nlong      7  10.25"
+    )
 
 
 def test_status_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:

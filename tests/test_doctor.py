@@ -102,7 +102,7 @@ def test_the_doctor_runs_with_nothing_installed() -> None:
         env={name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")},
     )
     assert done.stderr == "" and done.returncode == 1
-    findings = {item["what"]: item for item in json.loads(done.stdout)}
+    findings = {item["what"]: item for item in json.loads(done.stdout)["findings"]}
     assert findings["packages"]["state"] == "WRONG" and findings["yosys"]["state"] == "WRONG"
     assert findings["Python"]["state"] == findings["g++"]["state"] == "ok"
     assert all(item["mend"] for item in findings.values() if item["state"] != "ok")

@@ -22,6 +22,7 @@ from bnn.errors import ExpectedError
 from bnn.files import locked
 from bnn.model import load as load_model
 from bnn.networks import NETWORKS
+from bnn.output import note, result
 from bnn.text import printable
 from train import contact, data, own
 from train.checkpoint import load_network
@@ -139,16 +140,17 @@ def _show(
 ) -> None:
     """What a training would use: counts, and a contact sheet."""
     labels = {"training": training["y"], "validation": validation["y"], "test": dataset.y_test}
-    print(f"{sum(map(len, labels.values()))} images, {len(classes)} classes")
+    images = sum(map(len, labels.values()))
+    result(f"{images} images, {len(classes)} classes", images=images, classes=list(classes))
     width = max(map(len, classes))
     for label, name in enumerate(classes[: contact.ROWS]):
         counts = ", ".join(f"{int((y == label).sum())} {part}" for part, y in labels.items())
-        print(f"  {name:{width}}  {counts}")
+        result(f"  {name:{width}}  {counts}")
     if len(classes) > contact.ROWS:
-        print(f"  ... {len(classes) - contact.ROWS} more")
+        result(f"  ... {len(classes) - contact.ROWS} more")
     path = out / "contact.png"
     contact.write(path, training["x"], training["y"], classes)
-    print(f"contact sheet of {'x'.join(map(str, training['x'].shape[2:]))} pixels: {path}")
+    result(f"contact sheet of {'x'.join(map(str, training['x'].shape[2:]))} pixels: {path}", contact_sheet=str(path))
 
 
 def _output(arguments: argparse.Namespace) -> Path:
@@ -214,8 +216,8 @@ def _train(arguments: argparse.Namespace) -> None:
     )
     if world()[0] == 0:
         name, model = printable(arguments.network), shlex.quote(printable(out / "model.npz"))
-        print(f"next: bnn export {shlex.quote(printable(out / 'checkpoint.pt'))} -o {model}")
-        print(f"to train on from that model: bnn train {name} --start {model} -o OTHER_FOLDER")
+        note(f"next: bnn export {shlex.quote(printable(out / 'checkpoint.pt'))} -o {model}")
+        note(f"to train on from that model: bnn train {name} --start {model} -o OTHER_FOLDER")
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 
+from bnn import output
 from bnn.command import Command
 from bnn.cpu import infer
 from bnn.model import Model, ModelError, load
@@ -68,20 +68,14 @@ def count_right(model: Model, images: np.ndarray, labels: np.ndarray, progress: 
         model: the network.
         images: uint8 (N, H, W, C).
         labels: uint8 (N,).
-        progress: tell on the standard error how far it is.
+        progress: show a bar.
     """
-    right, started = 0, time.time()
-    for start in range(0, len(images), CHUNK):
+    right = 0
+    starts = range(0, len(images), CHUNK)
+    for start in output.progress(starts, model.name) if progress else starts:
         part = images[start : start + CHUNK]
         found = infer(model, part).argmax(axis=1)
         right += int((found == labels[start : start + CHUNK]).sum())
-        if progress:
-            done = start + len(part)
-            print(
-                f"{done}/{len(images)}: {right} right, {time.time() - started:.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
     return right
 
 
@@ -95,8 +89,8 @@ def _run(arguments: argparse.Namespace) -> None:
     model = load(arguments.model)
     folder = arguments.model.parent
     images, labels = test_set(model, folder, arguments.dataset, arguments.data_folder, arguments.cache)
-    right = count_right(model, images, labels, progress=sys.stderr.isatty())
-    print(f"accuracy: {right}/{len(labels)}")
+    right = count_right(model, images, labels, progress=True)
+    output.result(f"accuracy: {right}/{len(labels)}", correct=right, images=len(labels), accuracy=right / len(labels))
 
 
 main = Command("accuracy", _options, _run, "models/cnv.npz")

@@ -30,6 +30,7 @@ from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.geometry import total_macs, walk
 from bnn.model import Model, save
+from bnn.output import result
 from bnn.paths import BUILD
 from bnn.tables import marked
 from train.comparable import affine, comparable
@@ -362,10 +363,10 @@ def _run(options: argparse.Namespace) -> None:
                 for larq in opened:
                     larq.close()
     text = table(found)
-    print(text)
-    print(
-        "peaks of one thread: " + ", ".join(f"{isa} {np.median(rates) / 1e12:.2f} T/s" for isa, rates in peaks.items())
-    )
+    result(text, rows=found)
+    reached = {isa: float(np.median(rates)) for isa, rates in peaks.items()}
+    listed = ", ".join(f"{isa} {rate / 1e12:.2f} T/s" for isa, rate in reached.items())
+    result(f"peaks of one thread: {listed}", peaks=reached)
     write_atomically(options.output, (json.dumps(found, indent=1) + "\n").encode())
     if options.write:
         content = marked(options.write.read_text(), "bench-cpu", text)

@@ -16,6 +16,7 @@ from bnn.command import Command
 from bnn.confidence import calibration_error, probabilities
 from bnn.cpu import infer
 from bnn.model import Model, load, save
+from bnn.output import result
 from train import data
 from train.accuracy import validation_set
 
@@ -62,9 +63,11 @@ def calibrated(model: Model, images: np.ndarray, labels: np.ndarray) -> Model:
     scores = infer(model, images)
     temperature = fit(scores, labels)
     error = calibration_error(probabilities(scores, temperature), labels)
-    print(
+    result(
         f"calibrate: temperature {temperature:.5g} by {len(labels)} validation images, "
-        f"whose probabilities are {100 * error:.1f} % off on average"
+        f"whose probabilities are {100 * error:.1f} % off on average",
+        temperature=temperature,
+        calibration_error=error,
     )
     return replace(model, temperature=temperature)
 

@@ -32,6 +32,7 @@ from bnn.archives import Archive, ArchiveError
 from bnn.command import Command
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
+from bnn.output import result
 from bnn.paths import BUILD
 
 DEFAULT_FOLDER = BUILD / "data"
@@ -392,7 +393,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     dataset = load(arguments.dataset, arguments.data_folder, arguments.cache)
-    print(f"data: {arguments.dataset} {len(dataset.x_train)} train, {len(dataset.x_test)} test images, checked")
+    train, test = len(dataset.x_train), len(dataset.x_test)
+    result(
+        f"data: {arguments.dataset} {train} train, {test} test images, checked",
+        dataset=arguments.dataset,
+        train_images=train,
+        test_images=test,
+    )
 
 
 main = Command("data", _options, _run, "cifar10")

@@ -25,6 +25,7 @@ from bnn.geometry import Spec, walk
 from bnn.layers import INPUT, map_mean
 from bnn.model import Layer, Model, load, save
 from bnn.networks import INPUT_BINARY
+from bnn.output import result
 from train import data, own, parameters
 from train.calibrate import calibrated
 from train.checkpoint import load_checkpoint, load_network
@@ -243,7 +244,7 @@ def export_run(checkpoint: Path, out: Path, data_folder: Path | None, cache: Pat
     exported = export(model, classes, meta)
     mismatches, scores = compare_scores(model, exported, dataset.x_test)
     total = len(dataset.x_test)
-    print(f"export: {total} images, score mismatches = {mismatches}")
+    result(f"export: {total} images, score mismatches = {mismatches}", images=total, mismatches=mismatches)
     if mismatches:
         raise ExportError(f"{model.network.name}: {mismatches} of {total} images differ from the PyTorch network")
     right = int((scores.argmax(axis=1) == dataset.y_test).sum())
@@ -254,7 +255,7 @@ def export_run(checkpoint: Path, out: Path, data_folder: Path | None, cache: Pat
     images = np.ascontiguousarray(dataset.x_test[:SAMPLE].transpose(0, 2, 3, 1))
     np.savez_compressed(sample, x=images, y=dataset.y_test[:SAMPLE])
     write_atomically(out.with_suffix(".images.npz"), sample.getvalue())
-    print(f"export: {out} written, test accuracy {right}/{total}")
+    result(f"export: {out} written, test accuracy {right}/{total}", model=str(out), correct=right)
     return exported
 
 
@@ -282,7 +283,7 @@ def _run(arguments: argparse.Namespace) -> None:
         from train.export_onnx import save_onnx  # onnx is optional
 
         save_onnx(model, arguments.onnx, "plain" if arguments.plain else "qonnx")
-        print(f"export: {arguments.onnx} written")
+        result(f"export: {arguments.onnx} written", onnx=str(arguments.onnx))
 
 
 main = Command("export", _options, _run, "build/cnv/checkpoint.pt -o build/cnv/model.npz")

@@ -19,6 +19,7 @@ from bnn.geometry import Shape
 from bnn.golden import infer
 from bnn.images import read_array
 from bnn.model import Model, save
+from bnn.output import result
 from train import classes as class_names
 from train import data
 from train.graphs import bmxnet
@@ -191,7 +192,8 @@ def _run(arguments: argparse.Namespace) -> None:
         if graph.notes.get("temperature") is not None:
             model = replace(model, temperature=float(graph.notes["temperature"]))
     save(model, arguments.output)
-    print(f"{arguments.output}: {model.name}, {len(model.layers)} layers, {len(model.classes)} classes")
+    text = f"{arguments.output}: {model.name}, {len(model.layers)} layers, {len(model.classes)} classes"
+    result(text, model=str(arguments.output), layers=len(model.layers), classes=list(model.classes))
 
 
 main = Command("import", _options, _run, "TFC_1W2A.onnx --dataset mnist -o build/tfc.npz")

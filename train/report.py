@@ -27,6 +27,7 @@ from bnn.cpu import infer
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.model import Model, load
+from bnn.output import result
 from bnn.samples import data_title
 from train import cost, data
 from train.accuracy import test_set
@@ -351,7 +352,8 @@ def _run(arguments: argparse.Namespace) -> None:
         plan = str(error)
     write_atomically(out, page(model, answers, columns, plan).encode())
     right = int((answers.found == answers.labels).sum())
-    print(f"page: {out} written, {right}/{len(answers.labels)} right")
+    text = f"page: {out} written, {right}/{len(answers.labels)} right"
+    result(text, page=str(out), correct=right, images=len(answers.labels))
 
 
 main = Command("page", _options, _run, "models/cnv.npz -o build/page/cnv.html")

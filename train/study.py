@@ -26,6 +26,7 @@ import torch
 from bnn.command import Command
 from bnn.files import write_atomically
 from bnn.networks import NETWORKS
+from bnn.output import each, note, progress, result
 from bnn.tables import marked
 from train import data
 from train.config import Config, to_dict
@@ -106,7 +107,7 @@ def run_one(config: Config, sets: Sets, folder: Path, compiled: bool, keep: bool
     value = 100 * accuracy(model, images, labels)
     write_atomically(result, json.dumps({"config": to_dict(config), "test": value}).encode())
     if keep:
-        print(f"study: kept {work / 'checkpoint.pt'}", flush=True)
+        note(f"study: kept {work / 'checkpoint.pt'}")
     else:
         shutil.rmtree(work)
     return value
@@ -134,10 +135,11 @@ def run_all(
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start_worker, (threads,)) as pool:
         futures = {pool.submit(run_one, config, sets, folder, compiled, keep): key for key, config in configs.items()}
         try:
-            for future in as_completed(futures):
+            for future in progress(as_completed(futures), "study", len(futures)):
                 label, seed = futures[future]
                 values[label, seed] = future.result()
-                print(f"study: {label}, seed {seed}: {values[label, seed]:.2f} %", flush=True)
+                text = f"study: {label}, seed {seed}: {values[label, seed]:.2f} %"
+                each("runs", text, {"recipe": label, "seed": seed, "accuracy": values[label, seed] / 100})
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -202,7 +204,7 @@ def _run(arguments: argparse.Namespace) -> None:
     sets = (training, validation, {"x": dataset.x_test, "y": dataset.y_test})
     base = replace(recipe(arguments.recipe, network.dataset), epochs=arguments.epochs)
     text = study(arguments.study, arguments, sets, base)
-    print(text)
+    result(text)
     if arguments.write:
         content = marked(arguments.write.read_text(), arguments.study, text)
         write_atomically(arguments.write, content.encode())

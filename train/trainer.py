@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from bnn.networks import Network
+from bnn.output import note, result, table
 from bnn.text import first_line
 from train.augment import crop_flip
 from train.checkpoint import CHECKPOINT_FORMAT, load_checkpoint, load_state, save_checkpoint
@@ -340,7 +341,7 @@ def train(
     images, held_out = Images.of(data, device), Images.of(validation, device)
     state = begin(config, path, images.x, start)
     if rank == 0 and state.epoch >= recipe.epochs:
-        print(f"finished before: all {recipe.epochs} epochs are done, {path}")
+        note(f"finished before: all {recipe.epochs} epochs are done, {path}")
     softened = None
     if recipe.distil and teacher is not None and state.epoch < recipe.epochs:
         softened = teacher_scores(teacher.to(device), images.x)
@@ -364,12 +365,45 @@ def train(
             row["seconds"] = round(time.time() - started, 1)
             state.history.append(row)
             keep(state, config, path, command)
-            print(
-                f"epoch {state.epoch}/{recipe.epochs}: loss {row['train_loss']:.4f}, "
-                f"validation {100 * row['val_accuracy']:.2f} %, {row['seconds']:.0f} s",
-                flush=True,
+            note(
+                f"epoch {state.epoch:{len(str(recipe.epochs))}}/{recipe.epochs}: loss {row['train_loss']:.4f}, "
+                f"validation {100 * row['val_accuracy']:.2f} %, {row['seconds']:.0f} s{_left(state, recipe)}"
             )
-    return deploy(state, config, images.x, held_out, path)
+    network = deploy(state, config, images.x, held_out, path)
+    if rank == 0:
+        _summary(state, network, held_out, path)
+    return network
+
+
+def _left(state: State, recipe: Recipe) -> str:
+    """The time that the other epochs will take, as text; "" for none."""
+    rest = recipe.epochs - state.epoch
+    seconds = rest * float(state.history[-1]["seconds"])
+    return f", {seconds / 60:.0f} min left" if rest else ""
+
+
+def _summary(state: State, network: BinaryNetwork, held_out: Images, path: Path) -> None:
+    """What a training that has ended came to, as a table."""
+    if not state.history:
+        return
+    best = max(state.history, key=lambda row: row["val_accuracy"])
+    seconds = sum(float(row["seconds"]) for row in state.history)
+    final = load_checkpoint(path)["deploy_accuracy"]
+    rows = [
+        ["epochs", str(state.epoch)],
+        ["best validation", f"{100 * best['val_accuracy']:.2f} %, epoch {best['epoch']:.0f}"],
+        ["deployed validation", f"{100 * final:.2f} % of {len(held_out.y)} images"],
+        ["time", f"{seconds / 60:.1f} min, {seconds / max(1, len(state.history)):.1f} s an epoch"],
+        ["checkpoint", str(path)],
+    ]
+    result(
+        table(["trained", network.network.name], rows),
+        epochs=state.epoch,
+        validation_accuracy=final,
+        best_validation_accuracy=best["val_accuracy"],
+        seconds=seconds,
+        checkpoint=str(path),
+    )
 
 
 def deploy(state: State, config: Config, images: Tensor, held_out: Images, path: Path) -> BinaryNetwork:
@@ -398,5 +432,5 @@ def deploy(state: State, config: Config, images: Tensor, held_out: Images, path:
         saved["deploy_accuracy"] = found[best]
         save_checkpoint(path, saved)
         listed = ", ".join(f"{name} {100 * value:.2f} %" for name, value in found.items())
-        print(f"settled: validation {listed}", flush=True)
+        note(f"settled: validation {listed}")
     return candidates[best].eval()

@@ -18,6 +18,7 @@ from bnn.command import Command
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.model import load
+from bnn.output import each, progress, result
 from bnn.tables import marked
 from train import cost, data
 from train.accuracy import count_right, test_set
@@ -165,11 +166,12 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.action == "add":
-        print(f"zoo: {add(arguments.model, arguments.name, arguments.zoo, arguments.command)} written")
+        card = add(arguments.model, arguments.name, arguments.zoo, arguments.command)
+        result(f"zoo: {card} written", card=str(card))
         return 0
     if arguments.action == "table":
         text = table(arguments.zoo)
-        print(text)
+        result(text, cards=[read_card(path) for path in cards(arguments.zoo, [])])
         if arguments.write:
             write_atomically(arguments.write, marked(arguments.write.read_text(), "zoo", text).encode())
         return 0
@@ -177,9 +179,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if not paths:
         raise ZooError(f"{arguments.zoo}: holds no cards")
     failures = 0
-    for path in paths:
+    for path in progress(paths, "zoo"):
         line, good = check(path, arguments.data_folder, arguments.cache)
-        print(line, flush=True)
+        each("models", line, {"card": str(path), "as_the_card": good})
         failures += not good
     return 1 if failures else 0
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from bnn.command import FAILED, Command
+from bnn.output import each, result
 from hls import designs
 from hls.check import figures
 from hls.directives import DEFAULT_VERSION
@@ -21,17 +22,18 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     design = designs.find(options.design)
     report = figures.report(design, options.output or Path("build") / design.name / "check", options.hls_version)
-    print(
-        f"{'loop':<34}{'instructions':>12}{'recurrence':>11}{'resource':>9}{'exit':>5}{'depth':>6}{'longest':>10}  "
-        "binds"
-    )
+    head = f"{'loop':<34}{'instructions':>12}{'recurrence':>11}{'resource':>9}{'exit':>5}{'depth':>6}{'longest':>10}"
+    result(f"{head}  binds", faults=list(report.faults))
     for one in report.loops:
         name = f"{one.place} {one.label}"
         binds = one.places[-1] if one.places else "-"
-        print(
+        text = (
             f"{name:<34}{one.instructions:>12}{one.recurrence:>11}{one.resource:>9}{one.exit:>5}{one.depth:>6}"
             f"{one.longest:>7.2f} ns  {binds}"
         )
+        figure = {"loop": name, "instructions": one.instructions, "recurrence": one.recurrence}
+        figure |= {"resource": one.resource, "exit": one.exit, "depth": one.depth, "longest_ns": one.longest}
+        each("loops", text, figure)
     for line in report.faults:
         print(f"error: {line}", file=sys.stderr)
     return FAILED if report.faults else 0

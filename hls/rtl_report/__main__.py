@@ -13,6 +13,7 @@ from typing import Any
 
 from bnn.command import Command
 from bnn.files import write_atomically
+from bnn.output import result
 from hls import designs, hls_report, shell, sources, yosys
 from hls.boards import Board
 from hls.options import add_first_layer, first_layer
@@ -257,7 +258,7 @@ def _run(options: argparse.Namespace) -> None:
     if chosen == sources.TOP:
         report["around"] = shell.summary(design.board)
     write_atomically(target, (json.dumps(report, indent=1) + "\n").encode())
-    print(table(report))
+    result(table(report), report=report)
     print(f"report: wrote {target} after {time.monotonic() - began:.0f} s", file=sys.stderr)
     wrong = [
         f"{item['module']}.{item['name']} ({item['words']} x {item['bits']}, {item['style'] or 'any'}) "

@@ -21,6 +21,7 @@ from bnn.files import write_atomically
 from bnn.geometry import walk
 from bnn.layers import require
 from bnn.model import Layer, Model, shapes
+from bnn.output import each, result
 from hls.explore import find
 from hls.wired import measure, network, timing
 from hls.wired.levels import LEVELS
@@ -141,7 +142,7 @@ def level_rows(model: Model, largest: int, synthesise: bool, cache: Path) -> lis
                     "source": "yosys" if synthesise else "cost model",
                 }
             )
-            print(row_text(rows[-1], task.macs), flush=True)
+            each("engines", row_text(rows[-1], task.macs), rows[-1])
     return rows
 
 
@@ -230,17 +231,17 @@ def _run(options: argparse.Namespace) -> None:
     name = Path(options.model).stem
     options.output.mkdir(parents=True, exist_ok=True)
     if counts:
-        print(kernels_text(counts))
+        result(kernels_text(counts), kernels=[asdict(item) for item in counts])
         content = json.dumps([asdict(item) for item in counts], indent=2) + "\n"
         write_atomically(options.output / f"{name}.kernels.json", content.encode())
         plot(counts, name, options.output / f"{name}.png")
-    print(f"\n{LEVEL_HEAD}", flush=True)
+    result(f"\n{LEVEL_HEAD}")
     rows = level_rows(model, options.largest, not options.no_synthesis, options.output / "cache")
     if rows and not options.no_synthesis:
-        print(order_text(rows))
+        result(order_text(rows))
     left = [layer.name for layer in model.layers if layer.outputs * layer.fan_in > options.largest]
     if left:
-        print(f"more than {options.largest} products, not built: {', '.join(left)}")
+        result(f"more than {options.largest} products, not built: {', '.join(left)}", not_built=left)
     write_atomically(options.output / f"{name}.json", (json.dumps(rows, indent=2) + "\n").encode())
 
 

@@ -18,6 +18,7 @@ from bnn.command import Command
 from bnn.geometry import total_macs, walk
 from bnn.model import Model, ModelError
 from bnn.networks import Network
+from bnn.output import each, note, result
 from bnn.random_models import random_model
 from hls.designs import DesignError
 from hls.wired import cost, levels, network, timing
@@ -145,10 +146,10 @@ def _run(options: argparse.Namespace) -> None:
         raise DesignError("every number must be at least 1")
     height, width, channels = options.size
     found = search((height, width, channels), options.classes, options.widths, options.stages, options.lut)
-    print("convolutions (P: pool after)  pad     LUT  weights  MACs/image  passes")
+    result("convolutions (P: pool after)  pad     LUT  weights  MACs/image  passes", found=len(found))
     for candidate in found[: options.lines]:
-        print(candidate.text())
-    print(f"{len(found)} topologies of at most {options.lut} LUT; LUTs are the cost model's, with random weights")
+        each("topologies", candidate.text(), candidate._asdict())
+    note(f"{len(found)} topologies of at most {options.lut} LUT; LUTs are the cost model's, with random weights")
 
 
 main = Command("topologies", _options, _run, "--lut 48000 --stages 3")

@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace) -> None:
     server.close()
 
 
-main = Command("board", _options, _run, "--design pynq_z1 --core functional")
+main = Command("board", _options, _run, "--design pynq_z1 --core functional", results=False)
 
 
 if __name__ == "__main__":

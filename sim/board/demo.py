@@ -102,7 +102,7 @@ def _run(options: argparse.Namespace) -> int:
         server.wait(30)
 
 
-main = Command("board-demo", _options, _run, "models/cnv.npz --core functional")
+main = Command("board-demo", _options, _run, "models/cnv.npz --core functional", results=False)
 
 
 if __name__ == "__main__":
