@@ -93,9 +93,13 @@ class UsageError(ExpectedError):
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong with a command line in one line."""
+    """Says what is wrong with a command line in one line; with `raises` as an exception."""
+
+    raises = False
 
     def error(self, message: str) -> NoReturn:
+        if self.raises:
+            raise UsageError(f"{self.prog}: {message}")
         self.exit(USAGE, f"error: {message}; {self.prog} --help lists the options\n")
 
 
@@ -136,6 +140,20 @@ class Command:
         if self._results:
             output.add_options(parser)
         return parser
+
+    def results(self, arguments: Sequence[str]) -> Dict[str, Any]:
+        """Run it from Python: its results by name, and nothing printed.
+
+        Raises:
+            ExpectedError: as it ends with one; UsageError for wrong arguments.
+        """
+        parser = self.parser()
+        parser.raises = True
+        options = parser.parse_args(arguments)
+        options.command_line = " ".join(map(shlex.quote, ["bnn", self.name, *arguments]))
+        with output.collected() as found:
+            self._body(options)
+        return found
 
     def __call__(self, arguments: Optional[Sequence[str]] = None) -> int:
         """Run it; `arguments` are those of the process if left out.
@@ -201,14 +219,14 @@ def find(name: str) -> Command:
     if name not in COMMANDS:
         raise ExpectedError(f"command {name!r} is not one of {', '.join(COMMANDS)}")
     try:
-        found = _load(COMMANDS[name].target)
+        found = load(COMMANDS[name].target)
     except ModuleNotFoundError as error:
         raise ExpectedError(f"bnn {name} needs {error.name}, which is not installed") from None
     assert isinstance(found, Command)
     return found
 
 
-def _load(target: str) -> Any:
+def load(target: str) -> Any:
     """The attribute of a module that the table, or `ADVICE`, names."""
     module, _, attribute = target.partition(":")
     if module.startswith("host.") and importlib.util.find_spec("bnn.host"):
@@ -219,7 +237,7 @@ def _load(target: str) -> Any:
 def advice(network: Network, planes: int, bases: int) -> str:
     """What is to be said of a network before it is trained; "" for nothing, and where the planner is not installed."""
     try:
-        return str(_load(ADVICE)(network, planes, bases))
+        return str(load(ADVICE)(network, planes, bases))
     except ModuleNotFoundError:
         return ""
 

@@ -48,6 +48,17 @@ def told(quiet: bool, as_json: bool) -> Iterator[None]:
         _State.quiet, _State.as_json, _State.results = before
 
 
+@contextlib.contextmanager
+def collected() -> Iterator[Dict[str, Any]]:
+    """For the time of a command's work: nothing is said, and the results by name are in the dictionary."""
+    before = _State.quiet, _State.as_json, _State.results
+    _State.quiet, _State.as_json, _State.results = True, True, {}
+    try:
+        yield _State.results
+    finally:
+        _State.quiet, _State.as_json, _State.results = before
+
+
 def _plain(value: Any) -> Any:
     """What JSON has no type for: numbers and arrays of numpy, paths."""
     return value.tolist() if hasattr(value, "tolist") else str(value)

@@ -1,0 +1,68 @@
+"""The five calls of `bnn.api`, from images to scores, and what docs/api.md says of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bnn import api, golden
+from bnn.command import UsageError
+from bnn.errors import ExpectedError
+from bnn.model import load
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict[str, Any]]]:
+    """A folder, and what every call gave."""
+    folder = tmp_path_factory.mktemp("api")
+    draw = np.random.default_rng(1)
+    labels = np.arange(60) % 2
+    images = draw.integers(0, 128, (60, 16, 16, 3)) + 127 * labels[:, None, None, None]
+    np.savez(folder / "data.npz", x=images.astype(np.uint8), y=labels)
+    found = {"train": api.train("tiny", folder / "run", data=folder / "data.npz", epochs=2, flip=False)}
+    found["export"] = api.export(found["train"]["checkpoint"], folder / "run/model.npz")
+    found["plan"] = api.plan(folder / "run/model.npz", "sim_small", folder / "design", batch=4)
+    found["build"] = api.build("sim_small", folder / "design", backend="rtl", model=folder / "run/model.npz")
+    return folder, found
+
+
+def test_from_images_to_scores(work: tuple[Path, dict[str, dict[str, Any]]]) -> None:
+    folder, found = work
+    assert Path(found["train"]["checkpoint"]).is_file() and found["train"]["epochs"] == 2
+    assert found["export"]["mismatches"] == 0 < found["export"]["images"]
+    assert Path(found["plan"]["program"]).stat().st_size == found["plan"]["bytes"]
+    assert Path(found["build"]["folder"], "rtl").is_dir() and found["build"]["backend"] == "rtl"
+    images = np.load(folder / "run/model.images.npz")["x"]
+    model = load(folder / "run/model.npz")
+    scores = api.infer(folder / "run/model.npz", images)
+    assert scores.dtype == np.int32 and np.array_equal(scores, golden.infer(model, images))
+    said = str(model.meta["command"])
+    assert said.startswith("bnn train tiny -o ") and said.endswith(" --epochs 2 --flip no")
+
+
+def test_nothing_is_printed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    api.plan(ROOT / "models/sfc.npz", "pynq_z1", tmp_path)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_errors_are_exceptions(tmp_path: Path) -> None:
+    with pytest.raises(ExpectedError, match="does not exist: bnn train makes one"):
+        api.export(tmp_path / "none.pt", tmp_path / "m.npz")
+    with pytest.raises(UsageError, match="plan: no option colour"):
+        api.plan("m.npz", "pynq_z1", tmp_path, colour="red")
+    with pytest.raises(UsageError, match="bnn plan: argument --batch: invalid int value: 'many'"):
+        api.plan("m.npz", "pynq_z1", tmp_path, batch="many")
+
+
+def test_the_page_names_what_the_calls_give(work: tuple[Path, dict[str, dict[str, Any]]]) -> None:
+    rows = re.findall(r"^\| `(\w+)\(.*?\)` \| (.*) \|$", (ROOT / "docs/api.md").read_text(), re.MULTILINE)
+    assert [name for name, _ in rows] == ["train", "export", "plan", "build", "infer"]
+    for name, given in rows[:-1]:
+        always, _, _ = given.partition(";")
+        assert set(re.findall(r"`(\w+)`", always)) <= set(work[1][name]), name
