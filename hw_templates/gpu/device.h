@@ -45,12 +45,23 @@ __device__ void wait_copies() {
 
 // c[r][n] += the number of places where row r of a and column n of b are both 1: 16 rows, 8 columns, 256 places, spread
 // over a warp as PTX says of mma.m16n8k256. With g = lane / 4 and t = lane % 4: a has words t of rows g and g + 8, then
-// words t + 4 of both; b words t and t + 4 of column g; c columns 2t and 2t + 1 of row g, then of row g + 8.
-__device__ inline void multiply_bits(int (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+// words t + 4 of both; b0 and b1 are words t and t + 4 of column g; c has columns 2t and 2t + 1 of row g, then of row
+// g + 8.
+__device__ inline void multiply_bits(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
     asm("mma.sync.aligned.m16n8k256.row.col.s32.b1.b1.s32.and.popc {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
         "{%0, %1, %2, %3};"
         : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// Four times eight vectors of 16 bytes in shared memory, each where a lane says, vector v of set i where lane 8 i + v
+// does. Of set i the lane gets word lane % 4 of vector lane / 4.
+__device__ inline void load_sets(uint32_t (&words)[4], const uint4* vector) {
+    const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(vector));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+                 : "r"(address)
+                 : "memory");
 }
 
 __device__ inline uint32_t shuffle_xor(uint32_t value, int mask) { return __shfl_xor_sync(~0u, value, mask); }

@@ -22,11 +22,11 @@ __global__ void popcount_peak(int turns, uint32_t* out) {
 // Products of 16 x 8 x 256 bits: warps * CHAINS * turns.
 __global__ void tensor_peak(int turns, uint32_t* out) {
     int sums[CHAINS][4] = {};
-    const uint32_t word = threadIdx.x * 2654435761u;
+    const uint32_t word = threadIdx.x * 2654435761u, row[4] = {word, word + 1, word + 2, word + 3};
     for (int turn = 0; turn < turns; ++turn)
 #pragma unroll
         for (int i = 0; i < CHAINS; ++i)
-            device::multiply_bits(sums[i], {word, word + 1, word + 2, word + 3}, {word ^ turn, word + i});
+            device::multiply_bits(sums[i], row, word, word + i);
     uint32_t sum = 0;
 #pragma unroll
     for (int i = 0; i < CHAINS; ++i)

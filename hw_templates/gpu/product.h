@@ -40,9 +40,10 @@ constexpr int STAGE_WORDS = 16;  // of a row or column in a stage of the tile: 5
 constexpr int QUARTERS = STAGE_WORDS / 4;
 constexpr int STAGES = 4;
 
-// Where the kernel's window of a row begins; the rows of a pool's window are neighbours.
+// Where the kernel lies on the map for a row; the rows of a pool's window are neighbours.
 struct Window {
-    int image, y, x;
+    int y, x;        // of its first tap, which may be in the padding
+    int64_t offset;  // of that tap's pixel in the maps, in words
 };
 
 __device__ inline Window window_of(const Product& p, int row) {
@@ -60,23 +61,31 @@ __device__ inline Window window_of(const Product& p, int row) {
         y = 2 * y + (inside >> 1);
         x = 2 * x + (inside & 1);
     }
-    return {image, y - p.pad, x - p.pad};
+    y -= p.pad;
+    x -= p.pad;
+    return {y, x, ((static_cast<int64_t>(image) * p.height + y) * p.width + x) * p.words};
 }
 
-// Where word `word` of a row is read; null: in the padding. `channel` is its place in the pixel.
-__device__ inline const uint32_t* source(const Product& p, const Window& window, int word, int* channel) {
-    const int tap = word / p.words;
-    *channel = word - tap * p.words;
-    const int y = window.y + tap / p.kernel, x = window.x + tap % p.kernel;
-    if (static_cast<unsigned>(y) >= static_cast<unsigned>(p.height) ||
-        static_cast<unsigned>(x) >= static_cast<unsigned>(p.width))
-        return nullptr;
-    return p.maps + ((static_cast<size_t>(window.image) * p.height + y) * p.width + x) * p.words + *channel;
-}
+// A word of a row: the tap of the kernel, and the word of its pixel.
+struct Place {
+    int y = 0, x = 0, word = 0;
 
-__device__ inline uint32_t padding(const Product& p, int channel) {
-    return channel == p.words - 1 ? p.pad_last : p.pad_word;
-}
+    __device__ void advance(const Product& p, int words) {
+        for (word += words; word >= p.words; word -= p.words)
+            if (++x == p.kernel) {
+                x = 0;
+                ++y;
+            }
+    }
+    __device__ bool in_row(const Product& p) const { return y < p.kernel; }
+    __device__ bool in_map(const Product& p, const Window& window) const {
+        return static_cast<unsigned>(window.y + y) < static_cast<unsigned>(p.height) &&
+               static_cast<unsigned>(window.x + x) < static_cast<unsigned>(p.width);
+    }
+    __device__ int offset(const Product& p) const { return (y * p.width + x) * p.words + word; }
+};
+
+__device__ inline uint32_t padding(const Product& p, int word) { return word == p.words - 1 ? p.pad_last : p.pad_word; }
 
 // ones[row] = popc of the row; a warp for each.
 __global__ void count_ones(Product p, int32_t* ones) {
@@ -84,38 +93,38 @@ __global__ void count_ones(Product p, int32_t* ones) {
     if (row >= p.rows()) return;  // the whole warp
     const Window window = window_of(p, row);
     uint32_t count = 0;
-    for (int word = lane; word < p.kernel * p.kernel * p.words; word += 32) {
-        int channel;
-        const uint32_t* from = source(p, window, word, &channel);
-        count += __popc(from ? *from : padding(p, channel));
-    }
+    Place place;
+    for (place.advance(p, lane); place.in_row(p); place.advance(p, 32))
+        count += __popc(place.in_map(p, window) ? p.maps[window.offset + place.offset(p)] : padding(p, place.word));
     for (int mask = 16; mask; mask >>= 1) count += device::shuffle_xor(count, mask);
     if (!lane) ones[row] = static_cast<int32_t>(count);
 }
 
-// The ways to multiply a warp's part of a stage. `a` and `b` are the warp's first row and column in it, QUARTERS vectors
-// each; `sums` are laid out as the accumulators of multiply_bits, 16 rows by 8 columns each.
-//
-// The order of the words within a sum is free, as long as rows and columns agree. It is chosen so that every lane
-// reads vectors of 16 bytes, and eight lanes in turn eight of them that lie in different banks, without any padding.
+// Where a quarter of a row lies in a stage. Eight neighbouring rows have a quarter in different banks each, and
+// so have the four of every second row.
+__device__ inline int vector_of(int row, int quarter) { return row * QUARTERS + (quarter ^ (row / 2 % QUARTERS)); }
+
+// The ways to multiply a warp's part of a stage. `a` and `b` are the warp's first row and column in it, both multiples of
+// eight; `sums` are laid out as the accumulators of multiply_bits, 16 rows by 8 columns each.
 struct TensorCores {
     template <int RowTiles, int ColumnTiles>
     __device__ static void step(int (&sums)[RowTiles][ColumnTiles][4], const uint4* a, const uint4* b, int lane) {
-        const int group = lane / 4, quarter = lane % 4;
-        uint4 upper[RowTiles], lower[RowTiles];
+        const int set = lane / 8, vector = lane % 8;
+        uint32_t rows[RowTiles][2][4];  // of both halves of the stage
 #pragma unroll
-        for (int i = 0; i < RowTiles; ++i) {
-            upper[i] = a[(16 * i + group) * QUARTERS + quarter];
-            lower[i] = a[(16 * i + 8 + group) * QUARTERS + quarter];
-        }
+        for (int i = 0; i < RowTiles; ++i)
+#pragma unroll
+            for (int half = 0; half < 2; ++half)
+                device::load_sets(rows[i][half], a + vector_of(16 * i + 8 * (set % 2) + vector, 2 * half + set / 2));
 #pragma unroll
         for (int j = 0; j < ColumnTiles; ++j) {
-            const uint4 column = b[(8 * j + group) * QUARTERS + quarter];
+            uint32_t column[4];
+            device::load_sets(column, b + vector_of(8 * j + vector, set));
 #pragma unroll
-            for (int i = 0; i < RowTiles; ++i) {
-                device::multiply_bits(sums[i][j], {upper[i].x, lower[i].x, upper[i].y, lower[i].y}, {column.x, column.y});
-                device::multiply_bits(sums[i][j], {upper[i].z, lower[i].z, upper[i].w, lower[i].w}, {column.z, column.w});
-            }
+            for (int half = 0; half < 2; ++half)
+#pragma unroll
+                for (int i = 0; i < RowTiles; ++i)
+                    device::multiply_bits(sums[i][j], rows[i][half], column[2 * half], column[2 * half + 1]);
         }
     }
     __device__ static int value(int sum, int ones) { return 2 * sum - ones; }
@@ -124,20 +133,19 @@ struct TensorCores {
 struct Popcount {
     template <int RowTiles, int ColumnTiles>
     __device__ static void step(int (&sums)[RowTiles][ColumnTiles][4], const uint4* a, const uint4* b, int lane) {
-        const int group = lane / 4, quarter = lane % 4;
+        const int group = lane / 4, pair = lane % 4;
 #pragma unroll 1
-        for (int turn = 0; turn < QUARTERS; ++turn) {
-            const int at = turn ^ quarter;
+        for (int quarter = 0; quarter < QUARTERS; ++quarter) {
             uint4 rows[RowTiles][2];
 #pragma unroll
             for (int i = 0; i < RowTiles; ++i)
 #pragma unroll
-                for (int half = 0; half < 2; ++half) rows[i][half] = a[(16 * i + 8 * half + group) * QUARTERS + at];
+                for (int half = 0; half < 2; ++half) rows[i][half] = a[vector_of(16 * i + 8 * half + group, quarter)];
 #pragma unroll
             for (int j = 0; j < ColumnTiles; ++j)
 #pragma unroll
                 for (int side = 0; side < 2; ++side) {
-                    const uint4 column = b[(8 * j + 2 * quarter + side) * QUARTERS + at];
+                    const uint4 column = b[vector_of(8 * j + 2 * pair + side, quarter)];
 #pragma unroll
                     for (int i = 0; i < RowTiles; ++i)
 #pragma unroll
@@ -168,55 +176,62 @@ struct Tile {
 using LargeTile = Tile<2, 4, 4, 8>;  // 128 rows, 256 columns, 96 KiB
 using SmallTile = Tile<2, 2, 2, 4>;  // 64 rows, 64 columns, 32 KiB
 
-// Copies a stage's words of the rows and of the weights. Chunk words of a row at a time lie in one pixel.
+// Copies a stage's words of the rows and of the weights, one stage after the other. Chunk words of a row at a time lie in
+// one pixel.
 template <class Tile, int Chunk>
 struct Loader {
     static constexpr int RowVectors = Tile::Rows * QUARTERS / Tile::Threads;
     static constexpr int ColumnVectors = Tile::Columns * QUARTERS / Tile::Threads;
 
     const Product& p;
-    int first_column, thread;
+    int first_column, line, quarter;  // the thread's, of every vector in turn
+    Place next;
+    int next_word;
     Window windows[RowVectors];
     bool there[RowVectors];
 
     __device__ Loader(const Product& p, int first_row, int first_column, int thread)
-        : p(p), first_column(first_column), thread(thread) {
+        : p(p), first_column(first_column), line(thread / QUARTERS), quarter(thread % QUARTERS), next_word(4 * quarter) {
+        next.advance(p, next_word);
 #pragma unroll
         for (int i = 0; i < RowVectors; ++i) {
-            const int row = first_row + (thread + i * Tile::Threads) / QUARTERS;
+            const int row = first_row + line + i * Tile::Threads / QUARTERS;
             there[i] = row < p.rows();
             windows[i] = window_of(p, there[i] ? row : 0);
         }
     }
 
-    __device__ void load(uint4* stage, int first_word) const {
-        const int end = p.kernel * p.kernel * p.words;
-        const int word = first_word + thread % QUARTERS * 4;
+    __device__ void load(uint4* stage) {
+        Place place = next;
 #pragma unroll
-        for (int i = 0; i < RowVectors; ++i) {
-            auto* to = reinterpret_cast<uint32_t*>(stage + thread + i * Tile::Threads);
+        for (int part = 0; part < 4; part += Chunk) {
+            if (part) place.advance(p, Chunk);
+            const bool in_row = place.in_row(p);
+            const int offset = place.offset(p);
 #pragma unroll
-            for (int part = 0; part < 4; part += Chunk) {
-                int channel = 0;
-                const bool some = there[i] && word + part < end;
-                const uint32_t* from = some ? source(p, windows[i], word + part, &channel) : nullptr;
-                if (from)
-                    device::copy_async<4 * Chunk>(to + part, from);
+            for (int i = 0; i < RowVectors; ++i) {
+                const int row = line + i * Tile::Threads / QUARTERS;
+                uint32_t* to = reinterpret_cast<uint32_t*>(stage + vector_of(row, quarter)) + part;
+                const bool some = there[i] && in_row;
+                if (some && place.in_map(p, windows[i]))
+                    device::copy_async<4 * Chunk>(to, p.maps + (windows[i].offset + offset));
                 else
 #pragma unroll
-                    for (int k = 0; k < Chunk; ++k) to[part + k] = some ? padding(p, channel + k) : 0;
+                    for (int k = 0; k < Chunk; ++k) to[k] = some ? padding(p, place.word + k) : 0;
             }
         }
         stage += Tile::Rows * QUARTERS;
 #pragma unroll
         for (int i = 0; i < ColumnVectors; ++i) {
-            const int column = first_column + (thread + i * Tile::Threads) / QUARTERS;
-            uint4* to = stage + thread + i * Tile::Threads;
-            if (column < p.outputs)
-                device::copy_async<16>(to, p.weights + static_cast<size_t>(column) * p.depth + word);
+            const int column = line + i * Tile::Threads / QUARTERS;
+            uint4* to = stage + vector_of(column, quarter);
+            if (first_column + column < p.outputs)
+                device::copy_async<16>(to, p.weights + static_cast<size_t>(first_column + column) * p.depth + next_word);
             else
                 *to = uint4{0, 0, 0, 0};
         }
+        next.advance(p, STAGE_WORDS);
+        next_word += STAGE_WORDS;
     }
 };
 
@@ -229,20 +244,20 @@ __global__ __launch_bounds__(Tile::Threads) void multiply(Product p) {
     const int row_of_warp = warp / Tile::WarpColumns * Tile::RowTiles * 16;
     const int column_of_warp = warp % Tile::WarpColumns * Tile::ColumnTiles * 8;
     uint4* const memory = device::shared<uint4>();
-    const Loader<Tile, Chunk> loader(p, first_row, first_column, thread);
+    Loader<Tile, Chunk> loader(p, first_row, first_column, thread);
     const int steps = p.depth / STAGE_WORDS;
 
     int sums[Tile::RowTiles][Tile::ColumnTiles][4] = {};
 #pragma unroll
     for (int step = 0; step < STAGES - 1; ++step) {
-        if (step < steps) loader.load(memory + step * Tile::StageVectors, step * STAGE_WORDS);
+        if (step < steps) loader.load(memory + step * Tile::StageVectors);
         device::commit_copies();
     }
     for (int step = 0; step < steps; ++step) {
         device::wait_copies<STAGES - 2>();
         __syncthreads();
         const int next = step + STAGES - 1;
-        if (next < steps) loader.load(memory + next % STAGES * Tile::StageVectors, next * STAGE_WORDS);
+        if (next < steps) loader.load(memory + next % STAGES * Tile::StageVectors);
         device::commit_copies();
         const uint4* stage = memory + step % STAGES * Tile::StageVectors;
         Path::step(sums, stage + row_of_warp * QUARTERS, stage + (Tile::Rows + column_of_warp) * QUARTERS, lane);

@@ -51,7 +51,7 @@ struct Barrier {
     int members = 0, arrived = 0, passed = 0;
 };
 
-enum class Exchange : uint32_t { SHUFFLE = 1, BALLOT, MULTIPLY };
+enum class Exchange : uint32_t { SHUFFLE = 1, BALLOT, MULTIPLY, LOAD };
 
 // What the lanes of a warp give each other. Two sets are enough: who fills a set again has passed the barrier behind
 // the other one, and so have all who read this.
@@ -247,8 +247,8 @@ void wait_copies() {
     simulator::do_copies(thread, thread.groups - Open);
 }
 
-inline void multiply_bits(int (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-    const uint32_t mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
+inline void multiply_bits(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    const uint32_t mine[6] = {a[0], a[1], a[2], a[3], b0, b1};
     const auto given = simulator::exchange(simulator::Exchange::MULTIPLY, mine, 6);
     const int group = simulator::lane() / 4, column = simulator::lane() % 4 * 2;
     for (int half = 0; half < 2; ++half)
@@ -258,6 +258,17 @@ inline void multiply_bits(int (&c)[4], const uint32_t (&a)[4], const uint32_t (&
                 const uint32_t* other = given[4 * (column + side) + word % 4];
                 c[2 * half + side] += __popc(row[word / 4 * 2 + half] & other[4 + word / 4]);
             }
+}
+
+inline void load_sets(uint32_t (&words)[4], const uint4* vector) {
+    const auto place = reinterpret_cast<const unsigned char*>(vector) - simulator::machine().memory.get();
+    if (place < 0 || place % 16 || place + sizeof(uint4) > simulator::machine().memory_bytes)
+        simulator::fail("a vector is not aligned, or not in shared memory");
+    const auto mine = static_cast<uint32_t>(place);
+    const auto given = simulator::exchange(simulator::Exchange::LOAD, &mine, 1);
+    const int row = simulator::lane() / 4, word = simulator::lane() % 4;
+    for (int set = 0; set < 4; ++set)
+        std::memcpy(&words[set], simulator::machine().memory.get() + given[8 * set + row][0] + 4 * word, 4);
 }
 
 inline uint32_t shuffle_xor(uint32_t value, int mask) {
