@@ -3,7 +3,7 @@
 //   cpu_drive ISA FOLDER CASES ROUNDS
 //
 // Case i is i.model, a packed model, and i.images; its traces go to i.found. Scores of any number of images and threads
-// must be those of the traces. Then ROUNDS damaged copies of every model are refused or run.
+// (0: as many as it likes) must be those of the traces. Then ROUNDS damaged copies of every model are refused or run.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -40,10 +40,12 @@ struct Engine {
     std::memcpy(exact.get(), model.data(), model.size());
     failed = bnn_engine_create(exact.get(), model.size(), isa, threads, &engine, error);
   }
+  Engine(const std::string &path, const char *isa, int threads)
+      : failed(bnn_engine_open(path.c_str(), isa, threads, &engine, error)) {}
   ~Engine() { bnn_engine_destroy(engine); }
 
   bnn_engine *engine = nullptr;
-  int failed;
+  int failed = 1;
 };
 
 void run(const std::string &base, const char *isa) {
@@ -56,8 +58,9 @@ void run(const std::string &base, const char *isa) {
   require(!bnn_engine_trace(first.engine, images.data(), count, traces.data(), error), base);
   std::ofstream(base + ".found", std::ios::binary)
       .write(reinterpret_cast<char *>(traces.data()), std::streamsize(traces.size()));
-  for (int threads = 1; threads <= 3; threads++) {
-    Engine other(model, isa, threads);
+  require(Engine(base + ".none", isa, 1).failed && std::strstr(error, ".none: cannot be opened"), base);
+  for (int threads = 0; threads <= 3; threads++) {
+    Engine other(base + ".model", isa, threads);
     require(!other.failed, base);
     for (size_t n = 0; n <= count; n++) {
       std::vector<int32_t> scores(n * classes);

@@ -7,12 +7,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bnn import cpu, golden
-from bnn.layers import ModelError
+from bnn.layers import Layer, ModelError
 from bnn.model import Model, load
 from bnn.random_models import Sizes, random_graph
 
@@ -75,6 +76,61 @@ def test_many_images_go_through_in_parts() -> None:
         for count in (0, 1, 333, 64):  # and its memory grows, and serves fewer
             assert np.array_equal(engine.infer(images[:count]), wanted[:count])
     assert np.array_equal(engine.infer(images[::-1]), wanted[::-1])  # not contiguous
+
+
+def scores_of(source: str, inputs: int, classes: int, rng: np.random.Generator) -> Layer:
+    weights = rng.integers(0, 2, (classes, inputs)).astype(np.uint8)
+    ones = np.ones(classes, np.int32)
+    return Layer("scores", "dense", (source,), weights, scale=ones, offset=0 * ones)
+
+
+def test_readers_of_a_layer_may_pad_it_each_in_its_own_way() -> None:
+    rng = np.random.default_rng(1)
+
+    def conv(name: str, inputs: tuple[str, ...], kernel: int, channels: int, **fields: Any) -> Layer:
+        weights = rng.integers(0, 2, (70, kernel, kernel, channels)).astype(np.uint8)
+        return Layer(name, "conv", inputs, weights, pad=kernel // 2, **fields)
+
+    def value(fan_in: int) -> dict[str, Any]:
+        return {"scale": np.ones(70, np.int32), "offset": np.full(70, -fan_in // 2, np.int32)}
+
+    bits = {"thresholds": np.zeros(70, np.int32), "flip": rng.integers(0, 2, 70) > 0}
+    layers = (
+        conv("a", ("input",), 3, 3, **bits),
+        conv("b", ("a",), 3, 70, pad_value=-1, **value(9 * 70)),
+        conv("c", ("a", "b"), 5, 70, pad_value=1, **value(25 * 70), **bits),
+        scores_of("c", 9 * 7 * 70, 2, rng),
+    )
+    model = Model("pads", 9, 7, 3, np.arange(-128, 128, dtype=np.int8), layers, ("0", "1"))
+    check(model, images_for(model, 5), "pads")
+
+
+def test_counts_that_are_as_high_as_they_can_be() -> None:
+    """Every bit differs, so that counts which are collected in bytes are as full as they get."""
+    for inputs in (64 * 31, 64 * 32, 64 * 33, 65534):
+        layer = replace(scores_of("input", inputs, 9, np.random.default_rng(1)), weights=np.ones((9, inputs), np.uint8))
+        model = Model(
+            "full", 1, 1, inputs, np.where(np.arange(256) < 128, -1, 1).astype(np.int8), (layer,), tuple("012345678")
+        )
+        images = np.stack([np.full((1, 1, inputs), pixel, np.uint8) for pixel in (0, 255)])
+        check(model, images, f"{inputs} inputs", threads=(1,))
+        assert golden.infer(model, images).tolist() == [[0] * 9, [inputs] * 9]
+
+
+def test_few_large_images_are_shared_by_rows() -> None:
+    """Maps of which not all images fit the cache together, so that threads go through parts of the batch together."""
+    rng = np.random.default_rng(1)
+    first = Layer("a", "conv", ("input",), rng.integers(0, 2, (64, 3, 3, 1)).astype(np.uint8), pad=1, pool=True)
+    first = replace(first, thresholds=rng.integers(-99, 99, 64).astype(np.int32), flip=rng.integers(0, 2, 64) > 0)
+    second = Layer("b", "conv", ("a",), rng.integers(0, 2, (1, 5, 5, 64)).astype(np.uint8), stride=2)
+    second = replace(second, thresholds=np.array([800], np.int32), flip=np.zeros(1, np.bool_))
+    scores = scores_of("b", 43 * 43, 3, rng)
+    model = Model("large", 180, 180, 1, np.arange(-128, 128, dtype=np.int8), (first, second, scores), ("0", "1", "2"))
+    images = images_for(model, 9)
+    wanted = golden.infer(model, images)
+    engine = cpu.Engine(model, threads=5)
+    for _ in range(5):
+        assert np.array_equal(engine.infer(images), wanted)
 
 
 def test_images_of_another_kind_are_refused() -> None:

@@ -408,7 +408,7 @@ void Engine::infer(const uint8_t *images, size_t count, int32_t *scores) {
     reserve(spaces_.front(), chunk);
     const auto work = [&](int member) {
       for (size_t start = 0; start < count; start += chunk) {
-        if (start && !alone) team_.barrier();  // others may still read the maps
+        if (start && !alone) team_.barrier();  // of a network of one layer others may still read the pixels
         run_all({images + start * image, std::min(chunk, count - start), scores + start * classes(), member,
                  alone ? 1 : int(members)},
                 spaces_.front());
