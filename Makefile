@@ -25,7 +25,7 @@ training := --recipe $(RECIPE) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DATA),-
 IMAGES  ?= $(shell test -f "$(basename $(MODEL)).images.npz" && echo "$(basename $(MODEL)).images.npz")
 images  = $(if $(IMAGES),--images "$(IMAGES)")
 
-.PHONY: help env doctor wheels clean distclean missing
+.PHONY: help env doctor docs wheels clean distclean missing
 .PHONY: data train export zoo-check page notebook ablation float accuracy
 .PHONY: explore report hls hls-check deploy
 .PHONY: demo demo-mnist demo-cifar-wired reuse sim board board-demo bench bench-cpu bench-gpu
@@ -66,6 +66,7 @@ help:
 	@echo "make demo-cifar-wired        the same with a CIFAR-10 network; Verilator takes minutes to build it"
 	@echo "make lint                    ruff, mypy, Verilator's and Verible's opinion of the SystemVerilog, files that are made"
 	@echo "make generated               write the files that are made from bnn/contract.py, and the README's picture"
+	@echo "make docs                    the documentation as a site, into build/site"
 	@echo "make wheels                  the toolkit's wheel and the one for boards, bnn with the host as bnn.host, into build/wheels"
 	@echo "make clean                   remove from build/ what a command makes again; never checkpoints, data, models, bitstreams"
 	@echo "make distclean               remove build/ and the environment, after a question (YES=1: without)"
@@ -196,6 +197,10 @@ generated-check: $(READY)
 	$(BNN) contract --check
 	$(BNN) hierarchy --check
 	$(BNN) picture docs/dataflow.txt --check
+
+docs: $(READY)
+	$(PY) -m mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 # the toolkit's, and the one for boards; BITS="a.bit b.bit": bitstreams that go along
 wheels: $(READY)

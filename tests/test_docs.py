@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
+import subprocess
+import sys
 import tokenize
 from pathlib import Path
 
 import pytest
 
+from bnn import command
 from hls.sources import files, find, folders
 
 ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), ROOT / "train/README.md")
+)
 PAGES = [
     "docs/hls_walkthrough.md",
     "docs/rtl_walkthrough.md",
@@ -47,6 +55,36 @@ def test_named_files_exist(page: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"(?:`|^ +)make (\w[\w-]*)", text, re.MULTILINE):
         assert re.search(rf"^[\w \-]*\b{target}\b[\w \-]*:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("page", COMMANDS)
+def test_commands_can_be_given_as_printed(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every line `bnn ...` of a block is one that the command's parser takes; targets of make exist."""
+    text = (ROOT / page).read_text()
+    for line in re.findall(r"^ {4}(bnn [a-z].*?)(?:  .*)?$", text.replace("\\\n", ""), re.MULTILINE):
+        for part in line.partition(" #")[0].split("; "):
+            program, name, *given = shlex.split(part)
+            if program == "bnn" and "--help" not in given:
+                try:
+                    command.find(name).parser().parse_args(given)
+                except SystemExit:
+                    pytest.fail(f"{page}: {part}: {capsys.readouterr().err}")
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"(?:`|^ +)make (\w[\w-]*)", text, re.MULTILINE):
+        assert re.search(rf"^[\w \-]*\b{target}\b[\w \-]*:", makefile, re.MULTILINE), target
+    # one spelling; models say how they were trained, and torchrun takes a module
+    assert not re.search(r"python3? -m (?:train|hls|sim|host)\b", re.sub(r"<!--.*?-->", "", text)), page
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    call = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path / "site")]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    first = (tmp_path / "site/index.html").read_text()
+    for path in ("I want to see one run", "I have pictures of my own", "I build hardware"):
+        assert path in first
+    said = (tmp_path / "site/commands/index.html").read_text()
+    assert all(f"bnn {name}</h3>" in said for name in command.COMMANDS)
 
 
 def test_rules_name_checks_that_exist() -> None:

@@ -33,7 +33,7 @@ DENSE = network(2, (8, 8, 1), [("dense", 128), ("dense", 64), ("dense", 10)], bi
 def test_estimate_is_near_synthesis(name: str) -> None:
     found = estimate_area(DESIGNS[name])
     for got, want in zip((found.lut, found.ff, found.bram36, found.dsp, found.array_lut), MEASURED[name], strict=True):
-        assert abs(got - want) <= 0.07 * want  # as the README says
+        assert abs(got - want) <= 0.07 * want  # as docs/figures.md says
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,10 @@ def test_the_picture_of_the_readme_is_what_its_description_draws(
     assert "(docs/dataflow.svg)" in (ROOT / "README.md").read_text()
 
 
-def test_folders_of_the_picture_and_of_the_readme_exist() -> None:
+def test_folders_of_the_picture_and_of_the_table_exist() -> None:
     titles = [box.lines[0] for box in picture.read((ROOT / "docs/dataflow.txt").read_text(), "x")[0].values()]
-    readme = (ROOT / "README.md").read_text()
-    rows = readme[readme.index("| folder | what |") :].partition("\n\n")[0]
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = page[page.index("| folder | what |") :].partition("\n\n")[0]
     table = re.findall(r"^\| \[?`([\w/]+)`", rows, re.MULTILINE)
     for name in [*(title for title in titles if title.endswith("/")), *table]:
         assert (ROOT / name).is_dir(), name
@@ -42,7 +42,7 @@ def test_folders_of_the_picture_and_of_the_readme_exist() -> None:
         and not path.name.endswith(".egg-info")
         and path.name != "__pycache__"
     }
-    assert here <= {name.split("/")[0] for name in table}, "a folder that the README does not tell of"
+    assert here <= {name.split("/")[0] for name in table}, "a folder that CONTRIBUTING.md does not tell of"
 
 
 def test_boxes_and_arrows() -> None:
