@@ -86,9 +86,10 @@ def test_an_own_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """A folder of pictures, a few epochs, and the small core, whose simulation other tests use as well."""
     settings = {"BNN_DRAWN": 30, "BNN_EPOCHS": 2, "BNN_DESIGN": "sim_small", "BNN_CORES": BUILD}
     text, pictures = execute(OWN, monkeypatch, BNN_FOLDER=tmp_path, **settings)
-    assert "90 images, 3 classes" in text and "score mismatches = 0" in text and "calibrate: temperature" in text
+    assert "90 images of circle, square, triangle" in text and ", 0 score mismatches" in text
     assert "PE x SIMD x LANES" in text and "simulated next: 8x32x4" in text
     assert "scores and every bit of 3 layers are equal" in text and "at 100 MHz: simulated" in text
+    assert "the planner expected " in text and f"in {tmp_path / 'design'}" in text
     assert pictures == 4 and (tmp_path / "cycles.png").read_bytes().startswith(b"\x89PNG")
     assert load(tmp_path / "model.npz").classes == ("circle", "square", "triangle")
 
