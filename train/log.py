@@ -18,12 +18,10 @@ def write_log(folder: Path, history: list[dict[str, float]]) -> None:
     writer.writeheader()
     writer.writerows(history)
     write_atomically(folder / "log.csv", text.getvalue().encode())
-    import matplotlib
+    from matplotlib.figure import Figure  # without pyplot, whose backend is the caller's, as in a notebook
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.5))
+    figure = Figure(figsize=(9, 3.5))
+    left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in history]
     left.plot(epochs, [row["train_loss"] for row in history])
     left.set(xlabel="epoch", ylabel="training loss")
@@ -34,5 +32,4 @@ def write_log(folder: Path, history: list[dict[str, float]]) -> None:
     figure.tight_layout()
     picture = io.BytesIO()
     figure.savefig(picture, dpi=110)
-    pyplot.close(figure)
     write_atomically(folder / "curves.png", picture.getvalue())

@@ -195,12 +195,10 @@ def plot(counts: list[Count], name: str, path: Path) -> None:
     """Unique kernels per layer beside random weights, as PNG."""
     import io
 
-    import matplotlib
+    from matplotlib.figure import Figure  # without pyplot, whose backend is the caller's
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 3.5))
+    figure = Figure(figsize=(7, 3.5))
+    axes = figure.subplots()
     places = np.arange(len(counts))
     axes.bar(places - 0.2, [100 * item.ratio for item in counts], 0.4, label="trained")
     axes.bar(places + 0.2, [100 * item.random_ratio for item in counts], 0.4, label="random weights")
@@ -212,7 +210,6 @@ def plot(counts: list[Count], name: str, path: Path) -> None:
     figure.tight_layout()
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=120, format="png")
-    pyplot.close(figure)
     write_atomically(path, buffer.getvalue())
 
 
