@@ -1,7 +1,7 @@
 """`bnn page MODEL`: a page about a model, one HTML file that fetches nothing.
 
-Answers come from the golden integer model on the whole test set; curves from the run's `log.csv`; figures of hardware
-from the planner, which runs as a command of its own; the rest is counted from the model (see `train/cost.py` for
+Answers come from the integer model on the whole test set; curves from the run's `log.csv`; figures of hardware
+from the planner; the rest is counted from the model (see `train/cost.py` for
 sources and assumptions).
 """
 
@@ -12,7 +12,6 @@ import base64
 import csv
 import io
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from bnn import api
 from bnn.command import Command, positive
 from bnn.confidence import calibration_error, probabilities
 from bnn.cpu import infer
@@ -34,7 +34,6 @@ from train.accuracy import test_set
 
 CHUNK = 500
 LOG_COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_accuracy")
-ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "report.html"
 SAMPLES = 12
 """Wrong answers that are shown, and right ones at most."""
@@ -200,11 +199,10 @@ def planned(model_file: Path, design: str) -> dict[str, Any]:
         ReportError: it refuses, with its reason.
     """
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "hls", str(model_file.resolve()), "--design", design, "--batch", str(BATCH)]
-        done = subprocess.run([*command, "-o", folder], cwd=ROOT, capture_output=True, text=True)
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-            raise ReportError(f"The planner has no program for {design}: {last.removeprefix('error: ')}.")
+        try:
+            api.plan(model_file, design, folder, batch=BATCH)
+        except ExpectedError as error:
+            raise ReportError(f"The planner has no program for {design}: {error}.") from None
         plan: dict[str, Any] = json.loads((Path(folder) / "plan.json").read_text())
     return plan
 
