@@ -63,7 +63,6 @@ _CALLS: dict[str, list[Any]] = {
     "release": [c_void_p],
     "upload": [c_void_p, c_void_p, c_size_t],
     "download": [c_void_p, c_void_p, c_size_t],
-    "wait": [],
     "mark": [c_int],
     "elapsed": [POINTER(c_float)],
     "product": [POINTER(Product), c_void_p, c_int],

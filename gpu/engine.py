@@ -6,7 +6,7 @@ docs/gpu.md has the algorithm.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,15 +15,7 @@ from bnn.layers import Layer, Model, require
 from bnn.rules import shapes
 from gpu.build import GpuError
 from gpu.device import PATHS, POPCOUNT, Buffer, Device, FirstLayer, Product
-from gpu.packed import (
-    aligned_words_of,
-    constants,
-    limits_of,
-    pack,
-    rows_of_weights,
-    unpack,
-    words_of,
-)
+from gpu.packed import aligned_words_of, constants, limits_of, pack, rows_of_weights, unpack, words_of
 
 BATCH_BYTES = 1 << 30
 """Memory that the maps of the images that are computed at once take at most."""
@@ -31,10 +23,20 @@ MAX_BATCH = 1 << 16
 
 
 class _Step:
-    """A layer as a kernel: its constants on the GPU, and the shape of what it gives in words."""
+    """A layer as a kernel: its constants on the GPU, and the shape of what it gives in words.
 
-    def __init__(self, device: Device, layer: Layer, geometry: Geometry, words: int, path: str, first: bool) -> None:
-        self.layer, self.geometry, self.first = layer, geometry, first
+    Args:
+        device: the GPU.
+        layer, geometry: the layer.
+        words: of a pixel that it reads.
+        path: one of PATHS.
+        eight_bit: whether it reads 8-bit pixels.
+    """
+
+    def __init__(
+        self, device: Device, layer: Layer, geometry: Geometry, words: int, path: str, eight_bit: bool
+    ) -> None:
+        self.layer, self.geometry, self.eight_bit = layer, geometry, eight_bit
         self.scores = layer.requantised
         convolution = layer.kind == "conv"
         height, width, channels = geometry.output
@@ -43,7 +45,7 @@ class _Step:
         weights = layer.weights.reshape(layer.outputs, layer.kernel**2 if convolution else -1, geometry.input[2])
         arrays: dict[str, np.ndarray] = {}
         constant: np.ndarray | int = 0
-        if first:  # four signed bytes in a word
+        if eight_bit:  # four signed bytes in a word
             signs = np.zeros((32 * self.words, weights.shape[1], 4), np.int8)
             signs[: layer.outputs, :, : weights.shape[2]] = 2 * weights.astype(np.int8) - 1
             arrays["weights"] = signs
@@ -62,7 +64,7 @@ class _Step:
         self._kept = {name: device.put(array) for name, array in arrays.items()}
         addresses = {name: buffer.address for name, buffer in self._kept.items()}
         self.kernel: FirstLayer | Product
-        if first:
+        if eight_bit:
             self.kernel = FirstLayer(
                 **addresses,
                 height=geometry.input[0],
@@ -140,14 +142,10 @@ class Engine:
         self._table = self.device.put(model.input_table)
         self._steps: list[_Step] = []
         for layer, geometry in zip(model.layers, walk(model), strict=True):
-            if not self._steps and not self._eight_bit:  # the packed image is one pixel of all its elements
-                layer_geometry = Geometry(
-                    geometry.name, "dense", (1, 1, self._elements), (1, 1), (1, 1), geometry.output, geometry.fan_in
-                )
-            else:
-                layer_geometry = geometry
-            first = not self._steps and self._eight_bit
-            step = _Step(self.device, layer, layer_geometry, words, self.path, first)
+            first = not self._steps
+            if first and not self._eight_bit:  # the packed image is one pixel that has all its elements
+                geometry = replace(geometry, input=(1, 1, self._elements))
+            step = _Step(self.device, layer, geometry, words, self.path, first and self._eight_bit)
             self._steps.append(step)
             words = step.words
         per_image = self._elements + 4 * self._input_words
@@ -164,7 +162,7 @@ class Engine:
         for buffer in self._buffers:
             buffer.release()
         self._room = images
-        ones = max((step.rows for step in self._steps if not step.first), default=0)
+        ones = max((step.rows for step in self._steps if not step.eight_bit), default=0)
         sizes = [self._elements, 4 * self._input_words, 4 * ones, *(step.bytes_per_image for step in self._steps)]
         self._buffers = [self.device.empty(images * size) for size in sizes]
 
@@ -223,7 +221,7 @@ class Engine:
             found[first : first + count] = self.scores(count)
         return found
 
-    def trace(self, images: np.ndarray) -> dict[str, Any]:
+    def trace(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Every layer's output, as `bnn.golden.trace` gives it, for at most `max_batch` images.
 
         Raises:
@@ -231,8 +229,8 @@ class Engine:
         """
         count = self.load(images)
         self.start(count)
-        found: dict[str, Any] = {}
-        for step, output in zip(self._steps[:-1], self._buffers[3:], strict=False):
+        found: dict[str, np.ndarray] = {}
+        for step, output in zip(self._steps[:-1], self._buffers[3:-1], strict=True):
             words = output.download((count, step.places, step.words), np.uint32)
             bits = unpack(words, step.layer.outputs)
             shape = step.geometry.output if step.layer.kind == "conv" else step.geometry.output[2:]

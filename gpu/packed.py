@@ -89,9 +89,9 @@ class MatrixProduct:
         self.words = aligned_words_of(self.depth)
         out_words = words_of(len(b))
         rows, constant = rows_of_weights(b[:, None], self.words), constants(b, path)
-        self.a, self.b = device.put(pack(a, self.words)), device.put(rows)
+        self.a = device.put(pack(a, self.words))
         self._ones = device.empty(4 * len(a)) if path != POPCOUNT else None
-        self._kept: dict[str, Buffer] = {"maps": self.a, "weights": self.b}
+        self._kept: dict[str, Buffer] = {"maps": self.a, "weights": device.put(rows)}
         self._bits = thresholds is not None
         if thresholds is not None:
             inverted = np.zeros((1, len(b)), np.uint8) if flip is None else flip[None]

@@ -1,6 +1,6 @@
-// The library that gpu/device.py loads: memory, kernels and a timer of one GPU, as C functions. Each returns null, or one
-// line that says what went wrong; the text stays until the thread's next call. Kernels are only started: a download or
-// bnn_gpu_wait waits for them.
+// The library that gpu/device.py loads: memory, kernels and a timer of one GPU, as C functions. Each returns null, or
+// one line that says what went wrong; the text stays until the thread's next call. Kernels are only started: a download
+// waits for them, and says what went wrong in them.
 #include "layers.h"
 #include "peak.h"
 #include "product.h"
@@ -65,7 +65,6 @@ const char* bnn_gpu_upload(void* to, const void* from, size_t bytes) { return an
 const char* bnn_gpu_download(void* to, const void* from, size_t bytes) {
     return answer(device::download(to, from, bytes));
 }
-const char* bnn_gpu_wait() { return answer(device::wait()); }
 const char* bnn_gpu_mark(int which) { return answer(timer.mark(which)); }
 const char* bnn_gpu_elapsed(float* milliseconds) { return answer(timer.elapsed(milliseconds)); }
 
@@ -90,7 +89,8 @@ const char* bnn_gpu_first_layer(const FirstLayer* layer) {
     return answer(device::launch(first_layer, grid, 32 * WARPS, 0, *layer));
 }
 
-const char* bnn_gpu_pack_pixels(const uint8_t* pixels, const int8_t* table, uint32_t* packed, int rows, int size, int words) {
+const char* bnn_gpu_pack_pixels(const uint8_t* pixels, const int8_t* table, uint32_t* packed, int rows, int size,
+                                int words) {
     return answer(start_pack(pixels, table, packed, rows, size, words));
 }
 
@@ -110,7 +110,8 @@ const char* bnn_gpu_peak(int path, int grid, int turns, uint32_t* out, double* m
     const int threads = 256;
     const double each = path == TENSOR_CORES ? 16.0 * 8 * 256 / 32 : 32;  // of a thread, chain and turn
     *macs = each * threads * grid * CHAINS * turns;
-    return answer(device::launch(path == TENSOR_CORES ? tensor_peak : popcount_peak, dim3(grid), threads, 0, turns, out));
+    const auto kernel = path == TENSOR_CORES ? tensor_peak : popcount_peak;
+    return answer(device::launch(kernel, dim3(grid), threads, 0, turns, out));
 }
 
 // The order in which a simulated GPU does what has no order; a real one needs none of it.

@@ -1,5 +1,5 @@
-// What the kernels and their caller need of the machine: an NVIDIA GPU's when nvcc compiles, and when a C++ compiler for
-// the host does, a simulated one's (simulator.h). Nothing else here knows which of them it is.
+// What the kernels and their caller need of the machine: an NVIDIA GPU's when nvcc compiles, and when a C++ compiler
+// for the host does, a simulated one's (simulator.h). Nothing else here knows which of them it is.
 //
 // Every function that a kernel calls across a warp is called by all 32 lanes together.
 #pragma once
@@ -13,8 +13,6 @@
 #include <cuda_runtime.h>
 
 namespace device {
-
-constexpr bool SIMULATED = false;
 
 // The block's shared memory; its size is given at the launch.
 template <class T>
@@ -92,7 +90,6 @@ inline std::string upload(void* to, const void* from, size_t bytes) {
 inline std::string download(void* to, const void* from, size_t bytes) {
     return error_of(cudaMemcpy(to, from, bytes, cudaMemcpyDeviceToHost));
 }
-inline std::string wait() { return error_of(cudaDeviceSynchronize()); }
 
 // Name, compute capability (10 * major + minor), multiprocessors.
 inline std::string describe(std::string* name, int* capability, int* multiprocessors) {

@@ -26,7 +26,7 @@ __global__ void read_pixels(const uint8_t* images, const int8_t* table, uint32_t
     if (pixel >= pixels) return;
     uint32_t word = 0;
     for (int c = 0; c < channels; ++c)
-        word |= static_cast<uint32_t>(static_cast<uint8_t>(table[images[static_cast<size_t>(pixel) * channels + c]])) << 8 * c;
+        word |= static_cast<uint8_t>(table[images[static_cast<size_t>(pixel) * channels + c]]) << 8 * c;
     words[pixel] = word;
 }
 
@@ -42,6 +42,7 @@ __global__ void first_layer(FirstLayer p) {
     for (int at = first; at < end; ++at) {
         const int image = at / places, place = at - image * places;
         const int out_y = place / p.out_columns, out_x = place - out_y * p.out_columns;
+        const uint32_t* pixels = p.pixels + static_cast<size_t>(image) * p.height * p.width;
         bool bit = false;
         for (int inside = 0; inside < edge * edge; ++inside) {
             const int y = edge * out_y + inside / edge - p.pad, x = edge * out_x + inside % edge - p.pad;
@@ -50,8 +51,7 @@ __global__ void first_layer(FirstLayer p) {
             for (int tap = 0; tap < TAPS; ++tap) {
                 const int row = y + tap / KERNEL, column = x + tap % KERNEL;
                 if (row >= 0 && row < p.height && column >= 0 && column < p.width)
-                    sum = __dp4a(static_cast<int>(p.pixels[(static_cast<size_t>(image) * p.height + row) * p.width + column]),
-                                 weights[tap], sum);
+                    sum = __dp4a(static_cast<int>(pixels[row * p.width + column]), weights[tap], sum);
             }
             bit |= sum >= limit;
         }

@@ -1,15 +1,15 @@
 // The product of packed bits, with what follows it fused: thresholds, pool and flip, or scores.
 //
 // Rows are the places of the maps (N, height, width, words) at which a convolution is computed, columns its outputs; a
-// dense layer is a convolution of kernel 1 over maps of one pixel, and so is any product of matrices. Element e of a row
-// is bit e % 32 of word e / 32. Bits beyond the channels are 0 in maps and weights alike, so that they count in neither
+// dense layer is a convolution of kernel 1 over maps of one pixel, and so is any product of matrices. Element e of a
+// row is bit e % 32 of word e / 32. Bits beyond the channels are 0 in maps and weights alike, so that they count in neither
 // of the two ways to multiply:
 //
 //     Popcount      value = -popc(a ^ w)                    anywhere
 //     TensorCores   value = 2 popc(a & w) - popc(a)         where mma of bits is an instruction
 //
-// With F inputs the matches are F + value, or F - popc(w) + value. The caller has taken that constant of the column into
-// `limits` or `offset`:
+// With F inputs the matches are F + value, or F - popc(w) + value. The caller has taken that constant of the column
+// into `limits` or `offset`:
 //
 //     bit = value >= limit, OR over the 2x2 pool, XOR flip        score = scale * value + offset, modulo 2^32
 #pragma once
@@ -104,8 +104,8 @@ __global__ void count_ones(Product p, int32_t* ones) {
 // so have the four of every second row.
 __device__ inline int vector_of(int row, int quarter) { return row * QUARTERS + (quarter ^ (row / 2 % QUARTERS)); }
 
-// The ways to multiply a warp's part of a stage. `a` and `b` are the warp's first row and column in it, both multiples of
-// eight; `sums` are laid out as the accumulators of multiply_bits, 16 rows by 8 columns each.
+// The ways to multiply a warp's part of a stage. `a` and `b` are the warp's first row and column in it, both multiples
+// of eight; `sums` are laid out as the accumulators of multiply_bits, 16 rows by 8 columns each.
 struct TensorCores {
     template <int RowTiles, int ColumnTiles>
     __device__ static void step(int (&sums)[RowTiles][ColumnTiles][4], const uint4* a, const uint4* b, int lane) {
@@ -176,8 +176,8 @@ struct Tile {
 using LargeTile = Tile<2, 4, 4, 8>;  // 128 rows, 256 columns, 96 KiB
 using SmallTile = Tile<2, 2, 2, 4>;  // 64 rows, 64 columns, 32 KiB
 
-// Copies a stage's words of the rows and of the weights, one stage after the other. Chunk words of a row at a time lie in
-// one pixel.
+// Copies a stage's words of the rows and of the weights, one stage after the other. Chunk words of a row at a time lie
+// in one pixel.
 template <class Tile, int Chunk>
 struct Loader {
     static constexpr int RowVectors = Tile::Rows * QUARTERS / Tile::Threads;
@@ -191,7 +191,11 @@ struct Loader {
     bool there[RowVectors];
 
     __device__ Loader(const Product& p, int first_row, int first_column, int thread)
-        : p(p), first_column(first_column), line(thread / QUARTERS), quarter(thread % QUARTERS), next_word(4 * quarter) {
+        : p(p),
+          first_column(first_column),
+          line(thread / QUARTERS),
+          quarter(thread % QUARTERS),
+          next_word(4 * quarter) {
         next.advance(p, next_word);
 #pragma unroll
         for (int i = 0; i < RowVectors; ++i) {
@@ -225,8 +229,9 @@ struct Loader {
         for (int i = 0; i < ColumnVectors; ++i) {
             const int column = line + i * Tile::Threads / QUARTERS;
             uint4* to = stage + vector_of(column, quarter);
-            if (first_column + column < p.outputs)
-                device::copy_async<16>(to, p.weights + static_cast<size_t>(first_column + column) * p.depth + next_word);
+            const auto output = static_cast<size_t>(first_column + column);
+            if (output < static_cast<size_t>(p.outputs))
+                device::copy_async<16>(to, p.weights + output * p.depth + next_word);
             else
                 *to = uint4{0, 0, 0, 0};
         }
@@ -300,8 +305,8 @@ __global__ __launch_bounds__(Tile::Threads) void multiply(Product p) {
                     if (p.limits)
                         bits |= static_cast<uint32_t>(value >= limits[k]) << place;
                     else if (row < rows && first + place < p.outputs)
-                        p.scores[static_cast<size_t>(row) * p.outputs + first + place] = static_cast<int32_t>(
-                            static_cast<uint32_t>(scale[k]) * static_cast<uint32_t>(value) + static_cast<uint32_t>(offset[k]));
+                        p.scores[static_cast<size_t>(row) * p.outputs + first + place] =
+                            static_cast<int32_t>(scale[k] * static_cast<uint32_t>(value) + offset[k]);
                 }
                 if (!p.limits) continue;
                 bits |= device::shuffle_xor(bits, 1);  // the four lanes of a row

@@ -20,7 +20,6 @@
 
 #define __global__
 #define __device__
-#define __forceinline__ inline
 #define __launch_bounds__(threads)
 
 struct dim3 {
@@ -36,7 +35,7 @@ inline int __popc(uint32_t word) { return __builtin_popcount(word); }
 // c + the sum of the products of four signed bytes.
 inline int __dp4a(int a, int b, int c) {
     for (int byte = 0; byte < 4; ++byte)
-        c += static_cast<int8_t>(static_cast<uint32_t>(a) >> 8 * byte) * static_cast<int8_t>(static_cast<uint32_t>(b) >> 8 * byte);
+        c += static_cast<int8_t>(a >> 8 * byte) * static_cast<int8_t>(b >> 8 * byte);
     return c;
 }
 
@@ -84,7 +83,7 @@ struct Machine {
     std::vector<Warp> warps;
     Barrier barrier;
     Thread* running = nullptr;
-    dim3 block_index, block_size, grid_size;
+    dim3 block_index, block_size;
     std::unique_ptr<unsigned char[]> memory;
     size_t memory_bytes = 0;
     const std::function<void()>* body = nullptr;
@@ -194,7 +193,6 @@ inline std::string run(dim3 grid, int threads, size_t shared, const std::functio
     std::mt19937 random(all.schedule);
     all.error.clear();
     all.body = &body;
-    all.grid_size = grid;
     all.block_size = dim3(threads);
     for (unsigned y = 0; y < grid.y; ++y)
         for (unsigned x = 0; x < grid.x && all.error.empty(); ++x) {
@@ -217,13 +215,10 @@ inline void do_copies(Thread& thread, int up_to) {
 #define threadIdx (simulator::machine().running->index)
 #define blockIdx (simulator::machine().block_index)
 #define blockDim (simulator::machine().block_size)
-#define gridDim (simulator::machine().grid_size)
 
 inline void __syncthreads() { simulator::meet(simulator::machine().barrier); }
 
 namespace device {
-
-constexpr bool SIMULATED = true;
 
 template <class T>
 T* shared() {
@@ -234,7 +229,8 @@ template <int Bytes>
 void copy_async(void* to, const void* from) {
     static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16, "cp.async copies 4, 8 or 16 bytes");
     auto& thread = *simulator::machine().running;
-    if ((reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from)) % Bytes) simulator::fail("a copy is not aligned");
+    const auto addresses = reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from);
+    if (addresses % Bytes) simulator::fail("a copy is not aligned");
     thread.copies.push_back({to, from, Bytes, thread.groups});
     if (simulator::machine().schedule % 2) simulator::do_copies(thread, thread.groups + 1);
 }
@@ -303,7 +299,6 @@ inline std::string upload(void* to, const void* from, size_t bytes) {
     return "";
 }
 inline std::string download(void* to, const void* from, size_t bytes) { return upload(to, from, bytes); }
-inline std::string wait() { return ""; }
 
 inline std::string describe(std::string* name, int* capability, int* multiprocessors) {
     *name = "simulated on the host";
