@@ -31,6 +31,7 @@ PAGES = [
     "docs/onnx.md",
     "docs/brevitas.md",
     "docs/gpu.md",
+    "docs/own_module.md",
 ]
 
 

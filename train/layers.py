@@ -139,6 +139,27 @@ class BinaryLinear(nn.Linear):
         return F.linear(x, self.signs())
 
 
+class BinaryActivation(nn.Module):
+    """The sum of an activation's planes, any shape: signs around `plane_steps`; for networks of one's own."""
+
+    def __init__(self, planes: int = 1, window: str = "triangular") -> None:
+        super().__init__()
+        self.steps, self.window, self.schedules = plane_steps(planes), window, Schedules()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return thermometer(x, self.steps, self.window, self.schedules.sharpness)
+
+
+class Value(nn.Module):
+    """A value of 8 bits, any shape: rounded half up to a multiple of VALUE_STEP and saturated; gradient 1 inside.
+
+    A shortcut is added before it: `value(norm(conv(x)) + shortcut)`, where the shortcut is a value too.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return round_half_up(x, VALUE_STEP).clamp(VALUE_LOW * VALUE_STEP, VALUE_HIGH * VALUE_STEP)
+
+
 SCALE_BITS = 16
 """|scale| of the exported affine stays below 2**15: one DSP multiplier."""
 OFFSET_BITS = 32

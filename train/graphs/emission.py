@@ -231,19 +231,35 @@ class Emitter:
         def close(numbers: np.ndarray | float, wanted: float) -> bool:
             return bool(np.abs(numbers - wanted).max() <= 1e-6 * max(abs(wanted), 1.0))
 
-        free = not np.isfinite([own.low, own.high]).any()
-        if own.mode and close(own.unit / unit, 1) and close(own.zero / unit, 0):
-            gain, bias = own.gain, own.bias + own.half
-        elif not own.mode and after.mode and free:
-            gain, bias = own.gain / unit, own.bias / unit + after.half
-        else:
-            return None
         if not after.mode:  # nothing but a clip behind the Add
             after = replace(after, unit=unit, low=after.low / unit, high=after.high / unit, gain=after.gain / unit)
-        plain = close(after.gain * unit, 1) and close(after.bias, 0)
-        if not plain or not close(after.unit / unit, 1) or not close(after.zero / unit, 0):
+            if after.bias.any():
+                return None
+        if not close(after.gain * unit, 1):
             return None
-        return Line(gain, bias, "floor", after.low, after.high, unit)
+        # the shortcut's codes are whole, so that what is rounded is the rest
+        if own.mode and close(own.unit / unit, 1) and close(own.zero / unit, 0):
+            gain, bias = own.gain, own.bias + own.half + np.floor(after.bias + after.half)
+        elif not own.mode and after.mode and not np.isfinite([own.low, own.high]).any():
+            gain, bias = own.gain / unit, own.bias / unit + after.bias + after.half
+        else:
+            return None
+        return Line(gain, bias, "floor", after.low, after.high, after.unit, after.zero)
+
+    def wanted_codes(self, signal: Signal, line: Line) -> tuple[np.ndarray, np.ndarray]:
+        """All sums that a value's layer reaches, and the graph's own codes of them (S, C), without the shortcut's."""
+        if signal.base.added is None:
+            numbers = _grid(signal.base)
+            values = evaluate(signal.function, numbers, signal.base.channels)
+            return numbers, np.rint((values - line.zero) / line.unit).astype(np.int64)
+        own, other = signal.base.added
+        after = signal.line
+        assert after is not None
+        numbers = _grid(own.base)
+        codes = evaluate(own.function, numbers, own.base.channels).astype(np.float64) / float(other.gain[0])
+        if after.mode:
+            codes = codes + after.bias
+        return numbers, (np.floor if after.mode == "floor" else np.rint)(codes).astype(np.int64)
 
     def exact(self, node: Node, signal: Signal, line: Line) -> Signal:
         """A value whose codes are the graph's own, rounded down and clipped as `line` says."""
@@ -259,13 +275,12 @@ class Emitter:
             if base.kind == "sums" or np.isfinite([line.low, line.high]).all():
                 raise self.refuse(node, f"is a value from {low:g} to {high:g}, expected one of 8 bits")
         scale, offset, shift = fixed(line.gain, line.bias)
-        if base.added is None:
-            limits = (0, (1 << bits) - 1) if bits else (-128, 127)
-            self.check_codes(node, signal, line, scale, offset, shift, limits)
-        else:
-            self.check_codes(node, base.added[0], replace(line, zero=0.0), scale, offset, shift, (INT32.min, INT32.max))
+        limits = (0, (1 << bits) - 1) if bits else (-128, 127)
+        if base.added is not None:
+            limits = INT32.min, INT32.max  # it is clipped with the shortcut
             if not bits and (low, high) != (-128, 127):
                 self.lose(f"{node}: the value reaches from {low:g} to {high:g}, here from -128 to 127")
+        self.check_codes(node, self.wanted_codes(signal, line), scale, offset, shift, limits)
         layer = draft.layer(scale=scale.astype(np.int32), offset=offset.astype(np.int32), shift=shift, bits=bits)
         count = base.channels
         return self.of_value(self.emit(layer), signal, np.full(count, line.unit), np.full(count, line.zero))
@@ -273,17 +288,14 @@ class Emitter:
     def check_codes(
         self,
         node: Node,
-        signal: Signal,
-        line: Line,
+        codes: tuple[np.ndarray, np.ndarray],
         scale: np.ndarray,
         offset: np.ndarray,
         shift: int,
         limits: tuple[int, int],
     ) -> None:
-        """Compare the integers with the graph's own codes on every sum; move the offset (C,) where that helps."""
-        numbers = _grid(signal.base)
-        values = evaluate(signal.function, numbers, signal.base.channels)
-        wanted = np.rint((values - line.zero) / line.unit).astype(np.int64)
+        """Compare the integers with the graph's `codes` of all sums; move the offset (C,) where that helps."""
+        numbers, wanted = codes
         products = numbers[:, None] * scale
         inside = (wanted > limits[0]) & (wanted < limits[1])
         least = np.where(inside, (wanted << shift) - products, INT32.min).max(0)
@@ -368,7 +380,7 @@ class Emitter:
             if bits <= MAX_PLANES:
                 moved = replace(line, low=0.0, high=float((1 << bits) - 1), zero=line.zero + line.low * line.unit)
                 scale, offset, shift = fixed(line.gain, line.bias + line.half - line.low)
-                self.check_codes(node, signal, moved, scale, offset, shift, (0, (1 << bits) - 1))
+                self.check_codes(node, self.wanted_codes(signal, moved), scale, offset, shift, (0, (1 << bits) - 1))
                 layer = draft.layer(
                     scale=scale.astype(np.int32), offset=offset.astype(np.int32), shift=shift, bits=bits
                 )

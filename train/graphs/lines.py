@@ -159,16 +159,16 @@ def fixed(gain: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray, i
 
 
 def score_line(gain: np.ndarray, bias: np.ndarray, high: int, given: Any) -> tuple[np.ndarray, np.ndarray, int]:
-    """Scale and offset (C,) of scores, and the shift with which they are the graph's."""
-    whole = np.array_equal(gain, np.rint(gain)) and np.array_equal(bias, np.rint(bias))
-    if (
-        whole
-        and np.abs(gain).max() <= 32768
-        and gain.max() <= INT16.max
-        and np.abs(bias).max() <= 2.0**31
-        and bias.max() <= INT32.max
-    ):
-        return gain.astype(np.int64), bias.astype(np.int64), given if isinstance(given, int) else 0
+    """Scale and offset (C,) of scores, and the shift with which they are the graph's.
+
+    The least shift with which they are exact, else the greatest that fits 16 and 32 bits; `given` in place of 0.
+    """
+    for shift in range(25):
+        scale, offset = gain * 2.0**shift, bias * 2.0**shift
+        whole = np.array_equal(scale, np.rint(scale)) and np.array_equal(offset, np.rint(offset))
+        inside = scale.min() >= INT16.min and scale.max() <= INT16.max
+        if whole and inside and offset.min() >= INT32.min and offset.max() <= INT32.max:
+            return scale.astype(np.int64), offset.astype(np.int64), shift or (given if isinstance(given, int) else 0)
     largest = float((np.abs(gain) * high + np.abs(bias)).max())
     for shift in range(24, -25, -1):
         scale = np.rint(gain * 2.0**shift)

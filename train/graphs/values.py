@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -174,18 +174,29 @@ def plan_values(graph: Graph) -> Plan:
     return Plan(members, pooled, layers[-1].name)
 
 
+SPREAD = 3.0
+"""Standard deviations about the mean that a value reaches: what is rare saturates, what is frequent is finer."""
+
+
 def find_ranges(graph: Graph, images: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Least and greatest number of every channel, axis 1, of what may become a value."""
+    """Least and greatest number of every channel, axis 1, of what may become a value, but for what is rare."""
     plan = plan_values(graph)
     last = next(node for node in graph.nodes if node.name == plan.last)
     wanted = {member.tensor for member in plan.members.values()} | {last.inputs[0]}
-    lows: dict[str, Any] = {}
-    highs: dict[str, Any] = {}
+    parts: dict[str, list[list[np.ndarray]]] = {name: [] for name in wanted}
     for start in range(0, len(images), BATCH):
         found = run(graph, images[start : start + BATCH], wanted)
         for name in wanted:
-            axes = tuple(axis for axis in range(found[name].ndim) if axis != 1)
-            low, high = found[name].min(axes), found[name].max(axes)
-            lows[name] = np.minimum(lows.get(name, low), low)
-            highs[name] = np.maximum(highs.get(name, high), high)
-    return {name: (lows[name].astype(np.float64), highs[name].astype(np.float64)) for name in wanted}
+            numbers = found[name].astype(np.float64)
+            axes = tuple(axis for axis in range(numbers.ndim) if axis != 1)
+            count = np.full(numbers.shape[1], numbers.size / numbers.shape[1])
+            parts[name].append([numbers.min(axes), numbers.max(axes), count, numbers.sum(axes), (numbers**2).sum(axes)])
+    ranges = {}
+    for name, rows in parts.items():
+        lows, highs, counts, sums, squares = (np.stack(column) for column in zip(*rows, strict=True))
+        mean = sums.sum(0) / counts.sum(0)
+        reach = SPREAD * np.sqrt(np.maximum(squares.sum(0) / counts.sum(0) - mean**2, 0))
+        low, high = lows.min(0), highs.max(0)
+        # about the middle, which is a value's zero
+        ranges[name] = np.maximum(low, mean - reach), np.minimum(high, mean + reach)
+    return ranges
