@@ -13,6 +13,7 @@ import numpy as np
 from bnn import cpu
 from bnn import images as reader
 from bnn.confidence import probabilities
+from bnn.errors import ExpectedError
 from bnn.model import Model
 from bnn.samples import data_title
 from bnn.text import label_text
@@ -185,7 +186,7 @@ class Classifier:
         engine = self._engine(name, index)
         try:
             scores, figures = engine.timed(image, None)
-        except HostError:
+        except ExpectedError:
             self._drop(name)  # the next one loads the bitstream anew, which ends what a core may still do
             raise
         steps = {step: seconds for step, seconds in figures.get("steps", {}).items() if step != "load"}

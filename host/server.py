@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,6 +27,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 
 from bnn import images as reader
+from bnn.errors import ExpectedError, line
 from bnn.text import printable
 
 from .classifier import Classifier
@@ -151,8 +153,14 @@ class Handler(BaseHTTPRequestHandler):
             status, (kind, content) = HTTPStatus.OK, work()
         except Refusal as refusal:
             status, (kind, content) = refusal.status, _json({"error": str(refusal)})
-        except HostError as error:
-            status, (kind, content) = HTTPStatus.BAD_REQUEST, _json({"error": str(error)})
+        except ExpectedError as error:
+            status, (kind, content) = HTTPStatus.BAD_REQUEST, _json({"error": line(error)})
+        except OSError:  # the client left, or was too slow
+            raise
+        except Exception:
+            traceback.print_exc()
+            told = {"error": "the server has failed; its terminal says where"}
+            status, (kind, content) = HTTPStatus.INTERNAL_SERVER_ERROR, _json(told)
         self._reply(status, kind, content)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:

@@ -27,6 +27,7 @@ from helpers.page import MODEL, OTHER, page, serving  # noqa: E402
 
 from bnn import golden  # noqa: E402
 from bnn.confidence import probabilities  # noqa: E402
+from bnn.errors import ExpectedError  # noqa: E402
 from bnn.images import MAX_FILE_BYTES  # noqa: E402
 from bnn.model import save  # noqa: E402
 from host import images as sources  # noqa: E402
@@ -437,6 +438,22 @@ def test_failing_board_is_told(port: int, station: Station) -> None:
     station.core.code = 0
     assert status == 400 and result["error"] == "the core reports error 4: AXI error response"
     assert ask(port, "POST", "/classify", images(1).tobytes())[0] == 200
+
+
+def test_what_fails_is_told_and_the_server_goes_on(
+    port: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An expected error of any part, and a mistake in the code, whose place is for the terminal alone."""
+    body, path = images(1).tobytes(), "/classify?engines=cpu"
+    for error, status, reason in (
+        (ExpectedError("no engine\nat all"), 400, "no engine"),
+        (RuntimeError("secret"), 500, "the server has failed; its terminal says where"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(Engine, "infer", lambda self, given, error=error: (_ for _ in ()).throw(error))
+            assert ask(port, "POST", path, body) == (status, {"error": reason})
+        assert ask(port, "POST", path, body)[0] == 200
+    assert capfd.readouterr().err.count("RuntimeError: secret") == 1
 
 
 def test_the_page_fetches_nothing_from_elsewhere(port: int) -> None:
