@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bnn.errors import ExpectedError, line
-from bnn.paths import plain
+from bnn.paths import BUILD, plain
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "hw_templates" / "gpu"
-BUILT = ROOT / "build" / "gpu"
+BUILT = BUILD / "gpu"
 MAIN = "bnn_gpu.cu"
 ARCHITECTURES = ("80", "90")
 """Compute capabilities with machine code of their own; 8.6 and 8.9 run that of 8.0, later ones translate its PTX."""
