@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from helpers.programs import change
 from bnn import golden
 from bnn.contract import Error
 from bnn.model import Model, save
+from bnn.random_models import random_graph
 from hls import designs, program, schedule
 from host import Accelerator, HostError, accelerator, backend, pynq_infer
 from host.program import Program
@@ -113,6 +115,30 @@ def test_depths_are_what_the_planner_used(model: Model, tmp_path: Path, name: st
     assert found.act_depth == max(region.base + region.words for region in plan.regions)
     assert found.weight_depth == plan.words_a + plan.words_b
     assert found.shape == (9, 7, 1) and found.classes == 3 and found.image_bytes == 64
+
+
+def test_a_core_without_the_vector_unit(tmp_path: Path) -> None:
+    model = random_graph(7)
+    placed = schedule.plan(model, designs.find("sim_small"), 4)
+    assert any(layer.vector for layer in placed.descriptors)
+    path = tmp_path / "program.bin"
+    path.write_bytes(program.pack(placed))
+    core = FakeCore(model)
+    core.fill({"vector": False})
+    with pytest.raises(HostError, match="program.bin needs the vector unit, which the core of bnn.bit does not have$"):
+        start(core, path)
+    core.fill({"vector": True})
+    start(core, path).close()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_depths_of_programs_of_version_2(tmp_path: Path, seed: int) -> None:
+    """What the host asks of a core is what the planner used, but for what only the last layers write."""
+    with suppress(designs.DesignError):
+        plan = schedule.plan(random_graph(seed), designs.find("sim_small"), 4)
+        path = tmp_path / "program.bin"
+        path.write_bytes(program.pack(plan))
+        assert Program(path).act_depth == max(region.base + region.words for region in plan.regions)
 
 
 @pytest.mark.parametrize(
