@@ -29,10 +29,14 @@ WRITE = 1.5
 """Cycles of a beat of scores at least: a memory takes 8 and answers each after 12."""
 DRAIN = 14
 """Cycles from the last serial write or score to the end of the layer."""
-HAND = 4
-"""Cycles in which the sums of a block leave the array for the vector unit."""
+HAND = 3
+"""Cycles after a sum's last step in which it is handed over to the vector unit."""
+TURN = 2
+"""Cycles between two blocks in the vector unit."""
+LOAD = 12
+"""Cycles from a group's last step to the next one's first with the vector unit, beyond eight for each header word."""
 VECTOR = 30
-"""Cycles from the last step of a group to the last result of the vector unit, beyond what follows without it."""
+"""Cycles from a layer's last step to its last result with the vector unit, beyond those of a block."""
 FILL = 36
 """Cycles from the last column of an image to its last bits in memory and the start of the array."""
 
@@ -43,21 +47,25 @@ def array_cycles(layer: Descriptor, images: int, lanes: int) -> int:
 
 
 def block_cycles(layer: Descriptor) -> int:
-    """Cycles from a block of outputs to the next: those of the array, or of the vector unit where it is slower.
+    """Cycles from a block of outputs to the next: of the array, or of what follows where that is slower.
 
-    The unit takes a hand-over's sums in HAND cycles, PE/8 channels of every lane a cycle for each hand-over or plane,
-    and writes eight words of values and one of bits of each plane; with a shortcut it works in every second cycle.
+    The vector unit takes a channel of every eight for each hand-over, or plane, or read of a shortcut that is averaged,
+    one after the other, and writes eight words of values and one of bits of each plane; it works in every second cycle
+    where it also reads values.
     """
     sums = (4 if layer.by_image else 2) if layer.pool else 1
     steps = layer.group_words * layer.planes * sums
     if not layer.vector:
         return steps
+    steps += HAND * layer.hand_overs * sums
     pace = 2 if layer.shortcut or layer.average else 1
-    values = 8 * max(layer.hand_overs, layer.thresholds, 1) * sums
+    reads = (4 if layer.by_image or layer.dense else 2) if layer.shortcut_average else 1
+    turns = max(layer.hand_overs, layer.thresholds, reads)
     if layer.average:
-        values *= layer.height * layer.width
-    results = 9 * max(layer.given_planes, 1)
-    return max(steps, HAND * layer.hand_overs * sums, pace * values, pace * results)
+        turns = max(turns, layer.height * layer.width)
+    values = (8 * pace * turns + TURN) * sums
+    results = pace * max(layer.given_planes, 1) * (9 if layer.given_planes else 8)
+    return max(steps, values, results * (layer.out_columns if layer.serial else 1))
 
 
 def first_layer_cycles(first: FirstLayer, first_pe: int, image_bytes: int) -> int:
@@ -157,10 +165,11 @@ class _Timeline:
         blocks *= layer.rows // 2 if layer.pool else layer.rows
         steps = block_cycles(layer)
         words = layer.headers + layer.group_words
+        gap = LOAD + 8 * layer.headers if layer.vector else GROUP_GAP + layer.headers - 1
         self.array += LAYER_START - GROUP_GAP
         tail = 0
         for group in range(layer.groups):
-            self.array += GROUP_GAP + layer.headers - 1
+            self.array += gap
             if not self.plan.resident:
                 beats = self.design.word_bytes // 8 * self.beat
                 end = self.stream + words * beats
@@ -174,7 +183,7 @@ class _Timeline:
             elif not self.keep:
                 self.array = max(self.array, self._resident(index, group) + WEIGHTS)
             body = max(blocks * steps, 4)  # headers come at most every ten cycles
-            if layer.serial:
+            if layer.serial and not layer.vector:
                 columns = min(layer.out_columns, lanes // 2 if layer.pool else lanes)
                 body = steps + (blocks - 1) * max(steps, SERIAL + columns)
                 tail = SERIAL + columns
@@ -185,13 +194,15 @@ class _Timeline:
                     emitted = min(left, lanes) * (1 + layer.outputs % 2) * max(self.beat, WRITE)
                     body += steps + SCORES + int((ceil_div(classes, 2) - 1) * max(emitted, PAIR))
                 tail = int(emitted)
-            if layer.vector:
-                body += VECTOR
             self.array += body
             if not self.plan.resident:
                 self.ring.append((words, self.array))
                 self.held += words
-        self.array += DRAIN + tail if layer.serial or layer.scores else LAYER_END
+        if layer.vector and not layer.scores:
+            tail = VECTOR + steps
+            self.array += tail
+        else:
+            self.array += DRAIN + tail if layer.serial or layer.scores else LAYER_END
         self.steps.append((index, int(self.array)))
 
     def _resident(self, index: int, group: int) -> float:
