@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bnn.contract import Descriptor
 from bnn.geometry import ceil_div
@@ -31,12 +31,16 @@ DRAIN = 14
 """Cycles from the last serial write or score to the end of the layer."""
 HAND = 3
 """Cycles after a sum's last step in which it is handed over to the vector unit."""
-TURN = 2
-"""Cycles between two blocks in the vector unit."""
 LOAD = 12
 """Cycles from a group's last step to the next one's first with the vector unit, beyond eight for each header word."""
-VECTOR = 30
-"""Cycles from a layer's last step to its last result with the vector unit, beyond those of a block."""
+VECTOR = 60
+"""Cycles from a step to its result through the vector unit, beyond those in which its three parts work."""
+QUEUES = 16, 8
+"""Hand-overs that the unit holds, and values of a plane of a block that it holds for their results."""
+QUEUED = 10, 25
+"""Cycles that they are held beyond those of the parts before and behind."""
+CHANNEL = 18.5
+"""Cycles in which a channel's scores leave the vector unit, beyond one for each hand-over."""
 FILL = 36
 """Cycles from the last column of an image to its last bits in memory and the start of the array."""
 
@@ -46,8 +50,18 @@ def array_cycles(layer: Descriptor, images: int, lanes: int) -> int:
     return layer.groups * layer.headers + layer.busy_cycles(images, lanes)
 
 
-def block_cycles(layer: Descriptor) -> int:
-    """Cycles from a block of outputs to the next: of the array, or of what follows where that is slower.
+class Parts(NamedTuple):
+    """Cycles of a block of outputs in the array, and of the vector unit in values and in results; 0 without it."""
+
+    array: int
+    values: int = 0
+    results: int = 0
+    period: int = 0
+    """Cycles from a block to the next one"""
+
+
+def block_parts(layer: Descriptor) -> Parts:
+    """How long a block of outputs takes.
 
     The vector unit takes a channel of every eight for each hand-over, or plane, or read of a shortcut that is averaged,
     one after the other, and writes eight words of values and one of bits of each plane; it works in every second cycle
@@ -56,27 +70,33 @@ def block_cycles(layer: Descriptor) -> int:
     sums = (4 if layer.by_image else 2) if layer.pool else 1
     steps = layer.group_words * layer.planes * sums
     if not layer.vector:
-        return steps
+        return Parts(steps, period=steps)
     steps += HAND * layer.hand_overs * sums
-    pace = 2 if layer.shortcut or layer.average else 1
+    paced = layer.shortcut or layer.average
     reads = (4 if layer.by_image or layer.dense else 2) if layer.shortcut_average else 1
     turns = max(layer.hand_overs, layer.thresholds, reads)
     if layer.average:
-        turns = max(turns, layer.height * layer.width)
-    values = (8 * pace * turns + TURN) * sums
-    results = pace * max(layer.given_planes, 1) * (9 if layer.given_planes else 8)
-    return max(steps, values, results * (layer.out_columns if layer.serial else 1))
+        steps, turns = 0, max(turns, layer.height * layer.width)
+    values = (16 * turns if paced else 8 * turns + 1) * sums
+    results = max(layer.given_planes, 1) * (9 if layer.given_planes else 8) * (2 if paced else 1)
+    if layer.serial:  # column by column
+        results = results * layer.out_columns // layer.blocks
+    kept = 4 if layer.thresholds == 3 else max(1, layer.thresholds)
+    held = (steps + values + QUEUED[0] * sums) // sums // (QUEUES[0] // layer.hand_overs) * sums
+    waiting = (values + results + QUEUED[1]) // (QUEUES[1] // kept)
+    return Parts(steps, values, results, max(steps, values, results, held, waiting))
 
 
 def first_layer_cycles(first: FirstLayer, first_pe: int, image_bytes: int) -> int:
     """Cycles of one image in the engine, once it is in the image buffer.
 
     A column of the window takes a cycle per row to read, a position a cycle per FIRST_PE channels (four with
-    a pool, and one more for its second column); pack mode takes eight bytes a cycle.
+    a pool, and one more for its second column) or per plane of pixels; pack mode takes eight bytes a cycle, and one for
+    each word.
     """
-    if not first.channels:
-        return ceil_div(image_bytes, 8) + 2
-    groups = first.channels // first_pe
+    if not (first.channels or first.pixel_map):
+        return ceil_div(image_bytes, 8) + first.words + 6
+    groups = first.planes or first.channels // first_pe
     if first.pool:
         return first.rows // 2 * max(4 * (first.columns + 2), first.columns // 2 * (4 * groups + 1) + 3) + 12
     return first.rows * max(3 * (first.columns + 2), first.columns * groups + 2) + 12
@@ -127,10 +147,11 @@ class _Timeline:
         ahead = min(images, 3 * plan.sub_batch + 2) if plan.resident and not self.keep else 0
         self.stream += ahead * image_bus
         self.array = now
-        pixels = model.height * model.width if plan.first.channels else 0
+        by_pixel = plan.first.channels > 0 or plan.first.pixel_map
+        pixels = model.height * model.width if by_pixel else 0
         load = max(pixels, image_bus)
         engine = first_layer_cycles(plan.first, self.design.first_pe, image_bytes)
-        if not plan.first.channels:
+        if not by_pixel:
             engine, load = max(engine, int(load)), 0
         loaded = now + self.latency + 8  # image n is in the buffer
         ends = [now, now]  # the engine has read image n - 2, n - 1
@@ -163,35 +184,46 @@ class _Timeline:
         layer, lanes = self.plan.descriptors[index], self.design.lanes
         blocks = layer.units(images, lanes) * layer.blocks
         blocks *= layer.rows // 2 if layer.pool else layer.rows
-        steps = block_cycles(layer)
+        parts = block_parts(layer)
+        steps = parts.array
         words = layer.headers + layer.group_words
         gap = LOAD + 8 * layer.headers if layer.vector else GROUP_GAP + layer.headers - 1
         self.array += LAYER_START - GROUP_GAP
         tail = 0
+        done = [0.0, 0.0]  # when the vector unit has group n - 2, n - 1
         for group in range(layer.groups):
-            self.array += gap
+            self.array = max(self.array, done[0]) + gap
             if not self.plan.resident:
                 beats = self.design.word_bytes // 8 * self.beat
                 end = self.stream + words * beats
                 while self.held + words > self.design.weight_depth:
                     waiting = self.held + words - self.design.weight_depth  # words without room until then
-                    freed, done = self.ring.popleft()
+                    freed, left = self.ring.popleft()
                     self.held -= freed
-                    end = max(end, done + self.latency + 12 + min(waiting, words) * beats)
+                    end = max(end, left + self.latency + 12 + min(waiting, words) * beats)
                 self.stream = end
                 self.array = max(self.array, self.stream + WEIGHTS)
             elif not self.keep:
                 self.array = max(self.array, self._resident(index, group) + WEIGHTS)
-            body = max(blocks * steps, 4)  # headers come at most every ten cycles
-            if layer.serial and not layer.vector:
+            body: float = max(blocks * steps, 4)  # headers come at most every ten cycles
+            if layer.vector and layer.scores:
+                body = steps + blocks * max(steps, 8 * (layer.hand_overs + CHANNEL))
+                tail = VECTOR - DRAIN
+            elif layer.vector:
+                behind = steps + parts.values + parts.results - parts.period
+                after = max(done[1], self.array + behind) + blocks * parts.period
+                ahead = min(blocks, QUEUES[0] // layer.hand_overs)  # blocks that the array may be ahead
+                body = max(body, (blocks - ahead) * parts.period)
+                done = [done[1], after]
+            elif layer.serial:
                 columns = min(layer.out_columns, lanes // 2 if layer.pool else lanes)
                 body = steps + (blocks - 1) * max(steps, SERIAL + columns)
                 tail = SERIAL + columns
             elif layer.scores:
                 classes = min(self.design.pe, layer.outputs - group * self.design.pe)
                 body = 0
-                for left in range(images, 0, -lanes):
-                    emitted = min(left, lanes) * (1 + layer.outputs % 2) * max(self.beat, WRITE)
+                for left_images in range(images, 0, -lanes):
+                    emitted = min(left_images, lanes) * (1 + layer.outputs % 2) * max(self.beat, WRITE)
                     body += steps + SCORES + int((ceil_div(classes, 2) - 1) * max(emitted, PAIR))
                 tail = int(emitted)
             self.array += body
@@ -199,8 +231,7 @@ class _Timeline:
                 self.ring.append((words, self.array))
                 self.held += words
         if layer.vector and not layer.scores:
-            tail = VECTOR + steps
-            self.array += tail
+            self.array = done[1] + VECTOR - (16 if layer.average else 0)
         else:
             self.array += DRAIN + tail if layer.serial or layer.scores else LAYER_END
         self.steps.append((index, int(self.array)))
