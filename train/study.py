@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import statistics
 import sys
 import threading
@@ -23,7 +24,7 @@ from typing import Any
 
 import torch
 
-from bnn.command import Command
+from bnn.command import INTERRUPTED, Command
 from bnn.files import write_atomically
 from bnn.networks import NETWORKS
 from bnn.output import each, note, progress, result
@@ -114,7 +115,11 @@ def run_one(config: Config, sets: Sets, folder: Path, compiled: bool, keep: bool
 
 
 def start_worker(threads: int) -> None:
-    """Prepare a process of the pool: its threads, and its end when the study's process is no more."""
+    """Prepare a process of the pool: its threads, and its end with the study's process.
+
+    Ctrl-C goes to all of them; what a run has done is in its checkpoint.
+    """
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     torch.set_num_threads(threads)
     parent = multiprocessing.parent_process()
     assert parent is not None

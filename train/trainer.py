@@ -350,26 +350,27 @@ def train(
         step_model = DistributedDataParallel(state.model, [device.index] if device.type == "cuda" else None)
     if compile_step:
         step_model = torch.compile(step_model)  # type: ignore[assignment]
-    while state.epoch < recipe.epochs:
-        if stop_after is not None and state.epoch >= stop_after:
-            return state.model
-        started = time.time()
-        try:
+    try:
+        while state.epoch < recipe.epochs:
+            if stop_after is not None and state.epoch >= stop_after:
+                return state.model
+            started = time.time()
             row = train_epoch(state, step_model, config, images, softened)
-        except KeyboardInterrupt:
-            done = f"{state.epoch} of {recipe.epochs} epochs are done"
-            raise KeyboardInterrupt(f"{done}, the same command goes on from there") from None
-        state.epoch += 1
-        if rank == 0:
-            row["val_accuracy"] = round(accuracy(state.model, held_out.x, held_out.y), 5)
-            row["seconds"] = round(time.time() - started, 1)
-            state.history.append(row)
-            keep(state, config, path, command)
-            note(
-                f"epoch {state.epoch:{len(str(recipe.epochs))}}/{recipe.epochs}: loss {row['train_loss']:.4f}, "
-                f"validation {100 * row['val_accuracy']:.2f} %, {row['seconds']:.0f} s{_left(state, recipe)}"
-            )
-    network = deploy(state, config, images.x, held_out, path)
+            state.epoch += 1
+            if rank == 0:
+                row["val_accuracy"] = round(accuracy(state.model, held_out.x, held_out.y), 5)
+                row["seconds"] = round(time.time() - started, 1)
+                state.history.append(row)
+                keep(state, config, path, command)
+                note(
+                    f"epoch {state.epoch:{len(str(recipe.epochs))}}/{recipe.epochs}: loss {row['train_loss']:.4f}, "
+                    f"validation {100 * row['val_accuracy']:.2f} %, {row['seconds']:.0f} s{_left(state, recipe)}"
+                )
+        network = deploy(state, config, images.x, held_out, path)
+    except KeyboardInterrupt:
+        done = load_checkpoint(path)["epoch"] if path.exists() else 0
+        said = f"{done} of {recipe.epochs} epochs are done, the same command goes on from there"
+        raise KeyboardInterrupt(said) from None
     if rank == 0:
         _summary(state, network, held_out, path)
     return network
