@@ -57,9 +57,9 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_sanitizers_find_nothing(sanitized: Path, tmp_path: Path) -> None:
     for isa in cpu.isas():
         line = run([str(sanitized)], isa, tmp_path / isa, models(), 150)
-        words = line.split()
-        assert words[:2] == ["26", "cases,"] and int(words[4]) == 26 * 150
-        assert 26 * 75 < int(words[2]) < 26 * 150, line  # most are refused, some run
+        said = line.split()
+        assert said[:2] == ["26", "cases,"] and int(said[4]) == 26 * 150
+        assert 26 * 75 < int(said[2]) < 26 * 150, line  # most are refused, some run
 
 
 @pytest.mark.parametrize("processor", ARM)

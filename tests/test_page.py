@@ -314,10 +314,10 @@ def test_side_by_side(browser: Browser) -> None:
     assert not browser.run("at('sides').checkVisibility()")
     browser.run("at('engine').value = 'accelerator,cpu'")
     classified(browser, "at('samples').children[0].click()")
-    table = browser.run("[...at('sides').querySelectorAll('tr')].map(row => [...row.cells].map(c => c.textContent))")
+    lines = browser.run("[...at('sides').querySelectorAll('tr')].map(row => [...row.cells].map(c => c.textContent))")
     best, score = sorted_rows(MODEL, images(3, 5)[0])[0]
-    assert table[0] == ["Figure", "Accelerator", "Processor"]
-    assert table[1] == ["answer", best, best] and table[2] == ["score of it", score, score]
+    assert lines[0] == ["Figure", "Accelerator", "Processor"]
+    assert lines[1] == ["answer", best, best] and lines[2] == ["score of it", score, score]
     assert text(browser, "same") == "All 3 scores are equal, bit for bit."
     browser.run(
         "showSides({accelerator: {scores: [1, 2, 3], best: 2, milliseconds: {run: 1}, cycles: 5000, clock_hz: 1e8},"
