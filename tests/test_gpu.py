@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from bnn.networks import network
 from bnn.random_models import edge_model, random_model
 from bnn.samples import read_images
 from gpu import bench, build
+from gpu.bench import Case, Row
 from gpu.build import GpuError
 from gpu.device import LARGE, PATHS, POPCOUNT, SMALL, TENSOR_CORES, TILES, Device
 from gpu.engine import Engine
@@ -194,7 +196,17 @@ def test_the_bench_compares_what_it_times(device: Device, perceptron: Model, mon
         "product, times as fast as naive float32",
         "product, times as fast as cuBLAS float32",
         "mlp_bnn, times as fast as naive float32",
+        "product, 10^15 binary operations per second",
     ]
+    known = Row(Case(bench.PRODUCT, "8192^3", 2.0 * 8192**3), bench.NAIVE, 23.0)
+    fast = [known, replace(known, kernel="packed, tensor cores, to bits", milliseconds=0.2)]
+    assert bench.bars(fast) == [
+        "product, times as fast as naive float32: 23 in the paper, here 115.0, reached",
+        "product, times as fast as cuBLAS float32: 3.4 in the paper, here not measured",
+        "mlp_bnn, times as fast as naive float32: 7 in the paper, here not measured",
+        "product, 10^15 binary operations per second: 5 is the aim, here 5.5, reached",
+    ]
+    assert bench.bars([known, replace(fast[1], milliseconds=2.0)])[0].endswith("here 11.5, missed")
     monkeypatch.setitem(sys.modules, "torch", None)
     rows = list(bench.measure(device, 1, perceptron, 1, 1))
     missing = [row for row in rows if row.milliseconds is None]
