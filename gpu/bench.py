@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from bnn.files import write_atomically
 from bnn.layers import Model
 from bnn.model import load
 from bnn.networks import network as find_network
+from bnn.output import note, result
+from bnn.paths import BUILD
 from bnn.output import note, result
 from bnn.random_models import random_model
 from gpu.baselines import FLOAT32, INT8, TF32, FloatNetwork, NaiveNetwork, NaiveProduct, Torch, signs
@@ -248,6 +251,10 @@ def times(row: Row, rows: list[Row], other: str) -> float | None:
     return found[0] / row.milliseconds if found and found[0] and row.milliseconds else None
 
 
+def _milliseconds(row: Row) -> str:
+    return f"{NOT_MEASURED}: {row.note}" if row.milliseconds is None else f"{row.milliseconds:.4g} ms"
+
+
 def table(rows: list[Row]) -> str:
     """The rows in Markdown."""
     lines = [
@@ -288,7 +295,7 @@ def _packed(rows: list[Row], case: str) -> list[Row]:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", type=Path, default=Path("build/bench_gpu.json"), help="JSON file of the rows")
+    parser.add_argument("-o", "--output", type=Path, default=BUILD / "bench_gpu.json", help="JSON file of the rows")
     parser.add_argument("--size", type=positive, default=SIZE, help=f"edge of the matrices (default: {SIZE})")
     parser.add_argument("--images", type=positive, default=IMAGES, help=f"images of the MLP (default: {IMAGES})")
     parser.add_argument("--runs", type=positive, default=RUNS, help=f"runs whose median counts (default: {RUNS})")
@@ -298,14 +305,19 @@ def _body(options: argparse.Namespace) -> None:
     try:
         device = Device()
     except GpuError as error:
-        result(f"{NOT_MEASURED}: {error}", measured=False)
+        result(f"{NOT_MEASURED}: {error}", measured=False, why=str(error))
         return
-    rows = [*measure(device, options.size, _model(MLP), options.images, options.runs)]
-    rows += measure_networks(device, NETWORKS, options.runs)
-    note(f"{device.name}, {device.multiprocessors} multiprocessors, measured: medians of {options.runs} runs\n")
+    rows = []
+    for row in chain(
+        measure(device, options.size, _model(MLP), options.images, options.runs),
+        measure_networks(device, NETWORKS, options.runs),
+    ):
+        rows.append(row)
+        note(f"bench-gpu: {row.case.name}, {row.case.size}, {row.kernel}: {_milliseconds(row)}")
     content = {"gpu": device.name, "capability": device.capability, "rows": [asdict(row) for row in rows]}
-    result("\n".join([table(rows), "", *bars(rows)]), measured=True, **content)
     write_atomically(options.output, (json.dumps(content, indent=1) + "\n").encode())
+    title = f"{device.name}, {device.multiprocessors} multiprocessors, measured: medians of {options.runs} runs"
+    result("\n".join([title, "", table(rows), "", *bars(rows)]), measured=True, **content)
 
 
 main = Command("bench-gpu", _options, _body, "--size 8192 --images 10000")

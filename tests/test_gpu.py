@@ -224,6 +224,7 @@ def test_the_bench_without_a_gpu(
     monkeypatch.setattr("gpu.device.why_no_gpu", lambda: "there is no driver")
     assert bench.main(["-o", str(tmp_path / "rows.json")]) == 0
     assert capsys.readouterr().out == "not measured: there is no driver\n" and not list(tmp_path.iterdir())
+    assert bench.main.results([]) == {"measured": False, "why": "there is no driver"}
 
 
 def test_the_bench_with_a_gpu(
