@@ -27,7 +27,6 @@ from bnn.model import load
 from bnn.networks import network as find_network
 from bnn.output import note, result
 from bnn.paths import BUILD
-from bnn.output import note, result
 from bnn.random_models import random_model
 from gpu.baselines import FLOAT32, INT8, TF32, FloatNetwork, NaiveNetwork, NaiveProduct, Torch, signs
 from gpu.build import ROOT, GpuError
@@ -264,7 +263,7 @@ def table(rows: list[Row]) -> str:
     for row in rows:
         cells = [f"{row.case.name}, {row.case.size}", row.kernel]
         if row.milliseconds is None:
-            cells += [f"{NOT_MEASURED}: {row.note}", *[""] * 4]
+            cells += [_milliseconds(row), *[""] * 4]
         else:
             rate = row.case.work / row.milliseconds * 1000
             speed = [times(row, rows, other) for other in (NAIVE, CUBLAS + FLOAT32)]
