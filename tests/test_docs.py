@@ -30,6 +30,7 @@ PAGES = [
     "docs/page.md",
     "docs/onnx.md",
     "docs/brevitas.md",
+    "docs/bmxnet.md",
     "docs/gpu.md",
     "docs/own_module.md",
 ]

@@ -174,7 +174,7 @@ def plan_values(graph: Graph) -> Plan:
     return Plan(members, pooled, layers[-1].name)
 
 
-SPREAD = 3.0
+SPREAD = 3.5
 """Standard deviations about the mean that a value reaches: what is rare saturates, what is frequent is finer."""
 
 
