@@ -344,12 +344,15 @@ def _build(model: Model, design: Design, lowered: Lowered, cut: Sizes, regions: 
     )
 
 
-def _sizes(lowered: Lowered, design: Design, batch: int) -> Iterator[tuple[Sizes, tuple[Region, ...]]]:
+def _sizes(lowered: Lowered, design: Design, batch: int, few: bool) -> Iterator[tuple[Sizes, tuple[Region, ...]]]:
     """The ways to cut a batch that fit, the largest sub-batch first, each also split at the first layer by image.
 
-    Where what lies by image does not fit for the whole batch, it is halved until it does.
+    Where what lies by image does not fit for the whole batch, it is halved until it does. `few`: only sub-batches of
+    2^n and 3 * 2^n images.
     """
     for sub_batch in range(batch, 0, -1):
+        if few and sub_batch >> max(0, sub_batch.bit_length() - 2) << max(0, sub_batch.bit_length() - 2) != sub_batch:
+            continue
         cuts = [Sizes(sub_batch, sub_batch, len(lowered.stages))]
         if lowered.split:
             cuts.append(Sizes(sub_batch, batch // sub_batch * sub_batch, lowered.split))
@@ -437,10 +440,11 @@ def plan(model: Model, design: Design, batch: int = 64, sizes: Sizes | None = No
     best: Plan | None = None
     least = 1 << 62
     for way in ways:
-        cuts = _sizes(way, design, batch) if sizes is None else _given(way, design, sizes)
+        cuts = _sizes(way, design, batch, way is not ways[0]) if sizes is None else _given(way, design, sizes)
         for cut, regions in cuts:
             found = _build(model, design, way, cut, regions)
-            cost = found.run_cycles(batch) + found.run_cycles(batch, keep=True)
+            loaded = found.run_cycles(batch)
+            cost = loaded + (found.run_cycles(batch, keep=True) if found.resident and loaded < least else loaded)
             if cost < least:
                 best, least = found, cost
     if best is None:
