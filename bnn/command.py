@@ -16,7 +16,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, NoReturn, Optional, Sequence
 
-from bnn import output
+from bnn import caches, output
 from bnn.errors import ExpectedError, line
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ class Command:
         parser = self.parser()
 
         def work() -> Optional[int]:
+            caches.provide()
             given = sys.argv[1:] if arguments is None else list(arguments)
             options = parser.parse_args(given)
             options.command_line = " ".join(map(shlex.quote, ["bnn", self.name, *given]))

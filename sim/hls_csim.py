@@ -92,6 +92,10 @@ class HlsSimulation:
         return scores[0], traces[0]
 
 
+Core = HlsSimulation
+"""As scripts outside call it."""
+
+
 def build(
     design: Design,
     folder: Path,

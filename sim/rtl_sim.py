@@ -194,6 +194,10 @@ class RtlSimulation:
                 raise RtlSimError(f"RTL core: register {getattr(Registers, name).offset:#x}: {what}")
 
 
+Core = RtlSimulation
+"""As scripts outside call it."""
+
+
 def _failure(done: "subprocess.CompletedProcess[str]") -> str:
     """What a failed run says: the assertion of the RTL that does not hold, else the harness's line."""
     broken = re.search(r"%Error: (\S+: Assertion failed.*)", done.stdout)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hls import caches
+from bnn import caches
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -32,10 +34,10 @@ def test_a_home_that_cannot_be_written(home: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("HOME", "/proc/none")
     mine = tmp_path / "temporary" / f"bnn-fpga-{os.getuid()}"
     found = caches.variables()
-    assert found == {"NUMBA_CACHE_DIR": str(mine / "numba"), "YOWASP_CACHE_DIR": str(mine / "yowasp")}
+    assert found == {name: str(mine / place) for name, place in caches.VARIABLES.items()}
     assert mine.stat().st_mode & 0o777 == 0o700
     monkeypatch.setenv("NUMBA_CACHE_DIR", "elsewhere")
-    assert list(caches.variables()) == ["YOWASP_CACHE_DIR"]
+    assert list(caches.variables()) == ["YOWASP_CACHE_DIR", "MPLCONFIGDIR"]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert caches.variables() == {}
 
@@ -59,7 +61,7 @@ def test_a_folder_that_others_may_have_made_is_not_used(
 
 
 def test_numba_takes_the_folder(tmp_path: Path) -> None:
-    code = "from hls import caches; caches.provide(); from numba.core import config; print(config.CACHE_DIR)"
+    code = "from bnn import caches; caches.provide(); from numba.core import config; print(config.CACHE_DIR)"
     environment = {**os.environ, "HOME": "/proc/none", "TMPDIR": str(tmp_path)}
     for name in (*caches.VARIABLES, "XDG_CACHE_HOME"):
         environment.pop(name, None)
@@ -68,6 +70,16 @@ def test_numba_takes_the_folder(tmp_path: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        cwd=Path(__file__).resolve().parent.parent,
+        cwd=ROOT,
     )
     assert done.stdout == f"{tmp_path / f'bnn-fpga-{os.getuid()}' / 'numba'}\n", done.stderr
+
+
+def test_a_command_without_a_home_says_nothing_of_it(tmp_path: Path) -> None:
+    """matplotlib looks for its settings in the home, and complains in two lines."""
+    code = "from bnn.command import find; find('overlay')(['--design', 'sim_small', '-o', 'x']); import matplotlib"
+    environment = {**os.environ, "HOME": "/proc/none", "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    for name in (*caches.VARIABLES, "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        environment.pop(name, None)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")

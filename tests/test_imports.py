@@ -54,3 +54,13 @@ def test_the_board_imports_it_with_numpy_alone(package: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert not done.returncode, done.stderr
+
+
+def test_names_that_scripts_outside_use() -> None:
+    from bnn import golden, model
+    from sim import golden as kept_golden
+    from sim import hls_csim, rtl_sim
+    from sim import model as kept_model
+
+    assert kept_golden.infer is golden.infer and kept_model.load is model.load
+    assert rtl_sim.Core is rtl_sim.RtlSimulation and hls_csim.Core is hls_csim.HlsSimulation

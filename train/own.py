@@ -18,12 +18,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from bnn.archives import Archive, ArchiveError, describe
 from bnn.contract import MAX_CHANNELS
@@ -32,6 +30,7 @@ from bnn.geometry import walk
 from bnn.images import PICTURES, ImageError, is_picture, read_as_it_is
 from bnn.model import MAX_OUTPUTS
 from bnn.networks import Network
+from bnn.output import progress
 from bnn.text import printable
 from train.data import Arrays, DataError, Dataset
 
@@ -161,7 +160,7 @@ def _read_folder(folder: Path, size: int, skip_unreadable: bool) -> _Found:
                     unusable.append(f"{printable(path)}: is not an image, expected {' '.join(PICTURES)}")
     images: dict[str, list[np.ndarray]] = {part: [] for part in folders}
     labels: dict[str, list[int]] = {part: [] for part in folders}
-    for part, label, path in tqdm(pictures, desc="reading", leave=False, disable=not sys.stderr.isatty()):
+    for part, label, path in progress(pictures, "reading"):
         try:
             images[part].append(_read_image(path, size))
             labels[part].append(label)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,10 +11,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
 from bnn.networks import Network
-from bnn.output import note, result, table
+from bnn.output import note, progress, result, table
 from bnn.text import first_line
 from train.augment import crop_flip
 from train.checkpoint import CHECKPOINT_FORMAT, load_checkpoint, load_state, save_checkpoint
@@ -259,13 +257,9 @@ def train_epoch(
     loss_sum = torch.zeros((), device=device)
     right = torch.zeros((), device=device)
     first_bad = torch.full((), -1, device=device)
-    bar = tqdm(
-        batches(config.seed, recipe.batch, len(images.x), epoch),
-        total=steps,
-        desc=f"epoch {epoch + 1}/{recipe.epochs}",
-        disable=rank != 0 or not sys.stderr.isatty(),
-        leave=False,
-    )
+    bar: Iterable[Tensor] = batches(config.seed, recipe.batch, len(images.x), epoch)
+    if rank == 0:
+        bar = progress(bar, f"epoch {epoch + 1}/{recipe.epochs}", steps)
     rate = recipe.learning_rate
     for step, index in enumerate(bar):
         rate = learning_rate(recipe, epoch * steps + step, recipe.epochs * steps)
@@ -380,7 +374,7 @@ def _left(state: State, recipe: Recipe) -> str:
     """The time that the other epochs will take, as text; "" for none."""
     rest = recipe.epochs - state.epoch
     seconds = rest * float(state.history[-1]["seconds"])
-    return f", {seconds / 60:.0f} min left" if rest else ""
+    return (f", {seconds / 60:.0f} min left" if seconds > 120 else f", {seconds:.0f} s left") if rest else ""
 
 
 def _summary(state: State, network: BinaryNetwork, held_out: Images, path: Path) -> None:

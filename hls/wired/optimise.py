@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hls import caches
+from bnn import caches
 from hls.wired.graph import Graph, GraphError, width
 
 BLOCK_MACS = 4608

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Dict
 
 from bnn.paths import private_folder
 
-VARIABLES = ("NUMBA_CACHE_DIR", "YOWASP_CACHE_DIR")
-"""Of numba, which da4ml compiles with, and of YoWASP, which yosys comes as."""
+VARIABLES = {"NUMBA_CACHE_DIR": "numba", "YOWASP_CACHE_DIR": "yowasp", "MPLCONFIGDIR": "matplotlib"}
+"""Of numba, which da4ml compiles with, of YoWASP, which yosys comes as, and of matplotlib; and the folder of each."""
 
 
-def variables() -> dict[str, str]:
+def variables() -> Dict[str, str]:
     """Environment variables that are missing where the user's cache folder cannot be written, else none."""
     if _is_writable(_user_cache()):
         return {}
     folder = private_folder()
-    return {name: str(folder / name.partition("_")[0].lower()) for name in VARIABLES if not os.environ.get(name)}
+    return {name: str(folder / place) for name, place in VARIABLES.items() if not os.environ.get(name)}
 
 
 def provide() -> None:
