@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Tuple
+from typing import Dict, List, Mapping, Tuple, Union
 
 import numpy as np
 
 from bnn.golden import Output
+from bnn.model import Model
 from hls.schedule import Plan
 
 
-def by_name(placed: Plan, traces: Mapping[int, Output]) -> Dict[str, np.ndarray]:
+def by_name(placed: Union[Plan, Model], traces: Mapping[int, Output]) -> Dict[str, np.ndarray]:
     """Name what a core's layers have written as `bnn.golden.trace` does.
 
     Args:
-        placed: the plan whose program the core ran.
+        placed: the plan whose program the core ran; or its model, where that is of version 1.
         traces: key -1 is the first layer, key j array layer j.
 
     Returns:
@@ -23,15 +24,19 @@ def by_name(placed: Plan, traces: Mapping[int, Output]) -> Dict[str, np.ndarray]
         array reads as planes of pixels is named `input`.
     """
     named: Dict[str, np.ndarray] = {}
+    if isinstance(placed, Model):
+        has_first = placed.layers[0].kind == "conv"
+        head = placed.layers[0]
+        stages = [(layer.name, layer.outputs, False) for layer in placed.layers[has_first:]]
+    else:
+        has_first, head = bool(placed.first.channels), placed.model.layers[0]
+        stages = [(stage.name, stage.outputs, stage.moves) for stage in placed.stages]
     for key, output in traces.items():
-        name, outputs = "input", None
-        if key >= 0:
-            stage = placed.stages[key]
-            name, outputs = stage.name, stage.outputs
-            if stage.moves:
-                continue
-        elif placed.first.channels:
-            name, outputs = placed.model.layers[0].name, placed.model.layers[0].outputs
+        name, outputs, moves = stages[key] if key >= 0 else ("input", None, False)
+        if moves:
+            continue
+        if key < 0 and has_first:
+            name, outputs = head.name, head.outputs
         planes = output.planes[..., :outputs]
         if len(planes):
             named[name] = planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, 1)

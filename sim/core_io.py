@@ -54,6 +54,8 @@ def decode(design: Design, program: bytes, content: bytes, run: int) -> Dict[int
         What every layer has written; key -1 is the first layer, key j array layer j. H and W are 1 after dense layers
         and in pack mode; the value is None where none is written.
     """
+    if not content:  # nothing was traced; a damaged program need not have descriptors
+        return {}
     lanes, simd = design.lanes, design.simd
     head, items = Header.read(program), layers(program)
     parts: Dict[int, List[Output]] = {}
