@@ -271,7 +271,7 @@ def _why_vector(stage: Stage, pixels: bool, by_image: bool) -> str:
         return "stride 2"
     if by_image:
         return "a convolution whose input a dense layer or an average reads too"
-    return "passes with coefficients that differ, or sums beyond 65,534"
+    return "passes with coefficients that differ, sums beyond 65,534, or planes of pixels"
 
 
 class _Lowering:
@@ -323,7 +323,8 @@ class _Lowering:
             sums = _sums(layer, planes, pixels > 0)
             form = (layer.kernel, layer.kernel) if layer.kind == "conv" else (height, width)
             weights = layer.base_weights.reshape(layer.bases, layer.outputs, *form, channels)
-        forced = pixels > 0 or layer.kind == "average" or by_image or layer.stride == 2
+        planed = source == INPUT and (pixels > 0 or layer.input_bits > 0)
+        forced = planed or layer.kind == "average" or by_image or layer.stride == 2
         made = Stage(
             layer.name,
             layer,
