@@ -76,6 +76,9 @@ PARAMETERS = {
     "bnn_align": {"Simd": 32},
     "bnn_array": {"Simd": 32, "Lanes": 2},
     "bnn_act_write": {"Simd": 32},
+    "bnn_vector": {"Simd": 32, "ActDepth": 64},
+    "bnn_vector_header": {"Simd": 32},
+    "bnn_vector_place": {"Simd": 32},
     "bnn_weight_ring": {"WordBits": 128, "Depth": 4},
 }
 
@@ -104,9 +107,19 @@ LAYER = Descriptor(
     outputs=4,
     out_columns=2,
 )
-LAYER_BITS = 19 * 32 + 1
-COMMAND = record(LAYER) & ((1 << 19 * 32) - 1) | 2 << LAYER_BITS  # for two images
-SEQUENCE = {"groups_i": 1, "images_i": 1, "rows_i": 1, "blocks_i": 1, "cw_i": 1}
+LAYER_BITS = Descriptor.USED * 32 + 1
+COMMAND = record(LAYER) & ((1 << Descriptor.USED * 32) - 1) | 2 << LAYER_BITS  # for two images
+SEQUENCE = dict.fromkeys(
+    ("groups_i", "images_i", "rows_i", "blocks_i", "cw_i", "tap_rows_i", "tap_columns_i", "inner_i", "outer_i"), 1
+)
+# An average of one pixel whose value is written: eight words a block
+AVERAGE = record(
+    Descriptor(
+        vector=True, dense=True, average=True, value=True, groups=1, rows=1, blocks=1, height=1, width=1, outputs=8
+    )
+) & ((1 << Descriptor.USED * 32) - 1)
+VECTOR = {"layer_i": COMMAND, "units_i": 2, "rows_i": 1}
+HEADERS = {"hand_overs_i": 1, "planes_i": 1}
 BLOCK = {"images_i": 1, "rows_i": 1, "blocks_i": 4}
 CLASSES = {"images_i": 4, "classes_i": 4}
 # Three images of a beat in pack mode, each a sub-batch
@@ -259,7 +272,7 @@ RULES = (
         "dense_inside",
         (*pulse("start_i"), {"ready_i": 1}, 10),
         {**SEQUENCE, "dense_i": 1},
-        (("        .dense_i,\n", "        .dense_i      (1'b0),\n"),),
+        (("        .images_i     (images),\n", "        .images_i     (1'b0),\n"),),
     ),
     Rule("bnn_writeback", "soon_late", (*pulse("start_i"), *pulse("soon_i")), BLOCK),
     Rule("bnn_writeback", "start_constant", ({"base_i": 1}, 1, *pulse("start_i")), BLOCK),
@@ -286,8 +299,27 @@ RULES = (
     Rule("bnn_array", "header_alone", ({"header_i": 1, "valid_i": 1},)),
     Rule("bnn_array", "headers_apart", (*pulse("header_i"), 5, *pulse("header_i"))),
     Rule("bnn_array", "shift_without_words", (*pulse("valid_i"), 2, *pulse("shift_i"))),
+    Rule("bnn_array", "hand_in_turn", ({"hand_i": 1}, *pulse("valid_i"), *pulse("valid_i")), {"last_i": 1}),
     Rule("bnn_array", "pool_constant", (*pulse("valid_i"), 2, {"pool_i": 1})),
     Rule("bnn_act_write", "write_announced", ({"array_lane_i": 1},)),
+    Rule("bnn_vector", "layer_constant", (*pulse("load_i"), {"units_i": 1}), VECTOR),
+    Rule("bnn_vector", "load_with_room", (*pulse("load_i"), 40, *pulse("load_i"), 40, *pulse("load_i")), VECTOR),
+    Rule("bnn_vector", "take_with_room", ({"take_i": 1}, 17), VECTOR),
+    Rule("bnn_vector", "sums_in_turn", (*pulse("sum_soon_i"), *pulse("sum_soon_i")), VECTOR),
+    Rule(
+        "bnn_vector",
+        "port_in_turn",
+        (2, {"load_i": 1}, {"load_i": 0}, 600),
+        {"layer_i": AVERAGE, "units_i": 4, "rows_i": 1},
+        faults=(("run_q & (~paced_q | even_q)", "run_q"),),
+    ),
+    Rule("bnn_vector_header", "load_in_turn", (*pulse("load_i"), *pulse("load_i")), HEADERS),
+    Rule("bnn_vector_header", "counts_fit", pulse("load_i")),
+    Rule("bnn_vector_place", "go_apart", (*pulse("go_i"), *pulse("go_i")), {"units_i": 1, "rows_i": 1, "blocks_i": 9}),
+    Rule("bnn_vector_pool", "values_apart", ({"valid_i": 1}, 1)),
+    Rule("bnn_vector_score", "begin_in_turn", (*pulse("begin_i"), *pulse("begin_i")), CLASSES),
+    Rule("bnn_vector_score", "block_in_turn", (*pulse("begin_i"), *pulse("block_i")), CLASSES),
+    Rule("bnn_vector_score", "group_with_block", pulse("group_i"), CLASSES),
     Rule("bnn_weight_ring", "read_there", ({"beat_valid_i": 1}, 1, {"beat_valid_i": 0, "read_i": 1})),
     Rule("bnn_weight_ring", "pop_there", ({"pop_count_i": 1}, 4, *pulse("pop_i"))),
     Rule(

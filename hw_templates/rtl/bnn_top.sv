@@ -205,7 +205,8 @@ module bnn_top
       .ActDepth   (ActDepth),
       .FirstPe    (FirstPe),
       .ImagePixels(ImagePixels),
-      .MaxLayers  (MaxLayers)
+      .MaxLayers  (MaxLayers),
+      .Vector     (Vector)
   ) u_run (
       .clk_i               (clk),
       .rst_i               (run_rst),
@@ -389,7 +390,8 @@ module bnn_top
       .ActDepth   (ActDepth),
       .FirstPe    (FirstPe),
       .ImagePixels(ImagePixels),
-      .FirstWired (FirstWired)
+      .FirstWired (FirstWired),
+      .Planes     (Vector != 0)
   ) u_first (
       .clk_i          (clk),
       .rst_i          (first_rst),
@@ -421,9 +423,9 @@ module bnn_top
 
   // ---- Array ---------------------------------------------------------------------------------
 
-  logic act_read, write_next, score_valid, score_ready;
+  logic act_read, write_next, write_read, score_valid, score_ready;
   logic [Lanes*AddrBits-1:0] act_addr;
-  logic [Lanes*Simd-1:0] act_data, write_data;
+  logic [Lanes*Simd-1:0] act_data, second_data, write_data;
   logic [Lanes-1:0] write_lane;
   logic [Groups-1:0] write_group;
   logic [AddrBits-1:0] write_addr;
@@ -436,7 +438,8 @@ module bnn_top
       .Simd       (Simd),
       .Lanes      (Lanes),
       .WeightDepth(WeightDepth),
-      .ActDepth   (ActDepth)
+      .ActDepth   (ActDepth),
+      .Vector     (Vector)
   ) u_engine (
       .clk_i           (clk),
       .rst_i           (engine_rst),
@@ -456,10 +459,12 @@ module bnn_top
       .act_addr_o      (act_addr),
       .act_data_i      (act_data),
       .write_next_o    (write_next),
+      .write_read_o    (write_read),
       .write_lane_o    (write_lane),
       .write_group_o   (write_group),
       .write_addr_o    (write_addr),
       .write_data_o    (write_data),
+      .second_data_i   (second_data),
       .score_valid_o   (score_valid),
       .score_ready_i   (score_ready),
       .score_addr_o    (score_addr),
@@ -473,6 +478,7 @@ module bnn_top
   logic [Lanes*Groups-1:0] act_write_group;
   logic [Lanes*AddrBits-1:0] act_write_addr;
   logic [Lanes*Simd-1:0] act_write_data;
+  logic [Lanes-1:0] second_read;
 
   bnn_act_write #(
       .Simd     (Simd),
@@ -482,6 +488,7 @@ module bnn_top
   ) u_act_write (
       .clk_i        (clk),
       .array_next_i (write_next),
+      .array_read_i (write_read),
       .array_lane_i (write_lane),
       .array_group_i(write_group),
       .array_addr_i (write_addr),
@@ -495,14 +502,16 @@ module bnn_top
       .write_lane_o (act_write_lane),
       .write_group_o(act_write_group),
       .write_addr_o (act_write_addr),
-      .write_data_o (act_write_data)
+      .write_data_o (act_write_data),
+      .read_o       (second_read)
   );
 
   bnn_act_mem #(
       .Simd     (Simd),
       .Lanes    (Lanes),
       .Depth    (ActDepth),
-      .GroupBits(Pe)
+      .GroupBits(Pe),
+      .Second   (Vector != 0)
   ) u_act (
       .clk_i        (clk),
       .read_i       (act_read),
@@ -511,7 +520,9 @@ module bnn_top
       .write_lane_i (act_write_lane),
       .write_group_i(act_write_group),
       .write_addr_i (act_write_addr),
-      .write_data_i (act_write_data)
+      .write_data_i (act_write_data),
+      .second_i     (second_read),
+      .second_o     (second_data)
   );
 
   // For simulation: what is written, and when a sub-batch or a layer is done.

@@ -73,7 +73,8 @@ class Array:
         self.cycle, self.header_at = 0, -100
         self.bits, self.sums = {}, set()  # cycle: bits; cycles with sum_valid_o
         self.given = 0
-        self.pool = self.plain = False
+        self.pool = self.plain = self.hand = False
+        self.hands = {}  # cycle: the sums at the ends of the tile rows, and in the three cycles after it
 
     async def step(self, **inputs):
         """One cycle; inputs without a value are bubbles."""
@@ -94,6 +95,11 @@ class Array:
         if not self.plain:
             assert int(self.dut.bit_soon_o.value) == (self.cycle + 2 in self.bits), f"cycle {self.cycle}"
         assert int(self.dut.sum_valid_o.value) == (self.cycle in self.sums), f"cycle {self.cycle}"
+        assert not self.hand or int(self.dut.hand_soon_o.value) == (self.cycle + 2 in self.sums), f"cycle {self.cycle}"
+        for ago in range(4):
+            if self.cycle - ago in self.hands:
+                got = fields(int(self.dut.hand_o.value), 17, self.pe // 4 * self.lanes)
+                assert got == self.hands[self.cycle - ago][:, ago::4].T.ravel().tolist(), f"cycle {self.cycle}"
         if self.cycle in self.bits:
             got = np.array(fields(int(self.dut.bit_o.value), 1, self.lanes * self.pe)).reshape(self.lanes, self.pe)
             if self.pool:  # pairs lie in the first half of each tile of four lanes
@@ -138,13 +144,13 @@ class Array:
 @cocotb.test()
 async def array(dut):
     rng = np.random.default_rng(seed())
-    await begin(dut, valid_i=0, header_i=0, shift_i=0, pool_i=0, plain_i=0)
+    await begin(dut, valid_i=0, header_i=0, shift_i=0, pool_i=0, plain_i=0, hand_i=0)
     bench = Array(dut, rng)
     pe, simd = bench.pe, bench.simd
-    for layer in range(9):
-        mode = ("bits", "pool", "sums")[layer % 3]
-        bench.pool, bench.plain = mode == "pool", mode == "sums"
-        dut.pool_i.value, dut.plain_i.value = int(bench.pool), int(bench.plain)
+    for layer in range(12):
+        mode = ("bits", "pool", "sums", "hand")[layer % 4]
+        bench.pool, bench.plain, bench.hand = mode == "pool", mode in ("sums", "hand"), mode == "hand"
+        dut.pool_i.value, dut.plain_i.value, dut.hand_i.value = int(bench.pool), int(bench.plain), int(bench.hand)
         for _ in range(4):
             await bench.step()
         for _ in range(int(rng.integers(1, 4))):
@@ -158,6 +164,12 @@ async def array(dut):
                 if mode == "sums":
                     await sums(bench, await bench.sum(words, 0, equal))
                     continue
+                if mode == "hand":  # the next sum follows after three cycles
+                    acc = await bench.sum(words, 0, equal)
+                    bench.hands[bench.last + bench.latency] = acc
+                    for _ in range(3):
+                        await bench.step()
+                    continue
                 hit = await bench.sum(words, int(rng.integers(2)) if mode == "bits" else 0, equal) >= limits
                 if mode == "pool":
                     hit |= await bench.sum(words, 1) >= limits
@@ -165,7 +177,7 @@ async def array(dut):
                 bench.bits[bench.last + bench.latency + 2] = (hit ^ (flip > 0)).astype(int)
         for _ in range(bench.latency + 4):
             await bench.step()
-    assert bench.given == len(bench.bits) > 10
+    assert bench.given == len(bench.bits) > 10 and len(bench.hands) > 3
 
 
 async def sums(bench, acc):

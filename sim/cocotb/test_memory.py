@@ -21,7 +21,9 @@ COUNT_EARLY = 3  # cycles by which pop_count_i is constant before pop_i
 async def act_mem(dut):
     simd, lanes, depth, group = (parameter(n) for n in ("Simd", "Lanes", "Depth", "GroupBits"))
     address_bits = (depth - 1).bit_length()
-    rng = await begin(dut, read_i=0, write_lane_i=0, write_group_i=0)
+    rng = await begin(dut, read_i=0, write_lane_i=0, write_group_i=0, second_i=0)
+    second = [None] * lanes  # what the write port has read, then what it shows
+    shown = list(second)
     model = [[None] * depth for _ in range(lanes)]
     pending = []
     for step in range(3000):
@@ -38,6 +40,12 @@ async def act_mem(dut):
         dut.write_group_i.value = join(groups, simd // group)
         dut.write_addr_i.value = join(at, address_bits)
         dut.write_data_i.value = join(data, simd)
+        reads = 0 if filling else rng.getrandbits(lanes)
+        dut.second_i.value = reads
+        shown = list(second)
+        for n in range(lanes):
+            if reads >> n & 1 and not enable >> n & 1:
+                second[n] = model[n][at[n]]
         pending.append(None if filling else [None if clash[n] else model[n][read[n]] for n in range(lanes)])
         for n in range(lanes):
             mask = sum(((1 << group) - 1) << (g * group) for g in range(simd // group) if groups[n] >> g & 1)
@@ -46,6 +54,9 @@ async def act_mem(dut):
                 model[n][at[n]] = (old & ~mask) | (data[n] & mask)
         await RisingEdge(dut.clk_i)
         await ReadOnly()
+        for n, want in enumerate(shown):
+            if want is not None and parameter("Second"):
+                assert int(dut.second_o.value) >> (n * simd) & ((1 << simd) - 1) == want, f"step {step}"
         if len(pending) >= 2 and pending[-2] is not None:
             got = int(dut.data_o.value)
             for n, want in enumerate(pending[-2]):
@@ -63,8 +74,9 @@ async def align(dut):
         dut.tail_mask_i.value = mask
         controls = []
         for step in range(80):
-            controls.append((rng.randrange(-1, 3), rng.getrandbits(lanes), rng.getrandbits(1), rng.getrandbits(1)))
-            dut.shift_i.value = 1 << controls[-1][0] % 4
+            controls.append((rng.randrange(-2, 5), rng.getrandbits(lanes), rng.getrandbits(1), rng.getrandbits(1)))
+            shift = controls[-1][0]
+            dut.shift_i.value = 1 << (shift if shift >= 0 else 4 - shift)
             dut.pad_i.value, dut.plus_i.value, dut.tail_i.value = controls[-1][1:]
             data = [rng.getrandbits(simd) for _ in range(lanes)]
             dut.data_i.value = join(data, simd)
@@ -82,7 +94,7 @@ async def act_write(dut):
     """Writes of the array first; a write of the first layer waits for a cycle without one."""
     simd, lanes, group, bits = (parameter(n) for n in ("Simd", "Lanes", "GroupBits", "AddrBits"))
     groups = simd // group
-    rng = await begin(dut, array_next_i=0, array_lane_i=0, first_valid_i=0)
+    rng = await begin(dut, array_next_i=0, array_lane_i=0, array_read_i=0, first_valid_i=0)
     expected = [None] * WRITE_LATENCY
     clashes = 0
     masks = [0] + [rng.getrandbits(lanes) if rng.random() < 0.5 else 0 for _ in range(1000)]
@@ -512,7 +524,8 @@ async def control(dut):
 
 MEMORY = {"Simd": 32, "Lanes": 4, "Depth": 16, "GroupBits": 8}
 CASES = [
-    ("bnn_act_mem", MEMORY),
+    ("bnn_act_mem", {**MEMORY, "Second": 0}),
+    ("bnn_act_mem", {**MEMORY, "Second": 1}),
     ("bnn_act_write", {"Simd": 32, "Lanes": 4, "GroupBits": 8, "AddrBits": 6}),
     ("bnn_align", {"Simd": 32, "Lanes": 2}),
     ("bnn_align", {"Simd": 32, "Lanes": 8}),

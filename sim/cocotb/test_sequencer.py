@@ -9,77 +9,123 @@ DEPTH = 1024
 LATENCY = 4  # from a step to its outputs
 
 
+def passes(layer):
+    """Base, plane, whether a sum begins and whether it is handed over, of every pass of an output."""
+    outer, inner = layer["outer"], layer["inner"]
+    for o in range(outer):
+        for i in range(inner):
+            base, plane = (i, o) if layer["planes_outer"] else (o, i)
+            first = (o == 0 and i == 0) or layer["hand"] == 2 or (layer["hand"] == 1 and i == 0)
+            last = (o == outer - 1 and i == inner - 1) or layer["hand"] == 2 or (layer["hand"] == 1 and i == inner - 1)
+            yield base, plane, first, last, o == outer - 1 and i == inner - 1
+
+
+def positions(layer, lanes):
+    """Block's first column, dx, image, row and dy of every output, and whether it is the group's last."""
+    images, pool = layer["dense"] or layer["by_image"], layer["pool"]
+    across = pool if layer["by_image"] else 0
+    for i in range(layer["images"]):
+        for y in range(layer["rows"] // (1 + pool)):
+            for b in range(layer["blocks"]):
+                for dy in range(1 + pool):
+                    for dx in range(1 + across):
+                        column = b * (1 + (pool or layer["stride2"])) if images else b * lanes
+                        end = i == layer["images"] - 1 and y == layer["rows"] // (1 + pool) - 1
+                        end = end and b == layer["blocks"] - 1
+                        yield i, y * (1 + (pool or layer["stride2"])), column, dy, dx, dy == pool and dx == across, end
+
+
 def steps(layer, lanes):
-    """Every step of a layer: dictionary of the sequencer's outputs."""
-    pool, k, pad = layer["pool"], 3 if layer["kernel3"] else 1, layer["pad_one"]
-    cw = layer["cw"]
+    """Every step of a layer: dictionary of the sequencer's outputs, and final, which is its next_final."""
+    images, pad, cw = layer["dense"] or layer["by_image"], layer["pad"], layer["cw"]
+    taps = layer["tap_rows"] * layer["tap_columns"]
     for _ in range(layer["groups"]):
-        for i in range(layer["images"]):
-            for y in range(0, layer["rows"], 1 + pool):
-                for b in range(layer["blocks"]):
-                    for dy in range(1 + pool):
-                        for index in range(k * k * cw):
-                            tap, c = divmod(index, cw)
-                            ky, kx = divmod(tap, k)
-                            row = y + dy + ky - pad
-                            outside, address = 0, {}
-                            for lane in range(lanes):
-                                x = b * lanes + lane + kx - pad
-                                inside = 0 <= x < layer["width"] and 0 <= row < layer["height"]
-                                outside |= int(not inside and not layer["dense"]) << lane
-                                address[x % lanes] = (
-                                    layer["source_base"]
-                                    + i * layer["image_stride"]
-                                    + row * layer["row_stride"]
-                                    + (x // lanes) * cw
-                                    + c
-                                ) % DEPTH
-                            last = index == k * k * cw - 1
-                            end = (
-                                last
-                                and dy == pool
-                                and b == layer["blocks"] - 1
-                                and y + 1 + pool == layer["rows"]
-                                and i == layer["images"] - 1
-                            )
-                            yield {
-                                "read_addr": sum(a << (m * (DEPTH - 1).bit_length()) for m, a in address.items()),
-                                "pad": outside,
-                                "tail": int(c == cw - 1),
-                                "index": index,
-                                "first": int(index == 0),
-                                "last": int(last),
-                                "second": dy,
-                                "group_last": int(end),
-                                "shift": 1 << (kx - pad) % 4,
-                            }
+        for i, y, column, dy, dx, final, end in positions(layer, lanes):
+            for base, plane, first, last, all_passes in passes(layer):
+                for index in range(taps * cw):
+                    tap, c = divmod(index, cw)
+                    ky, kx = divmod(tap, layer["tap_columns"])
+                    row = y + dy + ky - pad
+                    outside, address = 0, {}
+                    for lane in range(lanes):
+                        x = column + dx + kx - pad + (0 if images else lane)
+                        inside = 0 <= x < layer["width"] and 0 <= row < layer["height"]
+                        outside |= int(not inside and not layer["dense"]) << lane
+                        memory, place = (lane, x) if images else (x % lanes, x // lanes)
+                        address[memory] = (
+                            layer["source_base"]
+                            + i * layer["image_stride"]
+                            + row * layer["row_stride"]
+                            + place * layer["record"]
+                            + plane * cw
+                            + c
+                        ) % DEPTH
+                    over = last and index == taps * cw - 1
+                    done = final and all_passes and index == taps * cw - 1
+                    shift = 0 if images else kx - pad
+                    yield (
+                        {
+                            "read_addr": sum(a << (m * (DEPTH - 1).bit_length()) for m, a in address.items()),
+                            "pad": outside,
+                            "zero_plane": int(plane == 0),
+                            "tail": int(c == cw - 1),
+                            "index": base * taps * cw + index,
+                            "first": int(first and index == 0),
+                            "last": int(over),
+                            "second": 0 if layer["by_image"] else dy,
+                            "group_last": int(done and end),
+                            "shift": 1 << (shift if shift >= 0 else 4 - shift),
+                        },
+                        done,
+                    )
 
 
 def random_layer(rng, lanes):
-    dense = rng.random() < 0.2
-    kernel3, pool = int(not dense and rng.random() < 0.7), int(not dense and rng.random() < 0.5)
-    pad = int(kernel3 and rng.random() < 0.6)
-    height, width = (1, lanes) if dense else (rng.randrange(4, 8), rng.randrange(4, 12))
-    loss = 2 * kernel3 - 2 * pad
-    rows, columns = height - loss, width - loss
+    kind = rng.choice(["pixel", "pixel", "pixel", "dense", "image"])
+    dense, by_image = int(kind == "dense"), int(kind == "image")
+    kernel = 1 if dense else rng.choice([1, 3, 3, 5] if lanes >= 4 else [1, 3])
+    pad = 0 if dense else rng.randrange(kernel // 2 + 1)
+    pool = int(not dense and rng.random() < 0.5)
+    stride2 = int(not dense and not pool and rng.random() < 0.4)
+    cw = rng.randrange(1, 4)
+    bases, planes = rng.choice([(1, 1), (2, 2), (3, 1), (1, 3), (3, 2)])
+    height, width = rng.randrange(6, 9), rng.randrange(6, 12)
+    tap_rows = tap_columns = kernel
+    rows, columns = height - kernel + 1 + 2 * pad, width - kernel + 1 + 2 * pad
+    record = cw * planes + rng.randrange(3)
+    row_stride = (width if by_image else -(-width // lanes)) * record
+    if dense:
+        height, width = rng.choice([(1, 1), (2, 3)])
+        tap_rows, tap_columns, rows, columns, row_stride = height, width, 1, 1, width * record
     if pool:
         rows, columns = rows // 2 * 2, columns // 2 * 2
-    cw = rng.randrange(1, 4)
+    if stride2:
+        rows, columns = -(-rows // 2), -(-columns // 2)
+    blocks = 1 if dense else columns >> pool if by_image else -(-(columns << stride2) // lanes)
+    planes_outer = rng.randrange(2)
     return {
-        "kernel3": kernel3,
-        "pad_one": pad,
+        "tap_rows": tap_rows,
+        "tap_columns": tap_columns,
+        "pad": pad,
         "pool": pool,
-        "dense": int(dense),
+        "stride2": stride2,
+        "dense": dense,
+        "by_image": by_image,
+        "inner": bases if planes_outer else planes,
+        "outer": planes if planes_outer else bases,
+        "planes_outer": planes_outer,
+        "hand": rng.randrange(3),
         "groups": rng.randrange(1, 4),
-        "images": rng.randrange(1, 4),
+        "images": rng.randrange(1, 3),
         "rows": rows,
-        "blocks": -(-columns // lanes),
+        "blocks": blocks,
         "cw": cw,
+        "record": record,
         "height": height,
         "width": width,
         "source_base": rng.randrange(DEPTH),
         "image_stride": rng.randrange(200),
-        "row_stride": -(-width // lanes) * cw,
+        "row_stride": row_stride,
     }
 
 
@@ -87,13 +133,13 @@ def random_layer(rng, lanes):
 async def sequencer(dut):
     lanes = parameter("Lanes")
     rng = await begin(dut, start_i=0, ready_i=0, wait_i=0)
-    for n in range(25):
+    for n in range(30):
         layer = random_layer(rng, lanes)
         for name, value in layer.items():
             getattr(dut, name + "_i").value = value >> layer["pool"] if name == "rows" else value
         hold_first, hold_final = rng.choice([(0, 0), (0, 1), (1, 0)])
         dut.hold_first_i.value, dut.hold_final_i.value = hold_first, hold_final
-        index_first = rng.randrange(1, 3)
+        index_first = rng.randrange(1, 30)
         dut.index_first_i.value = index_first
         for start in (0, 0, 1):
             dut.start_i.value = start
@@ -104,7 +150,7 @@ async def sequencer(dut):
             await FallingEdge(dut.clk_i)
         taken = [None] * LATENCY  # steps of the last cycles
         todo = steps(layer, lanes)
-        want = next(todo)
+        want, final = next(todo)
         often = rng.choice([1.0, 0.8])
         while want or any(taken):
             ready, wait = rng.random() < often, rng.random() > often
@@ -112,13 +158,12 @@ async def sequencer(dut):
             assert int(dut.next_valid_o.value) == (want is not None)
             step = None
             if want:
-                final = want["last"] and want["second"] == layer["pool"]
                 hold = want["first"] and hold_first or final and hold_final
-                now = {"hold": int(hold), "final": int(final), "group_last": want["group_last"]}
+                now = {"hold": int(hold), "final": int(final), "group_last": want["group_last"], "last": want["last"]}
                 for name, value in now.items():
                     assert int(getattr(dut, f"next_{name}_o").value) == value, f"layer {n}: next_{name} of {want}"
                 if ready and not (wait and hold):
-                    step, want = want, next(todo, None)
+                    step, (want, final) = want, next(todo, (None, False))
             taken = [*taken[1:], step]
             await FallingEdge(dut.clk_i)
             assert int(dut.done_o.value) == (want is None and step is not None)
@@ -130,6 +175,6 @@ async def sequencer(dut):
                 assert int(signal) == value, f"layer {n} {layer}: {name} {int(signal)} != {value} {out}"
 
 
-@pytest.mark.parametrize("lanes", [2, 4])
+@pytest.mark.parametrize("lanes", [2, 4, 8])
 def test_sequencer(lanes, tmp_path):
     run(__file__, "bnn_sequencer", {"Lanes": lanes, "ActDepth": DEPTH}, tmp_path)

@@ -146,7 +146,8 @@ async def writeback(dut):
         "row_stride",
         "words",
     )
-    await begin(dut, start_i=0, soon_i=0, **{name + "_i": 0 for name in names})
+    idle = dict.fromkeys(("start_i", "soon_i", "vector_i", "vector_lane_i", "read_i"), 0)
+    await begin(dut, **idle, **{name + "_i": 0 for name in names})
     rng = np.random.default_rng(seed())
     for n in range(32):
         mode = ("pixel", "dense", "serial")[n % 3]

@@ -3,9 +3,9 @@
 //   acc[p][l] = sum over the words from first_i to last_i of popcount(weight[p] xnor act[l])
 //   hit[p][l] = acc[p][l] >= threshold[p];  bit_o: bnn_threshold
 //
-// Layout: weight_i[p*Simd +: Simd] belongs to PE p, act_i[l*Simd +: Simd] to lane l,
-// bit_o[l*Pe + p]. With pool_i pair j is where lane (j / 2)*4 + j % 2 was, the first half of a tile. A cycle without valid_i is a bubble
-// anywhere in a sum; first_i and last_i may come with the same word. second_i counts with last_i.
+// Layout: weight_i[p*Simd +: Simd] belongs to PE p, act_i[l*Simd +: Simd] to lane l, bit_o[l*Pe + p]. With pool_i
+// pair j is where lane (j / 2)*4 + j % 2 was, the first half of a tile. A cycle without valid_i is a bubble anywhere
+// in a sum; first_i and last_i may come with the same word. second_i counts with last_i.
 //
 // header_i (not together with valid_i) takes thresholds and flips from weight_i, a threshold_header_t in the
 // lowest bits of every PE; they hold for the words that follow. With plain_i the threshold
@@ -13,6 +13,10 @@
 //
 // Sums are read out at sum_o, PE p of lane l at [(p*Lanes + l)*SumBits +: SumBits], p = 0 and 1, when
 // sum_valid_o has come and no word follows: shift_i moves the next PE there, for each of its cycles.
+//
+// With hand_i sums are handed over: two cycles after hand_soon_o, that of sum_valid_o, hand_o has that of PE 4*r of
+// lane l at [(r*Lanes + l)*SumBits +: SumBits], in the three cycles after it those of PEs 4*r + 1, 2 and 3. No word
+// comes in the three cycles after one with last_i.
 //
 // The array is made of tiles of at most 4 x 4. Latency: bits are there Latency + 2 cycles after the
 // cycle with last_i and hold until the next; bit_soon_o, a pulse, comes two cycles before them,
@@ -34,13 +38,16 @@ module bnn_array
     input  logic                     header_i,
     input  logic                     pool_i,
     input  logic                     plain_i,
+    input  logic                     hand_i,
     input  logic [Pe*Simd-1:0]       weight_i,
     input  logic [Lanes*Simd-1:0]    act_i,
     output logic                     bit_soon_o,
     output logic [Lanes*Pe-1:0]      bit_o,
     input  logic                     shift_i,
     output logic                     sum_valid_o,
-    output logic [2*Lanes*SumBits-1:0] sum_o
+    output logic                     hand_soon_o,
+    output logic [2*Lanes*SumBits-1:0] sum_o,
+    output logic [Pe/4*Lanes*SumBits-1:0] hand_o
 );
   localparam int unsigned Nodes = 3 * Simd / 2 - 1;  // bnn_parity
   localparam int unsigned Latency = array_latency(Simd);
@@ -61,6 +68,8 @@ module bnn_array
   // Control, n + 1 cycles after the operands at [n].
   logic [Latency-2:0] valid_q, first_q, last_q, second_q, header_q;
   logic bit_soon_q, sum_valid_q, shift_q, pool_q, clear_q;
+  logic hand_q;
+  logic [1:0] hand_d_q;  // a sum's last word, so that its tile rows shift in the three cycles before it is replaced
 
   always_ff @(posedge clk_i) begin
     first_q  <= {first_q[Latency-3:0], first_i & valid_i};
@@ -68,18 +77,21 @@ module bnn_array
     second_q <= {second_q[Latency-3:0], second_i};
     pool_q   <= pool_i;
     clear_q  <= ~valid_q[Count];
+    hand_q   <= hand_i;
     if (rst_i) begin
       valid_q     <= '0;
       header_q    <= '0;
       bit_soon_q  <= 1'b0;
       sum_valid_q <= 1'b0;
       shift_q     <= 1'b0;
+      hand_d_q    <= '0;
     end else begin
       valid_q     <= {valid_q[Latency-3:0], valid_i};
       header_q    <= {header_q[Latency-3:0], header_i};
       bit_soon_q  <= valid_q[Latency-2] & last_q[Latency-2] & (~pool_q | second_q[Latency-2]);
       sum_valid_q <= valid_q[Latency-2] & last_q[Latency-2];
-      shift_q     <= shift_i;
+      hand_d_q    <= {hand_d_q[0], valid_q[Latency-4] & last_q[Latency-4] & hand_q};
+      shift_q     <= shift_i | (valid_q[Latency-4] & last_q[Latency-4] & hand_q) | (|hand_d_q);
     end
   end
 
@@ -144,6 +156,7 @@ module bnn_array
 
   assign sum[(Pe/TilePe)*Lanes*SumBits+:Lanes*SumBits] = '0;
   assign sum_o[0+:Lanes*SumBits] = sum[0+:Lanes*SumBits];
+  assign hand_o = sum[0+:Pe/TilePe*Lanes*SumBits];
 
   for (genvar l = 0; l < Lanes; l += TileLanes) begin : gen_lane
     for (genvar p = 0; p < Pe; p += TilePe) begin : gen_pe
@@ -191,6 +204,7 @@ module bnn_array
 
   assign bit_soon_o  = bit_soon_q;
   assign sum_valid_o = sum_valid_q;
+  assign hand_soon_o = hand_d_q[0];
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------
@@ -199,8 +213,12 @@ module bnn_array
   default disable iff (rst_i);
 
   logic [Latency-2:0] header_before_q;  // ones: cycles since header_i
+  logic [2:0] last_before_q;  // ones: cycles since a last word
 
-  always_ff @(posedge clk_i) header_before_q <= rst_i ? '0 : {header_before_q[Latency-3:0], header_i};
+  always_ff @(posedge clk_i) begin
+    header_before_q <= rst_i ? '0 : {header_before_q[Latency-3:0], header_i};
+    last_before_q   <= rst_i ? '0 : {last_before_q[1:0], valid_i & last_i};
+  end
 
   header_alone: assert property (header_i |-> !valid_i)
       else $error("header_i together with valid_i");
@@ -208,6 +226,8 @@ module bnn_array
       else $error("header_i less than Latency = %0d cycles after the last", Latency);
   shift_without_words: assert property (shift_i |-> !valid_i && valid_q == '0)
       else $error("shift_i while words are on their way");
+  hand_in_turn: assert property (valid_i && hand_i |-> last_before_q == '0)
+      else $error("a word less than four cycles after the last one of a sum that is handed over");
   pool_constant: assert property (valid_i || valid_q != '0 |-> pool_i == pool_q)
       else $error("pool_i changes while words are on their way");
 `endif

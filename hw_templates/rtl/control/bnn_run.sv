@@ -1,10 +1,9 @@
 // Run controller: reads a program and works through its batches (docs/ARCHITECTURE.md).
 //
-// start_i, with no run at work, begins one with the addresses and the count given. Header, descriptors and first-layer block
-// are read; then three loops run side by side, each over all sub-batches: the weight stream
-// (commands to the weight reader, bounded by the room in the ring), the first layer (elsewhere,
-// started by first_start_o) and the array layers. done_o ends the run; cycles_o, busy_o and
-// error_o hold until the next start.
+// start_i, with no run at work, begins one with the addresses and the count given. Header, descriptors and
+// first-layer block are read; then three loops run side by side, each over all sub-batches: the weight stream
+// (commands to the weight reader, bounded by the room in the ring), the first layer (elsewhere, started by
+// first_start_o) and the array layers. done_o ends the run; cycles_o, busy_o and error_o hold until the next start.
 //
 // With keep_i a run goes on with what the last one left in the core, if that was a resident program
 // at the same address and ended without error: it starts at once, and loads nothing but images.
@@ -34,6 +33,7 @@ module bnn_run
     parameter int unsigned FirstPe = 4,
     parameter int unsigned ImagePixels = 1024,
     parameter int unsigned MaxLayers = 16,
+    parameter int unsigned Vector = 0,
     localparam int unsigned RingBits = $clog2(WeightDepth)
 ) (
     input  logic              clk_i,
@@ -118,7 +118,7 @@ module bnn_run
   logic program_taken, beat, last_beat, part_end;
   logic [12:0] index;
   // The next layer
-  logic settled, bad_layer, in_b, last_layer, last_layer_b, layer_end, segment_end, run_end;
+  logic settled, bad_layer, bad_vector, in_b, last_layer, last_layer_b, layer_end, segment_end, run_end;
   logic [LayerBits-1:0] next_layer;
   logic sub_ready, sub_taken;
   // Weights asked for
@@ -188,7 +188,8 @@ module bnn_run
       .Pe         (Pe),
       .Lanes      (Lanes),
       .WeightDepth(WeightDepth),
-      .MaxLayers  (MaxLayers)
+      .MaxLayers  (MaxLayers),
+      .Vector     (Vector)
   ) u_descriptors (
       .clk_i,
       .header_i     (header),
@@ -199,6 +200,7 @@ module bnn_run
       .fetch_index_i(state_q[Begin] ? '0 : next_layer),
       .settled_o    (settled),
       .bad_o        (bad_layer),
+      .vector_o     (bad_vector),
       .copy_i       (state_q[Copy]),
       .layer_o      (layer_o.descriptor),
       .in_b_i       (in_b),
@@ -246,6 +248,7 @@ module bnn_run
       .consumed_o    (first_consumed_o),
       .layer_i       (state_q[Layer]),
       .layer_done_i,
+      .release_i     (layer_o.descriptor.flags.release_first),
       .odd_o         (layer_o.odd),
       .images_o      (layer_o.images),
       .in_batch_o    (layer_o.in_batch),
@@ -422,8 +425,8 @@ module bnn_run
           if (wait_q[1]) begin
             wait_q  <= '0;
             state_q <= hot(Start);
-            if (bad_layer) begin
-              error_q <= ErrorRange;
+            if (bad_layer || bad_vector) begin
+              error_q <= bad_vector ? ErrorVector : ErrorRange;
               state_q <= hot(Abort);
             end
           end

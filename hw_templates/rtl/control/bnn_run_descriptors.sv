@@ -2,10 +2,12 @@
 //
 // load_i writes beat_i at load_index_i. fetch_i fetches layer fetch_index_i; settled_o comes when it is there and
 // checked, copy_i makes it layer_o. bad_o tells that it is out of range, or that the layers up to it, counted by
-// their start_i, with settled_o, do not take the words of their segment: both segments' words are in header_i. in_b_i, last_i, last_b_i:
-// it is of segment B, the last of its segment, the last of all. end_i, with last_i, ends a segment, begin_i all.
+// their start_i, with settled_o, do not take the words of their segment (both segments' words are in header_i), or
+// that the first layer's buffer is read when it is released, or not released; vector_o that it needs the vector unit,
+// which the design does not have. in_b_i, last_i, last_b_i: it is of segment B, the last of its segment, the last of
+// all. end_i, with last_i, ends a segment, begin_i all.
 //
-// Latency: settled_o 25 cycles after fetch_i; bad_o follows last_b_i by two cycles, in_b_i and last_i by one.
+// Latency: settled_o 30 cycles after fetch_i; bad_o follows last_b_i by two cycles, in_b_i and last_i by one.
 module bnn_run_descriptors
   import bnn_pkg::*;
 #(
@@ -13,6 +15,7 @@ module bnn_run_descriptors
     parameter int unsigned Lanes = 4,
     parameter int unsigned WeightDepth = 1024,
     parameter int unsigned MaxLayers = 16,
+    parameter int unsigned Vector = 0,
     localparam int unsigned LayerBits = (MaxLayers > 1) ? $clog2(MaxLayers) : 1,
     localparam int unsigned Beats = DescriptorWords * 4 / BeatBytes,
     localparam int unsigned BeatBits = $clog2(Beats)
@@ -28,6 +31,7 @@ module bnn_run_descriptors
     input  logic [LayerBits-1:0]          fetch_index_i,
     output logic                          settled_o,
     output logic                          bad_o,
+    output logic                          vector_o,
     input  logic                          copy_i,
     output descriptor_t                   layer_o,
     // Where in the program it is
@@ -49,7 +53,7 @@ module bnn_run_descriptors
   logic [LayerBits-1:0] index_q;
   logic [BeatBits-1:0] fetch_q;
   logic busy_q, valid_q, last_q;
-  logic [6:0] settle_q;  // ones: cycles since the last word, until its checks are over
+  logic [10:0] settle_q;  // ones: cycles since the last word, until its checks are over
 
   assign fetched = fetched_q[$bits(descriptor_t)-1:0];
 
@@ -69,10 +73,10 @@ module bnn_run_descriptors
       busy_q  <= ~last_q;
     end
     if (fetch_i || busy_q || valid_q) settle_q <= '0;
-    else settle_q <= {settle_q[5:0], 1'b1};
+    else settle_q <= {settle_q[9:0], 1'b1};
   end
 
-  assign settled_o = settle_q[6];
+  assign settled_o = settle_q[10];
   assign layer_o   = layer_q;
 
   // ---- Checks --------------------------------------------------------------------------------
@@ -84,44 +88,89 @@ module bnn_run_descriptors
   logic [32:0] product_q, layer_words_q;
   logic [31:0] taken_q;  // before it
   logic [33:0] needed_q;
-  logic [17:0] range_q;
+  logic [31:0] range_q;
+  // Header words of a group, and what they follow from
+  logic [4:0] bases_q, planes_q;
+  logic [7:0] passes_q;
+  logic [5:0] headers_q;
+  logic [3:0] given_q;  // twice the planes with values of their own
+  logic [7:0] hands_q;
+  logic vector_q, released_q, reads_first;
   // What groups, blocks and words of a group must be.
   logic [16-PeBits:0] groups_q;
-  logic [16-LaneBits:0] blocks_q;
-  logic [19:0] taps_q;
+  logic [16:0] blocks_q;
+  logic [15:0] tap_rows_q, tap_columns_q;
+  logic [31:0] taps_q, words_q;  // taps of a kernel, words of a pass
+  logic [35:0] all_words_q;
   logic over_a_q, under_a_q, over_b_q, under_b_q, bad_words_q, bad_range_q;
 
   always_ff @(posedge clk_i) begin
-    group_words_q <= 17'(fetched.group_words[15:0]) + (fetched.flags.scores ? 17'd2 : 17'd1);
+    bases_q       <= 5'(fetched.passes.more_bases) + 5'd1;
+    planes_q      <= 5'(fetched.passes.more_planes) + 5'd1;
+    passes_q      <= 8'(bases_q) * 8'(planes_q);
+    hands_q       <= fetched.passes.hand == '0 ? 8'd1 : fetched.passes.hand[1] ? passes_q
+        : 8'(fetched.passes.planes_outer ? planes_q : bases_q);
+    given_q       <= fetched.result.thresholds == '0 ? 4'd2 : {1'b0, fetched.result.thresholds, 1'b0};
+    headers_q     <= fetched.flags.vector ? 6'(hands_q) + 6'(given_q) : fetched.flags.scores ? 6'd2 : 6'd1;
+    group_words_q <= 17'(fetched.group_words[15:0]) + 17'(headers_q);
     product_q     <= 33'(fetched.groups[15:0]) * 33'(group_words_q);
     layer_words_q <= product_q;
     groups_q      <= (17 - PeBits)'(fetched.outputs[15:PeBits]) + (17 - PeBits)'(fetched.outputs[PeBits-1:0] != '0);
-    blocks_q      <= (17 - LaneBits)'(fetched.columns[15:LaneBits])
-        + (17 - LaneBits)'(fetched.columns[LaneBits-1:0] != '0);
-    taps_q        <= 20'(fetched.tap_words[15:0])
-        + (fetched.flags.kernel3 ? {1'b0, fetched.tap_words[15:0], 3'd0} : 20'd0);
+    tap_rows_q    <= fetched.taps != '0 ? fetched.taps.tap_rows : fetched.flags.kernel3 ? 16'd3 : 16'd1;
+    tap_columns_q <= fetched.taps != '0 ? fetched.taps.tap_columns : fetched.flags.kernel3 ? 16'd3 : 16'd1;
+    taps_q        <= 32'(tap_rows_q) * 32'(tap_columns_q);
+    words_q       <= 32'(taps_q[15:0]) * 32'(fetched.tap_words[15:0]);
+    all_words_q   <= 36'(words_q) * 36'(bases_q);
+    blocks_q      <= fetched.flags.by_image
+        ? 17'(fetched.flags.pool ? {1'b0, fetched.columns[15:1]} : fetched.columns[15:0])
+        : 17'(fetched.columns[15:LaneBits])
+        + 17'(fetched.columns[LaneBits-1:0] != '0);
 
     range_q[0] <= fetched.groups == '0;
     range_q[1] <= fetched.groups[31:16] != '0 || fetched.tap_words[31:16] != '0;
-    range_q[2] <= fetched.tap_words == '0;
+    range_q[2] <= fetched.tap_words == '0 && !fetched.flags.average;
     range_q[3] <= fetched.rows == '0 || (fetched.flags.pool && fetched.rows[0]);
     range_q[4] <= fetched.blocks == '0;
     range_q[5] <= fetched.blocks[31:16] != '0 || fetched.group_words[31:16] != '0;
     range_q[6] <= group_words_q > 17'(WeightDepth);
-    range_q[7] <= fetched.group_words == '0;
+    range_q[7] <= (fetched.group_words == '0) != fetched.flags.average;
     range_q[8] <= fetched.outputs == '0;
     range_q[9] <= fetched.out_columns == '0;
     // What is counted in two ways must agree, or the counters of the layer end apart.
     range_q[10] <= fetched.outputs[31:16] != '0 || fetched.columns[31:16] != '0 || fetched.rows[31:16] != '0;
     range_q[11] <= 16'(groups_q) != fetched.groups[15:0];
-    range_q[12] <= 16'(blocks_q) != fetched.blocks[15:0];
-    range_q[13] <= taps_q != 20'(fetched.group_words[15:0]);
+    range_q[12] <= blocks_q != 17'(fetched.blocks[15:0]);
+    range_q[13] <= !fetched.flags.average && (all_words_q != 36'(fetched.group_words[15:0]) || taps_q[31:16] != '0);
     range_q[14] <= fetched.flags.dense && (fetched.rows[15:0] != 16'd1 || fetched.blocks[15:0] != 16'd1);
     // Scores are what the last layer, and no other, gives.
     range_q[15] <= fetched.flags.scores != last_b_i;
     range_q[16] <= fetched.flags.scores && !fetched.flags.dense;
     range_q[17] <= fetched.flags.scores && fetched.outputs[15:0] != header_i.classes[15:0];
+    // Passes, and what needs the vector unit
+    range_q[18] <= !fetched.flags.average && fetched.pass_words != words_q
+        && (fetched.pass_words != '0 || fetched.passes.more_bases != '0);
+    range_q[19] <= fetched.passes.more_bases[3] || fetched.passes.more_planes[3];
+    range_q[20] <= !fetched.flags.vector && (fetched.passes.hand != '0 || fetched.flags.by_image
+        || fetched.flags.stride2 || fetched.flags.average);
+    range_q[21] <= !fetched.flags.vector && (fetched.flags.value || fetched.flags.bit_planes || fetched.flags.shortcut
+        || fetched.result != '0);
+    range_q[22] <= fetched.flags.vector && (fetched.passes.hand == 2'd3 || hands_q > 8'd16);
+    range_q[23] <= fetched.flags.vector && (fetched.result.shift[1:0] != '0 || fetched.result.value_bits > 4'd8);
+    range_q[24] <= fetched.flags.vector && fetched.result.thresholds != '0 && fetched.flags.bit_planes;
+    range_q[25] <= fetched.flags.vector && (fetched.result.thresholds != '0 || fetched.flags.bit_planes
+        || fetched.flags.value) == fetched.flags.scores;
+    range_q[26] <= fetched.flags.vector && fetched.flags.pool && (fetched.flags.stride2 || fetched.flags.shortcut);
+    range_q[27] <= fetched.flags.vector && fetched.flags.scores && fetched.flags.shortcut;
+    range_q[28] <= fetched.flags.average && (!fetched.flags.dense || fetched.flags.pool || fetched.flags.shortcut);
+    range_q[29] <= fetched.flags.average && (fetched.passes.more_bases != '0 || fetched.passes.more_planes != '0
+        || fetched.passes.hand != '0);
+    // The first layer's double buffer is released once, by the last layer of segment A that reads it.
+    range_q[30] <= header_i.version[1] && (released_q || in_b_i) && (reads_first || fetched.flags.release_first);
+    range_q[31] <= header_i.version[1] && !in_b_i && last_i && !released_q && !fetched.flags.release_first;
+    vector_q    <= fetched.flags.vector && Vector == 0;
     bad_range_q <= |range_q;
+    if (begin_i || (end_i && last_i)) released_q <= 1'b0;
+    else if (start_i) released_q <= released_q | fetched.flags.release_first;
 
     needed_q    <= 34'(taken_q) + 34'(layer_words_q);
     over_a_q    <= needed_q > 34'(header_i.words_a);
@@ -133,7 +182,9 @@ module bnn_run_descriptors
     else if (start_i) taken_q <= needed_q[31:0];
   end
 
-  assign bad_o = bad_range_q | bad_words_q;
+  assign reads_first = fetched.flags.from_first | fetched.flags.shortcut_first;
+  assign bad_o       = bad_range_q | bad_words_q;
+  assign vector_o    = vector_q;
 
   logic unused_descriptors;
   assign unused_descriptors = ^{header_i, fetched_q};

@@ -47,11 +47,12 @@ module bnn_run_header
 
   // One comparison per term, registered: the check has time.
   logic [1:0] magic_q, geometry_q, layers_q;
-  logic [21:0] range_q;
+  logic [26:0] range_q;
   // What sizes and counts must be.
   logic [31:0] area_q, elements_q;
   logic [28:0] beats_q;
   logic [31-SimdBits:0] packed_q;
+  logic [35-SimdBits:0] planes_words_q;  // of all planes
   logic [16:0] rows_q, columns_q;
   logic no_words_b_q;
   logic pack_q, bad_magic_q, bad_geometry_q, bad_layers_q, bad_range_q;
@@ -64,7 +65,7 @@ module bnn_run_header
 
   always_ff @(posedge clk_i) begin
     magic_q[0]    <= header_q.magic != ProgramMagic;
-    magic_q[1]    <= header_q.version != 32'(ProgramVersion);
+    magic_q[1]    <= header_q.version != 32'(ProgramVersion) && header_q.version != 32'(ProgramVersion2);
     geometry_q[0] <= header_q.geometry != Geometry;
     geometry_q[1] <= header_q.first_pe != 32'(FirstPe);
     layers_q[0]   <= header_q.layers > 32'(MaxLayers);
@@ -74,6 +75,8 @@ module bnn_run_header
     elements_q    <= 32'(header_q.pixels[15:0]) * 32'(header_q.image_mode.channels[2:0]);
     beats_q       <= header_q.elements[31:3] + 29'(header_q.elements[2:0] != '0);
     packed_q      <= header_q.elements[31:SimdBits] + (32 - SimdBits)'(header_q.elements[SimdBits-1:0] != '0);
+    planes_words_q <= (36 - SimdBits)'(packed_q) * (36 - SimdBits)'(header_q.image_mode.first_planes == '0 ? 4'd1
+        : header_q.image_mode.first_planes);
     rows_q        <= 17'(header_q.image_size.height) - (header_q.image_mode.pad ? 17'd0 : 17'd2);
     columns_q     <= 17'(header_q.image_size.width) - (header_q.image_mode.pad ? 17'd0 : 17'd2);
     no_words_b_q  <= header_q.words_b == '0;
@@ -101,7 +104,13 @@ module bnn_run_header
     range_q[18] <= header_q.image_bytes[31:3] != beats_q;
     range_q[19] <= !pack_q && differs(rows_q, header_q.image_mode.pool, header_q.computed.rows);
     range_q[20] <= !pack_q && differs(columns_q, header_q.image_mode.pool, header_q.computed.columns);
-    range_q[21] <= pack_q && header_q.out_words != 32'(packed_q);
+    range_q[21] <= pack_q && !header_q.image_mode.pixel_map && header_q.out_words != 32'(planes_words_q);
+    range_q[22] <= header_q.image_mode.first_planes > 4'd8;
+    range_q[23] <= !pack_q && header_q.image_mode.first_planes != '0;
+    range_q[24] <= header_q.image_mode.pixel_map && (header_q.image_mode.first_planes == '0
+        || header_q.out_words != 32'(header_q.image_mode.first_planes));
+    range_q[25] <= header_q.image_mode.pixel_map && header_q.computed.rows != header_q.image_size.height;
+    range_q[26] <= header_q.image_mode.pixel_map && header_q.computed.columns != header_q.image_size.width;
 
     bad_magic_q    <= |magic_q;
     bad_geometry_q <= |geometry_q;

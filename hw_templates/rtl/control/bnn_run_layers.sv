@@ -8,8 +8,9 @@
 // the sub-batch, or the batch; run_end_o: also the run, if it does.
 //
 // images_o, in_batch_o and odd_o are those of the layer's command; they and all of the above are settled nine cycles
-// after end_o and do not change until the next. sub_ready_o: the first layer has done a sub-batch more than
-// taken_i, only with sub_ready_o, has taken; at most two. consumed_o is a pulse when the first layer's bits of a sub-batch are read, rewind_o one when a
+// after end_o and do not change until the next. sub_ready_o: the first layer has done a sub-batch more than taken_i,
+// only with sub_ready_o, has taken; at most two. consumed_o is a pulse when the first layer's bits of a sub-batch are
+// read: by the first layer of the sub-batch, in a program of version 2 by that with release_i, rewind_o one when a
 // resident segment A begins again.
 module bnn_run_layers
   import bnn_pkg::*;
@@ -31,6 +32,7 @@ module bnn_run_layers
     // Array
     input  logic                 layer_i,
     input  logic                 layer_done_i,
+    input  logic                 release_i,
     output logic                 odd_o,
     output logic [15:0]          images_o,
     output logic [15:0]          in_batch_o,
@@ -93,7 +95,7 @@ module bnn_run_layers
   always_ff @(posedge clk_i) begin
     first_done_q <= first_done_i;
     end_q        <= layer_done_i;
-    consumed_q   <= end_q & first_q;
+    consumed_q   <= end_q & (header_i.version[1] ? release_i : first_q);
     sub_end_q    <= end_q & last_q & ~in_b_q;
     batch_over_q <= end_q & last_q & (in_b_q | (batch_end_q & ~two_segments_i));
     rewind_q     <= end_q & last_q & ~in_b_q & header_i.resident[0] & two_segments_i & ~batch_end_q;

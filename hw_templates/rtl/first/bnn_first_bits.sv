@@ -1,10 +1,11 @@
 // Channels of the first layer, what they make of a window, and the queue of the bits.
 //
 //   data_o[p] = bit of channel group*FirstPe + p:  bnn_first_array, or bnn_first_wired
+//   with planes_i: bit planes_i - 1 - group of t + 2^(planes_i - 1), t the entry of channel p in the window's middle
 //
-// load_valid_i: the beat of channel load_index_i, load_data_i a cycle later. Windows come with group_i: bnn_first_windows,
-// which sees to it that no more than Results sets of bits are in the queue or on their way. With FirstWired wrong_o tells
-// that the channels loaded are not those wired in. valid_o and pop_i: bnn_fifo.
+// load_valid_i: the beat of channel load_index_i, load_data_i a cycle later. Windows come with group_i:
+// bnn_first_windows, which sees to it that no more than Results sets of bits are in the queue or on their way. With
+// FirstWired wrong_o tells that the channels loaded are not those wired in. valid_o and pop_i: bnn_fifo.
 //
 // Latency: bits are there 8 cycles after the last window of their sum; more with FirstWired.
 module bnn_first_bits
@@ -25,6 +26,7 @@ module bnn_first_bits
     input  logic [63:0]               load_data_i,
     input  logic [15:0]               channels_out_i,
     input  logic [2:0]                channels_in_i,
+    input  logic [3:0]                planes_i,  // constant from the first window on
     output logic                      wrong_o,
     // Windows
     input  logic                      valid_i,
@@ -69,7 +71,7 @@ module bnn_first_bits
     logic [FirstPe*64-1:0] channel;
     logic unused_channels;
     assign wrong_o = 1'b0;
-    assign unused_channels = ^{channels_out_i, channels_in_i};
+    assign unused_channels = ^channels_out_i;
 
     // The beats of the channels come two cycles after their window.
     for (genvar p = 0; p < FirstPe; p++) begin : gen_channel
@@ -100,14 +102,38 @@ module bnn_first_bits
     );
   end
 
+  // ---- Planes of pixels ----------------------------------------------------------------------------
+
+  localparam int unsigned Middle = FirstTaps / 2 * MaxChannels * 8;
+
+  logic [1:0] plane_valid_q;
+  logic plane_first_q, planes_q;
+  logic [2:0] plane_bit_q;
+  logic [3:0] plane_there_q;
+  logic [MaxChannels*8-1:0] pixel_q;
+  logic [FirstPe-1:0] plane_q;
+
+  always_ff @(posedge clk_i) begin
+    planes_q      <= planes_i != '0;
+    plane_first_q <= group_i[0] == '0;
+    plane_bit_q   <= 3'(planes_i - 4'd1 - 4'(group_i[0]));
+    pixel_q       <= window_i[Middle+:MaxChannels*8];
+    plane_q       <= '0;
+    for (int unsigned c = 0; c < MaxChannels; c++) begin
+      plane_there_q[c] <= c < 32'(channels_in_i);
+      plane_q[c]       <= plane_there_q[c] & (pixel_q[c*8+32'(plane_bit_q)] ^ plane_first_q);
+    end
+    plane_valid_q <= clear_i ? '0 : {plane_valid_q[0], valid_i & planes_q};
+  end
+
   bnn_fifo #(
       .Width(FirstPe),
       .Depth(Results)
   ) u_bits (
       .clk_i,
       .rst_i  (clear_i),
-      .push_i (sum_valid),
-      .data_i (bits),
+      .push_i (planes_q ? plane_valid_q[1] : sum_valid),
+      .data_i (planes_q ? plane_q : bits),
       .room_o (room),
       .valid_o,
       .pop_i,
@@ -120,7 +146,7 @@ module bnn_first_bits
   default clocking @(posedge clk_i); endclocking
   default disable iff (clear_i);
 
-  bits_have_room: assert property (sum_valid |-> room)
+  bits_have_room: assert property ((planes_q ? plane_valid_q[1] : sum_valid) |-> room)
       else $error("more than Results = %0d sets of bits in the queue", Results);
 `endif
 endmodule

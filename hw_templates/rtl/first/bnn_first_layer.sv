@@ -4,6 +4,7 @@
 // is filled while the other is read). Columns of three rows (four with a pool) are read into a
 // patch of 4x4 pixels; for every position of it all channels are computed, FirstPe at a time,
 // so a pixel takes max(3, groups) cycles, a quad of a pool max(8, 4*groups + 1).
+// With pixel_map the bits of the table's entries are planes, each a group of its own of at most four channels.
 // Pack mode: every byte becomes the sign of its table entry; eight bits a cycle, and one cycle more
 // for each word.
 // Both follow docs/ARCHITECTURE.md, "The first layer".
@@ -15,8 +16,8 @@
 // the last write of a sub-batch was taken. consumed_i is a pulse when the array has read a
 // sub-batch: at most two sub-batches are done and not consumed.
 //
-// With FirstWired the sums are those of bnn_first_wired, a generated module with the weights of one first layer; wrong_o
-// tells that the program's is another.
+// With FirstWired the sums are those of bnn_first_wired, a generated module with the weights of one first layer;
+// wrong_o tells that the program's is another.
 //
 // Writes: a word to all lanes of write_lane_o at the same address, once for every FirstPe channels,
 // those to come 0; taken with write_ready_i; write_soon_i is that of the next cycle.
@@ -29,6 +30,7 @@ module bnn_first_layer
     parameter int unsigned FirstPe = 4,
     parameter int unsigned ImagePixels = 1024,
     parameter bit FirstWired = 1'b0,
+    parameter bit Planes = 1'b0,  // planes of pixels by image
     localparam int unsigned AddrBits = $clog2(ActDepth)
 ) (
     input  logic                clk_i,
@@ -64,6 +66,7 @@ module bnn_first_layer
 );
   localparam int unsigned PixelBits = $clog2(ImagePixels);
   localparam int unsigned PeBits = $clog2(FirstPe);
+  localparam int unsigned SimdBits = $clog2(Simd);
   localparam int unsigned GroupBits = $clog2(FirstChannels / FirstPe);
   localparam int unsigned TableBeats = TableBytes / BeatBytes;
   localparam int unsigned BeatFifo = 128;
@@ -78,6 +81,8 @@ module bnn_first_layer
 
   logic [Parts-1:0] clear, pack, pool;
   logic [2:0] channels_q;
+  logic [3:0] planes_q, pack_planes_q;
+  logic [AddrBits-1:0] plane_words_q;
   logic pad_q, begin_q, run_q;
   logic [15:0] column_limit_q, columns_q, rows_q;
   logic [GroupBits:0] group_end_q;
@@ -87,15 +92,21 @@ module bnn_first_layer
         .Bits(3)
     ) u_mode (
         .clk_i,
-        .data_i({rst_i | start_i, header_i.first_channels[15:0] == '0, header_i.image_mode.pool}),
+        .data_i({rst_i | start_i, header_i.first_channels[15:0] == '0 && !header_i.image_mode.pixel_map,
+                 header_i.image_mode.pool}),
         .data_o({clear[i], pack[i], pool[i]})
     );
   end
 
   always_ff @(posedge clk_i) begin
     channels_q     <= header_i.image_mode.channels[2:0];
-    pad_q          <= header_i.image_mode.pad;
-    group_end_q    <= (GroupBits + 1)'(header_i.first_channels[15:0] >> PeBits);
+    pack_planes_q  <= header_i.image_mode.pixel_map ? '0 : header_i.image_mode.first_planes;
+    plane_words_q  <= AddrBits'(header_i.elements[31:SimdBits]) + AddrBits'(header_i.elements[SimdBits-1:0] != '0);
+    // A plane of pixels is a group of its own, of the window's middle
+    planes_q       <= header_i.image_mode.pixel_map ? header_i.image_mode.first_planes : '0;
+    pad_q          <= header_i.image_mode.pad | header_i.image_mode.pixel_map;
+    group_end_q    <= header_i.image_mode.pixel_map ? (GroupBits + 1)'(header_i.image_mode.first_planes)
+        : (GroupBits + 1)'(header_i.first_channels[15:0] >> PeBits);
     column_limit_q <= header_i.computed.columns + 16'd2;
     columns_q      <= pool[Read] ? header_i.computed.columns >> 1 : header_i.computed.columns;
     rows_q         <= pool[Write] ? header_i.computed.rows >> 1 : header_i.computed.rows;
@@ -119,7 +130,6 @@ module bnn_first_layer
   logic [63:0] beat;  // at the head of the queue
   logic [31:0] pixel;
   logic [7:0][7:0] value;  // of the pixel's bytes, in pack mode of the beat's
-  logic [7:0] negative;
 
   // High also without a beat: the queue takes no notice of that
   assign beat_pop = pack[Read] ? pack_take : image_take;
@@ -147,7 +157,9 @@ module bnn_first_layer
       .data_o       (beat)
   );
 
-  bnn_first_table u_table (
+  bnn_first_table #(
+      .Whole(Planes)
+  ) u_table (
       .clk_i,
       .load_valid_i(table_load),
       .load_index_i(load_index_i[4:0]),
@@ -157,10 +169,6 @@ module bnn_first_layer
       .pixel_i     (pixel),
       .data_o      (value)
   );
-
-  for (genvar i = 0; i < 8; i++) begin : gen_negative
-    assign negative[i] = value[i][7];
-  end
 
   // ---- Sub-batches: which image may be begun -------------------------------------------------------
 
@@ -264,6 +272,7 @@ module bnn_first_layer
       .load_data_i   (load_data_q),
       .channels_out_i(header_i.first_channels[15:0]),
       .channels_in_i (header_i.image_mode.channels[2:0]),
+      .planes_i      (planes_q),
       .wrong_o,
       .valid_i       (window_valid),
       .first_i       (window_first),
@@ -277,11 +286,12 @@ module bnn_first_layer
 
   // ---- Pack mode: words of signs -------------------------------------------------------------------
 
-  logic word_valid, word_taken;
+  logic word_valid, word_last, word_taken;
   logic [Simd-1:0] word;
 
   bnn_first_pack #(
-      .Simd(Simd)
+      .Simd  (Simd),
+      .Planes(Planes)
   ) u_pack (
       .clk_i,
       .clear_i     (clear[Pack]),
@@ -292,8 +302,10 @@ module bnn_first_layer
       .begin_o     (pack_begin),
       .beat_valid_i(beat_valid),
       .beat_take_o (pack_take),
-      .negative_i  (negative),
+      .planes_i    (pack_planes_q),
+      .value_i     (value),
       .word_valid_o(word_valid),
+      .word_last_o (word_last),
       .word_o      (word),
       .taken_i     (word_taken)
   );
@@ -313,6 +325,7 @@ module bnn_first_layer
       .run_i         (run_q),
       .pack_i        (pack[Write]),
       .pack_data_i   (pack[Slice]),
+      .planes_i      (planes_q != '0),
       .group_end_i   (group_end_q),
       .rows_i        (rows_q),
       .columns_i     (columns_q),
@@ -327,6 +340,8 @@ module bnn_first_layer
       .bits_pop_o    (bits_pop),
       .bits_i        (bits),
       .word_valid_i  (word_valid),
+      .word_last_i   (word_last | ~pack[Write]),
+      .plane_words_i (plane_words_q),
       .word_taken_o  (word_taken),
       .word_i        (word),
       .write_valid_o,

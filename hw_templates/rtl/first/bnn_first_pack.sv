@@ -1,31 +1,36 @@
 // Pack mode of the first layer: the signs of eight bytes a cycle, put together to words.
 //
-//   word_o[n] = ~negative of byte n of the image, of the bytes that a word holds; behind the last one 0
+//   word_o[n] = top bit of value_i, inverted, of byte n of the image, of the bytes that a word holds; then 0
+//   with planes_i = B, in a design that has Planes: B words, of bits B - 1 to 0 of value_i + 2^(B - 1) in turn
 //
 // An image is beats_i beats long, elements_i[2:0] are the bytes of the last one (0: all eight). begin_o is a pulse when
 // an image is begun, with some_i. A beat is taken with beat_valid_i and beat_take_o (which may be high without one);
-// negative_i, in the same cycle, tells whether its bytes' entries of the table are negative. The word waits with
-// word_valid_o until taken_i, and beats wait for it.
+// value_i, in the same cycle, has its bytes' entries of the table. The word waits with
+// word_valid_o until taken_i, and beats wait for it; word_last_o tells that it is the last of its planes.
 //
-// The configuration is constant from two cycles before clear_i ends to the end of the run; without pack_i nothing is taken.
-// Latency: a word is there two cycles after its last beat was taken; one beat per cycle, one cycle more for each word.
+// The configuration is constant from two cycles before clear_i ends to the end of the run; without pack_i nothing is
+// taken. Latency: a word is there two cycles after its last beat was taken; one beat per cycle, one cycle more for
+// each word.
 module bnn_first_pack #(
-    parameter int unsigned Simd = 64
+    parameter int unsigned Simd = 64,
+    parameter bit Planes = 1'b0
 ) (
     input  logic            clk_i,
     input  logic            clear_i,
     input  logic            pack_i,
     input  logic [23:0]     beats_i,
     input  logic [2:0]      elements_i,
+    input  logic [3:0]      planes_i,  // 0: signs
     // Images
     input  logic            some_i,
     output logic            begin_o,
     // Beats
     input  logic            beat_valid_i,
     output logic            beat_take_o,
-    input  logic [7:0]      negative_i,
+    input  logic [7:0][7:0] value_i,
     // Words
     output logic            word_valid_o,
+    output logic            word_last_o,
     output logic [Simd-1:0] word_o,
     input  logic            taken_i
 );
@@ -36,8 +41,8 @@ module bnn_first_pack #(
   logic [23:0] unused_beat;
   logic [7:0] tail_q;  // elements of that
   logic [Bytes-1:0] here_q;  // where the next byte goes
-  logic [7:0] signs, sign_q;
-  logic sign_valid_q, take;
+  logic [7:0] valid_byte;
+  logic sign_valid_q, take, word_taken;
 
   assign begin_o = ~busy_q & ~word_valid_q & some_i & sign_valid_q;
   assign beat = busy_q & sign_valid_q & ~word_valid_q;
@@ -56,13 +61,7 @@ module bnn_first_pack #(
       .last_o   (last)
   );
 
-  for (genvar i = 0; i < 8; i++) begin : gen_sign
-    // table > 0: not negative and not zero; the table holds -1 and +1 only
-    always_ff @(posedge clk_i) begin
-      if (take) sign_q[i] <= ~negative_i[i];
-    end
-    assign signs[i] = sign_q[i] & (tail_q[i] | ~last);
-  end
+  assign valid_byte = tail_q | {8{~last}};
 
   always_ff @(posedge clk_i) begin
     tail_q <= (elements_i == '0) ? '1 : ~(8'hFF << elements_i);
@@ -76,20 +75,74 @@ module bnn_first_pack #(
       sign_valid_q <= take | (sign_valid_q & ~beat);
       busy_q       <= begin_o | (busy_q & ~(beat & last));
       if (beat) word_valid_q <= word_done;
-      else if (taken_i) word_valid_q <= 1'b0;
+      else if (word_taken) word_valid_q <= 1'b0;
     end
   end
 
-  bnn_first_word #(
-      .Simd(Simd)
-  ) u_word (
-      .clk_i,
-      .write_i(beat),
-      .here_i (here_q),
-      .byte_i (signs),
-      .word_o
-  );
+  if (Planes) begin : gen_planes
+    // A word for each bit of a table's entry; they leave from bit B - 1 on, which is inverted.
+    logic [7:0][Simd-1:0] word;
+    logic [2:0] top_q, bit_q;
 
+    for (genvar n = 0; n < 8; n++) begin : gen_bit
+      logic [7:0] sign_q, signs;
+      logic invert_q;
+
+      always_ff @(posedge clk_i) begin
+        invert_q <= top_q == 3'(n);
+        for (int unsigned i = 0; i < 8; i++) begin
+          if (take) sign_q[i] <= value_i[i][n] ^ invert_q;
+        end
+      end
+
+      assign signs = sign_q & valid_byte;
+
+      bnn_first_word #(
+          .Simd(Simd)
+      ) u_word (
+          .clk_i,
+          .write_i(beat),
+          .here_i (here_q),
+          .byte_i (signs),
+          .word_o (word[n])
+      );
+    end
+
+    // The table of signs holds -1 and +1 only: bit 7.
+    always_ff @(posedge clk_i) begin
+      top_q <= 3'(planes_i - 4'd1);
+      if (!word_valid_q || word_taken) bit_q <= top_q;
+      else if (taken_i) bit_q <= bit_q - 3'd1;
+    end
+
+    assign word_last_o = planes_i == '0 | bit_q == '0;
+    assign word_o = word[bit_q];
+  end else begin : gen_signs
+    logic [7:0] sign_q;
+    logic unused_planes;
+
+    for (genvar i = 0; i < 8; i++) begin : gen_sign
+      // table > 0: not negative and not zero; the table holds -1 and +1 only
+      always_ff @(posedge clk_i) begin
+        if (take) sign_q[i] <= ~value_i[i][7];
+      end
+    end
+
+    bnn_first_word #(
+        .Simd(Simd)
+    ) u_word (
+        .clk_i,
+        .write_i(beat),
+        .here_i (here_q),
+        .byte_i (sign_q & valid_byte),
+        .word_o
+    );
+
+    assign unused_planes = ^{planes_i, value_i};
+    assign word_last_o = 1'b1;
+  end
+
+  assign word_taken   = taken_i & word_last_o;
   assign word_valid_o = word_valid_q;
 
 `ifndef SYNTHESIS

@@ -1,12 +1,14 @@
 // Pixel table of the first layer, for eight bytes at a time.
 //
-//   data_o[i] = table[pack_i ? beat_i[i] : pixel_i[i]];  of bytes 4 to 7, always the beat's, the top bit only
+//   data_o[i] = table[pack_i ? beat_i[i] : pixel_i[i]];  of bytes 4 to 7, the beat's, without Whole the top bit
 //
 // load_valid_i: a word of the table, eight entries, with its index; load_data_i comes a cycle after it. pack_i[0] is
 // for bytes 0 and 1, pack_i[1], the same value, for the others.
 //
 // Latency: none from a byte; a loaded entry is there three cycles after load_valid_i.
-module bnn_first_table (
+module bnn_first_table #(
+    parameter bit Whole = 1'b0
+) (
     input  logic            clk_i,
     input  logic            load_valid_i,
     input  logic [4:0]      load_index_i,
@@ -28,13 +30,15 @@ module bnn_first_table (
   end
 
   for (genvar i = 0; i < 8; i++) begin : gen_byte
-    localparam int unsigned Bits = (i < 4) ? 8 : 1;
+    localparam int unsigned Bits = (i < 4 || Whole) ? 8 : 1;
 
     if (i < 4) begin : gen_pixel
       assign byte_at[i] = pack_i[i/2] ? beat_i[i] : pixel_i[i];
     end else begin : gen_beat
       assign byte_at[i] = beat_i[i];
-      assign data_o[i][6:0] = '0;
+      if (!Whole) begin : gen_top
+        assign data_o[i][6:0] = '0;
+      end
     end
 
     bnn_first_lookup #(

@@ -3,7 +3,8 @@
 //   for each sub-batch, to base_even_i and base_odd_i in turn: for i < its images:
 //     for y < rows_i: for x < columns_i: for group < group_end_i:  FirstPe channels to lane x mod Lanes,
 //         base + i*image_stride + y*row_stride + (x / Lanes)*words + (group*FirstPe) / Simd
-//     with pack_i:  for w < words_i:  a word to lane i mod Lanes, base + (i / Lanes)*image_stride + w
+//     with pack_i:  for w < plane_words_i: for each plane p:
+//         a word to lane i mod Lanes, base + (i / Lanes)*image_stride + p*plane_words_i + w
 //
 // rows_i and columns_i are those after the pool. Every write has the whole word: the channels before, those of this
 // write, and 0 for those to come. bits_pop_o takes FirstPe bits, word_taken_o a packed word. done_o is a pulse at
@@ -27,6 +28,7 @@ module bnn_first_write #(
     // Configuration
     input  logic                pack_i,
     input  logic                pack_data_i,
+    input  logic                planes_i,  // every group is a word
     input  logic [GroupBits:0]  group_end_i,
     input  logic [15:0]         rows_i,
     input  logic [15:0]         columns_i,
@@ -43,6 +45,8 @@ module bnn_first_write #(
     input  logic [FirstPe-1:0]  bits_i,
     // Packed words
     input  logic                word_valid_i,
+    input  logic                word_last_i,  // of its planes
+    input  logic [AddrBits-1:0] plane_words_i,  // from a plane to the next
     output logic                word_taken_o,
     input  logic [Simd-1:0]     word_i,
     // Write port
@@ -77,7 +81,7 @@ module bnn_first_write #(
       .bits_i       (bits_valid_i),
       .word_i       (word_valid_i),
       .last_i       (last),
-      .word_last_i  (word_last),
+      .word_last_i  (word_last & word_last_i),
       .lane_last_i  (&lane_q),
       .image_last_i (image_last_q),
       .write_o      (write),
@@ -124,8 +128,8 @@ module bnn_first_write #(
   ) u_word (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     (word_go),
-      .limit_i  (words_i),
+      .go_i     (word_go & word_last_i),
+      .limit_i  (plane_words_i),
       .value_o  (unused_word),
       .last_o   (word_last)
   );
@@ -193,6 +197,7 @@ module bnn_first_write #(
   // ---- Addresses -----------------------------------------------------------------------------
 
   logic [AddrBits-1:0] base_q, pixel_stride_q, image_base_q, row_base_q, pixel_base_q, word_q;
+  logic [AddrBits-1:0] plane_q;  // of pack mode, else 0
   logic [AddrBits-1:0] image_next, row_next;
   logic [Slots-1:0] here_q;  // slot_q, one-hot
   logic [SlotBits-1:0] slot_q;
@@ -200,7 +205,7 @@ module bnn_first_write #(
 
   assign image_next = image_base_q + image_stride_i;
   assign row_next = row_base_q + row_stride_i;
-  assign slot_end = slot_q == SlotBits'(Slots - 1);
+  assign slot_end = slot_q == SlotBits'(Slots - 1) | planes_i;
   assign slots_end = last[G] | slot_end;  // the word's last write
 
   always_ff @(posedge clk_i) begin
@@ -216,13 +221,14 @@ module bnn_first_write #(
     else if (row_end) pixel_base_q <= row_next;
     else if (lane_end || word_lane_end) pixel_base_q <= pixel_base_q + pixel_stride_q;
     if (!active_q) begin  // between sub-batches
-      {lane_q, slot_q, word_q} <= '0;
+      {lane_q, slot_q, word_q, plane_q} <= '0;
       here_q <= Slots'(1);
     end else if (write) begin
       slot_q <= slots_end ? '0 : slot_q + 1'b1;
       here_q <= slots_end ? Slots'(1) : here_q << 1;
-      if (pack_i ? word_last : last[G]) word_q <= '0;
-      else if (pack_i || slot_end) word_q <= word_q + 1'b1;
+      if (pack_i ? word_last & word_last_i : last[G]) word_q <= '0;
+      else if (pack_i ? word_last_i : slot_end) word_q <= word_q + 1'b1;
+      plane_q <= word_last_i ? '0 : plane_q + plane_words_i;
       if (pixel_end) lane_q <= (~pack_i & last[X]) ? '0 : lane_q + 1'b1;
     end
   end
@@ -251,7 +257,7 @@ module bnn_first_write #(
   always_ff @(posedge clk_i) begin
     if (room_q) begin
       lane_mask_q <= Lanes'(1) << lane_q;
-      addr_q      <= pixel_base_q + word_q;
+      addr_q      <= pixel_base_q + word_q + plane_q;
     end
     if (rst_i || clear_i) begin
       valid_q <= 1'b0;

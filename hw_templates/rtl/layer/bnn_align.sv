@@ -1,9 +1,9 @@
 // Lane rotation and padding between the activation memory and the array.
 //
-//   out[l] = pad_i[l] ? pad : in[(l + shift_i) mod Lanes],  shift_i = -1 .. 2
+//   out[l] = pad_i[l] ? pad : in[(l + shift_i) mod Lanes],  shift_i = -2 .. 4
 //   pad    = plus_i ? (tail_i ? tail_mask_i : all ones) : 0
 //
-// shift_i is kx - pad, one-hot: 0, 1, 2, -1; lane l of a column block reads input column
+// shift_i is kx - pad, one-hot: 0, 1, 2, 3, 4, -1, -2; lane l of a column block reads input column
 // block*Lanes + l + shift_i, which lies in lane memory (l + shift_i) mod Lanes. pad_i[l] marks
 // a lane whose column or row is outside the image; tail_i the last word of a tap, whose real
 // channels are the ones of tail_mask_i (constant during a layer). Layout: lane l at [l*Simd +: Simd].
@@ -15,7 +15,7 @@ module bnn_align #(
     parameter int unsigned Lanes = 4
 ) (
     input  logic                  clk_i,
-    input  logic [3:0]            shift_i,
+    input  logic [6:0]            shift_i,
     input  logic [Lanes-1:0]      pad_i,
     input  logic                  plus_i,
     input  logic                  tail_i,
@@ -28,9 +28,14 @@ module bnn_align #(
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
-    localparam int unsigned Left = (l + Lanes - 1) % Lanes;
-    localparam int unsigned Right = (l + 1) % Lanes;
-    localparam int unsigned Right2 = (l + 2) % Lanes;
+    // As shift_i has them
+    localparam int unsigned Source[7] = '{l, (l + 1) % Lanes, (l + 2) % Lanes, (l + 3) % Lanes, (l + 4) % Lanes,
+                                          (l + Lanes - 1) % Lanes, (l + 2 * Lanes - 2) % Lanes};
+    logic [7*Simd-1:0] source;
+
+    for (genvar i = 0; i < 7; i++) begin : gen_source
+      assign source[i*Simd+:Simd] = data_i[Source[i]*Simd+:Simd];
+    end
 
     bnn_align_lane #(
         .Simd(Simd)
@@ -41,10 +46,7 @@ module bnn_align #(
         .plus_i,
         .tail_i,
         .tail_mask_i,
-        .same_i     (data_i[l*Simd+:Simd]),
-        .right_i    (data_i[Right*Simd+:Simd]),
-        .right2_i   (data_i[Right2*Simd+:Simd]),
-        .left_i     (data_i[Left*Simd+:Simd]),
+        .source_i   (source),
         .data_o     (data_o[l*Simd+:Simd])
     );
   end

@@ -3,44 +3,49 @@
 module bnn_align_lane #(
     parameter int unsigned Simd = 64
 ) (
-    input  logic            clk_i,
-    input  logic [3:0]      shift_i,  // one-hot: same, right, right2, left
-    input  logic            pad_i,
-    input  logic            plus_i,
-    input  logic            tail_i,
-    input  logic [Simd-1:0] tail_mask_i,
-    input  logic [Simd-1:0] same_i,
-    input  logic [Simd-1:0] right_i,
-    input  logic [Simd-1:0] right2_i,
-    input  logic [Simd-1:0] left_i,
-    output logic [Simd-1:0] data_o
+    input  logic              clk_i,
+    input  logic [6:0]        shift_i,  // one-hot
+    input  logic              pad_i,
+    input  logic              plus_i,
+    input  logic              tail_i,
+    input  logic [Simd-1:0]   tail_mask_i,
+    input  logic [7*Simd-1:0] source_i,
+    output logic [Simd-1:0]   data_o
 );
   /* verilator no_inline_module */
   localparam int unsigned Bits = 16;
 
-  logic [3:0] source_q;  // one-hot, none with a pad
+  logic [2:0] select_q;  // of the sources, 7 with a pad
   logic plus_q, tail_q;
 
   always_ff @(posedge clk_i) begin
-    source_q <= shift_i & {4{~pad_i}};
-    plus_q   <= pad_i & plus_i & ~tail_i;
-    tail_q   <= pad_i & plus_i & tail_i;
+    select_q[0] <= pad_i | shift_i[1] | shift_i[3] | shift_i[5];
+    select_q[1] <= pad_i | shift_i[2] | shift_i[3] | shift_i[6];
+    select_q[2] <= pad_i | shift_i[4] | shift_i[5] | shift_i[6];
+    plus_q      <= pad_i & plus_i & ~tail_i;
+    tail_q      <= pad_i & plus_i & tail_i;
   end
 
   for (genvar s = 0; s < Simd / Bits; s++) begin : gen_slice
+    logic [7*Bits-1:0] source;
+
+    for (genvar i = 0; i < 7; i++) begin : gen_source
+      assign source[i*Bits+:Bits] = source_i[i*Simd+s*Bits+:Bits];
+    end
+
     bnn_align_slice #(
         .Bits(Bits)
     ) u_slice (
         .clk_i,
-        .source_i(source_q),
+        .select_i(select_q),
         .plus_i  (plus_q),
         .tail_i  (tail_q),
         .mask_i  (tail_mask_i[s*Bits+:Bits]),
-        .same_i  (same_i[s*Bits+:Bits]),
-        .right_i (right_i[s*Bits+:Bits]),
-        .right2_i(right2_i[s*Bits+:Bits]),
-        .left_i  (left_i[s*Bits+:Bits]),
+        .source_i(source),
         .data_o  (data_o[s*Bits+:Bits])
     );
   end
+
+  logic unused_lane;
+  assign unused_lane = shift_i[0];
 endmodule

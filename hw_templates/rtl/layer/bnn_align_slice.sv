@@ -3,28 +3,34 @@
 module bnn_align_slice #(
     parameter int unsigned Bits = 16
 ) (
-    input  logic            clk_i,
-    input  logic [3:0]      source_i,  // one-hot: same, right, right2, left
-    input  logic            plus_i,
-    input  logic            tail_i,
-    input  logic [Bits-1:0] mask_i,
-    input  logic [Bits-1:0] same_i,
-    input  logic [Bits-1:0] right_i,
-    input  logic [Bits-1:0] right2_i,
-    input  logic [Bits-1:0] left_i,
-    output logic [Bits-1:0] data_o
+    input  logic              clk_i,
+    input  logic [2:0]        select_i,  // of the sources, 7: none
+    input  logic              plus_i,
+    input  logic              tail_i,
+    input  logic [Bits-1:0]   mask_i,
+    input  logic [7*Bits-1:0] source_i,
+    output logic [Bits-1:0]   data_o
 );
-  logic [3:0] source_q;
+  logic [2:0] select_q;
   logic plus_q, tail_q;
   logic [Bits-1:0] data_q;
 
+  logic [Bits-1:0][3:0] low, high;
+
+  always_comb begin
+    for (int unsigned i = 0; i < Bits; i++) begin
+      low[i]  = {source_i[3*Bits+i], source_i[2*Bits+i], source_i[Bits+i], source_i[i]};
+      high[i] = {1'b0, source_i[6*Bits+i], source_i[5*Bits+i], source_i[4*Bits+i]};
+    end
+  end
+
   always_ff @(posedge clk_i) begin
-    source_q <= source_i;
+    select_q <= select_i;
     plus_q   <= plus_i;
     tail_q   <= tail_i;
+    // Two LUTs of a multiplexer, and one that joins them
     for (int unsigned i = 0; i < Bits; i++) begin
-      data_q[i] <= (same_i[i] & source_q[0]) | (right_i[i] & source_q[1]) | (right2_i[i] & source_q[2])
-          | (left_i[i] & source_q[3]) | plus_q | (tail_q & mask_i[i]);
+      data_q[i] <= (select_q[2] ? high[i][select_q[1:0]] : low[i][select_q[1:0]]) | plus_q | (tail_q & mask_i[i]);
     end
   end
 

@@ -19,6 +19,7 @@ module bnn_engine
     parameter int unsigned Lanes = 4,
     parameter int unsigned WeightDepth = 1024,
     parameter int unsigned ActDepth = 1024,
+    parameter int unsigned Vector = 0,
     localparam int unsigned AddrBits = $clog2(ActDepth),
     localparam int unsigned RingBits = $clog2(WeightDepth),
     localparam int unsigned Groups = Simd / Pe
@@ -43,11 +44,13 @@ module bnn_engine
     output logic                      act_read_o,
     output logic [Lanes*AddrBits-1:0] act_addr_o,
     input  logic [Lanes*Simd-1:0]     act_data_i,
-    output logic                      write_next_o,  // a write in the next cycle
+    output logic                      write_next_o,  // a write in the next cycle, or a read at that port
+    output logic                      write_read_o,
     output logic [Lanes-1:0]          write_lane_o,
     output logic [Groups-1:0]         write_group_o,
     output logic [AddrBits-1:0]       write_addr_o,
     output logic [Lanes*Simd-1:0]     write_data_o,
+    input  logic [Lanes*Simd-1:0]     second_data_i,
     // Scores
     output logic                      score_valid_o,
     input  logic                      score_ready_i,
@@ -57,6 +60,7 @@ module bnn_engine
 );
   localparam int unsigned SumBits = AccBits + 1;  // with a sign: less the threshold
   localparam int unsigned LaneBits = $clog2(Lanes);
+  localparam int unsigned SlotBits = (Groups > 1) ? $clog2(Groups) : 1;
   localparam int unsigned SumLatency = array_latency(Simd);
   localparam int unsigned StepLatency = 4;  // from a step to the addresses
   localparam int unsigned MemoryLatency = 3;  // from the addresses to the operands of the array
@@ -70,43 +74,59 @@ module bnn_engine
 
   descriptor_t layer;
   flags_t flags;
-  logic pool, serial, scores, dense, step_pool, step_pad, step_kernel, step_serial, step_scores, step_dense, start_q;
+  logic pool, serial, scores, dense, step_pool, step_serial, step_first, step_dense, start_q;
+  logic vector, average;
+  logic [1:0] pad_q;
+  logic [4:0] inner_q, outer_q;  // passes
+  logic [AddrBits-1:0] record_q;  // words of a pixel of the source
+  logic [15:0] tap_rows_q, tap_columns_q;
   logic [15:0] blocks, rows_q, group_words, dense_blocks_q, images_q;
-  logic [1:0] headers;
+  logic [5:0] headers;
   logic [RingBits:0] group_total_q;
 
+  logic is_vector;
+  logic [5:0] vector_headers;
+
   assign layer       = layer_i.descriptor;
+  assign is_vector   = flags.vector & (Vector != 0);
   assign flags       = layer.flags;
   assign blocks      = layer.blocks[15:0];
   assign group_words = layer.group_words[15:0];
-  assign headers     = scores ? 2'd2 : 2'd1;
+  assign headers     = vector ? vector_headers : scores ? 6'd2 : 6'd1;
 
   bnn_register #(
-      .Bits(4)
+      .Bits(6)
   ) u_flags (
       .clk_i,
-      .data_i({flags.dense, flags.scores, flags.serial, flags.pool}),
-      .data_o({dense, scores, serial, pool})
+      .data_i({flags.average & is_vector, is_vector, flags.dense | flags.by_image, flags.scores & ~is_vector,
+               flags.serial & ~is_vector, flags.pool}),
+      .data_o({average, vector, dense, scores, serial, pool})
   );
   bnn_register #(
       .Bits(3)
   ) u_step_flags (
       .clk_i,
-      .data_i({flags.dense, flags.scores, flags.serial}),
-      .data_o({step_dense, step_scores, step_serial})
+      .data_i({flags.dense, flags.scores | is_vector, flags.serial & ~is_vector}),
+      .data_o({step_dense, step_first, step_serial})
   );
-  bnn_register #(
-      .Bits(3)
-  ) u_step_shape (
+  bnn_register u_step_pool (
       .clk_i,
-      .data_i({flags.pool, flags.pad, flags.kernel3}),
-      .data_o({step_pool, step_pad, step_kernel})
+      .data_i(flags.pool),
+      .data_o(step_pool)
   );
 
   always_ff @(posedge clk_i) begin
     rows_q         <= pool ? layer.rows[15:0] >> 1 : layer.rows[15:0];
     dense_blocks_q <= (layer_i.images + 16'(Lanes - 1)) >> LaneBits;
     images_q       <= dense ? dense_blocks_q : layer_i.images;
+    // What a program of version 1 leaves 0
+    pad_q          <= {flags.pad2, flags.pad};
+    inner_q        <= 5'(layer.passes.planes_outer ? layer.passes.more_bases : layer.passes.more_planes) + 5'd1;
+    outer_q        <= 5'(layer.passes.planes_outer ? layer.passes.more_planes : layer.passes.more_bases) + 5'd1;
+    record_q       <= (layer.source_words[AddrBits-1:0] == '0) ? layer.tap_words[AddrBits-1:0]
+        : layer.source_words[AddrBits-1:0];
+    tap_rows_q     <= (layer.taps.tap_rows != '0) ? layer.taps.tap_rows : flags.kernel3 ? 16'd3 : 16'd1;
+    tap_columns_q  <= (layer.taps.tap_columns != '0) ? layer.taps.tap_columns : flags.kernel3 ? 16'd3 : 16'd1;
     if (rst_i) start_q <= 1'b0;
     else start_q <= start_i;
   end
@@ -118,6 +138,7 @@ module bnn_engine
     Wait,
     Header0,
     Header1,
+    Load,
     Run,
     Pop,
     Finish
@@ -125,14 +146,20 @@ module bnn_engine
 
   state_e state_q;
   logic next_valid, seq_done, step, one_by_one, pending_q, enough_q, block_done, run_q;
-  logic next_hold, next_final, next_group_last, sequence_over_q, score_busy, done_q;
+  logic vector_busy, load_ready, load_read, load_done, room, hand_soon, read;
+  logic [5:0] load_index;
+  logic [1:0] gap_q;  // ones: cycles since a sum's last step
+  logic average_pop_q;
+  logic [15:0] average_left_q;  // groups
+  logic next_hold, next_last, next_final, next_group_last, sequence_over_q, score_busy, done_q;
   logic [$clog2(SumLatency+2)-1:0] space_q;  // cycles until a header may come
   logic [2:0] pop_wait_q;
   logic [DrainBits-1:0] drain_q;
   // Steps taken, as they read the memories
   logic step_q, first_q, last_q, second_q, group_last_q, tail_q;
-  logic [3:0] shift_q;
-  logic [Lanes-1:0] pad_q;
+  logic [6:0] shift_q;
+  logic [Lanes-1:0] outside_q;
+  logic zero_plane_q, plus;
   logic [15:0] weight_index_q;
 
   bnn_sequencer #(
@@ -141,13 +168,20 @@ module bnn_engine
   ) u_sequencer (
       .clk_i,
       .rst_i,
-      .start_i,
+      .start_i          (start_i & ~average),
       .done_o           (seq_done),
-      .kernel3_i        (step_kernel),
-      .pad_one_i        (step_pad),
+      .tap_rows_i       (tap_rows_q),
+      .tap_columns_i    (tap_columns_q),
+      .pad_i            (pad_q),
+      .inner_i          (inner_q),
+      .outer_i          (outer_q),
+      .planes_outer_i   (layer.passes.planes_outer),
+      .hand_i           (layer.passes.hand),
       .pool_i           (step_pool),
+      .stride2_i        (flags.stride2),
       .dense_i          (step_dense),
-      .hold_first_i     (step_scores),
+      .by_image_i       (flags.by_image),
+      .hold_first_i     (step_first),
       .hold_final_i     (step_serial),
       .index_first_i    (headers),
       .groups_i         (layer.groups[15:0]),
@@ -155,6 +189,7 @@ module bnn_engine
       .rows_i           (rows_q),
       .blocks_i         (blocks),
       .cw_i             (layer.tap_words[15:0]),
+      .record_i         (record_q),
       .height_i         (layer.input_size.height),
       .width_i          (layer.input_size.width),
       .source_base_i    (layer_i.odd ? layer.source_odd[AddrBits-1:0] : layer.source_even[AddrBits-1:0]),
@@ -164,12 +199,14 @@ module bnn_engine
       .ready_i          (run_q),
       .wait_i           (pending_q),
       .next_hold_o      (next_hold),
+      .next_last_o      (next_last),
       .next_final_o     (next_final),
       .next_group_last_o(next_group_last),
       .valid_o          (step_q),
       .read_addr_o      (act_addr_o),
       .shift_o          (shift_q),
-      .pad_o            (pad_q),
+      .pad_o            (outside_q),
+      .zero_plane_o     (zero_plane_q),
       .tail_o           (tail_q),
       .index_o          (weight_index_q),
       .first_o          (first_q),
@@ -185,6 +222,8 @@ module bnn_engine
   always_ff @(posedge clk_i) begin
     group_total_q <= (RingBits + 1)'(group_words) + (RingBits + 1)'(headers);
     enough_q      <= ring_available_i >= group_total_q;
+    if (start_q) average_left_q <= layer.groups[15:0];
+    else if (average_pop_q) average_left_q <= average_left_q - 16'd1;
     if (rst_i) begin
       state_q         <= Stop;
       run_q           <= 1'b0;
@@ -194,20 +233,35 @@ module bnn_engine
       pop_wait_q      <= '0;
       drain_q         <= '0;
       sequence_over_q <= 1'b0;
+      gap_q           <= '0;
+      average_pop_q   <= 1'b0;
     end else begin
-      if (step && one_by_one && next_final) pending_q <= 1'b1;
+      // Sums are handed over in the three cycles after one's last step.
+      gap_q <= {gap_q[0], step & next_last};
+      if (vector) pending_q <= (step & next_last) | (|gap_q) | ~room;
+      else if (step && one_by_one && next_final) pending_q <= 1'b1;
       else if (block_done) pending_q <= 1'b0;
+      average_pop_q <= average & state_q == Load & load_done;
       if (state_q == Header0) space_q <= ($bits(space_q))'(SumLatency);
       else if (space_q != '0) space_q <= space_q - 1'b1;
       if (start_q) sequence_over_q <= 1'b0;
-      else if (seq_done) sequence_over_q <= 1'b1;
+      else if (seq_done || (average_pop_q && average_left_q == 16'd1)) sequence_over_q <= 1'b1;
       done_q <= 1'b0;
       unique case (state_q)
         Stop: if (start_q) state_q <= Wait;
-        Wait: if (enough_q && space_q == '0 && !(scores && pending_q)) state_q <= Header0;
+        Wait: begin
+          if (enough_q && space_q == '0 && !(scores && pending_q) && !(vector && !load_ready)) state_q <= Header0;
+        end
         Header0: begin
-          state_q <= scores ? Header1 : Run;
-          run_q   <= ~scores;
+          state_q <= vector ? Load : scores ? Header1 : Run;
+          run_q   <= ~scores & ~vector;
+        end
+        Load: begin
+          if (load_done) begin
+            state_q    <= average ? Pop : Run;
+            run_q      <= ~average;
+            pop_wait_q <= 3'd4;
+          end
         end
         Header1: begin
           state_q <= Run;
@@ -229,7 +283,7 @@ module bnn_engine
           end
         end
         Finish: begin
-          if (!pending_q && !score_busy && drain_q != '0) drain_q <= drain_q - 1'b1;
+          if (!pending_q && !score_busy && !vector_busy && drain_q != '0) drain_q <= drain_q - 1'b1;
           if (drain_q == '0) begin
             state_q <= Stop;
             done_q  <= 1'b1;
@@ -276,11 +330,12 @@ module bnn_engine
     index = RingBits'(weight_index_q);
     if (header0_d_q[StepLatency-1]) index = '0;
     if (header1_d_q[StepLatency-1]) index = RingBits'(1);
+    if (load_read) index = RingBits'(load_index);
   end
 
-  assign ring_read_o      = step_q | header0_d_q[StepLatency-1] | header1_d_q[StepLatency-1];
+  assign ring_read_o      = step_q | header0_d_q[StepLatency-1] | header1_d_q[StepLatency-1] | load_read;
   assign ring_index_o     = index;
-  assign ring_pop_o       = step_q & group_last_q;
+  assign ring_pop_o       = (step_q & group_last_q) | average_pop_q;
   assign ring_pop_count_o = group_total_q;
   assign act_read_o       = step_q;
   assign multiply_o       = step_q;
@@ -321,14 +376,16 @@ module bnn_engine
     end
   end
 
+  assign plus = flags.pad_one | (flags.pad_first & zero_plane_q);
+
   bnn_align #(
       .Simd (Simd),
       .Lanes(Lanes)
   ) u_align (
       .clk_i,
       .shift_i    (shift_q),
-      .pad_i      (pad_q),
-      .plus_i     (flags.pad_one),
+      .pad_i      (outside_q),
+      .plus_i     (plus),
       .tail_i     (tail_q),
       .tail_mask_i(tail_mask_q),
       .data_i     (act_data_i),
@@ -340,6 +397,15 @@ module bnn_engine
   logic bits_soon, sum_valid, sum_shift, serial_done, score_done;
   logic [Lanes*Pe-1:0] bits;
   logic [2*Lanes*SumBits-1:0] sums;
+  logic [Pe/4*Lanes*SumBits-1:0] hand;
+  logic write_next, read_q;
+  logic [Lanes-1:0] vector_lane;
+  logic [AddrBits-1:0] vector_addr, read_addr;
+  logic [SlotBits-1:0] vector_slot;
+  logic [Lanes*Pe-1:0] vector_bit;
+  logic plain_score_valid, vector_score_valid;
+  logic [63:0] plain_score_addr, vector_score_addr, plain_score, vector_score;
+  logic [1:0] plain_score_half, vector_score_half;
 
   bnn_array #(
       .Pe     (Pe),
@@ -355,14 +421,17 @@ module bnn_engine
       .second_i   (second_d_q[MemoryLatency-1]),
       .header_i   (header0_m_q[MemoryLatency-1]),
       .pool_i     (pool),
-      .plain_i    (scores),
+      .plain_i    (scores | vector),
+      .hand_i     (vector),
       .weight_i   (ring_data_i),
       .act_i      (operand),
       .bit_soon_o (bits_soon),
       .bit_o      (bits),
       .shift_i    (sum_shift),
       .sum_valid_o(sum_valid),
-      .sum_o      (sums)
+      .hand_soon_o(hand_soon),
+      .sum_o      (sums),
+      .hand_o     (hand)
   );
 
   bnn_writeback #(
@@ -385,15 +454,26 @@ module bnn_engine
       .image_stride_i(layer.dest_image_stride[AddrBits-1:0]),
       .row_stride_i  (layer.dest_row_stride[AddrBits-1:0]),
       .words_i       (layer.dest_words[AddrBits-1:0]),
-      .soon_i        (bits_soon & ~scores),
+      .soon_i        (bits_soon & ~scores & ~vector),
       .bit_i         (bits),
       .block_done_o  (serial_done),
-      .write_next_o,
+      .vector_lane_i (vector_lane),
+      .vector_addr_i (vector_addr),
+      .vector_slot_i (vector_slot),
+      .vector_bit_i  (vector_bit),
+      .vector_i      (is_vector),
+      .read_i        (read),
+      .read_addr_i   (read_addr),
+      .write_next_o  (write_next),
       .write_lane_o,
       .write_group_o,
       .write_addr_o,
       .write_data_o
   );
+
+  assign write_next_o = write_next | read;
+  always_ff @(posedge clk_i) read_q <= read;
+  assign write_read_o = read_q;
 
   bnn_score #(
       .Pe     (Pe),
@@ -416,12 +496,65 @@ module bnn_engine
       .shift_o     (sum_shift),
       .block_done_o(score_done),
       .busy_o       (score_busy),
-      .score_valid_o,
+      .score_valid_o(plain_score_valid),
       .score_ready_i,
-      .score_addr_o,
-      .score_half_o,
-      .score_o
+      .score_addr_o (plain_score_addr),
+      .score_half_o (plain_score_half),
+      .score_o      (plain_score)
   );
+
+  assign score_valid_o = plain_score_valid | vector_score_valid;
+  assign score_addr_o  = vector_score_valid ? vector_score_addr : plain_score_addr;
+  assign score_half_o  = vector_score_valid ? vector_score_half : plain_score_half;
+  assign score_o       = vector_score_valid ? vector_score : plain_score;
+
+  if (Vector != 0) begin : gen_vector
+    bnn_vector #(
+        .Pe      (Pe),
+        .Simd    (Simd),
+        .Lanes   (Lanes),
+        .SumBits (SumBits),
+        .ActDepth(ActDepth)
+    ) u_vector (
+        .clk_i,
+        .rst_i,
+        .start_i,
+        .layer_i,
+        .units_i     (images_q),
+        .rows_i      (rows_q),
+        .busy_o      (vector_busy),
+        .headers_o   (vector_headers),
+        .load_ready_o(load_ready),
+        .load_i      (state_q == Header0 & vector),
+        .load_read_o (load_read),
+        .load_index_o(load_index),
+        .load_data_i (ring_data_i),
+        .load_done_o (load_done),
+        .take_i      (step & next_hold & vector),
+        .room_o      (room),
+        .sum_soon_i  (hand_soon),
+        .hand_i      (hand),
+        .scores_i,
+        .score_valid_o(vector_score_valid),
+        .score_ready_i,
+        .score_addr_o (vector_score_addr),
+        .score_half_o (vector_score_half),
+        .score_o      (vector_score),
+        .read_o      (read),
+        .read_addr_o (read_addr),
+        .read_data_i (second_data_i),
+        .write_lane_o(vector_lane),
+        .write_addr_o(vector_addr),
+        .write_slot_o(vector_slot),
+        .write_data_o(vector_bit)
+    );
+  end else begin : gen_plain
+    logic unused_plain;
+    assign unused_plain = ^{hand_soon, hand, second_data_i};
+    assign {vector_score_valid, vector_score_addr, vector_score_half, vector_score} = '0;
+    assign {vector_busy, load_ready, load_read, load_done, room, read} = '0;
+    assign {vector_headers, load_index, read_addr, vector_lane, vector_addr, vector_slot, vector_bit} = '0;
+  end
 
   assign block_done = scores ? score_done : serial_done;
 

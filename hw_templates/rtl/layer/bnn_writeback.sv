@@ -18,6 +18,10 @@
 // three cycles before start_i to the last write. With serial_i the bits hold and the next soon_i
 // does not come before block_done_o, a pulse after the last column.
 //
+// With vector_i, constant as the configuration, writes are those of the vector unit: vector_bit_i to the lanes of
+// vector_lane_i, two cycles before they are at the port. In a cycle before one without write read_i takes the port to
+// read at read_addr_i.
+//
 // Writes: all lanes of write_lane_o at the same address. Latency: a write is at the port 3 cycles
 // after its bits (serial: column n of a block n + 4 cycles); write_next_o is high one cycle before
 // one.
@@ -28,7 +32,8 @@ module bnn_writeback #(
     parameter int unsigned ActDepth = 1024,
     localparam int unsigned AddrBits = $clog2(ActDepth),
     localparam int unsigned LaneBits = $clog2(Lanes),
-    localparam int unsigned Groups = Simd / Pe
+    localparam int unsigned Groups = Simd / Pe,
+    localparam int unsigned SlotBits = (Groups > 1) ? $clog2(Groups) : 1
 ) (
     input  logic                  clk_i,
     input  logic                  rst_i,
@@ -49,6 +54,14 @@ module bnn_writeback #(
     input  logic                  soon_i,
     input  logic [Lanes*Pe-1:0]   bit_i,
     output logic                  block_done_o,
+    // Writes of the vector unit, and its reads at the same port
+    input  logic [Lanes-1:0]      vector_lane_i,
+    input  logic [AddrBits-1:0]   vector_addr_i,
+    input  logic [SlotBits-1:0]   vector_slot_i,
+    input  logic [Lanes*Pe-1:0]   vector_bit_i,
+    input  logic                  vector_i,  // constant during a layer
+    input  logic                  read_i,
+    input  logic [AddrBits-1:0]   read_addr_i,
     // Write port
     output logic                  write_next_o,
     output logic [Lanes-1:0]      write_lane_o,
@@ -57,7 +70,6 @@ module bnn_writeback #(
     output logic [Lanes*Simd-1:0] write_data_o
 );
   localparam int unsigned Slots = Simd / Pe;
-  localparam int unsigned SlotBits = (Slots > 1) ? $clog2(Slots) : 1;
 
   if (Simd % Pe != 0) begin : gen_check
     $error("bnn_writeback: Pe = %0d must divide Simd = %0d", Pe, Simd);
@@ -262,6 +274,23 @@ module bnn_writeback #(
   logic [ControlBits-1:0] late_q, control;  // late_q: a column takes one cycle more than a block
   logic [Groups-1:0] group_q;
   logic [2:0] done_q;
+  logic vector_mask, vector_write, vector_lane;
+
+  bnn_register u_vector_mask (
+      .clk_i,
+      .data_i(vector_i),
+      .data_o(vector_mask)
+  );
+  bnn_register u_vector_write (
+      .clk_i,
+      .data_i(vector_i),
+      .data_o(vector_write)
+  );
+  bnn_register u_vector_lane (
+      .clk_i,
+      .data_i(vector_i),
+      .data_o(vector_lane)
+  );
 
   always_comb begin
     lane = '0;
@@ -277,9 +306,10 @@ module bnn_writeback #(
   end
 
   assign control[SlotBits+AddrBits-1:0] =
-      serial_write ? late_q[SlotBits+AddrBits-1:0] : {addr_now_q, slot_now_q};
+      vector_write ? {vector_addr_i, vector_slot_i}
+      : serial_write ? late_q[SlotBits+AddrBits-1:0] : {addr_now_q, slot_now_q};
   assign control[SlotBits+AddrBits+:Lanes] =
-      serial_mask ? late_q[SlotBits+AddrBits+:Lanes] : lane_now_q;
+      vector_mask ? vector_lane_i : serial_mask ? late_q[SlotBits+AddrBits+:Lanes] : lane_now_q;
   assign slot = control[SlotBits-1:0];
 
   always_ff @(posedge clk_i) begin
@@ -287,7 +317,7 @@ module bnn_writeback #(
     slot_now_q  <= slot_q;
     addr_next_q <= control[SlotBits+:AddrBits];
     slot_next_q <= slot;
-    addr_q      <= addr_next_q;
+    addr_q      <= read_i ? read_addr_i : addr_next_q;
     if (rst_i) begin
       lane_d_q      <= '0;
       lane_now_q    <= '0;
@@ -340,10 +370,12 @@ module bnn_writeback #(
         .clk_i,
         .serial_i    (serial_lane),
         .pool_i      (pool_lane),
+        .vector_i    (vector_lane),
         .slot_i      (slot),
         .lane_i      (bit_q[l*Pe+:Pe]),
         .pair_i      (bit_q[(l%(Lanes/2)/2*4+l%(Lanes/2)%2)*Pe+:Pe]),
         .serial_bit_i(serial_bit),
+        .vector_bit_i(vector_bit_i[l*Pe+:Pe]),
         .data_o      (write_data_o[l*Simd+:Simd])
     );
   end

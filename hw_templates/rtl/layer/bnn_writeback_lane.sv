@@ -1,8 +1,8 @@
-// Data of one lane of bnn_writeback: the bits of the lane, of the pooled pair or of a serial
-// column, at the place of their group in the word, 0 elsewhere. In parts of up to 16 PEs with
+// Data of one lane of bnn_writeback: the bits of the lane, of the pooled pair, of a serial
+// column or of the vector unit, at the place of their group in the word, 0 elsewhere. In parts of up to 16 PEs with
 // their own control registers.
 //
-// Latency: 2 cycles; slot_i comes with the bits, serial_i and pool_i are constant.
+// Latency: 2 cycles; slot_i comes with the bits, serial_i, pool_i and vector_i are constant.
 (* keep_hierarchy = "yes" *)
 module bnn_writeback_lane #(
     parameter int unsigned Pe = 32,
@@ -12,10 +12,12 @@ module bnn_writeback_lane #(
     input  logic                clk_i,
     input  logic                serial_i,
     input  logic                pool_i,
+    input  logic                vector_i,
     input  logic [SlotBits-1:0] slot_i,
     input  logic [Pe-1:0]       lane_i,
     input  logic [Pe-1:0]       pair_i,
     input  logic [Pe-1:0]       serial_bit_i,
+    input  logic [Pe-1:0]       vector_bit_i,
     output logic [Pe*Slots-1:0] data_o
 );
   /* verilator no_inline_module */
@@ -31,10 +33,12 @@ module bnn_writeback_lane #(
         .clk_i,
         .serial_i,
         .pool_i,
+        .vector_i,
         .slot_i,
         .lane_i      (lane_i[b+:Bits]),
         .pair_i      (pair_i[b+:Bits]),
         .serial_bit_i(serial_bit_i[b+:Bits]),
+        .vector_bit_i(vector_bit_i[b+:Bits]),
         .data_o      (data)
     );
 

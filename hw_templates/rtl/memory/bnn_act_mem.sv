@@ -1,8 +1,9 @@
-// Activation memory: Lanes simple dual-port memories of Depth words of Simd bits.
+// Activation memory: Lanes dual-port memories of Depth words of Simd bits.
 //
 //   read:  data_o[l*Simd +: Simd] = mem[l][read_addr_i[l]]
 //   write: mem[l][write_addr_i[l]][g*GroupBits +: GroupBits] = write_data_i, for lanes with
 //          write_lane_i[l] and groups with write_group_i[l*Groups + g]
+//   with Second, where nothing is written and second_i: second_o[l*Simd +: Simd] = mem[l][write_addr_i[l]]
 //
 // Layout: addresses at [l*AddrBits +: AddrBits], data at [l*Simd +: Simd]. Memories have no reset.
 //
@@ -14,6 +15,7 @@ module bnn_act_mem #(
     parameter int unsigned Lanes = 4,
     parameter int unsigned Depth = 1024,
     parameter int unsigned GroupBits = 4,
+    parameter bit Second = 1'b0,
     localparam int unsigned AddrBits = $clog2(Depth),
     localparam int unsigned Groups = Simd / GroupBits
 ) (
@@ -24,7 +26,9 @@ module bnn_act_mem #(
     input  logic [Lanes-1:0]          write_lane_i,
     input  logic [Lanes*Groups-1:0]   write_group_i,
     input  logic [Lanes*AddrBits-1:0] write_addr_i,
-    input  logic [Lanes*Simd-1:0]     write_data_i
+    input  logic [Lanes*Simd-1:0]     write_data_i,
+    input  logic [Lanes-1:0]          second_i,
+    output logic [Lanes*Simd-1:0]     second_o
 );
   if (Depth < 2 || (Depth & (Depth - 1)) != 0) begin : gen_check_depth
     $error("bnn_act_mem: Depth = %0d, must be a power of two, at least 2", Depth);
@@ -36,6 +40,19 @@ module bnn_act_mem #(
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     (* ram_style = "block" *) logic [Simd-1:0] mem[Depth];
     logic [Simd-1:0] read_q, out_q;
+
+    if (Second) begin : gen_second
+      logic [Simd-1:0] second_q, second_out_q;
+
+      always_ff @(posedge clk_i) begin
+        if (second_i[l] && !write_lane_i[l]) second_q <= mem[write_addr_i[l*AddrBits+:AddrBits]];
+        second_out_q <= second_q;
+      end
+
+      assign second_o[l*Simd+:Simd] = second_out_q;
+    end else begin : gen_single
+      assign second_o[l*Simd+:Simd] = '0;
+    end
 
     always_ff @(posedge clk_i) begin
       for (int unsigned g = 0; g < Groups; g++) begin
@@ -53,4 +70,7 @@ module bnn_act_mem #(
 
     assign data_o[l*Simd+:Simd] = out_q;
   end
+
+  logic unused_second;
+  assign unused_second = ^second_i;
 endmodule

@@ -1,9 +1,9 @@
 // Write port of the activation memory: the array's writes, and the first layer's between them.
 //
-// Both write the lanes of their lane mask at one address; the array has Simd bits for every lane, of
-// which it writes groups, the first layer the same Simd bits for all. array_next_i is high in the
-// cycle before one in which the array writes, first_ready_o low in that one, first_soon_o a cycle before. Every lane has its own registers, so that
-// no net spans the memory.
+// Both write the lanes of their lane mask at one address; the array has Simd bits for every lane, of which it writes
+// groups, the first layer the same Simd bits for all. array_next_i is high in the cycle before one in which the array
+// writes, or the vector unit reads (array_read_i), first_ready_o low in that one, first_soon_o a cycle before. Every
+// lane has its own registers, so that no net spans the memory.
 //
 // Layout: outputs per lane, see bnn_act_mem. Latency: 2 cycles.
 module bnn_act_write #(
@@ -15,6 +15,7 @@ module bnn_act_write #(
 ) (
     input  logic                      clk_i,
     input  logic                      array_next_i,
+    input  logic                      array_read_i,  // the port reads at array_addr_i
     input  logic [Lanes-1:0]          array_lane_i,
     input  logic [Groups-1:0]         array_group_i,
     input  logic [AddrBits-1:0]       array_addr_i,
@@ -28,7 +29,8 @@ module bnn_act_write #(
     output logic [Lanes-1:0]          write_lane_o,
     output logic [Lanes*Groups-1:0]   write_group_o,
     output logic [Lanes*AddrBits-1:0] write_addr_o,
-    output logic [Lanes*Simd-1:0]     write_data_o
+    output logic [Lanes*Simd-1:0]     write_data_o,
+    output logic [Lanes-1:0]          read_o
 );
   logic ready_q;
 
@@ -45,6 +47,7 @@ module bnn_act_write #(
         .clk_i,
         .array_next_i,
         .array_enable_i(array_lane_i[l]),
+        .array_read_i,
         .array_group_i,
         .array_addr_i,
         .array_data_i  (array_data_i[l*Simd+:Simd]),
@@ -54,7 +57,8 @@ module bnn_act_write #(
         .enable_o      (write_lane_o[l]),
         .group_o       (write_group_o[l*Groups+:Groups]),
         .addr_o        (write_addr_o[l*AddrBits+:AddrBits]),
-        .data_o        (write_data_o[l*Simd+:Simd])
+        .data_o        (write_data_o[l*Simd+:Simd]),
+        .read_o        (read_o[l])
     );
   end
 
@@ -63,7 +67,7 @@ module bnn_act_write #(
 
   default clocking @(posedge clk_i); endclocking
 
-  write_announced: assert property (array_lane_i != '0 |-> !ready_q)
+  write_announced: assert property (array_lane_i != '0 || array_read_i |-> !ready_q)
       else $error("array_lane_i = %b without array_next_i before it", array_lane_i);
 `endif
 endmodule

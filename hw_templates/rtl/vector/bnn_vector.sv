@@ -1,0 +1,741 @@
+// Vector unit: sums that the array hands over become values, bits and what is written of them.
+//
+//   U   = sum over the hand-overs of coefficient * acc         average: coefficient * sum of a map's values
+//   y_k = ((U + offset_k) >> shift) + shortcut,  v_k = y_k at least low, at most high, maximum over a pool
+//   bit_k = (v_k >= limit_k) ^ flip_k, or the bits of v_0;  value = v_0         docs/ARCHITECTURE.md, "Version 2"
+//
+// Three parts follow each other, each at its own pace:
+//   store        four cycles a hand-over: one PE of every tile row at a time (hand_i), 16 hand-overs
+//   values       Pe/8 channels of every lane a cycle: 8*u + c for each unit u (bnn_vector_unit); a block takes
+//                8 * max(hand-overs, planes) cycles, from where it is kept in bnn_vector_pool, planes of up to 8 blocks
+//   results      nine cycles a plane: values, then the bits of all Pe channels (bnn_vector_lane); with serial columns
+//                come one after the other
+// With a shortcut or an average the second and third take every second cycle, as they share the memory's second port:
+// reads at read_addr_o, with data five cycles later, in the cycles in which nothing is written.
+//
+// start_i begins a layer, the configuration (layer_i, units_i: images or blocks of them, rows_i after the pool)
+// constant from three cycles before it until busy_o has fallen. load_i, only with load_ready_o: the header of the
+// next group is in the ring (bnn_vector_header). take_i tells that a hand-over was begun, only with room_o;
+// sum_soon_i comes two cycles before its sums. busy_o falls when the last write is four cycles or less from
+// write_*_o: the lanes of write_lane_o, Pe bits each, which bnn_writeback puts into words.
+module bnn_vector
+  import bnn_pkg::*;
+#(
+    parameter int unsigned Pe = 8,
+    parameter int unsigned Simd = 64,
+    parameter int unsigned Lanes = 4,
+    parameter int unsigned SumBits = 17,
+    parameter int unsigned ActDepth = 1024,
+    localparam int unsigned AddrBits = $clog2(ActDepth),
+    localparam int unsigned LaneBits = $clog2(Lanes),
+    localparam int unsigned Slots = Simd / Pe,
+    localparam int unsigned SlotBits = (Slots > 1) ? $clog2(Slots) : 1
+) (
+    input  logic                          clk_i,
+    input  logic                          rst_i,
+    // Layer
+    input  logic                          start_i,
+    input  layer_t                        layer_i,
+    input  logic [15:0]                   units_i,
+    input  logic [15:0]                   rows_i,
+    output logic                          busy_o,
+    output logic [5:0]                    headers_o,  // words of a group's
+    // Headers
+    output logic                          load_ready_o,
+    input  logic                          load_i,
+    output logic                          load_read_o,
+    output logic [5:0]                    load_index_o,
+    input  logic [Pe*Simd-1:0]            load_data_i,
+    output logic                          load_done_o,
+    // Sums
+    input  logic                          take_i,
+    output logic                          room_o,
+    input  logic                          sum_soon_i,
+    input  logic [Pe/4*Lanes*SumBits-1:0] hand_i,
+    // Scores
+    input  logic [63:0]                   scores_i,
+    output logic                          score_valid_o,
+    input  logic                          score_ready_i,
+    output logic [63:0]                   score_addr_o,
+    output logic [1:0]                    score_half_o,
+    output logic [63:0]                   score_o,
+    // Activation memory
+    output logic                          read_o,
+    output logic [AddrBits-1:0]           read_addr_o,
+    input  logic [Lanes*Simd-1:0]         read_data_i,
+    output logic [Lanes-1:0]              write_lane_o,
+    output logic [AddrBits-1:0]           write_addr_o,
+    output logic [SlotBits-1:0]           write_slot_o,
+    output logic [Lanes*Pe-1:0]           write_data_o
+);
+  localparam int unsigned Units = Pe / 8;
+
+  if (Pe < 8 || Lanes < 4) begin : gen_check
+    $error("bnn_vector: Pe = %0d, Lanes = %0d, must be at least 8 and 4", Pe, Lanes);
+  end
+
+  // ---- Configuration -----------------------------------------------------------------------------
+
+  descriptor_t layer;
+  flags_t flags;
+  logic start_q, paced_q, average_q, pool_q, pairs_q, images_q, serial_q, bit_planes_q, value_q, has_bits_q, unsigned_q;
+  logic scores_q;
+  logic [4:0] bases, planes, bases_q, planes_q, hand_overs_q;
+  logic [4:0] product_q;
+  logic [15:0] pixels_q, sums_q;  // sums of an output
+  logic [1:0] kept_q;  // planes with values of their own
+  logic [3:0] given_q;  // planes that are given, at least one turn
+  logic [3:0] fields_q;  // places in the pool's queue of a block
+  logic [7:0] most_q;
+  logic mean_q;
+  logic [2:0] reads_q, least_q;  // reads of a shortcut
+  // Turns of a channel; the first and last with a sum, the first one with a read of its shortcut
+  logic [15:0] turns_q, last_turn_q, sum_from_q, last_sum_q, read_from_q;
+  logic [15:0] rows_q;
+  logic [2:0] pool_blocks_q;
+  logic [5:0] headers_q;
+
+  assign layer = layer_i.descriptor;
+  assign flags = layer.flags;
+  assign bases = 5'(layer.passes.more_bases) + 5'd1;
+  assign planes = 5'(layer.passes.more_planes) + 5'd1;
+
+  always_ff @(posedge clk_i) begin
+    average_q    <= flags.average;
+    paced_q      <= flags.average | flags.shortcut;
+    images_q     <= flags.dense | flags.by_image;
+    pool_q       <= flags.pool;
+    pairs_q      <= (flags.pool | flags.stride2) & ~flags.by_image;
+    serial_q     <= flags.serial;
+    bit_planes_q <= flags.bit_planes;
+    value_q      <= flags.value;
+    has_bits_q   <= flags.bit_planes | layer.result.thresholds != '0;
+    unsigned_q   <= layer.result.value_bits != '0;
+    most_q       <= layer.result.value_bits == '0 ? 8'd127 : 8'((9'd1 << layer.result.value_bits) - 9'd1);
+    bases_q      <= bases;
+    planes_q     <= planes;
+    product_q    <= bases * planes;  // up to 16 where they matter
+    unique case (layer.passes.hand)
+      2'd0:    hand_overs_q <= 5'd1;
+      2'd1:    hand_overs_q <= layer.passes.planes_outer ? planes_q : bases_q;
+      default: hand_overs_q <= product_q;
+    endcase
+    pixels_q     <= layer.input_size.height * layer.input_size.width;
+    sums_q       <= average_q ? pixels_q : 16'(hand_overs_q);
+    kept_q       <= layer.result.thresholds == '0 ? 2'd1 : layer.result.thresholds;
+    given_q      <= !bit_planes_q ? 4'(kept_q) : layer.result.value_bits == '0 ? 4'd8 : layer.result.value_bits;
+    fields_q     <= kept_q == 2'd3 ? 4'd4 : 4'(kept_q);
+    headers_q    <= 6'(hand_overs_q) + 6'({kept_q, 1'b0});
+    scores_q     <= flags.scores;
+    mean_q       <= flags.shortcut & flags.shortcut_average;
+    reads_q      <= !mean_q ? 3'd1 : images_q ? 3'd4 : 3'd2;
+    least_q      <= mean_q ? reads_q + 3'(&kept_q) : 3'(kept_q);  // bytes hold for as long as planes are made of them
+    turns_q      <= scores_q ? sums_q + 16'd1 : sums_q < 16'(least_q) ? 16'(least_q) : sums_q;
+    sum_from_q   <= scores_q ? 16'd0 : turns_q - sums_q;
+    last_turn_q  <= turns_q - 16'd1;
+    last_sum_q   <= scores_q ? sums_q - 16'd1 : last_turn_q;
+    read_from_q  <= turns_q - 16'(reads_q);
+    rows_q       <= rows_i;
+    pool_blocks_q <= !flags.pool ? 3'd1 : flags.by_image ? 3'd4 : 3'd2;
+    start_q      <= ~rst_i & start_i;
+  end
+
+  // ---- Headers: two groups are kept ----------------------------------------------------------------
+
+  logic [1:0] groups_q;  // begun to load and not done
+  logic [1:0] ready_q;  // loaded and not begun to be done by the values' part
+  logic load_done, load_done_q, result_group, value_group;
+
+  always_ff @(posedge clk_i) begin
+    if (rst_i) begin
+      groups_q    <= '0;
+      ready_q     <= '0;
+      load_done_q <= 1'b0;
+    end else begin
+      groups_q    <= groups_q + 2'(load_i) - 2'(result_group);
+      ready_q     <= ready_q + 2'(load_done) - 2'(value_group);
+      load_done_q <= load_done;
+    end
+  end
+
+  assign load_ready_o = ~groups_q[1];
+  assign load_done_o  = load_done_q;
+  assign headers_o    = headers_q;
+  assign busy_o       = groups_q != '0;
+
+  // ---- Store: hand-overs that are there --------------------------------------------------------------
+
+  logic [4:0] free_q, there_q;
+  logic [3:0] write_hand_q;
+  logic [1:0] write_row_q;
+  logic write_q, block_end, whole_q;
+  logic [4:0] leaving;
+
+  assign leaving = (block_end & ~average_q) ? hand_overs_q : 5'd0;
+
+  always_ff @(posedge clk_i) begin
+    if (sum_soon_i) write_row_q <= '0;
+    else write_row_q <= write_row_q + 2'd1;
+    whole_q <= write_q & (&write_row_q);
+    if (rst_i || start_q) begin
+      write_q      <= 1'b0;
+      write_hand_q <= '0;
+      free_q       <= 5'd16;
+      there_q      <= '0;
+    end else begin
+      write_q <= sum_soon_i | (write_q & ~(&write_row_q));
+      if (write_q && (&write_row_q)) write_hand_q <= write_hand_q + 4'd1;
+      free_q  <= free_q - 5'(take_i) + leaving;
+      there_q <= there_q + 5'(whole_q) - leaving;
+    end
+  end
+
+  assign room_o = free_q != '0;
+
+  // ---- Values: which sum of which channel is next --------------------------------------------------
+
+  logic run_q, even_q, go, turn_last, sum_phase, read_phase, begin_block, pool_first, pool_last_q, value_bank_q;
+  logic group_last_q;
+  logic [2:0] channel_q, pool_block_q;
+  logic [15:0] turn_q;
+  logic [3:0] hand_base_q, hand_q, hand_index_q;
+  logic [1:0] read_index_q;
+  logic [AddrBits-1:0] pixel_step;
+  logic [2:0] field_base_q;  // where the block goes
+  logic [3:0] fields_free_q;
+  logic result_end, pool_end, score_done, score_over_q;
+  logic [AddrBits-1:0] source_q, pixel_q, record_q, back_q, shortcut_row_q;
+  logic [SlotBits-1:0] slot_q;
+  logic shortcut_q, odd_q;
+
+  // The scores of a channel leave one by one before the next one's.
+  assign go = run_q & (~paced_q | even_q) & (~scores_q | ~turn_last | score_over_q);
+  assign turn_last = turn_q == last_turn_q;
+  assign sum_phase = go & turn_q >= sum_from_q & turn_q <= last_sum_q;
+  assign read_phase = go & turn_q >= read_from_q;
+  // From pixel to pixel of an average; of a mean from row to row by pixel, where two lanes have a row's, else along them
+  always_comb begin
+    pixel_step = '0;
+    if (average_q) pixel_step = sum_phase ? record_q : '0;
+    else if (mean_q && read_phase) pixel_step = !images_q ? shortcut_row_q : read_index_q[0] ? back_q : record_q;
+  end
+
+  assign block_end = go & turn_last & (&channel_q);
+  assign pool_first = pool_block_q == '0;
+  assign pool_end = block_end & pool_last_q;
+  assign begin_block = ~run_q & ready_q != '0 & fields_free_q >= fields_q & (average_q | there_q >= hand_overs_q);
+  assign value_group = pool_end & group_last_q;
+
+  always_ff @(posedge clk_i) begin
+    even_q      <= ~rst_i & ~even_q;
+    pool_last_q <= pool_block_q == pool_blocks_q - 3'd1;
+    if (begin_block) begin
+      channel_q <= '0;
+      turn_q    <= '0;
+      hand_q    <= hand_base_q;
+      pixel_q   <= '0;
+      {hand_index_q, read_index_q} <= '0;
+    end else if (go) begin
+      turn_q       <= turn_last ? '0 : turn_q + 16'd1;
+      hand_q       <= turn_last ? hand_base_q : hand_q + 4'(sum_phase);
+      hand_index_q <= turn_last ? '0 : hand_index_q + 4'(sum_phase);
+      read_index_q <= turn_last ? '0 : read_index_q + 2'(read_phase);
+      pixel_q      <= turn_last ? '0 : pixel_q + pixel_step;
+      if (turn_last) channel_q <= channel_q + 3'd1;
+    end
+    if (rst_i || start_q) begin
+      run_q         <= 1'b0;
+      hand_base_q   <= '0;
+      pool_block_q  <= '0;
+      field_base_q  <= '0;
+      fields_free_q <= 4'd8;
+      value_bank_q  <= 1'b0;
+    end else begin
+      run_q   <= begin_block | (run_q & ~block_end);
+      if (block_end) begin
+        hand_base_q  <= hand_base_q + hand_overs_q[3:0];
+        pool_block_q <= pool_last_q ? '0 : pool_block_q + 3'd1;
+      end
+      if (pool_end) field_base_q <= field_base_q + fields_q[2:0];
+      fields_free_q <= fields_free_q - (pool_end & ~scores_q ? fields_q : 4'd0) + (result_end ? fields_q : 4'd0);
+      value_bank_q  <= value_bank_q ^ value_group;
+    end
+    if (rst_i || start_q || go) score_over_q <= 1'b0;
+    else if (score_done) score_over_q <= 1'b1;
+  end
+
+  // ---- Where shortcuts and maps that are averaged lie, a block ahead -----------------------------------
+
+  logic [AddrBits-1:0] shortcut_base_q, shortcut_step_q, row_step_q, next_source_q;
+  logic two_q, next_shortcut_q, group_last;  // two_q: steps of two
+  logic [LaneBits:0] unused_columns;
+  logic [Lanes-1:0] next_lane;
+  logic [SlotBits-1:0] next_slot;
+  logic [AddrBits-1:0] next_addr, next_word;
+
+  always_ff @(posedge clk_i) begin
+    two_q           <= flags.stride2 & ~flags.shortcut_same;
+    shortcut_base_q <= layer_i.odd ? layer.shortcut_odd[AddrBits-1:0] : layer.shortcut_even[AddrBits-1:0];
+    record_q        <= AddrBits'(layer.shortcut_place.shortcut_words);
+    back_q          <= shortcut_row_q - record_q;
+    shortcut_row_q  <= layer.shortcut_row_stride[AddrBits-1:0];
+    row_step_q      <= two_q ? shortcut_row_q << 1 : shortcut_row_q;
+    shortcut_step_q <= (two_q & images_q) ? AddrBits'(layer.shortcut_place.shortcut_words) << 1
+        : AddrBits'(layer.shortcut_place.shortcut_words);
+    next_source_q   <= next_addr + AddrBits'(layer.shortcut_place.shortcut_word) + (next_word << 3);
+    next_shortcut_q <= flags.shortcut & (16'(next_word) << 3) < layer.shortcut_values[15:0];
+    if (begin_block && pool_first) begin
+      source_q     <= next_source_q;
+      shortcut_q   <= next_shortcut_q;
+      slot_q       <= next_slot;
+      odd_q        <= next_lane[Lanes-1];
+      group_last_q <= group_last;
+    end
+  end
+
+  bnn_vector_place #(
+      .Pe      (Pe),
+      .Simd    (Simd),
+      .Lanes   (Lanes),
+      .AddrBits(AddrBits)
+  ) u_source (
+      .clk_i,
+      .rst_i,
+      .start_i,
+      .half_i         (pairs_q & flags.shortcut_same),
+      .serial_i       (1'b0),
+      .images_i       (1'b1),
+      .units_i,
+      .rows_i         (rows_q),
+      .blocks_i       (layer.blocks[15:0]),
+      .columns_i      ('0),
+      .in_batch_i     ('0),
+      .base_i         (shortcut_base_q),
+      .image_stride_i (layer.shortcut_image_stride[AddrBits-1:0]),
+      .row_stride_i   (row_step_q),
+      .words_i        (shortcut_step_q),
+      .go_i           (begin_block & pool_first),
+      .column_last_i  (1'b1),
+      .block_columns_o(unused_columns),
+      .group_last_o   (group_last),
+      .addr_o         (next_addr),
+      .lane_o         (next_lane),
+      .slot_o         (next_slot),
+      .word_o         (next_word)
+  );
+
+  // ---- The way of a sum, then of the planes of its channel ------------------------------------------
+
+  // Cycles after a sum's turn: the read of an average's value, of the sums and coefficients, their markers, the channel's
+  // planes, the read of its shortcut, the cycle before its bytes. Cycles after a plane's: the shortcut's byte, the value.
+  localparam int unsigned AverageAt = 2, SumAt = 7, MarkAt = 9, PlaneAt = 10, ShortcutAt = 12, BytesAt = 16;
+  localparam int unsigned ByteAt = 6, ValueAt = 10;
+
+  typedef struct packed {
+    logic pool_first;
+    logic pool_last;
+    logic [2:0] field;
+    logic [2:0] channel;
+    logic bank;
+    logic shortcut;
+    logic odd;
+    logic [SlotBits-1:0] slot;
+  } block_t;
+
+  block_t block, sum_block[PlaneAt+1], plane_block[ValueAt+2];
+  logic [ShortcutAt:0] sum_valid_q, sum_last_q;
+  logic [MarkAt:0] sum_first_q;
+  logic [SumAt:0][3:0] sum_hand_q, turn_d_q;  // the latter: which coefficient, of an average the only one
+  logic [ShortcutAt:0][AddrBits-1:0] source_d_q;
+  logic [AddrBits-1:0] pixel_d_q;
+  logic [BytesAt:0] read_valid_q, read_first_q, read_more_q;
+  logic [ValueAt+1:0] plane_valid_q, plane_last_q;
+  logic [ValueAt+1:0][1:0] plane_number_q;
+  logic plane_more;
+  logic block_done;
+
+  assign block = '{
+      pool_first: pool_first,
+      pool_last: pool_last_q,
+      field: field_base_q,
+      channel: channel_q,
+      bank: value_bank_q,
+      shortcut: shortcut_q,
+      odd: odd_q,
+      slot: slot_q
+  };
+  assign plane_more = plane_valid_q[0] & plane_number_q[0] != kept_q - 2'd1;
+
+  always_ff @(posedge clk_i) begin
+    sum_block[0] <= block;
+    for (int unsigned i = 1; i <= PlaneAt; i++) sum_block[i] <= sum_block[i-1];
+    sum_first_q   <= {sum_first_q[MarkAt-1:0], turn_q == sum_from_q};
+    sum_hand_q    <= {sum_hand_q[SumAt-1:0], hand_q};
+    turn_d_q      <= {turn_d_q[SumAt-1:0], average_q ? 4'd0 : hand_index_q};
+    pixel_d_q     <= pixel_q;
+    source_d_q    <= {source_d_q[ShortcutAt-1:1], source_d_q[0] + pixel_d_q, source_q + AddrBits'(channel_q)};
+    read_first_q  <= {read_first_q[BytesAt-1:0], turn_q == read_from_q};
+    read_more_q   <= {read_more_q[BytesAt-1:0], ~turn_last};
+    plane_block[0] <= plane_more ? plane_block[0] : sum_block[PlaneAt];
+    for (int unsigned i = 1; i <= ValueAt + 1; i++) plane_block[i] <= plane_block[i-1];
+    plane_number_q <= {plane_number_q[ValueAt:0], plane_more ? plane_number_q[0] + 2'd1 : 2'd0};
+    plane_last_q   <= {plane_last_q[ValueAt:0],
+                       plane_more ? plane_number_q[0] + 2'd2 == kept_q : kept_q == 2'd1};
+    if (rst_i) begin
+      sum_valid_q   <= '0;
+      sum_last_q    <= '0;
+      plane_valid_q <= '0;
+      read_valid_q  <= '0;
+    end else begin
+      sum_valid_q   <= {sum_valid_q[ShortcutAt-1:0], sum_phase};
+      sum_last_q    <= {sum_last_q[ShortcutAt-1:0], sum_phase & turn_q == last_sum_q};
+      read_valid_q  <= {read_valid_q[BytesAt-1:0], read_phase & shortcut_q};
+      plane_valid_q <= {plane_valid_q[ValueAt:0], plane_more | sum_last_q[PlaneAt]};
+    end
+  end
+
+  assign read_o = average_q ? sum_valid_q[AverageAt] : read_valid_q[ShortcutAt];
+  assign read_addr_o = average_q ? source_d_q[AverageAt] : source_d_q[ShortcutAt];
+  // Kept in the pool's queue from the next cycles on
+  assign block_done = plane_valid_q[ValueAt+1] & plane_last_q[ValueAt+1] & plane_block[ValueAt+1].pool_last
+      & (&plane_block[ValueAt+1].channel) & ~scores_q;
+
+  // ---- Headers -------------------------------------------------------------------------------------
+
+  typedef struct packed {
+    logic valid;  // something is written
+    logic value;
+    logic take;  // a value
+    logic [2:0] field;
+    logic [2:0] channel;
+    logic [2:0] bit_number;
+    logic [1:0] plane;
+    logic bank;
+  } turn_t;
+
+  localparam int unsigned WriteAt = 6;
+
+  turn_t result, result_d[WriteAt+1];
+  logic [Units*25-1:0] coefficient;
+  logic [Units*32-1:0] offset;
+  logic [Units*11-1:0] limit;
+
+  bnn_vector_header #(
+      .Pe  (Pe),
+      .Simd(Simd)
+  ) u_header (
+      .clk_i,
+      .rst_i,
+      .start_i,
+      .hand_overs_i         (hand_overs_q),
+      .planes_i             (kept_q),
+      .load_i,
+      .read_o               (load_read_o),
+      .index_o              (load_index_o),
+      .data_i               (load_data_i),
+      .done_o               (load_done),
+      .coefficient_bank_i   (sum_block[SumAt].bank),
+      .coefficient_hand_i   (turn_d_q[SumAt]),
+      .coefficient_channel_i(sum_block[SumAt].channel),
+      .coefficient_o        (coefficient),
+      .offset_bank_i        (plane_block[0].bank),
+      .offset_plane_i       (plane_number_q[0]),
+      .offset_channel_i     (plane_block[0].channel),
+      .offset_o             (offset),
+      .limit_bank_i         (result_d[2].bank),
+      .limit_plane_i        (result_d[2].plane),
+      .limit_channel_i      (result_d[2].channel),
+      .limit_o              (limit)
+  );
+
+  // ---- Units ---------------------------------------------------------------------------------------
+
+  localparam int unsigned Half = Lanes / 2;
+
+  logic [Lanes*Pe-1:0] part;  // of the words read: the group's Pe bits
+  logic [Lanes*Pe-1:0] bytes;
+  logic [SlotBits-1:0] part_slot_q;
+  logic [Units*Lanes*8-1:0] value, kept;  // of unit u and lane l at (l*Units + u)*8
+  logic [Lanes*Units*32-1:0] score;
+
+  always_ff @(posedge clk_i) begin
+    part_slot_q <= average_q ? sum_block[SumAt-1].slot : plane_block[ByteAt-1].slot;
+  end
+
+  for (genvar l = 0; l < Lanes; l++) begin : gen_part
+    assign part[l*Pe+:Pe] = read_data_i[l*Simd+32'(part_slot_q)*Pe+:Pe];
+  end
+
+  // A shortcut of the output's width: pair j of a block is that of lane j, of odd blocks that of lane Lanes/2 + j.
+  for (genvar l = 0; l < Lanes; l += 2) begin : gen_bytes
+    bnn_vector_mean #(
+        .Units(Units)
+    ) u_mean (
+        .clk_i,
+        .mean_i        (mean_q),
+        .pairs_i       (pairs_q),
+        .same_i        (pairs_q & flags.shortcut_same),
+        .upper_i       (plane_block[ByteAt-1].odd),
+        .take_i        (read_valid_q[BytesAt] & read_more_q[BytesAt]),
+        .first_i       (read_first_q[BytesAt]),
+        .even_i        (part[l*Pe+:Pe]),
+        .odd_i         (part[(l+1)*Pe+:Pe]),
+        .lower_source_i(part[l/2*Pe+:Pe]),
+        .upper_source_i(part[(Half+l/2)*Pe+:Pe]),
+        .even_o        (bytes[l*Pe+:Pe]),
+        .odd_o         (bytes[(l+1)*Pe+:Pe])
+    );
+  end
+
+  for (genvar l = 0; l < Lanes; l++) begin : gen_lane
+    for (genvar u = 0; u < Units; u++) begin : gen_unit
+      bnn_vector_unit u_unit (
+          .clk_i,
+          .average_i    (average_q),
+          .shortcut_i   (plane_block[ByteAt].shortcut),
+          .shift_i      (layer.result.shift[4:2]),
+          .unsigned_i   (unsigned_q),
+          .most_i       (most_q),
+          .write_i      (write_q),
+          .write_addr_i ({write_hand_q, write_row_q}),
+          .even_i       (hand_i[(2*u*Lanes+l)*SumBits+:16]),
+          .odd_i        (hand_i[((2*u+1)*Lanes+l)*SumBits+:16]),
+          .read_addr_i  ({sum_hand_q[SumAt], sum_block[SumAt].channel[1:0]}),
+          .odd_sel_i    (sum_block[SumAt].channel[2]),
+          .coefficient_i(coefficient[u*25+:25]),
+          .valid_i      (sum_valid_q[MarkAt]),
+          .first_i      (sum_first_q[MarkAt]),
+          .last_i       (sum_last_q[MarkAt]),
+          .offset_i     (offset[u*32+:32]),
+          .byte_i       (bytes[l*Pe+u*8+:8]),
+          .score_o      (score[(l*Units+u)*32+:32]),
+          .v_o          (value[(l*Units+u)*8+:8])
+      );
+    end
+  end
+
+  // ---- Results: turns over columns, planes and channels -----------------------------------------------
+
+  logic result_run_q, result_go, phase_last, plane_end, column_last_q, column_end;
+  logic [3:0] pending_q;  // blocks that are kept
+  logic [3:0] phase_q, plane_q;
+  logic [LaneBits:0] column_q, block_columns;
+  logic [2:0] result_field_q;
+  logic result_bank_q, result_last;
+  logic [AddrBits-1:0] plane_word_q, offset_q[3], word_d_q, addr_d_q[WriteAt+1], result_addr, result_word;
+  logic [Lanes-1:0] result_lane, lane_d_q[WriteAt+1];
+  logic [SlotBits-1:0] result_slot, slot_d_q[WriteAt+1];
+  logic [LaneBits-1:0] pick_q;
+
+  assign result_go = result_run_q & (~paced_q | even_q);
+  assign phase_last = phase_q == (has_bits_q ? 4'd8 : 4'd7);
+  assign plane_end = result_go & phase_last & plane_q == given_q - 4'd1;
+  assign column_end = plane_end;
+  assign result_end = column_end & column_last_q;
+  assign result_group = scores_q ? value_group : result_end & result_last;
+  assign result = '{
+      valid: result_go & (phase_q[3] | (value_q & plane_q == '0)),
+      value: ~phase_q[3],
+      take: result_go & ~phase_q[3],
+      field: result_field_q + (bit_planes_q ? 3'd0 : plane_q[2:0]),
+      channel: phase_q[2:0],
+      bit_number: 3'(given_q - 4'd1 - plane_q),
+      plane: plane_q[1:0],
+      bank: result_bank_q
+  };
+
+  always_ff @(posedge clk_i) begin
+    column_last_q <= ~serial_q | column_q == block_columns - 1'b1;
+    if (!result_run_q) begin
+      phase_q      <= '0;
+      plane_q      <= '0;
+      plane_word_q <= '0;
+      column_q     <= '0;
+    end else if (result_go) begin
+      phase_q <= phase_last ? '0 : phase_q + 4'd1;
+      if (phase_last) begin
+        plane_q      <= plane_end ? '0 : plane_q + 4'd1;
+        plane_word_q <= plane_end ? '0 : plane_word_q + AddrBits'(layer.dest_planes.plane_words);
+      end
+      if (plane_end) column_q <= column_last_q ? '0 : column_q + 1'b1;
+    end
+    pick_q <= pairs_q ? LaneBits'(column_q << 1) : column_q[LaneBits-1:0];
+    if (rst_i || start_q) begin
+      result_run_q   <= 1'b0;
+      pending_q      <= '0;
+      result_field_q <= '0;
+      result_bank_q  <= 1'b0;
+    end else begin
+      pending_q    <= pending_q + 4'(block_done) - 4'(result_end);
+      result_run_q <= result_end ? pending_q >= 4'd2 : pending_q != '0;
+      if (result_end) result_field_q <= result_field_q + fields_q[2:0];
+      result_bank_q <= result_bank_q ^ result_group;
+    end
+  end
+
+  bnn_vector_place #(
+      .Pe      (Pe),
+      .Simd    (Simd),
+      .Lanes   (Lanes),
+      .AddrBits(AddrBits)
+  ) u_result (
+      .clk_i,
+      .rst_i,
+      .start_i,
+      .half_i         (pairs_q),
+      .serial_i       (serial_q),
+      .images_i       (images_q),
+      .units_i,
+      .rows_i         (rows_q),
+      .blocks_i       (layer.blocks[15:0]),
+      .columns_i      (layer.out_columns[LaneBits-1:0]),
+      .in_batch_i     (layer_i.in_batch),
+      .base_i         (layer.dest_base[AddrBits-1:0]),
+      .image_stride_i (layer.dest_image_stride[AddrBits-1:0]),
+      .row_stride_i   (layer.dest_row_stride[AddrBits-1:0]),
+      .words_i        (layer.dest_words[AddrBits-1:0]),
+      .go_i           (column_end),
+      .column_last_i  (column_last_q),
+      .block_columns_o(block_columns),
+      .group_last_o   (result_last),
+      .addr_o         (result_addr),
+      .lane_o         (result_lane),
+      .slot_o         (result_slot),
+      .word_o         (result_word)
+  );
+
+  // The place is that of the block from the third cycle on
+  always_ff @(posedge clk_i) begin
+    result_d[0] <= result;
+    for (int unsigned i = 1; i <= WriteAt; i++) result_d[i] <= result_d[i-1];
+    offset_q[0] <= phase_q[3] ? plane_word_q
+        : AddrBits'(layer.dest_planes.value_word) + AddrBits'(phase_q[2:0]);
+    offset_q[1] <= offset_q[0];
+    offset_q[2] <= offset_q[1];
+    addr_d_q[3] <= result_addr + offset_q[2];
+    word_d_q    <= result_d[2].value ? result_word << 3 : result_word;
+    addr_d_q[4] <= addr_d_q[3] + word_d_q;
+    slot_d_q[3] <= result_slot;
+    lane_d_q[3] <= result_d[2].valid ? result_lane : '0;
+    for (int unsigned i = 4; i <= WriteAt; i++) begin
+      if (i > 4) addr_d_q[i] <= addr_d_q[i-1];
+      slot_d_q[i] <= slot_d_q[i-1];
+      lane_d_q[i] <= lane_d_q[i-1];
+    end
+    if (rst_i) begin
+      for (int unsigned i = 0; i <= WriteAt; i++) result_d[i].valid <= 1'b0;
+      for (int unsigned i = 3; i <= WriteAt; i++) lane_d_q[i] <= '0;
+    end
+  end
+
+  assign write_lane_o = lane_d_q[WriteAt];
+  assign write_addr_o = addr_d_q[WriteAt];
+  assign write_slot_o = slot_d_q[WriteAt];
+
+  // ---- Results: values of lanes --------------------------------------------------------------------
+
+  logic [Units*8-1:0] pick;
+
+  for (genvar l = 0; l < Lanes; l += 2) begin : gen_pool
+    for (genvar u = 0; u < Units; u++) begin : gen_unit
+      bnn_vector_pool u_pool (
+          .clk_i,
+          .pool_i     (pool_q),
+          .pairs_i    (pairs_q),
+          .unsigned_i (unsigned_q),
+          .valid_i    (plane_valid_q[ValueAt]),
+          .first_i    (plane_block[ValueAt].pool_first),
+          .last_i     (plane_block[ValueAt].pool_last),
+          .addr_i     ({plane_number_q[ValueAt], plane_block[ValueAt].channel}),
+          .place_i    ({plane_block[ValueAt].field + 3'(plane_number_q[ValueAt]), plane_block[ValueAt].channel}),
+          .even_i     (value[(l*Units+u)*8+:8]),
+          .odd_i      (value[((l+1)*Units+u)*8+:8]),
+          .read_addr_i({result_d[0].field, result_d[0].channel}),
+          .even_o     (kept[(l*Units+u)*8+:8]),
+          .odd_o      (kept[((l+1)*Units+u)*8+:8])
+      );
+    end
+  end
+
+  bnn_pick #(
+      .Words(Lanes),
+      .Bits (Units * 8)
+  ) u_pick (
+      .clk_i,
+      .select_i(pick_q),
+      .word_i  (kept),
+      .data_o  (pick)
+  );
+
+  for (genvar l = 0; l < Lanes; l++) begin : gen_result
+    bnn_vector_lane #(
+        .Units(Units)
+    ) u_lane (
+        .clk_i,
+        .half_i      (pairs_q),
+        .serial_i    (serial_q),
+        .bit_planes_i(bit_planes_q),
+        .unsigned_i  (unsigned_q),
+        .own_i       (kept[l*Units*8+:Units*8]),
+        .pair_i      (kept[2*(l%Half)*Units*8+:Units*8]),
+        .pick_i      (pick),
+        .limit_i     (limit),
+        .bit_i       (result_d[3].bit_number),
+        .take_i      (result_d[4].take),
+        .value_i     (result_d[5].value),
+        .data_o      (write_data_o[l*Pe+:Pe])
+    );
+  end
+
+  bnn_vector_score #(
+      .Pe   (Pe),
+      .Lanes(Lanes)
+  ) u_score (
+      .clk_i,
+      .rst_i,
+      .start_i,
+      .images_i  (layer_i.images),
+      .classes_i (layer.outputs[15:0]),
+      .base_i    (scores_i),
+      .begin_i   (scores_q & plane_valid_q[2]),
+      .channel_i (plane_block[2].channel),
+      .score_i   (score),
+      .done_o    (score_done),
+      .block_i   (scores_q & pool_end),
+      .group_i   (scores_q & value_group),
+      .score_valid_o,
+      .score_ready_i,
+      .score_addr_o,
+      .score_half_o,
+      .score_o
+  );
+
+  logic unused_vector;
+  assign unused_vector = ^{layer_i, layer, flags, hand_i, unused_columns, next_lane, result_d[6]};
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  logic [$bits(layer_t)+96-1:0] config_now, config_q;
+  logic constant;
+
+  assign config_now = {layer_i, units_i, rows_i, scores_i};
+  assign constant = config_now == config_q;
+
+  always_ff @(posedge clk_i) config_q <= config_now;
+
+  layer_constant: assert property (busy_o |-> constant)
+      else $error("the configuration changes while busy_o is high");
+  load_with_room: assert property (load_i |-> load_ready_o)
+      else $error("load_i without load_ready_o");
+  take_with_room: assert property (take_i |-> room_o)
+      else $error("take_i without room_o");
+  sums_in_turn: assert property (sum_soon_i |-> !write_q || (&write_row_q))
+      else $error("sum_soon_i less than four cycles after the last");
+  port_in_turn: assert property (read_o |-> lane_d_q[WriteAt-1] == '0)
+      else $error("read_o in the cycle of a write at the port");
+`endif
+endmodule

@@ -1,0 +1,149 @@
+// Scores that leave through the vector unit, one after the other, and their addresses.
+//
+//   memory[base + (image*classes + class)*4] = score_i[(l*Units + u)*32 +: 32],  class = group*Pe + 8*u + channel_i
+//
+// begin_i: the scores of one channel of each unit are there, and stay until done_o, a pulse; they are those of a
+// block of Lanes images. Absent images and classes give no output. block_i, between done_o and begin_i, goes on to
+// the next block of images, group_i, with it, to the first one and to the next group. score_half_o tells which half
+// of the beat at score_addr_o, a multiple of 8, is written.
+//
+// start_i begins a layer, the configuration constant from two cycles before it to the last score. After score_ready_i
+// has fallen up to four more come.
+module bnn_vector_score #(
+    parameter int unsigned Pe = 8,
+    parameter int unsigned Lanes = 4,
+    localparam int unsigned Units = Pe / 8
+) (
+    input  logic                      clk_i,
+    input  logic                      rst_i,
+    input  logic                      start_i,
+    input  logic [15:0]               images_i,
+    input  logic [15:0]               classes_i,
+    input  logic [63:0]               base_i,
+    // Scores of a channel
+    input  logic                      begin_i,
+    input  logic [2:0]                channel_i,
+    input  logic [Lanes*Units*32-1:0] score_i,
+    output logic                      done_o,
+    input  logic                      block_i,
+    input  logic                      group_i,
+    // Memory
+    output logic                      score_valid_o,
+    input  logic                      score_ready_i,
+    output logic [63:0]               score_addr_o,
+    output logic [1:0]                score_half_o,
+    output logic [63:0]               score_o
+);
+  localparam int unsigned LaneBits = $clog2(Lanes);
+  localparam int unsigned SelectBits = $clog2(Lanes * Units);
+
+  logic start_q, busy_q, emit, lane_last, last_q, done_q, next_lane_q, absent_q;
+  logic [15:0] images_q, class_q, group_q;  // images still to come; class of the unit; the group's first one
+  logic [LaneBits:0] lanes_q;  // images of the block
+  logic [LaneBits-1:0] lane_q;
+  logic [SelectBits-1:0] select;
+  logic [3:0] valid_q;
+  logic [2:0] last_d_q;
+  logic [31:0] stride_q, block_q, line_q;  // from an image to the next; of the block's first one, of this one
+  logic [$clog2(Units+1)-1:0] unit_q;
+
+  // A unit whose class is absent takes one turn.
+  assign emit = busy_q & score_ready_i & next_lane_q;
+  assign lane_last = absent_q | (LaneBits + 1)'(lane_q) == lanes_q - 1'b1;
+
+  always_ff @(posedge clk_i) begin
+    start_q  <= start_i;
+    stride_q <= 32'({classes_i, 2'b00});
+    lanes_q  <= images_q > 16'(Lanes) ? (LaneBits + 1)'(Lanes) : images_q[LaneBits:0];
+    absent_q <= class_q >= classes_i;
+    last_q   <= unit_q == ($bits(unit_q))'(Units - 1);
+    if (start_q || group_i) images_q <= images_i;
+    else if (block_i) images_q <= images_q - 16'(Lanes);
+    if (start_q || group_i) block_q <= '0;
+    else if (block_i) block_q <= block_q + (stride_q << LaneBits);
+    if (start_q) group_q <= '0;
+    else if (group_i) group_q <= group_q + 16'(Pe);
+    if (begin_i) begin
+      class_q  <= group_q + 16'(channel_i);
+      unit_q   <= '0;
+      lane_q   <= '0;
+      line_q   <= block_q;
+    end else if (emit) begin
+      lane_q <= lane_last ? '0 : lane_q + 1'b1;
+      line_q <= lane_last ? block_q : line_q + stride_q;
+      if (lane_last) begin
+        unit_q  <= unit_q + 1'b1;
+        class_q <= class_q + 16'd8;
+      end
+    end
+    if (rst_i) begin
+      busy_q      <= 1'b0;
+      next_lane_q <= 1'b0;
+      done_q      <= 1'b0;
+    end else begin
+      busy_q      <= begin_i | (busy_q & ~(emit & lane_last & last_q));
+      // What follows a unit settles in a cycle.
+      next_lane_q <= busy_q & ~(emit & lane_last) & ~begin_i;
+      done_q      <= last_d_q[2];
+    end
+  end
+
+  // ---- The way of a score ---------------------------------------------------------------------------
+
+  logic [31:0] offset_q;
+  logic [30:0] low_q;  // in words, with a carry
+  logic [63:0] addr_q, addr_out_q;
+  logic [31:0] data;
+
+  assign select = SelectBits'(32'(lane_q) * Units + 32'(unit_q));
+
+  always_ff @(posedge clk_i) begin
+    offset_q   <= line_q + 32'({class_q, 2'b00});
+    low_q      <= {1'b0, base_i[31:2]} + {1'b0, offset_q[31:2]};
+    addr_q     <= {base_i[63:32] + 32'(low_q[30]), low_q[29:0], 2'b00};
+    addr_out_q <= addr_q;
+    if (rst_i) begin
+      valid_q  <= '0;
+      last_d_q <= '0;
+    end else begin
+      valid_q  <= {valid_q[2:0], emit & ~absent_q};
+      last_d_q <= {last_d_q[1:0], emit & lane_last & last_q};
+    end
+  end
+
+  bnn_pick #(
+      .Words(Lanes * Units),
+      .Bits (32)
+  ) u_pick (
+      .clk_i,
+      .select_i(select),
+      .word_i  (score_i),
+      .data_o  (data)
+  );
+
+  logic [31:0] data_q;
+  always_ff @(posedge clk_i) data_q <= data;
+
+  logic unused_score;
+  assign unused_score = ^{addr_out_q[1:0], offset_q[1:0], base_i[1:0]};
+
+  assign done_o        = done_q;
+  assign score_valid_o = valid_q[3];
+  assign score_addr_o  = {addr_out_q[63:3], 3'b000};
+  assign score_half_o  = addr_out_q[2] ? 2'b10 : 2'b01;
+  assign score_o       = {data_q, data_q};
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i);
+
+  begin_in_turn: assert property (begin_i |-> !busy_q)
+      else $error("begin_i before the last score of the channel before");
+  block_in_turn: assert property (block_i || group_i |-> !busy_q)
+      else $error("block_i or group_i before the last score of the channel");
+  group_with_block: assert property (group_i |-> block_i)
+      else $error("group_i without block_i");
+`endif
+endmodule

@@ -1,0 +1,73 @@
+"""The RTL core with its vector unit against the golden network: every bit, value and score of random networks."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers.cores import built, pixels
+
+from bnn import golden
+from bnn.contract import Descriptor, Error
+from bnn.layers import FEATURES
+from bnn.random_models import random_graph
+from hls.designs import DESIGNS
+from hls.program import pack
+from hls.schedule import Plan, plan
+from sim import rtl_sim
+from sim.compare import by_name, differences, written
+
+pytestmark = pytest.mark.skipif(
+    rtl_sim.find_verilator() is None or shutil.which("g++") is None, reason="verilator or g++ is not installed"
+)
+
+VECTOR = replace(DESIGNS["sim_small"], name="sim_vector", vector=True)
+SEEDS = (1, 3, 12, 14, 16, 18, 20, 24, 25, 26, 29, 32, 34, 49, 57, 67, 83, 85, 90, 127, 140, 149, 159, 184, 520, 907)
+
+
+def drawn(seed: int) -> Plan:
+    """A random network, half of them of all features, with batches of up to six images."""
+    rng = np.random.default_rng(seed)
+    allowed = set(FEATURES) if rng.random() < 0.5 else {name for name in FEATURES if rng.random() < 0.5}
+    return plan(random_graph(seed, allowed), VECTOR, int(rng.integers(1, 7)))
+
+
+def uses(item: Descriptor) -> set[str]:
+    """What a layer makes the core do that one of version 1 does not."""
+    flags = ("average", "value", "bit_planes", "shortcut", "shortcut_average", "shortcut_same", "stride2", "pad2")
+    found = {name for name in flags if getattr(item, name)}
+    if item.vector:
+        found |= {name for name in ("pool", "serial", "scores", "dense") if getattr(item, name)}
+        found |= {"hand-overs"} if item.hand_overs > 1 else set()
+        found |= {f"{item.thresholds} thresholds"}
+    return found
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_networks(seed: int) -> None:
+    """With random stalls of the memory, and two runs back to back."""
+    placed = drawn(seed)
+    images = pixels(placed.model, 5)
+    expected = golden.trace(placed.model, images)
+    memory = rtl_sim.Memory(stall=0.3 if seed % 2 else 0.0, seed=seed)
+    scores, traces = built(VECTOR).run(pack(placed), images, memory=memory)
+    assert not differences(written(placed, expected), by_name(placed, traces))
+    assert np.array_equal(scores, expected[placed.model.layers[-1].name])
+
+
+def test_seeds_use_everything() -> None:
+    found = set().union(*(uses(item) for seed in SEEDS for item in drawn(seed).descriptors))
+    assert found >= {
+        *("average", "value", "bit_planes", "shortcut", "shortcut_average", "shortcut_same", "stride2", "pad2"),
+        *("pool", "serial", "scores", "dense", "hand-overs", "1 thresholds", "2 thresholds", "3 thresholds"),
+    }
+    assert {drawn(seed).first.pixel_map for seed in SEEDS} == {False, True}
+    assert any(drawn(seed).first.planes and not drawn(seed).first.pixel_map for seed in SEEDS)
+
+
+def test_a_core_without_the_unit() -> None:
+    program = pack(drawn(3))
+    with pytest.raises(rtl_sim.RtlSimError, match=f"error code {int(Error.VECTOR)}"):
+        built(DESIGNS["sim_small"]).run(program, pixels(drawn(3).model, 1))
