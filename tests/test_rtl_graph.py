@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.cores import built, pixels
+from helpers.cores import SMALL, built, pixels
 
 from bnn import golden
 from bnn.contract import Descriptor, Error
 from bnn.layers import FEATURES
 from bnn.random_models import random_graph
-from hls.designs import DESIGNS
 from hls.program import pack
 from hls.schedule import Plan, plan
 from sim import rtl_sim
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.skipif(
     rtl_sim.find_verilator() is None or shutil.which("g++") is None, reason="verilator or g++ is not installed"
 )
 
-VECTOR = replace(DESIGNS["sim_small"], name="sim_vector", vector=True)
+PLAIN = replace(SMALL, name="plain", vector=False)
 SEEDS = (1, 3, 12, 14, 16, 18, 20, 24, 25, 26, 29, 32, 34, 49, 57, 67, 83, 85, 90, 127, 140, 149, 159, 184, 520, 907)
 
 
@@ -31,7 +30,7 @@ def drawn(seed: int) -> Plan:
     """A random network, half of them of all features, with batches of up to six images."""
     rng = np.random.default_rng(seed)
     allowed = set(FEATURES) if rng.random() < 0.5 else {name for name in FEATURES if rng.random() < 0.5}
-    return plan(random_graph(seed, allowed), VECTOR, int(rng.integers(1, 7)))
+    return plan(random_graph(seed, allowed), SMALL, int(rng.integers(1, 7)))
 
 
 def uses(item: Descriptor) -> set[str]:
@@ -52,7 +51,7 @@ def test_random_networks(seed: int) -> None:
     images = pixels(placed.model, 5)
     expected = golden.trace(placed.model, images)
     memory = rtl_sim.Memory(stall=0.3 if seed % 2 else 0.0, seed=seed)
-    scores, traces = built(VECTOR).run(pack(placed), images, memory=memory)
+    scores, traces = built(SMALL).run(pack(placed), images, memory=memory)
     assert not differences(written(placed, expected), by_name(placed, traces))
     assert np.array_equal(scores, expected[placed.model.layers[-1].name])
 
@@ -68,6 +67,10 @@ def test_seeds_use_everything() -> None:
 
 
 def test_a_core_without_the_unit() -> None:
-    program = pack(drawn(3))
+    core = built(PLAIN)
     with pytest.raises(rtl_sim.RtlSimError, match=f"error code {int(Error.VECTOR)}"):
-        built(DESIGNS["sim_small"]).run(program, pixels(drawn(3).model, 1))
+        core.run(pack(drawn(3)), pixels(drawn(3).model, 1))
+    placed = plan(drawn(6).model, PLAIN, 3)
+    images = pixels(placed.model, 5)
+    scores, _ = core.run(pack(placed), images)
+    assert np.array_equal(scores, golden.trace(placed.model, images)[placed.model.layers[-1].name])
