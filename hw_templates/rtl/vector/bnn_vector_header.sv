@@ -183,6 +183,9 @@ module bnn_vector_header #(
     );
   end
 
+  logic unused_header;
+  assign unused_header = ^data_i;
+
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------
 
