@@ -77,8 +77,10 @@ def _one(found: re.Match[str], target: str) -> str:
         more = pick("variable", "type")
         text = f"variable={options['variable']} {options['type']} {more}"
     elif name == "DEPENDENCE":
-        pick("variable", "type", "dependent")
-        text = f"variable={options['variable']} {options['type']} {options['dependent']}"
+        pick("variable", "type", "dependent", *(key for key in ("direction", "distance") if key in options))
+        parts = [options["type"], options.get("direction", "")]
+        parts += [f"distance={options['distance']}"] if "distance" in options else []
+        text = " ".join(filter(None, [f"variable={options['variable']}", *parts, options["dependent"]]))
     elif name == "BIND_STORAGE" and target == "vivado_hls":
         pick("variable", "type", "impl")
         kind = options["type"], options["impl"]

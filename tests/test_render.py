@@ -797,7 +797,7 @@ POSITIONAL = {
     r"( num_read_outstanding=\d+)?( max_read_burst_length=\d+)?( num_write_outstanding=\d+)?"
     r"( max_write_burst_length=\d+)?",
     "ARRAY_PARTITION": rf"{NAME} (complete( dim=\d)?|(cyclic|block) factor=\w+( dim=\d)?)",
-    "DEPENDENCE": rf"{NAME} (inter|intra) (true|false)",
+    "DEPENDENCE": rf"{NAME} (inter|intra)( (RAW|WAR|WAW))?( distance=\d+)? (true|false)",
     "PIPELINE": r"II=\d+|off",
     "LATENCY": r"min=\d+ max=\d+",
     "UNROLL": "",
@@ -814,7 +814,7 @@ FORMS = {
         **BIND,
         "INTERFACE": r"mode=" + POSITIONAL["INTERFACE"],
         "ARRAY_PARTITION": rf"{NAME} type=(complete( dim=\d)?|(cyclic|block) factor=\w+( dim=\d)?)",
-        "DEPENDENCE": rf"{NAME} type=(inter|intra) dependent=(true|false)",
+        "DEPENDENCE": rf"{NAME} type=(inter|intra)( direction=(RAW|WAR|WAW))?( distance=\d+)? dependent=(true|false)",
     },
 }
 
