@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from bnn.contract import ACC_BITS, BEAT_BYTES, FIRST_TAPS, MAX_CHANNELS, Descriptor
+from bnn.contract import ACC_BITS, BEAT_BYTES, FIRST_TAPS, MAX_CHANNELS, VALUE_BITS, Descriptor
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.geometry import ceil_div
@@ -25,7 +25,7 @@ from hls.check.figures import Figures
 from hls.designs import Design
 from hls.schedule import Plan
 
-COMMAND_WORDS = Descriptor.USED + 10
+COMMAND_WORDS = Descriptor.USED + 11
 """Words of a command to the array: a descriptor and what control adds (hw_templates/hls/bnn_types.h)."""
 FILE = "report.json"
 MEMORY_CYCLES = 60
@@ -36,6 +36,14 @@ LUT_PER_FIRST = 11
 """An 8-bit add or subtract of the first layer, with the choice between them."""
 LUT_REST = 9000
 """Control, address arithmetic, multiplexers, AXI adapters."""
+LUT_PER_LANE = 275
+"""Of the vector unit, a channel a cycle: U, the offset, the shift, shortcut, saturation, thresholds and pool."""
+LUT_PER_CHANNEL = 26
+"""Of the vector unit, in a lane: sums, shortcut, value and planes that turn, and what chooses among them."""
+LUT_PER_HEADER = 68
+"""Of the vector unit, for each PE: the header of its channel in LUT RAM, and its choice."""
+LUT_VECTOR = 900
+"""Addresses of shortcuts and records, and the order of hand-overs."""
 AUTO_SRL = 2, 1024
 """A FIFO of at most this depth, or of this many bits in all, is made of shift registers (UG1399, config_storage fifo,
 auto_srl_max_depth and auto_srl_max_bits); a deeper and larger one of block RAM."""
@@ -110,19 +118,27 @@ def timing_of(figures: Figures, label: str) -> tuple[int, int]:
     return figures.loops[label]
 
 
-def _steps(item: Descriptor, images: int, design: Design) -> int:
-    """Cycles of the loop `step` for a group: multiplications, and waits for bits or scores that leave serially."""
-    lanes = design.lanes
-    units = item.units(images, lanes)
-    pool = 2 if item.pool else 1
-    finished = units * (item.rows // pool) * item.blocks
-    leaving = 1
-    if item.scores:
-        leaving = lanes * min(item.outputs, design.pe)
-    elif item.serial:
-        leaving = lanes // pool
-    busy = item.busy_cycles(images, lanes) // item.groups
-    return max(busy, finished * leaving) + 1
+def _steps(item: Descriptor, images: int, design: Design) -> float:
+    """Cycles of the loop `step` for a group: multiplications, and waits for what takes longer to leave."""
+    lanes, pe = design.lanes, design.pe
+    by_image = item.dense or item.by_image
+    parts = (4 if item.by_image else 2) if item.pool else 1
+    blocks = item.units(images, lanes) * (item.rows // 2 if item.pool else item.rows) * item.blocks
+    pieces = item.outputs / item.groups if item.scores else item.given_planes + VALUE_BITS * item.value
+    halved = 2 if not by_image and (item.pool or item.stride2) else 1
+    leaving = pieces * (lanes if item.scores else lanes // halved if item.serial else 1)
+    last = pieces * (images - (blocks - 1) * lanes) if item.scores else leaving
+    words = item.group_words * item.planes * parts
+    if not item.vector:
+        return (blocks - 1) * max(words, leaving) + words + last
+    # sums are handed over at the end of a turn, and evaluated, a channel a cycle, in the next one
+    hands = item.height * item.width if item.average else item.hand_overs
+    reads = VALUE_BITS * (4 if item.shortcut_average else 1) if item.average or item.shortcut else 0
+    evaluated = max(1, item.thresholds) * pe + leaving
+    words //= parts * hands
+    finished = blocks * parts
+    short, full = max(words, pe) + reads, max(words, evaluated) + reads
+    return (finished * (hands - 1) + 1) * short + (finished - 1) * full + evaluated + last - leaving
 
 
 def _waits(plan: Plan, figures: Figures) -> int:
@@ -132,10 +148,11 @@ def _waits(plan: Plan, figures: Figures) -> int:
     design, split = plan.design, plan.segment_a
     passes = [(plan.descriptors[:split], plan.sub_batch)] * ceil_div(plan.batch, plan.sub_batch)
     passes.append((plan.descriptors[split:], plan.batch))
-    stream = array = held = waited = 0
-    ring: deque[tuple[int, int]] = deque()  # words and end of the groups in the ring
+    held = 0
+    stream = array = waited = 0.0
+    ring: deque[tuple[int, float]] = deque()  # words and end of the groups in the ring
     for _ in range(2):
-        waited = 0
+        waited = 0.0
         for items, images in passes:
             for item in items:
                 words = item.headers + item.group_words
@@ -151,7 +168,7 @@ def _waits(plan: Plan, figures: Figures) -> int:
                     array = max(array, stream) + cycles
                     ring.append((words, array))
                     held += words
-    return waited
+    return round(waited)
 
 
 def estimated(plan: Plan, figures: Figures) -> dict[str, Any]:
@@ -177,8 +194,10 @@ def estimated(plan: Plan, figures: Figures) -> dict[str, Any]:
                 "layer": names[index],
             }
         )
+        if item.vector:
+            array.append(_loop(figures, "group_header", calls * item.groups, item.headers))
     commands = plan.segment_a * passes + len(plan.descriptors) - plan.segment_a
-    array.append(_loop(figures, "command", commands, COMMAND_WORDS))
+    array.append(_loop(figures, "command", commands, COMMAND_WORDS // 2))
     array.append(_loop(figures, "group_weights", 1, _waits(plan, figures)))
 
     pixels = plan.model.height * plan.model.width
@@ -191,6 +210,17 @@ def estimated(plan: Plan, figures: Figures) -> dict[str, Any]:
         slots = max(first.channels // design.first_pe * step * step, reads)
         trips = first.rows // step * (lead * reads + first.columns // step * slots)
         layer = [_loop(figures, "unpack", plan.batch, pixels), _loop(figures, "slots", plan.batch, trips)]
+    elif first.pixel_map:
+        layer = [
+            _loop(figures, "unpack", plan.batch, pixels),
+            _loop(figures, "pixels", plan.batch, pixels * first.planes),
+        ]
+    elif first.planes:
+        elements = pixels * plan.model.channels
+        layer = [
+            _loop(figures, "unpack", plan.batch, ceil_div(elements, MAX_CHANNELS)),
+            _loop(figures, "planes", plan.batch, first.words * design.simd // MAX_CHANNELS),
+        ]
     else:
         layer = [
             _loop(figures, "unpack", plan.batch, first.words * design.simd // 8),
@@ -247,17 +277,21 @@ def resources(design: Design, figures: Figures) -> dict[str, Any]:
     macs = design.pe * design.simd * design.lanes
     dots = design.pe * design.lanes
     total = sum(memories.values())
+    vector = LUT_PER_LANE * design.lanes + LUT_PER_CHANNEL * dots + LUT_PER_HEADER * design.pe + LUT_VECTOR
     found = {
         "lut": round(
             (figures.dot_lut + LUT_PER_SUM) * dots
+            + (vector if design.vector else 0)
             + LUT_PER_FIRST * FIRST_TAPS * MAX_CHANNELS * design.first_pe
             + LUT_REST
         ),
         # accumulators, finished sums, the operands' registers and two levels of the adder trees
-        "ff": round(32 * design.pe * design.lanes + design.simd * (design.pe + design.lanes) + 0.5 * macs + LUT_REST),
+        "ff": round(32 * dots + design.simd * (design.pe + design.lanes) + 0.5 * macs + LUT_REST)
+        + (vector if design.vector else 0),
         "bram36": total / 2,
-        # scores: 1; addresses of the array: 9; control: 8; the first layer's addresses: 3
-        "dsp": 21,
+        # scores: 1; addresses of the array: 11; control: 8; the first layer's addresses: 4; of the vector unit
+        # a product a lane and a shortcut's addresses
+        "dsp": 24 + (design.lanes + 3 if design.vector else 0),
     }
     board = design.board
     return {

@@ -464,7 +464,10 @@ def test_the_design_of_the_board_is_accepted(tmp_path: Path, capsys: pytest.Capt
     assert int(step[2]) <= delays.INSTRUCTIONS and step[3:6] == ["1", "1", "1"]
 
 
-FETCH = "    if (compute) fetch(f, at, act, weights, columns, vectors);\n"
+FETCH = """    if (compute || reads) {
+      fetch(f, at, reads, shortcut_address(f, at, shortcut) + added_word, weight, act, weights, read, columns, vectors);
+    }
+"""
 STORED = "    receive_weights(weights_in, ring, weights);\n\n    // One word of the sums"
 MUTANTS = {
     "store before load": (

@@ -16,7 +16,7 @@ from helpers.models import network
 from helpers.programs import change
 
 from bnn import golden
-from bnn.contract import FIRST_CHANNELS, MAX_BATCH, PROGRAM_MAGIC, PROGRAM_VERSION, Header
+from bnn.contract import FIRST_CHANNELS, MAX_BATCH, PROGRAM_MAGIC, PROGRAM_VERSION_2, Header
 from bnn.model import Model, load
 from hls.ap_types import find_ap_types
 from hls.check.__main__ import main as check_loops
@@ -220,7 +220,10 @@ def test_compressors_count(simd: int, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-READS = "    if (compute) fetch(f, at, act, weights, columns, vectors);\n"
+READS = """    if (compute || reads) {
+      fetch(f, at, reads, shortcut_address(f, at, shortcut) + added_word, weight, act, weights, read, columns, vectors);
+    }
+"""
 LAST_WRITE = "    receive_weights(weights_in, ring, weights);\n"
 
 
@@ -393,7 +396,7 @@ HEAD, START, END = Header.read(pack(PLACED)), PLACED.descriptors[0], PLACED.desc
 # error code, fields
 WRONG: list[tuple[int, dict[str, int]]] = [
     (1, {"magic": PROGRAM_MAGIC + 1}),
-    (1, {"version": PROGRAM_VERSION + 1}),
+    (1, {"version": PROGRAM_VERSION_2 + 1}),
     (2, {"geometry": 0}),
     (2, {"first_pe": 2 * TIGHT.first_pe}),
     (3, {"layers": TIGHT.max_layers + 1}),

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 UNCERTAINTY = 0.27
 """Part of the clock period that is left to place and route (UG1399, "Specifying the Clock Frequency")."""
-INSTRUCTIONS = 50_000
+INSTRUCTIONS = 60_000
 """Instructions that a loop may have after unrolling: logs end with HLS 200-1471 or XFORM 203-504 near 170,000."""
 LUT_INPUTS = 6
 Table = tuple[tuple[int, float], ...]

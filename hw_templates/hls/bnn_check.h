@@ -6,6 +6,8 @@
 
 namespace bnn {
 
+constexpr int MAX_PASSES = 8;  // bases of a layer, and planes
+
 // 1 to 65535, which the core's counters hold.
 inline bool is_size(Word word) { return word != 0 && word.to_uint() <= 0xFFFFU; }
 
@@ -23,13 +25,15 @@ inline int computed(const Word h[H_WORDS], int size) {
 
 inline Error check_header(const Word h[H_WORDS]) {
 #pragma HLS INLINE  // comparisons only
-  if (h[H_MAGIC] != PROGRAM_MAGIC || h[H_VERSION] != unsigned(PROGRAM_VERSION)) return E_MAGIC;
+  if (h[H_MAGIC] != PROGRAM_MAGIC) return E_MAGIC;
+  if (h[H_VERSION] != unsigned(PROGRAM_VERSION) && h[H_VERSION] != unsigned(PROGRAM_VERSION_2)) return E_MAGIC;
   if (h[H_GEOMETRY] != GEOMETRY || h[H_FIRST_PE] != unsigned(FIRST_PE)) return E_GEOMETRY;
   if (h[H_LAYERS] == 0 || h[H_LAYERS] > unsigned(MAX_LAYERS)) return E_LAYERS;
   const unsigned words_a = h[H_WORDS_A].to_uint(), words_b = h[H_WORDS_B].to_uint();
   const unsigned classes = h[H_CLASSES].to_uint(), channels = unsigned(get(h, H_CHANNELS));
   const bool two_segments = h[H_LAYERS_A] != h[H_LAYERS];
-  const bool first = h[H_FIRST_CHANNELS] != 0;
+  const bool first = h[H_FIRST_CHANNELS] != 0, map = get(h, H_PIXEL_MAP) != 0;
+  const int planes = get(h, H_FIRST_PLANES), packed_words = round_up(to_int(h[H_ELEMENTS]), SIMD);
   bool wrong = h[H_LAYERS_A] == 0 || h[H_LAYERS_A] > h[H_LAYERS];
   wrong |= !is_size(h[H_SUB_BATCH]) || !is_size(h[H_BATCH]) || h[H_BATCH] < h[H_SUB_BATCH];
   wrong |= h[H_RESIDENT] != 0 && words_a + words_b > unsigned(WEIGHT_DEPTH);
@@ -40,9 +44,12 @@ inline Error check_header(const Word h[H_WORDS]) {
   wrong |= h[H_ELEMENTS] != h[H_PIXELS].to_uint() * channels;
   wrong |= h[H_IMAGE_BYTES] == 0 || h[H_IMAGE_BYTES] != Word((h[H_ELEMENTS] + 7) / 8 * 8);
   wrong |= channels == 0 || channels > unsigned(MAX_CHANNELS);
+  wrong |= planes > MAX_PASSES || (first && planes > 0) || (map && planes == 0);
+  wrong |= map && (get(h, H_ROWS) != get(h, H_HEIGHT) || get(h, H_COLUMNS) != get(h, H_WIDTH));
   wrong |= first && (get(h, H_ROWS) == 0 || get(h, H_ROWS) != computed(h, get(h, H_HEIGHT)));
   wrong |= first && (get(h, H_COLUMNS) == 0 || get(h, H_COLUMNS) != computed(h, get(h, H_WIDTH)));
-  wrong |= first ? h[H_OUT_WORDS] == 0 : h[H_OUT_WORDS] != unsigned(round_up(to_int(h[H_ELEMENTS]), SIMD));
+  wrong |= first ? h[H_OUT_WORDS] == 0
+                 : h[H_OUT_WORDS] != unsigned(map ? planes : larger(planes, 1) * packed_words);
   wrong |= (h[H_DESCRIPTORS].to_uint() | h[H_WEIGHTS_A].to_uint() | h[H_WEIGHTS_B].to_uint() |
             h[H_FIRST].to_uint()) % 8 != 0;
   const Word size = h[H_SIZE];
@@ -55,26 +62,79 @@ inline Error check_header(const Word h[H_WORDS]) {
   // `store` keeps a half of a beat for every other image where scores of several groups are odd in number.
   wrong |= classes % 2 == 1 && classes > unsigned(PE) && h[H_BATCH] > unsigned(MAX_BATCH);
   // The image buffer holds a packed image in words of 32 bits.
-  wrong |= !first && h[H_OUT_WORDS].to_uint() > unsigned(IMAGE_PIXELS) / (SIMD / 32);
+  wrong |= !first && !map && packed_words > IMAGE_PIXELS / (SIMD / 32);
   return wrong ? E_RANGE : E_NONE;
+}
+
+// What the vector unit does, and that it does nothing without its flag.
+inline bool wrong_vector(const Word d[D_WORDS]) {
+#pragma HLS INLINE  // comparisons only
+  const bool pool = get(d, D_POOL) != 0, scores = get(d, D_SCORES) != 0, average = get(d, D_AVERAGE) != 0;
+  const bool shortcut = get(d, D_SHORTCUT) != 0, stride2 = get(d, D_STRIDE2) != 0;
+  const bool value = get(d, D_VALUE) != 0, bit_planes = get(d, D_BIT_PLANES) != 0;
+  const int thresholds = get(d, D_THRESHOLDS), hand = get(d, D_HAND);
+  if (get(d, D_VECTOR) == 0) {
+    return hand != 0 || get(d, D_BY_IMAGE) || stride2 || average || value || bit_planes || shortcut || d[D_RESULT] != 0;
+  }
+  bool wrong = hand > 2 || passes_of(d).hands > MAX_HAND_OVERS || get(d, D_SHIFT) % 4 != 0 || get(d, D_VALUE_BITS) > 8;
+  wrong |= thresholds > 0 && bit_planes;
+  wrong |= (thresholds > 0 || bit_planes || value) == scores;
+  wrong |= (pool && (stride2 || shortcut)) || (scores && shortcut);
+  const bool one_pass = get(d, D_MORE_BASES) == 0 && get(d, D_MORE_PLANES) == 0 && hand == 0;
+  wrong |= average && (!get(d, D_DENSE) || pool || shortcut || !one_pass);
+  return wrong;
+}
+
+// The words of a group and of a pass, by the kernel.
+inline bool wrong_words(const Word d[D_WORDS]) {
+#pragma HLS INLINE  // products of 16 bits
+  if (get(d, D_AVERAGE)) return d[D_GROUP_WORDS] != 0;
+  const int edge = get(d, D_KERNEL3) ? 3 : 1;
+  const bool own = d[D_TAPS] != 0;
+  const unsigned taps = unsigned(own ? get(d, D_TAP_ROWS) : edge) * unsigned(own ? get(d, D_TAP_COLUMNS) : edge);
+  const unsigned words = (taps & 0xFFFFU) * unsigned(low16(d[D_TAP_WORDS]));
+  const unsigned bases = unsigned(get(d, D_MORE_BASES)) + 1;
+  bool wrong = !is_size(d[D_TAP_WORDS]) || !is_size(d[D_GROUP_WORDS]) || taps > 0xFFFFU || words > 0xFFFFU;
+  wrong |= d[D_GROUP_WORDS] != (words & 0xFFFFU) * bases;
+  wrong |= d[D_PASS_WORDS] != words && !(d[D_PASS_WORDS] == 0 && bases == 1);
+  return wrong;
 }
 
 // Layer `number` of the program. What a descriptor says in two ways must agree, and the last layer,
 // no other, gives the scores.
 inline Error check_layer(const Word h[H_WORDS], const Word d[D_WORDS], int number) {
 #pragma HLS INLINE  // comparisons only
+  if (get(d, D_VECTOR) && !VECTOR) return E_VECTOR;
   const bool score = get(d, D_SCORES) != 0, pool = get(d, D_POOL) != 0, dense = get(d, D_DENSE) != 0;
-  bool wrong = !is_size(d[D_GROUPS]) || !is_size(d[D_TAP_WORDS]) || !is_size(d[D_BLOCKS]);
-  wrong |= !is_size(d[D_ROWS]) || (pool && d[D_ROWS].to_uint() % 2 != 0);
-  wrong |= !is_size(d[D_GROUP_WORDS]) || low16(d[D_GROUP_WORDS]) + header_words(d) > WEIGHT_DEPTH;
-  wrong |= !is_size(d[D_OUTPUTS]) || !is_size(d[D_COLUMNS]) || d[D_OUT_COLUMNS] == 0;
+  const int columns = low16(d[D_COLUMNS]);
+  const int blocks = !get(d, D_BY_IMAGE) ? round_up(columns, LANES) : pool ? columns / 2 : columns;
+  bool wrong = wrong_vector(d) || wrong_words(d);
+  wrong |= get(d, D_MORE_BASES) >= MAX_PASSES || get(d, D_MORE_PLANES) >= MAX_PASSES;
+  wrong |= !is_size(d[D_GROUPS]) || !is_size(d[D_BLOCKS]) || !is_size(d[D_OUTPUTS]) || !is_size(d[D_COLUMNS]);
+  wrong |= !is_size(d[D_ROWS]) || (pool && d[D_ROWS].to_uint() % 2 != 0) || d[D_OUT_COLUMNS] == 0;
+  wrong |= low16(d[D_GROUP_WORDS]) + header_words(d) > WEIGHT_DEPTH;
   wrong |= low16(d[D_GROUPS]) != round_up(low16(d[D_OUTPUTS]), PE);
-  wrong |= low16(d[D_BLOCKS]) != round_up(low16(d[D_COLUMNS]), LANES);
-  wrong |= low16(d[D_GROUP_WORDS]) != low16(d[D_TAP_WORDS]) * (get(d, D_KERNEL3) ? 9 : 1);
+  wrong |= low16(d[D_BLOCKS]) != blocks;
   wrong |= dense && (d[D_ROWS] != 1 || d[D_BLOCKS] != 1);
   wrong |= score != (number + 1 == low16(h[H_LAYERS]));
   wrong |= score && (!dense || d[D_OUTPUTS] != h[H_CLASSES]);
   return wrong ? E_RANGE : E_NONE;
+}
+
+// What the layers say together: who frees the first layer's buffer, and whose readers are behind it.
+struct Release {
+  int layers;   // that free it
+  bool wrong;   // a reader behind one, or one outside of segment A
+};
+
+inline void see_release(const Word h[H_WORDS], const Word d[D_WORDS], int number, Release& seen) {
+#pragma HLS INLINE  // comparisons only
+  const bool reads = get(d, D_FROM_FIRST) || get(d, D_SHORTCUT_FIRST);
+  seen.wrong |= reads && seen.layers > 0;
+  if (get(d, D_RELEASE_FIRST)) {
+    seen.wrong |= number >= low16(h[H_LAYERS_A]);
+    ++seen.layers;
+  }
 }
 
 // Words of the weight memory that a checked layer takes.

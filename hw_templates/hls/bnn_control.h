@@ -20,7 +20,7 @@ inline void order(WordStream& to_read, ReadCommand what, unsigned beat, unsigned
 // What it takes to send an image to the first layer.
 struct ImageOrder {
   unsigned beats;
-  bool pack;
+  bool by_image;
   int even, odd;  // bases of the first layer's two buffers
   int stride;
 };
@@ -28,8 +28,8 @@ struct ImageOrder {
 // Orders image `number` of the run, image `index` of its sub-batch.
 inline void order_image(const ImageOrder& f, int number, int index, bool odd, WordStream& to_read,
                         WordStream& to_first) {
-  const int lane = f.pack ? index & LANE_MASK : 0;
-  const int place = f.pack ? index >> LANE_BITS : index;
+  const int lane = f.by_image ? index & LANE_MASK : 0;
+  const int place = f.by_image ? index >> LANE_BITS : index;
   const int address = (odd ? f.odd : f.even) + place * f.stride;
   order(to_read, READ_IMAGES, unsigned(number) * f.beats, f.beats);
   to_first.write(Word(unsigned(lane) << 16 | unsigned(address)));
@@ -46,7 +46,7 @@ inline int sub_batch_size(int start, int count, int batch_end, int sub_batch) {
 // weights. Nothing waits for what is ordered later: a layer's command goes out before its weights,
 // all images of a sub-batch before its first layer.
 inline void control(const Word header[H_WORDS], const Word descriptors[MAX_LAYERS][D_WORDS], int count,
-                    WordStream& to_read, WordStream& to_first, WordStream& to_array) {
+                    WordStream& to_read, WordStream& to_first, BeatStream& to_array) {
   const int layers = low16(header[H_LAYERS]), layers_a = low16(header[H_LAYERS_A]);
   const int sub_batch = to_int(header[H_SUB_BATCH]), batch = to_int(header[H_BATCH]);
   const bool resident = header[H_RESIDENT] != 0;
@@ -54,7 +54,7 @@ inline void control(const Word header[H_WORDS], const Word descriptors[MAX_LAYER
   const unsigned beat_a = header[H_WEIGHTS_A].to_uint() / 8, beat_b = header[H_WEIGHTS_B].to_uint() / 8;
   ImageOrder image;
   image.beats = header[H_IMAGE_BYTES].to_uint() / 8;
-  image.pack = header[H_FIRST_CHANNELS] == 0;
+  image.by_image = header[H_FIRST_CHANNELS] == 0 && !get(header, H_PIXEL_MAP);
   image.even = low16(header[H_OUT_EVEN]);
   image.odd = low16(header[H_OUT_ODD]);
   image.stride = low16(header[H_OUT_IMAGE_STRIDE]);
@@ -62,9 +62,11 @@ inline void control(const Word header[H_WORDS], const Word descriptors[MAX_LAYER
   const int computed = get(header, H_ROWS) * get(header, H_COLUMNS);
   const bool pool = get(header, H_POOL) != 0;
   // Slices that the first layer writes for an image, and about the cycles it takes.
+  const int planes = get(header, H_FIRST_PLANES);
   const int slices = first_groups > 0 ? (pool ? computed / 4 : computed) * first_groups
-                                      : low16(header[H_OUT_WORDS]) * SLICES;
-  const int first_cycles = first_groups > 0 ? computed * larger(first_groups, 3) : slices;
+                     : image.by_image ? low16(header[H_OUT_WORDS]) * SLICES : low16(header[H_PIXELS]) * planes;
+  const int first_cycles = first_groups > 0 ? computed * larger(first_groups, 3)
+                           : image.by_image && planes > 0 ? slices * (FIRST_PE / MAX_CHANNELS) : slices;
 
 header_words:
   for (int n = 0; n < H_WORDS; ++n) {
@@ -74,9 +76,10 @@ header_words:
   to_first.write(Word(unsigned(count)));
   const int first_images = sub_batch_size(0, count, batch, sub_batch);
 allow_first:
-  for (int k = 0; k < COMMAND_WORDS; ++k) {
-#pragma HLS PIPELINE II=1  // one word a cycle
-    to_array.write(Word(k == R_FIRST_LIMIT ? unsigned(first_images) * unsigned(slices) : 0U));
+  for (int k = 0; k < COMMAND_WORDS; k += 2) {
+#pragma HLS PIPELINE II=1  // two words a cycle
+    to_array.write(k == R_FIRST_LIMIT / 2 * 2 ? Beat(unsigned(first_images) * unsigned(slices)) << R_FIRST_LIMIT % 2 * 32
+                                              : Beat(0));
   }
   order(to_read, READ_FIRST, header[H_FIRST].to_uint() / 8, unsigned(TABLE_BEATS + first_groups * FIRST_PE));
 
@@ -117,7 +120,7 @@ passes:
 #pragma HLS PIPELINE II=1  // the memory gives one word a cycle
         d[k] = descriptors[n][k];
       }
-      const bool dense = get(d, D_DENSE) != 0, serial = get(d, D_SERIAL) != 0;
+      const bool images_wide = get(d, D_DENSE) || get(d, D_BY_IMAGE), serial = get(d, D_SERIAL) != 0;
       const int groups = low16(d[D_GROUPS]);
       const unsigned group_words = unsigned(low16(d[D_GROUP_WORDS]) + header_words(d));
       d[R_FINISH] = 0;
@@ -125,17 +128,19 @@ passes:
       d[R_START] = unsigned(start);
       d[R_IMAGES] = unsigned(images);
       d[R_SOURCE] = odd && get(d, D_FROM_FIRST) ? d[D_SOURCE_ODD] : d[D_SOURCE_EVEN];
+      d[R_SHORTCUT] = odd && get(d, D_SHORTCUT_FIRST) ? d[D_SHORTCUT_ODD] : d[D_SHORTCUT_EVEN];
       d[R_WRITE_FIRST] = serial && layers_a < layers && !second ? unsigned(at - batch_start) : 0U;
       d[R_POSITION] = position;
       d[R_RELEASE] = resident ? 0 : 1;
       d[R_FIRST_NEED] = unsigned(next) * unsigned(slices);
       d[R_FIRST_LIMIT] = unsigned(ahead) * unsigned(slices);
     to_array_words:
-      for (int k = 0; k < COMMAND_WORDS; ++k) {
-#pragma HLS PIPELINE II=1  // one word a cycle
-        to_array.write(d[k]);
+      for (int k = 0; k < COMMAND_WORDS; k += 2) {
+#pragma HLS PIPELINE II=1  // two words a cycle
+        to_array.write(Beat(d[k + 1]) << 32 | Beat(d[k]));
       }
-      const int blocks = dense ? round_up(images, LANES) : images * low16(d[D_ROWS]) * low16(d[D_BLOCKS]);
+      const int units = images_wide ? round_up(images, LANES) : images;
+      const int blocks = units * low16(d[D_ROWS]) * low16(d[D_BLOCKS]);
       const int cycles = blocks * low16(d[D_GROUP_WORDS]);  // of a group
       unsigned beats = 0;  // beats of the layer's weights not yet ordered
     groups:
@@ -174,9 +179,9 @@ passes:
   }
   order(to_read, READ_END, 0, 0);
 finish:
-  for (int k = 0; k < COMMAND_WORDS; ++k) {
-#pragma HLS PIPELINE II=1  // one word a cycle
-    to_array.write(Word(k == R_FINISH ? 1U : 0U));
+  for (int k = 0; k < COMMAND_WORDS; k += 2) {
+#pragma HLS PIPELINE II=1  // two words a cycle
+    to_array.write(k == R_FINISH / 2 * 2 ? Beat(1) << R_FINISH % 2 * 32 : Beat(0));
   }
 }
 

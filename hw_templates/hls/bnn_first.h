@@ -1,5 +1,5 @@
-// The first layer: a 3x3 convolution over 8-bit pixels, or packing of a binary image. It runs ahead
-// of the array and hands it the bits as slices to be stored.
+// The first layer: a 3x3 convolution over 8-bit pixels, packing of a binary image, or planes of pixels. It runs
+// ahead of the array and hands it the bits as slices to be stored.
 #ifndef BNN_FIRST_H
 #define BNN_FIRST_H
 
@@ -11,7 +11,7 @@
 namespace bnn {
 
 typedef ap_int<8> Table[8][256];
-typedef ap_uint<8 * MAX_CHANNELS> Pixel;  // in pack mode 32 bits of the image
+typedef ap_uint<8 * MAX_CHANNELS> Pixel;  // in pack mode 32 bits of the image, or values of four elements
 typedef ap_int<16> Sum;
 constexpr int FIRST_INPUTS = FIRST_TAPS * MAX_CHANNELS;
 static_assert(FIRST_INPUTS * 128 < 32768, "A sum of the first layer must fit 16 bits.");
@@ -21,7 +21,7 @@ static_assert(FIRST_PE <= 128, "A slice must fit 128 bits: it is put together fr
 // What `unpack` needs of the header.
 struct Image {
   bool pack;
-  int channels;
+  int channels;  // bytes of a pixel
   int elements;
   int beats;
   int steps;  // pixels, or bytes of the packed image
@@ -29,7 +29,10 @@ struct Image {
 
 // What `convolve` needs of the header.
 struct Window {
-  int groups;  // of FIRST_PE channels; 0 in pack mode
+  int groups;    // of FIRST_PE channels; 0 without sums
+  int planes;    // of pixels; 0: none
+  bool pixels;   // planes are written by pixel
+  int channels, elements;
   int height, width;
   int pad;
   int step;  // 2 with a pool
@@ -121,6 +124,75 @@ packed:
     if (n % PIECES == PIECES - 1) {
       writes.write(slice_write(lane, base + bit / SIMD, bit % SIMD / FIRST_PE, Slice(slice)));
     }
+  }
+}
+
+// Sends an image's planes by pixel: a word of every plane. The lowest bits of the table's values in two's complement
+// are those of the numbers from 0 on but for the most significant one.
+inline void send_pixels(const Window& f, int base, const Pixel buffer[IMAGE_PIXELS], WriteStream& writes) {
+  const Limit rows = limit_of(f.height), columns = limit_of(f.width), planes = limit_of(f.planes);
+  Counter y, x, plane;
+  restart(y, rows);
+  restart(x, columns);
+  restart(plane, planes);
+  Index from = 0;
+  bool more = true;
+pixels:
+  while (more) {
+#pragma HLS PIPELINE II=1  // a plane of a pixel a cycle
+    const Pixel pixel = buffer[from & (IMAGE_PIXELS - 1)];
+    Slice bits = 0;
+  channels:
+    for (int c = 0; c < MAX_CHANNELS; ++c) {
+#pragma HLS UNROLL  // wires
+      const ap_uint<8> value = ap_uint<8>(pixel >> (8 * c));
+      bits[c] = c < f.channels && value[(f.planes - 1 - plane.value) & 7] != (plane.value == 0);
+    }
+    const int address = base + y.value * f.row_stride + (x.value >> LANE_BITS) * f.words + plane.value;
+    writes.write(slice_write(x.value & LANE_MASK, address, 0, bits));
+    const bool next = plane.last, next_row = next && x.last;
+    from = Index(from + (next ? 1 : 0));
+    more = more && !(next_row && y.last);
+    step(y, rows, next_row);
+    step(x, columns, next);
+    step(plane, planes, true);
+  }
+}
+
+// Sends an image's planes by image, one after the other, four elements a cycle.
+inline void send_planes(const Window& f, int lane, int base, const Pixel buffer[IMAGE_PIXELS], WriteStream& writes) {
+  constexpr int PIECES = FIRST_PE / MAX_CHANNELS;  // of a slice
+  const int words = round_up(f.elements, SIMD), pieces = words * (SIMD / MAX_CHANNELS);
+  const LimitOf<int> all = {pieces == 1, pieces - 2};
+  const Limit planes = limit_of(f.planes);
+  CounterOf<int> piece;
+  Counter plane;
+  restart(piece, all);
+  restart(plane, planes);
+  int start = base;  // of the plane
+  ap_uint<128> slice = 0;
+  bool more = true;
+planes:
+  while (more) {
+#pragma HLS PIPELINE II=1  // a read of the buffer a cycle
+    const int element = piece.value * MAX_CHANNELS;
+    const Pixel pixel = buffer[piece.value & (IMAGE_PIXELS - 1)];
+    ap_uint<MAX_CHANNELS> bits = 0;
+  elements:
+    for (int c = 0; c < MAX_CHANNELS; ++c) {
+#pragma HLS UNROLL  // wires
+      const ap_uint<8> value = ap_uint<8>(pixel >> (8 * c));
+      bits[c] = element + c < f.elements && value[(f.planes - 1 - plane.value) & 7] != (plane.value == 0);
+    }
+    const int number = piece.value % PIECES;
+    slice = ap_uint<128>(bits) << (number * MAX_CHANNELS) | (number == 0 ? ap_uint<128>(0) : slice);
+    if (number == PIECES - 1) {
+      writes.write(slice_write(lane, start + element / SIMD, element % SIMD / FIRST_PE, Slice(slice)));
+    }
+    more = more && !(piece.last && plane.last);
+    start += piece.last ? words : 0;
+    step(plane, planes, piece.last);
+    step(piece, all, true);
   }
 }
 
@@ -339,6 +411,10 @@ inline void convolve(const Window& f, WordStream& places, const Pixel buffer[IMA
   const Word place = places.read();
   if (f.groups > 0) {
     send_convolved(f, low16(place), buffer, kernels, writes);
+  } else if (f.pixels) {
+    send_pixels(f, low16(place), buffer, writes);
+  } else if (f.planes > 0) {
+    send_planes(f, high16(place), low16(place), buffer, writes);
   } else {
     send_packed(f, high16(place), low16(place), buffer, writes);
   }
@@ -371,13 +447,21 @@ header_words:
   const bool pool = get(header, H_POOL) != 0;
   const int channels = low16(header[H_FIRST_CHANNELS]);
   Image image;
-  image.pack = channels == 0;
-  image.channels = get(header, H_CHANNELS);
+  const int planes = get(header, H_FIRST_PLANES);
+  const bool pixels = get(header, H_PIXEL_MAP) != 0;
+  const bool flat = channels == 0 && !pixels;  // an image is its elements in a row
+  image.pack = flat && planes == 0;
+  image.channels = flat ? MAX_CHANNELS : get(header, H_CHANNELS);
   image.elements = to_int(header[H_ELEMENTS]);
   image.beats = to_int(header[H_IMAGE_BYTES]) / 8;
-  image.steps = image.pack ? low16(header[H_OUT_WORDS]) * (SIMD / 8) : low16(header[H_PIXELS]);
+  image.steps = image.pack ? low16(header[H_OUT_WORDS]) * (SIMD / 8)
+                           : flat ? round_up(image.elements, MAX_CHANNELS) : low16(header[H_PIXELS]);
   Window window;
   window.groups = channels / FIRST_PE;
+  window.planes = planes;
+  window.pixels = pixels;
+  window.channels = image.channels;
+  window.elements = image.elements;
   window.height = get(header, H_HEIGHT);
   window.width = get(header, H_WIDTH);
   window.pad = get(header, H_PAD);

@@ -34,13 +34,13 @@ static void run_program(const Beat* program, const Beat* images, Beat* scores, i
                         Word spare, const Word header[H_WORDS], const Word descriptors[MAX_LAYERS][D_WORDS],
                         unsigned* busy, unsigned* cycles) {
 #pragma HLS DATAFLOW  // memory reads, first layer, array and memory writes overlap
-  WordStream to_read("to_read"), to_first("to_first"), to_array("to_array"), bursts("bursts");
-  BeatStream weights("weights"), first("first"), beats("beats");
+  WordStream to_read("to_read"), to_first("to_first"), bursts("bursts");
+  BeatStream to_array("to_array"), weights("weights"), first("first"), beats("beats");
   WriteStream slices("slices");
   ScoreStream results("results");
 #pragma HLS STREAM variable=to_read depth=32    // ten orders, so that one follows the other without a gap
 #pragma HLS STREAM variable=to_first depth=64   // the header and the next images' places
-#pragma HLS STREAM variable=to_array depth=64   // the next layer's command is there when one ends
+#pragma HLS STREAM variable=to_array depth=32   // the next layer's command is there when one ends
 #pragma HLS STREAM variable=weights depth=64    // a burst, while the array is between two loops
 #pragma HLS STREAM variable=first depth=512     // an image of 32x32x3 waits here without holding up the weights
 #pragma HLS STREAM variable=slices depth=64     // the array's own writes go first
@@ -113,13 +113,15 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
     code = check_header(header);
     const int layers = code == E_NONE ? low16(header[H_LAYERS]) : 0;
     unsigned long long words_a = 0, words_b = 0;  // that the layers take
+    Release release = {0, false};
     Word descriptors[MAX_LAYERS][D_WORDS];
   descriptors:
     for (int n = 0; n < layers; ++n) {
       Word d[D_WORDS];
 #pragma HLS ARRAY_PARTITION variable=d type=complete  // the fields are checked together
       read_words(program, header[H_DESCRIPTORS].to_uint() / 8 + unsigned(n * (D_WORDS / 2)), D_WORDS, d);
-      if (check_layer(header, d, n) != E_NONE) code = E_RANGE;
+      if (code == E_NONE) code = check_layer(header, d, n);
+      see_release(header, d, n, release);
       if (n < low16(header[H_LAYERS_A])) {
         words_a += layer_words(d);
       } else {
@@ -134,7 +136,8 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
     const bool two_segments = header[H_LAYERS_A] != header[H_LAYERS];
     const bool whole = words_a == header[H_WORDS_A].to_uint() &&
                        (!two_segments || words_b == header[H_WORDS_B].to_uint());
-    if (code == E_NONE && !whole) code = E_RANGE;
+    const bool released = header[H_VERSION] == unsigned(PROGRAM_VERSION) || (release.layers == 1 && !release.wrong);
+    if (code == E_NONE && !(whole && released)) code = E_RANGE;
     if (code == E_NONE && !first_fits(program, header[H_FIRST].to_uint() / 8 + unsigned(TABLE_BEATS), low16(header[H_FIRST_CHANNELS]),
                                       get(header, H_CHANNELS))) {
       code = E_GEOMETRY;

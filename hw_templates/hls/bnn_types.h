@@ -65,6 +65,7 @@ enum CommandWord {
   R_START,            // number of the first image in the run
   R_IMAGES,           // images to work on
   R_SOURCE,           // base of the source
+  R_SHORTCUT,         // base of the shortcut
   R_WRITE_FIRST,      // number of the first image where the destination is written by image
   R_POSITION,         // number of the layer's first weight word, counted from the start of the run
   R_RELEASE,          // 1: a group's words make room in the ring when the group is done
@@ -72,6 +73,7 @@ enum CommandWord {
   R_FIRST_LIMIT,      // slices of the first layer that may be stored from now on
   COMMAND_WORDS
 };
+static_assert(COMMAND_WORDS % 2 == 0, "A command goes to the array two words at a time.");
 
 constexpr unsigned GEOMETRY = insert(PE, H_PE) | insert(LANES, H_LANES) | insert(SIMD, H_SIMD);
 
@@ -84,9 +86,27 @@ inline int low16(Word word) { return int(word.to_uint() & 0xFFFFU); }
 inline int high16(Word word) { return int(word.to_uint() >> 16); }
 inline int to_int(Word word) { return int(word.to_uint()); }
 
+// Passes of a layer's sums, and how often they are handed over.
+struct Passes {
+  int outer, inner, hands;
+};
+
+inline Passes passes_of(const Word d[D_WORDS]) {
+#pragma HLS INLINE  // a product of four bits
+  const int bases = get(d, D_MORE_BASES) + 1, planes = get(d, D_MORE_PLANES) + 1;
+  const bool planes_outer = get(d, D_PLANES_OUTER) != 0;
+  Passes passes;
+  passes.outer = planes_outer ? planes : bases;
+  passes.inner = planes_outer ? bases : planes;
+  passes.hands = get(d, D_HAND) == 0 ? 1 : get(d, D_HAND) == 1 ? passes.outer : bases * planes;
+  return passes;
+}
+
 // Header words of a group.
 inline int header_words(const Word d[D_WORDS]) {
-#pragma HLS INLINE  // a choice of two numbers
+#pragma HLS INLINE  // a choice of three numbers
+  const int planes = get(d, D_THRESHOLDS);
+  if (get(d, D_VECTOR)) return passes_of(d).hands * C_WORDS + (planes == 0 ? 1 : planes) * V_WORDS;
   return get(d, D_SCORES) ? S_WORDS : T_WORDS;
 }
 
