@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.models import network
 
@@ -172,3 +173,15 @@ def test_designs_that_had_another_name(tmp_path: Path) -> None:
     for old, new in designs.RENAMED.items():
         assert designs.find(old) is DESIGNS[new]
     assert designs.choose("pynq_z1_small", None) == (DESIGNS["zybo_z7_10"], "rtl")
+
+
+def test_a_training_warns_at_its_start(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    from train.__main__ import main as train
+
+    for size, said in ((40, "warning: no shipped design takes tiny: image: 40x40 pixels do not fit"), (16, "")):
+        images = np.random.default_rng(1).integers(0, 256, (24, size, size, 3), np.uint8)
+        np.savez(tmp_path / "d.npz", x=images, y=np.arange(24) % 2)
+        call = ["tiny", "--data", str(tmp_path / "d.npz"), "--dry-run", "-o", str(tmp_path)]
+        assert train(call) == 0
+        error = capsys.readouterr().err
+        assert error.startswith(said) and error.count("\n") == bool(said)
