@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.host import FakeCore, images, make_model
 
 from bnn import api, golden
 from bnn.command import UsageError
 from bnn.errors import ExpectedError
-from bnn.model import load
+from bnn.model import load, save
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,8 +24,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict
     folder = tmp_path_factory.mktemp("api")
     draw = np.random.default_rng(1)
     labels = np.arange(60) % 2
-    images = draw.integers(0, 128, (60, 16, 16, 3)) + 127 * labels[:, None, None, None]
-    np.savez(folder / "data.npz", x=images.astype(np.uint8), y=labels)
+    pixels = draw.integers(0, 128, (60, 16, 16, 3)) + 127 * labels[:, None, None, None]
+    np.savez(folder / "data.npz", x=pixels.astype(np.uint8), y=labels)
     found = {"train": api.train("tiny", folder / "run", data=folder / "data.npz", epochs=2, flip=False)}
     found["export"] = api.export(found["train"]["checkpoint"], folder / "run/model.npz")
     found["plan"] = api.plan(folder / "run/model.npz", "sim_small", folder / "design", batch=4)
@@ -38,10 +39,10 @@ def test_from_images_to_scores(work: tuple[Path, dict[str, dict[str, Any]]]) -> 
     assert found["export"]["mismatches"] == 0 < found["export"]["images"]
     assert Path(found["plan"]["program"]).stat().st_size == found["plan"]["bytes"]
     assert Path(found["build"]["folder"], "rtl").is_dir() and found["build"]["backend"] == "rtl"
-    images = np.load(folder / "run/model.images.npz")["x"]
+    kept = np.load(folder / "run/model.images.npz")["x"]
     model = load(folder / "run/model.npz")
-    scores = api.infer(folder / "run/model.npz", images)
-    assert scores.dtype == np.int32 and np.array_equal(scores, golden.infer(model, images))
+    scores = api.infer(folder / "run/model.npz", kept)
+    assert scores.dtype == np.int32 and np.array_equal(scores, golden.infer(model, kept))
     said = str(model.meta["command"])
     assert said.startswith("bnn train tiny -o ") and said.endswith(" --epochs 2 --flip no")
 
@@ -66,3 +67,13 @@ def test_the_page_names_what_the_calls_give(work: tuple[Path, dict[str, dict[str
     for name, given in rows[:-1]:
         always, _, _ = given.partition(";")
         assert set(re.findall(r"`(\w+)`", always)) <= set(work[1][name]), name
+
+
+def test_the_accelerator_gives_the_same_scores(tmp_path: Path) -> None:
+    """With a bitstream the driver runs the program, here on a stand-in for the hardware."""
+    model = make_model()
+    save(model, tmp_path / "m.npz")
+    planned = api.plan(tmp_path / "m.npz", "sim_small", tmp_path, batch=2)
+    core = FakeCore(model)
+    scores = api.infer(tmp_path / "m.npz", images(5), bit="mine.bit", program=planned["program"], backend=core)
+    assert np.array_equal(scores, golden.infer(model, images(5)))
