@@ -21,8 +21,8 @@ from hls import cycles
 from hls.designs import Design, DesignError
 from hls.lowering import Lowered, Map, Stage, lower
 
-NARROW_BY_IMAGE = False
-"""Whether convolutions run by image where that is cheaper, as on maps narrower than LANES; both cores must have it."""
+NARROW_BY_IMAGE = True
+"""Whether convolutions run by image where that is cheaper, as on maps narrower than LANES."""
 
 
 class Sizes(NamedTuple):

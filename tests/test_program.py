@@ -147,18 +147,18 @@ def test_a_run_takes_longer_with_more_images_less_memory_and_a_slow_bus() -> Non
 def test_sizes_that_are_given() -> None:
     """A plan with the sizes of the best is the best; others are kept to, and refused where they do not fit."""
     model = network(3, (8, 8, 3), CONVS[1])
-    best = plan(model, SMALL, 8)
-    assert plan(model, SMALL, 8, Sizes(best.sub_batch, best.batch, best.segment_a)) == best
-    found = plan(model, SMALL, 8, Sizes(2, 6, 2))
+    best = plan(model, PLAIN, 8)
+    assert plan(model, PLAIN, 8, Sizes(best.sub_batch, best.batch, best.segment_a)) == best
+    found = plan(model, PLAIN, 8, Sizes(2, 6, 2))
     assert (found.sub_batch, found.batch, found.segment_a) == (2, 6, 2) != (best.sub_batch, best.batch, best.segment_a)
     wanted = (
         "layer conv1: bits of 6 images, 2 at a time, take 32 words, all maps 88, activation memory has 16 .*DEPTH=16"
     )
     with pytest.raises(DesignError, match=wanted):
-        plan(model, replace(SMALL, act_depth=16), 8, Sizes(2, 6, 2))
+        plan(model, replace(PLAIN, act_depth=16), 8, Sizes(2, 6, 2))
     for wrong in (Sizes(2, 5, 2), Sizes(0, 0, 2), Sizes(2, 4, 1), Sizes(2, 4, 4), Sizes(4, 4, 0), Sizes(4, 4, 5)):
         with pytest.raises(DesignError, match=r"do not cut a batch of its 4 array layers"):
-            plan(model, SMALL, 8, wrong)
+            plan(model, PLAIN, 8, wrong)
 
 
 @pytest.mark.parametrize("name", DIGESTS)
