@@ -129,10 +129,12 @@ def import_graph(graph: Graph, arguments: argparse.Namespace) -> Model:
     images = None
     try:
         found = lower(graph, names, size, None, meta)
+        images = _images(arguments) if found.losses else None
     except NeedsImages:
         images = _images(arguments)
         if images is None:
             raise
+    if images is not None:  # what is rounded is rounded by what images do
         found = lower(graph, names, size, images[0], meta)
     _report(graph, found, arguments, images)
     return found.model

@@ -15,15 +15,12 @@ from bnn.rules import INT16, MAX_FAN_IN, MAX_PLANES, MAX_SUM, MAX_THRESHOLDS
 from train.graphs.graph import Graph, GraphError, Node
 from train.graphs.lines import INT32, TOLERANCE, Line, clipped_fit, fixed, score_line
 from train.graphs.signals import Base, Draft, NeedsImages, NeedsTwin, Operand, Signal, evaluate
-from train.graphs.values import line_of, plan_values
+from train.graphs.values import Seen, line_of, plan_values
 from train.graphs.weights import levels_of, unit_of_levels
 
 ENUMERATED = 1 << 26
 """Values of a function up to which all are computed; of more, a grid of them, and changes are searched for."""
 GRID = 4097
-
-Ranges = dict[str, tuple[np.ndarray, np.ndarray]]
-"""Least and greatest number of every channel of tensors."""
 
 
 def _grid(base: Base) -> np.ndarray:
@@ -36,8 +33,8 @@ def _grid(base: Base) -> np.ndarray:
 class Emitter:
     """The layers so far."""
 
-    def __init__(self, graph: Graph, size: Shape, twins: frozenset[str], ranges: Ranges | None) -> None:
-        self.graph, self.size, self.twins, self.ranges = graph, size, twins, ranges
+    def __init__(self, graph: Graph, size: Shape, twins: frozenset[str], seen: Seen | None) -> None:
+        self.graph, self.size, self.twins, self.seen = graph, size, twins, seen
         self.plan = plan_values(graph)
         self.layers: dict[str, Layer] = {}
         self.losses: dict[str, None] = {}
@@ -311,11 +308,11 @@ class Emitter:
         """A value of 8 bits that comes near to real numbers, in a range that images were seen to have."""
         base, draft, line = signal.base, signal.base.draft, signal.line
         assert draft is not None and line is not None
-        if self.ranges is None:
+        if self.seen is None:
             what = "is a value of real numbers, expected a quantiser behind it, or --images or --dataset for its range"
             raise NeedsImages(str(self.refuse(node, what)))
         member = self.plan.members[node.output]
-        low, high = self.ranges[member.tensor]
+        low, high = self.seen.ranges[member.tensor]
         relu = line_of(self.graph, member.after, base.channels) if member.relu else None
         finite = np.isfinite([line.low, line.high])
         if line.mode or finite[1] or finite[0] and (relu is None or line.low != 0):
@@ -346,12 +343,12 @@ class Emitter:
 
         Where one of them ends with a ReLU behind a negative gain, it is negative, so that the ReLU clips at 0.
         """
-        assert self.ranges is not None
+        assert self.seen is not None
         unit, turn = np.zeros(channels), np.ones(channels)
         for point, member in self.plan.members.items():
             if self.plan.root(point) != root:
                 continue
-            low, high = self.ranges[member.tensor]
+            low, high = self.seen.ranges[member.tensor]
             need, gain = (high - low) / 254, self.plan.gain(self.graph, point, channels)
             if member.relu:
                 slope, start = line_of(self.graph, member.after, channels)
@@ -399,9 +396,9 @@ class Emitter:
         numbers = np.unique(np.linspace(base.low, base.high, GRID).astype(np.int64))
         values = evaluate(signal.function, numbers, count).astype(np.float64)
         low, high = np.full(count, values.min()), np.full(count, values.max())
-        if self.ranges is not None:
-            seen = self.ranges[node.inputs[0]]
-            low, high = np.full(count, seen[0].min()), np.full(count, seen[1].max())
+        if self.seen is not None:
+            ends = self.seen.ranges[node.inputs[0]]
+            low, high = np.full(count, ends[0].min()), np.full(count, ends[1].max())
         unit = float((high[0] - low[0]) / 255)
         codes = (values - low) / unit
         gain, bias = clipped_fit(numbers, codes)

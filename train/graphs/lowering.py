@@ -21,11 +21,11 @@ from torch import Tensor
 from bnn.geometry import POOL, Shape
 from bnn.layers import INPUT, Layer, Model
 from bnn.rules import KERNELS, shapes
-from train.graphs.emission import Emitter, Ranges
+from train.graphs.emission import Emitter
 from train.graphs.graph import ELEMENTWISE, LAYOUT, Graph, GraphError, Node, apply, window
 from train.graphs.lines import TOLERANCE, Line, through
 from train.graphs.signals import Base, Draft, NeedsTwin, Operand, Signal, evaluate, positions
-from train.graphs.values import AVERAGES, LINEAR, find_ranges
+from train.graphs.values import AVERAGES, LINEAR, Seen, see
 from train.graphs.weights import decompose, levels_of, unit_of_levels
 
 
@@ -41,8 +41,8 @@ class _Lowering(Emitter):
 
     table: np.ndarray | None = None
 
-    def __init__(self, graph: Graph, size: Shape, twins: frozenset[str], ranges: Ranges | None) -> None:
-        super().__init__(graph, size, twins, ranges)
+    def __init__(self, graph: Graph, size: Shape, twins: frozenset[str], seen: Seen | None) -> None:
+        super().__init__(graph, size, twins, seen)
         self.operands: dict[tuple[int, int], Operand] = {}
         self.kept: list[Any] = []  # what `operands` knows by identity
 
@@ -389,7 +389,12 @@ class _Lowering(Emitter):
         folded = columns * half if np.ptp(half) else columns
         unit_of_x = 1.0 if np.ptp(half) else float(half[0])
         first = base.kind == "pixels"
-        found = decompose(folded.reshape(weight.shape), first or last, common=last)
+        moments = self.moments(node, signal, conv)
+        covariance = None
+        if moments is not None:
+            each = np.tile(half, columns.shape[1]) if np.ptp(half) else 1.0
+            covariance = moments[1] / np.outer(each, each)
+        found = decompose(folded.reshape(weight.shape), first or last, last, covariance)
         if found is None:
             raise self.refuse(
                 node,
@@ -402,6 +407,8 @@ class _Lowering(Emitter):
         whole = rows.reshape(len(rows), -1, channels)
         real_weights = whole * found.unit[:, None, None] / (half if np.ptp(half) else 1.0)
         constant = (real_weights * centre).sum((1, 2)) + bias
+        if moments is not None and not found.exact:  # what the rounding adds in the mean
+            constant = constant + (columns - real_weights).reshape(len(columns), -1) @ moments[0]
         fan_in = int(np.prod(weight.shape[1:]))
         gain = found.unit * unit_of_x
         if operand.eight_bit:
@@ -432,6 +439,16 @@ class _Lowering(Emitter):
         )
         index = positions(shape) if conv else np.arange(shape[2])
         return self.of_sums(Base("sums", shape, low, high, draft), index, gain, np.broadcast_to(constant, len(weight)))
+
+    def moments(self, node: Node, signal: Signal, conv: bool) -> tuple[np.ndarray, np.ndarray] | None:
+        """Mean and covariance of what a layer multiplies, in the order of the base's map; None: no images were seen."""
+        if self.seen is None or node.name not in self.seen.moments:
+            return None
+        mean, covariance = self.seen.moments[node.name]
+        if conv:
+            return mean, covariance
+        order = np.argsort(signal.index)
+        return mean[order], covariance[np.ix_(order, order)]
 
     def operand(self, node: Node, signal: Signal, conv: bool, border: tuple[int, float]) -> Operand:
         if signal.base.kind == "pixels":
@@ -536,10 +553,10 @@ def lower(
         ModelError: the layers do not make a model.
     """
     size = image_size(graph, size)
-    ranges = None if images is None else find_ranges(graph, images)
+    seen = None if images is None else see(graph, images)
     twins: frozenset[str] = frozenset()
     while True:
-        lowering = _Lowering(graph, size, twins, ranges)
+        lowering = _Lowering(graph, size, twins, seen)
         try:
             last = lowering.run()
             break

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from bnn.rules import MAX_THRESHOLDS
-from train.graphs.graph import ELEMENTWISE, Graph, GraphError, Node, apply, run
+from train.graphs.graph import ELEMENTWISE, Graph, GraphError, Node, apply, run, window
 
 LINEAR = ("Conv", "MatMul", "Gemm")
 AVERAGES = ("GlobalAveragePool", "ReduceMean", "ReduceSum", "AveragePool")
@@ -174,29 +175,60 @@ def plan_values(graph: Graph) -> Plan:
     return Plan(members, pooled, layers[-1].name)
 
 
+class Seen(NamedTuple):
+    """What images were seen to do."""
+
+    ranges: dict[str, tuple[np.ndarray, np.ndarray]]
+    """Least and greatest number (C,) of what may become a value, but for what is rare."""
+    moments: dict[str, tuple[np.ndarray, np.ndarray]]
+    """Mean (n,) and covariance (n, n) of what one output of the first and of the last layer multiplies, by its name, as
+    the layer's weights (O, n) are ordered."""
+
+
 SPREAD = 3.5
 """Standard deviations about the mean that a value reaches: what is rare saturates, what is frequent is finer."""
 
 
-def find_ranges(graph: Graph, images: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Least and greatest number of every channel, axis 1, of what may become a value, but for what is rare."""
+def see(graph: Graph, images: np.ndarray) -> Seen:
+    """Run a graph over images uint8 (N, H, W, C)."""
     plan = plan_values(graph)
-    last = next(node for node in graph.nodes if node.name == plan.last)
-    wanted = {member.tensor for member in plan.members.values()} | {last.inputs[0]}
-    parts: dict[str, list[list[np.ndarray]]] = {name: [] for name in wanted}
+    ends = [next(node for node in graph.nodes if node.operator in LINEAR)]
+    ends.append(next(node for node in graph.nodes if node.name == plan.last))
+    ranged = {member.tensor for member in plan.members.values()} | {ends[1].inputs[0]}
+    parts: dict[str, list[list[np.ndarray]]] = {name: [] for name in ranged}
+    sums: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(images), BATCH):
-        found = run(graph, images[start : start + BATCH], wanted)
-        for name in wanted:
+        found = run(graph, images[start : start + BATCH], {*ranged, *(node.inputs[0] for node in ends)})
+        for name in ranged:
             numbers = found[name].astype(np.float64)
             axes = tuple(axis for axis in range(numbers.ndim) if axis != 1)
             count = np.full(numbers.shape[1], numbers.size / numbers.shape[1])
             parts[name].append([numbers.min(axes), numbers.max(axes), count, numbers.sum(axes), (numbers**2).sum(axes)])
-    ranges = {}
-    for name, rows in parts.items():
-        lows, highs, counts, sums, squares = (np.stack(column) for column in zip(*rows, strict=True))
-        mean = sums.sum(0) / counts.sum(0)
+        for node in ends:
+            rows = _multiplied(graph, node, found[node.inputs[0]]).astype(np.float64)
+            more = [np.array(float(len(rows))), rows.sum(0), rows.T @ rows]
+            before = sums.get(node.name, [np.zeros_like(part) for part in more])
+            sums[node.name] = [left + right for left, right in zip(before, more, strict=True)]
+    ranges, moments = {}, {}
+    for name, rows_of in parts.items():
+        lows, highs, counts, totals, squares = (np.stack(column) for column in zip(*rows_of, strict=True))
+        mean = totals.sum(0) / counts.sum(0)
         reach = SPREAD * np.sqrt(np.maximum(squares.sum(0) / counts.sum(0) - mean**2, 0))
-        low, high = lows.min(0), highs.max(0)
-        # about the middle, which is a value's zero
-        ranges[name] = np.maximum(low, mean - reach), np.minimum(high, mean + reach)
-    return ranges
+        ranges[name] = np.maximum(lows.min(0), mean - reach), np.minimum(highs.max(0), mean + reach)
+    for name, (count, total, square) in sums.items():
+        mean = total / count
+        moments[name] = mean, square / count - np.outer(mean, mean)
+    return Seen(ranges, moments)
+
+
+def _multiplied(graph: Graph, node: Node, numbers: np.ndarray) -> np.ndarray:
+    """The inputs (rows, n) of single outputs of a layer: patches, channels innermost, or the vectors themselves."""
+    if node.operator != "Conv":
+        return numbers
+    strides, pads = window(node)
+    kernel = graph.constants[node.inputs[1]].shape[2]
+    x = F.pad(torch.from_numpy(numbers), [pads[1], pads[3], pads[0], pads[2]])
+    patches = F.unfold(x, kernel, stride=(strides[0], strides[1])).transpose(1, 2)
+    count = patches.shape[2] // kernel**2
+    found = patches.reshape(-1, count, kernel**2).transpose(1, 2)
+    return np.asarray(found.reshape(len(found), -1).numpy())

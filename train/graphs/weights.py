@@ -48,13 +48,45 @@ def _integers_of(weights: np.ndarray, unit: np.ndarray) -> np.ndarray | None:
     return np.asarray(whole.astype(np.int64))
 
 
-def decompose(weights: np.ndarray, rounded: bool, common: bool = False) -> Weights | None:
+def _refined(odd: np.ndarray, unit: np.ndarray, weights: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Odd multiples (O, n) of `unit` near `weights` whose products with inputs of that covariance (n, n) vary least.
+
+    One weight of every output goes up or down by one step at a time, whichever is best, while that helps.
+    """
+    odd = odd.copy()
+    step = 2 * unit[:, None]
+    error = odd * unit[:, None] - weights
+    slope, own, outputs = error @ covariance, np.diag(covariance), np.arange(len(odd))
+    for _ in range(4 * odd.shape[1]):
+        changes = [2 * sign * step * slope + step**2 * own for sign in (1, -1)]
+        changes = [
+            np.where(np.abs(odd + 2 * sign) > 255, np.inf, change)
+            for sign, change in zip((1, -1), changes, strict=True)
+        ]
+        up = changes[0] < changes[1]
+        change = np.minimum(*changes)
+        best = change.argmin(1)
+        helps = change[outputs, best] < -1e-9 * (error**2 * own).sum(1).clip(1e-30)
+        if not helps.any():
+            break
+        turn = np.where(up[outputs, best], 1, -1) * helps
+        odd[outputs, best] += 2 * turn
+        moved = turn * step[:, 0]
+        error[outputs, best] += moved
+        slope += moved[:, None] * covariance[best]
+    return odd
+
+
+def decompose(
+    weights: np.ndarray, rounded: bool, common: bool = False, covariance: np.ndarray | None = None
+) -> Weights | None:
     """Real weights (O, ...) as bases.
 
     Args:
         weights: float.
         rounded: whether they may be rounded to 8 bits, 255 odd multiples of a unit.
         common: whether rounded weights have one unit for all outputs.
+        covariance: of what they are multiplied with, where it is known; rounded weights are chosen by it.
 
     Returns:
         None: they are not multiples of a unit that 8 bases hold, and may not be rounded.
@@ -88,6 +120,8 @@ def decompose(weights: np.ndarray, rounded: bool, common: bool = False) -> Weigh
     most_of = np.abs(flat).max(1)
     unit = (np.full(len(weights), most_of.max()) if common else np.maximum(most_of, 1e-30)) / 255
     odd = np.clip(2 * np.floor(weights / (2 * unit.reshape(rows))) + 1, -255, 255).astype(np.int64)
+    if covariance is not None:
+        odd = _refined(odd.reshape(flat.shape), unit, flat, covariance).reshape(odd.shape)
     shifts = tuple(range(7, -1, -1))
     return Weights(_base_bits((odd + 255) // 2, shifts), shifts, unit, False)
 
