@@ -128,21 +128,27 @@ def test_what_layers_compute(tmp_path):
     made = Symbol(2)
     made.norm("bn_data", 3, 128.0, fix_gamma=True, eps="2e-05")
     made.binary("QConvolution", "conv", (64, 3, 3, 3), kernel="(3, 3)", num_filter=64, pad="(1, 1)", stride="(2, 2)")
+    made.norm("bn1", 64, 14.0, fix_gamma=False)
     made.add("Flatten", "flat")
     made.binary("QFullyConnected", "last", (10, 64 * 16), num_hidden=10)
     graph = read_graph(*made.write(tmp_path), (8, 8, 3))
     images = np.random.default_rng(1).integers(0, 256, (5, 8, 8, 3)).astype(np.uint8)
     assert graph.divisor == 1
     x = torch.from_numpy(images).permute(0, 3, 1, 2).double()
-    mean, variance, beta = (
-        torch.from_numpy(made.arrays[f"bn_data_{key}"]).double().view(1, 3, 1, 1)
-        for key in ("moving_mean", "moving_var", "beta")
-    )
-    x = torch.where((x - mean) / torch.sqrt(variance + 2e-5) + beta >= 0, 1.0, -1.0).double()
+
+    def norm(x, name, epsilon, fixed):
+        gamma, beta, mean, variance = (
+            torch.from_numpy(made.arrays[f"{name}_{key}"]).double().view(1, -1, 1, 1)
+            for key in ("gamma", "beta", "moving_mean", "moving_var")
+        )
+        return (x - mean) / torch.sqrt(variance + epsilon) * (1 if fixed else gamma) + beta
+
+    x = torch.where(norm(x, "bn_data", 2e-5, True) >= 0, 1.0, -1.0).double()
     weight = torch.from_numpy(made.signs["conv"]).double()
     sums = (F.conv2d(F.pad(x, (1, 1, 1, 1), value=1.0), weight, stride=2) + 27) / 2
     assert (sums == sums.round()).all() and sums.min() >= 0
-    signs = torch.where(sums >= 0, 1.0, -1.0).double().flatten(1)
+    signs = torch.where(norm(sums, "bn1", 1e-3, False) >= 0, 1.0, -1.0).double().flatten(1)
+    assert -0.9 < signs.mean() < 0.9
     scores = (signs @ torch.from_numpy(made.signs["last"]).double().T + 64 * 16) / 2
     np.testing.assert_array_equal(run(graph, images)[graph.output], scores.numpy())
 
