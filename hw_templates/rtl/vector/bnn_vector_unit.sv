@@ -99,19 +99,20 @@ module bnn_vector_unit (
   (* use_dsp = "yes" *) logic signed [Bits-1:0] total_q;
   logic signed [31:0] offset_q;
   logic signed [24:0] by16_q;
-  logic signed [16:0] by8_q;
-  logic signed [12:0] by4_q;
+  logic signed [13:0] factor_q;
+  logic signed [36:0] shifted_q, by_all_q;  // registers of a DSP48E1
   logic signed [9:0] y_q;
 
   always_ff @(posedge clk_i) begin
     offset_q <= offset_i;
     total_q  <= u_q + Bits'(offset_q);
-    by16_q  <= shift_q[2] ? total_q[40:16] : (total_q[40:24] == {17{total_q[40]}}) ? total_q[24:0]
+    by16_q   <= shift_q[2] ? total_q[40:16] : (total_q[40:24] == {17{total_q[40]}}) ? total_q[24:0]
         : {total_q[40], {24{~total_q[40]}}};
-    by8_q   <= shift_q[1] ? by16_q[24:8] : (by16_q[24:16] == {9{by16_q[24]}}) ? by16_q[16:0]
-        : {by16_q[24], {16{~by16_q[24]}}};
-    by4_q   <= shift_q[0] ? by8_q[16:4] : (by8_q[16:12] == {5{by8_q[16]}}) ? by8_q[12:0] : {by8_q[16], {12{~by8_q[16]}}};
-    y_q     <= (by4_q[12:9] == {4{by4_q[12]}}) ? by4_q[9:0] : {by4_q[12], {9{~by4_q[12]}}};
+    // The rest of the shift: to the left by as much less, and twelve bits dropped
+    factor_q  <= 14'sd1 << (4 * (3 - 32'(shift_q[1:0])));
+    shifted_q <= by16_q * factor_q;
+    by_all_q  <= shifted_q;
+    y_q       <= (by_all_q[36:21] == {16{by_all_q[36]}}) ? by_all_q[21:12] : {by_all_q[36], {9{~by_all_q[36]}}};
   end
 
   // ---- Shortcut and saturation ---------------------------------------------------------------------
@@ -128,6 +129,9 @@ module bnn_vector_unit (
     under_q <= t_q[10] & (unsigned_q | ~(&t_q[9:7]));
     v_q     <= over_q ? most_q : under_q ? {~unsigned_q, 7'd0} : t_d_q;
   end
+
+  logic unused_unit;
+  assign unused_unit = ^by_all_q[11:0];
 
   assign score_o = total_q[31:0];
   assign v_o     = v_q;
