@@ -175,19 +175,19 @@ inline void send_planes(const Window& f, int lane, int base, const Pixel buffer[
 planes:
   while (more) {
 #pragma HLS PIPELINE II=1  // a read of the buffer a cycle
-    const int element = piece.value * MAX_CHANNELS;
-    const Pixel pixel = buffer[piece.value & (IMAGE_PIXELS - 1)];
+    // Without a sign, so that what is divided by constants are wires.
+    const unsigned at = unsigned(piece.value), element = at * MAX_CHANNELS, number = at % PIECES;
+    const Pixel pixel = buffer[at & (IMAGE_PIXELS - 1)];
     ap_uint<MAX_CHANNELS> bits = 0;
   elements:
     for (int c = 0; c < MAX_CHANNELS; ++c) {
 #pragma HLS UNROLL  // wires
       const ap_uint<8> value = ap_uint<8>(pixel >> (8 * c));
-      bits[c] = element + c < f.elements && value[(f.planes - 1 - plane.value) & 7] != (plane.value == 0);
+      bits[c] = int(element) + c < f.elements && value[(f.planes - 1 - plane.value) & 7] != (plane.value == 0);
     }
-    const int number = piece.value % PIECES;
     slice = ap_uint<128>(bits) << (number * MAX_CHANNELS) | (number == 0 ? ap_uint<128>(0) : slice);
     if (number == PIECES - 1) {
-      writes.write(slice_write(lane, start + element / SIMD, element % SIMD / FIRST_PE, Slice(slice)));
+      writes.write(slice_write(lane, start + int(element / SIMD), int(element % SIMD / FIRST_PE), Slice(slice)));
     }
     more = more && !(piece.last && plane.last);
     start += piece.last ? words : 0;
