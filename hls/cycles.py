@@ -37,7 +37,7 @@ VECTOR = 60
 """Cycles from a step to its result through the vector unit, beyond those in which its three parts work."""
 QUEUES = 16, 8
 """Hand-overs that the unit holds, and values of a plane of a block that it holds for their results."""
-QUEUED = 10, 25
+QUEUED = 18, 25
 """Cycles that they are held beyond those of the parts before and behind."""
 CHANNEL = 18.5
 """Cycles in which a channel's scores leave the vector unit, beyond one for each hand-over."""
@@ -82,7 +82,10 @@ def block_parts(layer: Descriptor) -> Parts:
     if layer.serial:  # column by column
         results = results * layer.out_columns // layer.blocks
     kept = 4 if layer.thresholds == 3 else max(1, layer.thresholds)
-    held = (steps + values + QUEUED[0] * sums) // sums // (QUEUES[0] // layer.hand_overs) * sums
+    held = 0
+    over = 2 * layer.hand_overs - QUEUES[0]
+    if over > 0:  # so many of the next sum's wait until those of one are worked off
+        held = values + steps * over // layer.hand_overs + QUEUED[0] * sums
     waiting = (values + results + QUEUED[1]) // (QUEUES[1] // kept)
     return Parts(steps, values, results, max(steps, values, results, held, waiting))
 
