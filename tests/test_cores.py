@@ -13,7 +13,7 @@ from helpers.models import network
 from helpers.programs import change
 
 from bnn import golden
-from bnn.contract import Error
+from bnn.contract import PROGRAM_VERSION_2, Error
 from bnn.model import Model
 from hls.ap_types import find_ap_types
 from hls.designs import DESIGNS, Design
@@ -137,7 +137,7 @@ def test_weight_ring(backend: Backend, depth: int, resident: bool) -> None:
     ("field", "value", "code"),
     [
         ("magic", 1, Error.MAGIC),
-        ("version", 2, Error.MAGIC),
+        ("version", PROGRAM_VERSION_2 + 1, Error.MAGIC),
         ("geometry", 0, Error.GEOMETRY),
         ("first_pe", 8, Error.GEOMETRY),
         ("layers", 17, Error.LAYERS),

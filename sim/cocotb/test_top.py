@@ -24,7 +24,7 @@ from bnn.contract import (
     BEAT_BYTES,
     FIRST_CHANNELS,
     PROGRAM_MAGIC,
-    PROGRAM_VERSION,
+    PROGRAM_VERSION_2,
     TABLE_BYTES,
     Descriptor,
     Error,
@@ -587,7 +587,7 @@ async def keep(dut):
 # code, fields
 WRONG = [
     (Error.MAGIC, {"magic": PROGRAM_MAGIC + 1}),
-    (Error.MAGIC, {"version": PROGRAM_VERSION + 1}),
+    (Error.MAGIC, {"version": PROGRAM_VERSION_2 + 1}),
     (Error.GEOMETRY, {"geometry": 0}),
     (Error.GEOMETRY, {"simd": DESIGN.simd // 2}),
     (Error.GEOMETRY, {"first_pe": 2 * DESIGN.first_pe}),
