@@ -218,6 +218,7 @@ ALLOWED = {
     "sim/cocotb/test_top.py: 0x80",
     "sim/verilator/bnn_sim.cpp: 0x80",  # scores before they are written
     "sim/verilator/bnn_sim.cpp: head[7]",  # of a trace
+    "hw_templates/rtl/vector/bnn_vector_header.sv: [8*32-1:0]",  # a word for each of eight channels
     "bnn/cpu.py: 0x504E4E42",  # of a model packed in memory
     "sim/board/server.py: 0x10",  # of the processing system
     "tests/test_rtl_sim.py: head[2:]",  # a stage of a network
