@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.cores import BUILD, SMALL, Backend
+from helpers.cores import BUILD, SMALL, Backend, pixels
 from helpers.models import network
 from helpers.programs import change
 
 from bnn import golden
 from bnn.contract import PROGRAM_VERSION_2, Error
 from bnn.model import Model
+from bnn.networks import Network
+from bnn.random_models import random_model, with_planes
 from hls.ap_types import find_ap_types
 from hls.designs import DESIGNS, Design
 from hls.program import pack
@@ -209,3 +211,21 @@ def test_the_cycle_model_tells_the_cycles_of_the_rtl(
         for job, run in zip(jobs, core.sequence(jobs, trace=False), strict=True):
             predicted = placed.run_cycles(count, job.keep)
             assert abs(predicted / run.stats.cycles - 1) < 0.02, (batch, job.keep, predicted, run.stats.cycles)
+
+
+def test_the_cycle_model_tells_the_cycles_of_planes_bases_and_values() -> None:
+    if rtl_sim.find_verilator() is None or shutil.which("g++") is None:
+        pytest.skip("verilator or g++ is not installed")
+    core = Backend("rtl", BUILD).core(SMALL)
+    stages = [("conv", 16, 1, 0, False), ("conv", 32, 1, 1, True), ("conv", 32, 1, -1, False), ("dense", 10)]
+    chain = network(8, (10, 10, 3), stages)
+    convs = ((16, False), (16, False), (32, False))
+    residual = random_model(Network("residual", 8, 8, 3, convs, (), 5, 1, "none", residual=True))
+    for model in (with_planes(chain, 2, 2), with_planes(chain, 3, 3, own=True), residual):
+        images = pixels(model, 12)
+        for batch, count in ((1, 1), (4, 12)):
+            placed = plan(model, SMALL, batch)
+            jobs = [rtl_sim.Job(pack(placed), images[:count], keep) for keep in (False, True)]
+            for job, run in zip(jobs, core.sequence(jobs, trace=False), strict=True):
+                predicted = placed.run_cycles(count, job.keep)
+                assert abs(predicted / run.stats.cycles - 1) < 0.02, (batch, job.keep, predicted, run.stats.cycles)
