@@ -51,8 +51,9 @@ module bnn_run_header
   // What sizes and counts must be.
   logic [31:0] area_q, elements_q;
   logic [28:0] beats_q;
-  logic [31-SimdBits:0] packed_q;
-  logic [35-SimdBits:0] planes_words_q;  // of all planes
+  logic [15:0] packed_q;
+  logic [3:0] planes_q;  // at least 1
+  logic [19:0] planes_words_q;  // of all planes
   logic [16:0] rows_q, columns_q;
   logic no_words_b_q;
   logic pack_q, bad_magic_q, bad_geometry_q, bad_layers_q, bad_range_q;
@@ -74,9 +75,10 @@ module bnn_run_header
     area_q        <= 32'(header_q.image_size.height) * 32'(header_q.image_size.width);
     elements_q    <= 32'(header_q.pixels[15:0]) * 32'(header_q.image_mode.channels[2:0]);
     beats_q       <= header_q.elements[31:3] + 29'(header_q.elements[2:0] != '0);
-    packed_q      <= header_q.elements[31:SimdBits] + (32 - SimdBits)'(header_q.elements[SimdBits-1:0] != '0);
-    planes_words_q <= (36 - SimdBits)'(packed_q) * (36 - SimdBits)'(header_q.image_mode.first_planes == '0 ? 4'd1
-        : header_q.image_mode.first_planes);
+    packed_q      <= 16'(header_q.elements[31:SimdBits]) + 16'(header_q.elements[SimdBits-1:0] != '0);
+    planes_q      <= header_q.image_mode.first_planes == '0 ? 4'd1 : header_q.image_mode.first_planes;
+    // More words than 16 bits hold are of more elements than the image has, which is a fault of its own.
+    planes_words_q <= 20'(packed_q) * 20'(planes_q);
     rows_q        <= 17'(header_q.image_size.height) - (header_q.image_mode.pad ? 17'd0 : 17'd2);
     columns_q     <= 17'(header_q.image_size.width) - (header_q.image_mode.pad ? 17'd0 : 17'd2);
     no_words_b_q  <= header_q.words_b == '0;
