@@ -52,7 +52,7 @@ help:
 	@echo "make bench-gpu               packed bits on an NVIDIA GPU against cuBLAS: build/bench_gpu.json"
 	@echo "make hls  DESIGN=pynq_z1_hls render sources and scripts, pack the program; synthesise where the tools are;"
 	@echo "                             DESIGN=my.toml: a design, or a board too, of a file (docs/adding_a_board.md)"
-	@echo "                             BACKEND=rtl: the RTL core, of pynq_z1; HLS_VERSION=2019.2, COSIM=1, STRATEGIES=1: slower"
+	@echo "                             BACKEND=rtl: the RTL core, pynq_z1_binary; HLS_VERSION=2019.2, COSIM=1, STRATEGIES=1: slower"
 	@echo "                             clocks after one; DATE_PATCHED=1: the HLS tool exports although answer record 76960"
 	@echo "                             FIRST_LAYER=wired: MODEL's first layer as constants (also in demo, report)"
 	@echo "make hls-check               hold the HLS C++ against what Vitis HLS documents: II of every pipelined loop, pragmas"
@@ -124,7 +124,7 @@ accuracy: $(READY)
 
 # a design's folder, and the bitstream that hls leaves there (hls.implementation.bitfile) and deploy takes
 # without DESIGN these take one that fits the core
-hls_design := $(if $(filter file,$(origin DESIGN)),$(if $(filter rtl,$(BACKEND)),pynq_z1,pynq_z1_hls),$(DESIGN))
+hls_design := $(if $(filter file,$(origin DESIGN)),$(if $(filter rtl,$(BACKEND)),pynq_z1_binary,pynq_z1_hls),$(DESIGN))
 design = $(basename $(notdir $(DESIGN)))
 hls hls-check deploy: DESIGN := $(hls_design)
 built = build/$(design)

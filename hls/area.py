@@ -17,7 +17,7 @@ WIDTHS = {512: 72, 1024: 36, 2048: 18, 4096: 9, 8192: 4, 16384: 2, 32768: 1}
 """Bits per word of a RAMB36, by its words; a RAMB18 has half."""
 BANK = 256
 """Bits of a bank of the weight memory."""
-DSP = 7
+DSP = 12
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ def estimate_area(design: Design) -> Area:
     lut += lanes * (2 * simd + 6)  # lane alignment
     lut += 357 + 24 * pe  # scores
     lut += 365 + 1.5625 * dots  # write-back
-    lut += 400 + 24.5 * lanes + 189  # sequencer, engine
+    lut += 700 + 92.5 * lanes + 189  # sequencer, engine
     lut += 3282 + 345 * first  # first layer
     lut += 11 + lanes * (17 + simd) + 4 * lanes  # writes and memory of activations
-    lut += 1340 + 328 + 743 + 101 + 98 + 19 + 17  # controller, registers, bus, ring
+    lut += 1690 + 328 + 743 + 101 + 98 + 19 + 17  # controller, registers, bus, ring
     ff = dots * (34 * simd / 64 + simd / 2 + 26) + tiles * (760 * simd / 64 + 61) + (pe + lanes) * 180 * simd / 64
     ff += 32 * pe + 90  # array: thresholds and control
     ff += lanes * (21 * simd / 16 + 5)
@@ -80,10 +80,17 @@ def estimate_area(design: Design) -> Area:
     ff += 4282 + 600 + 324 + 68 + 205 + 320.5 * first
     ff += lanes * (52 + 49 * simd / 16) + lanes * simd
     ff += 1581 + 267 + 606 + 36 + 139 + 102 + 1 + pe * simd * (1 + 534 / BANK)
+    dsp = DSP
+    if design.vector:  # its units, for each lane one of eight PEs; control, alignment by seven shifts
+        units = lanes * pe / 8
+        lut += 3500 + 315 * units
+        ff += 4000 + 325 * units
+        dsp += round(3 + 2 * units)
     banks, left = divmod(pe * simd, BANK)
     memory = banks * block_ram(design.weight_depth, BANK)
     memory += block_ram(design.weight_depth, left) if left else 0
     memory += lanes * block_ram(design.act_depth, simd, pe)
     memory += block_ram(2 * design.image_pixels, 8 * MAX_CHANNELS) + block_ram(16 * design.max_layers, 64)
     memory += block_ram(128, 64)  # beats of images
-    return Area(round(lut), round(ff), memory, DSP, round(array_lut))
+    memory += 2 if design.vector else 0  # its queues
+    return Area(round(lut), round(ff), memory, dsp, round(array_lut))

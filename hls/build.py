@@ -14,6 +14,7 @@ from bnn.files import locked, write_atomically
 from bnn.output import note, result
 from bnn.program import image_bytes
 from hls import designs, directives, hls_report, implementation, program, render, schedule, shell, tools
+from hls.area import estimate_area
 from hls.check import figures
 from hls.designs import Design
 from hls.options import add_first_layer, first_layer
@@ -154,6 +155,9 @@ def _run(options: argparse.Namespace) -> None:
     design, backend = designs.choose(options.design, options.backend)
     if options.design is None or options.backend is None:
         note(f"hls: takes the {backend.upper()} core, design {design.name}")
+    area, board = estimate_area(design), design.board
+    if backend == "rtl" and not area.fits(board):
+        note(f"hls: {design.name} takes an estimated {area.lut:,} LUT, {board.name} has {board.lut:,}: it may not fit")
     with locked(options.output, wait=False):
         _build(options, design, backend, options.output)
 

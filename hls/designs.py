@@ -313,8 +313,8 @@ HLS_DESIGNS = {
 """Designs of the RTL core alone, which the HLS core would not fit or not in time, and those that take their place."""
 RENAMED = {"pynq_z1_small": "zybo_z7_10", "pynq_z1_small_hls": "zybo_z7_10_hls"}
 """Names that designs had; commands and files that have them go on working."""
-DEFAULT = {"hls": "pynq_z1_hls", "rtl": "pynq_z1"}
-"""The design that is built where none is given."""
+DEFAULT = {"hls": "pynq_z1_hls", "rtl": "pynq_z1_binary"}
+"""The design that is built where none is given: one that fits its chip."""
 
 
 def choose(name: str | None, backend: str | None) -> tuple[Design, str]:

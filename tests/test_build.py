@@ -75,7 +75,7 @@ def test_all_stages_and_again(backend: str, tools: Tools, capsys: pytest.Capture
     [
         (None, None, ("pynq_z1_hls", "hls")),
         (None, "hls", ("pynq_z1_hls", "hls")),
-        (None, "rtl", ("pynq_z1", "rtl")),
+        (None, "rtl", ("pynq_z1_binary", "rtl")),
         ("pynq_z1", None, ("pynq_z1", "rtl")),
         ("pynq_z1_hls", None, ("pynq_z1_hls", "hls")),
         ("pynq_z1_hls", "rtl", ("pynq_z1_hls", "rtl")),

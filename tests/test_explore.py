@@ -20,11 +20,9 @@ from hls.schedule import plan
 
 # yosys, bnn report: LUT, FF, BRAM36, DSP and LUT of the array
 MEASURED = {
-    "pynq_z1": (39979, 71711, 128, 7, 24152),
-    "zybo_z7_10": (17097, 30680, 50, 7, 6604),
-    "sim_small": (11844, 18499, 24, 7, 2154),
-    "kv260": (70470, 127089, 132, 7, 47848),
-    "ultra96v2": (39972, 71738, 184, 7, 24152),
+    "pynq_z1": (54741, 86463, 130, 80, 24154),
+    "pynq_z1_binary": (41147, 72061, 128, 12, 24154),
+    "zybo_z7_10": (17576, 31147, 50, 12, 6606),
 }
 CONV = network(1, (12, 12, 3), [("conv", 32, 1, 0, False), ("conv", 64, 1, -1, True), ("dense", 64), ("dense", 10)])
 DENSE = network(2, (8, 8, 1), [("dense", 128), ("dense", 64), ("dense", 10)], binary=True)
