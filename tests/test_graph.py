@@ -14,8 +14,6 @@ from bnn.layers import FEATURES, Layer, Model, ModelError, features, require
 from bnn.model import load, save, shapes, to_bytes
 from bnn.networks import NETWORKS
 from bnn.random_models import random_model
-from hls.designs import DESIGNS
-from hls.schedule import plan
 from hls.wired.network import check_size
 from hls.wired.reuse import count_model
 
@@ -435,8 +433,8 @@ def test_features_name_what_is_beyond_version_1():
     require(residual(), "this", frozenset(FEATURES))
 
 
-@pytest.mark.parametrize("use", [lambda model: plan(model, DESIGNS["sim_small"]), check_size, count_model])
-def test_planner_and_wired_engines_refuse_version_2(use):
+@pytest.mark.parametrize("use", [check_size, count_model])
+def test_wired_engines_refuse_version_2(use):
     with pytest.raises(ModelError, match="^layer stem: has 2 planes, which .* does not support, expected"):
         use(residual())
 

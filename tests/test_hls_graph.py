@@ -27,7 +27,7 @@ from hls import hls_report, schedule
 from hls.ap_types import find_ap_types
 from hls.check.figures import Figures
 from hls.designs import DESIGNS, Design, DesignError
-from hls.lowering import lower
+from hls.lowering import Lowered, lower
 from hls.program import pack
 from hls.schedule import Plan, Sizes, plan
 from sim import hls_csim
@@ -71,6 +71,11 @@ def cores(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], hls_csim.
     return get
 
 
+def _lower(some: frozenset[str], model: Model, design: Design, wanted: frozenset[str] = frozenset()) -> Lowered:
+    """As `lower`, with `some` maps by image in place of those that are wanted."""
+    return lower(model, design, some)
+
+
 def drawn(design: Design, seeds: Iterable[int]) -> Iterator[tuple[int, Plan]]:
     """Random networks on a design: one batch, two segments of sub-batches, and with maps by image that need not be."""
     for seed in seeds:
@@ -78,13 +83,13 @@ def drawn(design: Design, seeds: Iterable[int]) -> Iterator[tuple[int, Plan]]:
         sizes = RandomSizes(edge=6, channels=90, convolutions=4) if seed % 4 == 1 else RandomSizes()
         model = random_graph(seed, FEATURES, sizes)
         some = frozenset(layer.name for layer in model.layers[:-1] if (seed + len(layer.name) + layer.outputs) % 3)
-        with suppress(DesignError):  # more than 16 hand-overs, or no room
-            placed = plan(model, design, 1 + seed % 7)
+        with suppress(DesignError), patch.object(schedule, "NARROW_BY_IMAGE", bool(seed % 2)):
+            placed = plan(model, design, 1 + seed % 7)  # or more than 16 hand-overs, or no room
             yield seed, placed
             split = next(n for n, item in enumerate(placed.descriptors) if item.dense or item.by_image)
             if split and seed % 2:
                 yield seed, plan(model, design, 6, Sizes(2, 6, split))
-        with suppress(DesignError), patch.object(schedule, "lower", partial(lower, wanted=some)):
+        with suppress(DesignError), patch.object(schedule, "lower", partial(_lower, some)):
             yield seed, plan(model, design, 1 + seed % 5)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import threading
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +10,7 @@ from PIL import Image
 
 from bnn import images as reader
 from bnn.images import ImageError, fit_array, list_pictures, read_array, read_picture
-from bnn.model import save
-from bnn.networks import network
-from bnn.random_models import random_model
 from host import images as host_images
-from host import pynq_infer, web
 from train.own import _read_image
 
 EXIF = 274
@@ -261,37 +254,6 @@ def test_arrays(tmp_path: Path) -> None:
     (tmp_path / "c.npz").write_text("x")
     with pytest.raises(ImageError, match="c.npz: is no .npy or .npz file"):
         read_array(tmp_path / "c.npz")
-
-
-def test_the_page_gives_the_scores_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = random_model(network("tiny"))
-    save(model, tmp_path / "m.npz")
-    exif = Image.Exif()
-    exif[EXIF] = 6
-    Image.fromarray(scene(301, 203)).save(tmp_path / "photo.jpg", exif=exif, quality=80)
-    in_mode("RGBA").save(tmp_path / "clear.png")
-    in_mode("I;16").save(tmp_path / "deep.png")
-    in_mode("CMYK").save(tmp_path / "print.jpg")
-    options = pynq_infer.main.parser().parse_args(["--cpu", "--model", "x", "--images", "x"])
-    engine = pynq_infer.Engine(options, model)
-    server = web.serve(web.Classifier(engine, model, np.zeros((0, 32, 32, 3), np.uint8)), port=0)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
-        for name in ("photo.jpg", "clear.png", "deep.png", "print.jpg"):
-            assert (
-                pynq_infer.main(
-                    ["--cpu", "--model", str(tmp_path / "m.npz"), "--images", str(tmp_path / name), "--json"]
-                )
-                == 0
-            )
-            wanted = json.loads(capsys.readouterr().out)["scores"][0]
-            request = urllib.request.Request(f"{address}/picture", (tmp_path / name).read_bytes(), method="POST")
-            with urllib.request.urlopen(request) as answer:
-                assert json.loads(answer.read())["scores"] == wanted, name
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_a_camera_needs_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
