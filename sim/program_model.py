@@ -32,7 +32,7 @@ from bnn.contract import (
 from bnn.errors import ExpectedError
 from bnn.golden import Output
 from bnn.program import first_layer
-from sim.records import Place, first_written, layer_written, values_of
+from sim.records import Place, first_written, layer_written, shortcut_place, source_place, values_of
 
 Observer = Callable[[int, int, Output], None]
 
@@ -210,17 +210,6 @@ class Interpreter:
         if self.observer:
             self.observer(-1, start, written.read(self.memory, 0, len(images)))
 
-    def _source(self, item: Descriptor, parity: int) -> Place:
-        base = item.source_odd if parity else item.source_even
-        by_image = item.dense or item.by_image
-        return Place(base, item.source_image_stride, item.source_row_stride, item.record, by_image)
-
-    def _shortcut(self, item: Descriptor, parity: int) -> Place:
-        base = item.shortcut_odd if parity else item.shortcut_even
-        by_image = item.dense or item.by_image
-        record = item.shortcut_words
-        return Place(base, item.shortcut_image_stride, item.shortcut_row_stride, record, by_image)
-
     def _fetch(self, item: Descriptor, place: Place, unit: int, y: int, x: int, plane: int) -> np.ndarray:
         """The inputs of one pass: uint8 (LANES, words of the pass, SIMD).
 
@@ -324,7 +313,8 @@ class Interpreter:
         """Run one layer on `count` images from image `start` of the run; gives the new stream position."""
         item = self.layers[index]
         written = layer_written(item)
-        source, dest, shortcut = self._source(item, parity), written.place, self._shortcut(item, parity)
+        odd = parity == 1
+        source, dest, shortcut = source_place(item, odd), written.place, shortcut_place(item, odd)
         before = start % self.header.batch if self.header.layers_a < self.header.layers and item.serial else 0
         places = 1 << np.arange(32, dtype=np.int64)
         near = (0, 1) if item.pool else (0,)

@@ -1,4 +1,4 @@
-"""Where what a layer writes lies in the activation memory, and how it is read back: records of planes and a value."""
+"""Where what layers read and write lies in the activation memory, and how it is read back: planes and a value."""
 
 from __future__ import annotations
 
@@ -98,6 +98,20 @@ def first_written(header: Header, descriptors: Sequence[Descriptor], odd: bool) 
     words = header.out_words // planes
     channels = header.first_channels - (planes - 1) * words * header.simd
     return Written(place, (header.rows // step, header.columns // step, channels), planes, words)
+
+
+def source_place(item: Descriptor, odd: bool) -> Place:
+    """Where the map lies that an array layer reads."""
+    base = item.source_odd if odd else item.source_even
+    by_image = item.dense or item.by_image
+    return Place(base, item.source_image_stride, item.source_row_stride, item.record, by_image)
+
+
+def shortcut_place(item: Descriptor, odd: bool) -> Place:
+    """Where the map lies whose value an array layer adds or averages."""
+    base = item.shortcut_odd if odd else item.shortcut_even
+    by_image = item.dense or item.by_image
+    return Place(base, item.shortcut_image_stride, item.shortcut_row_stride, item.shortcut_words, by_image)
 
 
 def layer_written(item: Descriptor) -> Written:

@@ -22,7 +22,7 @@ from bnn.contract import (
     layers,
 )
 from bnn.program import first_layer
-from sim.records import Place, Written, first_written, layer_written, values_of
+from sim.records import Place, Written, first_written, layer_written, shortcut_place, source_place, values_of
 
 CHUNK_BYTES = 1 << 27
 """What the operands of a layer take at a time."""
@@ -191,11 +191,8 @@ class Machine:
 
     def _values(self, item: Descriptor, odd: bool, first: int, y: np.ndarray, x: np.ndarray, count: int) -> np.ndarray:
         """The shortcut's values at pixels, int64 (N, H, W, G * PE)."""
-        base = item.shortcut_odd if odd else item.shortcut_even
-        by_image = item.dense or item.by_image
-        place = Place(base, item.shortcut_image_stride, item.shortcut_row_stride, item.shortcut_words, by_image)
         image = np.arange(first, first + count)[:, None, None]
-        lane, at = np.broadcast_arrays(*place.pixel(image, y, x, self.header.lanes))
+        lane, at = np.broadcast_arrays(*shortcut_place(item, odd).pixel(image, y, x, self.header.lanes))
         bits = self._read(lane, at + item.shortcut_word, item.shortcut_values)
         found = values_of(bits.reshape(lane.size, -1), self.header.simd)
         wide = np.zeros((lane.size, item.groups * self.header.pe), np.int64)
@@ -240,10 +237,7 @@ class Machine:
             factor = CoefficientHeader.coefficient.extract(weights.headers[0])
             total = factor * self._values(item, odd, first, y, x, count).sum((1, 2), keepdims=True)
         else:
-            base = item.source_odd if odd else item.source_even
-            by_image = item.dense or item.by_image
-            place = Place(base, item.source_image_stride, item.source_row_stride, item.record, by_image)
-            total = self._sums(item, weights, place, first, count)
+            total = self._sums(item, weights, source_place(item, odd), first, count)
         headers = weights.headers[item.hand_overs :] if item.vector else weights.headers
         if item.scores:
             if item.vector:
