@@ -14,7 +14,7 @@ from helpers.models import network
 
 from bnn import golden
 from bnn.check import ProgramFault, check
-from bnn.contract import PROGRAM_VERSION_2, Descriptor, Error, Header, Registers
+from bnn.contract import Descriptor, Error, Header, Registers
 from hls.ap_types import find_ap_types
 from hls.program import pack
 from hls.schedule import plan
@@ -43,7 +43,7 @@ def damaged(seed: int) -> tuple[bytes, np.ndarray]:
     first = head.descriptors // 4
     places = [
         *(n for n in range(Header.USED) if n not in (Header.image_size.word, Header.image_mode.word)),
-        *(first + Descriptor.WORDS * n + k for n in range(head.layers) for k in range(Descriptor.passes.word)),
+        *(first + Descriptor.WORDS * n + k for n in range(head.layers) for k in range(Descriptor.USED)),
     ]
     for place in rng.choice(places, rng.integers(1, 3), replace=False):
         value = int(words[place])
@@ -54,10 +54,6 @@ def damaged(seed: int) -> tuple[bytes, np.ndarray]:
             0xFFFF,
             0,
         )[rng.integers(5)]
-    for item in range(head.layers):  # the cores know the words and flags of version 1
-        words[first + Descriptor.WORDS * item] &= Descriptor.vector.mask - 1
-    if words[Header.version.word] == PROGRAM_VERSION_2:
-        words[Header.version.word] = 0
     return words.tobytes(), images
 
 
