@@ -15,7 +15,7 @@ from bnn.contract import (
     VALUE_BITS,
     Descriptor,
 )
-from bnn.geometry import ceil_div, step, walk
+from bnn.geometry import Shape, ceil_div, step, walk
 from bnn.model import Model, shapes
 from hls import cycles
 from hls.designs import Design, DesignError
@@ -167,7 +167,7 @@ def _place(lowered: Lowered, design: Design, cut: Sizes) -> tuple[tuple[Region, 
     return regions, max(region.base + region.words for region in regions)
 
 
-def _dense_source(made: Descriptor, stage: Stage, source: Map, design: Design) -> None:
+def _dense_source(made: Descriptor, source: Map, design: Design) -> None:
     """What a dense layer reads: a vector without gaps, or records of a map."""
     height, width, channels = source.shape
     made.dense = True
@@ -185,8 +185,8 @@ def _dense_source(made: Descriptor, stage: Stage, source: Map, design: Design) -
             made.tap_rows, made.tap_columns = height, width
 
 
-def _conv_source(made: Descriptor, stage: Stage, source: Map, design: Design) -> None:
-    """What a convolution reads, and where it computes."""
+def _conv_source(made: Descriptor, stage: Stage, source: Map, shape: Shape, design: Design) -> None:
+    """What a convolution reads, and where it computes. `shape` is that of the output."""
     height, width, channels = source.shape
     _, _, rows, columns, _ = stage.weights.shape
     made.kernel3 = rows == 3
@@ -196,11 +196,10 @@ def _conv_source(made: Descriptor, stage: Stage, source: Map, design: Design) ->
     made.pad_one = stage.pad > 0 and stage.pad_value > 0
     made.pad_first = stage.pad > 0 and stage.pad_value == 0
     made.pool, made.stride2 = stage.pool, stage.stride == 2
-    geometry = step(stage.layer, source.shape) if not stage.moves else None
-    made.rows, made.columns = geometry.computed if geometry else (ceil_div(height, 2), ceil_div(width, 2))
+    made.rows, made.columns = shape[:2] if stage.moves else step(stage.layer, source.shape).computed
     made.height, made.width = height, width
     made.tap_words, made.source_row_stride = source.words, source.row_stride
-    made.out_columns = made.columns // 2 if stage.pool else made.columns
+    made.out_columns = shape[1]
     made.last_bits = (channels - 1) % design.simd + 1
     if source.by_image:
         made.by_image = True
@@ -213,7 +212,7 @@ def _conv_source(made: Descriptor, stage: Stage, source: Map, design: Design) ->
         raise DesignError(f"layer {stage.name}: a 5x5 kernel needs LANES >= 4, design {design.name} has {design.lanes}")
 
 
-def _shortcut(made: Descriptor, stage: Stage, source: Map, shape: tuple[int, ...], design: Design) -> None:
+def _shortcut(made: Descriptor, stage: Stage, source: Map, shape: Shape, design: Design) -> None:
     """Where the value lies that a layer adds or averages. `shape` is that of the output."""
     height, width, channels = source.shape
     made.shortcut_image_stride, made.shortcut_row_stride = source.image_stride, source.row_stride
@@ -231,6 +230,7 @@ def _shortcut(made: Descriptor, stage: Stage, source: Map, shape: tuple[int, ...
 def _descriptor(stage: Stage, lowered: Lowered, design: Design) -> Descriptor:
     """The descriptor of a layer but for its place in the memory and in the order of layers."""
     dest = lowered.maps.get(stage.name)
+    shape = dest.shape if dest else (1, 1, stage.outputs)
     made = Descriptor(
         scores=stage.scores,
         groups=ceil_div(stage.outputs, design.pe),
@@ -249,7 +249,10 @@ def _descriptor(stage: Stage, lowered: Lowered, design: Design) -> Descriptor:
     if stage.source:
         source = lowered.maps[stage.source]
         made.source_image_stride = source.image_stride
-        (_dense_source if stage.kind == "dense" else _conv_source)(made, stage, source, design)
+        if stage.kind == "dense":
+            _dense_source(made, source, design)
+        else:
+            _conv_source(made, stage, source, shape, design)
         made.serial = bool(dest and dest.by_image and not source.by_image)
         made.more_planes = 0 if stage.moves else source.planes - 1
         taps = made.tap_rows * made.tap_columns or (9 if made.kernel3 else 1)
@@ -260,7 +263,6 @@ def _descriptor(stage: Stage, lowered: Lowered, design: Design) -> Descriptor:
         made.average = made.dense = True
         made.rows, made.columns, made.out_columns, made.blocks = 1, design.lanes, design.lanes, 1
     if stage.shortcut:
-        shape = dest.shape if dest else (1, 1, stage.outputs)
         _shortcut(made, stage, lowered.maps[stage.shortcut], shape, design)
     if dest:
         made.plane_words, made.value_word = dest.words, dest.value_word
@@ -325,9 +327,7 @@ def _build(model: Model, design: Design, lowered: Lowered, cut: Sizes, regions: 
         made.segment_end = index in (cut.segment_a - 1, len(lowered.stages) - 1)
         made.batch_source = index >= cut.segment_a
         descriptors.append(made)
-    max((item for item in enumerate(descriptors) if item[1].from_first), key=lambda item: item[0])[
-        1
-    ].release_first = True
+    [item for item in descriptors if item.from_first][-1].release_first = True
     first = _first(model, lowered, double, design)
     version = PROGRAM_VERSION if _plain(descriptors, first) else PROGRAM_VERSION_2
     return Plan(
@@ -351,7 +351,7 @@ def _sizes(lowered: Lowered, design: Design, batch: int, few: bool) -> Iterator[
     2^n and 3 * 2^n images.
     """
     for sub_batch in range(batch, 0, -1):
-        if few and sub_batch >> max(0, sub_batch.bit_length() - 2) << max(0, sub_batch.bit_length() - 2) != sub_batch:
+        if few and sub_batch % (1 << max(0, sub_batch.bit_length() - 2)):
             continue
         cuts = [Sizes(sub_batch, sub_batch, len(lowered.stages))]
         if lowered.split:
