@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from bnn.contract import Descriptor
+from bnn.contract import BEAT_BYTES, TABLE_BYTES, Descriptor, FirstBeat, Header
 from bnn.geometry import ceil_div
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def first_layer_cycles(first: FirstLayer, first_pe: int, image_bytes: int) -> in
     each word.
     """
     if not (first.channels or first.pixel_map):
-        return ceil_div(image_bytes, 8) + first.words + 6
+        return image_bytes // BEAT_BYTES + first.words + 6
     groups = first.planes or first.channels // first_pe
     if first.pool:
         return first.rows // 2 * max(4 * (first.columns + 2), first.columns // 2 * (4 * groups + 1) + 3) + 12
@@ -127,7 +127,7 @@ class _Timeline:
     def __init__(self, plan: Plan, keep: bool, latency: int, bytes_per_second: float) -> None:
         self.plan, self.design, self.latency = plan, plan.design, latency
         self.keep = keep and plan.resident
-        self.beat = max(1.0, 8 * plan.design.clock_mhz * 1e6 / bytes_per_second)
+        self.beat = max(1.0, BEAT_BYTES * plan.design.clock_mhz * 1e6 / bytes_per_second)
         self.ring: deque[tuple[int, float]] = deque()  # words and end of the groups in the ring
         self.held = 0
         self.stream = self.array = 0.0  # when the next weights come, when the array is free
@@ -137,23 +137,23 @@ class _Timeline:
         if images == 0:
             return 2
         plan, model = self.plan, self.plan.model
-        image_bytes = ceil_div(model.height * model.width * model.channels, 8) * 8
         now = 4.0
         if not self.keep:
-            for beats in (16, 16 * len(plan.descriptors), 32 + plan.first.channels):
-                now += self.latency + 8 + beats * self.beat
+            first = TABLE_BYTES + plan.first.channels * FirstBeat.size_bytes()
+            for size in (Header.size_bytes(), len(plan.descriptors) * Descriptor.size_bytes(), first):
+                now += self.latency + 8 + size // BEAT_BYTES * self.beat
         self.stream = now + self.latency + 8
         if plan.resident and not self.keep:
-            self.stream += (plan.words_a + plan.words_b) * self.design.word_bytes // 8 * self.beat
+            self.stream += (plan.words_a + plan.words_b) * self.design.word_bytes // BEAT_BYTES * self.beat
         # Images go first on the bus; these come before the weights that fill the ring once.
-        image_bus = image_bytes // 8 * self.beat
+        image_bus = plan.image_bytes // BEAT_BYTES * self.beat
         ahead = min(images, 3 * plan.sub_batch + 2) if plan.resident and not self.keep else 0
         self.stream += ahead * image_bus
         self.array = now
         by_pixel = plan.first.channels > 0 or plan.first.pixel_map
         pixels = model.height * model.width if by_pixel else 0
         load = max(pixels, image_bus)
-        engine = first_layer_cycles(plan.first, self.design.first_pe, image_bytes)
+        engine = first_layer_cycles(plan.first, self.design.first_pe, plan.image_bytes)
         if not by_pixel:
             engine, load = max(engine, int(load)), 0
         loaded = now + self.latency + 8  # image n is in the buffer
@@ -197,7 +197,7 @@ class _Timeline:
         for group in range(layer.groups):
             self.array = max(self.array, done[0]) + gap
             if not self.plan.resident:
-                beats = self.design.word_bytes // 8 * self.beat
+                beats = self.design.word_bytes // BEAT_BYTES * self.beat
                 end = self.stream + words * beats
                 while self.held + words > self.design.weight_depth:
                     waiting = self.held + words - self.design.weight_depth  # words without room until then
@@ -245,4 +245,4 @@ class _Timeline:
         before = sum(item.weight_words for item in plan.descriptors[:index])
         words = before + (group + 1) * (plan.descriptors[index].weight_words // plan.descriptors[index].groups)
         after = plan.words_a + plan.words_b - words
-        return self.stream - after * (self.design.word_bytes // 8) * self.beat
+        return self.stream - after * (self.design.word_bytes // BEAT_BYTES) * self.beat

@@ -26,6 +26,9 @@ from bnn.layers import INPUT, Layer, Model
 from bnn.rules import MAX_FAN_IN
 from hls.designs import Design, DesignError
 
+NEVER = 0, 1 << VALUE_BITS
+"""The words of `VectorHeader` for an output that there is not: a threshold that no value reaches."""
+
 
 @dataclass(frozen=True)
 class Map:
@@ -242,7 +245,7 @@ def _result(layer: Layer, sums: _Sums, scores: bool, forced: bool, valued: bool)
         rows += _rows(layer, fields)
     return {
         "headers": np.stack(rows),
-        "absent": (0,) * len(order.coefficients) + (0, 256) * len(limits),
+        "absent": (0,) * len(order.coefficients) + NEVER * len(limits),
         "vector": True,
         "planes_outer": order.planes_outer,
         "hand": order.hand,
@@ -271,7 +274,7 @@ def _why_vector(stage: Stage, pixels: bool, by_image: bool) -> str:
         return "stride 2"
     if by_image:
         return "a convolution whose input a dense layer or an average reads too"
-    return "passes with coefficients that differ, sums beyond 65,534, or planes of pixels"
+    return f"passes with coefficients that differ, sums beyond {MAX_FAN_IN:,}, or planes of pixels"
 
 
 class _Lowering:
@@ -369,7 +372,7 @@ class _Lowering:
             vector=True,
             value=True,
             headers=np.zeros((3, channels), np.int64),
-            absent=(0, 0, 256),
+            absent=(0, *NEVER),
         )
 
     def stages(self, pixels: int, by_image: frozenset[str] = frozenset()) -> list[Stage]:

@@ -78,7 +78,6 @@ def pack(plan: Plan) -> bytes:
     at_first = at_descriptors + Descriptor.size_bytes() * len(plan.descriptors)
     at_a = at_first + len(block)
     at_b = at_a + len(segment_a)
-    elements = model.height * model.width * model.channels
     header = Header(
         magic=PROGRAM_MAGIC,
         version=plan.version,
@@ -98,7 +97,7 @@ def pack(plan: Plan) -> bytes:
         words_b=plan.words_b,
         first=at_first,
         first_channels=first.channels,
-        image_bytes=ceil_div(elements, BEAT_BYTES) * BEAT_BYTES,
+        image_bytes=plan.image_bytes,
         classes=len(model.classes),
         first_pe=design.first_pe,
         pixels=model.height * model.width,
@@ -116,7 +115,7 @@ def pack(plan: Plan) -> bytes:
         out_image_stride=first.image_stride,
         out_row_stride=first.row_stride,
         out_words=first.words,
-        elements=elements,
+        elements=plan.elements,
     )
     return b"".join([bytes(header), *map(bytes, plan.descriptors), block, segment_a, segment_b])
 
@@ -154,9 +153,7 @@ def summary(plan: Plan) -> dict[str, Any]:
         "weight_words": {"a": plan.words_a, "b": plan.words_b, "depth": design.weight_depth},
         "activation_words": {"used": max(item.base + item.words for item in plan.regions), "depth": design.act_depth},
         "regions": [{"name": item.name, "base": item.base, "words": item.words} for item in plan.regions],
-        "first_layer_cycles_per_image": first_layer_cycles(
-            plan.first, design.first_pe, plan.model.height * plan.model.width * plan.model.channels
-        ),
+        "first_layer_cycles_per_image": first_layer_cycles(plan.first, design.first_pe, plan.image_bytes),
         "layers": layers,
         "cycles_per_batch": cycles,
         "cycles_of_one_image": plan.run_cycles(1),

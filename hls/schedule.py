@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from bnn.contract import (
+    BEAT_BYTES,
     MAX_BATCH,
     MAX_CHANNELS,
     PROGRAM_VERSION,
@@ -78,6 +79,16 @@ class Plan:
     descriptors: tuple[Descriptor, ...]
     regions: tuple[Region, ...]
     version: int
+
+    @property
+    def elements(self) -> int:
+        """Pixels times channels of an image."""
+        return self.model.height * self.model.width * self.model.channels
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of an image in memory."""
+        return ceil_div(self.elements, BEAT_BYTES) * BEAT_BYTES
 
     @cached_property
     def words_a(self) -> int:
