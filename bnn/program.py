@@ -1,8 +1,8 @@
-"""What readers of `program.bin` share: images as the core finds them, its first layer, its busy cycles."""
+"""What readers of `program.bin` share: images as the core finds them, its weights, its busy cycles."""
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Iterator, Tuple
 
 import numpy as np
 
@@ -62,6 +62,26 @@ def first_layer(program: bytes) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
         FirstBeat.threshold.extract(beats).astype(np.int32),
         FirstBeat.flip.extract(beats).astype(np.uint8),
     )
+
+
+def layer_weights(program: bytes) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+    """Of every array layer of a checked program the header words and the weights.
+
+    Yields:
+        Header words int64 (words, G * PE), and bits uint8 (G, group_words, PE, SIMD).
+    """
+    header = Header.read(program)
+    pe, simd = header.pe, header.simd
+    at = {True: header.weights_a, False: header.weights_b}
+    for index, item in enumerate(layers(program)):
+        in_a = index < header.layers_a
+        size = item.weight_words * pe * simd // 8
+        raw = np.frombuffer(program, np.uint8, size, at[in_a])
+        at[in_a] += size
+        words = raw.reshape(item.groups, item.headers + item.group_words, pe, simd // 8)
+        head = np.ascontiguousarray(words[:, : item.headers, :, :4].swapaxes(0, 1)).view("<u4")
+        headers = head.reshape(item.headers, item.groups * pe).astype(np.int64)
+        yield headers, np.unpackbits(words[:, item.headers :], axis=-1, bitorder="little")
 
 
 def busy_cycles(program: bytes, count: int) -> int:

@@ -23,7 +23,7 @@ from bnn.contract import (
 )
 from bnn.errors import ExpectedError
 from bnn.model import Layer, Model, ModelError, shapes
-from bnn.program import busy_cycles, first_layer
+from bnn.program import busy_cycles, first_layer, layer_weights
 from hls.designs import Design
 from sim.board.machine import Machine
 from sim.board.memory import DDR_BYTES, Memory
@@ -248,16 +248,8 @@ def decode(program: bytes) -> Model:
             )
         )
         name = "conv0"
-    at = {True: header.weights_a, False: header.weights_b}
-    for index, item in enumerate(descriptors):
-        in_a = index < header.layers_a
-        headers, group = item.headers, item.headers + item.group_words
-        size = item.weight_words * pe * simd // 8
-        raw = np.frombuffer(program, np.uint8, size, at[in_a]).reshape(item.groups, group, pe, simd // 8)
-        at[in_a] += size
-        body = np.unpackbits(raw[:, headers:], axis=-1, bitorder="little")
-        words = np.ascontiguousarray(raw[:, :headers, :, :4].transpose(1, 0, 2, 3)).view("<u4")
-        words = words.reshape(headers, item.groups * pe)[:, : item.outputs].astype(np.int64)
+    for index, (item, (words, body)) in enumerate(zip(descriptors, layer_weights(program))):
+        words = words[:, : item.outputs]
         channels = (words_per_pixel - 1) * simd + item.last_bits
         taps = 9 if item.kernel3 else item.tap_words // words_per_pixel
         weights = body.transpose(0, 2, 1, 3).reshape(item.groups * pe, taps, -1)[: item.outputs, :, :channels]

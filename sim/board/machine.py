@@ -21,7 +21,7 @@ from bnn.contract import (
     VectorHeader,
     layers,
 )
-from bnn.program import first_layer
+from bnn.program import first_layer, layer_weights
 from sim.records import Place, Written, first_written, layer_written, shortcut_place, source_place, values_of
 
 CHUNK_BYTES = 1 << 27
@@ -55,22 +55,11 @@ class Machine:
         self.table = np.frombuffer(program, np.int8, TABLE_BYTES, head.first)
         self.memory = np.zeros((head.lanes, act_depth, head.simd), np.uint8)
         self.first = first_layer(program) if head.first_channels else None
-        self.weights: List[_Weights] = []
-        at = {True: head.weights_a, False: head.weights_b}
-        for index, item in enumerate(self.layers):
-            in_a = index < head.layers_a
-            size = item.weight_words * head.pe * head.simd // 8
-            self.weights.append(self._unpack(item, np.frombuffer(program, np.uint8, size, at[in_a])))
-            at[in_a] += size
+        self.weights = [self._signs(item, *found) for item, found in zip(self.layers, layer_weights(program))]
 
-    def _unpack(self, item: Descriptor, raw: np.ndarray) -> _Weights:
-        pe, simd = self.header.pe, self.header.simd
-        words = raw.reshape(item.groups, item.headers + item.group_words, pe, simd // 8)
-        head = np.ascontiguousarray(words[:, : item.headers, :, :4].swapaxes(0, 1)).view("<u4")
-        bits = np.unpackbits(words[:, item.headers :], axis=-1, bitorder="little")  # groups, steps, PE, SIMD
-        bits = bits.reshape(item.groups, item.bases, item.group_words // item.bases, pe, simd)
-        rows = bits.transpose(1, 2, 4, 0, 3).reshape(item.bases, -1, item.groups * pe)
-        headers = head.reshape(item.headers, item.groups * pe).astype(np.int64)
+    def _signs(self, item: Descriptor, headers: np.ndarray, bits: np.ndarray) -> _Weights:
+        bits = bits.reshape(item.groups, item.bases, item.group_words // item.bases, self.header.pe, self.header.simd)
+        rows = bits.transpose(1, 2, 4, 0, 3).reshape(item.bases, -1, item.groups * self.header.pe)
         return _Weights(headers, 2 * rows.astype(np.float32) - 1)
 
     def run(self, images: np.ndarray) -> np.ndarray:
