@@ -465,7 +465,12 @@ class Descriptor(Record):
         """Planes that it writes."""
         if not self.vector:
             return int(not self.scores)
-        return (self.value_bits or 8) if self.bit_planes else self.thresholds
+        return (self.value_bits or VALUE_BITS) if self.bit_planes else self.thresholds
+
+    @property
+    def value_range(self) -> Tuple[int, int]:
+        """The smallest and the largest value, at which it saturates."""
+        return (0, (1 << self.value_bits) - 1) if self.value_bits else (-1 << VALUE_BITS - 1, (1 << VALUE_BITS - 1) - 1)
 
     def units(self, images: int, lanes: int) -> int:
         """What the array works through one by one: images, or blocks of LANES images."""

@@ -32,7 +32,7 @@ from bnn.contract import (
 from bnn.errors import ExpectedError
 from bnn.golden import Output
 from bnn.program import first_layer
-from sim.records import Place, first_written, layer_written, shortcut_place, source_place, values_of
+from sim.records import Place, first_written, layer_written, pixel_planes, shortcut_place, source_place, values_of
 
 Observer = Callable[[int, int, Output], None]
 
@@ -174,9 +174,7 @@ class Interpreter:
         place = written.place
         values = self.table[images].astype(np.int32)
         if not head.first_channels:
-            planes = head.first_planes
-            codes = values + (1 << planes - 1) if planes else (values > 0).astype(np.int32)
-            maps = np.stack([codes >> bit & 1 for bit in range(max(planes, 1) - 1, -1, -1)]).astype(np.uint8)
+            maps = pixel_planes(head, values)
             if place.by_image:
                 maps = maps.reshape(len(maps), len(images), 1, 1, -1)
             words = written.plane_words
@@ -299,13 +297,12 @@ class Interpreter:
         self, item: Descriptor, head: np.ndarray, total: np.ndarray, added: np.ndarray
     ) -> Tuple[np.ndarray, np.ndarray]:
         """Bits by thresholds before the flip, uint8 (K, PE, LANES), and the value, int64 (PE, LANES)."""
-        low, high = (0, (1 << item.value_bits) - 1) if item.value_bits else (-128, 127)
         values, bits = [], []
         for plane in range(max(1, item.thresholds)):
             at = item.hand_overs + VectorHeader.WORDS * plane
             offset = VectorHeader.offset.extract(head[at + VectorHeader.offset.word])[:, None]
             limit = VectorHeader.limit.extract(head[at + VectorHeader.limit.word])[:, None]
-            values.append(np.clip(((total + offset) >> item.shift) + added, low, high))
+            values.append(np.clip(((total + offset) >> item.shift) + added, *item.value_range))
             bits.append((values[-1] >= limit).astype(np.uint8))
         return np.stack(bits)[: item.thresholds], values[0]
 

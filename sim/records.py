@@ -100,6 +100,17 @@ def first_written(header: Header, descriptors: Sequence[Descriptor], odd: bool) 
     return Written(place, (header.rows // step, header.columns // step, channels), planes, words)
 
 
+def pixel_planes(header: Header, values: np.ndarray) -> np.ndarray:
+    """What the first layer writes where it gives no sums, uint8 (K, N, H, W, C), of the table's values (N, H, W, C).
+
+    Planes are the bits of a value, the most significant first; without planes it is its sign.
+    """
+    planes = header.first_planes
+    codes = values + (1 << planes - 1) if planes else (values > 0).astype(np.int32)
+    bits = [codes >> bit & 1 for bit in range(max(planes, 1) - 1, -1, -1)]
+    return np.asarray(np.stack(bits).astype(np.uint8))
+
+
 def source_place(item: Descriptor, odd: bool) -> Place:
     """Where the map lies that an array layer reads."""
     base = item.source_odd if odd else item.source_even

@@ -22,7 +22,16 @@ from bnn.contract import (
     layers,
 )
 from bnn.program import first_layer, layer_weights
-from sim.records import Place, Written, first_written, layer_written, shortcut_place, source_place, values_of
+from sim.records import (
+    Place,
+    Written,
+    first_written,
+    layer_written,
+    pixel_planes,
+    shortcut_place,
+    source_place,
+    values_of,
+)
 
 CHUNK_BYTES = 1 << 27
 """What the operands of a layer take at a time."""
@@ -108,9 +117,7 @@ class Machine:
         written = first_written(head, self.layers, odd)
         values = self.table[images].astype(np.int32)
         if self.first is None:
-            planes = head.first_planes
-            codes = values + (1 << planes - 1) if planes else (values > 0).astype(np.int32)
-            maps = np.stack([codes >> bit & 1 for bit in range(max(planes, 1) - 1, -1, -1)]).astype(np.uint8)
+            maps = pixel_planes(head, values)
             maps = maps.reshape(len(maps), len(images), *written.shape)
             lane, at = self._pixels(written.place, 0, maps.shape[1:4])
             for plane, bits in enumerate(maps):
@@ -257,7 +264,6 @@ class Machine:
         self, item: Descriptor, headers: np.ndarray, total: np.ndarray, odd: bool, first: int
     ) -> Tuple[List[np.ndarray], np.ndarray]:
         """Planes uint8 (N, H, W, G * PE) and the value int64."""
-        low, high = (0, (1 << item.value_bits) - 1) if item.value_bits else (-128, 127)
         added = self._added(item, odd, first, len(total)) if item.shortcut else 0
         planes, value = [], total
         for plane in range(max(1, item.thresholds)):
@@ -266,7 +272,7 @@ class Machine:
                 field.extract(part[field.word])
                 for field in (VectorHeader.offset, VectorHeader.limit, VectorHeader.flip)
             )
-            found = np.clip(((total + offset) >> item.shift) + added, low, high)
+            found = np.clip(((total + offset) >> item.shift) + added, *item.value_range)
             found = _pooled(found) if item.pool else found
             value = value if plane else found
             if plane < item.thresholds:
