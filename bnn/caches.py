@@ -15,7 +15,7 @@ VARIABLES = {"NUMBA_CACHE_DIR": "numba", "YOWASP_CACHE_DIR": "yowasp", "MPLCONFI
 
 def variables() -> Dict[str, str]:
     """Environment variables that are missing where the user's cache folder cannot be written, else none."""
-    if _is_writable(_user_cache()):
+    if _is_writable(user_cache()):
         return {}
     folder = private_folder()
     return {name: str(folder / place) for name, place in VARIABLES.items() if not os.environ.get(name)}
@@ -26,7 +26,8 @@ def provide() -> None:
     os.environ.update(variables())
 
 
-def _user_cache() -> Path:
+def user_cache() -> Path:
+    """The folder for what this user's programs keep."""
     given = os.environ.get("XDG_CACHE_HOME")
     return Path(given) if given else Path(os.path.expanduser("~")) / ".cache"
 

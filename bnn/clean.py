@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Iterator, List, Optional, Set
 
+from bnn.files import is_simulated
 from bnn.text import printable
 
 MADE = ("*.npz", "*.npy", "*.pt", "*.pth", "*.onnx", "*.bit", "*.xsa", "*.card.json", "*.toml")
@@ -20,8 +21,6 @@ CHECKPOINT = "*.pt"
 """A folder that holds one stays as it is: log, curves and data belong to the run."""
 MADE_AGAIN = ("test", "synthesis", "demo", "board", "reuse", "page")
 """Folders of builds, tests and caches, where nothing stays."""
-SIMULATED = b"Version=simulation"
-"""In the head of a `.bit` that is the simulated board's."""
 
 
 def kept(folder: Path) -> Iterator[Path]:
@@ -48,10 +47,7 @@ def _kept(place: Path) -> Iterator[Path]:
 def _made(path: Path) -> bool:
     if path.is_symlink() or not any(path.match(pattern) for pattern in MADE):
         return False
-    if path.suffix == ".bit":
-        with path.open("rb") as content:
-            return SIMULATED not in content.read(256)
-    return True
+    return path.suffix != ".bit" or not is_simulated(path)
 
 
 def clean(folder: Path) -> List[Path]:

@@ -11,7 +11,6 @@ import hashlib
 import os
 import platform
 import shutil
-import stat
 import struct
 import subprocess
 import sys
@@ -22,8 +21,10 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 
 from bnn import golden
+from bnn.caches import user_cache
 from bnn.errors import ExpectedError, line
-from bnn.layers import INPUT, Layer, Model, ModelError
+from bnn.layers import INPUT, Layer, Model
+from bnn.paths import PathError, shared_folder
 from bnn.rules import MAX_BASES, MAX_PLANES, shapes
 
 _HERE = Path(__file__).resolve().parent
@@ -62,23 +63,20 @@ def _digest(compiler: str) -> str:
 
 def _cache() -> Path:
     """The folder for compiled engines: what lies there is run, so it is this user's alone."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = Path(home) / "bnn-fpga"
+    folder = user_cache() / "bnn-fpga"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=str(folder)):
             return folder
     except OSError:
         pass
-    folder = Path(tempfile.gettempdir()) / f"bnn-fpga-{os.getuid()}"
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        state = folder.lstat()
+        return shared_folder()
+    except PathError as error:
+        raise EngineError(f"{error}, expected one for the compiled CPU engine") from None
     except OSError as error:
-        raise EngineError(f"{folder}: {error.strerror}, expected a folder for the compiled CPU engine") from None
-    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & 0o022:
-        raise EngineError(f"{folder}: is not a folder of this user alone, expected one for the compiled CPU engine")
-    return folder
+        what = f"{error.filename}: {error.strerror}"
+        raise EngineError(f"{what}, expected a folder for the compiled CPU engine") from None
 
 
 def _forget_old(folder: Path) -> None:
@@ -291,7 +289,6 @@ class Engine:
         self._handle: Any = None
         self._process = os.getpid()
         self.model = model
-        self._shape = (model.height, model.width, model.channels)
         self._calls = _calls()
         packed = pack(model)
         handle = ctypes.c_void_p()
@@ -322,8 +319,7 @@ class Engine:
             raise EngineError(f"CPU engine: {self._error.value.decode(errors='replace')}")
 
     def _images(self, images: np.ndarray) -> np.ndarray:
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self._shape:
-            raise ModelError(f"images: are {images.dtype.name} {images.shape}, expected uint8 (N, {self._shape})")
+        golden.check_images(self.model, images)
         if self._handle is None or not self.usable:
             raise EngineError(f"CPU engine: is {'of another process' if self._handle else 'closed'}")
         return images if images.flags.c_contiguous else np.ascontiguousarray(images)

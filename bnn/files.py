@@ -11,6 +11,14 @@ from pathlib import Path
 from typing import Iterator
 
 LOCK = ".lock"
+SIMULATION = "Version=simulation"
+"""In the head of a bitstream that is the simulated board's."""
+
+
+def is_simulated(bit: Path) -> bool:
+    """Whether a bitstream is the simulated board's."""
+    with bit.open("rb") as content:
+        return SIMULATION.encode() in content.read(256)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -32,7 +32,8 @@ class Output:
         return np.array_equal(self.planes, other.planes) and np.array_equal(self.value, other.value)
 
 
-def _check_images(model: Model, images: np.ndarray) -> None:
+def check_images(model: Model, images: np.ndarray) -> None:
+    """Refuse images of another shape or type than the model's with a ModelError."""
     shape = (model.height, model.width, model.channels)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape:
         raise ModelError(f"images: are {images.dtype.name} {images.shape}, expected uint8 (N, {shape})")
@@ -191,7 +192,7 @@ def trace(model: Model, images: np.ndarray) -> Dict[str, np.ndarray]:
         ModelError: inconsistent model, or images of another shape.
     """
     shapes(model)
-    _check_images(model, images)
+    check_images(model, images)
     given = {INPUT: Output(read_pixels(model, images))}
     found: Dict[str, np.ndarray] = {}
     for index, layer in enumerate(model.layers):
@@ -342,7 +343,7 @@ def infer(model: Model, images: np.ndarray) -> np.ndarray:
         ModelError: inconsistent model, or images of another shape.
     """
     batch = _batch_size(model)
-    _check_images(model, images)
+    check_images(model, images)
     products = {
         layer.name: _product(layer, model.planes_into(layer), layer is model.layers[0] and model.eight_bit_input)
         for layer in model.layers

@@ -26,7 +26,7 @@ PLAIN = r"[\w@%+,./-]*"
 
 
 class PathError(ExpectedError):
-    """A path cannot be given a plain name."""
+    """A path cannot be given a plain name, or a folder is not this user's."""
 
 
 def is_plain(path: Path) -> bool:
@@ -80,13 +80,24 @@ def build_place(folder: Path) -> Iterator[Path]:
         shutil.rmtree(str(place), ignore_errors=True)
 
 
-def private_folder() -> Path:
-    """A folder for temporary files, of this user's alone: what lies there is run."""
+def shared_folder() -> Path:
+    """The folder for temporary files that this user's processes share, and no one else: what lies there is run.
+
+    Raises:
+        PathError: others may write to it.
+        OSError: it cannot be made.
+    """
     folder = Path(tempfile.gettempdir()) / f"bnn-fpga-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise PathError(f"{folder}: is not a folder of this user alone")
+    return folder
+
+
+def private_folder() -> Path:
+    """The shared folder, or where it is not to be had one of this process's own."""
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-        mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
-    except OSError:
-        mine = False
-    return folder if mine else Path(tempfile.mkdtemp(prefix="bnn-fpga-"))
+        return shared_folder()
+    except (PathError, OSError):
+        return Path(tempfile.mkdtemp(prefix="bnn-fpga-"))

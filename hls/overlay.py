@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bnn.command import Command
-from bnn.files import write_atomically
+from bnn.files import SIMULATION, write_atomically
 from bnn.output import result
 from hls import designs, render
 from hls.boards import BOARDS
@@ -98,7 +98,7 @@ def bitfile(design: Design) -> bytes:
     payload += b"\xff" * (-len(payload) % 4) + PADDING
     part = SIMULATED.part[2:].rsplit("-", 1)[0]
     fields = (
-        (b"a", f"{design.name};UserID=0XFFFFFFFF;Version=simulation"),
+        (b"a", f"{design.name};UserID=0XFFFFFFFF;{SIMULATION}"),
         (b"b", part),
         (b"c", "2000/01/01"),
         (b"d", "00:00:00"),

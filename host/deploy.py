@@ -17,6 +17,7 @@ from pathlib import Path
 from bnn import cpu
 from bnn.command import Command
 from bnn.errors import ExpectedError
+from bnn.files import is_simulated
 from bnn.model import load
 from bnn.output import result
 from bnn.samples import find_images
@@ -68,7 +69,7 @@ def collect(folder: Path, bit: Path, program: Path, model: Path, images: Path | 
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
-    if b"Version=simulation" in bit.read_bytes()[:256]:
+    if is_simulated(bit):
         raise DeployError(f"{bit}: is the overlay of the simulated board, a real one needs a bitstream from Vivado")
     return sorted(files.values())
 
