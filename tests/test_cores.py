@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.cores import BUILD, SMALL, Backend, pixels
+from helpers.cores import SMALL, Backend, built, pixels
 from helpers.models import network
 from helpers.programs import change
 
@@ -175,6 +175,19 @@ def test_a_constraint_is_checked_when_the_core_is_built(tmp_path: Path) -> None:
         rtl_sim.build(broken, tmp_path / "rtl")
 
 
+def hold_the_cycle_model(design: Design, model: Model) -> None:
+    """Its cycles against those of the RTL, of one image and of three batches, with the program loaded and kept."""
+    if rtl_sim.find_verilator() is None or shutil.which("g++") is None:
+        pytest.skip("verilator or g++ is not installed")
+    core, images = built(design), pixels(model, 12)
+    for batch, count in ((1, 1), (4, 12)):
+        placed = plan(model, design, batch)
+        jobs = [rtl_sim.Job(pack(placed), images[:count], keep) for keep in (False, True)]
+        for job, run in zip(jobs, core.sequence(jobs, trace=False), strict=True):
+            predicted = placed.run_cycles(count, job.keep)
+            assert abs(predicted / run.stats.cycles - 1) < 0.02, (batch, job.keep, predicted, run.stats.cycles)
+
+
 @pytest.mark.parametrize(
     ("size", "stages", "depth"),
     [
@@ -199,33 +212,13 @@ def test_a_constraint_is_checked_when_the_core_is_built(tmp_path: Path) -> None:
 def test_the_cycle_model_tells_the_cycles_of_the_rtl(
     size: tuple[int, int, int], stages: list[tuple], depth: int
 ) -> None:
-    if rtl_sim.find_verilator() is None or shutil.which("g++") is None:
-        pytest.skip("verilator or g++ is not installed")
-    design = replace(SMALL, weight_depth=depth)
-    core = Backend("rtl", BUILD).core(design)
-    model = network(8, size, stages)
-    images = np.random.default_rng(8).integers(0, 256, (12, *size), np.uint8)
-    for batch, count in ((1, 1), (4, 12)):
-        placed = plan(model, design, batch)
-        jobs = [rtl_sim.Job(pack(placed), images[:count], keep) for keep in (False, True)]
-        for job, run in zip(jobs, core.sequence(jobs, trace=False), strict=True):
-            predicted = placed.run_cycles(count, job.keep)
-            assert abs(predicted / run.stats.cycles - 1) < 0.02, (batch, job.keep, predicted, run.stats.cycles)
+    hold_the_cycle_model(replace(SMALL, weight_depth=depth), network(8, size, stages))
 
 
 def test_the_cycle_model_tells_the_cycles_of_planes_bases_and_values() -> None:
-    if rtl_sim.find_verilator() is None or shutil.which("g++") is None:
-        pytest.skip("verilator or g++ is not installed")
-    core = Backend("rtl", BUILD).core(SMALL)
     stages = [("conv", 16, 1, 0, False), ("conv", 32, 1, 1, True), ("conv", 32, 1, -1, False), ("dense", 10)]
     chain = network(8, (10, 10, 3), stages)
     convs = ((16, False), (16, False), (32, False))
     residual = random_model(Network("residual", 8, 8, 3, convs, (), 5, 1, "none", residual=True))
     for model in (with_planes(chain, 2, 2), with_planes(chain, 3, 3, own=True), residual):
-        images = pixels(model, 12)
-        for batch, count in ((1, 1), (4, 12)):
-            placed = plan(model, SMALL, batch)
-            jobs = [rtl_sim.Job(pack(placed), images[:count], keep) for keep in (False, True)]
-            for job, run in zip(jobs, core.sequence(jobs, trace=False), strict=True):
-                predicted = placed.run_cycles(count, job.keep)
-                assert abs(predicted / run.stats.cycles - 1) < 0.02, (batch, job.keep, predicted, run.stats.cycles)
+        hold_the_cycle_model(SMALL, model)

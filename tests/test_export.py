@@ -207,6 +207,19 @@ def test_float_reference_is_not_exported() -> None:
         export(BinaryNetwork(network("tiny"), Methods(real=True)), tuple("0123456789"), {})
 
 
+def checkpoint(model: BinaryNetwork, config: Config) -> dict[str, Any]:
+    return {
+        "format": CHECKPOINT_FORMAT,
+        "config": to_dict(config),
+        "epoch": 1,
+        "model": {},
+        "optimizer": {},
+        "average": {},
+        "history": [],
+        "deploy": model.state_dict(),
+    }
+
+
 TENSORS = {
     "weight": "layer.weight",
     "gamma": "norm.weight",
@@ -244,19 +257,7 @@ def test_parameters_that_cannot_be_are_refused(tmp_path: Path, number: int, tens
         export(model, tuple("0123456789"), {})
     config = Config("tiny", replace(recipe("modern", "cifar10"), methods=methods))
     path = tmp_path / "checkpoint.pt"
-    save_checkpoint(
-        path,
-        {
-            "format": CHECKPOINT_FORMAT,
-            "config": to_dict(config),
-            "epoch": 1,
-            "model": {},
-            "optimizer": {},
-            "average": {},
-            "history": [],
-            "deploy": model.state_dict(),
-        },
-    )
+    save_checkpoint(path, checkpoint(model, config))
     with pytest.raises(TrainError, match=message):
         load_network(path)
 
@@ -318,17 +319,7 @@ def foreign(saved: dict[str, Any], name: str) -> tuple[Any, str]:
 def test_foreign_checkpoints_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     model = BinaryNetwork(network("tiny"))
     config = Config("tiny", recipe("modern", "cifar10"), dataset="own:1")
-    saved = {
-        "format": CHECKPOINT_FORMAT,
-        "config": to_dict(config),
-        "epoch": 1,
-        "model": {},
-        "optimizer": {},
-        "average": {},
-        "history": [],
-        "deploy": model.state_dict(),
-    }
-    content, message = foreign(saved, name)
+    content, message = foreign(checkpoint(model, config), name)
     torch.save(content, tmp_path / "checkpoint.pt")
     assert main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "m.npz")]) == 1
     said = capsys.readouterr().err
