@@ -605,6 +605,16 @@ WRITABLE = frozenset(
     for offset in range(field.offset, field.offset + field.bits // 8, 4)
 )
 """Offsets of the registers that a host may write."""
+CONSTANT: Tuple[Field, ...] = (
+    Registers.id,
+    Registers.version,
+    Registers.geometry,
+    Registers.weights,
+    Registers.activations,
+    Registers.max_layers,
+    Registers.features,
+)
+"""Registers that tell what a core is; the HLS core fills them in its first run."""
 RECORDS: Tuple[Type[Record], ...] = (
     Header,
     Descriptor,

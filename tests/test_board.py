@@ -35,7 +35,7 @@ from pynq.remote import (  # noqa: E402
     remote_device_pb2_grpc,
 )
 
-from bnn.contract import CORE_ID, Error, Register, Registers  # noqa: E402
+from bnn.contract import CONSTANT, CORE_ID, Error, Register, Registers  # noqa: E402
 from bnn.model import load, save  # noqa: E402
 from bnn.program import busy_cycles  # noqa: E402
 from hls import designs, overlay, program, schedule  # noqa: E402
@@ -754,14 +754,7 @@ def test_rtl_scores(rtl: Station) -> None:
 
 def test_rtl_registers_and_interrupt(rtl: Station) -> None:
     core = ready(rtl)
-    for register in (
-        Registers.id,
-        Registers.version,
-        Registers.geometry,
-        Registers.weights,
-        Registers.activations,
-        Registers.max_layers,
-    ):
+    for register in CONSTANT:
         assert core.read(register.offset) == DESIGN.registers().words[register.word], register.name
     interrupts(core)
     core.write(Registers.program.offset + 4, 1)

@@ -20,7 +20,7 @@ import test_top
 from bench import HERE, LIBRARY, run
 from helpers.programs import change
 
-from bnn.contract import Error, Registers
+from bnn.contract import CONSTANT, Error
 from bnn.paths import plain
 from hls import sources as rtl
 from hls.ap_types import find_ap_types
@@ -30,15 +30,6 @@ from sim import hls_csim
 
 DPI = HERE.parent / "dpi"
 KNOWN = {design.name: design for design in (test_top.DESIGN, *DESIGNS.values())}
-CONSTANTS = (
-    Registers.id,
-    Registers.version,
-    Registers.geometry,
-    Registers.weights,
-    Registers.activations,
-    Registers.max_layers,
-)
-"""Registers that tell what core a device is."""
 COMMON = ("device_networks", "device_registers")
 UNTIMED = (*COMMON, "device_control", "device_restart", "device_errors")
 
@@ -68,13 +59,13 @@ async def begin(dut, **options) -> Bench:
     bench = await Bench(dut, **options).reset()
     assert await bench.read(test_top.CONTROL) == test_top.IDLE
     wanted = os.environ.get("BNN_DESIGN")
-    values = [await bench.read(register.offset) for register in CONSTANTS]
+    values = [await bench.read(register.offset) for register in CONSTANT]
     for design in [KNOWN[wanted]] if wanted else KNOWN.values():
-        if values == [design.registers().words[register.word] for register in CONSTANTS]:
+        if values == [design.registers().words[register.word] for register in CONSTANT]:
             test_top.DESIGN = design
             return bench
     raise AssertionError(
-        f"registers {[(register.name, hex(value)) for register, value in zip(CONSTANTS, values)]}: of no known design"
+        f"registers {[(register.name, hex(value)) for register, value in zip(CONSTANT, values)]}: of no known design"
     )
 
 

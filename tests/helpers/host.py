@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bnn import golden
-from bnn.contract import PROGRAM_MAGIC, WRITABLE, Header, Registers
+from bnn.contract import CONSTANT, PROGRAM_MAGIC, WRITABLE, Header, Registers
 from bnn.model import Layer, Model
 from hls import designs
 
@@ -84,10 +84,7 @@ class FakeCore:
 
     def fill_late(self) -> None:
         """Behave as the HLS core does: read-only registers are 0 until the first run."""
-        self.late = {
-            name: getattr(self.registers, name)
-            for name in ("id", "version", "geometry", "weights", "activations", "max_layers")
-        }
+        self.late = {field.name: getattr(self.registers, field.name) for field in CONSTANT}
         self.fill(dict.fromkeys(self.late, 0))
 
     def fill(self, values: dict[str, int]) -> None:
