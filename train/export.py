@@ -33,6 +33,7 @@ from train.config import Config, from_dict
 from train.layers import VALUE_HIGH, VALUE_LOW, VALUE_STEP, BinaryConv2d, Block, ScoreNorm, ValueBlock
 from train.methods import plane_steps
 from train.module import BinaryNetwork, input_table
+from train.thresholds import NotMonotone, read_off
 
 SAMPLE = 64
 """Test images kept beside a model."""
@@ -69,16 +70,11 @@ def fold(block: Block, sums: np.ndarray, unit: float, name: str) -> tuple[np.nda
         raise ExportError(f"{name}: batch norm of channel {channel} is not finite over its {len(sums)} sums")
     steps = np.array(plane_steps(block.layer.methods.activation_planes), np.float32)
     bits = normalised >= steps[:, None, None]  # (K, S, C)
-    rises, falls = (bits[:, 1:] & ~bits[:, :-1]).sum(axis=(0, 1)), (bits[:, :-1] & ~bits[:, 1:]).sum(axis=(0, 1))
-    changes = (bits[:, 1:] != bits[:, :-1]).sum(axis=1).max(axis=0)
-    bad = (changes > 1) | ((rises > 0) & (falls > 0))
-    if bad.any():
-        channel = int(bad.argmax())
-        raise ExportError(f"{name}: batch norm of channel {channel} is not monotone over its {len(sums)} sums")
-    flip = falls > 0
-    # a constant plane: with flip, never for all 1 and always for all 0; else the reverse
-    index = np.where(flip, bits.sum(axis=1), (~bits).sum(axis=1))
-    return index, flip
+    try:
+        return read_off(bits)
+    except NotMonotone as error:
+        what = f"batch norm of channel {error.channel} is not monotone over its {len(sums)} sums"
+        raise ExportError(f"{name}: {what}") from None
 
 
 @torch.no_grad()

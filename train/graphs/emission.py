@@ -17,6 +17,7 @@ from train.graphs.lines import INT32, TOLERANCE, Line, clipped_fit, fixed, score
 from train.graphs.signals import Base, Draft, NeedsImages, NeedsTwin, Operand, Signal, evaluate
 from train.graphs.values import Seen, line_of, plan_values
 from train.graphs.weights import levels_of, unit_of_levels
+from train.thresholds import NotMonotone, read_off
 
 ENUMERATED = 1 << 26
 """Values of a function up to which all are computed; of more, a grid of them, and changes are searched for."""
@@ -117,17 +118,11 @@ class Emitter:
 
         Of a grid of numbers, the number itself, found by halving.
         """
-        rises = (bits[:, 1:] & ~bits[:, :-1]).sum(axis=(0, 1))
-        falls = (bits[:, :-1] & ~bits[:, 1:]).sum(axis=(0, 1))
-        often = (bits[:, 1:] != bits[:, :-1]).sum(axis=1).max(axis=0)
-        bad = (often > 1) | ((rises > 0) & (falls > 0))
-        if bad.any():
-            channel = int(bad.argmax())
-            raise self.refuse(
-                node, f"reads channel {channel}, which is not monotone over its {len(numbers)} sums, expected so"
-            )
-        flip = falls > 0
-        index = np.where(flip, bits.sum(axis=1), (~bits).sum(axis=1))
+        try:
+            index, flip = read_off(bits)
+        except NotMonotone as error:
+            what = f"reads channel {error.channel}, which is not monotone over its {len(numbers)} sums, expected so"
+            raise self.refuse(node, what) from None
         if signal.base.high - signal.base.low + 1 == len(numbers):
             return index, flip
         ends = np.concatenate([numbers, [signal.base.high + 1]])
