@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from bnn.command import Command, positive
+from bnn.cpu import infer
 from bnn.geometry import Shape
-from bnn.golden import infer
 from bnn.images import read_array
 from bnn.model import Model, save
 from bnn.output import result

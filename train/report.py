@@ -32,7 +32,6 @@ from bnn.samples import data_title
 from train import cost, data
 from train.accuracy import test_set
 
-CHUNK = 500
 LOG_COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_accuracy")
 TEMPLATE = "report.html"
 SAMPLES = 12
@@ -72,9 +71,8 @@ class Answers(NamedTuple):
 
 
 def answer(model: Model, images: np.ndarray, labels: np.ndarray) -> Answers:
-    """Run the golden model over images uint8 (N, H, W, C) with labels (N,)."""
-    parts = [infer(model, images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
-    return Answers(images, labels.astype(np.int64), np.concatenate(parts))
+    """Run the model over images uint8 (N, H, W, C) with labels (N,)."""
+    return Answers(images, labels.astype(np.int64), infer(model, images))
 
 
 def confusion(answers: Answers) -> np.ndarray:

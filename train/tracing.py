@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from bnn.cpu import infer
 from bnn.geometry import Shape
-from bnn.golden import infer
 from bnn.model import Model
 from train.graphs.graph import Graph, GraphError, Node, apply
 from train.graphs.lowering import Lowered, lower
