@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 from bnn.cpu import infer
 from bnn.geometry import Shape
 from bnn.model import Model
-from train.graphs.graph import Graph, GraphError, Node, apply
+from train.graphs.graph import Builder, Graph, GraphError
 from train.graphs.lowering import Lowered, lower
 from train.layers import (
     VALUE_HIGH,
@@ -48,26 +48,8 @@ class _Tracer(fx.Tracer):
         return isinstance(m, LEAVES) or bool(super().is_leaf_module(m, module_qualified_name))
 
 
-class _Builder:
+class _Builder(Builder):
     """The graph as the traced nodes are turned into its own."""
-
-    def __init__(self, module: nn.Module, size: Shape) -> None:
-        self.module = module
-        self.nodes: list[Node] = []
-        self.constants: dict[str, np.ndarray] = {}
-        height, width, channels = size
-        # what each tensor looks like, for a batch of one
-        self.seen: dict[str, Tensor] = {"image": torch.zeros(1, channels, height, width)}
-
-    def add(self, name: str, operator_name: str, inputs: list[str], **attributes: Any) -> str:
-        """Add a node; gives its output's name."""
-        while f"{name}:out" in self.seen:
-            name += "'"
-        node = Node(name, operator_name, tuple(inputs), f"{name}:out", attributes)
-        given = [self.seen[item] if item in self.seen else torch.from_numpy(self.constants[item]) for item in inputs]
-        self.seen[node.output] = apply(node, given)
-        self.nodes.append(node)
-        return node.output
 
     def constant(self, name: str, value: Any) -> str:
         """A constant; gives its name."""
@@ -348,7 +330,7 @@ def graph_of(module: nn.Module, size: Shape, divisor: float = 255.0) -> Graph:
         traced = _Tracer().trace(module)
     except (fx.proxy.TraceError, TypeError) as error:
         raise GraphError(f"{name}: cannot be traced, its forward depends on numbers ({str(error)[:120]})") from None
-    builder = _Builder(module, size)
+    builder = _Builder("image", size)
     builder.constant("half", 0.5)
     found: dict[fx.Node, Any] = {}
     modules = dict(module.named_modules())
@@ -372,8 +354,7 @@ def graph_of(module: nn.Module, size: Shape, divisor: float = 255.0) -> Graph:
                 found[node] = _called(builder, node.name, node.target, arguments, named)
     if not isinstance(output, str):
         raise GraphError(f"{name}: gives {type(output).__name__}, expected a tensor of scores")
-    height, width, channels = size
-    return Graph(name, tuple(builder.nodes), builder.constants, "image", (channels, height, width), output, divisor)
+    return builder.graph(name, output, divisor)
 
 
 def export_module(

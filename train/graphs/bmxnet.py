@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bnn.geometry import Shape
-from train.graphs.graph import Graph, GraphError, Node
+from train.graphs.graph import Builder, Graph, GraphError
 
 MAGIC = 0x112
 MAX_BYTES = 1 << 30
@@ -119,20 +119,19 @@ def _pair(text: str | None, default: int) -> list[int]:
     return [int(item) for item in value]
 
 
-class _Reader:
+def _window(given: dict[str, str], kernel: int) -> tuple[list[int], list[int], list[int]]:
+    """Kernel, by default that, strides and pads."""
+    return _pair(given.get("kernel"), kernel), _pair(given.get("stride"), 1), _pair(given.get("pad"), 0)
+
+
+class _Reader(Builder):
     """The nodes of a symbol, one after the other."""
 
-    def __init__(self, symbol: dict[str, Any], arrays: dict[str, np.ndarray], path: Path) -> None:
+    def __init__(self, symbol: dict[str, Any], arrays: dict[str, np.ndarray], path: Path, size: Shape) -> None:
+        super().__init__("data", size)
         self.rows, self.arrays, self.path = symbol["nodes"], arrays, path
-        self.nodes: list[Node] = []
-        self.constants: dict[str, np.ndarray] = {}
-        self.shapes: dict[str, tuple[int, ...]] = {}
         self.output = ""
         self.divisor = 255.0
-
-    def add(self, name: str, operator: str, inputs: list[str], **attributes: Any) -> str:
-        self.nodes.append(Node(name, operator, tuple(inputs), f"{name}:out", attributes))
-        return f"{name}:out"
 
     def constant(self, name: str, array: np.ndarray | float) -> str:
         self.constants[name] = np.asarray(array, np.float32)
@@ -147,11 +146,9 @@ class _Reader:
         found = row.get("attrs") or row.get("attr") or row.get("param") or {}
         return {str(key): str(value) for key, value in found.items()}
 
-    def read(self, shape: Shape) -> None:
+    def read(self) -> None:
         """Turn every row into nodes."""
         tensors: dict[int, str] = {}
-        height, width, channels = shape
-        self.shapes["data"] = (channels, height, width)
         for number, row in enumerate(self.rows):
             name, operator = str(row["name"]), str(row["op"])
             if operator == "null":
@@ -174,7 +171,6 @@ class _Reader:
         constants = [self.constant(source, array) for source, array in zip(sources[1:], arrays, strict=True)]
         if sources[0] == "data":
             self.divisor = 1.0  # what it learnt of raw pixels
-        self.shapes[f"{name}:out"] = self.shapes[sources[0]]
         epsilon = float(given.get("eps", DEFAULT_EPSILON))
         return self.add(name, "BatchNormalization", [sources[0], *constants], epsilon=epsilon)
 
@@ -189,61 +185,36 @@ class _Reader:
             raise GraphError(
                 f"node {name} (Activation): is {given.get('act_type')}, expected one of {', '.join(kinds)}"
             )
-        self.shapes[f"{name}:out"] = self.shapes[sources[0]]
         return self.add(name, kinds[given["act_type"]], [sources[0]])
 
     def read_elemwise_add(self, name: str, sources: list[str], given: dict[str, str]) -> str:
-        self.shapes[f"{name}:out"] = self.shapes[sources[0]]
         return self.add(name, "Add", sources)
 
     def read_flatten(self, name: str, sources: list[str], given: dict[str, str]) -> str:
-        self.shapes[f"{name}:out"] = (int(np.prod(self.shapes[sources[0]])),)
         return self.add(name, "Flatten", sources, axis=1)
 
     def read_pooling(self, name: str, sources: list[str], given: dict[str, str]) -> str:
-        channels, height, width = self.shapes[sources[0]]
         if given.get("global_pool") == "True" and given.get("pool_type") == "avg":
-            self.shapes[f"{name}:out"] = (channels, 1, 1)
             return self.add(name, "GlobalAveragePool", sources)
-        kernel, strides, pads = (
-            _pair(given.get(key), size) for key, size in (("kernel", 2), ("stride", 1), ("pad", 0))
-        )
+        kernel, strides, pads = _window(given, 2)
         if given.get("pool_type") != "max" or any(pads):
             raise GraphError(f"node {name} (Pooling): is {given}, expected a maximum without pad, or a global average")
-        rows, columns = (
-            (size - edge) // step + 1 for size, edge, step in zip((height, width), kernel, strides, strict=True)
-        )
-        self.shapes[f"{name}:out"] = (channels, rows, columns)
         return self.add(name, "MaxPool", sources, kernel_shape=kernel, strides=strides)
 
-    def window(self, name: str, source: str, given: dict[str, str]) -> tuple[list[int], list[int], list[int]]:
-        kernel, strides, pads = (
-            _pair(given.get(key), size) for key, size in (("kernel", 1), ("stride", 1), ("pad", 0))
-        )
-        _, height, width = self.shapes[source]
-        sizes = [
-            (size + 2 * pad - edge) // step + 1
-            for size, edge, step, pad in zip((height, width), kernel, strides, pads, strict=True)
-        ]
-        self.shapes[f"{name}:out"] = (int(given["num_filter"]), *sizes)
-        return kernel, strides, pads
-
     def read_convolution(self, name: str, sources: list[str], given: dict[str, str]) -> str:
-        kernel, strides, pads = self.window(name, sources[0], given)
+        kernel, strides, pads = _window(given, 1)
         constants = [self.constant(source, self.array(source)) for source in sources[1:]]
         return self.add(
             name, "Conv", [sources[0], *constants], kernel_shape=kernel, strides=strides, pads=[*pads, *pads]
         )
 
     def read_fullyconnected(self, name: str, sources: list[str], given: dict[str, str]) -> str:
-        self.shapes[f"{name}:out"] = (int(given["num_hidden"]),)
         constants = [self.constant(source, self.array(source)) for source in sources[1:]]
         return self.add(name, "Gemm", [sources[0], *constants], transB=1)
 
     def signs(self, name: str, source: str, given: dict[str, str]) -> str:
         if given.get("act_bit", "1") != "1":
             raise GraphError(f"node {name}: has {given['act_bit']} bits, expected 1")
-        self.shapes[f"{name}.sign:out"] = self.shapes[source]
         return self.add(f"{name}.sign", "BipolarQuant", [source, self.constant("one", 1.0)])
 
     def matches(self, name: str, source: str, weights: str, shape: tuple[int, ...]) -> list[str]:
@@ -254,9 +225,9 @@ class _Reader:
         return [source, self.constant(weights, rows.reshape(shape) / 2), self.constant(f"{name}.half", half)]
 
     def read_qconvolution(self, name: str, sources: list[str], given: dict[str, str]) -> str:
-        kernel, strides, pads = self.window(name, sources[0], given)
+        kernel, strides, pads = _window(given, 1)
         source = self.signs(name, sources[0], given)
-        shape = (int(given["num_filter"]), self.shapes[sources[0]][0], *kernel)
+        shape = (int(given["num_filter"]), self.seen[source].shape[1], *kernel)
         inputs = self.matches(name, source, sources[1], shape)
         if any(pads):
             edges = [0, 0, *pads] * 2
@@ -265,8 +236,7 @@ class _Reader:
 
     def read_qfullyconnected(self, name: str, sources: list[str], given: dict[str, str]) -> str:
         source = self.signs(name, sources[0], given)
-        shape = (int(given["num_hidden"]), int(np.prod(self.shapes[sources[0]])))
-        self.shapes[f"{name}:out"] = shape[:1]
+        shape = (int(given["num_hidden"]), self.seen[source].numel())
         return self.add(name, "Gemm", self.matches(name, source, sources[1], shape), transB=1)
 
 
@@ -289,16 +259,13 @@ def read_graph(symbol: Path, params: Path, shape: Shape, divisor: float | None =
         raise GraphError(f"{symbol}: cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError):
         raise GraphError(f"{symbol}: is no MXNet symbol, expected JSON with nodes") from None
-    reader = _Reader(described, read_arrays(params), params)
+    reader = _Reader(described, read_arrays(params), params, shape)
     try:
-        reader.read(shape)
+        reader.read()
     except (KeyError, IndexError, TypeError, ValueError, SyntaxError) as error:
         where = reader.nodes[-1].name if reader.nodes else "its beginning"
         raise GraphError(
             f"{symbol}: is damaged behind {where} of {len(rows)} nodes ({type(error).__name__}: {error})"
         ) from None
-    height, width, channels = shape
-    if divisor is None:
-        divisor = reader.divisor
     name = symbol.name.replace("-symbol.json", "")
-    return Graph(name, tuple(reader.nodes), reader.constants, "data", (channels, height, width), reader.output, divisor)
+    return reader.graph(name, reader.output, reader.divisor if divisor is None else divisor)

@@ -1,8 +1,8 @@
 """A network as a graph of floating-point operators, and what they compute, in torch.
 
-ONNX files, MXNet's symbols and traced modules become such a graph, which `train.lowering` makes a model of; `run` is
-the reference that the model's scores are compared with. Operators have the names and the meaning that ONNX gives
-them, and QONNX's quantisers theirs.
+ONNX files, MXNet's symbols and traced modules become such a graph, which `train.graphs.lowering` makes a model of;
+`run` is the reference that the model's scores are compared with. Operators have the names and the meaning that ONNX
+gives them, and QONNX's quantisers theirs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bnn.errors import ExpectedError
+from bnn.geometry import Shape
 
 
 class GraphError(ExpectedError):
@@ -356,6 +357,47 @@ def apply(node: Node, arguments: Arguments) -> Tensor:
         raise GraphError(f"{node} of {shapes}: cannot be computed ({type(error).__name__}: {reason[:120]})") from None
 
 
+def _tensor(array: np.ndarray) -> Tensor:
+    """A copy: constants may not be writable."""
+    return torch.from_numpy(np.array(array))
+
+
+class Builder:
+    """A graph as its nodes are added, in topological order.
+
+    Args:
+        name: of the input.
+        size: of the images, (H, W, C); the input has them as (N, C, H, W).
+    """
+
+    def __init__(self, name: str, size: Shape) -> None:
+        height, width, channels = size
+        self.input = name
+        self.nodes: list[Node] = []
+        self.constants: dict[str, np.ndarray] = {}
+        self.seen: dict[str, Tensor] = {name: torch.zeros(1, channels, height, width)}
+        """What each tensor looks like, for a batch of one."""
+
+    def add(self, name: str, operator: str, inputs: list[str], **attributes: Any) -> str:
+        """Add a node, under another name where that is taken; gives its output's name.
+
+        Raises:
+            GraphError: it does not fit its inputs.
+        """
+        while f"{name}:out" in self.seen:
+            name += "'"
+        node = Node(name, operator, tuple(inputs), f"{name}:out", attributes)
+        given = [self.seen[item] if item in self.seen else _tensor(self.constants[item]) for item in inputs]
+        self.seen[node.output] = apply(node, given)
+        self.nodes.append(node)
+        return node.output
+
+    def graph(self, name: str, output: str, divisor: float) -> Graph:
+        """What was added."""
+        shape = tuple(self.seen[self.input].shape[1:])
+        return Graph(name, tuple(self.nodes), self.constants, self.input, shape, output, divisor)
+
+
 @torch.no_grad()
 def run(graph: Graph, images: np.ndarray, wanted: Iterable[str] = ()) -> dict[str, np.ndarray]:
     """Tensors of a graph for images.
@@ -372,7 +414,7 @@ def run(graph: Graph, images: np.ndarray, wanted: Iterable[str] = ()) -> dict[st
     if len(graph.shape) == 1 or graph.shape[0] == images.shape[3]:
         x = x.permute(0, 3, 1, 2).contiguous()
     x = x.reshape(len(x), *graph.shape)
-    tensors: dict[str, Tensor] = {name: torch.from_numpy(np.array(array)) for name, array in graph.constants.items()}
+    tensors: dict[str, Tensor] = {name: _tensor(array) for name, array in graph.constants.items()}
     tensors[graph.input] = x / graph.divisor
     keep = {graph.output, *wanted}
     last_reader = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}

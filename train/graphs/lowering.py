@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bnn.geometry import POOL, Shape
+from bnn.geometry import POOL, Shape, Spec, step
 from bnn.layers import INPUT, Layer, Model
 from bnn.rules import KERNELS, shapes
 from train.graphs.emission import Emitter
@@ -418,15 +418,14 @@ class _Lowering(Emitter):
         else:
             reach = fan_in * int(factors.sum()) * sum(operand.factors)
             low, high, gain, constant = 0, reach, 2 * gain, constant - gain * reach
-        rows_out, columns_out = (
-            ((edge + 2 * border[0] - weight.shape[1]) // stride + 1 for edge in base.shape[:2]) if conv else (1, 1)
-        )
-        if min(rows_out, columns_out) < 1:
+        name, kind = self.name_of(node), "conv" if conv else "dense"
+        spec = Spec(name, kind, len(weight), border[0], kernel=weight.shape[1], stride=stride)
+        shape = step(spec, base.shape).output
+        if min(shape) < 1:
             raise self.refuse(node, "has a kernel that is larger than the map, expected a smaller one")
-        shape = (rows_out, columns_out, len(weight))
         draft = Draft(
-            self.name_of(node),
-            "conv" if conv else "dense",
+            name,
+            kind,
             (operand.source,),
             found.bits,
             found.shifts,
