@@ -124,9 +124,9 @@ def lenet(folder):
 
 
 def test_what_layers_compute(tmp_path):
-    """Matches, signs with sign(0) = +1, padding that counts as +1, gamma that is fixed."""
+    """Matches, signs with sign(0) = +1, padding that counts as +1, gamma that is fixed where nothing says otherwise."""
     made = Symbol(2)
-    made.norm("bn_data", 3, 128.0, fix_gamma=True, eps="2e-05")
+    made.norm("bn_data", 3, 128.0, eps="2e-05")
     made.binary("QConvolution", "conv", (64, 3, 3, 3), kernel="(3, 3)", num_filter=64, pad="(1, 1)", stride="(2, 2)")
     made.norm("bn1", 64, 14.0, fix_gamma=False)
     made.add("Flatten", "flat")
@@ -134,6 +134,8 @@ def test_what_layers_compute(tmp_path):
     graph = read_graph(*made.write(tmp_path), (8, 8, 3))
     images = np.random.default_rng(1).integers(0, 256, (5, 8, 8, 3)).astype(np.uint8)
     assert graph.divisor == 1
+    norms = [node for node in graph.nodes if node.operator == "BatchNormalization"]
+    assert [node.attributes["epsilon"] for node in norms] == [2e-5, 1e-3]
     x = torch.from_numpy(images).permute(0, 3, 1, 2).double()
 
     def norm(x, name, epsilon, fixed):

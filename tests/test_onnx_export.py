@@ -14,8 +14,10 @@ from qonnx.transformation.infer_shapes import InferShapes
 
 from bnn.errors import ExpectedError
 from bnn.golden import infer
+from bnn.layers import INPUT, Layer, Model
 from bnn.model import load, save
 from bnn.random_models import random_graph
+from bnn.rules import MAX_BASES
 from train.export import main
 from train.export_onnx import to_onnx
 
@@ -58,13 +60,33 @@ def test_shipped_models(name, tmp_path):
         np.testing.assert_array_equal(run(proto, images[:count]), infer(model, images[:count]))
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", [*range(24), 83])  # the last has a mean that its scores depend on
 def test_random_graphs(seed):
     model = random_graph(seed)
     images = drawn(model, 3, seed)
     wanted = infer(model, images)
     np.testing.assert_array_equal(plain_scores(to_onnx(model, "plain"), images), wanted)
     np.testing.assert_array_equal(qonnx_scores(to_onnx(model, "qonnx"), images[:2]), wanted[:2])
+
+
+@pytest.mark.parametrize("dialect", ["plain", "qonnx"])
+def test_sums_beyond_float32_are_exact(dialect):
+    draw = np.random.default_rng(5)
+    layer = Layer(
+        "scores",
+        "dense",
+        (INPUT,),
+        (draw.random((MAX_BASES, 2, 1024)) < 0.9).astype(np.uint8),
+        coefficients=draw.integers(30000, 32768, (2, MAX_BASES, 1)).astype(np.int32),
+        offset=np.zeros(2, np.int32),
+    )
+    table = np.where(np.arange(256) < 32, -1, 1).astype(np.int8)
+    model = Model("wide", 32, 32, 1, table, (layer,), ("a", "b"))
+    images = drawn(model, 4)
+    wanted = infer(model, images)
+    assert wanted.min() > 1 << 26 and (wanted.astype(np.float32).astype(np.int64) != wanted).any()
+    run = plain_scores if dialect == "plain" else qonnx_scores
+    np.testing.assert_array_equal(run(to_onnx(model, dialect), images), wanted)
 
 
 def test_refused(tmp_path, capsys):

@@ -22,6 +22,7 @@ from train.accuracy import count_right
 from train.data import DEFAULT_FOLDER
 from train.data import load as load_data
 from train.export_onnx import save_onnx
+from train.graphs import emission
 from train.graphs.graph import GraphError, run
 from train.graphs.lowering import lower
 from train.graphs.onnx_file import read_graph
@@ -340,6 +341,42 @@ def test_refused_files(tmp_path, capsys):
         assert error.startswith("error: ") and error.count("\n") == 1 and message in error, error
     assert main([str(good), "-o", str(tmp_path / "m.npz"), "--classes", "a,b,c,d"]) == 0
     assert load(tmp_path / "m.npz").layers[0].input_bits == 8
+
+
+def test_thresholds_of_many_sums_are_found_by_halving(monkeypatch, tmp_path):
+    made = Builder((3, 6, 6), 7)
+    made.scale_pixels()
+    made.add("Conv", made.tensor, made.constant(made.draw.normal(size=(16, 3, 3, 3))))
+    made.norm(16, 3.0)
+    made.sign()
+    made.add("Flatten", axis=1)
+    made.dense(256, 4)
+    graph = written(made, tmp_path / "made.onnx")
+    wanted = lower(graph, tuple("abcd")).model.layers[0]
+    monkeypatch.setattr(emission, "ENUMERATED", 0)
+    monkeypatch.setattr(emission, "GRID", 9)
+    found = lower(graph, tuple("abcd")).model.layers[0]
+    assert found.flip.any() and not found.flip.all() and len(np.unique(found.offset)) > 8
+    for field in ("thresholds", "flip", "scale", "offset"):
+        np.testing.assert_array_equal(getattr(found, field), getattr(wanted, field))
+
+
+def test_offsets_make_rounded_sums_exact(tmp_path):
+    """0.4 of a sum is a little less in 16 bits: without more in the offset a multiple of 5 is rounded down too far."""
+    made = Builder((3, 10, 10), 3)
+    made.scale_pixels()
+    made.sign()
+    made.conv(3, 6)
+    made.quant(8, 2.5, rounding="FLOOR")
+    made.add("GlobalAveragePool")
+    made.add("Flatten", axis=1)
+    made.quant(7, 2.5 / 16, signed=0, rounding="FLOOR")
+    made.dense(6, 4)
+    graph = written(made, tmp_path / "made.onnx")
+    model, losses = lower(graph, tuple("abcd"))
+    assert losses == () and model.layers[0].shift == 16
+    images = drawn((10, 10, 3), 16)
+    assert_scores(model, images, run(graph, images)[graph.output])
 
 
 def test_real_ends_are_rounded_and_the_loss_is_told(tmp_path, capsys):
