@@ -164,7 +164,13 @@ class Model:
 
 MEAN_BITS = 8
 """Bits of a value's mean."""
-_MEAN_SHIFT = 12
+MEAN_SHIFT = 12
+"""Bits that the scaled sum of a mean is shifted right."""
+
+
+def mean_scale(height: int, width: int) -> int:
+    """What sums over a map are multiplied by, before that shift, for their mean."""
+    return round((1 << MEAN_SHIFT) / (height * width))
 
 
 def map_mean(name: str, source: str, shape: Tuple[int, int, int]) -> Layer:
@@ -175,16 +181,15 @@ def map_mean(name: str, source: str, shape: Tuple[int, int, int]) -> Layer:
         shape: of the value, (H, W, C).
     """
     height, width, channels = shape
-    scale = round((1 << _MEAN_SHIFT) / (height * width))
-    offset = (128 << _MEAN_SHIFT) + (1 << _MEAN_SHIFT - 1)
+    offset = (128 << MEAN_SHIFT) + (1 << MEAN_SHIFT - 1)
     return Layer(
         name,
         "average",
         (source,),
         np.zeros((channels, 0), np.uint8),
-        shift=_MEAN_SHIFT,
+        shift=MEAN_SHIFT,
         bits=MEAN_BITS,
-        scale=np.full(channels, scale, np.int32),
+        scale=np.full(channels, mean_scale(height, width), np.int32),
         offset=np.full(channels, offset, np.int32),
     )
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bnn.layers import MEAN_SHIFT, mean_scale
 from bnn.rules import SHIFTS
 from train.errors import TrainError
 from train.methods import (
@@ -370,7 +371,7 @@ def mean_codes(value: Tensor, real: bool) -> Tensor:
     """The sum of the planes of a value's mean, (N, C, H, W) -> (N, C): the bits of mean + 128 with coefficients 2^k."""
     if real:
         return value.mean((2, 3))
-    scale = round((1 << 12) / (value.shape[2] * value.shape[3]))
+    scale = mean_scale(value.shape[2], value.shape[3])
     sums = value.double().sum((2, 3)) / VALUE_STEP
-    mean = (sums * (scale / (1 << 12))).float()
+    mean = (sums * (scale / (1 << MEAN_SHIFT))).float()
     return 2 * round_half_up(mean, 1.0).clamp(VALUE_LOW, VALUE_HIGH) + 1

@@ -18,6 +18,7 @@ from torch import Tensor, fx, nn
 
 from bnn.cpu import infer
 from bnn.geometry import Shape
+from bnn.layers import MEAN_SHIFT, mean_scale
 from bnn.model import Model
 from train.graphs.graph import Builder, Graph, GraphError
 from train.graphs.lowering import Lowered, lower
@@ -142,8 +143,7 @@ class _Builder(Builder):
 
     def codes_of_mean(self, name: str, source: str) -> str:
         """The mean over a map as `train.layers.mean_codes` makes it."""
-        height, width = self.seen[source].shape[2:]
-        scale = round((1 << 12) / (height * width)) / (1 << 12)
+        scale = mean_scale(*self.seen[source].shape[2:]) / (1 << MEAN_SHIFT)
         total = self.add(f"{name}.sum", "ReduceSum", [source], axes=[2, 3], keepdims=0)
         wide = self.add(f"{name}.wide", "Cast", [total], to=11)
         mean = self.add(
