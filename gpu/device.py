@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bnn.geometry import ceil_div
 from gpu.build import GpuError, library, why_no_gpu
 
 POPCOUNT, TENSOR_CORES = "popcount", "tensor cores"
@@ -174,7 +175,7 @@ class Device:
 
     def tile(self, rows: int, outputs: int) -> str:
         """The larger tile where it leaves no multiprocessor idle, else the smaller."""
-        blocks = -(-rows // LARGE_TILE[0]) * -(-outputs // LARGE_TILE[1])
+        blocks = ceil_div(rows, LARGE_TILE[0]) * ceil_div(outputs, LARGE_TILE[1])
         full = rows >= LARGE_TILE[0] and outputs >= LARGE_TILE[1]
         return LARGE if full and blocks >= self.multiprocessors else SMALL
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bnn.geometry import ceil_div
 from gpu.build import GpuError
 from gpu.device import POPCOUNT, STAGE_WORDS, TENSOR_CORES, WORD, Buffer, Device, Product
 
@@ -13,12 +14,12 @@ NEVER = np.iinfo(np.int32).max
 
 def words_of(bits: int) -> int:
     """Words that hold so many bits."""
-    return -(-bits // WORD)
+    return ceil_div(bits, WORD)
 
 
 def aligned_words_of(bits: int) -> int:
     """The same, rounded up to whole vectors of 16 bytes, which is what a row is best read by."""
-    return -(-words_of(bits) // 4) * 4
+    return ceil_div(words_of(bits), 4) * 4
 
 
 def pack(bits: np.ndarray, words: int) -> np.ndarray:
@@ -36,7 +37,7 @@ def unpack(words: np.ndarray, bits: int) -> np.ndarray:
 def rows_of_weights(weights: np.ndarray, words: int) -> np.ndarray:
     """Weights (O, taps, C), bits, as rows of words (O, depth): `words` for each tap, then zeros to whole stages."""
     outputs, taps = weights.shape[:2]
-    depth = -(-taps * words // STAGE_WORDS) * STAGE_WORDS
+    depth = ceil_div(taps * words, STAGE_WORDS) * STAGE_WORDS
     rows = np.zeros((outputs, depth), np.uint32)
     rows[:, : taps * words] = pack(weights, words).reshape(outputs, -1)
     return rows

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from bnn.errors import ExpectedError
-from bnn.geometry import walk
+from bnn.geometry import ceil_div, walk
 from bnn.model import Layer, Model
 from bnn.networks import NETWORKS, Network
 from train import classes as class_names
@@ -140,7 +140,7 @@ def _parts(network: Network, classes: int) -> list[_Part]:
         conv, last = geometry.kind == "conv", len(parts) == len(network.layers) - 1
         outputs = classes if last else geometry.output[2]
         fan_in, count = geometry.fan_in, len(parts)
-        synapses = fan_in if count or conv else -(-fan_in // INPUT_BITS) * INPUT_BITS
+        synapses = fan_in if count or conv else ceil_div(fan_in, INPUT_BITS) * INPUT_BITS
         name = f"conv{count + 1}" if conv else f"dense{count - len(network.convs) + 1}"
         parts.append(
             _Part(

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn.geometry import Shape
+from bnn.geometry import Shape, ceil_div
 from train.graphs.graph import Builder, Graph, GraphError
 
 MAGIC = 0x112
@@ -102,9 +102,9 @@ def unpack(words: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
         GraphError: there are too few or too many words.
     """
     count = int(np.prod(shape))
-    if words.size * WORD != -(-count // WORD) * WORD:
+    if words.size != ceil_div(count, WORD):
         raise GraphError(
-            f"{name}: has {words.size} words of {WORD} bits, expected {-(-count // WORD)} for {list(shape)}"
+            f"{name}: has {words.size} words of {WORD} bits, expected {ceil_div(count, WORD)} for {list(shape)}"
         )
     if len(shape) == 2:
         if shape[1] % WORD:
