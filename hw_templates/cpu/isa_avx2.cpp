@@ -1,12 +1,12 @@
 // AVX2: counts of ones by a table of 16 in the shuffle unit, collected in bytes; a lane of 64 bits is an output
 // channel.
-#if defined(__x86_64__) && defined(__GNUC__) && (!defined(__clang__) || defined(__AVX2__))
+#include "step.h"
+
+#ifdef BNN_AVX2
 #ifndef __clang__
 #pragma GCC target("avx2,bmi2,fma")
 #endif
 #include <immintrin.h>
-
-#include "step.h"
 
 namespace bnn {
 namespace {
@@ -161,7 +161,6 @@ bool runs_here() {
 #include "kernels.h"
 
 namespace bnn {
-extern const Isa isa_avx2;
 const Isa isa_avx2 = {"avx2", runs_here, 1,   Set::Bits::GROUPS, Set::Bits::LANES, Set::Pixels::OUTPUTS,
                       4,      128,       400, run<Set::Bits>,    run<Set::Pixels>, peak};
 }  // namespace bnn

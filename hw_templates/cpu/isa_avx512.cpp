@@ -1,11 +1,11 @@
 // AVX-512 with VPOPCNTDQ and VNNI: a lane of 64 bits is an output channel, so that no sum ever crosses lanes.
-#if defined(__x86_64__) && defined(__GNUC__) && (!defined(__clang__) || defined(__AVX512VPOPCNTDQ__))
+#include "step.h"
+
+#ifdef BNN_AVX512
 #ifndef __clang__
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vpopcntdq,avx2,fma,bmi2")
 #endif
 #include <immintrin.h>
-
-#include "step.h"
 
 namespace bnn {
 namespace {
@@ -123,7 +123,6 @@ bool runs_here() {
 #include "kernels.h"
 
 namespace bnn {
-extern const Isa isa_avx512;
 const Isa isa_avx512 = {"avx512", runs_here, 1,    Set::Bits::GROUPS, Set::Bits::LANES, Set::Pixels::OUTPUTS,
                         4,        128,       2000, run<Set::Bits>,    run<Set::Pixels>, peak};
 }  // namespace bnn

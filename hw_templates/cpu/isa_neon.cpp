@@ -1,6 +1,8 @@
 // NEON of ARMv7 and ARMv8: VCNT counts ones by bytes, which are collected in bytes; half a register, a lane of 64 bits,
 // is an output channel.
-#if defined(__aarch64__) || (defined(__arm__) && defined(__GNUC__) && (!defined(__clang__) || defined(__ARM_NEON)))
+#include "step.h"
+
+#ifdef BNN_NEON
 #if defined(__arm__) && !defined(__clang__)
 #pragma GCC target("fpu=neon")
 #endif
@@ -9,8 +11,6 @@
 #if defined(__arm__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
-
-#include "step.h"
 
 namespace bnn {
 namespace {
@@ -187,7 +187,6 @@ bool runs_here() {
 #include "kernels.h"
 
 namespace bnn {
-extern const Isa isa_neon;
 const Isa isa_neon = {"neon",
                       runs_here,
                       Set::Bits::PARTS,

@@ -131,7 +131,6 @@ bool runs_here() { return true; }
 #include "kernels.h"
 
 namespace bnn {
-extern const Isa isa_portable;
 const Isa isa_portable = {"portable",     runs_here,        1,   Set::Bits::OUTPUTS, 1, Set::Pixels::OUTPUTS, 1, 0, 60,
                           run<Set::Bits>, run<Set::Pixels>, peak};
 }  // namespace bnn

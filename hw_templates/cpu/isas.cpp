@@ -3,16 +3,14 @@
 
 namespace bnn {
 
-extern const Isa isa_avx512, isa_avx2, isa_neon, isa_portable;
-
 const Isa *const isas[] = {
-#if defined(__x86_64__) && defined(__GNUC__) && (!defined(__clang__) || defined(__AVX512VPOPCNTDQ__))
+#ifdef BNN_AVX512
     &isa_avx512,
 #endif
-#if defined(__x86_64__) && defined(__GNUC__) && (!defined(__clang__) || defined(__AVX2__))
+#ifdef BNN_AVX2
     &isa_avx2,
 #endif
-#if defined(__aarch64__) || (defined(__arm__) && defined(__GNUC__) && (!defined(__clang__) || defined(__ARM_NEON)))
+#ifdef BNN_NEON
     &isa_neon,
 #endif
     &isa_portable};

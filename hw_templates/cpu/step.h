@@ -92,6 +92,18 @@ struct Isa {
   double (*peak)(long repeats);  // binary multiply-accumulates done
 };
 
+// Which of them there are for this processor and compiler: GCC compiles each file for its set, clang needs to be told.
+#if defined(__x86_64__) && defined(__GNUC__) && (!defined(__clang__) || defined(__AVX512VPOPCNTDQ__))
+#define BNN_AVX512
+#endif
+#if defined(__x86_64__) && defined(__GNUC__) && (!defined(__clang__) || defined(__AVX2__))
+#define BNN_AVX2
+#endif
+#if defined(__aarch64__) || (defined(__arm__) && defined(__GNUC__) && (!defined(__clang__) || defined(__ARM_NEON)))
+#define BNN_NEON
+#endif
+extern const Isa isa_avx512, isa_avx2, isa_neon, isa_portable;
+
 // Those that were compiled, fastest first.
 extern const Isa *const isas[];
 extern const int isa_count;
