@@ -238,7 +238,8 @@ def test_what_the_numpy_side_refuses_is_refused_here_as_well() -> None:
     hostile = {
         "thresholds hold": replace(second, thresholds=np.full(64, 70000, np.int32)),
         "pad_value": replace(second, pad=1, pad_value=0),
-        "base_shifts": replace(second, base_shifts=(1,)),
+        "base_shifts 0 is 1, expected": replace(second, base_shifts=(1,)),
+        "base_shifts 0 is 2, expected": replace(second, weights=np.stack([second.weights] * 2), base_shifts=(2, 0)),
     }
     for part, layer in hostile.items():
         damaged = replace(model, layers=(model.layers[0], layer, *model.layers[2:]))
