@@ -15,7 +15,8 @@ def by_name(placed: Union[Plan, Model], traces: Mapping[int, Output]) -> Dict[st
     """Name what a core's layers have written as `bnn.golden.trace` does.
 
     Args:
-        placed: the plan whose program the core ran; or its model, where that is of version 1.
+        placed: the plan whose program the core ran; or its model, where that is of version 1 (its first layer may run
+            on the array).
         traces: key -1 is the first layer, key j array layer j.
 
     Returns:
@@ -25,8 +26,8 @@ def by_name(placed: Union[Plan, Model], traces: Mapping[int, Output]) -> Dict[st
     """
     named: Dict[str, np.ndarray] = {}
     if isinstance(placed, Model):
-        has_first = placed.layers[0].kind == "conv"
         head = placed.layers[0]
+        has_first = max(traces) < len(placed.layers) - 2  # else it is on the array, all but the scores are
         stages = [(layer.name, layer.outputs, False) for layer in placed.layers[has_first:]]
     else:
         has_first, head = bool(placed.first.channels), placed.model.layers[0]

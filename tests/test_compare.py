@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from helpers.models import network
 
 from bnn.golden import Output
 from hls.designs import DESIGNS
 from hls.schedule import plan
 from sim.compare import by_name, differences
 
-ROOT = Path(__file__).resolve().parent.parent
+CONV = ("conv", 5, 0, 0, False)
 
 
 def test_the_first_difference_is_placed() -> None:
@@ -26,16 +25,22 @@ def test_the_first_difference_is_placed() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["mnist_wired", "sfc"])
-def test_layers_are_named_by_the_plan_or_by_the_model(name: str) -> None:
-    """With a first layer of its own, and with pixels that the array reads."""
-    from bnn.model import load
-
-    model = load(ROOT / f"models/{name}.npz")
+@pytest.mark.parametrize(
+    ("layers", "binary", "first"),
+    [
+        ([CONV, CONV, ("dense", 4)], False, "conv1"),
+        ([("dense", 9), ("dense", 4)], True, "input"),
+        ([CONV, ("dense", 9), ("dense", 4)], False, "input"),
+    ],
+    ids=["first layer", "packed", "planes of pixels"],
+)
+def test_layers_are_named_by_the_plan_or_by_the_model(layers: list[tuple], binary: bool, first: str) -> None:
+    """With a first layer of its own, and with what the array reads in its place."""
+    model = network(1, (8, 8, 1), layers, binary)
     placed = plan(model, DESIGNS["sim_small"], 2)
     rng = np.random.default_rng(1)
-    keys = range(-1, len(placed.stages))
+    keys = range(-1, len(placed.stages) - 1)  # the last one gives scores
     traces = {key: Output(rng.integers(0, 2, (1, 2, 3, 3, 256), np.uint8)) for key in keys}
     want, got = by_name(placed, traces), by_name(model, traces)
     assert list(want) == list(got) and all(np.array_equal(want[key], got[key]) for key in want)
-    assert list(want)[0] == ("conv1" if name == "mnist_wired" else "input")
+    assert list(want)[0] == first
