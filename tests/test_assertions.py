@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Union
 
 import pytest
-from test_cores import BUILD
+from helpers.cores import BUILD
 
 from bnn.contract import Descriptor, Header
 from hls import sources
