@@ -1,7 +1,7 @@
 """Network topologies as tables.
 
-Every network is a list of 3x3 stride-1 convolutions, optionally followed by a
-2x2 max-pool, and a list of fully connected layers. The blocks are
+Every network is a list of stride-1 convolutions of one kernel, 3x3 unless the table says otherwise, each optionally
+followed by a 2x2 max-pool, and a list of fully connected layers. The blocks are
 conv -> [pool] -> BN -> sign; the last fully connected layer has no sign.
 
 Residual networks are those of Bi-Real Net: the first convolution gives a value, each further one adds its own to it,
@@ -59,6 +59,7 @@ class Network:
     source: str = ""
     title: str = ""  # as the literature writes the name
     residual: bool = False
+    kernel: int = 3  # edge of every convolution's
 
     @property
     def layers(self) -> Tuple[Spec, ...]:
@@ -67,7 +68,7 @@ class Network:
         for outputs, pool in self.convs:
             # the 8-bit first layer is padded with 0
             value = self.pad_value if self.pad and rows else 0
-            row = Spec(f"conv{len(rows) + 1}", "conv", outputs, self.pad, value, pool)
+            row = Spec(f"conv{len(rows) + 1}", "conv", outputs, self.pad, value, pool, self.kernel)
             if self.residual and rows:
                 before = rows[-1]
                 row = replace(row, inputs=(before.name,) * 2, stride=1 if before.outputs == outputs else 2)
@@ -154,6 +155,15 @@ _TABLE = (
         dense=(),
         input_table=INPUT_INT8,
         source="small enough for engines with the weights wired in",
+    ),
+    _mnist(
+        name="lenet",
+        title="LeNet",
+        convs=((64, True), (64, True)),
+        dense=(512,),
+        kernel=5,
+        input_table=INPUT_INT8,
+        source="after LeNet-5, LeCun et al., Proc. IEEE 1998, with pools in place of subsampling and wider",
     ),
     _colour(
         name="cifar_wired",

@@ -69,7 +69,7 @@ def _drawn(
             layers.append(map_mean(spec.name, previous, geometry.input))
             previous = spec.name
             continue
-        tail = (3, 3, geometry.input[2]) if spec.kind == "conv" else (geometry.fan_in,)
+        tail = (spec.kernel, spec.kernel, geometry.input[2]) if spec.kind == "conv" else (geometry.fan_in,)
         vectors: Dict[str, Any]
         if len(layers) == len(specs) - 1:
             vectors = {

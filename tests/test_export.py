@@ -46,7 +46,7 @@ def randomise(model: BinaryNetwork, seed: int) -> None:
                 block.shift.copy_(0.5 * torch.randn(norm.num_features, generator=generator))
 
 
-@pytest.mark.parametrize("name", ["tiny", "sfc"])
+@pytest.mark.parametrize("name", ["tiny", "sfc", "lenet"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_exported_scores_equal_the_networks(name: str, seed: int) -> None:
     torch.manual_seed(seed)

@@ -311,6 +311,11 @@ def test_padding_has_the_chosen_value(value: int) -> None:
     assert conv(torch.ones(1, 1, 1, 1)).item() == 1 + 16 * value
 
 
+def test_kernel_is_the_tables() -> None:
+    blocks = BinaryNetwork(network("lenet")).each()
+    assert [tuple(block.layer.weight.shape[1:]) for block in blocks] == [(1, 5, 5), (64, 5, 5), (1024,), (512,)]
+
+
 def test_average_moves_towards_the_parameters() -> None:
     layer = BinaryLinear(2, 1)
     torch.nn.init.ones_(layer.weight)

@@ -78,7 +78,7 @@ def binary_weight(w: Tensor, methods: Methods, schedules: Schedules, training: b
 
 
 class BinaryConv2d(nn.Conv2d):
-    """3x3 convolution with binary weights (out, in, 3, 3).
+    """Convolution with binary weights (out, in, kernel, kernel).
 
     The input (N, in, H, W) is the sum of `planes` planes of +-1; `pad` pixels surround it, `pad_value` in each.
     """
@@ -93,8 +93,9 @@ class BinaryConv2d(nn.Conv2d):
         schedules: Schedules | None = None,
         planes: int = 1,
         stride: int = 1,
+        kernel: int = 3,
     ) -> None:
-        super().__init__(inputs, outputs, kernel_size=3, stride=stride, bias=False)
+        super().__init__(inputs, outputs, kernel_size=kernel, stride=stride, bias=False)
         self.planes = planes
         self.pad = pad
         self.pad_value = pad_value
@@ -102,7 +103,7 @@ class BinaryConv2d(nn.Conv2d):
         self.schedules = schedules or Schedules()
 
     def signs(self) -> Tensor:
-        """The binary weights, or the sum of their bases, (out, in, 3, 3)."""
+        """The binary weights, or the sum of their bases, (out, in, kernel, kernel)."""
         return binary_weight(self.weight, self.methods, self.schedules, self.training)
 
     def forward(self, x: Tensor) -> Tensor:

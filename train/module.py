@@ -58,8 +58,9 @@ class BinaryNetwork(nn.Module):
         channels = network.channels
         for index, ((outputs, pool), spec) in enumerate(zip(network.convs, network.layers, strict=False)):
             value = 0 if index == 0 else network.pad_value  # the first layer is padded in the 8-bit domain
+            read = planes if blocks else 1
             conv = BinaryConv2d(
-                channels, outputs, network.pad, value, methods, schedules, planes if blocks else 1, spec.stride
+                channels, outputs, network.pad, value, methods, schedules, read, spec.stride, spec.kernel
             )
             norm = make_norm(outputs, False, methods)
             if network.residual:
