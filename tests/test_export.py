@@ -13,11 +13,13 @@ import torch
 from bnn import golden
 from bnn.model import load
 from bnn.networks import network
+from bnn.rules import shapes
+from train.abc_net import AbcBlock, AbcLayer
 from train.checkpoint import CHECKPOINT_FORMAT, load_network, save_checkpoint
 from train.config import Config, to_dict
 from train.errors import TrainError
 from train.export import ExportError, compare_scores, export, fold, main
-from train.layers import BinaryLinear, Block, ScoreNorm, ValueBlock, make_norm, shrink
+from train.layers import VALUE_STEP, BinaryLinear, Block, ScoreNorm, ValueBlock, make_norm, shrink
 from train.methods import Methods, plane_steps
 from train.module import BinaryNetwork
 from train.recipes import RECIPES, recipe
@@ -33,6 +35,8 @@ def randomise(model: BinaryNetwork, seed: int) -> None:
         fan_in = block.layer.weight[0].numel()
         alpha = block.alpha()
         unit = 1.0 if alpha is None else alpha.mean().item()
+        if isinstance(block.layer, AbcLayer):
+            unit = block.layer.weight.abs().mean().item() * block.layer.planes
         spread = unit * fan_in**0.5
         with torch.no_grad():
             norm.weight.copy_(torch.randn(norm.num_features, generator=generator))
@@ -130,6 +134,54 @@ def test_scores_bits_and_values_of_a_residual_network_equal_the_networks(methods
             assert np.array_equal((2 * bits - 1).sum(1), x.permute(0, 2, 3, 1).numpy()), name
 
 
+@pytest.mark.parametrize(("planes", "bases"), [(3, 3), (2, 1), (1, 2)])
+@pytest.mark.parametrize("name", ["tiny", "sfc"])
+def test_scores_and_planes_of_abc_net_equal_the_networks(name: str, planes: int, bases: int) -> None:
+    torch.manual_seed(9)
+    net = network(name)
+    chosen = replace(recipe("abc", net.dataset).methods, activation_planes=planes, weight_bases=bases)
+    model = BinaryNetwork(net, chosen)
+    images = np.random.default_rng(9).integers(0, 256, (30, net.channels, net.height, net.width)).astype(np.uint8)
+    for block in model.each():
+        block.norm.momentum = 1.0
+        if isinstance(block.layer, AbcLayer):
+            torch.nn.init.uniform_(block.layer.beta, 0.3, 1.5)
+        if block.v is not None:
+            torch.nn.init.uniform_(block.v, -0.2, 1.2)
+    model.train()(torch.from_numpy(images))
+    with torch.no_grad():
+        for block in model.each()[:-1]:
+            block.norm.weight[::3] *= -1
+    model.eval()
+    exported = export(model, tuple("0123456789"), {})
+    assert [(layer.bases, layer.coefficients is None) for layer in exported.layers[1:]] == [(bases, False)] * (
+        len(exported.layers) - 1
+    )
+    assert not exported.layers[0].requantised and exported.layers[0].bases == 1
+    shapes(exported)
+    mismatches, scores = compare_scores(model, exported, images)
+    assert mismatches == 0 and len(np.unique(scores)) > 20
+    trace = golden.trace(exported, np.ascontiguousarray(images[:3].transpose(0, 2, 3, 1)))
+    x = model.lookup(torch.from_numpy(images[:3]))
+    for layer, block in zip(exported.layers[:-1], model.each(), strict=False):
+        if layer.kind == "dense" and x.dim() == 4:
+            x = x.permute(0, 2, 3, 1).flatten(1)
+        if isinstance(block, AbcBlock):  # integers are what is trained
+            trained = block.norm(block.layer(x))
+            assert torch.allclose(block.exact(x) * VALUE_STEP, trained.double(), atol=VALUE_STEP)
+        x = block(x).detach()
+        found = (x.permute(0, 2, 3, 1) if x.dim() == 4 else x).numpy() > 0
+        found = found.reshape(planes, 3, *found.shape[1:]).swapaxes(0, 1)
+        assert np.array_equal(trace[layer.name].reshape(found.shape), found), layer.name
+
+
+def test_abc_net_refuses_what_it_cannot_be() -> None:
+    with pytest.raises(TrainError, match="abc is yes, expected no of tiny_bireal, which has shortcuts"):
+        BinaryNetwork(network("tiny_bireal"), Methods(abc=True))
+    with pytest.raises(TrainError, match="abc and alpha are yes, expected one of them"):
+        BinaryNetwork(network("tiny"), Methods(abc=True, alpha=True))
+
+
 def test_residual_networks_refuse_what_they_cannot_be() -> None:
     with pytest.raises(TrainError, match="norm is shift, expected batch of a layer that gives a value"):
         BinaryNetwork(network("tiny_bireal"), Methods(norm="shift"))
@@ -194,7 +246,7 @@ def test_fold_reads_the_sign_change(gamma: float, beta: float, methods: Methods)
 def test_networks_of_every_recipe_fold_exactly(name: str, net: str) -> None:
     torch.manual_seed(5)
     methods = recipe(name, network(net).dataset).methods
-    model = BinaryNetwork(network(net), replace(methods, threshold_shift=True, standardise=name == "xnor"))
+    model = BinaryNetwork(network(net), replace(methods, threshold_shift=not methods.abc, standardise=name == "xnor"))
     randomise(model, 5)
     shape = (30, model.network.channels, model.network.height, model.network.width)
     images = np.random.default_rng(5).integers(0, 256, shape).astype(np.uint8)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from bnn.networks import network
 from train import methods
+from train.abc_net import AbcConv2d
 from train.config import Config
 from train.errors import TrainError
 from train.layers import BinaryConv2d, BinaryLinear, Schedules, binary_weight
@@ -35,6 +37,7 @@ FORMULAS = {
     "clip": lambda x: 1.0 if abs(x) <= 1 else 0.0,
     "approx_sign": derivative_of_approx_sign,
     "triangular": derivative_of_approx_sign,
+    "half": lambda x: 1.0 if abs(x) <= 0.5 else 0.0,
 }
 
 
@@ -54,7 +57,8 @@ def test_thermometer_adds_a_sign_and_a_slope_for_every_step(window: str) -> None
     assert thermometer(edges, (-0.5, 0.5), window, ONE).tolist() == [-2, -2, 0, 0, 0, 2, 2]
     x = GRID.clone().requires_grad_()
     thermometer(x, (-0.5, 0.5), window, ONE).sum().backward()
-    expected = [FORMULAS[window](value.item() - 0.5) + FORMULAS[window](value.item() + 0.5) for value in GRID]
+    distances = zip((GRID + 0.5).tolist(), (GRID - 0.5).tolist(), strict=True)
+    expected = [FORMULAS[window](low) + FORMULAS[window](high) for low, high in distances]
     assert torch.allclose(x.grad, torch.tensor(expected), atol=1e-5)
 
 
@@ -75,6 +79,66 @@ def test_two_bases_are_ternary_weights_by_hand() -> None:
     assert w.grad.tolist() == [[1, 2, 2, 2], [2, 2, 2, 2]]  # clip: 1 within 1 of each step
     with pytest.raises(TrainError, match="weight_bases is 3, expected one of 1, 2"):
         binary_weight(w, Methods(weight_bases=3), Schedules(), True)
+
+
+def test_bases_and_alphas_of_abc_net_are_least_squares() -> None:
+    assert methods.abc_shifts(1) == (0.0,) and methods.abc_shifts(3) == (-1.0, 0.0, 1.0)
+    assert methods.abc_shifts(5) == (-1.0, -0.5, 0.0, 0.5, 1.0)
+    torch.manual_seed(6)
+    w = torch.randn(4, 3, 3, 3) + 0.2
+    signs = methods.sign(methods.abc_distances(w, 3))
+    alphas = methods.abc_alphas(w, signs)
+    for row, bases, alpha in zip(w.flatten(1).numpy(), signs.flatten(2).numpy().swapaxes(0, 1), alphas, strict=True):
+        wanted = [np.where(row - row.mean() + shift * row.std() >= 0, 1, -1) for shift in (-1, 0, 1)]
+        assert np.array_equal(bases, wanted)
+        assert alpha.numpy() == pytest.approx(np.linalg.lstsq(bases.T, row, rcond=None)[0], rel=1e-5)
+    same = torch.ones(2, 1, 8)  # of bases that are equal
+    assert methods.abc_alphas(torch.full((1, 8), 0.5), same)[0].tolist() == pytest.approx([0.25, 0.25])
+    with pytest.raises(TrainError, match="weight_bases is 6, expected one of 1, 2, 3, 4, 5"):
+        methods.abc_shifts(6)
+
+
+def test_weight_of_abc_net_and_its_gradient_by_formula() -> None:
+    torch.manual_seed(7)
+    w = torch.randn(3, 20).requires_grad_()
+    upstream = torch.randn(3, 20)
+    combined = methods.abc_weight(w, 3, "half", ONE)
+    (combined * upstream).sum().backward()
+    for row, got, gradient, up in zip(w.detach().numpy(), combined.detach(), w.grad, upstream.numpy(), strict=True):
+        distances = [row - row.mean() + shift * row.std() for shift in (-1, 0, 1)]
+        bases = np.array([np.where(item >= 0, 1.0, -1.0) for item in distances])
+        alpha = np.linalg.lstsq(bases.T, row, rcond=None)[0]
+        assert got.numpy() == pytest.approx(alpha @ bases, rel=1e-4)
+        assert gradient.numpy() == pytest.approx(alpha @ (np.abs(distances) <= 0.5) * up, rel=1e-4, abs=1e-6)
+
+
+def test_one_product_of_abc_net_is_that_of_every_base_and_plane() -> None:
+    torch.manual_seed(8)
+    layer = AbcConv2d(4, 6, 1, -1, Methods(abc=True, weight_bases=3), planes=2)
+    with torch.no_grad():
+        layer.beta.copy_(torch.tensor([0.75, 0.5]))
+    planes = methods.sign(torch.randn(2 * 5, 4, 6, 6))
+    passes = layer.passes(planes)
+    assert passes.shape == (5, 6, 6, 6, 3, 2) and set(np.unique(passes % 2)) == {0.0}
+    alphas = layer.bases()[1]
+    wanted = torch.einsum("pohwmn,om,n->pohw", passes, alphas, layer.beta.double())
+    assert torch.allclose(layer(planes).double(), wanted, atol=1e-4)
+    border = torch.nn.functional.pad(planes[:5], (1, 1, 1, 1), value=-1.0)
+    assert torch.equal(passes[..., 0, 0], torch.nn.functional.conv2d(border, layer.bases()[0][0]).double())
+
+
+def test_planes_of_abc_net_learn_where_they_change() -> None:
+    block = BinaryNetwork(network("tiny"), recipe("abc", "cifar10").methods).each()[1]
+    assert [step.item() for step in block.steps()] == pytest.approx([-2 / 3, 0, 2 / 3])
+    with torch.no_grad():
+        block.v.copy_(torch.tensor([0.9, 0.5, 0.0]))
+    x = torch.tensor([-0.41, -0.4, 0.0, 0.3, 0.5, 1.2])
+    planes = block.planes(x)
+    wanted = [np.where(np.clip(x.numpy() + v, 0, 1) >= 0.5, 1, -1) for v in (0.9, 0.5, 0.0)]
+    assert np.array_equal(planes.detach().view(3, -1).numpy(), wanted)
+    planes.sum().backward()
+    inside = [sum(0 <= item + v <= 1 for item in x.tolist()) for v in (0.9, 0.5, 0.0)]
+    assert block.v.grad.tolist() == inside == [3, 5, 3]
 
 
 def test_magnitude_aware_gradient_by_hand() -> None:

@@ -167,6 +167,31 @@ def test_planes_and_bases_train_export_and_start(archive: Path, tmp_path: Path) 
         start_from(model)(BinaryNetwork(network("tiny")), images)
 
 
+def test_abc_net_starts_from_one_base_and_plane(archive: Path, tmp_path: Path) -> None:
+    """Weights of one magnitude are one base, and the model's own signs."""
+    assert run(archive, tmp_path / "w1a1") == 0
+    out = tmp_path / "w1a1" / "model.npz"
+    assert export.main([str(out.parent / "checkpoint.pt"), "-o", str(out)]) == 0
+    assert run(archive, tmp_path / "abc", "--recipe", "abc", "--start", str(out), "--lr", "1e-3") == 0
+    model = load(out)
+    started = BinaryNetwork(load_network(tmp_path / "abc" / "checkpoint.pt").network, RECIPES["abc"].methods)
+    with np.load(tmp_path / "abc" / "data.npz") as kept:
+        images = torch.from_numpy(kept["x_train"])
+    start_from(model)(started.train(), images)
+    for block, layer in zip(started.each()[1:], model.layers[1:], strict=True):
+        bases, alphas = block.layer.bases()
+        combined = torch.einsum("om,mo...->o...", alphas.float(), bases)
+        wanted = 0.2 * torch.from_numpy(np.moveaxis(layer.weights, -1, 1).astype(np.float32)) - 0.1
+        assert torch.allclose(combined, wanted, atol=1e-4), layer.name
+    for block in started.each():
+        block.norm.momentum = 1.0
+    with torch.no_grad():
+        started(images)
+    again = export.export(started.eval(), model.classes, {})
+    nhwc = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
+    assert (golden.infer(model, nhwc).argmax(1) == golden.infer(again, nhwc).argmax(1)).mean() > 0.9
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

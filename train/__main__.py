@@ -28,7 +28,7 @@ from train import contact, data, own
 from train.checkpoint import load_network
 from train.config import Config, topology
 from train.errors import TrainError
-from train.methods import BASES, LOSSES, PLANES, WINDOWS, Methods
+from train.methods import ABC_BASES, LOSSES, PLANES, WINDOWS, Methods
 from train.module import BinaryNetwork
 from train.processes import world
 from train.recipes import OPTIMIZERS, RECIPES, SCHEDULES, recipe
@@ -85,7 +85,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
     changes.add_argument("--weight-window", choices=list(WINDOWS))
     changes.add_argument("--activation-window", choices=list(WINDOWS))
     changes.add_argument("--activation-planes", type=int, choices=PLANES, help="one-bit planes of activations")
-    changes.add_argument("--weight-bases", type=int, choices=BASES, help="one-bit bases of weights")
+    changes.add_argument(
+        "--weight-bases", type=int, choices=ABC_BASES, help="one-bit bases of weights; above 2 with abc"
+    )
     changes.add_argument("--norm", choices=("batch", "shift"))
     changes.add_argument("--dropout", type=float, help="of hidden layers")
     changes.add_argument("--input-dropout", type=float)
@@ -95,6 +97,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         "magnitude_aware",
         "alpha",
         "threshold_shift",
+        "abc",
         "stochastic_weights",
         "stochastic_activations",
     ):

@@ -27,11 +27,11 @@ from bnn.model import Layer, Model, load, save
 from bnn.networks import INPUT_BINARY
 from bnn.output import result
 from train import data, own, parameters
+from train.abc_net import AbcBlock, AbcLayer, AbcScores
 from train.calibrate import calibrated
 from train.checkpoint import load_checkpoint, load_network
 from train.config import Config, from_dict
 from train.layers import VALUE_HIGH, VALUE_LOW, VALUE_STEP, BinaryConv2d, Block, ScoreNorm, ValueBlock
-from train.methods import plane_steps
 from train.module import BinaryNetwork, input_table
 from train.thresholds import NotMonotone, read_off
 
@@ -68,8 +68,7 @@ def fold(block: Block, sums: np.ndarray, unit: float, name: str) -> tuple[np.nda
     if not np.isfinite(normalised).all():
         channel = int(np.flatnonzero(~np.isfinite(normalised).all(axis=0))[0])
         raise ExportError(f"{name}: batch norm of channel {channel} is not finite over its {len(sums)} sums")
-    steps = np.array(plane_steps(block.layer.methods.activation_planes), np.float32)
-    bits = normalised >= steps[:, None, None]  # (K, S, C)
+    bits = np.stack([normalised >= np.float32(float(step)) for step in block.steps()])  # (K, S, C)
     try:
         return read_off(bits)
     except NotMonotone as error:
@@ -77,25 +76,33 @@ def fold(block: Block, sums: np.ndarray, unit: float, name: str) -> tuple[np.nda
         raise ExportError(f"{name}: {what}") from None
 
 
+def _bits(block: Block) -> np.ndarray:
+    """The weights as the model has them: (O, ...) bits with channels innermost, behind an axis of bases if several."""
+    layer = block.layer
+    if isinstance(layer, AbcLayer):
+        weights = layer.bases()[0].numpy() > 0
+    else:
+        bases, signs = layer.methods.weight_bases, layer.signs().numpy()
+        # the sum of thermometer codes has a base more at +1 for every 2
+        weights = np.stack([signs > 2 * base - bases for base in range(bases)])
+    weights = np.ascontiguousarray(np.moveaxis(weights, 2, -1)).astype(np.uint8)
+    return weights if len(weights) > 1 else weights[0]
+
+
 @torch.no_grad()
 def _block_layer(block: Block, spec: Spec, source: Layer | None, first_int8: bool, bound: int) -> Layer:
     layer, name = block.layer, spec.name
-    bases = layer.methods.weight_bases
-    signs = np.ascontiguousarray(np.moveaxis(layer.signs().numpy(), 1, -1))
-    # the sum of thermometer codes has a base more at +1 for every 2
-    weights = np.stack([signs > 2 * base - bases for base in range(bases)]).astype(np.uint8)
-    weights = weights if bases > 1 else weights[0]
     pad, pad_value, kind = 0, -1, "dense"
     if isinstance(layer, BinaryConv2d):
         pad, pad_value, kind = layer.pad, int(layer.pad_value), "conv"
-    fan_in = int(np.prod(signs.shape[1:]))
-    reach = fan_in * bases * layer.planes
+    fan_in = layer.weight[0].numel()
+    reach = fan_in * layer.methods.weight_bases * layer.planes
     make = partial(
         Layer,
         name=name,
         kind=kind,
         inputs=spec.inputs or (INPUT if source is None else source.name,),
-        weights=weights,
+        weights=_bits(block),
         pad=pad,
         pad_value=pad_value,
         pool=block.pool,
@@ -103,13 +110,21 @@ def _block_layer(block: Block, spec: Spec, source: Layer | None, first_int8: boo
         plane_shifts=tuple(range(source.bits - 1, -1, -1)) if source is not None else (),
     )
     norm = block.norm
-    if isinstance(block, ValueBlock):
+    if isinstance(block, ValueBlock | AbcScores):
         scale, offset, shift = block.fixed_point()
         thresholds, flip = None, None
-        if spec.planes:
+        if isinstance(block, ValueBlock) and spec.planes:
             low, high = VALUE_LOW, VALUE_HIGH
             index, flip = fold(block, np.arange(low, high + 1), VALUE_STEP, name)
             thresholds = (low + (index if len(index) > 1 else index[0])).astype(np.int32)
+        if isinstance(block, AbcBlock | AbcScores):  # the products are 2 * matches - fan_in
+            return make(
+                thresholds=thresholds,
+                flip=flip,
+                coefficients=(2 * scale).numpy().astype(np.int32),
+                offset=(offset - fan_in * scale.sum((1, 2))).numpy().astype(np.int32),
+                shift=shift,
+            )
         return make(
             thresholds=thresholds,
             flip=flip,

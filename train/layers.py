@@ -6,7 +6,7 @@ What a layer does with its latent weights and a block with its sums is chosen by
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -177,23 +177,25 @@ def affine(norm: nn.BatchNorm1d | nn.BatchNorm2d, alpha: Tensor | None) -> tuple
 
 
 def fixed_point(gain: Tensor, bias: Tensor, inputs: int, shifts: Iterable[int]) -> tuple[Tensor, Tensor, int]:
-    """Integers of `gain * sum + bias` for sums in [-inputs, inputs]: scale and offset (C,) int64, times 2**-shift.
+    """Integers of `gain * sum + bias` for sums in [-inputs, inputs]: scale and offset int64, times 2**-shift.
 
     Args:
-        gain, bias: (C,) float64.
+        gain: float64 (C,), or (C, ...) of several sums that are added up.
+        bias: (C,) float64.
         inputs: greatest sum.
         shifts: to choose from; the first is taken with which twice the scale fits in 16 bits and every result in 32.
 
     Raises:
         TrainError: none does.
     """
-    largest = (gain.abs() * inputs + bias.abs()).max().item()
+    each = gain.abs().reshape(len(gain), -1)
+    largest = (each.sum(1) * inputs + bias.abs()).max().item()
     for shift in shifts:
         unit = 2.0**shift
         scale = torch.round(gain * unit)
         fits = 2 * scale.abs().max().item() < 2 ** (SCALE_BITS - 1)
         # 4: headroom for the rounding of scale and for 2 * matches - inputs
-        if fits and (largest * unit + inputs) * 4 < 2 ** (OFFSET_BITS - 1):
+        if fits and (largest * unit + inputs * each.shape[1]) * 4 < 2 ** (OFFSET_BITS - 1):
             return scale.long(), torch.round(bias * unit).long(), shift
     raise TrainError(f"batch norm: results up to {largest:g} do not fit in {OFFSET_BITS} bits")
 
@@ -261,6 +263,12 @@ class Block(nn.Module):
         self.last = last
         methods = layer.methods
         self.shift = nn.Parameter(torch.zeros(norm.num_features)) if methods.threshold_shift and not last else None
+        moves = methods.abc and not methods.real and not last
+        self.v = nn.Parameter(0.5 - torch.tensor(plane_steps(methods.activation_planes))) if moves else None
+
+    def steps(self) -> Sequence[float | Tensor]:
+        """Where the planes change sign, of what `normalise` gives: `plane_steps`, or ABC-Net's 1/2 - v."""
+        return plane_steps(self.layer.methods.activation_planes) if self.v is None else list(0.5 - self.v)
 
     def alpha(self) -> Tensor | None:
         """Scale (C,) of the sums, or None."""
@@ -286,12 +294,15 @@ class Block(nn.Module):
         return (sums.double() * scale + offset) * 2.0**-shift
 
     def planes(self, x: Tensor) -> Tensor:
-        """The sum of the planes of `x` as `normalise` gives it, same shape."""
+        """The sum of the planes of `x` as `normalise` gives it, same shape; of ABC-Net the planes, (N P, ...) of P."""
         methods, sharpness = self.layer.methods, self.layer.schedules.sharpness
         stochastic = methods.stochastic_activations and self.training
+        if self.v is not None:  # A_n = 2 [clip(x + v_n, 0, 1) >= 1/2] - 1 (ABC section 3.2)
+            window = methods.activation_window
+            return torch.cat([binarize(x - step, window, sharpness, stochastic) for step in self.steps()])
         if methods.activation_planes == 1:
             return binarize(x, methods.activation_window, sharpness, stochastic)
-        return thermometer(x, plane_steps(methods.activation_planes), methods.activation_window, sharpness, stochastic)
+        return thermometer(x, self.steps(), methods.activation_window, sharpness, stochastic)
 
     def forward(self, x: Tensor) -> Tensor:
         methods = self.layer.methods
@@ -313,7 +324,7 @@ class ValueBlock(Block):
     the batch norm is the fixed-point affine of the exported model, so that they are the integer network's exactly.
     """
 
-    def __init__(self, layer: BinaryConv2d, norm: Norm, pool: bool, unit: float) -> None:
+    def __init__(self, layer: BinaryConv2d | BinaryLinear, norm: Norm, pool: bool, unit: float) -> None:
         if layer.methods.norm != "batch":
             raise TrainError(f"norm is {layer.methods.norm}, expected batch of a layer that gives a value")
         super().__init__(layer, norm, pool, last=False)
@@ -331,33 +342,40 @@ class ValueBlock(Block):
         scale, offset, shift = fixed_point(gain * self.unit / VALUE_STEP, bias / VALUE_STEP, reach, SHIFTS[::-1])
         return scale, offset + ((1 << shift) >> 1), shift
 
-    def value(self, x: Tensor, shortcut: Tensor | None) -> Tensor:
-        """The value (N, C, H, W) of the planes `x`, and of the shortcut's value as `shrink` gives it."""
-        sums = self.layer(x)
-        shape = (1, -1, 1, 1)
+    def exact(self, x: Tensor) -> Tensor:
+        """(scale * sum + offset) * 2**-shift of the planes `x`, float64 (P, C, ...)."""
+        scale, offset, shift = self.fixed_point()
+        sums = torch.round(self.layer(x).double() / self.unit)
+        shape = (1, -1) + (1,) * (sums.dim() - 2)
+        return (sums * scale.view(shape) + offset.view(shape)) * 2.0**-shift
+
+    def value(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """The value (P, C, ...) of the planes `x`, and of the shortcut's value as `shrink` gives it."""
         if self.training or self.layer.methods.real:
+            sums = self.layer(x)
             alpha = self.alpha()
-            y = self.norm(sums if alpha is None else sums * alpha.view(shape))
+            y = self.norm(sums if alpha is None else sums * alpha.view((1, -1) + (1,) * (sums.dim() - 2)))
             y = y if self.layer.methods.real else round_half_up(y, VALUE_STEP)
         else:
-            scale, offset, shift = self.fixed_point()
-            wide = torch.round(sums.double() / self.unit) * scale.view(shape) + offset.view(shape)
-            y = (torch.floor(wide * 2.0**-shift) * VALUE_STEP).float()
+            y = (torch.floor(self.exact(x)) * VALUE_STEP).float()
         y = y if shortcut is None else y + shortcut
         if not self.layer.methods.real:
             y = y.clamp(VALUE_LOW * VALUE_STEP, VALUE_HIGH * VALUE_STEP)
         return F.max_pool2d(y, 2) if self.pool else y
 
     def normalise(self, sums: Tensor) -> Tensor:
-        """What the sign sees of values (N, C, H, W)."""
-        return sums if self.shift is None else sums - self.shift.view(1, -1, 1, 1)
+        """What the sign sees of values (P, C, ...)."""
+        return sums if self.shift is None else sums - self.shift.view((1, -1) + (1,) * (sums.dim() - 2))
 
     def bits(self, value: Tensor) -> Tensor:
-        """The sum of the planes of a value (N, C, H, W)."""
+        """What `planes` gives of a value (P, C, ...)."""
         methods = self.layer.methods
         x = self.normalise(value)
         x = F.relu(x) if methods.real else self.planes(x)
         return F.dropout(x, methods.dropout, self.training) if methods.dropout else x
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bits(self.value(x))
 
 
 def shrink(value: Tensor, outputs: int, stride: int, real: bool) -> Tensor:

@@ -14,6 +14,7 @@ Sources
     ReAct   Liu, Shen, Savvides, Cheng, ReActNet, ECCV 2020
     ReCU    Xu, Lin, Liu, Chen, Shao, Huang, Gao, Tian, Ji, ICCV 2021
     TWN     Li, Liu, Ternary Weight Networks, arXiv 1605.04711
+    ABC     Lin, Zhao, Pan, Towards Accurate Binary Convolutional Neural Network, NIPS 2017
     KD      Hinton, Vinyals, Dean, arXiv 1503.02531
 """
 
@@ -68,6 +69,11 @@ def approx_sign_slope(x: Tensor, sharpness: Tensor) -> Tensor:
     return (2.0 - 2.0 * x.abs()).clamp_min(0.0)
 
 
+def half_slope(x: Tensor, sharpness: Tensor) -> Tensor:
+    """1 for abs(x) <= 1/2, else 0 (ABC section 3.2: the slope of clip(x + 1/2, 0, 1))."""
+    return (x.abs() <= 0.5).to(x.dtype)
+
+
 def annealed_slope(x: Tensor, sharpness: Tensor) -> Tensor:
     """k t (1 - tanh(t x)^2) with t = `sharpness` and k = max(1 / t, 1) (IRNet, error decay estimator)."""
     scale = (1.0 / sharpness).clamp_min(1.0)
@@ -81,6 +87,7 @@ WINDOWS: dict[str, Slope] = {
     "clip": clip_slope,
     "approx_sign": approx_sign_slope,
     "triangular": approx_sign_slope,
+    "half": half_slope,
     "annealed": annealed_slope,
 }
 
@@ -130,13 +137,17 @@ def thermometer(
     return _straight_through(x, [fixed - step for step in steps], window, sharpness, stochastic)
 
 
-def _straight_through(x: Tensor, distances: list[Tensor], window: str, sharpness: Tensor, stochastic: bool) -> Tensor:
+def _slope(window: str) -> Slope:
     if window not in WINDOWS:
         raise TrainError(f"window '{window}' is unknown: choose one of {', '.join(WINDOWS)}")
-    draw = stochastic_sign if stochastic else sign
-    signs, slope = draw(distances[0]), WINDOWS[window](distances[0], sharpness)
+    return WINDOWS[window]
+
+
+def _straight_through(x: Tensor, distances: list[Tensor], window: str, sharpness: Tensor, stochastic: bool) -> Tensor:
+    draw, slope_of = stochastic_sign if stochastic else sign, _slope(window)
+    signs, slope = draw(distances[0]), slope_of(distances[0], sharpness)
     for distance in distances[1:]:
-        signs, slope = signs + draw(distance), slope + WINDOWS[window](distance, sharpness)
+        signs, slope = signs + draw(distance), slope + slope_of(distance, sharpness)
     result: Tensor = StraightThrough.apply(x, signs, slope)  # type: ignore[no-untyped-call]
     return result
 
@@ -199,6 +210,61 @@ def ternary_step(w: Tensor) -> Tensor:
     """0.7 mean(abs(w)) per output, (O, ...) -> (O, 1, ...): below it a weight is better 0 than +-1 (TWN eq. 6)."""
     mean: Tensor = w.detach().abs().flatten(1).mean(1)
     return 0.7 * mean.view(-1, *(1 for _ in w.shape[1:]))
+
+
+ABC_BASES = (1, 2, 3, 4, 5)
+"""Bases that a weight of ABC-Net may have; three planes make 15 passes of them, and the vector unit takes 16."""
+
+
+def abc_shifts(bases: int) -> tuple[float, ...]:
+    """u_i = -1 + 2 (i - 1) / (M - 1), i from 1 to M, in standard deviations of the weights; 0 of one (ABC section 3.1).
+
+    Raises:
+        TrainError: unknown number of bases.
+    """
+    if bases not in ABC_BASES:
+        raise TrainError(f"weight_bases is {bases}, expected one of {', '.join(map(str, ABC_BASES))}")
+    return tuple(2 * base / (bases - 1) - 1 for base in range(bases)) if bases > 1 else (0.0,)
+
+
+def abc_distances(w: Tensor, bases: int) -> Tensor:
+    """w - mean(w) + u_i std(w) per output, (O, ...) -> (M, O, ...), whose signs are the bases (ABC section 3.1)."""
+    flat = w.detach().flatten(1)
+    centred = flat - flat.mean(1, keepdim=True)
+    deviation = centred.square().mean(1, keepdim=True).sqrt()
+    return torch.stack([centred + shift * deviation for shift in abc_shifts(bases)]).view(bases, *w.shape)
+
+
+def abc_alphas(w: Tensor, signs: Tensor) -> Tensor:
+    """alpha (O, M) with the least |w - sum_i alpha_i B_i|^2 per output: (B B^T) alpha = B w (ABC section 3.1).
+
+    Bases that are equal share theirs evenly.
+
+    Args:
+        w: (O, ...).
+        signs: the bases B, (M, O, ...).
+    """
+    flat = signs.flatten(2).transpose(0, 1).double()  # double: autocast leaves it alone
+    ridge = 1e-9 * flat.shape[2] * torch.eye(len(signs), dtype=flat.dtype, device=flat.device)
+    wanted = flat @ w.detach().flatten(1).double().unsqueeze(2)
+    alphas: Tensor = torch.linalg.solve(flat @ flat.transpose(1, 2) + ridge, wanted)
+    return alphas.squeeze(2)
+
+
+def abc_weight(w: Tensor, bases: int, window: str, sharpness: Tensor) -> Tensor:
+    """sum_i alpha_i B_i, (O, ...), of which the gradient is taken through every B_i (ABC section 3.1).
+
+    d/dw = sum_i alpha_i window(w - mean(w) + u_i std(w)); what alpha depends on is left out.
+
+    Raises:
+        TrainError: unknown window or number of bases.
+    """
+    distances = abc_distances(w, bases)
+    signs = sign(distances)
+    alphas = abc_alphas(w, signs).to(w.dtype).t().reshape(bases, -1, *(1 for _ in w.shape[1:]))
+    slope = (alphas * _slope(window)(distances, sharpness)).sum(0)
+    result: Tensor = StraightThrough.apply(w, (alphas * signs).sum(0), slope)  # type: ignore[no-untyped-call]
+    return result
 
 
 def magnitude_aware(w: Tensor) -> Tensor:
@@ -371,6 +437,7 @@ class Methods:
     activation_window: str = "triangular"  # WINDOWS
     activation_planes: int = 1  # PLANES; 2: activations -1, 0, +1 up to a factor
     weight_bases: int = 1  # BASES; 2: weights -1, 0, +1 up to a factor
+    abc: bool = False  # abc_weight of so many bases, planes with learned shifts and factors
     stochastic_weights: bool = False  # stochastic_sign while training
     stochastic_activations: bool = False
     standardise: bool = False  # standardise

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bnn.geometry import walk
+from bnn.geometry import Geometry, Spec, walk
 from bnn.layers import MEAN_BITS
 from bnn.networks import INPUT_BINARY, Network
+from train.abc_net import AbcBlock, AbcConv2d, AbcLinear, AbcScores
 from train.errors import TrainError
 from train.layers import (
     BN_EPS,
@@ -35,6 +38,20 @@ def input_table(network: Network) -> np.ndarray:
     return (pixels - 128).astype(np.int8)
 
 
+def check(network: Network, methods: Methods) -> None:
+    """Refuse methods that do not go together, or with a network.
+
+    Raises:
+        TrainError: names both.
+    """
+    if methods.abc:
+        if network.residual:
+            raise TrainError(f"abc is yes, expected no of {network.name}, which has shortcuts")
+        for name in ("alpha", "standardise", "quantile", "magnitude_aware", "threshold_shift", "stochastic_weights"):
+            if getattr(methods, name):
+                raise TrainError(f"abc and {name} are yes, expected one of them")
+
+
 class BinaryNetwork(nn.Module):
     """Blocks of a `bnn.networks.Network`, in order.
 
@@ -47,43 +64,50 @@ class BinaryNetwork(nn.Module):
         super().__init__()
         self.network = network
         self.methods = methods = methods or Methods()
-        self.schedules = schedules = Schedules()
+        self.schedules = Schedules()
         binary_input = network.input_table == INPUT_BINARY
         scale = 1.0 if binary_input else INPUT_SCALE
         self.register_buffer("table", torch.from_numpy(input_table(network)) * scale, persistent=False)
         self.flatten_first = not network.convs
-        planes = len(plane_steps(methods.activation_planes))  # of every layer but the image
+        check(network, methods)
         blocks: list[Block] = []
-        geometries = walk(network)
-        channels = network.channels
-        for index, ((outputs, pool), spec) in enumerate(zip(network.convs, network.layers, strict=False)):
-            value = 0 if index == 0 else network.pad_value  # the first layer is padded in the 8-bit domain
-            read = planes if blocks else 1
-            conv = BinaryConv2d(
-                channels, outputs, network.pad, value, methods, schedules, read, spec.stride, spec.kernel
-            )
-            norm = make_norm(outputs, False, methods)
-            if network.residual:
-                height, width, _ = geometries[index].input
-                if spec.stride > 1 and (height % 2 or width % 2):
-                    raise TrainError(f"{spec.name}: input is {height}x{width}, expected even of an averaged shortcut")
-                blocks.append(ValueBlock(conv, norm, pool, 1.0 if index else scale))
-            else:
-                blocks.append(Block(conv, norm, pool, last=False))
-            channels = outputs
-        if network.residual:
-            blocks[-1].shift = None  # only its value is read
-            planes = (1 << MEAN_BITS) - 1  # the bits of the mean count by their place
-        inputs = geometries[len(network.convs) + network.residual].fan_in
-        for outputs in network.dense:
-            dense = BinaryLinear(inputs, outputs, methods, schedules, planes if blocks else 1)
-            blocks.append(Block(dense, make_norm(outputs, True, methods), pool=False, last=False))
-            inputs = outputs
-        dense = BinaryLinear(inputs, network.classes, methods, schedules, planes if blocks else 1)
-        passes = dense.planes * methods.weight_bases
-        score = ScoreNorm(network.classes, inputs * passes, eps=BN_EPS, momentum=BN_MOMENTUM)
-        blocks.append(Block(dense, score, pool=False, last=True))
+        planes = 1  # those that the next layer reads, counted by their coefficients
+        for spec, geometry in zip(network.layers, walk(network), strict=True):
+            if spec.kind == "average":
+                blocks[-1].shift = None  # only its value is read
+                planes = (1 << MEAN_BITS) - 1
+                continue
+            blocks.append(self._block(spec, geometry, planes, not blocks))
+            planes = len(plane_steps(methods.activation_planes))
         self.blocks = nn.ModuleList(blocks)
+
+    def _block(self, spec: Spec, geometry: Geometry, planes: int, first: bool) -> Block:
+        """The block of a layer that reads so many planes."""
+        network, methods = self.network, self.methods
+        combined = methods.abc and not methods.real and not first
+        own = replace(methods, weight_bases=1) if methods.abc and first else methods
+        layer: BinaryConv2d | BinaryLinear
+        if spec.kind == "conv":
+            window = (spec.pad, spec.pad_value, own, self.schedules, planes, spec.stride, spec.kernel)
+            layer = (AbcConv2d if combined else BinaryConv2d)(geometry.input[2], spec.outputs, *window)
+        else:
+            layer = (AbcLinear if combined else BinaryLinear)(
+                geometry.fan_in, spec.outputs, own, self.schedules, planes
+            )
+        if spec == network.layers[-1]:
+            assert isinstance(layer, BinaryLinear)
+            reach = geometry.fan_in * planes * own.weight_bases
+            score = ScoreNorm(spec.outputs, reach, eps=BN_EPS, momentum=BN_MOMENTUM)
+            return AbcScores(layer, score) if combined else Block(layer, score, pool=False, last=True)
+        norm = make_norm(spec.outputs, spec.kind == "dense", methods)
+        if combined:
+            return AbcBlock(layer, norm, spec.pool)
+        if network.residual and spec.kind == "conv":
+            height, width, _ = geometry.input
+            if spec.stride > 1 and (height % 2 or width % 2):
+                raise TrainError(f"{spec.name}: input is {height}x{width}, expected even of an averaged shortcut")
+            return ValueBlock(layer, norm, spec.pool, INPUT_SCALE if first else 1.0)
+        return Block(layer, norm, spec.pool, last=False)
 
     def each(self) -> list[Block]:
         """The blocks, in order."""
@@ -101,7 +125,7 @@ class BinaryNetwork(nn.Module):
             x = nn.functional.dropout(x, self.methods.input_dropout, self.training)
         real, value = self.methods.real, None
         for block in self.each():
-            if isinstance(block, ValueBlock):
+            if self.network.residual and isinstance(block, ValueBlock):
                 outputs, stride = block.norm.num_features, block.layer.stride
                 shortcut = None if value is None else shrink(value, outputs, stride[0], real)
                 value = block.value(x, shortcut)

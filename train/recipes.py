@@ -110,6 +110,21 @@ RECIPES: dict[str, Recipe] = {
         crop=2,
         flip=True,
     ),
+    # Lin, Zhao, Pan, NIPS 2017: three bases, three planes; else as modern
+    "abc": Recipe(
+        epochs=40,
+        batch=64,
+        optimizer="adam",
+        learning_rate=4e-3,
+        final_learning_rate=1e-6,
+        schedule="cosine",
+        loss="cross_entropy",
+        methods=Methods(
+            weight_window="identity", activation_window="half", abc=True, weight_bases=3, activation_planes=3
+        ),
+        crop=2,
+        flip=True,
+    ),
 }
 
 DATASET_RECIPES: dict[tuple[str, str], dict[str, object]] = {
@@ -127,6 +142,8 @@ DATASET_RECIPES: dict[tuple[str, str], dict[str, object]] = {
     ("modern", "svhn"): {"flip": False},
     ("bireal", "mnist"): {"flip": False},
     ("bireal", "svhn"): {"flip": False},
+    ("abc", "mnist"): {"flip": False},
+    ("abc", "svhn"): {"flip": False},
 }
 """(recipe, data set) -> changed fields."""
 

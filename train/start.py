@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bnn.layers import Layer, Model, features
 from bnn.networks import INPUT_BINARY
+from train.abc_net import AbcLayer
 from train.errors import TrainError
 from train.layers import INPUT_SCALE, BinaryLinear, Block
 from train.methods import plane_steps
@@ -30,6 +31,14 @@ def _suits(layer: Layer, block: Block, planes: int) -> bool:
         and planes in (1, block.layer.planes)
         and (block.last or layer.planes in (1, block.layer.methods.activation_planes))
     )
+
+
+def _units(block: Block) -> float:
+    """What a block's sums grow by where one product of bits is one more, with the weights of the start."""
+    layer = block.layer
+    if isinstance(layer, AbcLayer):  # weights of one magnitude are one base with that as its alpha
+        return MAGNITUDE * float(layer.beta.sum())
+    return float(layer.methods.weight_bases * layer.planes)
 
 
 def _threshold_sums(layer: Layer, reach: int, first_int8: bool) -> np.ndarray:
@@ -80,7 +89,7 @@ def _start(network: BinaryNetwork, model: Model, images: Tensor) -> None:
         passes = layer.bases * model.planes_into(layer)
         reach = layer.fan_in * passes
         # where the model has one plane or base and the block two, the block's sums are about twice as large
-        ratio = block.layer.methods.weight_bases * block.layer.planes / passes
+        ratio = _units(block) / passes
         if block.last:
             assert layer.scale is not None and layer.offset is not None
             gain = layer.scale / 2.0 ** (layer.shift + 1)  # scale counts matches, 2 * matches - fan_in is the sum
