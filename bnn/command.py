@@ -111,7 +111,6 @@ class Command:
         options: adds the command's options to a parser.
         body: does the work; gives the exit status, None for 0. Its options have the whole call as `command_line`.
         example: the arguments of a call that makes sense, for `--help`.
-        results: whether --quiet and --json are those of `bnn.output`.
     """
 
     def __init__(
@@ -120,10 +119,8 @@ class Command:
         options: Callable[[argparse.ArgumentParser], None],
         body: Callable[[argparse.Namespace], Optional[int]],
         example: str,
-        results: bool = True,
     ) -> None:
         self.name, self.example = name, example
-        self._results = results
         self._options, self._body = options, body
 
     def parser(self) -> Parser:
@@ -137,8 +134,7 @@ class Command:
             formatter_class=argparse.RawTextHelpFormatter,
         )
         self._options(parser)
-        if self._results:
-            output.add_options(parser)
+        output.add_options(parser)
         return parser
 
     def results(self, arguments: Sequence[str]) -> Dict[str, Any]:
@@ -169,7 +165,7 @@ class Command:
             options = parser.parse_args(given)
             options.command_line = " ".join(map(shlex.quote, ["bnn", self.name, *given]))
             try:
-                with output.told(self._results and options.quiet, self._results and options.json):
+                with output.told(options.quiet, options.json):
                     return self._body(options)
             except UsageError as error:
                 parser.error(line(error))

@@ -8,7 +8,7 @@ name is the field, with its place; on an object it is the value:
     Header.batch.word, Registers.cycles.offset
     header.pack(), bytes(header)
 
-`python -m hls contract` writes what others need of it: the C++ header, the SystemVerilog package and the tables of
+`bnn contract` writes what others need of it: the C++ header, the SystemVerilog package and the tables of
 docs/ARCHITECTURE.md. Sentences are what stands there.
 """
 

@@ -1,7 +1,8 @@
 """What commands say: remarks on the way, bars, and results; as text, without the remarks, or as one JSON object.
 
 `--quiet` leaves the results, `--json` prints them as one object at the end, so that nothing else is on the standard
-output. A command is one process, so what was asked for is kept here.
+output. What goes on until it is stopped prints an object a line, each at once. A command is one process, so what was
+asked for is kept here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 import contextlib
 import json
 import sys
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, TypeVar
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, TextIO, TypeVar
 
 Item = TypeVar("Item")
 
@@ -21,6 +22,9 @@ class _State:
     quiet = False
     as_json = False
     results: Dict[str, Any] = {}
+    stream: Optional[TextIO] = None
+    """Where JSON goes; None while results are collected."""
+    streamed = False
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,26 +41,40 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 @contextlib.contextmanager
 def told(quiet: bool, as_json: bool) -> Iterator[None]:
     """For the time of a command's work: what it says, as asked; with `as_json` the object at its end."""
-    before = _State.quiet, _State.as_json, _State.results
-    _State.quiet, _State.as_json, _State.results = quiet or as_json, as_json, {}
-    try:
+    with _state(quiet or as_json, as_json, sys.stdout):
         with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
             yield
-        if as_json:
-            print(json.dumps(_State.results, indent=2, default=_plain))
-    finally:
-        _State.quiet, _State.as_json, _State.results = before
+        if as_json and not _State.streamed:
+            lines = ",".join(f"\n  {json.dumps(name)}: {_json(value)}" for name, value in _State.results.items())
+            print(f"{{{lines}\n}}" if lines else "{}")
 
 
 @contextlib.contextmanager
 def collected() -> Iterator[Dict[str, Any]]:
     """For the time of a command's work: nothing is said, and the results by name are in the dictionary."""
-    before = _State.quiet, _State.as_json, _State.results
-    _State.quiet, _State.as_json, _State.results = True, True, {}
-    try:
+    with _state(True, True, None):
         yield _State.results
+
+
+@contextlib.contextmanager
+def _state(quiet: bool, as_json: bool, stream: Optional[TextIO]) -> Iterator[None]:
+    names = ("quiet", "as_json", "results", "stream", "streamed")
+    before = [getattr(_State, name) for name in names]
+    _State.quiet, _State.as_json, _State.results, _State.stream, _State.streamed = quiet, as_json, {}, stream, False
+    try:
+        yield
     finally:
-        _State.quiet, _State.as_json, _State.results = before
+        for name, value in zip(names, before):
+            setattr(_State, name, value)
+
+
+def options() -> List[str]:
+    """The options that make another command say what this one was asked to say."""
+    return ["--json"] if _State.as_json else ["--quiet"] if _State.quiet else []
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=_plain)
 
 
 def _plain(value: Any) -> Any:
@@ -82,6 +100,16 @@ def each(name: str, text: str, value: Any) -> None:
     _State.results.setdefault(name, []).append(value)
     if not _State.as_json:
         print(text, flush=True)
+
+
+def event(text: str, **values: Any) -> None:
+    """One result of a command that goes on until it is stopped: as text, or as one JSON object on a line, at once."""
+    _State.results.update(values)
+    if not _State.as_json:
+        print(text, flush=True)
+    elif _State.stream is not None:
+        _State.streamed = True
+        print(_json(values), file=_State.stream, flush=True)
 
 
 def progress(items: Iterable[Item], what: str, total: Optional[int] = None) -> Iterable[Item]:

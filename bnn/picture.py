@@ -18,9 +18,9 @@ from html import escape
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Tuple
 
-from bnn.command import FAILED, Command
+from bnn import generated
+from bnn.command import Command
 from bnn.errors import ExpectedError
-from bnn.files import write_atomically
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 150, 64, 44, 40, 12
 """Of a box, between boxes, around all; pixels."""
@@ -189,21 +189,16 @@ def _sign(value: int) -> int:
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("description", type=Path, help="text file; its format is in bnn/picture.py")
     parser.add_argument("-o", "--output", type=Path, help="the picture (default: beside it, with .svg)")
-    parser.add_argument("--check", action="store_true", help="only tell whether the picture is as it would be drawn")
+    generated.add_option(parser)
 
 
 def _run(options: argparse.Namespace) -> int:
     path = options.output or options.description.with_suffix(".svg")
-    made = draw(*read(options.description.read_text(encoding="utf-8"), str(options.description))).encode()
-    if not options.check:
-        write_atomically(path, made)
-    elif not path.is_file() or path.read_bytes() != made:
-        print(f"error: {path}: is not what {options.description} draws", file=sys.stderr)
-        return FAILED
-    return 0
+    made = draw(*read(options.description.read_text(encoding="utf-8"), str(options.description)))
+    return generated.put({path: made}, options.check, f"bnn picture {options.description}")
 
 
-main = Command("picture", _options, _run, "docs/dataflow.txt", results=False)
+main = Command("picture", _options, _run, "docs/dataflow.txt")
 
 
 if __name__ == "__main__":

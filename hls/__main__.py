@@ -4,7 +4,7 @@
 `python -m hls reuse MODEL` tells what sharing repeated work in them is worth.
 `python -m hls topologies --lut COUNT` lists networks that fit with their weights wired in.
 `python -m hls explore MODEL... --board NAME` lists designs for some models on a board.
-`python -m hls contract` writes the files that are made from `bnn.contract`.
+`bnn contract` writes the files that are made from `bnn.contract`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m hls contract [--check]`: write what others need of the contract, `bnn.contract`.
+"""`bnn contract [--check]`: write what others need of the contract, `bnn.contract`.
 
 The C++ header, the SystemVerilog package and the tables of docs/ARCHITECTURE.md are checked in; `--check` says which of
 them differ from what would be written.
@@ -12,8 +12,8 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from bnn import contract
-from bnn.command import FAILED, Command
+from bnn import contract, generated
+from bnn.command import Command
 from bnn.contract import (
     CoefficientHeader,
     Constant,
@@ -29,7 +29,6 @@ from bnn.contract import (
     ThresholdHeader,
     VectorHeader,
 )
-from bnn.files import write_atomically
 from bnn.tables import marked
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -299,27 +298,14 @@ def files(root: Path) -> dict[Path, str]:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--check", action="store_true", help="only tell whether they are as they would be written")
+    generated.add_option(parser)
 
 
 def _run(options: argparse.Namespace) -> int:
-    status = 0
-    for path, text in files(ROOT).items():
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            continue
-        if options.check:
-            print(
-                f"error: {path.relative_to(ROOT)}: is not what bnn/contract.py makes; run python -m hls contract",
-                file=sys.stderr,
-            )
-            status = FAILED
-        else:
-            write_atomically(path, text.encode())
-            print(path.relative_to(ROOT))
-    return status
+    return generated.put(files(ROOT), options.check, "bnn contract")
 
 
-main = Command("contract", _options, _run, "--check", results=False)
+main = Command("contract", _options, _run, "--check")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import re
 import sys
 from pathlib import Path
 
-from bnn.command import FAILED, Command
-from bnn.files import write_atomically
+from bnn import generated
+from bnn.command import Command
 from bnn.tables import marked
 from hls import sources
 
@@ -70,24 +70,15 @@ def page(text: str) -> str:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--check", action="store_true", help="only tell whether it is as it would be written")
+    generated.add_option(parser)
 
 
 def _run(options: argparse.Namespace) -> int:
     path = ROOT / PAGE
-    text = path.read_text(encoding="utf-8")
-    made = page(text)
-    if made == text:
-        return 0
-    if options.check:
-        print(f"error: {PAGE}: is not what the sources make; run bnn hierarchy", file=sys.stderr)
-        return FAILED
-    write_atomically(path, made.encode())
-    print(PAGE)
-    return 0
+    return generated.put({path: page(path.read_text(encoding="utf-8"))}, options.check, "bnn hierarchy")
 
 
-main = Command("hierarchy", _options, _run, "--check", results=False)
+main = Command("hierarchy", _options, _run, "--check")
 
 
 if __name__ == "__main__":

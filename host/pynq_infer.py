@@ -10,7 +10,6 @@ On the board, or on a board at an address through pynq 4.0, also the simulated o
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import re
 import sys
@@ -26,6 +25,7 @@ if not __package__:  # a script by its path
 import numpy as np
 
 from bnn import images as reader
+from bnn import output
 from bnn.command import Command, UsageError, positive
 from bnn.model import Model, load
 from bnn.text import printable
@@ -192,11 +192,8 @@ def watch(engine: Engine, options: argparse.Namespace, shape: tuple[int, int, in
             scores = engine.infer(np.stack([image for _, image in found]))
             for (name, _), row in zip(found, scores):
                 best = int(row.argmax())
-                if options.json:
-                    text = json.dumps({"image": name, "predicted": classes[best], "scores": row.tolist()})
-                else:
-                    text = f"{name}  {classes[best]}  {int(row[best])}"
-                print(text, flush=True)
+                text = f"{name}  {classes[best]}  {int(row[best])}"
+                output.event(text, image=name, predicted=classes[best], scores=row.tolist())
             count += len(found)
     except KeyboardInterrupt:
         pass
@@ -232,7 +229,6 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--traces", type=Path, default=Path("mismatch.npz"), help="where --validate puts traces")
     parser.add_argument("--watch", metavar="WHERE", help="classify pictures as they appear in a folder, or camera[:N]")
     parser.add_argument("--watch-s", type=float, metavar="S", help="end --watch after S seconds")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the scores of every image")
 
 
@@ -280,28 +276,22 @@ def _run(options: argparse.Namespace) -> None:
         images = given.images[: options.limit]
         labels = None if given.labels is None else given.labels[: options.limit]
         if options.throughput:
-            result = throughput(engine, images, options.repeats)
-            print(json.dumps(result)) if options.json else report.print_figures(result)
+            figures = throughput(engine, images, options.repeats)
+            output.result(report.figures_text(figures), **figures)
             return
-        scores, result = engine.timed(images, labels)
-        result["remarks"] = list(given.remarks)
+        scores, figures = engine.timed(images, labels)
+        figures["remarks"] = list(given.remarks)
         if options.validate and model is not None:
-            result["remarks"].append(validate(model, images, scores, options.traces))
+            figures["remarks"].append(validate(model, images, scores, options.traces))
         if options.csv:
             options.csv.write_text(report.csv_text(scores, labels, names, given.names), encoding="utf-8")
-        if options.json:
-            result.update(predictions=scores.argmax(axis=1).tolist(), classes=names, scores=scores.tolist())
-            print(json.dumps(result))
-        else:
-            report.print_table(scores, labels, names, given.names)
-            report.print_figures(result)
+        text = f"{report.table_text(scores, labels, names, given.names)}\n{report.figures_text(figures)}"
+        output.result(text, **figures, predictions=scores.argmax(axis=1), classes=names, scores=scores)
     finally:
         engine.close()
 
 
-main = Command(
-    "infer", _options, _run, "--cpu --model models/cnv.npz --images models/cifar10_sample.npz", results=False
-)
+main = Command("infer", _options, _run, "--cpu --model models/cnv.npz --images models/cifar10_sample.npz")
 
 
 if __name__ == "__main__":

@@ -37,15 +37,15 @@ def of_runs(runs: list[dict[str, float]], clock_hz: float | None) -> dict[str, A
     return result
 
 
-def print_table(
+def table_text(
     scores: np.ndarray, labels: np.ndarray | None, classes: list[str], names: list[str], rows: int = TABLE_ROWS
-) -> None:
+) -> str:
     """The first rows: image, predicted class and its score, and the label where it is known."""
     width = max([len(name) for name in classes] + [9])
     known = "" if labels is None else f"  {'label':<{width}}"
     shown = names[: min(rows, len(scores))]
     column = max([len(name) for name in shown] + [6])
-    print(f"{'image':>{column}}  {'predicted':<{width}}  {'score':>11}{known}")
+    lines = [f"{'image':>{column}}  {'predicted':<{width}}  {'score':>11}{known}"]
     for index, row in enumerate(scores[:rows]):
         best = int(row.argmax())
         known = ""
@@ -53,31 +53,31 @@ def print_table(
             label = int(labels[index])
             name = label_text(label, classes)
             known = f"  {name:<{width}}{'' if label == best else '  wrong'}"
-        print(f"{names[index]:>{column}}  {classes[best]:<{width}}  {int(row[best]):>11}{known}".rstrip())
+        lines.append(f"{names[index]:>{column}}  {classes[best]:<{width}}  {int(row[best]):>11}{known}".rstrip())
     if len(scores) > rows:
-        print(f"  ... {len(scores) - rows} more")
+        lines.append(f"  ... {len(scores) - rows} more")
+    return "\n".join(lines)
 
 
-def print_figures(result: dict[str, Any]) -> None:
+def figures_text(result: dict[str, Any]) -> str:
     """The figures of `summary` and `of_runs` as text."""
-    for remark in result.get("remarks", []):
-        print(remark)
+    lines = list(result.get("remarks", []))
     if "accuracy" in result:
-        print(f"accuracy: {result['correct']}/{result['images']} ({100 * result['accuracy']:.2f} %)")
-    print(f"end to end: {result['images_per_s']:.1f} images/s ({result['seconds']:.4f} s)")
+        lines.append(f"accuracy: {result['correct']}/{result['images']} ({100 * result['accuracy']:.2f} %)")
+    lines.append(f"end to end: {result['images_per_s']:.1f} images/s ({result['seconds']:.4f} s)")
     if "steps" in result:
-        print("steps: " + ", ".join(f"{step} {seconds:.4f} s" for step, seconds in result["steps"].items()))
+        lines.append("steps: " + ", ".join(f"{step} {seconds:.4f} s" for step, seconds in result["steps"].items()))
     if result.get("latency_ms"):
         listed = ", ".join(f"{name} {value:.2f}" for name, value in result["latency_ms"].items())
-        print(f"latency of {result['runs']} runs in ms: {listed}")
+        lines.append(f"latency of {result['runs']} runs in ms: {listed}")
     if result.get("cycles"):
         share = 100 * result["busy_cycles"] / result["cycles"]
         clock = f" at {result['clock_hz'] / 1e6:g} MHz" if result["clock_hz"] else ", clock unknown"
         rate = result.get("accelerator_images_per_s")
         speed = "" if rate is None else f"{rate:.1f} images/s, "
-        print(f"accelerator: {speed}{result['cycles']} cycles{clock}, array busy {share:.1f} %")
-    for name, count in result.get("boards", {}).items():
-        print(f"{name}: {count} images")
+        lines.append(f"accelerator: {speed}{result['cycles']} cycles{clock}, array busy {share:.1f} %")
+    lines += [f"{name}: {count} images" for name, count in result.get("boards", {}).items()]
+    return "\n".join(lines)
 
 
 def csv_text(scores: np.ndarray, labels: np.ndarray | None, classes: list[str], names: list[str]) -> str:

@@ -21,6 +21,7 @@ if not __package__:  # a script by its path
 
 import numpy as np
 
+from bnn import output
 from bnn.command import Command, UsageError
 from bnn.model import load
 from bnn.samples import find_images
@@ -91,7 +92,7 @@ def _run(options: argparse.Namespace) -> None:
     classifier = Classifier(choices, makers(options, choices))
     try:
         with Server(classifier, options.host, options.port, tuple(options.name)) as server:
-            print(server.url, flush=True)
+            output.event(server.url, url=server.url)
             server.serve_forever()
     except KeyboardInterrupt:
         pass
@@ -99,7 +100,7 @@ def _run(options: argparse.Namespace) -> None:
         classifier.close()
 
 
-main = Command("web", _options, _run, "--cpu --model models/cnv.npz models/mnist_wired.npz", results=False)
+main = Command("web", _options, _run, "--cpu --model models/cnv.npz models/mnist_wired.npz")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import List, Sequence
 
+from bnn import output
 from bnn.command import FAILED, Command
 from bnn.errors import ExpectedError
 from hls import sources
@@ -69,17 +70,20 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     files = sources.files(options.rtl)
+    every = [*files, *sources.files(WIRED)]
+    chosen = options.design or sorted(DESIGNS)
     try:
-        for design in options.design or sorted(DESIGNS):
+        for design in output.progress(chosen, "designs"):
             verilator(files, design)
-        verible([*files, *sources.files(WIRED)])
+        verible(every)
     except LintError as error:
         print(error, file=sys.stderr)  # all that was found
         return FAILED
+    output.result(f"{len(every)} files, {len(chosen)} designs: nothing found", files=len(every), designs=chosen)
     return 0
 
 
-main = Command("lint-rtl", _options, _run, "--design pynq_z1", results=False)
+main = Command("lint-rtl", _options, _run, "--design pynq_z1")
 
 
 if __name__ == "__main__":

@@ -813,5 +813,17 @@ def test_demo_errors(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         demo.start(["--design", "none", "--core", "functional"], 60)
 
 
+@pytest.mark.slow
+def test_demo_for_programs(capfd: pytest.CaptureFixture[str]) -> None:
+    """One object, and nothing else of board, planner and script on the standard output, nor a warning of a package."""
+    arguments = ["--core", "functional", "--design", "sim_small", "--host", next_host(), "--limit", "8", "--json"]
+    assert demo.main(arguments) == 0
+    printed = capfd.readouterr()
+    result = json.loads(printed.out)
+    assert (result["design"], result["images"], len(result["scores"])) == ("sim_small", 8, 8)
+    assert result["remarks"] == ["validated: 80 scores of 8 images equal to the golden model's"]
+    assert printed.err == ""
+
+
 def test_listens_on_loopback_only_unless_told() -> None:
     assert inspect.signature(Server.__init__).parameters["host"].default == "127.0.0.1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import json
 import os
@@ -20,7 +21,7 @@ from bnn import command
 from bnn.__main__ import main
 from bnn.command import COMMANDS, Command, Entry, UsageError
 from bnn.errors import ExpectedError
-from bnn.output import each, note, progress, result, table
+from bnn.output import each, event, note, progress, result, table
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", "docs/WIRED.md", "docs/adding_a_layer.md", "docs/hls_walkthrough.md", "train/README.md"]
@@ -127,13 +128,48 @@ def test_results_alone_or_as_one_object(monkeypatch: pytest.MonkeyPatch, capsys:
         assert printed.err == "of a library\n"  # nothing of it on the standard output
 
 
-def test_commands_with_results_have_both_options() -> None:
-    """But those that serve, write the project's files, or print JSON in a way of their own."""
-    without = {name for name in COMMANDS if not command.find(name)._results}
-    assert without == {"infer", "web", "board", "board-demo", "contract", "hierarchy", "lint-rtl", "picture"}
-    for name in COMMANDS:
-        text = command.find(name).parser().format_help()
-        assert ("--quiet" in text) == (name not in without) or name == "zoo", name
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_both_options(name: str) -> None:
+    """Commands of a command have them each."""
+    parsers = [command.find(name).parser()]
+    for action in parsers[0]._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            parsers = list(action.choices.values())
+    for parser in parsers:
+        assert {"-q", "--quiet", "--json"} <= set(parser._option_string_actions), parser.prog
+
+
+@pytest.mark.parametrize("folder", ["bnn", "train", "hls", "sim", "host", "gpu"])
+def test_nothing_but_results_and_errors_is_printed_past_the_options(folder: str) -> None:
+    """A print to the standard output would be there with --quiet, too."""
+    own = {"bnn/output.py", "bnn/__main__.py", "bnn/clean.py", "train/bench_larq.py"}
+    """What decides it; the overview of commands; a script of make; a process whose lines another one reads."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        if path.relative_to(ROOT).as_posix() in own or "cocotb" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+                to = [word.value for word in node.keywords if word.arg == "file"]
+                assert to and ast.unparse(to[0]) == "sys.stderr", f"{path}:{node.lineno}"
+
+
+def test_what_goes_on_prints_an_object_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def body(options: argparse.Namespace) -> None:
+        for number in range(2):
+            event(f"number {number}", number=number)
+            assert not options.json or len(printed()) == number + 1  # at once
+
+    def printed() -> list[str]:
+        seen.extend(capsys.readouterr().out.splitlines())
+        return seen
+
+    seen: list[str] = []
+    run = made(monkeypatch, body)
+    assert run([]) == 0 and capsys.readouterr().out == "number 0\nnumber 1\n"
+    assert run(["--json"]) == 0 and [json.loads(line) for line in printed()] == [{"number": 0}, {"number": 1}]
+    assert run.results([]) == {"number": 1}
 
 
 def test_a_command_of_a_command_has_them_too(capsys: pytest.CaptureFixture[str]) -> None:

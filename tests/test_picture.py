@@ -23,7 +23,10 @@ def test_the_picture_of_the_readme_is_what_its_description_draws(
     assert picture.main([str(described), "--check"]) == 0
     (tmp_path / "new.svg").write_text("<svg/>")
     assert picture.main([str(described), "-o", str(tmp_path / "new.svg"), "--check"]) == 1
-    assert capsys.readouterr().err == f"error: {tmp_path / 'new.svg'}: is not what {described} draws\n"
+    assert (
+        capsys.readouterr().err
+        == f"error: {tmp_path / 'new.svg'}: is not what it is made from; run bnn picture {described}\n"
+    )
     assert "(docs/dataflow.svg)" in (ROOT / "README.md").read_text()
 
 

@@ -19,7 +19,7 @@ from bnn.cpu import infer
 from bnn.geometry import Shape
 from bnn.images import read_array
 from bnn.model import Model, save
-from bnn.output import result
+from bnn.output import each, note, result
 from train import classes as class_names
 from train import data
 from train.graphs import bmxnet
@@ -147,15 +147,16 @@ def _report(
     images: tuple[np.ndarray, np.ndarray, np.ndarray | None] | None,
 ) -> None:
     if not found.losses and arguments.images is None:
-        print("import: exactly the network")
+        note("import: exactly the network")
         return
     for loss in found.losses:
-        print(f"import: {loss}")
+        each("losses", f"import: {loss}", loss)
     images = images or _images(arguments)
     if images is None:
-        print("import: not measured, give --images or --dataset")
+        note("import: not measured, give --images or --dataset")
         return
-    print(f"import: {measure(graph, found.model, *images[1:])}")
+    measured = measure(graph, found.model, *images[1:])
+    result(f"import: {measured}", measured=measured)
 
 
 def dataset_shape(name: str) -> Shape:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 import threading
 from pathlib import Path
 
+from bnn import output
 from bnn.command import Command
 from hls import designs, overlay
 from sim.board.core import Core, CoreError, FunctionalCore
@@ -47,7 +49,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     design = designs.find(options.design)
     if options.core == "rtl":
-        print(f"building the simulation of {design.name} unless it is there", flush=True)
+        output.note(f"building the simulation of {design.name} unless it is there")
     folder = options.output or Path("build") / design.name / "overlay"
     bitfile = overlay.write(design, folder)
     memory = Memory(client_bytes=options.client_bytes)
@@ -57,11 +59,16 @@ def _run(options: argparse.Namespace) -> None:
     except BaseException:
         core.close()
         raise
-    print(
+    address = options.host if server.port == PORT else f"{options.host}:{server.port}"
+    output.event(
         f"simulated PYNQ-Z1: {describe(design)}, {core.kind} core, {CMA_BYTES >> 20} MiB, "
         f"on {options.host} port {server.port}\noverlay: {bitfile}\n"
-        f"clients: PYNQ_REMOTE_DEVICES={options.host} python host/pynq_infer.py --bit {bitfile} ...",
-        flush=True,
+        f"clients: bnn infer --boards {address} --bit {shlex.quote(str(bitfile))} ...",
+        design=design.name,
+        core=core.kind,
+        host=options.host,
+        port=server.port,
+        overlay=str(bitfile),
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -70,7 +77,7 @@ def _run(options: argparse.Namespace) -> None:
     server.close()
 
 
-main = Command("board", _options, _run, "--design pynq_z1 --core functional", results=False)
+main = Command("board", _options, _run, "--design pynq_z1 --core functional")
 
 
 if __name__ == "__main__":

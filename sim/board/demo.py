@@ -7,6 +7,7 @@ model's.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 from typing import List
 
+from bnn import output
 from bnn.command import Command, positive
 from bnn.errors import ExpectedError
 from bnn.model import load
@@ -42,7 +44,7 @@ def start(arguments: List[str], wait_s: float = 900.0) -> subprocess.Popen:
     assert server.stdout is not None and server.stderr is not None
     until = time.monotonic() + wait_s
     for line in server.stdout:
-        print(line, end="", flush=True)
+        output.note(line.rstrip("\n"))
         if line.startswith(READY):
             return server
         if time.monotonic() > until:
@@ -74,9 +76,10 @@ def _run(options: argparse.Namespace) -> int:
     given = str(Path(options.design).resolve()) if options.design.endswith(".toml") else options.design
     folder = BUILD.resolve() / design
     packing = [sys.executable, "-m", "hls", str(options.model.resolve()), "--design", given, "-o", str(folder)]
-    packed = subprocess.run(packing, cwd=FOLDER, stderr=subprocess.PIPE, text=True)
+    packed = subprocess.run(packing, cwd=FOLDER, capture_output=True, text=True)
     if packed.returncode:
         raise DemoError(_reason(packed.stderr) or "the model could not be packed")
+    output.note(packed.stdout.rstrip("\n"))
     server = start(["--design", given, "--core", options.core, "--host", options.host])
     try:
         client = [
@@ -95,14 +98,19 @@ def _run(options: argparse.Namespace) -> int:
             "--batch",
             str(options.batch),
             "--validate",
+            *output.options(),
         ]
-        return subprocess.run(client, env={**os.environ, "PYNQ_REMOTE_DEVICES": options.host}).returncode
+        environment = {**os.environ, "PYNQ_REMOTE_DEVICES": options.host}
+        done = subprocess.run(client, env=environment, stdout=subprocess.PIPE if options.json else None, text=True)
     finally:
         server.terminate()
         server.wait(30)
+    if options.json and not done.returncode:
+        output.result("", design=design, **json.loads(done.stdout))
+    return done.returncode
 
 
-main = Command("board-demo", _options, _run, "models/cnv.npz --core functional", results=False)
+main = Command("board-demo", _options, _run, "models/cnv.npz --core functional")
 
 
 if __name__ == "__main__":

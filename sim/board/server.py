@@ -9,19 +9,11 @@ import json
 import posixpath
 import re
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Iterator, Optional
 
 import grpc
-from pynq.remote import (
-    buffer_pb2,
-    buffer_pb2_grpc,
-    gpio_pb2_grpc,
-    mmio_pb2,
-    mmio_pb2_grpc,
-    remote_device_pb2,
-    remote_device_pb2_grpc,
-)
 
 from bnn.contract import Registers
 from bnn.errors import ExpectedError
@@ -29,6 +21,18 @@ from hls.designs import Design
 from hls.overlay import MAGIC, SIMULATED, identity
 from sim.board.core import Core, CoreError
 from sim.board.memory import Memory, MemoryLimit
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # pynq's of setuptools, which nobody here can mend
+    from pynq.remote import (
+        buffer_pb2,
+        buffer_pb2_grpc,
+        gpio_pb2_grpc,
+        mmio_pb2,
+        mmio_pb2_grpc,
+        remote_device_pb2,
+        remote_device_pb2_grpc,
+    )
 
 PORT = 7967
 """The port that pynq connects to."""
