@@ -175,6 +175,52 @@ def test_scores_and_planes_of_abc_net_equal_the_networks(name: str, planes: int,
         assert np.array_equal(trace[layer.name].reshape(found.shape), found), layer.name
 
 
+@pytest.mark.parametrize(
+    ("weights", "activations", "kinds"),
+    [
+        ((2,), (4,), ["BitsBlock"] * 3),
+        ((), (8,), ["BitsBlock"] * 3),
+        ((4, 1, 8), (8, 1, 2), ["ValueBlock", "Block", "BitsBlock"]),  # the first sum is beyond thresholds
+        ((3, 8, 8, 2), (1, 6, 1, 2), ["BitsBlock", "ValueBlock", "BitsBlock"]),
+    ],
+)
+@pytest.mark.parametrize("name", ["tiny", "sfc"])
+def test_scores_and_bits_of_mixed_layers_equal_the_networks(
+    name: str, weights: tuple[int, ...], activations: tuple[int, ...], kinds: list[str]
+) -> None:
+    torch.manual_seed(11)
+    net = network(name)
+    model = BinaryNetwork(net, Methods(weight_bits=weights, activation_bits=activations))
+    if name == "tiny":
+        assert [type(block).__name__ for block in model.each()[:-1]] == kinds
+    images = np.random.default_rng(11).integers(0, 256, (30, net.channels, net.height, net.width)).astype(np.uint8)
+    for block in model.each():
+        block.norm.momentum = 1.0
+    model.train()(torch.from_numpy(images))
+    with torch.no_grad():
+        for block in model.each()[:-1]:
+            block.norm.weight[::3] *= -1
+    model.eval()
+    exported = export(model, tuple("0123456789"), {})
+    shapes(exported)
+    mismatches, scores = compare_scores(model, exported, images)
+    assert mismatches == 0 and len(np.unique(scores)) > 20
+    trace = golden.trace(exported, np.ascontiguousarray(images[:3].transpose(0, 2, 3, 1)))
+    x = model.lookup(torch.from_numpy(images[:3]))
+    for layer, block in zip(exported.layers[:-1], model.each(), strict=False):
+        if layer.kind == "dense" and x.dim() == 4:
+            x = x.permute(0, 2, 3, 1).flatten(1)
+        if isinstance(block, ValueBlock):  # integers are what is trained
+            trained = block.norm(block.layer(x)).detach() * block.units
+            assert torch.allclose(block.exact(x) - 0.5, trained.double(), atol=0.5 + 0.04 * float(trained.abs().max()))
+        x = block(x).detach()
+        found = (x.permute(0, 2, 3, 1) if x.dim() == 4 else x).numpy()
+        factors = 1 << np.arange(layer.planes)[::-1]
+        bits = trace[layer.name].reshape(3, layer.planes, *found.shape[1:]).astype(int)
+        assert np.array_equal(np.tensordot(factors, 2 * bits.swapaxes(0, 1) - 1, 1), found), layer.name
+        assert len(np.unique(found)) > layer.planes
+
+
 def test_abc_net_refuses_what_it_cannot_be() -> None:
     with pytest.raises(TrainError, match="abc is yes, expected no of tiny_bireal, which has shortcuts"):
         BinaryNetwork(network("tiny_bireal"), Methods(abc=True))

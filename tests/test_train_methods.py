@@ -13,7 +13,7 @@ from train import methods
 from train.abc_net import AbcConv2d
 from train.config import Config
 from train.errors import TrainError
-from train.layers import BinaryConv2d, BinaryLinear, Schedules, binary_weight
+from train.layers import BinaryConv2d, BinaryLinear, BitsBlock, Schedules, binary_weight
 from train.methods import Methods, ap2, binarize, thermometer
 from train.module import BinaryNetwork
 from train.optimizer import clip, initialise, make_optimizer
@@ -139,6 +139,72 @@ def test_planes_of_abc_net_learn_where_they_change() -> None:
     planes.sum().backward()
     inside = [sum(0 <= item + v <= 1 for item in x.tolist()) for v in (0.9, 0.5, 0.0)]
     assert block.v.grad.tolist() == inside == [3, 5, 3]
+
+
+@pytest.mark.parametrize("bits", [2, 3, 8])
+def test_weights_of_bits_by_formula(bits: int) -> None:
+    torch.manual_seed(10)
+    w = torch.randn(5, 7).requires_grad_()
+    levels = 2**bits - 1
+    got = methods.dorefa_weight(w, bits)
+    squashed = np.tanh(w.detach().numpy())
+    code = np.floor((squashed / (2 * np.abs(squashed).max()) + 0.5) * levels + 0.5)
+    assert np.array_equal(got.detach().numpy(), 2 * code - levels)
+    signs = [2 * (code.astype(int) >> place & 1) - 1 for place in range(bits)]
+    assert np.array_equal(sum(sign << place for place, sign in enumerate(signs)), got.detach().numpy())
+    got.sum().backward()
+    largest = np.unravel_index(np.abs(squashed).argmax(), squashed.shape)
+    slope = (1 - squashed**2) * levels / np.abs(squashed).max()
+    inner = np.ones(w.shape, bool)
+    inner[largest] = False  # that which all are divided by
+    assert w.grad.numpy()[inner] == pytest.approx(slope[inner], rel=1e-4)
+
+
+def test_activations_of_bits_by_formula() -> None:
+    model = BinaryNetwork(network("tiny"), Methods(activation_bits=(3,)))
+    block = model.each()[2]
+    assert isinstance(block, BitsBlock) and block.layer.planes == 7
+    x = torch.tensor([-0.5, 0.0, 0.07, 0.08, 0.5, 0.93, 1.0, 3.0]).requires_grad_()
+    block.layer, block.norm = _Same(block.layer.methods), torch.nn.Identity()
+    codes = block(x[:, None])
+    wanted = np.floor(np.clip(x.detach().numpy(), 0, 1) * 7 + 0.5)
+    assert np.array_equal(codes.detach()[:, 0].numpy(), 2 * wanted - 7) and wanted.tolist() == [0, 0, 0, 1, 4, 7, 7, 7]
+    codes.sum().backward()
+    assert x.grad.tolist() == [0, 14, 14, 14, 14, 14, 14, 0]
+
+
+class _Same(torch.nn.Module):
+    """A layer that gives what it reads."""
+
+    def __init__(self, chosen: Methods) -> None:
+        super().__init__()
+        self.methods, self.weight = chosen, torch.zeros(1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def test_bits_are_of_all_layers_or_of_the_ends_or_of_each() -> None:
+    def bits(*given: int) -> list[tuple[int, int]]:
+        chosen = Methods(weight_bits=given, activation_bits=given)
+        return [
+            (own.weight_bits[0], own.activation_bits[0]) for own in (chosen.of_layer(index, 4) for index in range(4))
+        ]
+
+    assert bits(2) == [(2, 2)] * 4
+    assert bits(8, 1, 4) == [(8, 1), (1, 1), (1, 4), (4, 4)]
+    assert bits(8, 1, 2, 4) == [(8, 1), (1, 2), (2, 4), (4, 4)]
+    assert Methods().of_layer(0, 4) == Methods()
+    with pytest.raises(TrainError, match="weight_bits is 2,4, expected one number, three of the first, the inner"):
+        bits(2, 4)
+    with pytest.raises(TrainError, match="weight_bits is 9 of layer 1, expected 1 to 8"):
+        bits(9)
+    with pytest.raises(TrainError, match="bits and weight_bases are given, expected one of them"):
+        BinaryNetwork(network("tiny"), Methods(weight_bits=(2,), weight_bases=2))
+    with pytest.raises(TrainError, match="fc1: sums reach 133171200, expected at most 16777215, of fewer bits"):
+        BinaryNetwork(network("tiny"), Methods(weight_bits=(8,), activation_bits=(8,)))
+    with pytest.raises(TrainError, match="activation_bits are given, expected none of tiny_bireal"):
+        BinaryNetwork(network("tiny_bireal"), Methods(activation_bits=(2,)))
 
 
 def test_magnitude_aware_gradient_by_hand() -> None:

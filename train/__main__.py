@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -49,6 +50,12 @@ def _flag(text: str) -> bool:
     return text == "yes"
 
 
+def _numbers(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"\d+(,\d+)*", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number, nor several with commas")
+    return tuple(map(int, text.split(",")))
+
+
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", choices=list(NETWORKS), nargs="?", default="cnv", help="default: cnv")
     parser.add_argument("-o", "--output", type=Path, help="folder for checkpoint and log, default build/NETWORK")
@@ -88,6 +95,10 @@ def _options(parser: argparse.ArgumentParser) -> None:
     changes.add_argument(
         "--weight-bases", type=int, choices=ABC_BASES, help="one-bit bases of weights; above 2 with abc"
     )
+    for name in ("weight", "activation"):
+        changes.add_argument(
+            f"--{name}-bits", type=_numbers, metavar="K", help="of all layers, or first,inner,last, or one each"
+        )
     changes.add_argument("--norm", choices=("batch", "shift"))
     changes.add_argument("--dropout", type=float, help="of hidden layers")
     changes.add_argument("--input-dropout", type=float)

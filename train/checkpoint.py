@@ -98,7 +98,8 @@ def load_network(path: Path) -> BinaryNetwork:
         raise TrainError(f"checkpoint {path}: the training has not ended, {done}")
     network = topology(config)
     for item in walk(network):  # before anything of that size is allocated
-        count = item.weight_bits * config.recipe.methods.weight_bases
+        methods = config.recipe.methods
+        count = item.weight_bits * max(methods.weight_bases, *methods.weight_bits, 1)
         if min(item.output) < 1 or count > MAX_WEIGHTS:
             size = f"images of {network.height}x{network.width}x{network.channels}"
             raise TrainError(

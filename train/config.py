@@ -48,7 +48,10 @@ def from_dict(fields: dict[str, Any]) -> Config:
     try:
         given = dict(fields)
         recipe = dict(given.pop("recipe"))
-        recipe["methods"] = Methods(**recipe["methods"])
+        methods: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in recipe["methods"].items()
+        }
+        recipe["methods"] = Methods(**methods)
         given["shape"] = tuple(given["shape"])
         numbers = (*given["shape"], given.get("classes", 0))
         if len(given["shape"]) not in (0, 3) or not all(type(item) is int and item >= 0 for item in numbers):

@@ -31,7 +31,7 @@ from train.abc_net import AbcBlock, AbcLayer, AbcScores
 from train.calibrate import calibrated
 from train.checkpoint import load_checkpoint, load_network
 from train.config import Config, from_dict
-from train.layers import VALUE_HIGH, VALUE_LOW, VALUE_STEP, BinaryConv2d, Block, ScoreNorm, ValueBlock
+from train.layers import VALUE_HIGH, VALUE_LOW, VALUE_STEP, BinaryConv2d, BitsBlock, Block, ScoreNorm, ValueBlock
 from train.module import BinaryNetwork, input_table
 from train.thresholds import NotMonotone, read_off
 
@@ -76,15 +76,23 @@ def fold(block: Block, sums: np.ndarray, unit: float, name: str) -> tuple[np.nda
         raise ExportError(f"{name}: {what}") from None
 
 
+def _exponents(bits: int) -> tuple[int, ...]:
+    """Of the planes or bases of a number of so many bits, the most significant first."""
+    return tuple(range(bits - 1, -1, -1))
+
+
 def _bits(block: Block) -> np.ndarray:
     """The weights as the model has them: (O, ...) bits with channels innermost, behind an axis of bases if several."""
     layer = block.layer
     if isinstance(layer, AbcLayer):
         weights = layer.bases()[0].numpy() > 0
     else:
-        bases, signs = layer.methods.weight_bases, layer.signs().numpy()
-        # the sum of thermometer codes has a base more at +1 for every 2
-        weights = np.stack([signs > 2 * base - bases for base in range(bases)])
+        signs, bases = layer.signs().numpy(), layer.methods.weight_bases
+        if layer.methods.weight_bits:
+            codes = (signs.astype(np.int64) + layer.methods.base_sum) // 2
+            weights = np.stack([codes >> place & 1 for place in _exponents(layer.methods.weight_bits[0])])
+        else:  # the sum of thermometer codes has a base more at +1 for every 2
+            weights = np.stack([signs > 2 * base - bases for base in range(bases)])
     weights = np.ascontiguousarray(np.moveaxis(weights, 2, -1)).astype(np.uint8)
     return weights if len(weights) > 1 else weights[0]
 
@@ -96,7 +104,7 @@ def _block_layer(block: Block, spec: Spec, source: Layer | None, first_int8: boo
     if isinstance(layer, BinaryConv2d):
         pad, pad_value, kind = layer.pad, int(layer.pad_value), "conv"
     fan_in = layer.weight[0].numel()
-    reach = fan_in * layer.methods.weight_bases * layer.planes
+    reach = fan_in * layer.methods.base_sum * layer.planes
     make = partial(
         Layer,
         name=name,
@@ -107,13 +115,14 @@ def _block_layer(block: Block, spec: Spec, source: Layer | None, first_int8: boo
         pad_value=pad_value,
         pool=block.pool,
         stride=spec.stride,
-        plane_shifts=tuple(range(source.bits - 1, -1, -1)) if source is not None else (),
+        base_shifts=_exponents(layer.methods.weight_bits[0]) if max(layer.methods.weight_bits, default=1) > 1 else (),
+        plane_shifts=_exponents(source.bits) if source is not None else (),
     )
     norm = block.norm
     if isinstance(block, ValueBlock | AbcScores):
         scale, offset, shift = block.fixed_point()
         thresholds, flip = None, None
-        if isinstance(block, ValueBlock) and spec.planes:
+        if isinstance(block, ValueBlock) and spec.planes and not isinstance(block, BitsBlock):
             low, high = VALUE_LOW, VALUE_HIGH
             index, flip = fold(block, np.arange(low, high + 1), VALUE_STEP, name)
             thresholds = (low + (index if len(index) > 1 else index[0])).astype(np.int32)
@@ -132,6 +141,7 @@ def _block_layer(block: Block, spec: Spec, source: Layer | None, first_int8: boo
             offset=(offset if first_int8 else offset - reach * scale).numpy().astype(np.int32),
             shift=shift,
             average_shortcut=spec.stride > 1,
+            bits=layer.methods.activation_bits[0] if isinstance(block, BitsBlock) else 0,
         )
     if isinstance(norm, ScoreNorm):
         scale, offset, shift = norm.fixed_point(reach, block.alpha())

@@ -21,6 +21,7 @@ from train.methods import (
     ShiftNorm1d,
     ShiftNorm2d,
     binarize,
+    dorefa_weight,
     magnitude_aware,
     plane_steps,
     quantile_clamp,
@@ -57,11 +58,15 @@ class Schedules(nn.Module):
 def binary_weight(w: Tensor, methods: Methods, schedules: Schedules, training: bool) -> Tensor:
     """The weights that the layer multiplies with: the sum of the bases' signs, or `w` where `methods.real`.
 
+    The bases of k bits count 2^(k-1), ..., 2, 1.
+
     Raises:
         TrainError: unknown number of bases.
     """
     if methods.real:
         return w
+    if methods.weight_bits and methods.weight_bits[0] > 1:
+        return dorefa_weight(w, methods.weight_bits[0])
     if methods.magnitude_aware:
         w = magnitude_aware(w)
     if methods.standardise:
@@ -324,6 +329,13 @@ class ValueBlock(Block):
     the batch norm is the fixed-point affine of the exported model, so that they are the integer network's exactly.
     """
 
+    units, low, high = (
+        1 / VALUE_STEP,
+        VALUE_LOW,
+        VALUE_HIGH,
+    )  # integers for 1 of the batch norm; the least, the greatest
+    worth = VALUE_STEP  # what an integer is worth to those that read it
+
     def __init__(self, layer: BinaryConv2d | BinaryLinear, norm: Norm, pool: bool, unit: float) -> None:
         if layer.methods.norm != "batch":
             raise TrainError(f"norm is {layer.methods.norm}, expected batch of a layer that gives a value")
@@ -331,15 +343,15 @@ class ValueBlock(Block):
         self.unit = unit  # the least difference of two of its sums is unit, or twice that
 
     def fixed_point(self) -> tuple[Tensor, Tensor, int]:
-        """Integers of the value for sums in `unit`: value = ((scale * sum + offset) >> shift) * VALUE_STEP.
+        """Integers of the value for sums in `unit`: value = ((scale * sum + offset) >> shift) * worth.
 
         Returns:
             scale (C,) int64 whose double fits in 16 bits, offset (C,) with what rounds half up, and the shift.
         """
         layer = self.layer
         gain, bias = affine(self.norm, self.alpha())
-        reach = layer.weight[0].numel() * layer.methods.weight_bases * layer.planes * round(max(1.0, 1.0 / self.unit))
-        scale, offset, shift = fixed_point(gain * self.unit / VALUE_STEP, bias / VALUE_STEP, reach, SHIFTS[::-1])
+        reach = layer.weight[0].numel() * layer.methods.base_sum * layer.planes * round(max(1.0, 1.0 / self.unit))
+        scale, offset, shift = fixed_point(gain * self.unit * self.units, bias * self.units, reach, SHIFTS[::-1])
         return scale, offset + ((1 << shift) >> 1), shift
 
     def exact(self, x: Tensor) -> Tensor:
@@ -355,12 +367,12 @@ class ValueBlock(Block):
             sums = self.layer(x)
             alpha = self.alpha()
             y = self.norm(sums if alpha is None else sums * alpha.view((1, -1) + (1,) * (sums.dim() - 2)))
-            y = y if self.layer.methods.real else round_half_up(y, VALUE_STEP)
+            y = y if self.layer.methods.real else round_half_up(y * self.units, 1.0) * self.worth
         else:
-            y = (torch.floor(self.exact(x)) * VALUE_STEP).float()
+            y = (torch.floor(self.exact(x)) * self.worth).float()
         y = y if shortcut is None else y + shortcut
         if not self.layer.methods.real:
-            y = y.clamp(VALUE_LOW * VALUE_STEP, VALUE_HIGH * VALUE_STEP)
+            y = y.clamp(self.low * self.worth, self.high * self.worth)
         return F.max_pool2d(y, 2) if self.pool else y
 
     def normalise(self, sums: Tensor) -> Tensor:
@@ -376,6 +388,26 @@ class ValueBlock(Block):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.bits(self.value(x))
+
+
+class BitsBlock(ValueBlock):
+    """layer -> [alpha] -> BN -> (2^k - 1) quantise(clip(x, 0, 1)) -> [2x2 max-pool], whose k bits are the planes.
+
+    q of 0 to 2^k - 1 goes on as 2 q - (2^k - 1), the sum of its planes +-1 times 2^(k-1), ..., 2, 1.
+    """
+
+    worth = 1.0
+
+    def __init__(self, layer: BinaryConv2d | BinaryLinear, norm: Norm, pool: bool, unit: float) -> None:
+        super().__init__(layer, norm, pool, unit)
+        self.shift = None  # the batch norm has one
+        self.low, self.high = 0, layer.methods.plane_sum
+        self.units = float(self.high)
+
+    def bits(self, value: Tensor) -> Tensor:
+        dropout = self.layer.methods.dropout
+        x = 2.0 * value - self.high
+        return F.dropout(x, dropout, self.training) if dropout else x
 
 
 def shrink(value: Tensor, outputs: int, stride: int, real: bool) -> Tensor:

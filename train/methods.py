@@ -14,6 +14,8 @@ Sources
     ReAct   Liu, Shen, Savvides, Cheng, ReActNet, ECCV 2020
     ReCU    Xu, Lin, Liu, Chen, Shao, Huang, Gao, Tian, Ji, ICCV 2021
     TWN     Li, Liu, Ternary Weight Networks, arXiv 1605.04711
+    DoReFa  Zhou, Wu, Ni, Zhou, Wen, Zou, arXiv 1606.06160
+    BMXNet  Yang, Fritzsche, Bartz, Meinel, ACM MM 2017: layers of k bits as DoReFa's, k by layer
     ABC     Lin, Zhao, Pan, Towards Accurate Binary Convolutional Neural Network, NIPS 2017
     KD      Hinton, Vinyals, Dean, arXiv 1503.02531
 """
@@ -22,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -284,6 +286,22 @@ def round_half_up(x: Tensor, step: float) -> Tensor:
     return x + (torch.floor(x.detach() / step + 0.5) * step - x.detach())
 
 
+def quantise(x: Tensor, bits: int) -> Tensor:
+    """round((2^k - 1) x) of `x` in [0, 1], any shape, half up; gradient 2^k - 1 (DoReFa eq. 5, times 2^k - 1)."""
+    return round_half_up(x * ((1 << bits) - 1), 1.0)
+
+
+def dorefa_weight(w: Tensor, bits: int) -> Tensor:
+    """2 quantise(tanh(w) / (2 max abs(tanh(w))) + 1/2) - (2^k - 1), same shape (DoReFa eq. 9, times 2^k - 1).
+
+    Odd integers: the sum of k bases +-1 times 2^(k-1), ..., 2, 1.
+    """
+    squashed = torch.tanh(w)
+    levels = (1 << bits) - 1
+    largest = squashed.abs().max().clamp_min(1e-8)
+    return 2 * quantise(squashed / (2 * largest) + 0.5, bits) - levels
+
+
 def xnor_alpha(w: Tensor) -> Tensor:
     """mean(abs(w)) per output, (O, ...) -> (O,): the best scale of sign(w) (XNOR section 3.1)."""
     return w.abs().flatten(1).mean(1)
@@ -438,6 +456,10 @@ class Methods:
     activation_planes: int = 1  # PLANES; 2: activations -1, 0, +1 up to a factor
     weight_bases: int = 1  # BASES; 2: weights -1, 0, +1 up to a factor
     abc: bool = False  # abc_weight of so many bases, planes with learned shifts and factors
+    # bits, in place of planes and bases: one number for all layers, or of the first, the inner ones and the last,
+    # or of each layer; of activations those that a layer reads, the first reads the image as it is
+    weight_bits: tuple[int, ...] = ()  # dorefa_weight; 1: binary
+    activation_bits: tuple[int, ...] = ()  # quantise(clip(x, 0, 1)); 1: signs
     stochastic_weights: bool = False  # stochastic_sign while training
     stochastic_activations: bool = False
     standardise: bool = False  # standardise
@@ -449,3 +471,47 @@ class Methods:
     input_dropout: float = 0.0
     dropout: float = 0.0  # of hidden layers
     real: bool = False  # float32 weights and ReLU: the reference, not exportable
+
+    @property
+    def base_sum(self) -> int:
+        """The greatest weight: the sum of the bases' coefficients; of a layer's own methods, not of ABC-Net."""
+        return (1 << self.weight_bits[0]) - 1 if self.weight_bits else self.weight_bases
+
+    @property
+    def plane_sum(self) -> int:
+        """The greatest activation: the sum of the planes' coefficients; of a layer's own methods."""
+        return (1 << self.activation_bits[0]) - 1 if self.activation_bits else self.activation_planes
+
+    def of_layer(self, index: int, layers: int) -> Methods:
+        """The methods of one of so many layers: its `weight_bits`, and the `activation_bits` that it gives.
+
+        Raises:
+            TrainError: there are not as many bits as needed, or they are not 1 to 8.
+        """
+        if self.real:
+            return replace(self, weight_bits=(), activation_bits=())
+        weights = _bits_of("weight_bits", self.weight_bits, index, layers)
+        gives = _bits_of("activation_bits", self.activation_bits, min(index + 1, layers - 1), layers)
+        bases = 1 if self.abc and index == 0 else self.weight_bases
+        return replace(self, weight_bits=weights, activation_bits=gives, weight_bases=bases)
+
+
+MAX_BITS = 8
+
+
+def _bits_of(name: str, bits: tuple[int, ...], index: int, layers: int) -> tuple[int, ...]:
+    """The bits of one layer, () for none."""
+    if len(bits) == layers:
+        found = bits[index : index + 1]
+    elif len(bits) == 3:
+        found = (bits[0 if index == 0 else 2 if index == layers - 1 else 1],)
+    elif len(bits) > 1:
+        said = ",".join(map(str, bits))
+        raise TrainError(
+            f"{name} is {said}, expected one number, three of the first, the inner and the last layer, or {layers}"
+        )
+    else:
+        found = bits
+    if found and not 1 <= found[0] <= MAX_BITS:
+        raise TrainError(f"{name} is {found[0]} of layer {index + 1}, expected 1 to {MAX_BITS}")
+    return found

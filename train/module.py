@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -11,6 +9,7 @@ from torch import Tensor, nn
 from bnn.geometry import Geometry, Spec, walk
 from bnn.layers import MEAN_BITS
 from bnn.networks import INPUT_BINARY, Network
+from bnn.rules import INT16, MAX_FAN_IN, MAX_SUM
 from train.abc_net import AbcBlock, AbcConv2d, AbcLinear, AbcScores
 from train.errors import TrainError
 from train.layers import (
@@ -19,6 +18,7 @@ from train.layers import (
     INPUT_SCALE,
     BinaryConv2d,
     BinaryLinear,
+    BitsBlock,
     Block,
     Schedules,
     ScoreNorm,
@@ -44,12 +44,19 @@ def check(network: Network, methods: Methods) -> None:
     Raises:
         TrainError: names both.
     """
+    plane_steps(methods.activation_planes)
     if methods.abc:
         if network.residual:
             raise TrainError(f"abc is yes, expected no of {network.name}, which has shortcuts")
         for name in ("alpha", "standardise", "quantile", "magnitude_aware", "threshold_shift", "stochastic_weights"):
             if getattr(methods, name):
                 raise TrainError(f"abc and {name} are yes, expected one of them")
+    if methods.weight_bits or methods.activation_bits:
+        if network.residual and max(methods.activation_bits, default=1) > 1:
+            raise TrainError(f"activation_bits are given, expected none of {network.name}, which has shortcuts")
+        for name in ("abc", "weight_bases", "activation_planes"):
+            if getattr(methods, name) > 1 or getattr(methods, name) is True:
+                raise TrainError(f"bits and {name} are given, expected one of them")
 
 
 class BinaryNetwork(nn.Module):
@@ -71,21 +78,25 @@ class BinaryNetwork(nn.Module):
         self.flatten_first = not network.convs
         check(network, methods)
         blocks: list[Block] = []
+        count = sum(spec.kind != "average" for spec in network.layers)
         planes = 1  # those that the next layer reads, counted by their coefficients
         for spec, geometry in zip(network.layers, walk(network), strict=True):
             if spec.kind == "average":
                 blocks[-1].shift = None  # only its value is read
                 planes = (1 << MEAN_BITS) - 1
                 continue
-            blocks.append(self._block(spec, geometry, planes, not blocks))
-            planes = len(plane_steps(methods.activation_planes))
+            blocks.append(self._block(spec, geometry, planes, not blocks, methods.of_layer(len(blocks), count)))
+            planes = blocks[-1].layer.methods.plane_sum
         self.blocks = nn.ModuleList(blocks)
 
-    def _block(self, spec: Spec, geometry: Geometry, planes: int, first: bool) -> Block:
-        """The block of a layer that reads so many planes."""
-        network, methods = self.network, self.methods
-        combined = methods.abc and not methods.real and not first
-        own = replace(methods, weight_bases=1) if methods.abc and first else methods
+    def _block(self, spec: Spec, geometry: Geometry, planes: int, first: bool, own: Methods) -> Block:
+        """The block of a layer that reads so many planes, with methods of its `own`."""
+        network = self.network
+        combined = own.abc and not own.real and not first
+        pixels = first and network.input_table != INPUT_BINARY
+        reach = geometry.fan_in * planes * own.base_sum * (128 if pixels else 1)
+        if reach > MAX_SUM:
+            raise TrainError(f"{spec.name}: sums reach {reach}, expected at most {MAX_SUM}, of fewer bits")
         layer: BinaryConv2d | BinaryLinear
         if spec.kind == "conv":
             window = (spec.pad, spec.pad_value, own, self.schedules, planes, spec.stride, spec.kernel)
@@ -96,17 +107,21 @@ class BinaryNetwork(nn.Module):
             )
         if spec == network.layers[-1]:
             assert isinstance(layer, BinaryLinear)
-            reach = geometry.fan_in * planes * own.weight_bases
             score = ScoreNorm(spec.outputs, reach, eps=BN_EPS, momentum=BN_MOMENTUM)
             return AbcScores(layer, score) if combined else Block(layer, score, pool=False, last=True)
-        norm = make_norm(spec.outputs, spec.kind == "dense", methods)
+        norm = make_norm(spec.outputs, spec.kind == "dense", own)
+        unit = INPUT_SCALE if pixels else 1.0
         if combined:
             return AbcBlock(layer, norm, spec.pool)
         if network.residual and spec.kind == "conv":
             height, width, _ = geometry.input
             if spec.stride > 1 and (height % 2 or width % 2):
                 raise TrainError(f"{spec.name}: input is {height}x{width}, expected even of an averaged shortcut")
-            return ValueBlock(layer, norm, spec.pool, INPUT_SCALE if first else 1.0)
+            return ValueBlock(layer, norm, spec.pool, unit)
+        if own.activation_bits and own.activation_bits[0] > 1:
+            return BitsBlock(layer, norm, spec.pool, unit)
+        if reach > (INT16.max - 1 if pixels else MAX_FAN_IN) and not own.real:  # more than thresholds on sums hold
+            return ValueBlock(layer, norm, spec.pool, unit)
         return Block(layer, norm, spec.pool, last=False)
 
     def each(self) -> list[Block]:

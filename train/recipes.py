@@ -125,6 +125,33 @@ RECIPES: dict[str, Recipe] = {
         crop=2,
         flip=True,
     ),
+    # Rastegari et al. again, binary weights alone: activations of 8 bits
+    "bwn": Recipe(
+        epochs=200,
+        batch=128,
+        optimizer="adam",
+        learning_rate=1e-3,
+        final_learning_rate=1e-6,
+        schedule="cosine",
+        loss="cross_entropy",
+        methods=Methods(weight_window="clip", alpha=True, activation_bits=(8,)),
+        weight_decay=1e-5,
+        crop=4,
+        flip=True,
+    ),
+    # Zhou et al., arXiv 1606.06160: weights of 2 bits and activations of 4; the bits of BMXNet's layers, too
+    "dorefa": Recipe(
+        epochs=40,
+        batch=64,
+        optimizer="adam",
+        learning_rate=1e-3,
+        final_learning_rate=1e-6,
+        schedule="cosine",
+        loss="cross_entropy",
+        methods=Methods(weight_bits=(2,), activation_bits=(4,)),
+        crop=2,
+        flip=True,
+    ),
 }
 
 DATASET_RECIPES: dict[tuple[str, str], dict[str, object]] = {
@@ -138,6 +165,10 @@ DATASET_RECIPES: dict[tuple[str, str], dict[str, object]] = {
     ("theano", "svhn"): {"epochs": 200},
     ("xnor", "mnist"): {"crop": 0, "flip": False},
     ("xnor", "svhn"): {"flip": False},
+    ("bwn", "mnist"): {"crop": 0, "flip": False},
+    ("bwn", "svhn"): {"flip": False},
+    ("dorefa", "mnist"): {"flip": False},
+    ("dorefa", "svhn"): {"flip": False},
     ("modern", "mnist"): {"flip": False},
     ("modern", "svhn"): {"flip": False},
     ("bireal", "mnist"): {"flip": False},

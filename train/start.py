@@ -38,7 +38,7 @@ def _units(block: Block) -> float:
     layer = block.layer
     if isinstance(layer, AbcLayer):  # weights of one magnitude are one base with that as its alpha
         return MAGNITUDE * float(layer.beta.sum())
-    return float(layer.methods.weight_bases * layer.planes)
+    return float(layer.methods.base_sum * layer.planes)
 
 
 def _threshold_sums(layer: Layer, reach: int, first_int8: bool) -> np.ndarray:
