@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
 import time
@@ -18,21 +19,21 @@ from hls import designs, hls_report, shell, sources, yosys
 from hls.boards import Board
 from hls.options import add_first_layer, first_layer
 from hls.resources import Resources
-from hls.rtl_report import cells, netlist, synth
+from hls.rtl_report import cells, netlist, synth, wires
 from hls.rtl_report.synth import Memory
 
 ARRAY = "bnn_array"
-FORMAT = 1
+TILE = "bnn_tile"
+FORMAT = 2
 RANKED = 10
 """Length of the lists of paths and of fan-out."""
 DEEP = 16
 """Words from which an array of any style must not become registers."""
 DELAYS = {
-    "note": "typical of speed grade -1; an estimate before placement, on a part that is nearly full",
+    "note": "typical of speed grade -1; an estimate before placement, by a model fitted to routed blocks",
     "lut_ns": cells.LUT_NS,
-    "net_ns": list(cells.NET_NS),
-    "net_loads": cells.NEAR_LOADS,
-    "net_doubling_ns": cells.DOUBLING_NS,
+    "net_ns": wires.FIT._asdict(),
+    "uncertainty_ns": wires.UNCERTAINTY_NS,
     "level_ns": cells.LEVEL_NS,
     "clock_to_q_ns": cells.CLOCK_TO_Q_NS,
     "setup_ns": cells.SETUP_NS,
@@ -56,22 +57,31 @@ def failed(memory: Memory) -> bool:
 
 
 def analyse(
-    results: dict[str, synth.Netlist], top: str, board: Board, macs: int, ranked: int = RANKED
+    results: dict[str, synth.Netlist],
+    top: str,
+    board: Board,
+    macs: int,
+    clock_mhz: float,
+    ranked: int = RANKED,
+    full: float | None = None,
 ) -> dict[str, Any]:
     """The report of synthesised modules.
 
     Args:
         results: by module name, `top` and all below it.
         macs: multiplications that the array does in a cycle.
+        clock_mhz: clock that paths are held to.
         ranked: entries of each list of worst ones.
+        full: share of the board's LUTs that is taken, for the delay of nets; what these modules take without it.
 
     Raises:
         netlist.NetlistError, cells.CellError: the netlist is not understood.
     """
     text = {name: data for part in results.values() for name, data in part.modules.items()}
     modules = netlist.read({"modules": text})
-    placed = netlist.Design(modules, top)
-    total = placed.total(top)
+    total = netlist.total(modules, top)
+    full = min(total.lut / board.lut, 1.0) if full is None else full
+    placed = netlist.Design(modules, top, full)
     instances = Counter(name for _, name, _ in placed.instances)
     example = {name: path for path, name, _ in reversed(placed.instances)}
     rows: dict[str, Any] = {}
@@ -82,10 +92,9 @@ def analyse(
             "instances": instances[name],
             "example": example[name],
             "own": _figures(modules[name].own),
-            "total": _figures(placed.total(name)),
+            "total": _figures(netlist.total(modules, name)),
             "levels": by_level.levels if by_level else 0,
             "ns": by_ns.ns if by_ns else 0,
-            "ns_least": by_ns.ns_least if by_ns else 0,
             "path": by_level._asdict() if by_level else None,
             "slowest": by_ns._asdict() if by_ns else None,
         }
@@ -105,27 +114,33 @@ def analyse(
         if memory.style or memory.words >= DEEP or memory.became in ("block RAM", "LUT RAM")
     ]
     array = [name for name in modules if name.split(".")[0] == ARRAY and instances[name]]
-    luts = sum(placed.total(name).lut * instances[name] for name in array)
+    luts = sum(netlist.total(modules, name).lut * instances[name] for name in array)
     worst = placed.paths(ranked)
+    slowest = placed.paths(ranked, levels=False)
     fanout = placed.fanout(ranked)
+    allowed_ns = 1000 / clock_mhz - wires.UNCERTAINTY_NS
+    max_ns = slowest[0].ns if slowest else 0.0
     return {
         "format": FORMAT,
         "total": _figures(total),
         "percent": {key: round(100 * value / getattr(board, key), 1) for key, value in _figures(total).items()},
         "array_lut_per_mac": round(luts / macs, 3) if array else None,
+        "tile_nets": placed.crossing(TILE),
         "max_logic_levels": worst[0].levels if worst else 0,
-        "max_ns": max((row["ns"] for row in rows.values()), default=0),
-        "max_ns_least": max((row["ns_least"] for row in rows.values()), default=0),
+        "full": round(full, 3),
+        "max_ns": max_ns,
+        "clock_mhz": clock_mhz,
+        "slack_ns": round(allowed_ns - max_ns, 2),
+        "failing_ends": placed.slower(allowed_ns),
         "max_fanout": fanout[0].loads if fanout else 0,
+        "max_fanout_net": fanout[0].name if fanout else "",
         "modules": rows,
         "memories": memories,
         "paths": [path._asdict() for path in worst],
-        "slowest": [path._asdict() for path in placed.paths(ranked, levels=False)],
+        "slowest": [path._asdict() for path in slowest],
         "fanout": [item._asdict() for item in fanout],
         "fanout_logic": [item._asdict() for item in placed.fanout(ranked, (cells.LUT, cells.MUX, cells.CARRY))],
-        "fanout_control": [
-            item._asdict() for item in placed.fanout(ranked, (*cells.SEQUENTIAL, cells.LUT, cells.PORT), control=True)
-        ],
+        "fanout_control": [item._asdict() for item in placed.fanout(ranked, control=True)],
         "delays": DELAYS,
     }
 
@@ -134,27 +149,27 @@ def _figures(found: Resources) -> dict[str, float]:
     return {"lut": found.lut, "ff": found.ff, "bram36": found.bram36, "dsp": found.dsp}
 
 
-def _range(path: dict[str, Any]) -> str:
-    return f"{path['ns_least']:.2f}-{path['ns']:.2f}"
-
-
 def table(report: dict[str, Any]) -> str:
     """The report as text."""
     lines = [
         f"{'module':24} {'inst':>5} {'LUT':>7} {'FF':>7} {'BRAM36':>7} {'DSP':>4} "
-        f"{'all LUT':>8} {'levels':>7} {'ns':>12}"
+        f"{'all LUT':>8} {'levels':>7} {'ns':>6}"
     ]
     rows = report["modules"].items()
     for name, row in sorted(rows, key=lambda item: -item[1]["total"]["lut"] * item[1]["instances"]):
         own, whole = row["own"], row["total"]
         lines.append(
             f"{name:24} {row['instances']:5} {own['lut']:7} {own['ff']:7} {own['bram36']:7g} {own['dsp']:4} "
-            f"{whole['lut'] * row['instances']:8} {row['levels']:7g} {_range(row):>12}"
+            f"{whole['lut'] * row['instances']:8} {row['levels']:7g} {row['ns']:6.2f}"
         )
     lines.append("  LUT, FF, BRAM36, DSP: one instance without its children; all LUT: all instances with theirs;")
-    lines.append("  levels, ns: longest path through one of its cells, also from and to other modules; not placed:")
+    near, far = (wires.net_ns(loads, report["full"]) for loads in (4, 64))
     lines.append(
-        f"  a net is taken as {cells.NET_NS[0]} to {cells.NET_NS[1]} ns, as on a nearly full part of speed grade -1"
+        "  levels, ns: longest path through one of its cells, also from and to other modules; not placed: estimated"
+    )
+    lines.append(
+        f"  by a model fitted to routed blocks, a net of 4 loads {near:.2f} ns, of 64 {far:.2f}, on a part of which "
+        f"{report['full']:.0%} is taken"
     )
     lines.append("")
     lines.append(f"{'memory':40} {'count':>5} {'words x bits':>14}  {'asked for':12} became")
@@ -168,19 +183,21 @@ def table(report: dict[str, Any]) -> str:
         lines.append(f"{name:40} {count:5} {shape:>14}  {style:12} {became}")
     for title, key in (("longest paths, by levels", "paths"), ("longest paths, by ns", "slowest")):
         lines.append("")
-        lines.append(f"{title}:")
+        lines.append(f"{title}: levels, ns = logic + wire")
         for path in report[key]:
+            loads = ", ".join(map(str, path["loads"]))
             lines.append(
-                f"{path['levels']:7g} {_range(path):>12} ns  {path['start']} -> {path['end']}  [{path['cells']}]"
+                f"{path['levels']:7g} {path['ns']:6.2f} = {path['logic_ns']:.2f} + {path['wire_ns']:.2f}  "
+                f"{path['start']} -> {path['end']}  [{path['cells']}; loads {loads}]"
             )
-    for title, key in (
-        ("data loads of registers and memories", "fanout"),
-        ("data loads of logic", "fanout_logic"),
-        ("enable, reset and write pins", "fanout_control"),
+    for title, key, pins in (
+        ("loads of outputs, all but clocks", "fanout", "loads"),
+        ("loads of logic, all but clocks", "fanout_logic", "loads"),
+        ("enable, reset and write pins", "fanout_control", "control"),
     ):
         lines.append("")
         lines.append(f"{title}:")
-        lines.extend(f"{item['loads']:7}  {item['name']} ({item['kind']})" for item in report[key][:5])
+        lines.extend(f"{item[pins]:7}  {item['name']} ({item['kind']})" for item in report[key][:5])
     lines.append("")
     total, percent = report["total"], report["percent"]
     for key, label in (("lut", "LUT"), ("ff", "FF"), ("bram36", "BRAM36"), ("dsp", "DSP")):
@@ -197,9 +214,13 @@ def table(report: dict[str, Any]) -> str:
         )
     if report["array_lut_per_mac"] is not None:
         lines.append(f"{'array LUT per MAC':24} {report['array_lut_per_mac']:9g}")
+        lines.append(f"{'nets across tile borders':24} {report['tile_nets']:9g}")
     lines.append(f"{'logic levels at most':24} {report['max_logic_levels']:9g}")
-    lines.append(f"{'longest path, estimated':24} {report['max_ns_least']:g} to {report['max_ns']:g} ns")
-    lines.append(f"{'fan-out at most':24} {report['max_fanout']:9g}")
+    lines.append(f"{'longest path, estimated':24} {report['max_ns']:9.2f} ns")
+    met = f"fails at {report['failing_ends']} ends of paths" if report["failing_ends"] else "met"
+    clock = f"{report['clock_mhz']:g} MHz less {wires.UNCERTAINTY_NS} ns"
+    lines.append(f"{'worst slack':24} {report['slack_ns']:9.2f} ns at {clock}: {met}")
+    lines.append(f"{'fan-out at most':24} {report['max_fanout']:9g}  {report['max_fanout_net']}")
     return "\n".join(lines)
 
 
@@ -222,6 +243,15 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, default=Path("build/synthesis"), help="folder for netlists")
     parser.add_argument("--jobs", type=int, default=synth.JOBS, help="runs of yosys at a time")
     parser.add_argument("--ranked", type=int, default=RANKED, help=f"entries of each list of worst ones ({RANKED})")
+    parser.add_argument(
+        "--clock", type=_positive, metavar="MHZ", help="clock that paths are held to (default the design's)"
+    )
+    parser.add_argument(
+        "--full",
+        type=_percent,
+        metavar="PERCENT",
+        help="how full the part is, for the delay of nets (default what is reported takes of it)",
+    )
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -250,7 +280,8 @@ def _run(options: argparse.Namespace) -> None:
         modules, options.cache, options.jobs, lambda line: print(f"report: {line}", file=sys.stderr, flush=True)
     )
     macs = values.get("Pe", design.pe) * values.get("Simd", design.simd) * values.get("Lanes", design.lanes)
-    report = analyse(results, chosen, design.board, macs, options.ranked)
+    clock = options.clock or design.clock_mhz
+    report = analyse(results, chosen, design.board, macs, clock, options.ranked, options.full)
     report.update(design=design.name, board=design.board.name, top=chosen, parameters=values, yosys=yosys.version())
     name = "report.json" if chosen == sources.TOP else f"report_{chosen}.json"
     target = folder / name
@@ -271,6 +302,21 @@ def _run(options: argparse.Namespace) -> None:
 
 
 main = Command("report", _options, _run, "--design pynq_z1 --module bnn_engine")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number above 0")
+    return value
+
+
+def _percent(text: str) -> float:
+    """A percentage as a share."""
+    value = float(text)
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text}: expected 0 to 100")
+    return value / 100
 
 
 def _values(texts: list[str]) -> dict[str, int]:

@@ -1,13 +1,11 @@
 """Cells of the 7 series: what each costs, its paths and its delays.
 
-The delays are typical of speed grade -1, an estimate and not sign-off. A net costs nothing inside a slice
-(LUT to its multiplexer, carry chain or flip-flop), else `net_ns` of its number of loads: before placement nobody knows
-how far it goes, so there is a range.
+The delays are typical of speed grade -1, an estimate and not sign-off. A net costs nothing inside a slice (LUT to its
+multiplexer, carry chain or flip-flop), else what `wires` says of its number of loads.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +14,7 @@ from bnn.errors import ExpectedError
 from hls.resources import Resources
 
 LUT_NS = 0.124
-CLOCK_TO_Q_NS = 0.456
+CLOCK_TO_Q_NS = 0.5
 SETUP_NS = 0.06
 CONTROL_SETUP_NS = {"CE": 0.2, "R": 0.43, "S": 0.43, "CLR": 0.2, "PRE": 0.2}
 MUX_NS = {"MUXF7": (0.217, 0.276), "MUXF8": (0.094, 0.273)}
@@ -26,24 +24,11 @@ CARRY_NS = {"in": 0.53, "sum": 0.25, "in_sum": 0.6, "carry": 0.114, "carry_sum":
 LUTRAM_NS, SHIFT_NS = 1.3, 1.6
 """Clock to output of a LUT RAM and of a LUT shift register."""
 LUTRAM_SETUP_NS = 0.4
-BRAM_NS, BRAM_REGISTERED_NS = 2.454, 0.882
+BRAM_NS, BRAM_REGISTERED_NS = 2.45, 0.882
 BRAM_SETUP_NS = 0.6
 DSP_NS = {"P": 0.434, "M": 1.8, "A": 3.6, "A_M": 2.7, "C": 1.7}
 """DSP48E1: from P, M, A registers; A to M; C to P."""
 DSP_SETUP_NS = 0.4
-
-
-NET_NS = (0.7, 1.2)
-"""Assumed of a net of up to `NEAR_LOADS` loads on a part that is nearly full: between neighbours, and some way off."""
-NEAR_LOADS = 4
-DOUBLING_NS = 0.15
-"""More for each doubling of the loads beyond."""
-
-
-def net_ns(loads: float, near: float = NET_NS[1]) -> float:
-    """Delay of a routed net; `near` is that of one with few loads."""
-    return near + DOUBLING_NS * math.log2(max(loads / NEAR_LOADS, 1))
-
 
 LEVEL_NS = 0.724
 """One LUT level in an empty part, by which the delay of other logic is counted in levels."""
@@ -52,6 +37,8 @@ LUT, MUX, CARRY, FF, LUTRAM, SHIFT, BRAM, DSP, PORT = range(9)
 """Kinds of cells that drive nets; PORT is an input of the top."""
 KINDS = ("LUT", "MUXF", "CARRY4", "register", "LUT RAM", "shift register", "block RAM", "DSP", "port")
 SEQUENTIAL = (FF, LUTRAM, SHIFT, BRAM, DSP)
+DRIVERS = (LUT, MUX, CARRY, *SEQUENTIAL)
+"""All but inputs of the top."""
 ROUTED, TO_MUX, TO_CARRY, TO_CHAIN, TO_FF = range(5)
 """Kinds of input pins, for the delay of the net before it."""
 

@@ -21,7 +21,7 @@ from scipy.sparse import csgraph
 
 from bnn.errors import ExpectedError
 from hls.resources import Resources
-from hls.rtl_report import cells
+from hls.rtl_report import cells, wires
 
 MAX_ARCS = 2000
 """Cells on a path before it must be a loop."""
@@ -67,20 +67,26 @@ class Point(NamedTuple):
 
 
 class Path(NamedTuple):
-    """A path: levels, ns at most and at least, where it starts and ends, the cells between by instance."""
+    """A path: levels, ns in cells and in wires, where it starts and ends, the cells between by instance.
+
+    `loads` has the number of loads of every net on the way that leaves its slice.
+    """
 
     levels: float
     ns: float
-    ns_least: float
+    logic_ns: float
+    wire_ns: float
+    loads: tuple[int, ...]
     start: str
     end: str
     cells: str
 
 
 class Fanout(NamedTuple):
-    """Loads of one output."""
+    """Loads of one output; `control` of them are enables, resets and writes."""
 
     loads: int
+    control: int
     name: str
     module: str
     kind: str
@@ -166,17 +172,18 @@ def _read_module(name: str, data: Mapping[str, Any], modules: Mapping[str, Any])
 
 
 class Design:
-    """A netlist placed under one top, with its timing.
+    """A netlist placed under one top, with its timing on a chip of whose LUTs the share `full` is taken.
 
     Raises:
         NetlistError: the top is missing, an instance has unknown ports, or there is a combinational loop.
     """
 
-    def __init__(self, modules: Mapping[str, Module], top: str) -> None:
+    def __init__(self, modules: Mapping[str, Module], top: str, full: float = 0.0) -> None:
         if top not in modules:
             raise NetlistError(f"netlist: no module {top}")
         self.modules = modules
         self.top = top
+        self.full = full
         self.instances: list[tuple[str, str, int]] = []
         """Path, module and first bit of every instance, the top first."""
         self._merges: list[tuple[int, int]] = []
@@ -237,19 +244,22 @@ class Design:
         self._kind[inputs] = cells.PORT
 
         loads = tables["loads"].astype(np.int64)
+        self._pins = np.concatenate([loads[:, [0, 2]], drivers[:, [0, 2]]])
         # a cell that takes a net at several pins of one kind is counted at each
         self.data_loads = np.bincount(loads[loads[:, 1] == 1, 0], minlength=count)
         self.control_loads = np.bincount(loads[loads[:, 1] == 0, 0], minlength=count)
         np.add.at(self.data_loads, outputs, 1)
-        total = self.data_loads + self.control_loads
+        self.loads = self.data_loads + self.control_loads
+        counts = range(int(self.loads.max(initial=0)) + 1)
+        self._table = np.array([wires.net_ns(count, self.full) for count in counts])
 
         arcs = tables["arcs"]
         arcs = arcs[np.argsort(arcs[:, 1], kind="stable")]
         self._source, self._target = arcs[:, 0].astype(np.int64), arcs[:, 1].astype(np.int64)
         self._arc_cell = arcs[:, 5].astype(np.int64)
         self._level = arcs[:, 3]
-        nets, nets_least = (self._net_ns(self._source, arcs[:, 4], total, near) for near in cells.NET_NS[::-1])
-        self._ns, self._ns_least = arcs[:, 2] + nets, arcs[:, 2] + nets_least
+        self._routed, self._wire = self._wires(self._source, arcs[:, 4])
+        self._ns = arcs[:, 2] + self._wire
 
         starts = tables["starts"]
         self._start_net = np.concatenate([starts[:, 0].astype(np.int64), np.array(inputs, np.int64)])
@@ -259,9 +269,8 @@ class Design:
         self._end_net = np.concatenate([ends[:, 0].astype(np.int64), np.array(outputs, np.int64)])
         pins = np.concatenate([ends[:, 2], np.full(len(outputs), cells.ROUTED)])
         setup = np.concatenate([ends[:, 1], np.full(len(outputs), cells.SETUP_NS)])
-        self._end_cost, self._end_least = (
-            setup + self._net_ns(self._end_net, pins, total, near) for near in cells.NET_NS[::-1]
-        )
+        self._end_routed, self._end_wire = self._wires(self._end_net, pins)
+        self._end_cost = setup + self._end_wire
         self._end_cell = np.concatenate([ends[:, 3].astype(np.int64), np.full(len(outputs), -1)])
         self._ports = {
             int(root[bit]): (port if len(bits) == 1 else f"{port}[{index}]")
@@ -270,16 +279,16 @@ class Design:
             if bit > 1
         }
 
-    def _net_ns(self, nets: np.ndarray, pins: np.ndarray, loads: np.ndarray, near: float) -> np.ndarray:
-        """Delay of the net before each pin; `near` as in `cells.net_ns`."""
+    def _wires(self, nets: np.ndarray, pins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Whether the net before each pin leaves its slice, and the delay to the pin."""
         kind = self._kind[nets]
-        single = loads[nets] <= 1
+        single = self.loads[nets] <= 1
         logic = (kind == cells.LUT) | (kind == cells.MUX)
         inside = ((pins == cells.TO_MUX) & logic) | ((pins == cells.TO_CHAIN) & (kind == cells.CARRY))
         inside |= (pins == cells.TO_CARRY) & (kind == cells.LUT) & single
         inside |= (pins == cells.TO_FF) & (logic | (kind == cells.CARRY)) & single
-        table = np.array([cells.net_ns(count, near) for count in range(int(loads.max(initial=0)) + 1)])
-        return np.where(inside, 0.0, table[loads[nets]])
+        chain = np.where(pins == cells.TO_CARRY, wires.FIT.chain_ns, 0.0)
+        return ~inside, np.where(inside, 0.0, self._table[self.loads[nets]]) + chain
 
     def _arrivals(self, weight: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Longest way from a start to every net, and from every net to an end."""
@@ -436,10 +445,15 @@ class Design:
         starts = np.flatnonzero(self._start_net == net)
         start_ns = float(self._start_ns[starts].max()) if len(starts) else 0.0
         passed = [self.cell(int(self._arc_cell[arc])) for arc in arcs]
+        ns = start_ns + float(self._ns[arcs].sum()) + float(self._end_cost[end])
+        wire_ns = float(self._wire[arcs].sum()) + float(self._end_wire[end])
+        hops = [(self._source[arc], self._routed[arc]) for arc in arcs] + [(self._end_net[end], self._end_routed[end])]
         return Path(
             levels=round(float(self._level[arcs].sum()), 2),
-            ns=round(start_ns + float(self._ns[arcs].sum()) + float(self._end_cost[end]), 2),
-            ns_least=round(start_ns + float(self._ns_least[arcs].sum()) + float(self._end_least[end]), 2),
+            ns=round(ns, 2),
+            logic_ns=round(ns - wire_ns, 2),
+            wire_ns=round(wire_ns, 2),
+            loads=tuple(int(self.loads[net]) for net, routed in hops if routed),
             start=self.net_name(net),
             end=self._end_name(end),
             cells=_runs([(path, cell.type) for cell, path, _ in passed], self.top),
@@ -449,9 +463,28 @@ class Design:
         cell = int(self._end_cell[index])
         return f"{self.top}.{self._ports[int(self._end_net[index])]}" if cell < 0 else self.cell_name(cell)
 
-    def fanout(self, count: int, kinds: Sequence[int] = cells.SEQUENTIAL, control: bool = False) -> list[Fanout]:
-        """The outputs of cells of these kinds with the most data loads (or clock enables, resets and writes)."""
-        loads = self.control_loads if control else self.data_loads
+    def crossing(self, source: str) -> int:
+        """How many nets, clocks aside, leave or enter an instance of a source module (variants of it too)."""
+        part = np.zeros(int(self._first_cell[-1]), np.int64)  # 0 outside, else the instance's number
+        for index, (path, name, _) in enumerate(self.instances):
+            if name.split(".")[0] == source:
+                # those in an instance follow it
+                end = index + 1
+                while end < len(self.instances) and self.instances[end][0].startswith(path + "."):
+                    end += 1
+                part[self._first_cell[index] : self._first_cell[end]] = index + 1
+        least, most = np.full(len(self._kind), len(self.instances) + 1), np.zeros(len(self._kind), np.int64)
+        np.minimum.at(least, self._pins[:, 0], part[self._pins[:, 1]])
+        np.maximum.at(most, self._pins[:, 0], part[self._pins[:, 1]])
+        return int(np.count_nonzero(least < most))
+
+    def slower(self, ns: float) -> int:
+        """How many ends of paths (pins of registers, memories and outputs) have one longer than `ns`."""
+        return int(np.count_nonzero(self.ns_at[self._end_net] + self._end_cost > ns))
+
+    def fanout(self, count: int, kinds: Sequence[int] = cells.DRIVERS, control: bool = False) -> list[Fanout]:
+        """The outputs of cells of these kinds with the most loads, but clocks; or with the most enables and resets."""
+        loads = self.control_loads if control else self.loads
         nets = np.flatnonzero(np.isin(self._kind, kinds))
         chosen = nets[np.argsort(-loads[nets], kind="stable")[:count]]
         found = []
@@ -459,16 +492,18 @@ class Design:
             driver = int(self._driver[net])
             kind = cells.KINDS[int(self._kind[net])]
             module = self.top if driver < 0 else self.cell(driver)[2].name
-            found.append(Fanout(int(loads[net]), self.net_name(int(net)), module, kind))
+            name = self.net_name(int(net))
+            found.append(Fanout(int(self.loads[net]), int(self.control_loads[net]), name, module, kind))
         return found
 
-    def total(self, name: str) -> Resources:
-        """Resources of one instance of a module with all that it contains."""
-        module = self.modules[name]
-        result = module.own
-        for child, times in Counter(child for _, child, _ in module.children).items():
-            result += self.total(child) * times
-        return result
+
+def total(modules: Mapping[str, Module], name: str) -> Resources:
+    """Resources of one instance of a module with all that it contains."""
+    module = modules[name]
+    result = module.own
+    for child, times in Counter(child for _, child, _ in module.children).items():
+        result += total(modules, child) * times
+    return result
 
 
 def _runs(passed: Sequence[tuple[str, str]], top: str) -> str:
