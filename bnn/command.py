@@ -49,6 +49,7 @@ GROUPS: Dict[str, Dict[str, Entry]] = {
         "bench-cpu": Entry("train.bench_cpu:main", "images/s on a processor: the packed engine, PyTorch, larq's"),
         "bench-gpu": Entry("gpu.bench:main", "packed bits on a GPU, products and networks, against cuBLAS"),
         "zoo": Entry("train.zoo:main", "check, add or list the shipped models"),
+        "peers": Entry("hls.peers:main", "the shipped models beside published ones: accuracy against images/s"),
     },
     "hardware": {
         "plan": Entry("hls.__main__:plan", "a model's program for a design, or engines with its weights wired in"),

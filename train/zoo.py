@@ -1,7 +1,6 @@
 """`python -m train.zoo`: the shipped models and their cards.
 
-A card `models/NAME.card.json` says what a model was trained on and how, what it reaches, and the checksum of
-`models/NAME.npz`. `check` runs every model with the golden integer network over its whole test set and
+`check` runs every model with the golden integer network over its whole test set and
 compares; `add` ships an exported model and writes its card; `table` lists the cards.
 """
 
@@ -12,66 +11,15 @@ import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
+from bnn.cards import END, FIELDS, ZOO, ZooError, cards, read_card
 from bnn.command import Command
-from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.model import load
 from bnn.output import each, progress, result
 from bnn.tables import marked
 from train import cost, data
 from train.accuracy import count_right, test_set
-
-ZOO = Path(__file__).resolve().parent.parent / "models"
-END = ".card.json"
-FIELDS: dict[str, type] = {
-    "name": str,
-    "dataset": str,
-    "command": str,
-    "seed": int,
-    "epochs": int,
-    "recipe": dict,
-    "validation_accuracy": float,
-    "test_correct": int,
-    "test_images": int,
-    "sha256": str,
-}
-
-
-class ZooError(ExpectedError):
-    """A card is missing, damaged or does not fit its model; one line says why."""
-
-
-def read_card(path: Path) -> dict[str, Any]:
-    """A model's card.
-
-    Raises:
-        ZooError: unreadable, or a field is missing or of another type.
-    """
-    try:
-        card = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ZooError(f"{path}: cannot be read ({str(error)[:80]})") from None
-    if not isinstance(card, dict):
-        raise ZooError(f"{path}: is not a card")
-    for key, kind in FIELDS.items():
-        if type(card.get(key)) is not kind:
-            raise ZooError(f"{path}: {key} is {json.dumps(card.get(key))[:40]}, expected {kind.__name__}")
-    return card
-
-
-def cards(folder: Path, names: list[str]) -> list[Path]:
-    """The cards of `names`, or all of a folder, in order of their names.
-
-    Raises:
-        ZooError: a name has no card.
-    """
-    found = {path.name[: -len(END)]: path for path in sorted(folder.glob(f"*{END}"))}
-    for name in names:
-        if name not in found:
-            raise ZooError(f"{folder / (name + END)}: does not exist, there are cards of {', '.join(found) or 'none'}")
-    return [path for name, path in found.items() if not names or name in names]
 
 
 def check(path: Path, data_folder: Path | None, cache: Path) -> tuple[str, bool]:
