@@ -26,7 +26,7 @@ IMAGES  ?= $(shell test -f "$(basename $(MODEL)).images.npz" && echo "$(basename
 images  = $(if $(IMAGES),--images "$(IMAGES)")
 
 .PHONY: help env doctor docs wheels clean distclean missing
-.PHONY: data train export zoo-check page notebook ablation float accuracy
+.PHONY: data train export zoo-check page notebook ablation float ingredients accuracy
 .PHONY: explore report hls hls-check deploy
 .PHONY: demo demo-mnist demo-cifar-wired reuse sim board board-demo bench bench-cpu bench-gpu
 .PHONY: test lint lint-rtl generated generated-check
@@ -41,7 +41,8 @@ help:
 	@echo "make export NET=cnv          fold it into OUT/model.npz, checked against PyTorch"
 	@echo "make zoo-check [ZOO=cnv]     evaluate the shipped models and compare with their cards"
 	@echo "make page MODEL=...          a page about a model, in build/page"
-	@echo "make ablation, make float    what each ingredient of modern is worth; what binarization costs (NET=, EPOCHS=, LIMIT=, JOBS=, STUDY=--bf16)"
+	@echo "make ablation, make float    what each part of modern is worth; what binarization costs (NET=, EPOCHS=, LIMIT=, JOBS=, STUDY=--bf16)"
+	@echo "make ingredients             what clip, a teacher, more epochs and augmentation are worth over whole runs, for hours"
 	@echo "make notebook                your own network in twenty minutes, in Jupyter; NOTEBOOK=host/notebooks/cifar10.ipynb: on a board"
 	@echo "make accuracy MODEL=...      the integer model over the whole test set of DATASET"
 	@echo "make data DATASET=cifar10    fetch and check a data set"
@@ -116,7 +117,7 @@ notebook: $(READY)
 	$(PY) -m pip install --quiet -e '.[notebook]'
 	$(PY) -m notebook "$(NOTEBOOK)"
 
-ablation float: $(READY)
+ablation float ingredients: $(READY)
 	$(BNN) study $@ $(NET) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(LIMIT),--limit $(LIMIT)) $(if $(JOBS),--jobs $(JOBS)) $(STUDY) $(COMPILE) --write train/README.md
 
 accuracy: $(READY)

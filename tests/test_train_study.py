@@ -131,6 +131,24 @@ def test_workers_of_a_killed_study_end(tmp_path: Path) -> None:
     assert run.returncode == -signal.SIGKILL and int(out) != run.pid
 
 
+def test_the_float_network_teaches_and_is_trained_once(
+    small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["ingredients", "tiny", "--epochs", "1", "--seeds", "1", "-o", str(tmp_path)]
+    assert study.main(command) == 0
+    told = capsys.readouterr().out
+    assert "study: the teacher, seed 1: " in told and "| taught by the float32 network | " in told
+    (teacher,) = tmp_path.glob("*.work/checkpoint.pt")
+    assert load_network(teacher).methods.real
+    configs = [json.loads(path.read_text())["config"] for path in tmp_path.glob("*.json")]
+    taught = [config for config in configs if config["teacher"]]
+    assert len(configs) == 6 and [config["recipe"]["distil"] for config in taught] == [0.7]
+    assert sorted(config["recipe"]["epochs"] for config in configs) == [1, 1, 1, 1, 1, 2]
+    assert study.main(command) == 0
+    again = capsys.readouterr().out
+    assert "epoch 1/1" not in again and told.rpartition("| recipe")[2] == again.rpartition("| recipe")[2]
+
+
 def test_summary_by_hand() -> None:
     assert study.summary("x", [80.0, 82.0, 84.0], [81.0, 81.0]) == "| x | 82.00 ± 2.00 | +1.00 |"
     assert study.summary("x", [80.0], [81.0]) == "| x | 80.00 | -1.00 |"

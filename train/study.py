@@ -30,6 +30,7 @@ from bnn.networks import NETWORKS
 from bnn.output import each, note, progress, result
 from bnn.tables import marked
 from train import data
+from train.checkpoint import load_network
 from train.config import Config, to_dict
 from train.errors import TrainError
 from train.recipes import RECIPES, Recipe, recipe
@@ -48,6 +49,7 @@ class Row:
 
     label: str
     change: Change
+    taught: bool = False  # by the same network in float32, which the study trains first
 
 
 def _methods(**changes: Any) -> Change:
@@ -89,20 +91,43 @@ FLOAT = (
     Row("float32 weights, ReLU", _methods(real=True)),
 )
 
-STUDIES = {"ablation": ABLATION, "float": FLOAT}
+INGREDIENTS = (
+    Row("modern", lambda base: base),
+    Row("activation gradient: clip in place of triangle", _methods(activation_window="clip")),
+    Row("taught by the float32 network", _fields(distil=0.7), taught=True),
+    Row("twice the epochs", lambda base: replace(base, epochs=2 * base.epochs)),
+    Row("no augmentation", _fields(crop=0, flip=False)),
+)
+"""What brought the shipped CNV from one stage to the next, each alone; worth whole runs."""
+
+STUDIES = {"ablation": ABLATION, "float": FLOAT, "ingredients": INGREDIENTS}
 
 
-def run_one(config: Config, sets: Sets, folder: Path, compiled: bool, keep: bool) -> float:
-    """Train one run, go on with it, or read its result; test accuracy in percent."""
+def _digest(config: Config, sets: Sets) -> str:
+    """The name of a run in the folder of results."""
     digest = hashlib.sha256(json.dumps(to_dict(config), sort_keys=True).encode())
     digest.update(str([len(part["x"]) for part in sets]).encode())
-    name = digest.hexdigest()[:16]
+    return digest.hexdigest()[:16]
+
+
+def run_one(config: Config, sets: Sets, folder: Path, compiled: bool, keep: bool, teacher: Path | None = None) -> float:
+    """Train one run, go on with it, or read its result; test accuracy in percent.
+
+    Args:
+        config, sets: the run.
+        folder: of results, and of the checkpoints until they are read.
+        compiled: whether the step is.
+        keep: whether the checkpoint stays.
+        teacher: checkpoint of the network that teaches.
+    """
+    name = _digest(config, sets)
     result = folder / f"{name}.json"
     if result.exists():
         return float(json.loads(result.read_text())["test"])
     work = folder / f"{name}.work"
     training, validation, test = sets
-    model = train(config, training, validation, work, compile_step=compiled)
+    taught = None if teacher is None else load_network(teacher)
+    model = train(config, training, validation, work, compile_step=compiled, teacher=taught)
     device = next(model.parameters()).device
     images, labels = torch.from_numpy(test["x"]).to(device), torch.from_numpy(test["y"]).long().to(device)
     value = 100 * accuracy(model, images, labels)
@@ -132,13 +157,25 @@ def start_worker(threads: int) -> None:
 
 
 def run_all(
-    configs: dict[tuple[str, int], Config], sets: Sets, folder: Path, compiled: bool, jobs: int, keep: bool
+    configs: dict[tuple[str, int], Config],
+    sets: Sets,
+    folder: Path,
+    compiled: bool,
+    jobs: int,
+    keep: bool,
+    teacher: Path | None = None,
 ) -> dict[tuple[str, int], float]:
-    """Test accuracy in percent of each run, named by row and seed; `jobs` processes share the cores."""
+    """Test accuracy in percent of each run, named by row and seed; `jobs` processes share the cores.
+
+    `teacher` is the checkpoint of the network that teaches those whose recipe distils.
+    """
     values: dict[tuple[str, int], float] = {}
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start_worker, (threads,)) as pool:
-        futures = {pool.submit(run_one, config, sets, folder, compiled, keep): key for key, config in configs.items()}
+        futures = {
+            pool.submit(run_one, config, sets, folder, compiled, keep, teacher if config.recipe.distil else None): key
+            for key, config in configs.items()
+        }
         try:
             for future in progress(as_completed(futures), "study", len(futures)):
                 label, seed = futures[future]
@@ -163,10 +200,18 @@ def study(name: str, arguments: argparse.Namespace, sets: Sets, base: Recipe) ->
     network = NETWORKS[arguments.network]
     rows, seeds = STUDIES[name], range(1, arguments.seeds + 1)
     same = Config(network.name, base, dataset=network.dataset, bf16=arguments.bf16)
+    teacher, taught_by = None, ""
+    if any(row.taught for row in rows):
+        real = replace(same, recipe=replace(base, methods=replace(base.methods, real=True)))
+        run_all({("the teacher", 1): real}, sets, arguments.output, arguments.compile, 1, True)
+        teacher = arguments.output / f"{_digest(real, sets)}.work" / "checkpoint.pt"
+        taught_by = hashlib.sha256(teacher.read_bytes()).hexdigest()
     configs = {  # all rows with one seed first
-        (row.label, seed): replace(same, recipe=row.change(base), seed=seed) for seed in seeds for row in rows
+        (row.label, seed): replace(same, recipe=row.change(base), seed=seed, teacher=taught_by if row.taught else "")
+        for seed in seeds
+        for row in rows
     }
-    values = run_all(configs, sets, arguments.output, arguments.compile, arguments.jobs, arguments.keep)
+    values = run_all(configs, sets, arguments.output, arguments.compile, arguments.jobs, arguments.keep, teacher)
     lines = ["| recipe | test accuracy [%] | difference |", "|---|---|---|"]
     reference = [values[rows[0].label, seed] for seed in seeds]
     lines += [summary(row.label, [values[row.label, seed] for seed in seeds], reference) for row in rows]
