@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 import torch
 
 from bnn import golden
-from bnn.model import load, save
+from bnn.model import Model, load, save
 from bnn.networks import network
 from train import export
 from train.__main__ import main
 from train.checkpoint import load_checkpoint, load_network
 from train.errors import TrainError
+from train.methods import Methods
 from train.module import BinaryNetwork
 from train.recipes import RECIPES
 from train.start import start_from
@@ -124,8 +126,62 @@ def test_residual_network_trains_and_exports(archive: Path, tmp_path: Path, caps
     model = load(tmp_path / "model.npz")
     assert model.layers[2].inputs == ("conv2", "conv2") and model.layers[2].average_shortcut
     assert model.meta["test_correct"] >= 16
-    with pytest.raises(TrainError, match="model tiny_bireal has other layers than tiny_bireal: it cannot be the start"):
-        start_from(model)(BinaryNetwork(network("tiny_bireal")), torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+    assert again_from(model, tmp_path, Methods()) > 0.9
+    assert again_from(model, tmp_path, Methods(threshold_shift=True)) > 0.9
+    bits = BinaryNetwork(network("tiny_bireal"), Methods(activation_planes=2))
+    start_from(model)(bits, torch.zeros(8, 3, 12, 12, dtype=torch.uint8))
+    with pytest.raises(TrainError, match="model tiny_bireal has other layers than tiny: it cannot be the start"):
+        start_from(model)(BinaryNetwork(network("tiny")), torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+    out = tmp_path / "model.npz"
+    options = ["--data", str(archive), "-o", str(tmp_path / "tuned"), "--batch", "16", "--epochs", "1"]
+    assert main(["tiny_bireal", *options, "--recipe", "bireal", "--start", str(out), "--lr", "1e-3"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "methods"),
+    [
+        (["--weight-bits", "2", "--activation-bits", "3"], Methods(weight_bits=(2,), activation_bits=(3,))),
+        (["--recipe", "bwn"], Methods(activation_bits=(8,), alpha=True)),
+    ],
+)
+def test_start_gives_back_values(options: list[str], methods: Methods, archive: Path, tmp_path: Path) -> None:
+    given = ["--data", str(archive), "-o", str(tmp_path), "--batch", "16", "--epochs", "3", "--lr", "4e-3"]
+    assert main(["tiny", *given, *options]) == 0
+    assert export.main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "model.npz")]) == 0
+    assert again_from(load(tmp_path / "model.npz"), tmp_path, methods) > 0.9
+
+
+def test_start_takes_other_kernels() -> None:
+    started = BinaryNetwork(network("lenet"))
+    images = torch.randint(0, 256, (64, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    started.train()(images)
+    assert again(export.export(started, tuple("0123456789"), {}), started, images) > 0.9
+
+
+def again_from(model: Model, folder: Path, methods: Methods) -> float:
+    """Share of the training images of `folder` whose class a network that starts from the model gives as well."""
+    with np.load(folder / "data.npz") as kept:
+        images = torch.from_numpy(kept["x_train"])
+    net = replace(network(model.name), height=model.height, width=model.width, classes=len(model.classes))
+    return again(model, BinaryNetwork(net, methods), images)
+
+
+def again(model: Model, started: BinaryNetwork, images: torch.Tensor) -> float:
+    """As `again_from`, for a network and images; its weights are drawn anew first."""
+    torch.manual_seed(3)
+    for block in started.each():
+        torch.nn.init.normal_(block.layer.weight)
+        block.norm.reset_parameters()
+    start_from(model)(started.train(), images)
+    for block in started.each():
+        block.norm.momentum = 1.0
+    with torch.no_grad():
+        started(images)
+    found = export.export(started.eval(), model.classes, {})
+    for old, new in zip(model.layers, found.layers, strict=True):
+        assert np.array_equal(old.weights, new.weights), old.name
+    nhwc = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
+    return float((golden.infer(model, nhwc).argmax(1) == golden.infer(found, nhwc).argmax(1)).mean())
 
 
 def test_planes_and_bases_train_export_and_start(archive: Path, tmp_path: Path) -> None:

@@ -138,20 +138,29 @@ class BinaryNetwork(nn.Module):
         x = self.lookup(images)
         if self.methods.input_dropout:
             x = nn.functional.dropout(x, self.methods.input_dropout, self.training)
-        real, value = self.methods.real, None
+        value: Tensor | None = None
         for block in self.each():
-            if self.network.residual and isinstance(block, ValueBlock):
-                outputs, stride = block.norm.num_features, block.layer.stride
-                shortcut = None if value is None else shrink(value, outputs, stride[0], real)
-                value = block.value(x, shortcut)
-                x = block.bits(value)
-                continue
-            if value is not None:
-                x, value = mean_codes(value, real), None
-            if isinstance(block.layer, BinaryLinear) and x.dim() == 4:
-                x = x.permute(0, 2, 3, 1).flatten(1)
-            x = block(x)
+            x, value = self.before(block, x, value)
+            x, value = self.after(block, x, value)
         return x
+
+    def before(self, block: Block, x: Tensor, value: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """What a block reads of the planes and the value behind the one before it: flattened, or the value's mean."""
+        if value is not None and not isinstance(block, ValueBlock):
+            x, value = mean_codes(value, self.methods.real), None
+        if isinstance(block.layer, BinaryLinear) and x.dim() == 4:
+            x = x.permute(0, 2, 3, 1).flatten(1)
+        return x, value
+
+    def after(self, block: Block, x: Tensor, value: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The planes, and in a network with shortcuts the value, that a block gives; scores of the last."""
+        if not (self.network.residual and isinstance(block, ValueBlock)):
+            return block(x), None
+        assert isinstance(block.layer, BinaryConv2d)
+        outputs, stride = block.norm.num_features, int(block.layer.stride[0])
+        shortcut = None if value is None else shrink(value, outputs, stride, self.methods.real)
+        value = block.value(x, shortcut)
+        return block.bits(value), value
 
     def set_progress(self, progress: float) -> None:
         """Set what changes in the course of the training; `progress` is the share done, 0 to 1."""

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bnn.layers import Layer, Model, features
+from bnn.layers import INPUT, Layer, Model
 from bnn.networks import INPUT_BINARY
 from train.abc_net import AbcLayer
 from train.errors import TrainError
-from train.layers import INPUT_SCALE, BinaryLinear, Block
+from train.layers import INPUT_SCALE, BitsBlock, Block, ValueBlock
 from train.methods import plane_steps
 from train.module import BinaryNetwork
 
@@ -21,16 +21,45 @@ MAGNITUDE = 0.1
 CALIBRATION_IMAGES = 512
 
 
+def _passes(layer: Layer, planes: int) -> int:
+    """Bases times planes that a layer reads, counted by their coefficients."""
+    return int(layer.base_factors.sum() * layer.plane_factors(planes).sum())
+
+
 def _suits(layer: Layer, block: Block, planes: int) -> bool:
     """Whether a layer that reads so many planes can be the start of a block: of as many planes and bases, or of one."""
-    weights = layer.base_weights[0]
+    weights, own = layer.base_weights[0], block.layer
+    gives = int(layer.plane_factors(layer.planes).sum()) if layer.bits == 0 else (1 << layer.bits) - 1
     return (
-        tuple(block.layer.weight.shape[1:]) == tuple(np.moveaxis(weights, -1, 1).shape[1:])
-        and (block.last or layer.outputs == len(block.layer.weight))
-        and layer.bases in (1, block.layer.methods.weight_bases)
-        and planes in (1, block.layer.planes)
-        and (block.last or layer.planes in (1, block.layer.methods.activation_planes))
+        layer.coefficients is None
+        and tuple(own.weight.shape[1:]) == tuple(np.moveaxis(weights, -1, 1).shape[1:])
+        and (block.last or layer.outputs == len(own.weight))
+        and layer.base_factors.sum() in (1, own.methods.base_sum)
+        and layer.plane_factors(planes).sum() in (1, own.planes)
+        and (block.last or not layer.planes or gives in (1, own.methods.plane_sum))
+        and (block.last or not layer.requantised or (isinstance(block, ValueBlock) and not _flips(layer)))
     )
+
+
+def _flips(layer: Layer) -> bool:
+    return layer.flip is not None and bool(layer.flip.any())
+
+
+def _same(network: BinaryNetwork, model: Model) -> bool:
+    """Whether the model's layers are of the network's kinds and sizes, and read the same."""
+    blocks, specs = iter(network.each()), network.network.layers
+    if len(specs) != len(model.layers):
+        return False
+    names = {INPUT: INPUT}
+    before = INPUT
+    for spec, layer in zip(specs, model.layers, strict=True):
+        wanted = tuple(names.get(name) for name in spec.inputs) or (names.get(before),)
+        if (layer.kind, layer.stride, layer.inputs) != (spec.kind, spec.stride, wanted):
+            return False
+        if spec.kind != "average" and not _suits(layer, next(blocks), model.planes_into(layer)):
+            return False
+        before, names[spec.name] = spec.name, layer.name
+    return True
 
 
 def _units(block: Block) -> float:
@@ -53,71 +82,84 @@ def _normalisation(distances: np.ndarray, direction: np.ndarray, steps: np.ndarr
     Args:
         distances: of the thresholds from the mean of the sums in deviations, ascending (K, C).
         direction: -1 where the channel is flipped, else +1 (C,).
-        steps: where the block's planes change, ascending around 0; any number where there is one threshold.
+        steps: where the block's planes change, ascending; any number where there is one threshold.
     """
     # beyond 3 deviations a plane is all but constant: keep it within reach of its gradient
     distances = np.clip(distances, -3.0, 3.0)
     gain = direction
     if len(distances) > 1:
         gain = direction * (steps[-1] - steps[0]) / np.maximum(distances[-1] - distances[0], 0.1)
-    return gain, -gain * distances.mean(axis=0)
+    return gain, steps.mean() - gain * distances.mean(axis=0)
+
+
+def _affine(layer: Layer, block: Block, reach: int, first_int8: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Gain and bias (C,) of a layer's value or scores, as the block's batch norm gives them of its sums."""
+    assert layer.scale is not None and layer.offset is not None
+    unit = 2.0**layer.shift
+    if first_int8:
+        gain, bias = layer.scale / unit / INPUT_SCALE, layer.offset / unit
+    else:  # scale counts matches, 2 * matches - reach is the sum
+        gain = layer.scale / (2 * unit)
+        bias = layer.offset / unit + gain * reach
+    if not isinstance(block, ValueBlock):
+        return gain, bias
+    return gain / block.units, (bias - 0.5) / block.units  # rounding half up is in the offset
+
+
+@torch.no_grad()
+def _set(network: BinaryNetwork, block: Block, layer: Layer, x: Tensor, planes: int, first: bool) -> None:
+    """Weights and batch norm of a block that reads `x`, from a layer that reads so many planes."""
+    factors = layer.base_factors.reshape(-1, *(1 for _ in layer.base_weights.shape[1:]))
+    signs = (factors * (2.0 * layer.base_weights - 1)).sum(axis=0) / factors.sum()
+    signs = np.ascontiguousarray(np.moveaxis(signs, -1, 1)).astype(np.float32)
+    if block.layer.weight.shape != signs.shape:  # another number of classes: the last layer stays as drawn
+        return
+    block.layer.weight.copy_(torch.from_numpy(signs) * MAGNITUDE)
+    block.train()
+    first_int8 = first and network.network.input_table != INPUT_BINARY
+    passes = _passes(layer, planes)
+    reach = layer.fan_in * passes
+    valued = isinstance(block, ValueBlock)
+    # where the model has one plane or base and the block two, the block's sums are about twice as large
+    sums = (block.layer(x) if valued else block.sums(x)) / (_units(block) / passes)
+    axes = [axis for axis in range(sums.dim()) if axis != 1]
+    mean = sums.mean(axes).double().numpy()
+    deviation = np.sqrt(sums.var(axes).double().numpy() + block.norm.eps)
+    if layer.requantised:
+        gain, bias = _affine(layer, block, reach, first_int8)
+        gain, bias = gain * deviation, bias + gain * mean
+        if valued and block.shift is not None and layer.thresholds is not None:
+            moved = layer.limits.mean(axis=0) / block.units - np.mean(plane_steps(network.methods.activation_planes))
+            block.shift.copy_(torch.from_numpy(moved))
+    else:
+        direction = np.where(np.zeros(layer.outputs, bool) if layer.flip is None else layer.flip, -1.0, 1.0)
+        steps = np.array(plane_steps(network.methods.activation_planes))
+        if isinstance(block, BitsBlock):
+            direction, steps = direction / 2, np.array([0.5])
+        wanted = _threshold_sums(layer, reach, first_int8)
+        gain, bias = _normalisation((wanted - mean) / deviation, direction, steps)
+    block.norm.weight.copy_(torch.from_numpy(gain))
+    block.norm.bias.copy_(torch.from_numpy(bias))
 
 
 @torch.no_grad()
 def _start(network: BinaryNetwork, model: Model, images: Tensor) -> None:
-    blocks = network.each()
-    beyond = {feature for _, feature, _ in features(model)} - {"planes", "bases"}
-    same = (
-        not beyond
-        and len(blocks) == len(model.layers)
-        and all(
-            _suits(layer, block, model.planes_into(layer)) for block, layer in zip(blocks, model.layers, strict=True)
-        )
-    )
-    if not same:
+    if not _same(network, model):
         raise TrainError(f"model {model.name} has other layers than {network.network.name}: it cannot be the start")
-    x = network.lookup(images[:CALIBRATION_IMAGES])
-    for number, (block, layer) in enumerate(zip(blocks, model.layers, strict=True)):
-        signs = np.moveaxis(layer.base_weights, -1, 2).astype(np.float32).mean(axis=0) * 2 - 1
-        if block.layer.weight.shape != signs.shape:  # another number of classes: the last layer stays as drawn
-            continue
-        block.layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(signs)) * MAGNITUDE)
-        if isinstance(block.layer, BinaryLinear) and x.dim() == 4:
-            x = x.permute(0, 2, 3, 1).flatten(1)
-        block.train()
-        first_int8 = number == 0 and network.network.input_table != INPUT_BINARY
-        passes = layer.bases * model.planes_into(layer)
-        reach = layer.fan_in * passes
-        # where the model has one plane or base and the block two, the block's sums are about twice as large
-        ratio = _units(block) / passes
-        if block.last:
-            assert layer.scale is not None and layer.offset is not None
-            gain = layer.scale / 2.0 ** (layer.shift + 1)  # scale counts matches, 2 * matches - fan_in is the sum
-            bias = layer.offset / 2.0**layer.shift + gain * reach
-            sums = block.sums(x) / ratio
-            mean, deviation = sums.mean(0).double().numpy(), sums.std(0).double().numpy()
-            block.norm.weight.copy_(torch.from_numpy(gain * deviation))
-            block.norm.bias.copy_(torch.from_numpy(bias + gain * mean))
-            break
-        assert layer.flip is not None
-        sums = block.sums(x) / ratio
-        axes = [axis for axis in range(sums.dim()) if axis != 1]
-        mean = sums.mean(axes).double().numpy()
-        deviation = np.sqrt(sums.var(axes).double().numpy() + block.norm.eps)
-        wanted = _threshold_sums(layer, reach, first_int8)
-        steps = np.array(plane_steps(network.methods.activation_planes))
-        gain, bias = _normalisation((wanted - mean) / deviation, np.where(layer.flip, -1.0, 1.0), steps)
-        block.norm.weight.copy_(torch.from_numpy(gain))
-        block.norm.bias.copy_(torch.from_numpy(bias))
-        x = block(x)
+    layers = [layer for layer in model.layers if layer.kind != "average"]
+    x, value = network.lookup(images[:CALIBRATION_IMAGES]), None
+    for block, layer in zip(network.each(), layers, strict=True):
+        x, value = network.before(block, x, value)
+        _set(network, block, layer, x, model.planes_into(layer), layer is layers[0])
+        x, value = network.after(block, x, value)
 
 
 def start_from(model: Model) -> Callable[[BinaryNetwork, Tensor], None]:
-    """A `start` for `train.trainer.train`: the model's signs, and batch norms with its thresholds.
+    """A `start` for `train.trainer.train`: the model's signs, and batch norms with its thresholds and values.
 
-    The batch norms get the scale, +-1 for one plane, and the offset that put the thresholds where the model has
-    them, given the sums of the first training images. A model of one plane or one base can start a network of
-    more. A last layer with another number of classes stays as it was drawn.
+    The batch norms get the scale and the offset that put thresholds, values and scores where the model has them, given
+    the sums of the first training images; of one threshold the scale is +-1. A model of one plane or one base can
+    start a network of more. A last layer with another number of classes stays as it was drawn.
     """
 
     def start(network: BinaryNetwork, images: Tensor) -> None:
