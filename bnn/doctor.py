@@ -144,7 +144,7 @@ def _vendor() -> Finding:
     found = [place for place in map(shutil.which, VENDOR) if place]
     if found:
         return Finding(OK, "AMD's tools", ", ".join(found))
-    mend = "only bitstreams need them: source settings64.sh of Vivado, and run make hls there"
+    mend = "only bitstreams need them: source settings64.sh of Vivado, and run bnn hls there"
     return Finding(NOTE, "AMD's tools", "none on PATH", mend)
 
 

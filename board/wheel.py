@@ -53,7 +53,7 @@ def main() -> int:
         try:
             lay_out(Path(name), options.bit)
         except FileNotFoundError as error:
-            print(f"error: {error.filename}: no such file; make hls builds bitstreams where Vivado is", file=sys.stderr)
+            print(f"error: {error.filename}: no such file; bnn hls builds bitstreams where Vivado is", file=sys.stderr)
             return 1
         call = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(options.output), name]
         return subprocess.run([sys.executable, "-m", "pip", *call]).returncode

@@ -1,10 +1,6 @@
-"""`python -m hls MODEL --design NAME -o DIR [--batch N]`: write program.bin and plan.json.
+"""`bnn plan`: program.bin and plan.json, or engines with a model's weights wired in.
 
-`python -m hls MODEL --engine wired -o DIR` writes engines with the model's weights wired in, and
-`python -m hls reuse MODEL` tells what sharing repeated work in them is worth.
-`python -m hls topologies --lut COUNT` lists networks that fit with their weights wired in.
-`python -m hls explore MODEL... --board NAME` lists designs for some models on a board.
-`bnn contract` writes the files that are made from `bnn.contract`.
+`bnn plan` is `bnn plan`, and knows some other commands by their first word.
 """
 
 from __future__ import annotations
@@ -19,6 +15,7 @@ from bnn.command import Command, find
 from bnn.files import write_atomically
 from bnn.output import result
 from hls import designs, program, schedule
+from hls.options import add_folder, folder_of
 
 OTHERS = ("contract", "explore", "reuse", "topologies")
 """Commands of `bnn` that `python -m hls` knows by their first word."""
@@ -40,36 +37,36 @@ def _options(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="most passes of a wired engine per input; 0: as many as there is time for, 1: none",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, help="output folder")
+    add_folder(parser, "program.bin and plan.json, or the engines")
     parser.add_argument("--batch", type=int, default=64, help="largest number of images in a batch")
 
 
 def _run(options: argparse.Namespace) -> None:
     design = designs.find(options.design)
+    where = folder_of(options.output, design)
     if options.engine == "wired":
         from hls.wired import network
 
-        network.write(models.load(options.model), options.output, options.level, options.fold)
-        result(f"plan: engines written to {options.output}", folder=str(options.output))
+        network.write(models.load(options.model), where, options.level, options.fold)
+        result(f"plan: engines written to {where}", folder=str(where))
         return
     placed = schedule.plan(models.load(options.model), design, options.batch)
     content = program.pack(placed)
     text = json.dumps(program.summary(placed), indent=2) + "\n"
-    options.output.mkdir(parents=True, exist_ok=True)
-    write_atomically(options.output / "program.bin", content)
-    write_atomically(options.output / "plan.json", text.encode())
+    write_atomically(where / "program.bin", content)
+    write_atomically(where / "plan.json", text.encode())
     cycles = placed.run_cycles(placed.batch, keep=True) / placed.batch
     result(
-        f"plan: {len(content):,} bytes of program for {design.name} in {options.output}; "
+        f"plan: {len(content):,} bytes of program for {design.name} in {where}; "
         f"{cycles:,.0f} cycles/image in batches of {placed.batch} (estimated)",
-        program=str(options.output / "program.bin"),
+        program=str(where / "program.bin"),
         bytes=len(content),
         batch=placed.batch,
         cycles_per_image=cycles,
     )
 
 
-plan = Command("plan", _options, _run, "models/cnv.npz --design pynq_z1 -o build/pynq_z1")
+plan = Command("plan", _options, _run, "models/cnv.npz --design pynq_z1")
 
 
 def main(arguments: list[str] | None = None) -> int:

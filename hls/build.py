@@ -1,4 +1,4 @@
-"""`python -m hls.build --design NAME -o DIR`: write a design's build folder and, with the tools, its bitstream."""
+"""`bnn hls`: write a design's build folder and, with the tools, its bitstream."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hls import designs, directives, hls_report, implementation, program, render
 from hls.area import estimate_area
 from hls.check import figures
 from hls.designs import Design
-from hls.options import add_first_layer, first_layer
+from hls.options import add_first_layer, add_folder, first_layer, folder_of
 from hls.stages import BuildError, Runner, Stage
 
 DIGEST = "DIGEST"
@@ -114,7 +114,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         help=f"one of {', '.join(designs.DESIGNS)}, or a file NAME.toml (default: "
         f"{designs.DEFAULT['hls']}, with --backend rtl {designs.DEFAULT['rtl']})",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, help="build folder")
+    add_folder(parser, "sources, scripts and bitstream")
     parser.add_argument(
         "--backend",
         choices=designs.BACKENDS,
@@ -158,8 +158,9 @@ def _run(options: argparse.Namespace) -> None:
     area, board = estimate_area(design), design.board
     if backend == "rtl" and not area.fits(board):
         note(f"hls: {design.name} takes an estimated {area.lut:,} LUT, {board.name} has {board.lut:,}: it may not fit")
-    with locked(options.output, wait=False):
-        _build(options, design, backend, options.output)
+    where = folder_of(options.output, design)
+    with locked(where, wait=False):
+        _build(options, design, backend, where)
 
 
 def _build(options: argparse.Namespace, design: Design, backend: str, folder: Path) -> None:
@@ -201,7 +202,7 @@ def _build(options: argparse.Namespace, design: Design, backend: str, folder: Pa
         result(f"hls: {bit} and .hwh: {made}, see {folder / hls_report.FILE}", bitstream=str(bit), timing=made)
 
 
-main = Command("hls", _options, _run, "--design pynq_z1 --model models/cnv.npz -o build/pynq_z1")
+main = Command("hls", _options, _run, "--backend rtl --model models/cnv.npz")
 
 
 if __name__ == "__main__":

@@ -254,7 +254,7 @@ def write(path: Path, chosen: Point, names: Sequence[str]) -> Design:
     chosen.design.check_clock()
     cells = chosen.cells
     remarks = [
-        f"{WRITTEN}, for the RTL core: make hls DESIGN={path} BACKEND=rtl",
+        f"{WRITTEN}, for the RTL core: bnn hls --design {path} --backend rtl",
         f"estimated: {cells.lut} LUT, {cells.ff} FF, {cells.bram36:g} BRAM36; cycles per image: "
         + ", ".join(f"{name} {cycles:.0f}" for name, cycles in zip(names, chosen.cycles, strict=True)),
     ]
@@ -287,7 +287,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("design.toml"),
         metavar="FILE",
-        help="file for the design that is picked, which --design and DESIGN= take (default design.toml)",
+        help="file for the design that is picked, which --design takes (default design.toml)",
     )
 
 
@@ -320,7 +320,7 @@ def _run(options: argparse.Namespace) -> None:
         picked=chosen.record(),
     )
     write(options.write, chosen, names)
-    text = f"written: {options.write}, for --design {options.write} and make DESIGN={options.write}"
+    text = f"written: {options.write}, for --design {options.write}"
     result(text, written=str(options.write))
 
 

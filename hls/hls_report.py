@@ -243,7 +243,7 @@ def estimated(plan: Plan, figures: Figures) -> dict[str, Any]:
     per_batch = cycles[slowest]
     return {
         "estimated": True,
-        "note": "from the loops' trip counts, and the II and depth that `make hls-check` finds; not from a synthesis",
+        "note": "from the loops' trip counts, and the II and depth that `bnn check` finds; not from a synthesis",
         "model": plan.model.name,
         "design": design.name,
         "clock_mhz": design.clock_mhz,

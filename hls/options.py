@@ -22,6 +22,17 @@ def add_first_layer(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_folder(parser: argparse.ArgumentParser, what: str, part: str = "") -> None:
+    """`-o`, the folder for what is made of a design, for `folder_of`."""
+    place = f"build/DESIGN/{part}".rstrip("/")
+    parser.add_argument("-o", "--output", type=Path, help=f"folder for {what} (default {place})")
+
+
+def folder_of(given: Path | None, design: Design, part: str = "") -> Path:
+    """The folder that `-o` names, else the design's own in build/."""
+    return given or Path("build") / design.name / part
+
+
 def first_layer(kind: str, model: Path | None, design: Design) -> dict[str, dict[str, str]] | None:
     """The sources of a wired first layer, as `hls.wired.first.sources`; None if it is not wired.
 

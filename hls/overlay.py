@@ -1,6 +1,6 @@
 """The overlay of the simulated board: `NAME.hwh` and `NAME.bit` of a design, as pynq loads them.
 
-`python -m hls.overlay --design NAME -o DIR`. The `.hwh` describes the block design of
+`bnn overlay --design NAME`. The `.hwh` describes the block design of
 vivado/build.tcl. The `.bit` has the header of a bitstream and a payload that names the design; it
 holds no synchronisation word, so that a real device takes no configuration from it.
 """
@@ -20,9 +20,12 @@ from bnn.output import result
 from hls import designs, render
 from hls.boards import BOARDS
 from hls.designs import Design
+from hls.options import add_folder, folder_of
 from hls.registers import registers
 
 TEMPLATE = render.TEMPLATES / "overlay" / "bnn.hwh.j2"
+PART = "overlay"
+"""Where it lies in a design's folder, if nowhere else."""
 MAGIC = b"BNN simulation overlay\n"
 """First bytes of the payload, after the padding."""
 PADDING = b"\xff" * 64
@@ -120,15 +123,16 @@ def write(design: Design, folder: Path) -> Path:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     designs.add_option(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="output folder")
+    add_folder(parser, "the overlay", PART)
 
 
 def _run(options: argparse.Namespace) -> None:
-    bit = write(designs.find(options.design), options.output)
+    design = designs.find(options.design)
+    bit = write(design, folder_of(options.output, design, PART))
     result(f"wrote {bit} and its .hwh, for the simulated board", bitstream=str(bit))
 
 
-main = Command("overlay", _options, _run, "--design pynq_z1 -o build/pynq_z1/overlay")
+main = Command("overlay", _options, _run, "--design pynq_z1")
 
 
 if __name__ == "__main__":

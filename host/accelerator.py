@@ -39,7 +39,7 @@ _abandoned: list[Any] = []  # buffers that a core still running may write to
 
 
 def pack(model: str | Path, bitfile: str | Path, batch: int = 64) -> bytes:
-    """The program of a model for the design that the bitstream is named after, as `python -m hls` packs it.
+    """The program of a model for the design that the bitstream is named after, as `bnn plan` packs it.
 
     The planner runs as a command of its own: the host does not import it, and a board does not have it.
 
@@ -50,7 +50,7 @@ def pack(model: str | Path, bitfile: str | Path, batch: int = 64) -> bytes:
     if not (ROOT / "hls" / "__main__.py").is_file():
         raise HostError(
             f"{model}: is a model, and there is no planner here; "
-            f"pack it with python -m hls {Path(model).name} --design {design} -o DIR and give DIR/program.bin"
+            f"pack it with bnn plan {Path(model).name} --design {design} -o DIR and give DIR/program.bin"
         )
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "hls", str(Path(model).resolve()), "--design", design]

@@ -1,4 +1,4 @@
-"""`python -m host.deploy ADDRESS`: copy to a board exactly what it needs, and say what to run there.
+"""`bnn deploy ADDRESS`: copy to a board exactly what it needs, and say what to run there.
 
 The folder on the board holds the driver, the integer model, the sources of the CPU engine, the bitstream, the program
 and the model. On the board numpy and pynq are enough; with g++ the engine runs too.
@@ -63,8 +63,8 @@ def collect(folder: Path, bit: Path, program: Path, model: Path, images: Path | 
         files[images] = images.name
     for source, name in files.items():
         if not source.is_file():
-            hint = "; build the bitstream with make hls where Vivado is" if source in (bit, hwh) else ""
-            hint = "; make hls packs it" if source == program else hint
+            hint = "; build the bitstream with bnn hls where Vivado is" if source in (bit, hwh) else ""
+            hint = "; bnn plan packs it" if source == program else hint
             raise DeployError(f"{source}: no such file{hint}")
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -109,11 +109,11 @@ def read_cifar10() -> Images:
                 images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
                 return Images(images, labels.reshape(-1), [f"test[{index}]" for index in range(len(images))], [])
     looked = " and ".join(str(folder) for folder in folders)
-    raise HostError(f"cifar10: the test set is not in {looked}; fetch it with make data DATASET=cifar10")
+    raise HostError(f"cifar10: the test set is not in {looked}; fetch it with bnn data cifar10")
 
 
 def _load_test_set(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, 3, 32, 32) and labels as `make data` keeps them."""
+    """Images (N, 3, 32, 32) and labels as `bnn data` keeps them."""
     try:
         with Archive(path) as archive:
             return archive.read("x_test"), archive.read("y_test")

@@ -1,7 +1,7 @@
-"""`python -m host.web`: a page that classifies a dropped image or the camera's on the accelerator.
+"""`bnn web`: a page that classifies a dropped image or the camera's on the accelerator.
 
-    PYNQ_REMOTE_DEVICES=127.0.0.1 python -m host.web --bit pynq_z1.bit --program program.bin --model cnv.npz
-    python -m host.web --cpu --model cnv.npz
+    PYNQ_REMOTE_DEVICES=127.0.0.1 bnn web --bit pynq_z1.bit --program program.bin --model cnv.npz
+    bnn web --cpu --model cnv.npz
 
 The page is three files without a build step. A picture's file is sent as it is and read here, as the command reads it:
 the page gives the command's scores. Where Pillow is not installed the browser scales the picture instead, and the page

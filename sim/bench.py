@@ -1,4 +1,4 @@
-"""`python -m sim.bench`: whole networks through the Verilated core, in cycles, against published figures.
+"""`bnn bench`: whole networks through the Verilated core, in cycles, against published figures.
 
 Every number is cycles that the simulation counted from start to done, at the design's clock: "simulated cycles x
 clock", not a measurement on a board. The memory answers after 40 cycles with at most 1.0 GB/s. Networks without a

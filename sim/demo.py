@@ -1,4 +1,4 @@
-"""`python -m sim.demo`: a trained model on real images, golden model against the HLS and the RTL core."""
+"""`bnn sim`: a trained model on real images, golden model against the HLS and the RTL core."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m sim.rtl_lint`: two compilers' opinion of the SystemVerilog, beside yosys' own (which is slang).
+"""`bnn lint-rtl`: two compilers' opinion of the SystemVerilog, beside yosys' own (which is slang).
 
 Verilator elaborates the core with the parameters of every design, all warnings on; Verible parses every source by
 itself and holds it to its rules of style.

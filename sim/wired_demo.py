@@ -1,4 +1,4 @@
-"""`python -m sim.wired_demo MODEL`: a network with its weights wired in, on real test images, bit for bit.
+"""`bnn wired MODEL`: a network with its weights wired in, on real test images, bit for bit.
 
 Renders the engines, runs their SystemVerilog under Verilator (with `--hls` their C++ under g++ too), and compares
 every score with the golden model's.

@@ -343,7 +343,7 @@ def test_model_is_packed_first(station: Station, tmp_path: Path, monkeypatch: py
     with pytest.raises(HostError, match="net.npz: cannot be packed: design 'none' is not one of"):
         Accelerator(tmp_path / "none.bit", tmp_path / "net.npz", board=station.host)
     monkeypatch.setattr(accelerator, "ROOT", tmp_path)
-    with pytest.raises(HostError, match="there is no planner here; pack it with python -m hls net.npz --design sim_sm"):
+    with pytest.raises(HostError, match="there is no planner here; pack it with bnn plan net.npz --design sim_sm"):
         Accelerator(station.bit, tmp_path / "net.npz", board=station.host)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shlex
 import subprocess
 import sys
 import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,33 @@ from hls.sources import files, find, folders
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = sorted(
     path.relative_to(ROOT).as_posix()
-    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), ROOT / "train/README.md")
+    for pattern in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/*.md",
+        "train/*.md",
+        "models/*.md",
+        "board/*.md",
+        "notebooks/*.ipynb",
+        "host/notebooks/*.ipynb",
+    )
+    for path in ROOT.glob(pattern)
 )
+ONLY_MAKE = {
+    "env",
+    "doctor",
+    "test",
+    "lint",
+    "sim",
+    "docs",
+    "wheels",
+    "notebook",
+    "generated",
+    "clean",
+    "distclean",
+    "help",
+}
+"""Targets that pages may name: no command does the same, or does before there is an environment."""
 PAGES = [
     "docs/hls_walkthrough.md",
     "docs/rtl_walkthrough.md",
@@ -59,23 +86,57 @@ def test_named_files_exist(page: str) -> None:
         assert re.search(rf"^[\w \-]*\b{target}\b[\w \-]*:", makefile, re.MULTILINE), target
 
 
+def printed(page: str) -> str:
+    """A page's text: of a notebook that of its cells, of Markdown without the tables that commands write."""
+    text = (ROOT / page).read_text()
+    if page.endswith(".ipynb"):
+        return "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
+    return re.sub(r"<!-- ([\w-]+): made by.*?<!-- end of \1 -->", "", text, flags=re.DOTALL)
+
+
+def commands(text: str) -> Iterator[str]:
+    """The commands `bnn ...` that a page prints: lines of blocks, and in the text those with arguments."""
+    for line in re.findall(r"^ {4,}(bnn [a-z].*?)(?:  .*)?$", re.sub(r"\\\n +", "", text), re.MULTILINE):
+        yield from line.partition(" #")[0].split("; ")
+    for code in re.findall(r"`(bnn [a-z][^`]*)`", text):
+        for part in " ".join(code.split()).split("; "):
+            if len(part.split()) > 2:
+                yield part
+
+
 @pytest.mark.parametrize("page", COMMANDS)
 def test_commands_can_be_given_as_printed(page: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every line `bnn ...` of a block is one that the command's parser takes; targets of make exist."""
-    text = (ROOT / page).read_text()
-    for line in re.findall(r"^ {4}(bnn [a-z].*?)(?:  .*)?$", text.replace("\\\n", ""), re.MULTILINE):
-        for part in line.partition(" #")[0].split("; "):
-            program, name, *given = shlex.split(part)
-            if program == "bnn" and "--help" not in given:
-                try:
-                    command.find(name).parser().parse_args(given)
-                except SystemExit:
-                    pytest.fail(f"{page}: {part}: {capsys.readouterr().err}")
+    """Each is one that its parser takes."""
+    for given in commands(printed(page)):
+        program, name, *arguments = shlex.split(given.replace(" NET ", " cnv "))  # any network
+        if program != "bnn" or "--help" in arguments:
+            continue
+        try:
+            command.find(name).parser().parse_args(arguments)
+        except SystemExit:
+            pytest.fail(f"{page}: {given}: {capsys.readouterr().err}")
+
+
+@pytest.mark.parametrize("page", COMMANDS)
+def test_commands_have_one_spelling(page: str) -> None:
+    """`bnn ...`; of make what only make does, and where a reader has no environment yet the demo, which makes it."""
+    text = printed(page)
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"(?:`|^ +)make (\w[\w-]*)", text, re.MULTILINE):
+    allowed = ONLY_MAKE | ({"demo"} if page in ("README.md", "docs/index.md") else set())
+    for target in re.findall(r"(?:`|^ +)make ([a-z][\w-]*)", text, re.MULTILINE):
         assert re.search(rf"^[\w \-]*\b{target}\b[\w \-]*:", makefile, re.MULTILINE), target
-    # one spelling; models say how they were trained, and torchrun takes a module
-    assert not re.search(r"python3? -m (?:train|hls|sim|host)\b", re.sub(r"<!--.*?-->", "", text)), page
+        assert target in allowed, f"{page}: make {target} is a command of bnn"
+    assert not re.search(r"python3? -m (?:train|hls|sim|host|bnn)\b", re.sub(r"torchrun .*", "", text)), page
+
+
+def test_errors_and_remarks_have_that_spelling_too() -> None:
+    for folder in ("bnn", "train", "hls", "sim", "host", "gpu", "board", "hw_templates"):
+        for path in sorted(
+            path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".tcl", ".j2", ".js", ".html")
+        ):
+            for target in re.findall(r"(?<![\w-])make ([a-z][\w-]*)", path.read_text(encoding="utf-8")):
+                known = re.search(rf"^[\w \-]*\b{target}\b[\w \-]*:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+                assert not known or target in ONLY_MAKE, f"{path}: make {target}"
 
 
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:

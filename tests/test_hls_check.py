@@ -456,7 +456,7 @@ def test_the_core_is_accepted(tmp_path: Path, core: dict[str, str]) -> None:
 
 @pytest.mark.slow
 def test_the_design_of_the_board_is_accepted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    """`make hls-check`: a line per pipelined loop, and no fault."""
+    """`bnn check`: a line per pipelined loop, and no fault."""
     assert main(["--design", "pynq_z1", "-o", str(tmp_path)]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""

@@ -109,10 +109,10 @@ def test_sources_are_joined(tmp_path: Path) -> None:
 def test_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "BUILD", tmp_path / "build")
     monkeypatch.delenv("BNN_DATA", raising=False)
-    with pytest.raises(HostError, match="the test set is not in .*; fetch it with make data DATASET=cifar10"):
+    with pytest.raises(HostError, match="the test set is not in .*; fetch it with bnn data cifar10"):
         sources.read(["cifar10"], None)
     (tmp_path / "build" / "data").mkdir(parents=True)
-    pictures = np.random.default_rng(4).integers(0, 256, (4, 3, 32, 32), np.uint8)  # as make data keeps them
+    pictures = np.random.default_rng(4).integers(0, 256, (4, 3, 32, 32), np.uint8)  # as bnn data keeps them
     arrays = {"x_train": pictures, "y_train": np.zeros(4, int), "x_test": pictures[:2], "y_test": np.array([3, 8])}
     np.savez(tmp_path / "build" / "data" / "cifar10.npz", **arrays)
     found = sources.read(["cifar10"], None)

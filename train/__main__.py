@@ -1,4 +1,4 @@
-"""`python -m train`: train a network, or go on with an interrupted run."""
+"""`bnn train`: train a network, or go on with an interrupted run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m train.accuracy`: run the integer network on a whole test set."""
+"""`bnn accuracy`: run the integer network on a whole test set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make bench-cpu`: networks on processors, the packed engine against the same networks in PyTorch and larq's engine.
+"""`bnn bench-cpu`: networks on processors, the packed engine against the same networks in PyTorch and larq's engine.
 
 All compute the same network, with random weights: float32 in PyTorch (signs as +-1), binary convolutions in
 larq-compute-engine, whose scores are compared with the golden model's before anything is timed. The engines take

@@ -1,4 +1,4 @@
-"""`python -m train.export`: checkpoint -> integer model, checked against PyTorch.
+"""`bnn export`: checkpoint -> integer model, checked against PyTorch.
 
 Thresholds are read off, not derived: the trained batch norm is evaluated on every
 sum that a channel can reach, the result must be monotone, and the threshold is where

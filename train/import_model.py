@@ -1,4 +1,4 @@
-"""`python -m train.import_model`: make a model of a network that others trained.
+"""`bnn import`: make a model of a network that others trained.
 
 The kind is that of the file: a folder of BNN-PYNQ's parameters, an ONNX file in any of QONNX's dialects, or BMXNet's
 `NAME-symbol.json` with the `NAME-0000.params` beside it. Where the model is not exactly the network, it says where, and

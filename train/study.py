@@ -1,4 +1,4 @@
-"""`python -m train.study`: what each ingredient of `modern` is worth, and what binarization costs.
+"""`bnn study`: what each ingredient of `modern` is worth, and what binarization costs.
 
 Every row is trained with every seed, `--jobs` runs at a time; results are kept, one small file a run, so that an
 interrupted study goes on. The table is printed, and put between the markers of a Markdown file with `--write`.

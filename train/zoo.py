@@ -1,4 +1,4 @@
-"""`python -m train.zoo`: the shipped models and their cards.
+"""`bnn zoo`: the shipped models and their cards.
 
 `check` runs every model with the golden integer network over its whole test set and
 compares; `add` ships an exported model and writes its card; `table` lists the cards.

@@ -1,27 +1,27 @@
-"""`python -m hls.check [--design NAME]`: the pipelined loops of a design's HLS C++, and its pragmas."""
+"""`bnn check [--design NAME]`: the pipelined loops of a design's HLS C++, and its pragmas."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from bnn.command import FAILED, Command
 from bnn.output import each, result
 from hls import designs
 from hls.check import figures
 from hls.directives import DEFAULT_VERSION
+from hls.options import add_folder, folder_of
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     designs.add_option(parser)
     parser.add_argument("--hls-version", default=DEFAULT_VERSION, help="version of the HLS tool, such as 2022.2")
-    parser.add_argument("-o", "--output", type=Path, help="folder for sources and IR (default build/DESIGN/check)")
+    add_folder(parser, "sources and IR", "check")
 
 
 def _run(options: argparse.Namespace) -> int:
     design = designs.find(options.design)
-    report = figures.report(design, options.output or Path("build") / design.name / "check", options.hls_version)
+    report = figures.report(design, folder_of(options.output, design, "check"), options.hls_version)
     head = f"{'loop':<34}{'instructions':>12}{'recurrence':>11}{'resource':>9}{'exit':>5}{'depth':>6}{'longest':>10}"
     result(f"{head}  binds", faults=list(report.faults))
     for one in report.loops:

@@ -17,7 +17,7 @@ from bnn.files import write_atomically
 from bnn.output import result
 from hls import designs, hls_report, shell, sources, yosys
 from hls.boards import Board
-from hls.options import add_first_layer, first_layer
+from hls.options import add_first_layer, add_folder, first_layer, folder_of
 from hls.resources import Resources
 from hls.rtl_report import cells, netlist, synth, wires
 from hls.rtl_report.synth import Memory
@@ -226,7 +226,7 @@ def table(report: dict[str, Any]) -> str:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     designs.add_option(parser)
-    parser.add_argument("-o", "--output", type=Path, help="folder for report.json (default build/DESIGN)")
+    add_folder(parser, "report.json")
     parser.add_argument("--module", help="this module and what it contains, out of the whole core")
     parser.add_argument("--alone", action="store_true", help="with --module: elaborate the module without the core")
     parser.add_argument(
@@ -261,7 +261,7 @@ def _run(options: argparse.Namespace) -> None:
     if not files:
         raise synth.SynthesisError(f"{options.rtl}: no SystemVerilog files")
     values = sources.parameters(design)
-    folder = options.output or Path("build") / design.name
+    folder = folder_of(options.output, design)
     wired = first_layer(options.first_layer, options.model, design)
     if wired:
         for name, text in wired["rtl"].items():

@@ -1,4 +1,4 @@
-"""`python -m hls reuse MODEL`: how often 2-D kernels repeat, and what sharing them is worth.
+"""`bnn reuse MODEL`: how often 2-D kernels repeat, and what sharing them is worth.
 
 For every layer, the counts of Courbariaux et al. (arXiv 1602.02830, section 3.3): unique 3x3 kernels per input
 channel, with and without taking a kernel and its inverse for one, and the XNOR-popcount operations left when each

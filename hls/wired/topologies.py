@@ -1,4 +1,4 @@
-"""`python -m hls topologies`: networks that a chip holds with their weights wired in, by the cost model.
+"""`bnn topologies`: networks that a chip holds with their weights wired in, by the cost model.
 
 Candidates are stages of one or two 3x3 convolutions and a 2x2 max-pool, then the scores. Their LUTs are those of
 random weights: trained ones differ by a few percent. Which of the candidates is the most accurate, training says.

@@ -1,4 +1,4 @@
-"""`python -m sim.board --design NAME`: serve a simulated PYNQ-Z1 until interrupted."""
+"""`bnn board --design NAME`: serve a simulated PYNQ-Z1 until interrupted."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from bnn import output
 from bnn.command import Command
 from hls import designs, overlay
+from hls.options import add_folder, folder_of
 from sim.board.core import Core, CoreError, FunctionalCore
 from sim.board.memory import CMA_BYTES, Memory
 from sim.board.rtl import RtlCore
@@ -43,14 +44,14 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=PORT, help=f"default {PORT}, the one that pynq connects to")
     parser.add_argument("--client-bytes", type=int, default=CMA_BYTES // 2, help="memory one client may hold")
-    parser.add_argument("-o", "--output", type=Path, help="folder of the overlay (default build/DESIGN/overlay)")
+    add_folder(parser, "the overlay", overlay.PART)
 
 
 def _run(options: argparse.Namespace) -> None:
     design = designs.find(options.design)
     if options.core == "rtl":
         output.note(f"building the simulation of {design.name} unless it is there")
-    folder = options.output or Path("build") / design.name / "overlay"
+    folder = folder_of(options.output, design, overlay.PART)
     bitfile = overlay.write(design, folder)
     memory = Memory(client_bytes=options.client_bytes)
     core = make_core(options.core, design, memory, Path("build") / design.name)

@@ -1,4 +1,4 @@
-"""`python -m sim.board.demo`: the simulated board and host/pynq_infer.py against it, in one command.
+"""`bnn board-demo`: the simulated board and host/pynq_infer.py against it, in one command.
 
 Both are processes of their own, started as a user starts them; every score is compared with the golden
 model's.
