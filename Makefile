@@ -76,7 +76,7 @@ env: $(READY)
 
 $(READY): pyproject.toml $(if $(wildcard $(PY)),,missing)
 	@"$(PYTHON)" -m bnn.environment $(VENV)
-	$(PY) -m pip install --quiet -e '.[sim,board,onnx,brevitas,gpu,dev]'
+	$(PY) -m pip install --quiet -e '.[sim,board,onnx,brevitas,gpu,cluster,dev]'
 	$(PY) -m pip install --quiet --no-deps hls4ml==1.3.0  # its ap_int headers
 	@touch $@
 

@@ -14,7 +14,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Callable, Dict, Optional, Tuple, Type, TypeVar
+from typing import IO, Any, Callable, Dict, Optional, Tuple, Type, TypeVar
 
 import numpy as np
 
@@ -199,8 +199,12 @@ class Archive:
             return _content(stream, layout)
 
 
-def read_npy(path: str | Path) -> np.ndarray:
+def read_npy(path: str | Path, mapped: bool = False) -> np.ndarray:
     """The array of an `.npy` file.
+
+    Args:
+        path: the file.
+        mapped: leave it in the file, whose parts are read as they are looked at; it must stay as it is meanwhile.
 
     Raises:
         ArchiveError: there is no such file, it is damaged, or holds neither numbers nor text.
@@ -213,6 +217,9 @@ def read_npy(path: str | Path) -> np.ndarray:
             layout = _layout(stream)
             if layout.offset + layout.size != size:
                 raise ArchiveError(f"{layout} in {size} bytes")
+            if mapped and layout.size:
+                order: Any = "F" if layout.fortran else "C"
+                return np.memmap(stream, layout.dtype, "r", layout.offset, layout.shape, order)
             return _content(stream, layout)
         except MemoryError:
             raise ArchiveError(f"{printable(path)}: does not fit the memory") from None

@@ -288,7 +288,7 @@ class Engine:
     def __init__(self, model: Model, isa: Optional[str] = None, threads: Optional[int] = None) -> None:
         self._handle: Any = None
         self._process = os.getpid()
-        self.model = model
+        self.model, self.threads = model, threads
         self._calls = _calls()
         packed = pack(model)
         handle = ctypes.c_void_p()
@@ -395,12 +395,13 @@ _engines: List[Engine] = []
 _told: List[str] = []
 
 
-def _engine(model: Model) -> Optional[Engine]:
+def _engine(model: Model, threads: Optional[int] = None) -> Optional[Engine]:
     """A model's engine, kept for the next call with the same object; None, and one line once, where there is none."""
     try:
-        found = next((item for item in _engines if item.model is model and item.usable), None)
+        kept = (item for item in _engines if item.model is model and item.threads == threads and item.usable)
+        found = next(kept, None)
         if found is None:
-            found = Engine(model)
+            found = Engine(model, threads=threads)
             _engines.insert(0, found)
             del _engines[KEPT:]
         return found
@@ -411,12 +412,13 @@ def _engine(model: Model) -> Optional[Engine]:
         return None
 
 
-def infer(model: Model, images: np.ndarray) -> np.ndarray:
+def infer(model: Model, images: np.ndarray, threads: Optional[int] = None) -> np.ndarray:
     """Scores, equal to those of `bnn.golden.infer`, by the engine; by the golden model where there is no engine.
 
     Args:
         model: the network. It must not change between calls with the same object.
         images: uint8 (N, H, W, C).
+        threads: as `Engine`'s.
 
     Returns:
         int32 (N, classes).
@@ -424,7 +426,7 @@ def infer(model: Model, images: np.ndarray) -> np.ndarray:
     Raises:
         ModelError: inconsistent model, or images of another shape.
     """
-    engine = _engine(model)
+    engine = _engine(model, threads)
     return golden.infer(model, images) if engine is None else engine.infer(images)
 
 

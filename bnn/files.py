@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
+from typing import BinaryIO, Iterator
 
 LOCK = ".lock"
 SIMULATION = "Version=simulation"
@@ -21,13 +21,21 @@ def is_simulated(bit: Path) -> bool:
         return SIMULATION.encode() in content.read(256)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name in its folder, then rename it; the folder is made if need be."""
+@contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """A file to write: it has a temporary name in its folder, which is made if need be, until all went well.
+
+    What is no plain file, a pipe or a device, is written to as it is.
+    """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as out:
+            yield out
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=str(path.parent), prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as out:
-            out.write(content)
+            yield out
             out.flush()
             os.fsync(out.fileno())
         os.chmod(temporary, 0o644)
@@ -36,6 +44,12 @@ def write_atomically(path: Path, content: bytes) -> None:
         if os.path.exists(temporary):
             os.unlink(temporary)
         raise
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file as `written` does."""
+    with written(path) as out:
+        out.write(content)
 
 
 def move(source: Path, target: Path) -> None:

@@ -249,10 +249,11 @@ def fit_array(pixels: np.ndarray, shape: Tuple[int, int, int]) -> np.ndarray:
     return fit(picture.convert("L") if shape[2] == 1 else picture, shape[0], shape[1])
 
 
-def read_array(path: Path) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+def read_array(path: Path, mapped: bool = False) -> Tuple[np.ndarray, Optional[np.ndarray]]:
     """Images uint8 (N, H, W, C) and labels (N,), or None, from an .npy file or from x and y of an .npz file.
 
-    Labels are whole numbers of any range; whether they are classes is for the caller to say.
+    Labels are whole numbers of any range; whether they are classes is for the caller to say. With `mapped` the images
+    of an .npy file stay in it, as of `bnn.archives.read_npy`.
 
     Raises:
         ImageError: the file cannot be read or holds something else.
@@ -261,7 +262,7 @@ def read_array(path: Path) -> Tuple[np.ndarray, Optional[np.ndarray]]:
     try:
         start = first_bytes(path, 6)
         if start == MAGIC:
-            images = read_npy(path)
+            images = read_npy(path, mapped)
         elif start[:2] != b"PK":
             raise ArchiveError(f"{printable(path)}: is no .npy or .npz file")
         else:

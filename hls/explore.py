@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bnn import model as models
 from bnn import networks
+from bnn.cluster import add_options, spread
 from bnn.command import Command, positive
 from bnn.files import write_atomically
 from bnn.geometry import total_macs, walk
@@ -134,8 +135,29 @@ def least(model: Model, design: Design) -> float:
     return total_macs(on_array) / (design.pe * design.simd * design.lanes)
 
 
+class Plans:
+    """A job: a design planned for some models, as a point, or why it does not run them."""
+
+    def __init__(self, found: Sequence[Model], batch: int, keep: bool) -> None:
+        self._found, self._batch, self._keep = found, batch, keep
+
+    def __call__(self, given: tuple[Design, Area]) -> Point | str:
+        design, cells = given
+        try:
+            plans = [schedule.plan(model, design, self._batch) for model in self._found]
+        except DesignError as error:
+            return str(error)
+        return Point(design, cells, tuple(plan.run_cycles(self._batch, self._keep) / self._batch for plan in plans))
+
+
 def explore(
-    found: Sequence[Model], board: str, clock_mhz: float, batch: int = 16, keep: bool = True, fill: float = FILL
+    found: Sequence[Model],
+    board: str,
+    clock_mhz: float,
+    batch: int = 16,
+    keep: bool = True,
+    fill: float = FILL,
+    where: str | None = None,
 ) -> list[Point]:
     """The Pareto set of cycles, LUT and BRAM36, fewest cycles first.
 
@@ -146,8 +168,10 @@ def explore(
         batch: images of a run.
         keep: a program that stays in the core is there already.
         fill: share of the board's LUT and FF that a design may take.
+        where: of the option `--cluster`; every design is planned here without it.
 
     Raises:
+        ClusterError: there is no such cluster.
         DesignError: there is no such board, or no design on it runs all models.
     """
     front: list[Point] = []
@@ -159,24 +183,25 @@ def explore(
             for other in front
         )
 
-    designs = list(candidates(board, clock_mhz, fill, found))
-    for design, cells in progress(designs, "explore"):
-        if beaten(cells, sum(least(model, design) for model in found)):
-            continue
-        try:
-            plans = [schedule.plan(model, design, batch) for model in found]
-        except DesignError as error:
-            reason = str(error)
-            continue
-        point = Point(design, cells, tuple(plan.run_cycles(batch, keep) / batch for plan in plans))
-        if beaten(cells, point.cost):
-            continue
-        front = [
-            other
-            for other in front
-            if not (cells.lut <= other.cells.lut and cells.bram36 <= other.cells.bram36 and point.cost <= other.cost)
-        ]
-        front.append(point)
+    designs = progress(list(candidates(board, clock_mhz, fill, found)), "explore")
+    # what is beaten by then need not be planned; the set is the same however many are planned at a time
+    worth = ((item, cells) for item, cells in designs if not beaten(cells, sum(least(model, item) for model in found)))
+    with spread(where) as each:
+        for point in each(Plans(found, batch, keep), worth):
+            if isinstance(point, str):
+                reason = point
+                continue
+            cells = point.cells
+            if beaten(cells, point.cost):
+                continue
+            front = [
+                other
+                for other in front
+                if not (
+                    cells.lut <= other.cells.lut and cells.bram36 <= other.cells.bram36 and point.cost <= other.cost
+                )
+            ]
+            front.append(point)
     if not front:
         raise DesignError(f"{board}: no design runs {', '.join(model.name for model in found)}: {reason}")
     return sorted(front, key=lambda point: (point.cost, point.cells.lut))
@@ -281,6 +306,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fill", type=float, default=FILL, help="share of LUT and FF that a design may take")
     parser.add_argument("--lines", type=int, default=24, help="length of the printed list, the fastest first")
     parser.add_argument("--load", action="store_true", help="count loading a program that could stay in the core")
+    add_options(parser)
     parser.add_argument("-o", "--output", type=Path, help="also write the set as JSON")
     parser.add_argument(
         "--write",
@@ -297,7 +323,7 @@ def _run(options: argparse.Namespace) -> None:
     clock = options.clock or (clocks[0] if clocks else 100.0)
     if not 0 < options.fill <= 1:
         raise DesignError(f"--fill {options.fill:g}: is not in 0 to 1")
-    front = explore(found, options.board, clock, options.batch, not options.load, options.fill)
+    front = explore(found, options.board, clock, options.batch, not options.load, options.fill, options.cluster)
     if options.output:
         record = {
             "board": options.board,

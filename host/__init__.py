@@ -2,6 +2,5 @@
 
 from .accelerator import Accelerator
 from .errors import HostError
-from .pool import Pool
 
-__all__ = ["Accelerator", "HostError", "Pool"]
+__all__ = ["Accelerator", "HostError"]

@@ -67,6 +67,15 @@ def pack(model: str | Path, bitfile: str | Path, batch: int = 64) -> bytes:
         return (Path(folder) / "program.bin").read_bytes()
 
 
+def read_program(path: str | Path, bitfile: str | Path) -> Program:
+    """A program's file, or that of a model, which is packed.
+
+    Raises:
+        HostError: it is neither, or cannot be packed.
+    """
+    return Program(path, pack(path, bitfile) if zipfile.is_zipfile(str(path)) else None)
+
+
 def _geometry(of: Header | Registers) -> str:
     return f"PE {of.pe}, SIMD {of.simd}, LANES {of.lanes}"
 
@@ -108,8 +117,7 @@ class Accelerator:
         if not timeout_s > 0:
             raise HostError(f"timeout is {timeout_s} s, expected more than 0")
         began = time.perf_counter()
-        model = zipfile.is_zipfile(str(program_path))
-        self.program = Program(program_path, pack(program_path, bitfile) if model else None)
+        self.program = read_program(program_path, bitfile)
         self.timeout_s = timeout_s
         self.times: dict[str, float] = {}
         """Seconds of the steps: `load` once; `copy`, `run`, `read` and `total` of the last `infer`.
@@ -158,18 +166,6 @@ class Accelerator:
         """The core's clock, None where it is unknown."""
         return self._backend.clock_hz
 
-    def check_images(self, images: np.ndarray) -> None:
-        """Check images against the program.
-
-        Raises:
-            HostError: they are not uint8 (N, H, W, C) of its shape.
-        """
-        wanted = f"uint8 (N, {', '.join(map(str, self.program.shape))})"
-        if not isinstance(images, np.ndarray):
-            raise HostError(f"images are {type(images).__name__}, expected an array {wanted}")
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.program.shape:
-            raise HostError(f"images are {images.dtype.name} {images.shape}, expected {wanted}")
-
     def infer(self, images: np.ndarray, batch: int | None = None) -> np.ndarray:
         """Scores, int32 (N, classes), of uint8 images (N, H, W, C); N may be 0.
 
@@ -183,7 +179,7 @@ class Accelerator:
         size = BATCH if batch is None else batch
         if size < 1:
             raise HostError(f"batch is {size}, expected 1 or more")
-        self.check_images(images)
+        self.program.check_images(images)
         parts = (images[at : at + size] for at in range(0, len(images), size))
         return np.concatenate([np.zeros((0, self.program.classes), np.int32), *self.stream(parts)])
 
@@ -283,7 +279,7 @@ class Accelerator:
     def _fill(self, parts: Iterator[np.ndarray], index: int) -> tuple[_Slot, int] | None:
         """Write the next part that holds images; None after the last."""
         for images in parts:
-            self.check_images(images)
+            self.program.check_images(images)
             count = len(images)
             if not count:
                 continue

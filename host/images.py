@@ -6,7 +6,7 @@ Arrays need numpy alone; pictures need Pillow. How a picture becomes pixels is `
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +29,24 @@ class Images(NamedTuple):
 
     images: np.ndarray
     labels: np.ndarray | None
-    names: list[str]
+    names: Sequence[str]
     remarks: list[str]
+
+
+class Numbered(Sequence[str]):
+    """The names `name[0]`, `name[1]`, ... of an array's images, made when they are asked for."""
+
+    def __init__(self, name: str, count: int, start: int = 0) -> None:
+        self._name, self._count, self._start = name, count, start
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, at: Any) -> Any:
+        numbers = range(self._start, self._start + self._count)[at]
+        if isinstance(numbers, range):
+            return Numbered(self._name, len(numbers), numbers.start)
+        return f"{self._name}[{numbers}]"
 
 
 def read(
@@ -68,6 +84,8 @@ def read(
     sizes = {part.images.shape[1:] for part in parts}
     if len(sizes) > 1:
         raise HostError(f"images are of different shapes: {', '.join(map(str, sorted(sizes)))}")
+    if len(parts) == 1:
+        return parts[0]
     labels: np.ndarray | None = None
     known = [part.labels for part in parts if part.labels is not None]
     if len(known) == len(parts):
@@ -81,13 +99,13 @@ def read(
 
 
 def read_array(path: Path) -> Images:
-    """Images from an .npy file, or array x and, where there is one, labels y of an .npz file.
+    """Images from an .npy file, in which they stay, or array x and, where there is one, labels y of an .npz file.
 
     Raises:
         HostError: the file cannot be read or holds something else.
     """
-    images, labels = _host_error(lambda: reader.read_array(path))
-    return Images(images, labels, [f"{printable(path.name)}[{index}]" for index in range(len(images))], [])
+    images, labels = _host_error(lambda: reader.read_array(path, mapped=True))
+    return Images(images, labels, Numbered(printable(path.name), len(images)), [])
 
 
 def read_cifar10() -> Images:
@@ -107,7 +125,7 @@ def read_cifar10() -> Images:
                 if not planes or images.dtype != np.uint8 or labels.size != len(images):
                     raise HostError(f"{path}: holds no uint8 images x_test (N, 3, 32, 32) with labels y_test")
                 images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-                return Images(images, labels.reshape(-1), [f"test[{index}]" for index in range(len(images))], [])
+                return Images(images, labels.reshape(-1), Numbered("test", len(images)), [])
     looked = " and ".join(str(folder) for folder in folders)
     raise HostError(f"cifar10: the test set is not in {looked}; fetch it with bnn data cifar10")
 

@@ -63,6 +63,18 @@ class Program:
         except ProgramFault as error:
             raise HostError(f"{path}: {error}") from None
 
+    def check_images(self, images: np.ndarray) -> None:
+        """Check images against the program.
+
+        Raises:
+            HostError: they are not uint8 (N, H, W, C) of its shape.
+        """
+        wanted = f"uint8 (N, {', '.join(map(str, self.shape))})"
+        if not isinstance(images, np.ndarray):
+            raise HostError(f"images are {type(images).__name__}, expected an array {wanted}")
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.shape:
+            raise HostError(f"images are {images.dtype.name} {images.shape}, expected {wanted}")
+
     @property
     def weight_depth(self) -> int:
         """Weight memory needed: all words if resident, the largest group otherwise."""

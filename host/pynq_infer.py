@@ -14,7 +14,7 @@ import math
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,93 +24,116 @@ if not __package__:  # a script by its path
 
 import numpy as np
 
+from bnn import cluster, output
 from bnn import images as reader
-from bnn import output
+from bnn.cluster import LOCAL
 from bnn.command import Command, UsageError, positive
+from bnn.golden import check_images
 from bnn.model import Model, load
+from bnn.output import progress
 from bnn.text import printable
 
 from . import images as sources
 from . import report
-from .accelerator import Accelerator
+from .accelerator import Accelerator, read_program
 from .backend import addresses
+from .cluster import Spread, over_boards, over_processors
 from .errors import HostError
-from .pool import Pool
 from .program import Program
 
 LOCAL_TIMEOUT_S, REMOTE_TIMEOUT_S = 10.0, 300.0
 REPEATS = 10
+CPU_IMAGES = 4096
+"""Images that the processor gets at a time."""
 POLL_S = 0.2
 
 
 class Engine:
-    """What computes scores: a processor, an accelerator or a pool of them."""
+    """What computes scores: a processor, an accelerator, or many of either."""
 
     def __init__(self, options: argparse.Namespace, model: Model | None) -> None:
         self.boards = addresses(options.boards)
         self.name = "cpu" if options.cpu else "accelerator"
-        self._batch = options.batch
         self._model = model
-        self._device: Accelerator | Pool | None = None
-        if options.cpu:
-            return
-        timeout = options.timeout or (REMOTE_TIMEOUT_S if self.boards else LOCAL_TIMEOUT_S)
-        if len(self.boards) > 1:
-
-            def maker(board: str) -> Callable[[], Accelerator]:
-                return lambda: Accelerator(options.bit, options.program, timeout, board=board)
-
-            self._device = Pool(
-                {board: maker(board) for board in self.boards}, lambda text: print(text, file=sys.stderr)
-            )
-        else:
-            self._device = Accelerator(
-                options.bit, options.program, timeout, board=self.boards[0] if self.boards else None
-            )
-
-    @property
-    def program(self) -> Program | None:
+        self._part = CPU_IMAGES if options.cpu else options.batch
+        self._device: Accelerator | None = None
+        self._many: Spread | None = None
+        self.program: Program | None = None
         """The program of the accelerator; None on the processor."""
-        return None if self._device is None else self._device.program
+        where = getattr(options, "cluster", None)
+        if options.cpu:
+            if where is not None and model is not None:
+                self._many = over_processors(where, model, report=_say)
+                self._part = self._many.item
+            return
+        timeout = options.timeout or (REMOTE_TIMEOUT_S if self.boards or where else LOCAL_TIMEOUT_S)
+        if where is not None or len(self.boards) > 1:
+            self.program = read_program(options.program, options.bit)
+            self._many = over_boards(
+                where or LOCAL, self.boards, options.bit, self.program, timeout, options.batch, _say
+            )
+            self._part = self._many.item
+        else:
+            board = self.boards[0] if self.boards else None
+            self._device = Accelerator(options.bit, options.program, timeout, board=board)
+            self.program = self._device.program
 
     def close(self) -> None:
         """Free the accelerator."""
-        if self._device is not None:
-            self._device.close()
+        for held in (self._device, self._many):
+            if held is not None:
+                held.close()
+
+    def stream(self, images: np.ndarray) -> Iterator[np.ndarray]:
+        """Scores int32 (n, classes), in the images' order, some at a time."""
+        if self.program is not None:
+            self.program.check_images(images)
+        elif self._model is not None:
+            check_images(self._model, images)
+        parts = (images[at : at + self._part] for at in range(0, len(images), self._part))
+        if self._many is not None:
+            yield from self._many.stream(images)
+        elif self._device is not None:
+            yield from self._device.stream(parts)
+        else:
+            from bnn import cpu
+
+            assert self._model is not None
+            for part in parts:
+                yield cpu.infer(self._model, part)
 
     def infer(self, images: np.ndarray) -> np.ndarray:
         """Scores int32 (N, classes)."""
-        if self._device is not None:
-            return self._device.infer(images, self._batch)
-        from bnn import cpu
-
-        assert self._model is not None
-        return cpu.infer(self._model, images)
+        return np.concatenate(list(self.stream(images)))
 
     def figures(self) -> dict[str, Any]:
-        """What is known of the last `infer` beyond its time."""
-        device = self._device
-        if isinstance(device, Accelerator):
+        """What is known of the last `stream` beyond its time."""
+        device, many = self._device, self._many
+        if device is not None:
             steps = {step: device.times[step] for step in ("copy", "run", "read", "load")}
             return {**report.of_runs(device.runs, device.clock_hz), "steps": steps}
-        if isinstance(device, Pool):
-            every = [run for runs in device.runs.values() for run in runs]
-            share = {name: int(sum(run["images"] for run in runs)) for name, runs in device.runs.items()}
-            return {**report.of_runs(every, device.clock_hz), "boards": share}
+        if many is not None:
+            every = [run for runs in many.runs.values() for run in runs]
+            return {**(report.of_runs(every, None) if every else {}), "workers": many.shares}
         return {}
 
-    def timed(self, images: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, dict[str, Any]]:
-        """Scores and figures."""
+    def timed(self, images: np.ndarray, results: report.Results) -> dict[str, Any]:
+        """Take the scores of the images; gives figures."""
         began = time.perf_counter()
-        scores = self.infer(images)
-        seconds = time.perf_counter() - began
-        return scores, {"engine": self.name, **report.summary(scores, labels, seconds), **self.figures()}
+        parts, count = self.stream(images), -(-len(images) // self._part)
+        for scores in progress(parts, "infer", count) if count > 1 else parts:
+            results.add(scores)
+        return {"engine": self.name, **results.summary(time.perf_counter() - began), **self.figures()}
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def throughput(engine: Engine, images: np.ndarray, repeats: int) -> dict[str, Any]:
     """Figures of `repeats` passes over the images after one that warms up: medians of the time of every step."""
     engine.infer(images)
-    passes = [engine.timed(images, None)[1] for _ in range(repeats)]
+    passes = [engine.timed(images, report.Results([], None, [], 0)) for _ in range(repeats)]
     seconds = [item["seconds"] for item in passes]
     middle = passes[int(np.argsort(seconds)[len(seconds) // 2])]
     result: dict[str, Any] = {**middle, "repeats": repeats, "seconds": float(np.median(seconds))}
@@ -229,7 +252,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--traces", type=Path, default=Path("mismatch.npz"), help="where --validate puts traces")
     parser.add_argument("--watch", metavar="WHERE", help="classify pictures as they appear in a folder, or camera[:N]")
     parser.add_argument("--watch-s", type=float, metavar="S", help="end --watch after S seconds")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the scores of every image")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the scores of every image, as they come")
+    parser.add_argument("--npy", type=Path, metavar="FILE", help="likewise, as an array; --json leaves them out then")
+    cluster.add_options(parser)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -239,6 +264,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("give --bit and --program, or --cpu and --model")
     if bool(options.images) == bool(options.watch):
         raise UsageError("give either --images or --watch")
+    if options.cluster not in (None, cluster.LOCAL) and options.boards:
+        raise UsageError("the boards of a scheduler are those of its workers: give either --cluster or --boards")
     if options.timeout is not None and not options.timeout > 0:
         raise UsageError(f"--timeout {options.timeout} is not positive")
 
@@ -279,14 +306,16 @@ def _run(options: argparse.Namespace) -> None:
             figures = throughput(engine, images, options.repeats)
             output.result(report.figures_text(figures), **figures)
             return
-        scores, figures = engine.timed(images, labels)
+        kept = len(images) if options.validate or options.npy is None else report.TABLE_ROWS
+        with report.Results(given.names[: len(images)], labels, names, kept, options.csv, options.npy) as results:
+            figures = engine.timed(images, results)
         figures["remarks"] = list(given.remarks)
+        scores = results.scores
         if options.validate and model is not None:
             figures["remarks"].append(validate(model, images, scores, options.traces))
-        if options.csv:
-            options.csv.write_text(report.csv_text(scores, labels, names, given.names), encoding="utf-8")
-        text = f"{report.table_text(scores, labels, names, given.names)}\n{report.figures_text(figures)}"
-        output.result(text, **figures, predictions=scores.argmax(axis=1), classes=names, scores=scores)
+        if options.npy is None:
+            figures.update(predictions=scores.argmax(axis=1), scores=scores)
+        output.result(f"{results.table_text()}\n{report.figures_text(figures)}", **figures, classes=names)
     finally:
         engine.close()
 

@@ -40,7 +40,6 @@ from bnn.model import load, save  # noqa: E402
 from bnn.program import busy_cycles  # noqa: E402
 from hls import designs, overlay, program, schedule  # noqa: E402
 from host import Accelerator, HostError, accelerator, backend, pynq_infer  # noqa: E402
-from host.pool import Pool  # noqa: E402
 from sim import golden, rtl_sim  # noqa: E402
 from sim.board import __main__ as command  # noqa: E402
 from sim.board import core as cores  # noqa: E402
@@ -648,77 +647,6 @@ def test_board_that_no_longer_answers(tmp_path: Path) -> None:
 def test_loading_has_a_limit() -> None:
     with pytest.raises(HostError, match="x: no answer within 0.05 s"):
         backend.within(0.05, "x", lambda: time.sleep(1))
-
-
-# Several boards
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[list[Station]]:
-    made = [Station(tmp_path / name) for name in ("a", "b")]
-    yield made
-    for station in made:
-        station.close()
-
-
-def pool(stations: list[Station], said: list[str]) -> Pool:
-    return Pool({item.host: item.accelerator for item in stations}, said.append)
-
-
-def test_pool_shares_and_keeps_order(pair: list[Station]) -> None:
-    said: list[str] = []
-    with pool(pair, said) as both:
-        for item in pair:
-            item.core.delay_s = 0.05
-        assert np.array_equal(both.infer(images(47), batch=3), expected(47))
-        share = [sum(run["images"] for run in runs) for runs in both.runs.values()]
-        assert sum(share) == 47 and all(share)
-        assert both.infer(images(0)).shape == (0, 3)
-        with pytest.raises(HostError, match="expected uint8"):
-            both.infer(np.zeros((1, 2, 2, 1), np.uint8))
-    assert not said and all(item.memory.used == (0, 0) for item in pair)
-
-
-@pytest.mark.parametrize("way", ["gone", "error", "hangs"])
-def test_pool_goes_on_without_a_board(pair: list[Station], way: str) -> None:
-    said: list[str] = []
-    members = {item.host: (lambda item=item: item.accelerator(2.0)) for item in pair}
-    with Pool(members, said.append) as both:
-        for item in pair:
-            item.core.delay_s = 0.05
-
-        def fail() -> None:
-            time.sleep(0.2)
-            if way == "gone":
-                pair[0].server.close()
-            elif way == "error":
-                pair[0].core.code = 4
-            else:
-                pair[0].core.hangs = True
-
-        thread = threading.Thread(target=fail)
-        thread.start()
-        assert np.array_equal(both.infer(images(101), batch=3), expected(101))
-        thread.join()
-        assert len(said) == 1 and said[0].startswith(f"{pair[0].host}: left out: ")
-        assert both.names == [pair[1].host]
-        assert np.array_equal(both.infer(images(5)), expected(5))
-        pair[1].core.code = 4
-        with pytest.raises(HostError, match="no board is left; the last said: the core reports error 4"):
-            both.infer(images(5))
-    accelerator._abandoned.clear()
-
-
-@pytest.mark.slow
-def test_pool_on_the_command_line(pair: list[Station], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    np.save(tmp_path / "x.npy", images(17))
-    boards = ",".join([pair[0].host, next_host(), pair[1].host])
-    arguments = [*pair[0].arguments()[:4], "--images", str(tmp_path / "x.npy"), "--batch", "2", "--json"]
-    assert pynq_infer.main([*arguments, "--boards", boards]) == 0
-    streams = capsys.readouterr()
-    result = json.loads(streams.out)
-    assert result["scores"] == expected(17).tolist() and sum(result["boards"].values()) == 17
-    assert "left out" in streams.err and streams.err.count("\n") == 1
 
 
 # The Verilated core

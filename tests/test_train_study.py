@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,30 +101,6 @@ def test_kept_checkpoints_can_teach(small: None, tmp_path: Path, capsys: pytest.
     (kept,) = tmp_path.glob("*.work/checkpoint.pt")
     assert f"study: kept {kept}" in capsys.readouterr().out
     assert load_network(kept).methods.real
-
-
-STUDY_THAT_IS_KILLED = """
-import multiprocessing, os, signal, time
-from concurrent.futures import ProcessPoolExecutor
-from train.study import start_worker
-if __name__ == "__main__":
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), start_worker, (1,)) as pool:
-        print(pool.submit(os.getpid).result(), flush=True)
-        pool.submit(time.sleep, 300)
-        time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_workers_of_a_killed_study_end(tmp_path: Path) -> None:
-    script = tmp_path / "killed.py"
-    script.write_text(STUDY_THAT_IS_KILLED)
-    root = Path(study.__file__).parent.parent
-    run = subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(root)}
-    )
-    out, _ = run.communicate(timeout=50)  # the pipe closes when the worker, which holds it too, has ended
-    assert run.returncode == -signal.SIGKILL and int(out) != run.pid
 
 
 def test_the_float_network_teaches_and_is_trained_once(

@@ -1,7 +1,8 @@
 """`bnn study`: what each ingredient of `modern` is worth, and what binarization costs.
 
-Every row is trained with every seed, `--jobs` runs at a time; results are kept, one small file a run, so that an
-interrupted study goes on. The table is printed, and put between the markers of a Markdown file with `--write`.
+Every row is trained with every seed, `--jobs` runs at a time or as many as a cluster has workers. Results are kept, one
+small file a run, so that an interrupted study goes on. The table is printed, and put between the markers of a Markdown
+file with `--write`.
 """
 
 from __future__ import annotations
@@ -9,22 +10,20 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import multiprocessing
-import os
 import shutil
-import signal
 import statistics
 import sys
-import threading
+import tempfile
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bnn.command import INTERRUPTED, Command
+from bnn.cluster import LOCAL, add_options, cores, spread
+from bnn.command import Command
 from bnn.files import write_atomically
 from bnn.networks import NETWORKS
 from bnn.output import each, note, progress, result
@@ -110,6 +109,19 @@ def _digest(config: Config, sets: Sets) -> str:
     return digest.hexdigest()[:16]
 
 
+def kept(config: Config, sets: Sets, folder: Path) -> float | None:
+    """The result of a run that was made, or None."""
+    path = folder / f"{_digest(config, sets)}.json"
+    return float(json.loads(path.read_text())["test"]) if path.exists() else None
+
+
+def keep_result(config: Config, sets: Sets, folder: Path, value: float) -> None:
+    """Keep a run's result where there is none."""
+    path = folder / f"{_digest(config, sets)}.json"
+    if not path.exists():
+        write_atomically(path, json.dumps({"config": to_dict(config), "test": value}).encode())
+
+
 def run_one(config: Config, sets: Sets, folder: Path, compiled: bool, keep: bool, teacher: Path | None = None) -> float:
     """Train one run, go on with it, or read its result; test accuracy in percent.
 
@@ -120,18 +132,17 @@ def run_one(config: Config, sets: Sets, folder: Path, compiled: bool, keep: bool
         keep: whether the checkpoint stays.
         teacher: checkpoint of the network that teaches.
     """
-    name = _digest(config, sets)
-    result = folder / f"{name}.json"
-    if result.exists():
-        return float(json.loads(result.read_text())["test"])
-    work = folder / f"{name}.work"
+    known = kept(config, sets, folder)
+    if known is not None:
+        return known
+    work = folder / f"{_digest(config, sets)}.work"
     training, validation, test = sets
     taught = None if teacher is None else load_network(teacher)
     model = train(config, training, validation, work, compile_step=compiled, teacher=taught)
     device = next(model.parameters()).device
     images, labels = torch.from_numpy(test["x"]).to(device), torch.from_numpy(test["y"]).long().to(device)
     value = 100 * accuracy(model, images, labels)
-    write_atomically(result, json.dumps({"config": to_dict(config), "test": value}).encode())
+    keep_result(config, sets, folder, value)
     if keep:
         note(f"study: kept {work / 'checkpoint.pt'}")
     else:
@@ -139,21 +150,25 @@ def run_one(config: Config, sets: Sets, folder: Path, compiled: bool, keep: bool
     return value
 
 
-def start_worker(threads: int) -> None:
-    """Prepare a process of the pool: its threads, and its end with the study's process.
+class Job:
+    """What trains one run in a worker; the data sets, and the teacher's checkpoint, go to it once."""
 
-    Ctrl-C goes to all of them; what a run has done is in its checkpoint.
-    """
-    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-    torch.set_num_threads(threads)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
+    def __init__(
+        self, sets: Sets, folder: Path, compiled: bool, keep: bool, teacher: Path | None, threads: int | None
+    ) -> None:
+        self._sets, self._folder, self._compiled, self._keep, self._threads = sets, folder, compiled, keep, threads
+        self._teacher = None if teacher is None else teacher.read_bytes()
 
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+    def __call__(self, config: Config) -> float:
+        if self._threads:
+            torch.set_num_threads(self._threads)
+        given = self._sets, self._folder, self._compiled, self._keep
+        if not config.recipe.distil or self._teacher is None:
+            return run_one(config, *given)
+        with tempfile.NamedTemporaryFile(suffix=".pt") as checkpoint:
+            checkpoint.write(self._teacher)
+            checkpoint.flush()
+            return run_one(config, *given, Path(checkpoint.name))
 
 
 def run_all(
@@ -163,28 +178,35 @@ def run_all(
     compiled: bool,
     jobs: int,
     keep: bool,
+    where: str | None = None,
     teacher: Path | None = None,
 ) -> dict[tuple[str, int], float]:
-    """Test accuracy in percent of each run, named by row and seed; `jobs` processes share the cores.
+    """Test accuracy in percent of each run, named by row and seed.
 
-    `teacher` is the checkpoint of the network that teaches those whose recipe distils.
+    Args:
+        configs: the runs.
+        sets: data.
+        folder: of results and checkpoints. A worker on another machine has its checkpoints there, in a folder of the
+            same name; the results come here as well.
+        compiled, keep: as `run_one`'s.
+        jobs: processes that share the cores; one is this process.
+        where: of the option `--cluster`.
+        teacher: checkpoint of the network that teaches those whose recipe distils.
     """
     values: dict[tuple[str, int], float] = {}
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), start_worker, (threads,)) as pool:
-        futures = {
-            pool.submit(run_one, config, sets, folder, compiled, keep, teacher if config.recipe.distil else None): key
-            for key, config in configs.items()
-        }
-        try:
-            for future in progress(as_completed(futures), "study", len(futures)):
-                label, seed = futures[future]
-                values[label, seed] = future.result()
-                text = f"study: {label}, seed {seed}: {values[label, seed]:.2f} %"
-                each("runs", text, {"recipe": label, "seed": seed, "accuracy": values[label, seed] / 100})
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    if where is None and jobs > 1:
+        where = LOCAL
+    job = Job(sets, folder, compiled, keep, teacher, max(1, cores() // jobs) if where == LOCAL else None)
+    known = {key: value for key, config in configs.items() if (value := kept(config, sets, folder)) is not None}
+    missing = {key: config for key, config in configs.items() if key not in known}
+    with spread(where, jobs) if missing else nullcontext(map) as each_of:
+        found = each_of(job, missing.values())
+        for key, config in progress(configs.items(), "study", len(configs)):
+            values[key] = known[key] if key in known else next(found)
+            keep_result(config, sets, folder, values[key])
+            label, seed = key
+            text = f"study: {label}, seed {seed}: {values[key]:.2f} %"
+            each("runs", text, {"recipe": label, "seed": seed, "accuracy": values[key] / 100})
     return values
 
 
@@ -211,7 +233,9 @@ def study(name: str, arguments: argparse.Namespace, sets: Sets, base: Recipe) ->
         for seed in seeds
         for row in rows
     }
-    values = run_all(configs, sets, arguments.output, arguments.compile, arguments.jobs, arguments.keep, teacher)
+    values = run_all(
+        configs, sets, arguments.output, arguments.compile, arguments.jobs, arguments.keep, arguments.cluster, teacher
+    )
     lines = ["| recipe | test accuracy [%] | difference |", "|---|---|---|"]
     reference = [values[rows[0].label, seed] for seed in seeds]
     lines += [summary(row.label, [values[row.label, seed] for seed in seeds], reference) for row in rows]
@@ -232,6 +256,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, which share the cores")
+    add_options(parser)
     parser.add_argument("--limit", type=int, help="use only the first so many training images")
     parser.add_argument("--compile", action="store_true", help="torch.compile the step (faster, needs g++)")
     parser.add_argument("--bf16", action="store_true", help="layers in bfloat16 while training")

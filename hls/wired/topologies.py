@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bnn.cluster import add_options, spread
 from bnn.command import Command
 from bnn.geometry import total_macs, walk
 from bnn.model import Model, ModelError
@@ -118,18 +119,28 @@ def topologies(widths: list[int], stages: int) -> Iterator[tuple[tuple[int, bool
             )
 
 
-def search(size: tuple[int, int, int], classes: int, widths: list[int], stages: int, limit: int) -> list[Candidate]:
-    """The candidates of at most `limit` LUTs, most products per image first."""
-    found = []
-    for convs, pad in itertools.product(topologies(widths, stages), (0, 1)):
+class Sized:
+    """A job: the candidate of some convolutions and a padding, or None where there is none."""
+
+    def __init__(self, size: tuple[int, int, int], classes: int) -> None:
+        self._size, self._classes = size, classes
+
+    def __call__(self, given: tuple[tuple[tuple[int, bool], ...], int]) -> Candidate | None:
+        convs, pad = given
         try:
-            made = random_model(Network("candidate", *size, convs, (), classes, pad, ""))
-            candidate = candidate_of(made, pad)
+            made = random_model(Network("candidate", *self._size, convs, (), self._classes, pad, ""))
+            return candidate_of(made, pad)
         except ModelError:  # the map became too small, or a layer too large
-            continue
-        if candidate.lut <= limit:
-            found.append(candidate)
-    return sorted(found, key=lambda item: -item.macs)
+            return None
+
+
+def search(
+    size: tuple[int, int, int], classes: int, widths: list[int], stages: int, limit: int, where: str | None = None
+) -> list[Candidate]:
+    """The candidates of at most `limit` LUTs, most products per image first; `where` is of the option `--cluster`."""
+    with spread(where) as each_of:
+        found = list(each_of(Sized(size, classes), itertools.product(topologies(widths, stages), (0, 1))))
+    return sorted((item for item in found if item and item.lut <= limit), key=lambda item: -item.macs)
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -138,6 +149,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--stages", type=int, default=3, help="number of pools")
     parser.add_argument("--widths", type=int, nargs="+", default=[16, 32, 48, 64, 96, 128], help="channels to try")
+    add_options(parser)
     parser.add_argument("--lines", type=int, default=12, help="length of the printed list")
 
 
@@ -145,7 +157,8 @@ def _run(options: argparse.Namespace) -> None:
     if min(options.lut, options.classes, options.stages, options.lines, *options.widths, *options.size) < 1:
         raise DesignError("every number must be at least 1")
     height, width, channels = options.size
-    found = search((height, width, channels), options.classes, options.widths, options.stages, options.lut)
+    size = height, width, channels
+    found = search(size, options.classes, options.widths, options.stages, options.lut, options.cluster)
     result("convolutions (P: pool after)  pad     LUT  weights  MACs/image  passes", found=len(found))
     for candidate in found[: options.lines]:
         each("topologies", candidate.text(), candidate._asdict())

@@ -1,0 +1,168 @@
+"""Many boards or processors as one engine, on a cluster of `bnn.cluster`: batches are shared, their order is kept.
+
+A worker owns a board, the first of PYNQ_REMOTE_DEVICES where it was started or else the one that it runs on, or it
+computes with the engine of its processor. A board or a worker that fails, hangs or dies costs time: its batches go to
+others, and it takes part again when it works again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bnn import cpu
+from bnn.cluster import LOCAL, Cluster, WorkerError, by_number, cores
+from bnn.errors import line
+from bnn.model import Model
+from bnn.output import note
+from bnn.text import printable
+
+from .accelerator import Accelerator
+from .backend import REMOTE
+from .errors import HostError
+from .program import Program
+
+ITEM_BYTES = 1 << 20
+"""Images that a worker gets at a time, about."""
+RUNS = 4
+"""Batches that a board gets at a time, so that the next is written while it works on one."""
+THIS = "this board"
+
+
+class OnBoards:
+    """A job: scores of images on the worker's board, and its runs as `Accelerator.runs`.
+
+    Args:
+        bitfile: the bitstream, its `.hwh` beside it; both go to the workers.
+        program: for the same design.
+        timeout_s: longest time of a run.
+        batch: images of a run.
+
+    Raises:
+        HostError: a file cannot be read.
+    """
+
+    def __init__(self, bitfile: Path, program: Program, timeout_s: float, batch: int) -> None:
+        self._files = {"program.bin": program.words.tobytes()}
+        for path in (bitfile, bitfile.with_suffix(".hwh")):
+            try:
+                self._files[path.name] = path.read_bytes()
+            except OSError as error:
+                raise HostError(f"{printable(path)}: cannot be read ({error.strerror})") from None
+        self._bit, self._timeout_s, self._batch = bitfile.name, timeout_s, batch
+        self._device: Accelerator | None = None
+
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, list[dict[str, float]]]:
+        try:
+            if self._device is None:
+                with tempfile.TemporaryDirectory() as name:
+                    for file, content in self._files.items():
+                        (Path(name) / file).write_bytes(content)
+                    code = Path(name) / "program.bin"
+                    self._device = Accelerator(Path(name) / self._bit, code, self._timeout_s)
+            return self._device.infer(images, self._batch), self._device.runs
+        except Exception as error:  # whatever it is, the next batch starts with the bitstream
+            self.close()
+            raise WorkerError(line(error)) from None
+
+    def close(self) -> None:
+        """Let go of the board."""
+        device, self._device = self._device, None
+        if device is not None:
+            device.close()
+
+
+class OnProcessors:
+    """A job: scores of images by the CPU engine in one thread, and no runs."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, list[dict[str, float]]]:
+        return cpu.infer(self._model, images, threads=1), []
+
+
+class Spread:
+    """An engine of many. A context manager is not needed: `close` ends it.
+
+    Args:
+        where: of the option `--cluster`: a scheduler, or `local`.
+        job: what the workers run.
+        item: images that a worker gets at a time.
+        workers: those of a local cluster, by name with their environment variables.
+        board: whether every worker owns a board.
+        report: called with one line where a worker fails or works again.
+
+    Raises:
+        ClusterError: there is no such cluster, or it has no workers.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        job: Callable[[np.ndarray], tuple[np.ndarray, list[dict[str, float]]]],
+        item: int,
+        workers: dict[str, dict[str, str]],
+        board: bool,
+        report: Callable[[str], Any] = note,
+    ) -> None:
+        self._job, self.item = job, item
+        self.runs: dict[str, list[dict[str, float]]] = {}
+        """Of the last `stream`: the runs of every board, by its worker's name."""
+        self.shares: dict[str, int] = {}
+        """Of the last `stream`: images by the worker's name."""
+        self._cluster = Cluster(None if where == LOCAL else where, workers, board, report)
+
+    def close(self) -> None:
+        """Leave the cluster; end what was started for it."""
+        self._cluster.close()
+
+    def stream(self, images: np.ndarray) -> Iterator[np.ndarray]:
+        """Scores int32 (n, classes) of images uint8 (N, H, W, C), in order, some at a time.
+
+        Raises:
+            ClusterError: as of `Cluster.map`.
+        """
+        self.runs, self.shares = {}, {}
+        starts = range(0, len(images), self.item)
+        # of a file that is mapped the part alone is read
+        parts = (np.array(images[at : at + self.item], subok=False) for at in starts)
+        for (scores, runs), worker in self._cluster.map(self._job, parts):
+            self.runs.setdefault(worker, []).extend(runs)
+            self.shares[worker] = self.shares.get(worker, 0) + len(scores)
+            yield scores
+
+
+def over_boards(
+    where: str,
+    boards: list[str],
+    bitfile: Path,
+    program: Program,
+    timeout_s: float,
+    batch: int,
+    report: Callable[[str], Any] = note,
+) -> Spread:
+    """The boards of a cluster's workers; of a local one those at the addresses, or this one.
+
+    Raises:
+        HostError: a file cannot be read.
+        ClusterError: as `Spread`'s.
+    """
+    workers = {board: {REMOTE: board} for board in boards} or {THIS: {}}
+    job = OnBoards(bitfile, program, timeout_s, batch)
+    return Spread(where, job, RUNS * batch, workers, True, report)
+
+
+def over_processors(where: str, model: Model, count: int | None = None, report: Callable[[str], Any] = note) -> Spread:
+    """The processors of a cluster's workers; of a local one `count` workers, one a core by default.
+
+    Raises:
+        ClusterError: as `Spread`'s.
+    """
+    size = max(1, ITEM_BYTES // (model.height * model.width * model.channels))
+    workers = by_number(count or cores())
+    return Spread(where, OnProcessors(model), size, workers, False, report)
