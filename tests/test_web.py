@@ -450,7 +450,7 @@ def test_what_fails_is_told_and_the_server_goes_on(
         (RuntimeError("secret"), 500, "the server has failed; its terminal says where"),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(Engine, "infer", lambda self, given, error=error: (_ for _ in ()).throw(error))
+            patch.setattr(Engine, "stream", lambda self, given, error=error: (_ for _ in ()).throw(error))
             assert ask(port, "POST", path, body) == (status, {"error": reason})
         assert ask(port, "POST", path, body)[0] == 200
     assert capfd.readouterr().err.count("RuntimeError: secret") == 1
