@@ -44,6 +44,8 @@ PICTURES = (
     ".tga",
 )
 """Ends of the names of files that are taken for pictures."""
+LITTER = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information")
+"""What file managers leave behind, in any case; it counts for nothing, as do names that begin with a dot."""
 FORMATS = (
     "PNG",
     "JPEG",
@@ -102,6 +104,29 @@ def can_read_pictures() -> bool:
 def list_pictures(folder: Path) -> List[Path]:
     """The pictures of a folder, by name; not those of its sub-folders, nor hidden ones."""
     return sorted(path for path in folder.iterdir() if is_picture(path) and path.is_file())
+
+
+def is_litter(path: Path) -> bool:
+    """Whether a file or folder is hidden, or one that a system leaves among people's own."""
+    return path.name.startswith(".") or path.name.lower() in LITTER
+
+
+def list_folders(folder: Path) -> List[Path]:
+    """The folders in a folder that count, by name."""
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_litter(path)]
+
+
+def list_files(folder: Path) -> List[Path]:
+    """The files in a folder and in its sub-folders that count, by name; links to folders are not followed."""
+    found: List[Path] = []
+    for path in sorted(folder.iterdir()):
+        if is_litter(path):
+            continue
+        if path.is_dir():
+            found += [] if path.is_symlink() else list_files(path)
+        else:
+            found.append(path)
+    return found
 
 
 def is_picture(path: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import Optional, Tuple, Union
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def sample_images(model: Model) -> Path:
 
 
 def read_images(model: Model, path: Optional[Path] = None, count: int = 64) -> Tuple[np.ndarray, Optional[np.ndarray]]:
-    """The first images for a model, uint8 (N, H, W, C), and their labels (N,) or None.
+    """Some images for a model, as `some` takes them, uint8 (N, H, W, C), and their labels (N,) or None.
 
     Args:
         model: what takes the images.
@@ -64,4 +64,31 @@ def read_images(model: Model, path: Optional[Path] = None, count: int = 64) -> T
     wanted = (model.height, model.width, model.channels)
     if images.shape[1:] != wanted:
         raise ImageError(f"{printable(path)}: images are {images.shape[1:]}, model '{model.name}' takes {wanted}")
-    return images[:count], None if labels is None else labels[:count]
+    chosen = some(labels, len(images), count)
+    return images[chosen], None if labels is None else labels[chosen]
+
+
+def some(labels: Optional[np.ndarray], total: int, count: Optional[int]) -> Union[slice, np.ndarray]:
+    """Which images to take where `count` are wanted: the first, and in turn of each class where these lie one by one.
+
+    Args:
+        labels: (N,), None: unknown.
+        total: N.
+        count: None: all.
+
+    Returns:
+        What an array is indexed with, in the array's order; the first without a copy of them.
+    """
+    if labels is None or count is None or count >= total or (labels[1:] < labels[:-1]).any():
+        return slice(count)
+    return in_turn(labels, count)
+
+
+def in_turn(labels: np.ndarray, count: int) -> np.ndarray:
+    """The numbers, rising, of `count` images of (N,) labels: the first of each class, the second of each..."""
+    order = np.argsort(labels, kind="stable")
+    ranked = labels[order]
+    starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
+    turn = np.empty(len(labels), np.int64)  # how many of an image's class come before it
+    turn[order] = np.arange(len(labels)) - np.repeat(starts, np.diff(np.append(starts, len(labels))))
+    return np.sort(np.argsort(turn, kind="stable")[:count])

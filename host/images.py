@@ -151,7 +151,7 @@ def _load_test_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def read_folder(
     folder: Path, shape: tuple[int, int, int] | None, classes: list[str] | None, skip_unreadable: bool = False
 ) -> Images:
-    """The pictures of a folder; where it has none, those of its sub-folders, each named as a class, with labels.
+    """The pictures of a folder; where it has none, those in its sub-folders, each named as a class, with labels.
 
     Raises:
         HostError: there are none, a sub-folder with pictures is no class, or as `read_pictures`'.
@@ -159,9 +159,8 @@ def read_folder(
     pictures = _host_error(lambda: reader.list_pictures(folder))
     below = _host_error(
         lambda: {
-            path.name: reader.list_pictures(path)
-            for path in sorted(folder.iterdir())
-            if path.is_dir() and not path.name.startswith((".", "__"))
+            path.name: [file for file in reader.list_files(path) if reader.is_picture(file)]
+            for path in reader.list_folders(folder)
         }
     )
     below = {name: paths for name, paths in below.items() if paths}
@@ -184,7 +183,7 @@ def read_folder(
         [path for _, path in every],
         shape,
         skip_unreadable,
-        names=[f"{printable(name)}/{printable(path.name)}" for name, path in every],
+        names=[printable(path.relative_to(folder)) for _, path in every],
         labels=[numbers[printable(name)] for name, _ in every],
     )
 

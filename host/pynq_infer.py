@@ -31,6 +31,7 @@ from bnn.command import Command, UsageError, positive
 from bnn.golden import check_images
 from bnn.model import Model, load
 from bnn.output import progress
+from bnn.samples import some
 from bnn.text import printable
 
 from . import images as sources
@@ -238,7 +239,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpu", action="store_true", help="run the integer model on the processor instead")
     parser.add_argument("--boards", metavar="A,B", help="addresses of boards (default $PYNQ_REMOTE_DEVICES)")
     parser.add_argument("--batch", type=positive, default=64, help="images per run (default 64)")
-    parser.add_argument("--limit", type=positive, help="use the first LIMIT images only")
+    parser.add_argument("--limit", type=positive, help="use so many images only, of all classes")
     parser.add_argument(
         "--timeout",
         type=float,
@@ -300,14 +301,16 @@ def _run(options: argparse.Namespace) -> None:
             assert shape is not None
             watch(engine, options, shape, names)
             return
-        images = given.images[: options.limit]
-        labels = None if given.labels is None else given.labels[: options.limit]
+        chosen = some(given.labels, len(given.images), options.limit)
+        images = given.images[chosen]
+        shown = given.names[chosen] if isinstance(chosen, slice) else [given.names[index] for index in chosen]
+        labels = None if given.labels is None else given.labels[chosen]
         if options.throughput:
             figures = throughput(engine, images, options.repeats)
             output.result(report.figures_text(figures), **figures)
             return
         kept = len(images) if options.validate or options.npy is None else report.TABLE_ROWS
-        with report.Results(given.names[: len(images)], labels, names, kept, options.csv, options.npy) as results:
+        with report.Results(shown, labels, names, kept, options.csv, options.npy) as results:
             figures = engine.timed(images, results)
         figures["remarks"] = list(given.remarks)
         scores = results.scores

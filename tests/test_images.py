@@ -10,6 +10,7 @@ from PIL import Image
 
 from bnn import images as reader
 from bnn.images import ImageError, fit_array, list_pictures, read_array, read_picture
+from bnn.samples import some
 from host import images as host_images
 from train.own import _read_image
 
@@ -260,3 +261,16 @@ def test_a_camera_needs_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "can_read_pictures", lambda: False)
     with pytest.raises(ImageError, match="pictures need Pillow"):
         fit_array(np.zeros((4, 4, 3), np.uint8), SHAPE)
+
+
+def test_some_images_are_of_all_classes() -> None:
+    """Of data that lie class by class some of each; of others, and of those without labels, the first."""
+    for labels, count, wanted in (
+        (np.repeat([0, 1, 2], 5), 7, [0, 1, 2, 5, 6, 10, 11]),
+        (np.array([2, 0, 1, 0]), 3, [0, 1, 2]),
+        (None, 2, [0, 1]),
+        (np.arange(3), None, [0, 1, 2]),
+        (np.arange(3), 5, [0, 1, 2]),
+    ):
+        total = 9 if labels is None else len(labels)
+        assert np.arange(total)[some(labels, total, count)].tolist() == wanted

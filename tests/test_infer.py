@@ -146,6 +146,15 @@ def test_a_folder_of_class_folders_has_labels(files: Path, capsys: pytest.Captur
     result = json.loads(capsys.readouterr().out)
     right = sum(int(a == b) for a, b in zip(result["predictions"], [0, 0, 0, 1, 1, 2], strict=True))
     assert (result["images"], result["correct"]) == (6, right)
+    # a share of them has some of each class, and sub-folders of a class are read as for training
+    assert pynq_infer.main([*CPU, "--images", "set", "--json", "--limit", "4", "--csv", "four.csv"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 4
+    rows = [line.split(",")[0] for line in (files / "four.csv").read_text().splitlines()[1:]]
+    assert rows == [f"{CLASSES[0]}/0.png", f"{CLASSES[0]}/1.png", f"{CLASSES[1]}/0.png", f"{CLASSES[2]}/0.png"]
+    (files / "set" / CLASSES[2] / "more").mkdir()
+    picture(files / "set" / CLASSES[2] / "more" / "a.png", (7, 9), "L")
+    (files / "set" / CLASSES[2] / "Thumbs.db").write_bytes(b"x")
+    assert sources.read(["set"], SHAPE, list(CLASSES)).names[-1] == f"{CLASSES[2]}/more/a.png"
     picture(files / "set" / "loose.png", (7, 9), "L")
     found = sources.read(["set"], SHAPE, list(CLASSES))
     assert found.labels is None and len(found.images) == 1 and "not those of its sub-folders ant" in found.remarks[0]

@@ -75,6 +75,8 @@ def test_folder_trains_exports_and_has_its_images(tmp_path: Path, capsys: pytest
     out = tmp_path / "out"
     command = ["tiny", "--data", str(folder), "--size", "16", "--epochs", "6", "-o", str(out)]
     assert main(command) == 0
+    train_on = f"bnn train tiny --data {folder} --size 16 --start {out / 'model.npz'} -o OTHER_FOLDER\n"
+    assert capsys.readouterr().out.endswith(f"to train on from that model: {train_on}")
     assert export.main([str(out / "checkpoint.pt"), "-o", str(out / "model.npz")]) == 0
     model = load(out / "model.npz")
     assert model.classes == ("blue", "green", "red") and model.height == 16

@@ -167,6 +167,13 @@ def _show(
     result(f"contact sheet of {'x'.join(map(str, training['x'].shape[2:]))} pixels: {path}", contact_sheet=str(path))
 
 
+def _what(arguments: argparse.Namespace) -> str:
+    """The arguments that name the network and its data."""
+    given = {"--data": arguments.data, "--size": arguments.size, "--dataset": arguments.dataset}
+    words = [arguments.network, *(word for key, value in given.items() if value for word in (key, value))]
+    return " ".join(shlex.quote(printable(word)) for word in words)
+
+
 def _output(arguments: argparse.Namespace) -> Path:
     return arguments.output or data.DEFAULT_FOLDER.parent / NETWORKS[arguments.network].name
 
@@ -229,9 +236,9 @@ def _train(arguments: argparse.Namespace) -> None:
         command=arguments.command_line,
     )
     if world()[0] == 0:
-        name, model = printable(arguments.network), shlex.quote(printable(out / "model.npz"))
+        model = shlex.quote(printable(out / "model.npz"))
         note(f"next: bnn export {shlex.quote(printable(out / 'checkpoint.pt'))} -o {model}")
-        note(f"to train on from that model: bnn train {name} --start {model} -o OTHER_FOLDER")
+        note(f"to train on from that model: bnn train {_what(arguments)} --start {model} -o OTHER_FOLDER")
 
 
 def _run(arguments: argparse.Namespace) -> int:

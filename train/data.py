@@ -34,6 +34,7 @@ from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.output import result
 from bnn.paths import BUILD
+from bnn.samples import in_turn
 
 DEFAULT_FOLDER = BUILD / "data"
 TIMEOUT_S = 30
@@ -371,12 +372,7 @@ def limited(part: Arrays, count: int, by_class: bool) -> Arrays:
         raise DataError(f"--limit {count}: there are {classes} classes, expected an image of each at least")
     chosen = np.arange(count)
     if by_class or len(np.unique(labels[:count])) < classes:
-        order = np.argsort(labels, kind="stable")
-        ranked = labels[order]
-        starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
-        turn = np.empty(len(labels), np.int64)  # how many of an image's class come before it
-        turn[order] = np.arange(len(labels)) - np.repeat(starts, np.diff(np.append(starts, len(labels))))
-        chosen = np.sort(np.argsort(turn, kind="stable")[:count])
+        chosen = in_turn(labels, count)
     return {key: value[chosen] for key, value in part.items()}
 
 

@@ -27,7 +27,7 @@ from bnn.archives import Archive, ArchiveError, describe
 from bnn.contract import MAX_CHANNELS
 from bnn.files import write_atomically
 from bnn.geometry import walk
-from bnn.images import PICTURES, ImageError, is_picture, read_as_it_is
+from bnn.images import PICTURES, ImageError, is_picture, list_files, list_folders, read_as_it_is
 from bnn.model import MAX_OUTPUTS
 from bnn.networks import Network
 from bnn.output import progress
@@ -44,8 +44,6 @@ LISTED = 5
 """Files that a message names; the report names all."""
 PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 """Names of the folders of given parts, in any case."""
-LITTER = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information")
-"""What file managers leave behind, in any case; it counts for nothing, as do names that begin with a dot."""
 
 
 class UnusableFiles(DataError):
@@ -86,26 +84,9 @@ def _read_image(path: Path, size: int) -> np.ndarray:
     return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
 
 
-def _is_litter(path: Path) -> bool:
-    return path.name.startswith(".") or path.name.lower() in LITTER
-
-
 def _folders(place: Path) -> dict[str, Path]:
     """The folders in a folder that count, by printable name."""
-    return {printable(path.name): path for path in sorted(place.iterdir()) if path.is_dir() and not _is_litter(path)}
-
-
-def _files(place: Path) -> list[Path]:
-    """The files in a folder and in its sub-folders that count, by name; links to folders are not followed."""
-    found: list[Path] = []
-    for path in sorted(place.iterdir()):
-        if _is_litter(path):
-            continue
-        if path.is_dir():
-            found += [] if path.is_symlink() else _files(path)
-        else:
-            found.append(path)
-    return found
+    return {printable(path.name): path for path in list_folders(place)}
 
 
 def _places(folder: Path) -> dict[str, Path]:
@@ -153,7 +134,7 @@ def _read_folder(folder: Path, size: int, skip_unreadable: bool) -> _Found:
     pictures: list[tuple[str, int, Path]] = []
     for part, of_class in folders.items():
         for label, place in enumerate(of_class.values()):
-            for path in _files(place):
+            for path in list_files(place):
                 if is_picture(path):
                     pictures.append((part, label, path))
                 else:
