@@ -168,7 +168,7 @@ MUTANTS = {
     "value's words": ("bnn_array.h", "f.value_word + value_word", "f.value_word"),
     "scores": ("bnn_array.h", "Score(before[lane] + c.offset)", "Score(before[lane])"),
     "pixels by pixel": ("bnn_first.h", "* f.words + plane.value", "* f.words + 0"),
-    "pixels by image": ("bnn_first.h", "int(element) + c < f.elements", "true"),
+    "pixels by image": ("bnn_first.h", "f.elements - int(element)", "MAX_CHANNELS"),
 }
 """Expressions and what stands in their place; a common prefix says which of the type."""
 SWITCH = """

@@ -127,8 +127,21 @@ packed:
   }
 }
 
-// Sends an image's planes by pixel: a word of every plane. The lowest bits of the table's values in two's complement
-// are those of the numbers from 0 on but for the most significant one.
+// Bits of a plane of the first `present` values. The lowest bits of the table's values in two's complement are those of
+// the numbers from 0 on but for the most significant one.
+inline ap_uint<MAX_CHANNELS> plane_bits(const Window& f, Pixel pixel, int plane, int present) {
+#pragma HLS INLINE  // part of the caller's pipeline
+  ap_uint<MAX_CHANNELS> bits = 0;
+channels:
+  for (int c = 0; c < MAX_CHANNELS; ++c) {
+#pragma HLS UNROLL  // wires
+    const ap_uint<8> value = ap_uint<8>(pixel >> (8 * c));
+    bits[c] = c < present && value[(f.planes - 1 - plane) & 7] != (plane == 0);
+  }
+  return bits;
+}
+
+// Sends an image's planes by pixel: a word of every plane.
 inline void send_pixels(const Window& f, int base, const Pixel buffer[IMAGE_PIXELS], WriteStream& writes) {
   const Limit rows = limit_of(f.height), columns = limit_of(f.width), planes = limit_of(f.planes);
   Counter y, x, plane;
@@ -141,13 +154,7 @@ pixels:
   while (more) {
 #pragma HLS PIPELINE II=1  // a plane of a pixel a cycle
     const Pixel pixel = buffer[from & (IMAGE_PIXELS - 1)];
-    Slice bits = 0;
-  channels:
-    for (int c = 0; c < MAX_CHANNELS; ++c) {
-#pragma HLS UNROLL  // wires
-      const ap_uint<8> value = ap_uint<8>(pixel >> (8 * c));
-      bits[c] = c < f.channels && value[(f.planes - 1 - plane.value) & 7] != (plane.value == 0);
-    }
+    const Slice bits = Slice(plane_bits(f, pixel, plane.value, f.channels));
     const int address = base + y.value * f.row_stride + (x.value >> LANE_BITS) * f.words + plane.value;
     writes.write(slice_write(x.value & LANE_MASK, address, 0, bits));
     const bool next = plane.last, next_row = next && x.last;
@@ -178,13 +185,7 @@ planes:
     // Without a sign, so that what is divided by constants are wires.
     const unsigned at = unsigned(piece.value), element = at * MAX_CHANNELS, number = at % PIECES;
     const Pixel pixel = buffer[at & (IMAGE_PIXELS - 1)];
-    ap_uint<MAX_CHANNELS> bits = 0;
-  elements:
-    for (int c = 0; c < MAX_CHANNELS; ++c) {
-#pragma HLS UNROLL  // wires
-      const ap_uint<8> value = ap_uint<8>(pixel >> (8 * c));
-      bits[c] = int(element) + c < f.elements && value[(f.planes - 1 - plane.value) & 7] != (plane.value == 0);
-    }
+    const ap_uint<MAX_CHANNELS> bits = plane_bits(f, pixel, plane.value, f.elements - int(element));
     slice = ap_uint<128>(bits) << (number * MAX_CHANNELS) | (number == 0 ? ap_uint<128>(0) : slice);
     if (number == PIECES - 1) {
       writes.write(slice_write(lane, start + int(element / SIMD), int(element % SIMD / FIRST_PE), Slice(slice)));
