@@ -144,7 +144,7 @@ MUTANTS = {
     "order of passes": ("bnn_array.h", "f.planes_outer ? at.inner.value : at.outer.value", "at.outer.value"),
     "hand over": ("bnn_array.h", "f.hand_outer ? last_inner : last_sum", "last_sum"),
     "padding of planes": ("bnn_array.h", "f.pad_first && first_plane", "f.pad_first"),
-    "taps": ("bnn_layer.h", "get(d, D_TAP_COLUMNS)", "3"),
+    "taps": ("bnn_layer.h", "Index(taps.columns)", "Index(3)"),
     "record of the source": ("bnn_layer.h", "f.tap_words : index(d[D_SOURCE_WORDS])", "f.tap_words : f.tap_words"),
     "rows of a stride": ("bnn_array.h", "f.stride2 ? 2 * y : y", "y"),
     "columns of a stride": ("bnn_vector.h", "f.halved && !f.pool ? 2 * l % LANES : l", "l"),

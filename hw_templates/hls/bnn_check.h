@@ -89,9 +89,8 @@ inline bool wrong_vector(const Word d[D_WORDS]) {
 inline bool wrong_words(const Word d[D_WORDS]) {
 #pragma HLS INLINE  // products of 16 bits
   if (get(d, D_AVERAGE)) return d[D_GROUP_WORDS] != 0;
-  const int edge = get(d, D_KERNEL3) ? 3 : 1;
-  const bool own = d[D_TAPS] != 0;
-  const unsigned taps = unsigned(own ? get(d, D_TAP_ROWS) : edge) * unsigned(own ? get(d, D_TAP_COLUMNS) : edge);
+  const Taps kernel = taps_of(d);
+  const unsigned taps = unsigned(kernel.rows) * unsigned(kernel.columns);
   const unsigned words = (taps & 0xFFFFU) * unsigned(low16(d[D_TAP_WORDS]));
   const unsigned bases = unsigned(get(d, D_MORE_BASES)) + 1;
   bool wrong = !is_size(d[D_TAP_WORDS]) || !is_size(d[D_GROUP_WORDS]) || taps > 0xFFFFU || words > 0xFFFFU;

@@ -57,9 +57,9 @@ inline Layer decode(const Word d[COMMAND_WORDS]) {
   f.hands = Index(passes.hands);
   f.pass_words = d[D_PASS_WORDS] == 0 ? index(d[D_GROUP_WORDS]) : index(d[D_PASS_WORDS]);
   f.source_words = d[D_SOURCE_WORDS] == 0 ? f.tap_words : index(d[D_SOURCE_WORDS]);
-  const int edge = get(d, D_KERNEL3) ? 3 : 1;
-  f.tap_rows = Index(d[D_TAPS] == 0 ? edge : get(d, D_TAP_ROWS));
-  f.tap_columns = Index(d[D_TAPS] == 0 ? edge : get(d, D_TAP_COLUMNS));
+  const Taps taps = taps_of(d);
+  f.tap_rows = Index(taps.rows);
+  f.tap_columns = Index(taps.columns);
   f.outputs = index(d[D_OUTPUTS]);
   f.height = Index(get(d, D_HEIGHT));
   f.width = Index(get(d, D_WIDTH));

@@ -102,6 +102,21 @@ inline Passes passes_of(const Word d[D_WORDS]) {
   return passes;
 }
 
+// Taps of a layer's kernel.
+struct Taps {
+  int rows, columns;
+};
+
+inline Taps taps_of(const Word d[D_WORDS]) {
+#pragma HLS INLINE  // a choice
+  const bool own = d[D_TAPS] != 0;
+  const int edge = get(d, D_KERNEL3) ? 3 : 1;
+  Taps taps;
+  taps.rows = own ? get(d, D_TAP_ROWS) : edge;
+  taps.columns = own ? get(d, D_TAP_COLUMNS) : edge;
+  return taps;
+}
+
 // Header words of a group.
 inline int header_words(const Word d[D_WORDS]) {
 #pragma HLS INLINE  // a choice of three numbers
