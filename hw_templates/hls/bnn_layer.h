@@ -83,7 +83,7 @@ inline Layer decode(const Word d[COMMAND_WORDS]) {
   f.planes = !f.vector ? Index(1) : f.bit_planes ? Index(f.value_bits == 0 ? 8 : f.value_bits) : f.thresholds;
   f.shift = get(d, D_SHIFT);
   f.shortcut = f.vector && get(d, D_SHORTCUT) != 0;
-  f.shortcut_average = get(d, D_SHORTCUT_AVERAGE) != 0;
+  f.shortcut_average = f.shortcut && get(d, D_SHORTCUT_AVERAGE) != 0;
   f.shortcut_same = get(d, D_SHORTCUT_SAME) != 0;
   f.added = index(d[R_SHORTCUT]);
   f.added_image = index(d[D_SHORTCUT_IMAGE_STRIDE]);

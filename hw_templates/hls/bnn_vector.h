@@ -82,12 +82,11 @@ struct ShortcutRead {
 
 inline ShortcutRead shortcut_read(const Layer& f, int number) {
 #pragma HLS INLINE  // wires
-  const bool four = f.shortcut_average && !f.average;
-  const int pixel = four ? number & 3 : 0;
+  const int pixel = f.shortcut_average ? number & 3 : 0;
   ShortcutRead r;
-  r.word = four ? number >> 2 : number;
+  r.word = f.shortcut_average ? number >> 2 : number;
   r.first = pixel == 0;
-  r.last = !four || pixel == 3;
+  r.last = !f.shortcut_average || pixel == 3;
   r.dy = pixel >> 1;
   r.dx = pixel & 1;
   return r;
@@ -110,7 +109,6 @@ inline int shortcut_address(const Layer& f, const Position& at, const ShortcutRe
 inline void take_shortcut(const Layer& f, const Position& at, const ShortcutRead& r, int bit, bool absent,
                           const Vector read[LANES], ap_int<10> partial[LANES][VALUES], Values added[LANES]) {
 #pragma HLS INLINE  // part of the caller's pipeline
-  const bool four = f.shortcut_average && !f.average;
   const bool odd = at.block.value % 2 == 1;
 lanes:
   for (int l = 0; l < LANES; ++l) {
@@ -128,7 +126,7 @@ lanes:
       partial[l][n] = ap_int<10>((r.first ? ap_int<10>(2) : partial[l][n]) + value);
       mean |= Bits(ap_uint<8>(ap_int<8>(partial[l][n] >> 2))) << (8 * n);
     }
-    if (r.last) added[l] = Values(added[l] >> PE) | Values(four ? mean : word) << (7 * PE);
+    if (r.last) added[l] = Values(added[l] >> PE) | Values(f.shortcut_average ? mean : word) << (7 * PE);
   }
 }
 
