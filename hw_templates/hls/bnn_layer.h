@@ -80,7 +80,7 @@ inline Layer decode(const Word d[COMMAND_WORDS]) {
   f.bit_planes = f.vector && get(d, D_BIT_PLANES) != 0;
   f.thresholds = Index(get(d, D_THRESHOLDS));
   f.value_bits = get(d, D_VALUE_BITS);
-  f.planes = !f.vector ? Index(1) : f.bit_planes ? Index(f.value_bits == 0 ? 8 : f.value_bits) : f.thresholds;
+  f.planes = !f.vector ? Index(1) : f.bit_planes ? Index(f.value_bits == 0 ? VALUE_BITS : f.value_bits) : f.thresholds;
   f.shift = get(d, D_SHIFT);
   f.shortcut = f.vector && get(d, D_SHORTCUT) != 0;
   f.shortcut_average = f.shortcut && get(d, D_SHORTCUT_AVERAGE) != 0;

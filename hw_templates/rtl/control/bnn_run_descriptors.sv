@@ -154,8 +154,9 @@ module bnn_run_descriptors
         || fetched.flags.stride2 || fetched.flags.average);
     range_q[21] <= !fetched.flags.vector && (fetched.flags.value || fetched.flags.bit_planes || fetched.flags.shortcut
         || fetched.result != '0);
-    range_q[22] <= fetched.flags.vector && (fetched.passes.hand == 2'd3 || hands_q > 8'd16);
-    range_q[23] <= fetched.flags.vector && (fetched.result.shift[1:0] != '0 || fetched.result.value_bits > 4'd8);
+    range_q[22] <= fetched.flags.vector && (fetched.passes.hand == 2'd3 || hands_q > 8'(MaxHandOvers));
+    range_q[23] <= fetched.flags.vector && (fetched.result.shift[1:0] != '0
+        || fetched.result.value_bits > 4'(ValueBits));
     range_q[24] <= fetched.flags.vector && fetched.result.thresholds != '0 && fetched.flags.bit_planes;
     range_q[25] <= fetched.flags.vector && (fetched.result.thresholds != '0 || fetched.flags.bit_planes
         || fetched.flags.value) == fetched.flags.scores;

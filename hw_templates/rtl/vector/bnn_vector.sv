@@ -123,7 +123,8 @@ module bnn_vector
     pixels_q     <= layer.input_size.height * layer.input_size.width;
     sums_q       <= average_q ? pixels_q : 16'(hand_overs_q);
     kept_q       <= layer.result.thresholds == '0 ? 2'd1 : layer.result.thresholds;
-    given_q      <= !bit_planes_q ? 4'(kept_q) : layer.result.value_bits == '0 ? 4'd8 : layer.result.value_bits;
+    given_q      <= !bit_planes_q ? 4'(kept_q)
+        : layer.result.value_bits == '0 ? 4'(ValueBits) : layer.result.value_bits;
     fields_q     <= kept_q == 2'd3 ? 4'd4 : 4'(kept_q);
     headers_q    <= 6'(hand_overs_q) + 6'({kept_q, 1'b0});
     scores_q     <= flags.scores;
@@ -180,7 +181,7 @@ module bnn_vector
     if (rst_i || start_q) begin
       write_q      <= 1'b0;
       write_hand_q <= '0;
-      free_q       <= 5'd16;
+      free_q       <= 5'(MaxHandOvers);
       there_q      <= '0;
     end else begin
       write_q <= sum_soon_i | (write_q & ~(&write_row_q));

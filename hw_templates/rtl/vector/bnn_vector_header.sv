@@ -10,7 +10,9 @@
 // theirs.
 //
 // Latency: data_i comes 3 cycles after read_o; done_o 7 cycles after the last one.
-module bnn_vector_header #(
+module bnn_vector_header
+  import bnn_pkg::*;
+#(
     parameter int unsigned Pe = 8,
     parameter int unsigned Simd = 64,
     localparam int unsigned Units = Pe / 8
@@ -132,6 +134,8 @@ module bnn_vector_header #(
 
   // ---- What is kept --------------------------------------------------------------------------------
 
+  coefficient_header_t [Units-1:0] coefficient_word;
+  vector_header_t [Units-1:0] plane_word;  // either of its words
   logic coefficient_write, offset_write, limit_write;
   logic [2:0] channel;
   logic [3:0] hand_d;
@@ -147,6 +151,9 @@ module bnn_vector_header #(
   assign limit_addr = {limit_bank_i, limit_plane_i, limit_channel_i};
 
   for (genvar u = 0; u < Units; u++) begin : gen_keep
+    assign coefficient_word[u] = word[u*32+:32];
+    assign plane_word[u] = {2{word[u*32+:32]}};
+
     bnn_vector_table #(
         .Bits(25),
         .Depth(256),
@@ -155,7 +162,7 @@ module bnn_vector_header #(
         .clk_i,
         .write_i     (coefficient_write),
         .write_addr_i({bank_q, hand_d, channel}),
-        .data_i      (word[u*32+:25]),
+        .data_i      (coefficient_word[u].coefficient),
         .addr_i      (coefficient_addr),
         .data_o      (coefficient_o[u*25+:25])
     );
@@ -166,7 +173,7 @@ module bnn_vector_header #(
         .clk_i,
         .write_i     (offset_write),
         .write_addr_i({bank_q, plane, channel}),
-        .data_i      (word[u*32+:32]),
+        .data_i      (plane_word[u].offset),
         .addr_i      (offset_addr),
         .data_o      (offset_o[u*32+:32])
     );
@@ -177,14 +184,14 @@ module bnn_vector_header #(
         .clk_i,
         .write_i     (limit_write),
         .write_addr_i({bank_q, plane, channel}),
-        .data_i      ({word[u*32+16], word[u*32+:10]}),
+        .data_i      ({plane_word[u].flip, plane_word[u].limit[9:0]}),
         .addr_i      (limit_addr),
         .data_o      (limit_o[u*11+:11])
     );
   end
 
   logic unused_header;
-  assign unused_header = ^data_i;
+  assign unused_header = ^{data_i, coefficient_word, plane_word};
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------
@@ -194,7 +201,7 @@ module bnn_vector_header #(
 
   load_in_turn: assert property (load_i |-> !busy_q && valid_q == '0 && over_q == '0)
       else $error("load_i before done_o");
-  counts_fit: assert property (load_i |-> hand_overs_i >= 5'd1 && hand_overs_i <= 5'd16 && planes_i != '0)
+  counts_fit: assert property (load_i |-> hand_overs_i >= 5'd1 && hand_overs_i <= 5'(MaxHandOvers) && planes_i != '0)
       else $error("hand_overs_i = %0d, planes_i = %0d, must be 1 to 16 and 1 to 3", hand_overs_i, planes_i);
 `endif
 endmodule
