@@ -281,8 +281,7 @@ module bnn_vector
     back_q          <= shortcut_row_q - record_q;
     shortcut_row_q  <= layer.shortcut_row_stride[AddrBits-1:0];
     row_step_q      <= two_q ? shortcut_row_q << 1 : shortcut_row_q;
-    shortcut_step_q <= (two_q & images_q) ? AddrBits'(layer.shortcut_place.shortcut_words) << 1
-        : AddrBits'(layer.shortcut_place.shortcut_words);
+    shortcut_step_q <= (two_q & images_q) ? record_q << 1 : record_q;
     next_source_q   <= next_addr + AddrBits'(layer.shortcut_place.shortcut_word) + (next_word << 3);
     next_shortcut_q <= flags.shortcut & (16'(next_word) << 3) < layer.shortcut_values[15:0];
     if (begin_block && pool_first) begin
@@ -517,7 +516,7 @@ module bnn_vector
 
   // ---- Results: turns over columns, planes and channels -----------------------------------------------
 
-  logic result_run_q, result_go, phase_last, plane_end, column_last_q, column_end;
+  logic result_run_q, result_go, phase_last, column_last_q, column_end;
   logic [3:0] pending_q;  // blocks that are kept
   logic [3:0] phase_q, plane_q;
   logic [LaneBits:0] column_q, block_columns;
@@ -530,8 +529,7 @@ module bnn_vector
 
   assign result_go = result_run_q & (~paced_q | even_q);
   assign phase_last = phase_q == (has_bits_q ? 4'd8 : 4'd7);
-  assign plane_end = result_go & phase_last & plane_q == given_q - 4'd1;
-  assign column_end = plane_end;
+  assign column_end = result_go & phase_last & plane_q == given_q - 4'd1;
   assign result_end = column_end & column_last_q;
   assign result_group = scores_q ? value_group : result_end & result_last;
   assign result = '{
@@ -555,10 +553,10 @@ module bnn_vector
     end else if (result_go) begin
       phase_q <= phase_last ? '0 : phase_q + 4'd1;
       if (phase_last) begin
-        plane_q      <= plane_end ? '0 : plane_q + 4'd1;
-        plane_word_q <= plane_end ? '0 : plane_word_q + AddrBits'(layer.dest_planes.plane_words);
+        plane_q      <= column_end ? '0 : plane_q + 4'd1;
+        plane_word_q <= column_end ? '0 : plane_word_q + AddrBits'(layer.dest_planes.plane_words);
       end
-      if (plane_end) column_q <= column_last_q ? '0 : column_q + 1'b1;
+      if (column_end) column_q <= column_last_q ? '0 : column_q + 1'b1;
     end
     pick_q <= pairs_q ? LaneBits'(column_q << 1) : column_q[LaneBits-1:0];
     if (rst_i || start_q) begin
