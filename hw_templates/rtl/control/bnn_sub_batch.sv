@@ -1,7 +1,8 @@
 // Images of the next sub-batch of a run, and of all that are left with it.
 //
-// restart_i begins a run of count_i images, step_i goes on to the sub-batch after the next; size_i is
-// that of all but the last. step_i comes four cycles after restart_i or the last one, or later. Latency: left_o 2 cycles, images_o 4 from either.
+// restart_i begins a run of count_i images, step_i goes on to the sub-batch after the next; size_i is that of all but
+// the last. step_i comes four cycles after restart_i or the last one, or later. Latency: left_o 2 cycles, images_o 4
+// from either.
 module bnn_sub_batch (
     input  logic        clk_i,
     input  logic        restart_i,

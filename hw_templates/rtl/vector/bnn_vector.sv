@@ -214,7 +214,8 @@ module bnn_vector
   assign turn_last = turn_q == last_turn_q;
   assign sum_phase = go & turn_q >= sum_from_q & turn_q <= last_sum_q;
   assign read_phase = go & turn_q >= read_from_q;
-  // From pixel to pixel of an average; of a mean from row to row by pixel, where two lanes have a row's, else along them
+  // From pixel to pixel of an average; of a mean from row to row by pixel, where two lanes have a row's, else along
+  // them
   always_comb begin
     pixel_step = '0;
     if (average_q) pixel_step = sum_phase ? record_q : '0;
@@ -326,8 +327,9 @@ module bnn_vector
 
   // ---- The way of a sum, then of the planes of its channel ------------------------------------------
 
-  // Cycles after a sum's turn: the read of an average's value, of the sums and coefficients, their markers, the channel's
-  // planes, the read of its shortcut, the cycle before its bytes. Cycles after a plane's: the shortcut's byte, the value.
+  // Cycles after a sum's turn: the read of an average's value, of the sums and coefficients, their markers, the
+  // channel's planes, the read of its shortcut, the cycle before its bytes. Cycles after a plane's: the shortcut's byte,
+  // the value.
   localparam int unsigned AverageAt = 2, SumAt = 7, MarkAt = 9, PlaneAt = 10, ShortcutAt = 12, BytesAt = 16;
   localparam int unsigned ByteAt = 6, ValueAt = 10;
 

@@ -1,7 +1,8 @@
 // Bytes of two lanes of what the vector unit reads: as they are, of the output's width, or the mean of four.
 //
-//   mean_i:        (a + b + c + d + 2) >> 2; with pairs_i of both lanes' bytes of two reads, for the even one, else of a lane's own of four
-//   same_i:        even_o = upper_i ? upper : lower, the lanes that have the pair's pixel where the map has the output's width
+//   mean_i:  (a + b + c + d + 2) >> 2; with pairs_i of both lanes' bytes of two reads, for the even one, else of a
+//            lane's own of four
+//   same_i:  even_o = upper_i ? upper : lower, the lanes that have the pair's pixel where the map has the output's width
 //
 // take_i adds the bytes that are there to the mean, with first_i as its first: those of all reads but the last. The
 // configuration (mean_i, pairs_i, same_i) is constant while bytes are on their way.
