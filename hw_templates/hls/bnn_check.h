@@ -76,7 +76,8 @@ inline bool wrong_vector(const Word d[D_WORDS]) {
   if (get(d, D_VECTOR) == 0) {
     return hand != 0 || get(d, D_BY_IMAGE) || stride2 || average || value || bit_planes || shortcut || d[D_RESULT] != 0;
   }
-  bool wrong = hand > 2 || passes_of(d).hands > MAX_HAND_OVERS || get(d, D_SHIFT) % 4 != 0 || get(d, D_VALUE_BITS) > VALUE_BITS;
+  bool wrong =
+      hand > 2 || passes_of(d).hands > MAX_HAND_OVERS || get(d, D_SHIFT) % 4 != 0 || get(d, D_VALUE_BITS) > VALUE_BITS;
   wrong |= thresholds > 0 && bit_planes;
   wrong |= (thresholds > 0 || bit_planes || value) == scores;
   wrong |= (pool && (stride2 || shortcut)) || (scores && shortcut);
