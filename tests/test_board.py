@@ -422,7 +422,9 @@ def test_memory_is_bounded() -> None:
     small = [memory.allocate("a", 1)]
     with pytest.raises(MemoryLimit, match="3 buffers, the most"):
         memory.allocate("a", 1)
-    spans = sorted((item.address, item.size) for item in map(memory.find, [names[0], names[2], *small]))
+    spans = sorted(
+        (item.address, item.size) for item in (memory.find(name, "a") for name in [names[0], names[2], *small])
+    )
     assert all(at % 8 == 0 and at + size <= after for (at, size), (after, _) in itertools.pairwise(spans))
     memory.close()
 
@@ -444,11 +446,11 @@ def test_memory_in_use_by_a_run_is_not_given_away() -> None:
     memory = Memory()
     memory.in_use = lambda: True
     first = memory.allocate("a", 4096)
-    at = memory.find(first).address
+    at = memory.find(first, "a").address
     memory.free(first)
-    assert memory.find(memory.allocate("a", 4096)).address != at
+    assert memory.find(memory.allocate("a", 4096), "a").address != at
     memory.in_use = lambda: False
-    assert memory.find(memory.allocate("a", 4096)).address == at
+    assert memory.find(memory.allocate("a", 4096), "a").address == at
     memory.close()
 
 

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Set, Tuple
 
 from bnn.errors import ExpectedError
 
@@ -37,14 +37,16 @@ class Buffer:
 class Memory:
     """DDR from address 0 on, all zero at first, and its allocator.
 
-    A client gets at most `client_bytes` and `client_buffers`. Where the memory is used up, buffers of
-    clients that have been silent for `lease_s` are taken back: a client that vanished frees nothing.
+    A client gets at most `client_bytes` and `client_buffers`; a buffer is that client's who used it last, as one that
+    connects again has another name. Where the memory is used up, buffers of clients that are gone are taken back: a
+    client that was killed frees nothing.
 
     Args:
         client_bytes: bytes that one client may hold.
         client_buffers: buffers that one client may hold.
         lease_s: seconds of silence after which a client may lose its buffers.
         cma_bytes: bytes that all clients together may hold.
+        gone_s: as `lease_s`, of a client without a connection.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Memory:
         client_buffers: int = 64,
         lease_s: float = 600.0,
         cma_bytes: int = CMA_BYTES,
+        gone_s: float = 5.0,
     ) -> None:
         if hasattr(os, "memfd_create"):
             self.handle = os.memfd_create("bnn_ddr")
@@ -63,7 +66,9 @@ class Memory:
         os.ftruncate(self.handle, DDR_BYTES)
         self.content = mmap.mmap(self.handle, DDR_BYTES)
         self.client_bytes, self.client_buffers = client_bytes, client_buffers
-        self.lease_s, self.cma_bytes = lease_s, cma_bytes
+        self.lease_s, self.cma_bytes, self.gone_s = lease_s, cma_bytes, gone_s
+        self.without_connection: Callable[[Set[str]], Set[str]] = lambda clients: set()
+        """Those of some clients that are known to have no connection."""
         self.in_use: Callable[[], bool] = lambda: False
         """Whether the core may still reach buffers that are freed now; they are reused later then."""
         self._buffers: Dict[str, Buffer] = {}
@@ -112,8 +117,8 @@ class Memory:
             self._buffers[name] = Buffer(address, size, owner)
             return name
 
-    def find(self, name: str) -> Buffer:
-        """The buffer with this ID.
+    def find(self, name: str, owner: str) -> Buffer:
+        """The buffer with this ID, which is this client's from now on.
 
         Raises:
             MemoryLimit: there is none.
@@ -121,6 +126,7 @@ class Memory:
         with self._lock:
             if name not in self._buffers:
                 raise MemoryLimit(f"buffer {name!r} is unknown or was freed")
+            self._buffers[name].owner = owner
             return self._buffers[name]
 
     def free(self, name: str) -> None:
@@ -153,8 +159,10 @@ class Memory:
         return at if at + size <= CMA_BASE + self.cma_bytes else None
 
     def _reclaim(self, owner: str) -> None:
-        """Free the buffers of silent clients."""
-        limit = time.monotonic() - self.lease_s
+        """Free the buffers of clients that are gone."""
+        now = time.monotonic()
+        gone = self.without_connection({buffer.owner for buffer in self._buffers.values()})
         for name, buffer in list(self._buffers.items()):
-            if buffer.owner != owner and self._seen.get(buffer.owner, 0.0) <= limit:
+            lease_s = min(self.gone_s, self.lease_s) if buffer.owner in gone else self.lease_s
+            if buffer.owner != owner and self._seen.get(buffer.owner, 0.0) <= now - lease_s:
                 self._freed.append(self._buffers.pop(name))

@@ -1,6 +1,8 @@
 """The gRPC services of a PYNQ.remote board, as pynq 4.0 calls them, in front of a `Core`.
 
-The file services act on a tree in memory; nothing of the machine is read or written.
+The file services act on a tree in memory; nothing of the machine is read or written. What clients can take is bounded:
+calls at a time, bytes of a message and of all files under way, seconds of a stream and of a connection's beginning; a
+connection whose other end no longer answers is closed.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import re
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, Iterator, Optional
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, List, Optional, Set
 
 import grpc
 
@@ -42,6 +45,16 @@ FIRMWARE = "/lib/firmware/"
 MANAGER = "/sys/class/fpga_manager/fpga0/"
 CHUNK = 1 << 20
 TREE_BYTES, TREE_FILES, PATH_LENGTH = 64 << 20, 256, 255
+INCOMING_BYTES = 2 * TREE_BYTES
+"""Bytes of files that all streams together may have sent so far."""
+MESSAGE_BYTES = (2 << 20) + (64 << 10)
+"""A part of a file or a buffer as pynq sends it, and what is around it."""
+CALLS, THREADS = 128, 32
+STREAM_S = 30.0
+"""Seconds that a stream of messages may take, either way."""
+HANDSHAKE_S, PING_S, PONG_S = 5, 20, 10
+"""Seconds until a connection must have said what it is; of silence until it is asked; until it must have answered."""
+ESTABLISHED = "01"
 SYNC_WORD = bytes.fromhex("AA995566")
 
 
@@ -103,6 +116,73 @@ class Files:
     @staticmethod
     def _name(path: str) -> str:
         return posixpath.normpath(path.replace("//", "/")) if path else ""
+
+
+class Incoming:
+    """The bytes of files that streams have sent so far."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def receive(self, parts: Iterator[bytes]) -> bytes:
+        """All parts as one.
+
+        Raises:
+            BoardError: they are too many, or those of all streams together.
+        """
+        held: List[bytes] = []
+        size = 0
+        try:
+            for part in parts:
+                with self._lock:
+                    if self._bytes + len(part) > INCOMING_BYTES:
+                        raise BoardError(f"{self._bytes} bytes of other files are under way, try again")
+                    self._bytes += len(part)
+                size += len(part)
+                held.append(part)
+                if size > TREE_BYTES:
+                    raise BoardError(f"more than {TREE_BYTES} bytes")
+            return b"".join(held)
+        finally:
+            with self._lock:
+                self._bytes -= size
+
+
+@contextmanager
+def limited(context: Any) -> Iterator[Callable[[], bool]]:
+    """End a stream that takes longer than `STREAM_S`, however its bytes are spread; gives whether it is still there."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        context.cancel()
+
+    timer = threading.Timer(STREAM_S, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield lambda: context.is_active() and not late.is_set()
+    finally:
+        timer.cancel()
+
+
+def connected(port: int) -> Optional[Set[str]]:
+    """The ports, as text, of all that have a connection to a port of this machine; None where Linux does not say."""
+    found: Set[str] = set()
+    read = False
+    for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(name) as table:
+                lines = table.read().splitlines()[1:]
+        except OSError:
+            continue
+        read = True
+        for line in lines:
+            _, local, remote, state = line.split()[:4]
+            if state == ESTABLISHED and int(local.rpartition(":")[2], 16) == port:
+                found.add(str(int(remote.rpartition(":")[2], 16)))
+    return found if read else None
 
 
 def describe(design: Design) -> str:
@@ -198,6 +278,7 @@ class DeviceService(remote_device_pb2_grpc.RemoteDeviceServicer):  # type: ignor
 
     def __init__(self, board: Board) -> None:
         self._board = board
+        self._incoming = Incoming()
 
     def existsfile(self, request: Any, context: Any) -> Any:
         return remote_device_pb2.ExistsFileResponse(exists=self._board.files.exists(request.file_path))
@@ -208,17 +289,24 @@ class DeviceService(remote_device_pb2_grpc.RemoteDeviceServicer):  # type: ignor
         except BoardError as error:
             context.abort(grpc.StatusCode.NOT_FOUND, str(error))
             return
-        for at in range(0, len(content), CHUNK):
-            yield remote_device_pb2.ReadFileResponse(data=content[at : at + CHUNK])
+        with limited(context):
+            for at in range(0, len(content), CHUNK):
+                yield remote_device_pb2.ReadFileResponse(data=content[at : at + CHUNK])
 
     def writefile(self, requests: Iterator[Any], context: Any) -> Any:
-        try:
-            path, content = "", b""
+        path = ""
+
+        def parts() -> Iterator[bytes]:
+            nonlocal path
             for request in requests:
                 path = path or request.file_path
-                if len(content) + len(request.data) > TREE_BYTES:
-                    raise BoardError(f"{path}: more than {TREE_BYTES} bytes")
-                content += request.data
+                yield request.data
+
+        try:
+            with limited(context) as there:
+                content = self._incoming.receive(parts())
+                if not there():  # what a client sent that was too slow, or left, is no whole file
+                    return remote_device_pb2.WriteFileResponse()
             if path == MANAGER + "firmware":
                 name = content.decode("utf-8", "replace").strip("\n\0 ")
                 self._board.load(self._board.files.read(FIRMWARE + name))
@@ -237,12 +325,11 @@ class DeviceService(remote_device_pb2_grpc.RemoteDeviceServicer):  # type: ignor
         return remote_device_pb2.SetBitstreamAttrsResponse(status=True)
 
     def download(self, requests: Iterator[Any], context: Any) -> Any:
-        content = b""
         try:
-            for request in requests:
-                if len(content) + len(request.buffer) > TREE_BYTES:
-                    raise BoardError(f"bitstream: more than {TREE_BYTES} bytes")
-                content += request.buffer
+            with limited(context) as there:
+                content = self._incoming.receive(request.buffer for request in requests)
+                if not there():
+                    return remote_device_pb2.DownloadResponse(status=False)
             self._board.load(content)
         except (BoardError, CoreError) as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
@@ -325,15 +412,16 @@ class BufferService(buffer_pb2_grpc.RemoteBufferServicer):  # type: ignore[misc]
         self._memory.touch(context.peer())
         at: Optional[int] = None
         try:
-            for request in requests:
-                buffer = self._memory.find(request.buffer_id)
-                if at is None:
-                    at = request.start
-                if at < 0 or at + len(request.data) > buffer.size:
-                    raise MemoryLimit(f"bytes {at} to {at + len(request.data)} of a buffer of {buffer.size}")
-                start = buffer.address + at
-                self._memory.content[start : start + len(request.data)] = request.data
-                at += len(request.data)
+            with limited(context):
+                for request in requests:
+                    buffer = self._memory.find(request.buffer_id, context.peer())
+                    if at is None:
+                        at = request.start
+                    if at < 0 or at + len(request.data) > buffer.size:
+                        raise MemoryLimit(f"bytes {at} to {at + len(request.data)} of a buffer of {buffer.size}")
+                    start = buffer.address + at
+                    self._memory.content[start : start + len(request.data)] = request.data
+                    at += len(request.data)
             return buffer_pb2.BufferWriteResponse()
         except MemoryLimit as error:
             return buffer_pb2.BufferWriteResponse(msg=str(error))
@@ -341,16 +429,17 @@ class BufferService(buffer_pb2_grpc.RemoteBufferServicer):  # type: ignore[misc]
     def read(self, request: Any, context: Any) -> Iterator[Any]:
         self._memory.touch(context.peer())
         try:
-            buffer = self._memory.find(request.buffer_id)
+            buffer = self._memory.find(request.buffer_id, context.peer())
             end = request.end or buffer.size
             if not 0 <= request.start <= end <= buffer.size:
                 raise MemoryLimit(f"bytes {request.start} to {end} of a buffer of {buffer.size}")
         except MemoryLimit as error:
             context.abort(grpc.StatusCode.NOT_FOUND, str(error))
             return
-        for at in range(buffer.address + request.start, buffer.address + end, CHUNK):
-            data = self._memory.content[at : min(at + CHUNK, buffer.address + end)]
-            yield buffer_pb2.BufferReadResponse(data=bytes(data))
+        with limited(context):
+            for at in range(buffer.address + request.start, buffer.address + end, CHUNK):
+                data = self._memory.content[at : min(at + CHUNK, buffer.address + end)]
+                yield buffer_pb2.BufferReadResponse(data=bytes(data))
 
     def freebuffer(self, request: Any, context: Any) -> Any:
         self._memory.touch(context.peer())
@@ -369,7 +458,7 @@ class BufferService(buffer_pb2_grpc.RemoteBufferServicer):  # type: ignore[misc]
     def physical_address(self, request: Any, context: Any) -> Any:
         self._memory.touch(context.peer())
         try:
-            return buffer_pb2.AddressResponse(address=self._memory.find(request.buffer_id).address)
+            return buffer_pb2.AddressResponse(address=self._memory.find(request.buffer_id, context.peer()).address)
         except MemoryLimit as error:
             return buffer_pb2.AddressResponse(msg=str(error))
 
@@ -382,7 +471,7 @@ class BufferService(buffer_pb2_grpc.RemoteBufferServicer):  # type: ignore[misc]
     def _missing(self, request: Any, context: Any) -> str:
         self._memory.touch(context.peer())
         try:
-            self._memory.find(request.buffer_id)
+            self._memory.find(request.buffer_id, context.peer())
             return ""
         except MemoryLimit as error:
             return str(error)
@@ -402,9 +491,19 @@ class Server:
 
     def __init__(self, board: Board, host: str = "127.0.0.1", port: int = PORT) -> None:
         self.board = board
-        options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 8 << 20)]
+        options = [
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", MESSAGE_BYTES),
+            ("grpc.server_handshake_timeout_ms", 1000 * HANDSHAKE_S),
+            ("grpc.keepalive_time_ms", 1000 * PING_S),
+            ("grpc.keepalive_timeout_ms", 1000 * PONG_S),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.max_pings_without_data", 0),
+        ]
         self._server = grpc.server(
-            ThreadPoolExecutor(max_workers=8, thread_name_prefix="board"), options=options, maximum_concurrent_rpcs=64
+            ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="board"),
+            options=options,
+            maximum_concurrent_rpcs=CALLS,
         )
         remote_device_pb2_grpc.add_RemoteDeviceServicer_to_server(DeviceService(board), self._server)
         mmio_pb2_grpc.add_MmioServicer_to_server(MmioService(board), self._server)
@@ -417,7 +516,13 @@ class Server:
             self.port = 0
         if not self.port:
             raise BoardError(f"{address}: cannot be listened on, another server may use it")
+        board.memory.without_connection = self._without_connection
         self._server.start()
+
+    def _without_connection(self, peers: Set[str]) -> Set[str]:
+        """Those of some peers that have none; two of one port on two machines are not told apart."""
+        ports = connected(self.port)
+        return set() if ports is None else {peer for peer in peers if peer.rpartition(":")[2] not in ports}
 
     def close(self) -> None:
         """Stop listening and end the simulation."""
