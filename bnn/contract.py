@@ -50,6 +50,7 @@ TABLE_BYTES = Constant(256, "bytes of the pixel table, the first part of the fir
 MAX_CHANNELS = Constant(4, "channels of an input image at most")
 FIRST_CHANNELS = Constant(512, "output channels of the first layer at most")
 FIRST_TAPS = Constant(9, "taps of the first layer's kernel")
+FIRST_VALUES = Constant(256, "output channels of the first layer that give a value at most")
 ACC_BITS = Constant(16, "bits of an accumulator: a fan-in is below 2^ACC_BITS - 1")
 VALUE_BITS = Constant(8, "bits of a value in memory")
 MAX_HAND_OVERS = Constant(16, "hand-overs of a sum at most")
@@ -62,6 +63,11 @@ ARRAY_LATENCY = Constant(
 def array_latency(simd: int) -> int:
     """Cycles from operands to a sum of the RTL core's array of a width that is a power of two."""
     return ARRAY_LATENCY + max((simd // 64).bit_length() - 1, 0)
+
+
+def value_range(bits: int) -> Tuple[int, int]:
+    """The smallest and the largest value: unsigned of some bits, signed of VALUE_BITS for 0."""
+    return (0, (1 << bits) - 1) if bits else (-1 << VALUE_BITS - 1, (1 << VALUE_BITS - 1) - 1)
 
 
 class Error(enum.IntEnum):
@@ -334,6 +340,15 @@ class Header(Record):
     out_row_stride = Field(26, "output row_stride (pack mode: 0)")
     out_words = Field(27, "output words per pixel CW (pack mode: words per image)")
     elements = Field(28, "elements per image H·W·C (pack mode)")
+    first_result = Field(29, "what the first layer gives beyond bits")
+    value_channels = first_result.part(0, 16, "channels with a value, a multiple of SIMD; 0: none")
+    value_bits = first_result.part(16, 4, "0: the value is signed, of 8 bits; 1 to 8: unsigned, of so many")
+    shift = first_result.part(20, 5, "bits that it is shifted right: 0, 4, …, 28")
+
+    @property
+    def value_range(self) -> Tuple[int, int]:
+        """The smallest and the largest value of the first layer."""
+        return value_range(self.value_bits)
 
 
 class Descriptor(Record):
@@ -470,7 +485,7 @@ class Descriptor(Record):
     @property
     def value_range(self) -> Tuple[int, int]:
         """The smallest and the largest value, at which it saturates."""
-        return (0, (1 << self.value_bits) - 1) if self.value_bits else (-1 << VALUE_BITS - 1, (1 << VALUE_BITS - 1) - 1)
+        return value_range(self.value_bits)
 
     def units(self, images: int, lanes: int) -> int:
         """What the array works through one by one: images, or blocks of LANES images."""
@@ -527,6 +542,16 @@ class FirstBeat(Record):
     weights = Field(0, "weights, bit tap·4 + c with tap = 3·ky + kx; unused bits 0", bits=FIRST_TAPS * MAX_CHANNELS)
     threshold = Field(0, "T, signed; absent channels 32767", low=40, bits=16, signed=True)
     flip = Bit(0, "flip: the bit is inverted after the pool", low=56, bits=1)
+
+
+class FirstValue(Record):
+    """What makes a value of an output channel's sums, behind all channels of the first-layer block."""
+
+    WORDS = 1
+    WIDTH = 64
+
+    offset = Field(0, "offset, signed; absent channels 0", bits=32, signed=True)
+    scale = Field(0, "scale, unsigned; absent channels 0", low=32, bits=16)
 
 
 class Register(Field):
@@ -623,6 +648,7 @@ RECORDS: Tuple[Type[Record], ...] = (
     CoefficientHeader,
     VectorHeader,
     FirstBeat,
+    FirstValue,
     Registers,
 )
 

@@ -7,6 +7,7 @@ from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Tuple
 
 import numpy as np
 
+from bnn.contract import value_range
 from bnn.errors import ExpectedError
 
 INPUT = "input"
@@ -116,7 +117,7 @@ class Layer:
     @property
     def value_range(self) -> tuple[int, int]:
         """Least and greatest value."""
-        return (0, (1 << self.bits) - 1) if self.bits else (-128, 127)
+        return value_range(self.bits)
 
     @property
     def base_factors(self) -> np.ndarray:

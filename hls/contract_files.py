@@ -21,6 +21,7 @@ from bnn.contract import (
     Error,
     Field,
     FirstBeat,
+    FirstValue,
     Header,
     Record,
     Register,
@@ -44,6 +45,7 @@ PREFIXES = {
     CoefficientHeader: "C",
     VectorHeader: "V",
     FirstBeat: "B",
+    FirstValue: "F",
 }
 """Of the C++ names of a record's fields."""
 CPP_FIELD = """\

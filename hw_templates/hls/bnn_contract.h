@@ -15,6 +15,7 @@ constexpr int TABLE_BYTES = 256;  // bytes of the pixel table, the first part of
 constexpr int MAX_CHANNELS = 4;  // channels of an input image at most
 constexpr int FIRST_CHANNELS = 512;  // output channels of the first layer at most
 constexpr int FIRST_TAPS = 9;  // taps of the first layer's kernel
+constexpr int FIRST_VALUES = 256;  // output channels of the first layer that give a value at most
 constexpr int ACC_BITS = 16;  // bits of an accumulator: a fan-in is below 2^ACC_BITS - 1
 constexpr int VALUE_BITS = 8;  // bits of a value in memory
 constexpr int MAX_HAND_OVERS = 16;  // hand-overs of a sum at most
@@ -55,7 +56,7 @@ constexpr unsigned insert(int value, const Field& field) { return unsigned(value
 
 // The program's first words. Offsets are in bytes from the program's start, multiples of 8.
 constexpr int H_WORDS = 32;
-constexpr int H_USED = 29;  // words up to the last of these
+constexpr int H_USED = 30;  // words up to the last of these
 constexpr int H_MAGIC = 0;  // PROGRAM_MAGIC
 constexpr int H_VERSION = 1;  // PROGRAM_VERSION
 constexpr int H_GEOMETRY = 2;  // geometry of the design
@@ -86,6 +87,7 @@ constexpr int H_OUT_IMAGE_STRIDE = 25;  // output image_stride
 constexpr int H_OUT_ROW_STRIDE = 26;  // output row_stride (pack mode: 0)
 constexpr int H_OUT_WORDS = 27;  // output words per pixel CW (pack mode: words per image)
 constexpr int H_ELEMENTS = 28;  // elements per image H*W*C (pack mode)
+constexpr int H_FIRST_RESULT = 29;  // what the first layer gives beyond bits
 constexpr Field H_PE = {H_GEOMETRY, 0, 8};  // PE
 constexpr Field H_LANES = {H_GEOMETRY, 8, 8};  // LANES
 constexpr Field H_SIMD = {H_GEOMETRY, 16, 16};  // SIMD
@@ -99,6 +101,10 @@ constexpr Field H_FIRST_PLANES = {H_IMAGE_MODE, 12, 4};
 constexpr Field H_PIXEL_MAP = {H_IMAGE_MODE, 16, 1};  // they are written by pixel, else by image
 constexpr Field H_ROWS = {H_COMPUTED, 0, 16};  // rows
 constexpr Field H_COLUMNS = {H_COMPUTED, 16, 16};  // columns
+constexpr Field H_VALUE_CHANNELS = {H_FIRST_RESULT, 0, 16};  // channels with a value, a multiple of SIMD; 0: none
+// 0: the value is signed, of 8 bits; 1 to 8: unsigned, of so many
+constexpr Field H_VALUE_BITS = {H_FIRST_RESULT, 16, 4};
+constexpr Field H_SHIFT = {H_FIRST_RESULT, 20, 5};  // bits that it is shifted right: 0, 4, ..., 28
 
 // One array layer.
 constexpr int D_WORDS = 32;
@@ -206,6 +212,11 @@ constexpr int B_WORDS = 1;
 constexpr Field B_WEIGHTS = {0, 0, 36};  // weights, bit tap*4 + c with tap = 3*ky + kx; unused bits 0
 constexpr Field B_THRESHOLD = {0, 40, 16};  // T, signed; absent channels 32767
 constexpr Field B_FLIP = {0, 56, 1};  // flip: the bit is inverted after the pool
+
+// What makes a value of an output channel's sums, behind all channels of the first-layer block.
+constexpr int F_WORDS = 1;
+constexpr Field F_OFFSET = {0, 0, 32};  // offset, signed; absent channels 0
+constexpr Field F_SCALE = {0, 32, 16};  // scale, unsigned; absent channels 0
 
 // Offsets of the registers.
 constexpr int REG_CONTROL = 0x00;  // control signals

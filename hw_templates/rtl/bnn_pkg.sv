@@ -15,6 +15,7 @@ package bnn_pkg;
   localparam int unsigned MaxChannels = 4;  // channels of an input image at most
   localparam int unsigned FirstChannels = 512;  // output channels of the first layer at most
   localparam int unsigned FirstTaps = 9;  // taps of the first layer's kernel
+  localparam int unsigned FirstValues = 256;  // output channels of the first layer that give a value at most
   localparam int unsigned AccBits = 16;  // bits of an accumulator: a fan-in is below 2^ACC_BITS - 1
   localparam int unsigned ValueBits = 8;  // bits of a value in memory
   localparam int unsigned MaxHandOvers = 16;  // hand-overs of a sum at most
@@ -72,10 +73,19 @@ package bnn_pkg;
     logic [15:0] rows;  // rows
   } computed_t;
 
+  // What the first layer gives beyond bits.
+  typedef struct packed {
+    logic [6:0] unused;
+    logic [4:0] shift;  // bits that it is shifted right: 0, 4, ..., 28
+    logic [3:0] value_bits;  // 0: the value is signed, of 8 bits; 1 to 8: unsigned, of so many
+    logic [15:0] value_channels;  // channels with a value, a multiple of SIMD; 0: none
+  } first_result_t;
+
   // The program's first words. Offsets are in bytes from the program's start, multiples of 8. Word 0 is in the least
   // significant bits.
   typedef struct packed {
-    logic [95:0] unused;
+    logic [63:0] unused;
+    first_result_t first_result;  // what the first layer gives beyond bits
     logic [31:0] elements;  // elements per image H*W*C (pack mode)
     logic [31:0] out_words;  // output words per pixel CW (pack mode: words per image)
     logic [31:0] out_row_stride;  // output row_stride (pack mode: 0)
@@ -250,6 +260,13 @@ package bnn_pkg;
     logic [3:0] unused;
     logic [35:0] weights;  // weights, bit tap*4 + c with tap = 3*ky + kx; unused bits 0
   } first_beat_t;
+
+  // What makes a value of an output channel's sums, behind all channels of the first-layer block.
+  typedef struct packed {
+    logic [15:0] unused;
+    logic [15:0] scale;  // scale, unsigned; absent channels 0
+    logic [31:0] offset;  // offset, signed; absent channels 0
+  } first_value_t;
 
   // Control signals.
   typedef struct packed {
