@@ -11,6 +11,7 @@ from typing import Iterator, List, Tuple
 from bnn.contract import (
     BEAT_BYTES,
     FIRST_CHANNELS,
+    FIRST_VALUES,
     MAX_BATCH,
     MAX_CHANNELS,
     MAX_HAND_OVERS,
@@ -18,9 +19,11 @@ from bnn.contract import (
     PROGRAM_VERSION,
     PROGRAM_VERSION_2,
     TABLE_BYTES,
+    VALUE_BITS,
     Descriptor,
     Error,
     FirstBeat,
+    FirstValue,
     Header,
     Registers,
     layers,
@@ -78,6 +81,10 @@ def check_header(header: Header, core: Registers) -> None:
         raise ProgramFault(Error.GEOMETRY, f"FIRST_PE is {header.first_pe}, the core has {core.first_pe}")
     if not 1 <= header.layers <= core.max_layers:
         raise ProgramFault(Error.LAYERS, f"{header.layers} layers, expected 1 to {core.max_layers}")
+    if header.value_channels and not core.vector:
+        raise ProgramFault(
+            Error.VECTOR, "values of the first layer: need the vector unit, which the core does not have"
+        )
     for good, message in _of_header(header, core):
         if not good:
             raise ProgramFault(Error.RANGE, message)
@@ -149,12 +156,14 @@ def _of_header(h: Header, core: Registers) -> Iterator[Tuple[bool, str]]:
     yield h.first_planes <= MAX_PLANES, f"{h.first_planes} planes of pixels, expected at most {MAX_PLANES}"
     yield not (first and h.first_planes), f"{h.first_planes} planes of pixels and {h.first_channels} channels of sums"
     yield not h.pixel_map or h.first_planes > 0, "a map of pixels without planes"
+    yield first or not h.value_channels, f"{h.value_channels} channels with a value and none of sums"
     if first:
         for what, got, size in (("rows", h.rows, h.height), ("columns", h.columns, h.width)):
             sums = size - (0 if h.pad else 2)
             wanted = sums & ~1 if h.pool else sums
             yield got != 0 and got == wanted, f"the first layer computes {got} {what}, expected {wanted}"
         yield h.out_words != 0, "the first layer gives no words"
+        yield from _of_values(h, simd)
     elif h.pixel_map:
         size = (h.rows, h.columns) == (h.height, h.width)
         yield size, f"planes of {h.rows}x{h.columns} pixels, the image is {h.height}x{h.width}"
@@ -167,12 +176,28 @@ def _of_header(h: Header, core: Registers) -> Iterator[Tuple[bool, str]]:
     yield h.weights_b % BEAT_BYTES == 0, f"weights of segment B at byte {h.weights_b}"
     yield _inside("the header", 0, Header.size_bytes(), h)
     yield _inside("the descriptors", h.descriptors, h.layers * Descriptor.size_bytes(), h)
-    yield _inside("the first layer", h.first, TABLE_BYTES + h.first_channels * FirstBeat.size_bytes(), h)
+    channels = h.first_channels * FirstBeat.size_bytes() + h.value_channels * FirstValue.size_bytes()
+    yield _inside("the first layer", h.first, TABLE_BYTES + channels, h)
     yield _inside("segment A", h.weights_a, h.words_a * word_bytes, h)
     yield _inside("segment B", h.weights_b, h.words_b * word_bytes, h)
     yield _size("classes", h.classes)
     odd = h.classes % 2 == 1 and h.classes > core.pe
     yield not odd or h.batch <= MAX_BATCH, f"batch is {h.batch} of {h.classes} classes, expected at most {MAX_BATCH}"
+
+
+def _of_values(h: Header, simd: int) -> Iterator[Tuple[bool, str]]:
+    """Values of the first layer, if it has some."""
+    values = h.value_channels
+    if not values:
+        return
+    whole = values % simd == 0 and h.first_channels % simd == 0
+    yield whole, f"{values} of {h.first_channels} channels with a value, expected multiples of {simd}"
+    most = min(h.first_channels, FIRST_VALUES)
+    yield values <= most, f"{values} channels of the first layer with a value, expected at most {most}"
+    yield h.value_bits <= VALUE_BITS, f"{h.value_bits} bits of the first layer's value, expected at most {VALUE_BITS}"
+    yield h.shift % 4 == 0, f"the first layer's shift is {h.shift}, expected a multiple of 4"
+    wanted = (h.first_channels + VALUE_BITS * values) // simd
+    yield h.out_words == wanted, f"{h.out_words} words of the first layer's record, expected {wanted}"
 
 
 def _of_layer(h: Header, d: Descriptor, core: Registers, number: int) -> Iterator[Tuple[bool, str]]:
@@ -216,7 +241,7 @@ def _of_vector(d: Descriptor) -> Iterator[Tuple[bool, str]]:
     yield d.hand <= 2, f"hand is {d.hand}, expected 0 to 2"
     yield d.hand_overs <= MAX_HAND_OVERS, f"{d.hand_overs} hand-overs, expected at most {MAX_HAND_OVERS}"
     yield d.shift % 4 == 0, f"shift is {d.shift}, expected a multiple of 4"
-    yield d.value_bits <= 8, f"{d.value_bits} bits of a value, expected at most 8"
+    yield d.value_bits <= VALUE_BITS, f"{d.value_bits} bits of a value, expected at most {VALUE_BITS}"
     given = d.thresholds > 0, d.bit_planes, d.value
     yield not (d.thresholds and d.bit_planes), "planes by thresholds and bits of the value, expected one of them"
     yield any(given) != d.scores, "planes or a value and scores, expected one of them"

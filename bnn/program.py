@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Iterator, Tuple
+from typing import Iterator, NamedTuple, Tuple
 
 import numpy as np
 
 from bnn.check import MOST
-from bnn.contract import BEAT_BYTES, FIRST_TAPS, MAX_CHANNELS, TABLE_BYTES, ContractError, FirstBeat, Header, layers
+from bnn.contract import (
+    BEAT_BYTES,
+    FIRST_TAPS,
+    MAX_CHANNELS,
+    TABLE_BYTES,
+    VALUE_BITS,
+    ContractError,
+    FirstBeat,
+    FirstValue,
+    Header,
+    layers,
+)
 from bnn.errors import ExpectedError
 
 
@@ -42,25 +53,50 @@ def score_columns(program: bytes) -> int:
     return classes if classes <= MOST else 0
 
 
-def first_layer(program: bytes) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The first layer of a program whose first layer is a convolution.
+def value_order(channels: int, simd: int) -> np.ndarray:
+    """Of every place of a channel in a first-layer block with values, in whole words of SIMD: which channel it is."""
+    word, at = np.divmod(np.arange(channels), simd)
+    return np.asarray(word * simd + at % (simd // VALUE_BITS) * VALUE_BITS + at // (simd // VALUE_BITS))
 
-    Returns:
-        Weights uint8 (channels, 3, 3, C), thresholds int32 (channels), flips uint8 (channels).
+
+class FirstSums(NamedTuple):
+    """The first layer of a program whose first layer is a convolution, by channel; planes follow each other."""
+
+    weights: np.ndarray
+    """uint8 (channels, 3, 3, C)"""
+    thresholds: np.ndarray
+    """int32 (channels,)"""
+    flips: np.ndarray
+    """uint8 (channels,)"""
+    scales: np.ndarray
+    """int64 (channels with a value,)"""
+    offsets: np.ndarray
+    """int64 (channels with a value,)"""
+
+
+def first_layer(program: bytes) -> FirstSums:
+    """The first layer of a checked program whose first layer is a convolution.
 
     Raises:
         ContractError: the program ends before it.
     """
     header = Header.read(program)
-    if header.first + TABLE_BYTES + FirstBeat.size_bytes() * header.first_channels > len(program):
+    channels, valued = header.first_channels, header.value_channels
+    if header.first + TABLE_BYTES + BEAT_BYTES * (channels + valued) > len(program):
         raise ContractError(f"program: {len(program)} bytes, its first layer ends behind them")
-    beats = np.frombuffer(program, "<i8", header.first_channels, header.first + TABLE_BYTES)
+    beats = np.frombuffer(program, "<i8", channels + valued, header.first + TABLE_BYTES)
+    beats, factors = beats[:channels], beats[channels:]
+    if valued:
+        places = np.argsort(value_order(channels, header.simd))
+        beats, factors = beats[places], factors[places[:valued]]
     bits = FirstBeat.weights.extract(beats)[:, None] >> np.arange(FIRST_TAPS * MAX_CHANNELS) & 1
     weights = bits.astype(np.uint8).reshape(-1, 3, 3, MAX_CHANNELS)[:, :, :, : header.channels]
-    return (
+    return FirstSums(
         np.ascontiguousarray(weights),
         FirstBeat.threshold.extract(beats).astype(np.int32),
         FirstBeat.flip.extract(beats).astype(np.uint8),
+        FirstValue.scale.extract(factors),
+        FirstValue.offset.extract(factors),
     )
 
 

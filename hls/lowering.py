@@ -13,10 +13,13 @@ import numpy as np
 
 from bnn.contract import (
     FIRST_CHANNELS,
+    FIRST_TAPS,
+    FIRST_VALUES,
     MAX_HAND_OVERS,
     VALUE_BITS,
     CoefficientHeader,
     Field,
+    FirstBeat,
     ScoreHeader,
     ThresholdHeader,
     VectorHeader,
@@ -28,6 +31,10 @@ from hls.designs import Design, DesignError
 
 NEVER = 0, 1 << VALUE_BITS
 """The words of `VectorHeader` for an output that there is not: a threshold that no value reaches."""
+
+
+VALUES_OF_ENGINE = False
+"""Whether the engine of 8-bit pixels gives values; else a first layer with one runs on the array."""
 
 
 @dataclass(frozen=True)
@@ -288,13 +295,22 @@ class _Lowering:
         averages = {layer.inputs[0] for layer in model.layers if layer.kind == "average"}
         self.valued = averages | {layer.inputs[1] for layer in model.layers if len(layer.inputs) > 1}
 
+    @property
+    def first_valued(self) -> bool:
+        """Whether the first layer's value is read."""
+        return self.model.layers[0].name in self.valued
+
     def engine(self) -> bool:
         """Whether the engine of 8-bit pixels can run the first layer."""
         first, simd = self.model.layers[0], self.design.simd
-        if not self.model.eight_bit_input or first.requantised or first.bases > 1:
+        taps = first.kernel**2
+        if not self.model.eight_bit_input or first.bases > 1 or (taps, first.stride) != (FIRST_TAPS, 1):
             return False
-        channels = (first.planes - 1) * ceil_div(first.outputs, simd) * simd + first.outputs
-        return (first.kernel, first.stride) == (3, 1) and channels <= FIRST_CHANNELS
+        whole = ceil_div(first.outputs, simd) * simd
+        if self.first_valued:
+            room = whole <= FIRST_VALUES and first.planes * whole <= FIRST_CHANNELS
+            return VALUES_OF_ENGINE and self.design.vector and first.thresholds is not None and room
+        return first.thresholds is not None and (first.planes - 1) * whole + first.outputs <= FIRST_CHANNELS
 
     def pixel_planes(self) -> int:
         """Planes of pixels that the first layer reads; 0: their signs."""
@@ -391,6 +407,39 @@ class _Lowering:
         return found
 
 
+class EngineLayer(NamedTuple):
+    """The first layer as the engine of 8-bit pixels computes it: weights uint8 (O, 3, 3, C), thresholds on the sums
+    int64 (K, O), flips bool (O,), scale and offset of the value int64 (O,), no scale below 0."""
+
+    weights: np.ndarray
+    limits: np.ndarray
+    flip: np.ndarray
+    scale: np.ndarray
+    offset: np.ndarray
+
+
+def engine_layer(layer: Layer) -> EngineLayer:
+    """A layer with thresholds, on its sums or on a value, for the engine.
+
+    Of an output with a negative scale the weights are inverted. So no value falls where its sum rises, and the sums
+    that reach a threshold on the value are those from the least one on: it is found by trying all.
+    """
+    assert layer.flip is not None
+    none = np.zeros(layer.outputs, np.int64)
+    if layer.offset is None:
+        return EngineLayer(layer.weights, layer.limits.astype(np.int64), layer.flip, none, none)
+    given = layer.coefficients if layer.scale is None else layer.scale
+    assert given is not None
+    scale, offset = given.reshape(layer.outputs).astype(np.int64), layer.offset.astype(np.int64)
+    weights = np.where(scale[:, None, None, None] < 0, 1 - layer.weights, layer.weights).astype(np.uint8)
+    scale = np.abs(scale)
+    most = layer.fan_in << VALUE_BITS - 1
+    sums = np.arange(-most, most + 1)[:, None]
+    values = np.clip((sums * scale + offset) >> layer.shift, *layer.value_range)
+    limits = np.stack([(values < limit).sum(0) - most for limit in layer.limits])
+    return EngineLayer(weights, np.where(limits > most, FirstBeat.threshold.largest, limits), layer.flip, scale, offset)
+
+
 def _by_image(stages: list[Stage], wanted: frozenset[str]) -> frozenset[str]:
     """Names of the maps that must lie by image where those of `wanted` do.
 
@@ -449,7 +498,8 @@ def lower(model: Model, design: Design, wanted: frozenset[str] = frozenset()) ->
     stages.sort(key=lambda stage: ways[stage.name])  # what reads by image reads nothing that comes later
     packed = first.kind == "dense"
     planes = first.planes if on_engine else max(1, pixels)
-    given = make_map(source, lowering.shapes[source], planes, False, packed, design, packed)
+    valued = on_engine and lowering.first_valued
+    given = make_map(source, lowering.shapes[source], planes, valued, packed, design, packed)
     maps = {source: replace(given, from_first=True)}
     for stage in stages:
         if not stage.scores:

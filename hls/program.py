@@ -13,12 +13,15 @@ from bnn.contract import (
     PROGRAM_MAGIC,
     Descriptor,
     FirstBeat,
+    FirstValue,
     Header,
 )
 from bnn.geometry import ceil_div
+from bnn.program import value_order
 from hls.area import estimate_area
 from hls.boards import Device
 from hls.cycles import first_layer_cycles
+from hls.lowering import engine_layer
 from hls.schedule import Plan
 
 
@@ -48,24 +51,33 @@ def _layer_words(plan: Plan, index: int) -> np.ndarray:
 
 
 def first_block(plan: Plan) -> bytes:
-    """The pixel table and one 64-bit beat per output channel of the first layer's engine, plane after plane."""
+    """The pixel table and a beat of 64 bits per output channel of the first layer's engine, plane after plane, then one
+    more per channel with a value."""
     table = plan.model.input_table.astype(np.int8).tobytes()
-    layer = plan.model.layers[0]
-    if not plan.first.channels or layer.flip is None:
+    first, simd = plan.first, plan.design.simd
+    if not first.channels:
         return table
-    beats = np.full(plan.first.channels, FirstBeat.threshold.insert(FirstBeat.threshold.largest), np.uint64)
-    weights = np.zeros((layer.outputs, FIRST_TAPS, MAX_CHANNELS), np.uint8)
-    weights[:, :, : plan.model.channels] = layer.weights.reshape(layer.outputs, FIRST_TAPS, -1)
-    packed = np.zeros((layer.outputs, BEAT_BYTES), np.uint8)
-    bits = np.packbits(weights.reshape(layer.outputs, -1), axis=1, bitorder="little")
+    layer = engine_layer(plan.model.layers[0])
+    outputs = len(layer.weights)
+    beats = np.full(first.channels, FirstBeat.threshold.insert(FirstBeat.threshold.largest), np.uint64)
+    weights = np.zeros((outputs, FIRST_TAPS, MAX_CHANNELS), np.uint8)
+    weights[:, :, : plan.model.channels] = layer.weights.reshape(outputs, FIRST_TAPS, -1)
+    packed = np.zeros((outputs, BEAT_BYTES), np.uint8)
+    bits = np.packbits(weights.reshape(outputs, -1), axis=1, bitorder="little")
     packed[:, : bits.shape[1]] = bits
     values = FirstBeat.weights.insert(packed.view("<u8").reshape(-1).astype(np.int64))
     values |= FirstBeat.flip.insert(layer.flip.astype(np.int64))
-    step = ceil_div(layer.outputs, plan.design.simd) * plan.design.simd
+    step = ceil_div(outputs, simd) * simd
     for plane, limits in enumerate(layer.limits):
         whole = values | FirstBeat.threshold.insert(limits.astype(np.int64))
-        beats[plane * step : plane * step + layer.outputs] = whole.astype(np.uint64)
-    return table + beats.astype("<u8").tobytes()
+        beats[plane * step : plane * step + outputs] = whole.astype(np.uint64)
+    factors = np.zeros(first.value_channels, np.uint64)
+    if first.value_channels:
+        given = FirstValue.scale.insert(layer.scale) | FirstValue.offset.insert(layer.offset)
+        factors[:outputs] = given.astype(np.uint64)
+        order = value_order(first.channels, simd)
+        beats, factors = beats[order], factors[order[: first.value_channels]]
+    return table + beats.astype("<u8").tobytes() + factors.astype("<u8").tobytes()
 
 
 def pack(plan: Plan) -> bytes:
@@ -116,6 +128,9 @@ def pack(plan: Plan) -> bytes:
         out_row_stride=first.row_stride,
         out_words=first.words,
         elements=plan.elements,
+        value_channels=first.value_channels,
+        value_bits=first.value_bits,
+        shift=first.shift,
     )
     return b"".join([bytes(header), *map(bytes, plan.descriptors), block, segment_a, segment_b])
 

@@ -63,6 +63,9 @@ class FirstLayer:
     words: int
     planes: int = 0
     pixel_map: bool = False
+    value_channels: int = 0
+    value_bits: int = 0
+    shift: int = 0
 
 
 @dataclass(frozen=True)
@@ -288,7 +291,11 @@ def _descriptor(stage: Stage, lowered: Lowered, design: Design) -> Descriptor:
 
 def _plain(descriptors: list[Descriptor], first: FirstLayer) -> bool:
     """Whether version 1 has all of a program; its words beyond are then cleared."""
-    if first.planes or [index for index, item in enumerate(descriptors) if item.from_first] != [0]:
+    if (
+        first.planes
+        or first.value_channels
+        or [index for index, item in enumerate(descriptors) if item.from_first] != [0]
+    ):
         return False
     for item in descriptors:
         later = (item.vector, item.by_image, item.stride2, item.pad2, item.pad_first, item.passes, item.taps)
@@ -312,8 +319,12 @@ def _first(model: Model, lowered: Lowered, base: tuple[int, int], design: Design
     }
     if lowered.engine:
         rows, columns = walk(model)[0].computed
-        channels = (given.planes - 1) * given.words * design.simd + head.outputs
-        channels = ceil_div(channels, design.first_pe) * design.first_pe
+        whole = given.words * design.simd
+        if given.valued:
+            place.update(value_channels=whole, value_bits=head.bits, shift=head.shift)
+            channels = given.planes * whole
+        else:
+            channels = ceil_div((given.planes - 1) * whole + head.outputs, design.first_pe) * design.first_pe
         return FirstLayer(channels, bool(head.pad), head.pool, rows, columns, **place)
     size = (0, 0) if given.packed else (model.height, model.width)
     return FirstLayer(0, False, False, *size, planes=lowered.input_planes, pixel_map=not given.packed, **place)
@@ -334,11 +345,12 @@ def _build(model: Model, design: Design, lowered: Lowered, cut: Sizes, regions: 
             made.from_first = lowered.maps[stage.source].from_first
         if stage.shortcut:
             made.shortcut_even, made.shortcut_odd = places(stage.shortcut)
+            made.shortcut_first = lowered.maps[stage.shortcut].from_first
         made.dest_base = 0 if stage.scores else base[stage.name]
         made.segment_end = index in (cut.segment_a - 1, len(lowered.stages) - 1)
         made.batch_source = index >= cut.segment_a
         descriptors.append(made)
-    [item for item in descriptors if item.from_first][-1].release_first = True
+    [item for item in descriptors if item.from_first or item.shortcut_first][-1].release_first = True
     first = _first(model, lowered, double, design)
     version = PROGRAM_VERSION if _plain(descriptors, first) else PROGRAM_VERSION_2
     return Plan(

@@ -32,7 +32,17 @@ from bnn.contract import (
 from bnn.errors import ExpectedError
 from bnn.golden import Output
 from bnn.program import first_layer
-from sim.records import Place, first_written, layer_written, pixel_planes, shortcut_place, source_place, values_of
+from sim.records import (
+    Place,
+    first_values,
+    first_written,
+    layer_written,
+    pixel_planes,
+    shortcut_place,
+    source_place,
+    value_bits,
+    values_of,
+)
 
 Observer = Callable[[int, int, Output], None]
 
@@ -189,22 +199,29 @@ class Interpreter:
                 self.observer(-1, start, written.read(self.memory, 0, len(images)))
             return
         pad, rows, columns, channels = int(head.pad), head.rows, head.columns, head.first_channels
-        weights, thresholds, flips = first_layer(self.program)
-        weights = weights.astype(np.int32)
+        first = first_layer(self.program)
+        weights = first.weights.astype(np.int32)
         padded = np.pad(values, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
         total = np.zeros((len(images), rows, columns, channels), np.int32)
         for ky in range(3):
             for kx in range(3):
                 total += padded[:, ky : ky + rows, kx : kx + columns] @ (2 * weights[:, ky, kx] - 1).T
-        bits = (total >= thresholds).astype(np.uint8)
+        bits = (total >= first.thresholds).astype(np.uint8)
         if head.pool:
             bits = bits[:, 0::2, 0::2] | bits[:, 1::2, 0::2] | bits[:, 0::2, 1::2] | bits[:, 1::2, 1::2]
-        bits ^= flips
+            total = total.reshape(len(images), rows // 2, 2, columns // 2, 2, channels).max((2, 4))
+        bits ^= first.flips
         for channel in range(0, channels, head.first_pe):
             word, offset = divmod(channel, self.simd)
             for number, y, x in np.ndindex(*bits.shape[:3]):
                 lane, at = place.pixel(number, y, x, self.lanes)
                 self._write(lane, at + word, offset, bits[number, y, x, channel : channel + head.first_pe])
+        if head.value_channels:
+            packed = value_bits(first_values(head, first, total), self.simd)
+            for number, y, x in np.ndindex(*bits.shape[:3]):
+                lane, at = place.pixel(number, y, x, self.lanes)
+                for word, part in enumerate(packed[number, y, x].reshape(-1, self.simd)):
+                    self._write(lane, at + written.value_word + word, 0, part)
         if self.observer:
             self.observer(-1, start, written.read(self.memory, 0, len(images)))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from bnn.contract import VALUE_BITS, Descriptor, Header
 from bnn.golden import Output
+from bnn.program import FirstSums
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,21 @@ def values_of(bits: np.ndarray, simd: int) -> np.ndarray:
     return np.asarray(words.swapaxes(2, 3).reshape(len(bits), -1))
 
 
+def value_bits(value: np.ndarray, simd: int) -> np.ndarray:
+    """The bits of the words of values (..., C), uint8 (..., words * SIMD): what `values_of` reads."""
+    words = -(-value.shape[-1] // simd)
+    whole = np.zeros((*value.shape[:-1], words * simd), np.uint8)
+    whole[..., : value.shape[-1]] = value & 0xFF
+    parts = whole.reshape(*value.shape[:-1], words, simd // VALUE_BITS, VALUE_BITS).swapaxes(-1, -2)
+    return np.unpackbits(parts.reshape(*value.shape[:-1], -1), axis=-1, bitorder="little")
+
+
+def first_values(header: Header, first: FirstSums, total: np.ndarray) -> np.ndarray:
+    """The first layer's values, int64 (..., channels with a value), of its sums (..., channels) behind the pool."""
+    scaled = total[..., : header.value_channels].astype(np.int64) * first.scales + first.offsets
+    return np.asarray(np.clip(scaled >> header.shift, *header.value_range))
+
+
 def first_written(header: Header, descriptors: Sequence[Descriptor], odd: bool) -> Written:
     """What the first layer writes for a sub-batch; without sums H and W of a packed image are 1."""
     base = header.out_odd if odd else header.out_even
@@ -92,12 +108,16 @@ def first_written(header: Header, descriptors: Sequence[Descriptor], odd: bool) 
         shape = (1, 1, header.elements) if by_image else (header.height, header.width, header.channels)
         planes = max(1, header.first_planes)
         return Written(place, shape, planes, header.out_words // planes)
+    step = 2 if header.pool else 1
+    size = header.rows // step, header.columns // step
+    if header.value_channels:
+        planes, words = header.first_channels // header.value_channels, header.value_channels // header.simd
+        return Written(place, (*size, header.value_channels), planes, words, header.first_channels // header.simd)
     reader = next(item for item in descriptors if item.from_first)
     planes = reader.planes  # all that there are
-    step = 2 if header.pool else 1
     words = header.out_words // planes
     channels = header.first_channels - (planes - 1) * words * header.simd
-    return Written(place, (header.rows // step, header.columns // step, channels), planes, words)
+    return Written(place, (*size, channels), planes, words)
 
 
 def pixel_planes(header: Header, values: np.ndarray) -> np.ndarray:

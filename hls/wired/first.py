@@ -26,8 +26,10 @@ def sources(model: Model, design: Design) -> dict[str, dict[str, str]]:
     """
     placed = plan(model, design, 1)
     layer = model.layers[0]
-    if layer.kind != "conv" or layer.flip is None:
+    if not placed.first.channels:
         raise ModelError(f"layer {layer.name}: only a convolution can be wired in as the first layer")
+    if layer.requantised or layer.flip is None:
+        raise ModelError(f"layer {layer.name}: gives a value, one that is wired in gives bits of its sums only")
     built = engine(task_of(model, layer), "best")
     channels = placed.first.channels
     index_bits = max((channels - 1).bit_length(), (2 * design.first_pe - 1).bit_length())

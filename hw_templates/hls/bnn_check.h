@@ -23,12 +23,24 @@ inline int computed(const Word h[H_WORDS], int size) {
   return get(h, H_POOL) ? sums & ~1 : sums;
 }
 
+// Of a first layer that gives values.
+inline bool wrong_values(const Word h[H_WORDS]) {
+#pragma HLS INLINE  // comparisons only
+  const unsigned channels = h[H_FIRST_CHANNELS].to_uint(), values = unsigned(get(h, H_VALUE_CHANNELS));
+  bool wrong = values % SIMD != 0 || channels % SIMD != 0 || values > unsigned(FIRST_VALUES) || values > channels;
+  wrong |= get(h, H_VALUE_BITS) > VALUE_BITS || get(h, H_SHIFT) % 4 != 0;
+  wrong |= h[H_OUT_WORDS] != channels / SIMD + values / SIMD * VALUE_BITS;
+  return wrong;
+}
+
 inline Error check_header(const Word h[H_WORDS]) {
 #pragma HLS INLINE  // comparisons only
   if (h[H_MAGIC] != PROGRAM_MAGIC) return E_MAGIC;
   if (h[H_VERSION] != unsigned(PROGRAM_VERSION) && h[H_VERSION] != unsigned(PROGRAM_VERSION_2)) return E_MAGIC;
   if (h[H_GEOMETRY] != GEOMETRY || h[H_FIRST_PE] != unsigned(FIRST_PE)) return E_GEOMETRY;
   if (h[H_LAYERS] == 0 || h[H_LAYERS] > unsigned(MAX_LAYERS)) return E_LAYERS;
+  const unsigned values = unsigned(get(h, H_VALUE_CHANNELS));
+  if (values != 0 && !VECTOR) return E_VECTOR;
   const unsigned words_a = h[H_WORDS_A].to_uint(), words_b = h[H_WORDS_B].to_uint();
   const unsigned classes = h[H_CLASSES].to_uint(), channels = unsigned(get(h, H_CHANNELS));
   const bool two_segments = h[H_LAYERS_A] != h[H_LAYERS];
@@ -48,6 +60,7 @@ inline Error check_header(const Word h[H_WORDS]) {
   wrong |= map && (get(h, H_ROWS) != get(h, H_HEIGHT) || get(h, H_COLUMNS) != get(h, H_WIDTH));
   wrong |= first && (get(h, H_ROWS) == 0 || get(h, H_ROWS) != computed(h, get(h, H_HEIGHT)));
   wrong |= first && (get(h, H_COLUMNS) == 0 || get(h, H_COLUMNS) != computed(h, get(h, H_WIDTH)));
+  wrong |= values != 0 && wrong_values(h);
   wrong |= first ? h[H_OUT_WORDS] == 0
                  : h[H_OUT_WORDS] != unsigned(map ? planes : larger(planes, 1) * packed_words);
   wrong |= (h[H_DESCRIPTORS].to_uint() | h[H_WEIGHTS_A].to_uint() | h[H_WEIGHTS_B].to_uint() |
@@ -55,7 +68,8 @@ inline Error check_header(const Word h[H_WORDS]) {
   const Word size = h[H_SIZE];
   wrong |= !is_inside(0, H_WORDS / 2, size);
   wrong |= !is_inside(h[H_DESCRIPTORS], h[H_LAYERS].to_uint() * unsigned(D_WORDS / 2), size);
-  wrong |= !is_inside(h[H_FIRST], (unsigned long long)(TABLE_BEATS) + h[H_FIRST_CHANNELS].to_uint(), size);
+  wrong |= !is_inside(h[H_FIRST], (unsigned long long)(TABLE_BEATS) + h[H_FIRST_CHANNELS].to_uint() + values,
+                      size);
   wrong |= !is_inside(h[H_WEIGHTS_A], (unsigned long long)(words_a) * WORD_BEATS, size);
   wrong |= !is_inside(h[H_WEIGHTS_B], (unsigned long long)(words_b) * WORD_BEATS, size);
   wrong |= !is_size(h[H_CLASSES]);

@@ -59,13 +59,15 @@ inline void control(const Word header[H_WORDS], const Word descriptors[MAX_LAYER
   image.odd = low16(header[H_OUT_ODD]);
   image.stride = low16(header[H_OUT_IMAGE_STRIDE]);
   const int first_groups = low16(header[H_FIRST_CHANNELS]) / FIRST_PE;
+  const int values = get(header, H_VALUE_CHANNELS);
+  const int first_slices = first_groups + values / FIRST_PE * VALUE_BITS;  // of a record
   const int computed = get(header, H_ROWS) * get(header, H_COLUMNS);
   const bool pool = get(header, H_POOL) != 0;
   // Slices that the first layer writes for an image, and about the cycles it takes.
   const int planes = get(header, H_FIRST_PLANES);
-  const int slices = first_groups > 0 ? (pool ? computed / 4 : computed) * first_groups
+  const int slices = first_groups > 0 ? (pool ? computed / 4 : computed) * first_slices
                      : image.by_image ? low16(header[H_OUT_WORDS]) * SLICES : low16(header[H_PIXELS]) * planes;
-  const int first_cycles = first_groups > 0 ? computed * larger(first_groups, 3)
+  const int first_cycles = first_groups > 0 ? computed * larger(first_groups, 3) + (values > 0 ? slices : 0)
                            : image.by_image && planes > 0 ? slices * (FIRST_PE / MAX_CHANNELS) : slices;
 
 header_words:
@@ -81,7 +83,7 @@ allow_first:
     to_array.write(k == R_FIRST_LIMIT / 2 * 2 ? Beat(unsigned(first_images) * unsigned(slices)) << R_FIRST_LIMIT % 2 * 32
                                               : Beat(0));
   }
-  order(to_read, READ_FIRST, header[H_FIRST].to_uint() / 8, unsigned(TABLE_BEATS + first_groups * FIRST_PE));
+  order(to_read, READ_FIRST, header[H_FIRST].to_uint() / 8, unsigned(TABLE_BEATS + first_groups * FIRST_PE + values));
 
   int ordered = 0;  // images whose read is ordered
 first_sub_batch:

@@ -17,6 +17,16 @@ constexpr int FIRST_INPUTS = FIRST_TAPS * MAX_CHANNELS;
 static_assert(FIRST_INPUTS * 128 < 32768, "A sum of the first layer must fit 16 bits.");
 static_assert(FIRST_INPUTS <= 81, "The adder tree has four levels of three.");
 static_assert(FIRST_PE <= 128, "A slice must fit 128 bits: it is put together from words of 32.");
+#ifdef BNN_FIRST_WIRED
+constexpr bool FIRST_VALUED = false;  // only bits are wired in
+#else
+constexpr bool FIRST_VALUED = VECTOR;
+#endif
+constexpr int HALF_VALUES = FIRST_PE < 8 ? 2 : 1;                // slices of a value, where it is more than one
+constexpr int SLICE_VALUES = FIRST_PE < 8 ? 1 : FIRST_PE / 8;    // values of a slice
+constexpr int FACTOR_ROWS = FIRST_VALUED ? FIRST_VALUES / SLICE_VALUES : 1;
+typedef ap_uint<F_SCALE.low + F_SCALE.bits> Factor;              // a channel's scale and offset
+typedef Factor Factors[SLICE_VALUES][FACTOR_ROWS];
 
 // What `unpack` needs of the header.
 struct Image {
@@ -38,10 +48,15 @@ struct Window {
   int step;  // 2 with a pool
   int out_rows, out_columns;
   int row_stride, words;
+  // Of values.
+  int value_groups;  // the first ones, whose channels give a value; 0: none
+  int value_word;    // of a record
+  int value_bits, shift;
 };
 
-// Copies the table (eight copies, for eight look-ups a cycle) and the channels' beats.
-inline void load_first(BeatStream& beats, int channels, Table table, Beat kernels[FIRST_CHANNELS]) {
+// Copies the table (eight copies, for eight look-ups a cycle), the channels' beats and those of their values.
+inline void load_first(BeatStream& beats, int channels, int values, Table table, Beat kernels[FIRST_CHANNELS],
+                       Factors factors) {
 table_beats:
   for (int n = 0; n < TABLE_BEATS; ++n) {
     const Beat data = beats.read();
@@ -59,6 +74,12 @@ kernel_beats:
   for (int n = 0; n < channels; ++n) {
 #pragma HLS PIPELINE II=1  // one beat a cycle is what the bus gives
     kernels[n] = beats.read();
+  }
+  if (!FIRST_VALUED) return;
+factor_beats:
+  for (int n = 0; n < values; ++n) {
+#pragma HLS PIPELINE II=1  // one beat a cycle is what the bus gives
+    factors[n % SLICE_VALUES][n / SLICE_VALUES] = Factor(beats.read());
   }
 }
 
@@ -199,9 +220,9 @@ planes:
 
 // Whether the core can run the program's first layer: any, or the one that is wired in. The channels' beats start at
 // `beat`.
-inline bool first_fits(const Beat* program, unsigned beat, int channels, int inputs) {
+inline bool first_fits(const Beat* program, unsigned beat, int channels, int inputs, int values) {
 #ifdef BNN_FIRST_WIRED
-  bool same = channels == WIRED_CHANNELS && inputs == WIRED_INPUTS;
+  bool same = channels == WIRED_CHANNELS && inputs == WIRED_INPUTS && values == 0;
 wired_beats:
   for (int n = 0; n < WIRED_CHANNELS; ++n) {
 #pragma HLS PIPELINE II=1  // one beat a cycle is what the bus gives
@@ -213,6 +234,7 @@ wired_beats:
   (void)beat;
   (void)channels;
   (void)inputs;
+  (void)values;
   return true;
 #endif
 }
@@ -235,13 +257,14 @@ levels:
   return values[0];
 }
 
-// FIRST_PE channels of a window: whose sums reach their threshold, and which are flipped. A sum of +-t is
+// FIRST_PE channels of a window: their sums, which of them reach their threshold, and which are flipped. A sum of +-t is
 // twice that of the t with a weight of +1, less that of all t: so the channels add, and need not subtract.
 inline void window_bits(const Pixel taps[FIRST_TAPS], int group, const Beat kernels[FIRST_CHANNELS], Slice& bits,
-                        Slice& flip) {
+                        Slice& flip, Sum sums[FIRST_PE]) {
 #pragma HLS INLINE  // part of the caller's pipeline
 #ifdef BNN_FIRST_WIRED
   bits = Slice(wired_window(taps) >> (group * FIRST_PE));
+  (void)sums;
 #else
   bits = 0;
   Sum values[FIRST_INPUTS];
@@ -274,34 +297,95 @@ channels:
       plus[n] = kernel[B_WEIGHTS.low + n] ? values[n] : Sum(0);
     }
     const Sum sum = Sum(2 * tree(plus) - all);
+    sums[p] = sum;
     bits[p] = sum >= Sum(ap_uint<B_THRESHOLD.bits>(kernel >> B_THRESHOLD.low));
 #endif
     flip[p] = kernel[B_FLIP.low];
   }
 }
 
-// A block's cycles: its new pixels are read one after the other, and its channels computed, windows of the pool innermost.
+// The next slice of values, of the channels whose sums are the first ones of `best`, which turn; `piece`: its number in
+// the group.
+inline Slice value_slice(const Window& f, int group, int piece, const Factors factors, Sum best[FIRST_PE]) {
+#pragma HLS INLINE  // part of the caller's pipeline
+  const ap_int<9> low = f.value_bits == 0 ? -128 : 0;
+  const ap_int<9> high = f.value_bits == 0 ? 127 : (1 << f.value_bits) - 1;
+  const int row = (group * VALUE_BITS + piece) / HALF_VALUES;
+  const bool upper = HALF_VALUES == 2 && piece % 2 == 1;
+  ap_uint<8 * SLICE_VALUES> bytes = 0;
+values:
+  for (int n = 0; n < SLICE_VALUES; ++n) {
+#pragma HLS UNROLL  // a multiplier each
+    const Factor factor = factors[n][row & (FACTOR_ROWS - 1)];
+    const ap_int<34> product = best[n] * ap_uint<F_SCALE.bits>(factor >> F_SCALE.low);
+    const ap_int<34> shifted = ap_int<34>(product + ap_int<F_OFFSET.bits>(ap_uint<F_OFFSET.bits>(factor))) >> f.shift;
+    const ap_int<9> value = shifted < low ? low : shifted > high ? high : ap_int<9>(shifted);
+    bytes |= ap_uint<8 * SLICE_VALUES>(ap_uint<8>(value)) << (8 * n);
+  }
+  if (HALF_VALUES == 1 || upper) {
+    Sum turned[FIRST_PE];
+#pragma HLS ARRAY_PARTITION variable=turned type=complete  // wires
+  turned:
+    for (int p = 0; p < FIRST_PE; ++p) {
+#pragma HLS UNROLL  // wires
+      turned[p] = best[(p + SLICE_VALUES) % FIRST_PE];
+    }
+  best:
+    for (int p = 0; p < FIRST_PE; ++p) {
+#pragma HLS UNROLL  // registers
+      best[p] = turned[p];
+    }
+  }
+  return Slice(upper ? bytes >> 4 : bytes);
+}
+
+// Takes the first slice of a word, which turns.
+inline void turn_word(ap_uint<1> word[SIMD], Slice& slice) {
+#pragma HLS INLINE  // part of the caller's pipeline
+  ap_uint<1> turned[SIMD];
+#pragma HLS ARRAY_PARTITION variable=turned type=complete  // wires
+turned:
+  for (int n = 0; n < SIMD; ++n) {
+#pragma HLS UNROLL  // wires
+    turned[n] = word[(n + FIRST_PE) % SIMD];
+    if (n < FIRST_PE) slice[n] = word[n];
+  }
+word:
+  for (int n = 0; n < SIMD; ++n) {
+#pragma HLS UNROLL  // registers
+    word[n] = turned[n];
+  }
+}
+
+// A block's cycles: its new pixels are read one after the other, and its channels computed, windows of the pool
+// innermost. With values a group gives them behind its windows, and the group that completes a word the word's bits.
 struct Slots {
   Counter slot;
-  bool read, compute;  // the block has pixels to read, and sums to compute
-  Counter row, column;  // of the next pixel to read, within the new ones
+  bool read, compute;        // the block has pixels to read; its cycle is a window's
+  bool give_values, give_word;  // or one of these
+  Counter row, column;       // of the next pixel to read, within the new ones
   Counter part, group;
+  Counter group_of_word, group_of_values;
+  bool values;               // the group has values
+  Counter value, piece;      // slice of the values, of the word
 };
 
 // One image through the convolution. A block is one output pixel, with a pool the 2x2 that it joins.
 // `patch` holds the pixels under the block's windows; while the block's channels are computed,
 // FIRST_PE a cycle, the pixels that the next block needs are read. A row starts with blocks that
-// only read.
+// only read. With values the channels are in the order of the values' bytes, and bits wait for their word.
 inline void send_convolved(const Window& f, int base, const Pixel buffer[IMAGE_PIXELS],
-                           const Beat kernels[FIRST_CHANNELS], WriteStream& writes) {
-  const bool pool = f.step == 2;
+                           const Beat kernels[FIRST_CHANNELS], const Factors factors, WriteStream& writes) {
+  const bool pool = f.step == 2, valued = FIRST_VALUED && f.value_groups > 0;
   const int reads = f.step * (f.step + 2);  // new pixels of a block: columns of the patch in use
   const int lead = pool ? 2 : 3;            // blocks before the first
   const int parts = f.step * f.step;        // windows of a block
   const Limit rows = limit_of(f.out_rows), columns = limit_of(lead + f.out_columns);
-  const Limit lead_slots = limit_of(reads), block_slots = limit_of(larger(f.groups * parts, reads));
+  const int gives = valued ? f.value_groups * VALUE_BITS + f.groups : 0;  // slices that take a cycle of their own
+  const Limit lead_slots = limit_of(reads), block_slots = limit_of(larger(f.groups * parts + gives, reads));
   const Limit new_rows = limit_of(f.step + 2), new_columns = limit_of(f.step);
   const Limit block_parts = limit_of(parts), groups = limit_of(f.groups);
+  const Limit values = limit_of(VALUE_BITS), slices = limit_of(SLICES), value_groups = limit_of(f.value_groups);
   Pixel patch[4][4], fresh[2][4];
 #pragma HLS ARRAY_PARTITION variable=patch type=complete dim=0  // all taps are used in one cycle
 #pragma HLS ARRAY_PARTITION variable=fresh type=complete dim=0  // joins the patch in one cycle
@@ -326,9 +410,20 @@ patch_rows:
   restart(at.column, new_columns);
   restart(at.part, block_parts);
   restart(at.group, groups);
+  restart(at.group_of_word, slices);
+  restart(at.group_of_values, value_groups);
+  restart(at.value, values);
+  restart(at.piece, slices);
+  at.values = valued;
   at.read = true;
   at.compute = false;
-  Slice hit = 0;  // of the block's windows so far
+  at.give_values = false;
+  at.give_word = false;
+  Slice hit = 0;       // of the block's windows so far
+  Sum best[FIRST_PE];  // their greatest sums
+#pragma HLS ARRAY_PARTITION variable=best type=complete  // all are compared in one cycle
+  ap_uint<1> word[SIMD];  // bits of the word so far, then those that are left
+#pragma HLS ARRAY_PARTITION variable=word type=complete  // registers
   bool more = true;
 slots:
   while (more) {
@@ -349,6 +444,9 @@ slots:
         }
       }
     }
+    bool gives = false;
+    int place = 0, number = 0;  // word of the record, and slice
+    Slice given = 0;
     if (at.compute) {
       const bool lower = at.part.value / 2 == 1, right = at.part.value % 2 == 1;
       Pixel taps[FIRST_TAPS];
@@ -362,13 +460,41 @@ slots:
         taps[tap] = lower ? below : above;
       }
       Slice bits, flip;
-      window_bits(taps, at.group.value, kernels, bits, flip);
+      Sum sums[FIRST_PE];
+#pragma HLS ARRAY_PARTITION variable=sums type=complete  // wires
+      window_bits(taps, at.group.value, kernels, bits, flip, sums);
       hit = at.part.value == 0 ? bits : Slice(hit | bits);
-      if (at.part.last) {
-        const int channel = at.group.value * FIRST_PE;
-        const int address = base + y.value * f.row_stride + (block >> LANE_BITS) * f.words + (channel >> SIMD_BITS);
-        writes.write(slice_write(block & LANE_MASK, address, (channel & (SIMD - 1)) / FIRST_PE, hit ^ flip));
+      given = hit ^ flip;
+      number = at.group_of_word.value;
+      place = at.group.value / SLICES;
+      gives = at.part.last && !valued;
+      if (FIRST_VALUED) {
+      greatest:
+        for (int p = 0; p < FIRST_PE; ++p) {
+#pragma HLS UNROLL  // a comparison each
+          if (at.part.value == 0 || sums[p] > best[p]) best[p] = sums[p];
+        }
+      word_bits:
+        for (int n = 0; n < SIMD; ++n) {
+#pragma HLS UNROLL  // registers
+          const int channel = n % VALUE_BITS * (SIMD / VALUE_BITS) + n / VALUE_BITS;  // in the order of the values
+          if (number == channel / FIRST_PE) word[n] = given[channel % FIRST_PE];
+        }
       }
+    } else if (FIRST_VALUED && at.give_values) {
+      given = value_slice(f, at.group.value, at.value.value, factors, best);
+      number = (at.group.value * VALUE_BITS + at.value.value) % SLICES;
+      place = f.value_word + (at.group.value * VALUE_BITS + at.value.value) / SLICES;
+      gives = true;
+    } else if (FIRST_VALUED && at.give_word) {
+      turn_word(word, given);
+      number = at.piece.value;
+      place = at.group.value / SLICES;
+      gives = true;
+    }
+    if (gives) {
+      const int address = base + y.value * f.row_stride + (block >> LANE_BITS) * f.words + place;
+      writes.write(slice_write(block & LANE_MASK, address, number, given));
     }
     if (at.slot.last) {
     shift_rows:
@@ -386,11 +512,23 @@ slots:
     const bool next_block = at.slot.last, next_row = next_block && x.last;
     const bool computes = x.value >= Index(lead - 1) && !x.last;  // the next block does
     at.read = next_block || (at.read && !(at.row.last && at.column.last));
-    at.compute = next_block ? computes : at.compute && !(at.part.last && at.group.last);
+    const bool part_end = at.compute && at.part.last, values_end = at.give_values && at.value.last;
+    const bool word_end = at.give_word && at.piece.last;
+    const bool group_given = values_end || (part_end && !at.values);  // but for its word
+    const bool completes = valued && at.group_of_word.last;
+    const bool next_group = word_end || (group_given && !completes);
+    step(at.value, values, at.give_values);
+    step(at.piece, slices, at.give_word);
+    step(at.part, block_parts, at.compute);
+    at.compute = next_block ? computes : (at.compute && !part_end) || (next_group && !at.group.last);
+    at.give_values = at.give_values ? !values_end : part_end && at.values;
+    at.give_word = at.give_word ? !word_end : group_given && completes;
     step(at.column, new_columns, at.row.last);
     step(at.row, new_rows, true);
-    step(at.group, groups, at.part.last);
-    step(at.part, block_parts, true);
+    at.values = next_block ? valued : at.values && !(next_group && at.group_of_values.last);
+    step(at.group, groups, next_group);
+    step(at.group_of_word, slices, next_group);
+    step(at.group_of_values, value_groups, next_group);
     step(at.slot, slots, true);
     if (next_block) {
       slots = computes ? block_slots : lead_slots;
@@ -399,6 +537,8 @@ slots:
       restart(at.column, new_columns);
       restart(at.part, block_parts);
       restart(at.group, groups);
+      restart(at.group_of_word, slices);
+      restart(at.group_of_values, value_groups);
     }
     more = more && !(next_row && y.last);
     step(y, rows, next_row);
@@ -408,10 +548,10 @@ slots:
 
 // Sends the bits of one image to where `control` says: lane in the upper half, address in the lower.
 inline void convolve(const Window& f, WordStream& places, const Pixel buffer[IMAGE_PIXELS],
-                     const Beat kernels[FIRST_CHANNELS], WriteStream& writes) {
+                     const Beat kernels[FIRST_CHANNELS], const Factors factors, WriteStream& writes) {
   const Word place = places.read();
   if (f.groups > 0) {
-    send_convolved(f, low16(place), buffer, kernels, writes);
+    send_convolved(f, low16(place), buffer, kernels, factors, writes);
   } else if (f.pixels) {
     send_pixels(f, low16(place), buffer, writes);
   } else if (f.planes > 0) {
@@ -423,15 +563,15 @@ inline void convolve(const Window& f, WordStream& places, const Pixel buffer[IMA
 
 // All images: while one is convolved, the next one is unpacked into the other buffer.
 inline void first_images(int count, const Image& image, const Window& window, const Table table,
-                         const Beat kernels[FIRST_CHANNELS], WordStream& places, BeatStream& beats,
-                         WriteStream& writes) {
+                         const Beat kernels[FIRST_CHANNELS], const Factors factors, WordStream& places,
+                         BeatStream& beats, WriteStream& writes) {
 images:
   for (int i = 0; i < count; ++i) {
 #pragma HLS DATAFLOW  // the two functions run at the same time, on two images
     Pixel buffer[IMAGE_PIXELS];
 #pragma HLS BIND_STORAGE variable=buffer type=ram_s2p impl=bram  // one read and one write port, twice
     unpack(image, table, beats, buffer);
-    convolve(window, places, buffer, kernels, writes);
+    convolve(window, places, buffer, kernels, factors, writes);
   }
 }
 
@@ -471,6 +611,11 @@ header_words:
   window.out_columns = get(header, H_COLUMNS) >> (pool ? 1 : 0);
   window.row_stride = low16(header[H_OUT_ROW_STRIDE]);
   window.words = low16(header[H_OUT_WORDS]);
+  const int values = get(header, H_VALUE_CHANNELS);
+  window.value_groups = values / FIRST_PE;
+  window.value_word = channels / SIMD;
+  window.value_bits = get(header, H_VALUE_BITS);
+  window.shift = get(header, H_SHIFT);
 
   Table table;
 #pragma HLS ARRAY_PARTITION variable=table type=complete dim=1    // eight look-ups a cycle
@@ -478,8 +623,11 @@ header_words:
   Beat kernels[FIRST_CHANNELS];
 #pragma HLS ARRAY_PARTITION variable=kernels type=cyclic factor=FIRST_PE  // FIRST_PE channels a cycle
 #pragma HLS BIND_STORAGE variable=kernels type=ram_s2p impl=lutram        // short ones: keeps the block RAM free
-  load_first(beats, channels, table, kernels);
-  first_images(count, image, window, table, kernels, config, beats, writes);
+  Factors factors;
+#pragma HLS ARRAY_PARTITION variable=factors type=complete dim=1    // a slice's values a cycle
+#pragma HLS BIND_STORAGE variable=factors type=ram_s2p impl=lutram  // short ones, as the beats
+  load_first(beats, channels, values, table, kernels, factors);
+  first_images(count, image, window, table, kernels, factors, config, beats, writes);
 }
 
 }  // namespace bnn

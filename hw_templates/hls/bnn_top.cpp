@@ -139,7 +139,7 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
     const bool released = header[H_VERSION] == unsigned(PROGRAM_VERSION) || (release.layers == 1 && !release.wrong);
     if (code == E_NONE && !(whole && released)) code = E_RANGE;
     if (code == E_NONE && !first_fits(program, header[H_FIRST].to_uint() / 8 + unsigned(TABLE_BEATS), low16(header[H_FIRST_CHANNELS]),
-                                      get(header, H_CHANNELS))) {
+                                      get(header, H_CHANNELS), get(header, H_VALUE_CHANNELS))) {
       code = E_GEOMETRY;
     }
     if (code == E_NONE) {

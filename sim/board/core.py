@@ -234,7 +234,7 @@ def decode(program: bytes) -> Model:
     words_per_pixel, name = header.out_words, "input"
     if header.first_channels:
         channels = (words_per_pixel - 1) * simd + descriptors[0].last_bits
-        weights, limits, flips = (part[:channels] for part in first_layer(program))
+        weights, limits, flips = (part[:channels] for part in first_layer(program)[:3])
         result.append(
             Layer(
                 "conv0",

@@ -12,7 +12,6 @@ import numpy as np
 
 from bnn.contract import (
     TABLE_BYTES,
-    VALUE_BITS,
     CoefficientHeader,
     Descriptor,
     Header,
@@ -25,11 +24,13 @@ from bnn.program import first_layer, layer_weights
 from sim.records import (
     Place,
     Written,
+    first_values,
     first_written,
     layer_written,
     pixel_planes,
     shortcut_place,
     source_place,
+    value_bits,
     values_of,
 )
 
@@ -123,17 +124,19 @@ class Machine:
             for plane, bits in enumerate(maps):
                 self._write(lane, at + plane * written.plane_words, bits)
             return
-        weights, thresholds, flips = self.first
+        weights, thresholds, flips = self.first[:3]
         pad = int(head.pad)
         padded = np.pad(values, ((0, 0), (pad, pad), (pad, pad), (0, 0))).astype(np.float32)
         rows, columns = head.rows, head.columns
         taps = [padded[:, ky : ky + rows, kx : kx + columns] for ky in range(3) for kx in range(3)]
         signs = 2 * weights.reshape(len(weights), -1).astype(np.float32) - 1
         sums = np.concatenate(taps, axis=3) @ signs.T
-        bits = (sums >= thresholds).astype(np.uint8)
-        bits = (_pooled(bits) if head.pool else bits) ^ flips
-        lane, at = self._pixels(written.place, 0, bits.shape[:3])
-        self._write(lane, at, bits)
+        sums = _pooled(sums) if head.pool else sums  # the OR over the pool is the bit of its maximum
+        lane, at = self._pixels(written.place, 0, sums.shape[:3])
+        self._write(lane, at, (sums >= thresholds).astype(np.uint8) ^ flips)
+        if head.value_channels:
+            value = first_values(head, self.first, sums)
+            self._write(lane, at + written.value_word, value_bits(value, head.simd))
 
     def _columns(self, item: Descriptor) -> int:
         """Columns that a layer writes."""
@@ -258,7 +261,7 @@ class Machine:
         for plane, bits in enumerate(planes):
             self._write(lane, at + plane * written.plane_words, bits)
         if item.value:
-            self._write_values(lane, at + item.value_word, value)
+            self._write(lane, at + item.value_word, value_bits(value, self.header.simd))
 
     def _vector(
         self, item: Descriptor, headers: np.ndarray, total: np.ndarray, odd: bool, first: int
@@ -280,12 +283,3 @@ class Machine:
         if item.bit_planes:
             planes = [(value >> bit & 1).astype(np.uint8) for bit in range(item.given_planes - 1, -1, -1)]
         return planes, value
-
-    def _write_values(self, lane: np.ndarray, at: np.ndarray, value: np.ndarray) -> None:
-        """Values int64 (..., G * PE), byte j of the s-th of eight words being channel 8j + s."""
-        simd = self.header.simd
-        words = -(-value.shape[-1] // simd)
-        whole = np.zeros((*value.shape[:-1], words * simd), np.uint8)
-        whole[..., : value.shape[-1]] = value & 0xFF
-        parts = whole.reshape(*value.shape[:-1], words, simd // VALUE_BITS, VALUE_BITS).swapaxes(-1, -2)
-        self._write(lane, at, np.unpackbits(parts.reshape(*value.shape[:-1], -1), axis=-1, bitorder="little"))
