@@ -34,6 +34,12 @@ LUT_PER_SUM = ACC_BITS + ACC_BITS // 2
 """An accumulator with its start at zero, and the comparison with the threshold, two bits a LUT."""
 LUT_PER_FIRST = 11
 """An 8-bit add or subtract of the first layer, with the choice between them."""
+LUT_PER_FIRST_SUM = 24
+"""Of the first layer's values, for each of FIRST_PE: the greatest sum of a pool."""
+LUT_PER_FIRST_VALUE = 130
+"""Of the first layer's values, for each of a slice of FIRST_PE bits: offset, shift and limits."""
+LUT_PER_FACTOR_BIT = 5.5
+"""Scale and offset of FIRST_VALUES channels in LUT RAM, three bits in four LUTs for 64 of them."""
 LUT_REST = 9000
 """Control, address arithmetic, multiplexers, AXI adapters."""
 LUT_PER_LANE = 275
@@ -207,7 +213,9 @@ def estimated(plan: Plan, figures: Figures) -> dict[str, Any]:
     if first.channels:
         step = 2 if first.pool else 1
         reads, lead = step * (step + 2), 2 if first.pool else 3
-        slots = max(first.channels // design.first_pe * step * step, reads)
+        groups, values = first.channels // design.first_pe, first.value_channels // design.first_pe
+        gives = values * VALUE_BITS + groups if values else 0
+        slots = max(groups * step * step + gives, reads)
         trips = first.rows // step * (lead * reads + first.columns // step * slots)
         layer = [_loop(figures, "unpack", plan.batch, pixels), _loop(figures, "slots", plan.batch, trips)]
     elif first.pixel_map:

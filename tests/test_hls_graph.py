@@ -14,6 +14,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 from helpers.cores import pixels
+from helpers.models import STEMS, stem
 
 from bnn import golden
 from bnn.check import ProgramFault
@@ -23,7 +24,7 @@ from bnn.layers import FEATURES, features
 from bnn.model import Model
 from bnn.random_models import Sizes as RandomSizes
 from bnn.random_models import random_graph
-from hls import hls_report, schedule
+from hls import hls_report, lowering, schedule
 from hls.ap_types import find_ap_types
 from hls.check.figures import Figures
 from hls.designs import DESIGNS, Design, DesignError
@@ -93,6 +94,15 @@ def drawn(design: Design, seeds: Iterable[int]) -> Iterator[tuple[int, Plan]]:
             yield seed, plan(model, design, 1 + seed % 5)
 
 
+def stems(design: Design) -> Iterator[tuple[int, Plan]]:
+    """Networks whose first layer gives values, on a design."""
+    for seed, channels in STEMS:
+        with suppress(DesignError), patch.object(lowering, "VALUES_OF_ENGINE", True):
+            placed = plan(stem(seed, channels), design, 1 + seed % 5)
+            assert placed.first.value_channels
+            yield seed, placed
+
+
 def faults(core: hls_csim.HlsSimulation, placed: Plan, images: np.ndarray) -> list[str]:
     """What differs from the golden network in bits, values and scores of two runs back to back."""
     scores, traces = core.run(pack(placed), images)
@@ -108,7 +118,7 @@ def test_random_networks(
     """Batches that are not full, two of them and more; what UBSan finds in the header files themselves is not ours."""
     for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
         monkeypatch.setenv(name, f"log_path={tmp_path / 'found'}")
-    for seed, placed in drawn(BUILDS[build][0], SEEDS[build]):
+    for seed, placed in (*drawn(BUILDS[build][0], SEEDS[build]), *stems(BUILDS[build][0])):
         assert faults(cores(build), placed, pixels(placed.model, (1, 5, 9)[seed % 3])) == [], seed
     found = "".join(path.read_text() for path in tmp_path.glob("found*"))
     assert [line for line in found.splitlines() if "runtime error" in line and "hw_templates/hls" in line] == []
@@ -169,6 +179,12 @@ MUTANTS = {
     "scores": ("bnn_array.h", "Score(before[lane] + c.offset)", "Score(before[lane])"),
     "pixels by pixel": ("bnn_first.h", "* f.words + plane.value", "* f.words + 0"),
     "pixels by image": ("bnn_first.h", "f.elements - int(element)", "MAX_CHANNELS"),
+    "greatest sum of a pool": ("bnn_first.h", "at.part.value == 0 || sums[p] > best[p]", "at.part.value == 0"),
+    "channels in the order of values": ("bnn_first.h", "given[channel % FIRST_PE]", "given[n % FIRST_PE]"),
+    "values of the first layer": ("bnn_first.h", "shifted < low ? low", "shifted < low ? high"),
+    "their word": ("bnn_first.h", "f.value_word + (at.group", "0 + (at.group"),
+    "their planes": ("bnn_first.h", "group_given && !completes", "group_given && false"),
+    "their factors": ("bnn_first.h", "factors[n][row & (FACTOR_ROWS - 1)]", "factors[n][0]"),
 }
 """Expressions and what stands in their place; a common prefix says which of the type."""
 SWITCH = """
@@ -203,7 +219,8 @@ def mutants(tmp_path_factory: pytest.TempPathFactory) -> hls_csim.HlsSimulation:
 
 @pytest.fixture(scope="module")
 def wide() -> list[tuple[Plan, np.ndarray]]:
-    return [(placed, pixels(placed.model, (1, 5, 9)[seed % 3])) for seed, placed in drawn(WIDE, SEEDS["wide"])]
+    some = (*drawn(WIDE, SEEDS["wide"]), *stems(WIDE))
+    return [(placed, pixels(placed.model, (1, 5, 9)[seed % 3])) for seed, placed in some]
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -245,8 +262,11 @@ def wrong(seed: int) -> tuple[bytes, Design, np.ndarray]:
     return bytes(program), placed.design, images
 
 
-PLACED = list(drawn(SMALL, SEEDS["plain"]))
-FIRST_FIELDS = ("first_planes", "pixel_map", "version", "rows", "out_words", "first_channels")
+PLACED = [*drawn(SMALL, SEEDS["plain"]), *stems(SMALL)]
+FIRST_FIELDS = (
+    *("first_planes", "pixel_map", "version", "rows", "out_words", "first_channels"),
+    *("value_channels", "value_bits", "shift"),
+)
 FIELDS = [field.name for field in Descriptor.FIELDS if not field.parts and field.word not in range(7, 11)]
 
 

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 from helpers.cores import pixels
 from helpers.interpreter import interpreted
+from helpers.models import STEMS, stem
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from bnn.check import ProgramFault, check
-from bnn.contract import PROGRAM_VERSION, Error, Header
-from bnn.golden import infer
-from bnn.layers import FEATURES
+from bnn.contract import PROGRAM_VERSION, Error, FirstBeat, Header, Registers
+from bnn.golden import infer, result
+from bnn.layers import FEATURES, INPUT, Layer
 from bnn.networks import network
 from bnn.random_models import random_graph, random_model, with_planes
-from hls import schedule
+from hls import lowering, schedule
 from hls.designs import DESIGNS, DesignError
-from hls.lowering import lower
+from hls.lowering import engine_layer, lower
 from hls.program import pack
 from hls.schedule import Sizes, plan
 from sim.board.machine import Machine
@@ -121,3 +122,101 @@ def test_hand_overs_are_limited() -> None:
         DesignError, match=r"^layer conv0: \d+ passes of different coefficients, the vector unit takes 16"
     ):
         plan(random_graph(2), SMALL, 2)
+
+
+@pytest.mark.parametrize(("seed", "channels"), STEMS)
+def test_values_of_the_first_layer(seed: int, channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In groups of less than a word of values, of one and of two; each is a shortcut's source."""
+    monkeypatch.setattr(lowering, "VALUES_OF_ENGINE", True)
+    for first_pe, simd in ((4, 32), (8, 32), (4, 64), (16, 128)):
+        design = replace(SMALL, pe=16, lanes=4 << seed % 2, simd=simd, first_pe=first_pe, act_depth=1024)
+        placed = plan(stem(seed, channels), design, 1 + seed % 5)
+        assert placed.first.value_channels and any(item.shortcut_first for item in placed.descriptors)
+        assert check(pack(placed), design.registers())
+        interpreted(placed, pixels(placed.model, 7))
+
+
+def test_first_layers_differ() -> None:
+    """Signed and not, of several planes, with a pool, of negative scales."""
+    firsts = [stem(*one).layers[0] for one in STEMS]
+    assert {layer.planes for layer in firsts} == {1, 2, 3} and {layer.pool for layer in firsts} == {False, True}
+    assert {layer.bits > 0 for layer in firsts} == {False, True}
+    assert {layer.coefficients is None for layer in firsts} == {False, True}
+    assert any((layer.scale < 0).any() for layer in firsts if layer.scale is not None)
+
+
+@pytest.mark.parametrize("bits", [0, 1, 5])
+@pytest.mark.parametrize("shift", [0, 8, 28])
+def test_thresholds_on_a_value_are_some_on_the_sums(bits: int, shift: int) -> None:
+    """Constant channels, negative scales, values that saturate on both sides, and thresholds that no sum reaches."""
+    rng = np.random.default_rng(shift + bits)
+    outputs = 64
+    scale = rng.choice([-32768, -300, -1, 0, 1, 5, 32767], outputs)
+    offset = rng.choice([-(2**31), -(2**20), -100, 0, 77, 2**22, 2**31 - 1], outputs)
+    layer = Layer("stem", "conv", (INPUT,), rng.integers(0, 2, (outputs, 3, 3, 1), np.uint8), bits=bits, shift=shift)
+    low, high = layer.value_range
+    limits = rng.integers(low, high + 2, (3, outputs))
+    limits[:, :8] = [[low], [high], [high + 1]]
+    flip = rng.integers(0, 2, outputs) > 0
+    layer = replace(layer, thresholds=limits.astype(np.int32), flip=flip)
+    layer = replace(layer, scale=scale.astype(np.int32), offset=offset.astype(np.int32))
+    made = engine_layer(layer)
+    assert (made.scale >= 0).all() and FirstBeat.threshold.least <= made.limits.min()
+    assert made.limits.max() <= FirstBeat.threshold.largest
+    inverted = (made.weights != layer.weights).all((1, 2, 3))
+    assert np.array_equal(inverted, scale < 0) and np.array_equal(made.weights[~inverted], layer.weights[~inverted])
+    sums = np.arange(-9 * 128, 9 * 128 + 1)[:, None]
+    given = result(layer, np.broadcast_to(sums, (len(sums), outputs))[:, None, None].astype(np.int64))
+    turned = np.where(inverted, -sums, sums)
+    value = np.clip((turned * made.scale + made.offset) >> shift, low, high)
+    assert given.value is not None and np.array_equal(value, given.value[:, 0, 0])
+    assert np.array_equal((turned >= made.limits[:, None]) ^ flip, given.planes[:, :, 0, 0])
+    seen = {int(item) for item in np.unique(value)}
+    assert shift == 28 or {low, high} <= seen
+
+
+def test_what_first_layers_with_values_must_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lowering, "VALUES_OF_ENGINE", True)
+    placed = plan(stem(32), SMALL, 2)
+    good = pack(placed)
+    core = SMALL.registers()
+
+    def code(core: Registers, **fields: int) -> Error:
+        head = Header.read(good)
+        for name, value in fields.items():
+            setattr(head, name, value)
+        try:
+            check(bytes(head) + good[Header.size_bytes() :], core)
+        except ProgramFault as fault:
+            return fault.code
+        return Error.NONE
+
+    head = Header.read(good)
+    assert code(core) == code(core, value_bits=8, shift=28) == Error.NONE
+    assert code(PLAIN.registers()) == code(PLAIN.registers(), shift=1, first_channels=0) == Error.VECTOR
+    for fields in (
+        {"value_channels": 16},
+        {"value_channels": 2 * head.first_channels},
+        {"value_channels": 288, "first_channels": 288, "out_words": 81},
+        {"first_channels": head.first_channels + 4},
+        {"value_bits": 9},
+        {"shift": 6},
+        {"out_words": head.out_words + 1},
+        {"first": len(good) - 256 - 8 * head.first_channels},
+        {"first_channels": 0, "rows": 0, "columns": 0, "out_words": 1},
+    ):
+        assert code(core, **fields) == Error.RANGE, fields
+
+
+def test_first_layers_with_values_that_the_engine_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They run on the array: too many channels, or a design without the vector unit."""
+    monkeypatch.setattr(lowering, "VALUES_OF_ENGINE", True)
+    model = random_model(network("bireal"))
+    assert plan(model, DESIGNS["pynq_z1"], 2).first.value_channels == 64
+    wide = replace(DESIGNS["pynq_z1"], simd=256, pe=16, lanes=4, weight_depth=256)
+    first = plan(model, wide, 2).first
+    assert (first.value_channels, first.words) == (256, 9)
+    monkeypatch.setattr(lowering, "FIRST_VALUES", 128)
+    assert not plan(model, wide, 2).first.channels
+    with pytest.raises(DesignError, match="needs the vector unit"):
+        plan(model, DESIGNS["pynq_z1_binary"], 2)

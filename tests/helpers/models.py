@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from bnn.geometry import Spec
+from bnn.layers import FEATURES
 from bnn.model import Layer, Model, ModelError, load, to_bytes
-from bnn.random_models import edge_model
+from bnn.random_models import Sizes, edge_model, random_graph
 
 
 def network(seed: int, size: tuple[int, int, int], stages: list[tuple], binary: bool = False) -> Model:
@@ -19,6 +20,15 @@ def network(seed: int, size: tuple[int, int, int], stages: list[tuple], binary: 
     return edge_model(
         seed, size, [Spec(f"{kind}{number}", kind, *rest) for number, (kind, *rest) in enumerate(stages, 1)], binary
     )
+
+
+def stem(seed: int, channels: int = Sizes.channels) -> Model:
+    """A random network whose first layer, where it has sums of 8-bit pixels, is one that the engine can run."""
+    return random_graph(seed, set(FEATURES) - {"kernels", "bases", "pixel planes"}, Sizes(channels=channels))
+
+
+STEMS = (*((seed, 9) for seed in (4, 17, 21, 32, 35, 56, 60, 74, 77, 99, 131, 135)), (25, 90), (27, 90), (53, 90))
+"""Arguments of `stem` for first layers with values, which are shortcuts of the layers behind them."""
 
 
 def random_model(
