@@ -94,15 +94,18 @@ def first_layer_cycles(first: FirstLayer, first_pe: int, image_bytes: int) -> in
     """Cycles of one image in the engine, once it is in the image buffer.
 
     A column of the window takes a cycle per row to read, a position a cycle per FIRST_PE channels (four with
-    a pool, and one more for its second column) or per plane of pixels; pack mode takes eight bytes a cycle, and one for
-    each word.
+    a pool, and one more for its second column, or with values) or per plane of pixels, and with values a record a cycle
+    per word; pack mode takes eight bytes a cycle, and one for each word.
     """
     if not (first.channels or first.pixel_map):
         return image_bytes // BEAT_BYTES + first.words + 6
     groups = first.planes or first.channels // first_pe
+    words = first.words if first.value_channels else 0
     if first.pool:
-        return first.rows // 2 * max(4 * (first.columns + 2), first.columns // 2 * (4 * groups + 1) + 3) + 12
-    return first.rows * max(3 * (first.columns + 2), first.columns * groups + 2) + 12
+        turns = max(4 * groups + 1, words)
+        return first.rows // 2 * max(4 * (first.columns + 2), first.columns // 2 * turns + 3) + 12
+    turns = max(4 * groups, words) if words else groups
+    return first.rows * max(3 * (first.columns + 2), first.columns * turns + 2) + 12
 
 
 def run_cycles(plan: Plan, images: int, keep: bool = False, latency: int = 40, bytes_per_second: float = 1e9) -> int:
@@ -160,6 +163,8 @@ class _Timeline:
         ends = [now, now]  # the engine has read image n - 2, n - 1
         first_free = [now, now]  # the array has read sub-batch n - 2, n - 1
         in_batch = 0
+        # what frees the engine's buffer; the first layer in version 1
+        frees = next((number for number, item in enumerate(plan.descriptors) if item.release_first), 0)
         for start in range(0, images, plan.sub_batch):
             count = min(plan.sub_batch, images - start)
             done = first_free[0]
@@ -173,7 +178,7 @@ class _Timeline:
             self.steps.append((-1, int(done)))
             for index in range(plan.segment_a):
                 self._layer(index, count)
-                if index == 0:
+                if index == frees:
                     first_free = [first_free[1], self.array]
             in_batch += count
             if in_batch == plan.batch or start + count == images:

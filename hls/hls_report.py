@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from bnn.contract import ACC_BITS, BEAT_BYTES, FIRST_TAPS, MAX_CHANNELS, VALUE_BITS, Descriptor
+from bnn.contract import ACC_BITS, BEAT_BYTES, FIRST_TAPS, FIRST_VALUES, MAX_CHANNELS, VALUE_BITS, Descriptor
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.geometry import ceil_div
@@ -38,8 +38,8 @@ LUT_PER_FIRST_SUM = 24
 """Of the first layer's values, for each of FIRST_PE: the greatest sum of a pool."""
 LUT_PER_FIRST_VALUE = 130
 """Of the first layer's values, for each of a slice of FIRST_PE bits: offset, shift and limits."""
-LUT_PER_FACTOR_BIT = 5.5
-"""Scale and offset of FIRST_VALUES channels in LUT RAM, three bits in four LUTs for 64 of them."""
+LUT_PER_FACTOR = 1
+"""Scale and offset of a channel in LUT RAM, of which four LUTs hold three bits of 64."""
 LUT_REST = 9000
 """Control, address arithmetic, multiplexers, AXI adapters."""
 LUT_PER_LANE = 275
@@ -285,7 +285,10 @@ def resources(design: Design, figures: Figures) -> dict[str, Any]:
     macs = design.pe * design.simd * design.lanes
     dots = design.pe * design.lanes
     total = sum(memories.values())
+    slice_values = max(design.first_pe // VALUE_BITS, 1)
     vector = LUT_PER_LANE * design.lanes + LUT_PER_CHANNEL * dots + LUT_PER_HEADER * design.pe + LUT_VECTOR
+    vector += LUT_PER_FIRST_SUM * design.first_pe + LUT_PER_FIRST_VALUE * slice_values + 2 * design.simd
+    vector += LUT_PER_FACTOR * FIRST_VALUES
     found = {
         "lut": round(
             (figures.dot_lut + LUT_PER_SUM) * dots
@@ -298,8 +301,8 @@ def resources(design: Design, figures: Figures) -> dict[str, Any]:
         + (vector if design.vector else 0),
         "bram36": total / 2,
         # scores: 1; addresses of the array: 11; control: 8; the first layer's addresses: 4; of the vector unit
-        # a product a lane and a shortcut's addresses
-        "dsp": 24 + (design.lanes + 3 if design.vector else 0),
+        # a product a lane and a shortcut's addresses, of the first layer a product a value
+        "dsp": 24 + (design.lanes + 3 + slice_values if design.vector else 0),
     }
     board = design.board
     return {
