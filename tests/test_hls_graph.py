@@ -182,8 +182,8 @@ MUTANTS = {
     "greatest sum of a pool": ("bnn_first.h", "at.part.value == 0 || sums[p] > best[p]", "at.part.value == 0"),
     "channels in the order of values": ("bnn_first.h", "given[channel % FIRST_PE]", "given[n % FIRST_PE]"),
     "values of the first layer": ("bnn_first.h", "shifted < low ? low", "shifted < low ? high"),
-    "their word": ("bnn_first.h", "f.value_word + (at.group", "0 + (at.group"),
-    "their planes": ("bnn_first.h", "group_given && !completes", "group_given && false"),
+    "their word": ("bnn_first.h", "place = f.value_word", "place = 0"),
+    "bits that wait for their word": ("bnn_first.h", "word[(n + FIRST_PE) % SIMD]", "word[n]"),
     "their factors": ("bnn_first.h", "factors[n][row & (FACTOR_ROWS - 1)]", "factors[n][0]"),
 }
 """Expressions and what stands in their place; a common prefix says which of the type."""
