@@ -277,7 +277,7 @@ def test_wrong_programs_end_with_the_code_of_the_rules(
     """As `bnn.check` has it, with the vector unit and without; what it finds good may give anything."""
     core = cores("plain") if build == "plain" else hls_csim.build(replace(SMALL, vector=False), tmp_path)
     codes = set()
-    for seed in range(150):
+    for seed in range(200):
         program, _, images = wrong(seed)
         try:
             check_program(program, core.design.registers())
