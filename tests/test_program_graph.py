@@ -211,9 +211,9 @@ def test_what_first_layers_with_values_must_be(monkeypatch: pytest.MonkeyPatch) 
 def test_first_layers_with_values_that_the_engine_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     """They run on the array: too many channels, or a design without the vector unit."""
     monkeypatch.setattr(lowering, "VALUES_OF_ENGINE", True)
-    model = random_model(network("bireal"))
-    assert plan(model, DESIGNS["pynq_z1"], 2).first.value_channels == 64
-    wide = replace(DESIGNS["pynq_z1"], simd=256, pe=16, lanes=4, weight_depth=256)
+    assert plan(random_model(network("bireal")), DESIGNS["pynq_z1"], 2).first.value_channels == 64
+    model = random_model(network("tiny_bireal"))
+    wide = replace(DESIGNS["pynq_z1"], simd=256, pe=8, lanes=4, weight_depth=128, first_pe=8)
     first = plan(model, wide, 2).first
     assert (first.value_channels, first.words) == (256, 9)
     monkeypatch.setattr(lowering, "FIRST_VALUES", 128)
