@@ -11,10 +11,11 @@ import importlib
 import importlib.util
 import io
 import os
+import re
 import select
 import shlex
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, NoReturn, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, Match, NamedTuple, NoReturn, Optional, Sequence
 
 from bnn import caches, output
 from bnn.errors import ExpectedError, line
@@ -230,6 +231,16 @@ def load(target: str) -> Any:
     if module.startswith("host.") and importlib.util.find_spec("bnn.host"):
         module = f"bnn.{module}"  # of the wheel for boards
     return getattr(importlib.import_module(module), attribute)
+
+
+def spelled(calls: str) -> str:
+    """Recorded calls as they are given today; the first models say `python -m train.export` for `bnn export`."""
+    names = {re.sub(r"(\.__main__)?:\w+$", "", entry.target): name for name, entry in reversed(list(COMMANDS.items()))}
+
+    def name(found: Match[str]) -> str:
+        return f"bnn {names[found[1]]}" if found[1] in names else found[0]
+
+    return re.sub(r"\bpython3? -m ([\w.]+)", name, calls)
 
 
 def advice(network: Network, planes: int, bases: int) -> str:

@@ -94,6 +94,13 @@ def test_words_of_the_planner(word: str, capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out.startswith(f"usage: bnn {word} ")
 
 
+def test_recorded_calls_have_today_s_spelling() -> None:
+    said = "python -m train cnv -o a; python3 -m train.export a/checkpoint.pt; python -m hls.report; python -m pytest"
+    wanted = "bnn train cnv -o a; bnn export a/checkpoint.pt; python -m hls.report; python -m pytest"
+    assert command.spelled(said) == wanted
+    assert command.spelled("python -m hls m.npz; bnn page m.npz") == "bnn plan m.npz; bnn page m.npz"
+
+
 def test_the_console_script_is_the_command() -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     module, _, attribute = scripts["bnn"].partition(":")

@@ -157,11 +157,11 @@ def test_click_on_a_sample(browser: Browser, sample: int) -> None:
 def test_percentages(browser: Browser) -> None:
     shares = [0, 0.004, 0.005, 0.314, 0.9894, 0.991, 0.9994, 0.9996, 1]
     assert browser.run(f"{shares}.map(percent)") == [
-        "under 1 %",
-        "under 1 %",
-        "1 %",
-        "31 %",
-        "99 %",
+        "under 0.1 %",
+        "0.4 %",
+        "0.5 %",
+        "31.4 %",
+        "98.9 %",
         "99.1 %",
         "99.9 %",
         "over 99.9 %",
@@ -200,7 +200,7 @@ def test_an_error_replaces_the_answer_and_an_answer_the_error(browser: Browser, 
     click = "at('samples').children[0].click()"
     nothing = {"drop": "What was dropped is no file.", "paste": "The clipboard holds no picture."}
     failures = [
-        (give("drop", "bm90IGEgcGljdHVyZQ=="), "picture: is no picture (of a known format)"),
+        (give("drop", "bm90IGEgcGljdHVyZQ=="), "This file is no picture (of a known format)"),
         (give("drop", ""), nothing["drop"]),
         (give("paste", ""), nothing["paste"]),
     ]

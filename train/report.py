@@ -21,7 +21,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bnn import api
-from bnn.command import Command, positive
+from bnn.command import Command, positive, spelled
 from bnn.confidence import calibration_error, probabilities
 from bnn.cpu import infer
 from bnn.errors import ExpectedError
@@ -246,7 +246,6 @@ def _facts(model: Model) -> list[tuple[str, str]]:
         "validation images right": _percent(meta["validation_accuracy"], 1)
         if isinstance(meta.get("validation_accuracy"), float)
         else "",
-        "command": str(meta.get("command") or ""),
     }
     return [(name, value) for name, value in known.items() if value]
 
@@ -294,6 +293,7 @@ def page(model: Model, answers: Answers, log: dict[str, list[float]] | None, pla
         trust=None if shares is None else trust(shares, answers),
         error=None if shares is None else calibration_error(shares, answers.labels),
         facts=_facts(model),
+        calls=[call for call in spelled(str(model.meta.get("command") or "")).split("; ") if call],
         epochs=0 if log is None else int(log["epoch"][-1]),
         accuracy=None
         if log is None

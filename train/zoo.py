@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from bnn.cards import END, FIELDS, ZOO, ZooError, cards, read_card
-from bnn.command import Command
+from bnn.command import Command, spelled
 from bnn.files import write_atomically
 from bnn.model import load
 from bnn.output import each, progress, result
@@ -93,7 +93,7 @@ def table(folder: Path) -> str:
         right, total = card["test_correct"], card["test_images"]
         lines.append(
             f"| `{card['name']}` | {card['dataset']} | {macs:,} | {bits:,} | {100 * card['validation_accuracy']:.2f} % "
-            f"| {right}/{total} ({100 * right / total:.2f} %) | `{card['command']}` |"
+            f"| {right}/{total} ({100 * right / total:.2f} %) | `{spelled(card['command'])}` |"
         )
     return "\n".join(lines)
 

@@ -19,8 +19,7 @@ const decode = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0
 
 function percent(share) {
   if (share >= 0.9995) return "over 99.9 %";
-  if (share >= 0.99) return (100 * share).toFixed(1) + " %";
-  return share < 0.005 ? "under 1 %" : Math.round(100 * share) + " %";
+  return share < 0.0005 ? "under 0.1 %" : (100 * share).toFixed(1) + " %";
 }
 
 function milliseconds(value) {
@@ -108,15 +107,18 @@ function showSides(engines) {
   at("sides").hidden = names.length < 2;
   if (names.length < 2) return;
   head(table, ["Figure", ...names.map(name => "#" + ENGINES[name])]);
-  const line = (title, of) => row([[title], ...names.map(name => [of(engines[name]), "value"])]);
+  const line = (title, of) => {  // nothing where no engine knows it
+    const values = names.map(name => of(engines[name]));
+    return values.some(value => value) ? [row([[title], ...values.map(value => [value || "–", "value"])])] : [];
+  };
   const total = engine => Object.values(engine.milliseconds).reduce((sum, value) => sum + value, 0);
   table.tBodies[0].replaceChildren(
-    line("answer", engine => model().classes[engine.best]),
-    line("score of it", engine => String(engine.scores[engine.best])),
-    line("time, copies included", engine => milliseconds(total(engine))),
-    line("cycles", engine => engine.cycles ? engine.cycles.toLocaleString("en") : "–"),
-    line("cycles at its clock", engine => engine.cycles && engine.clock_hz ?
-      milliseconds(1e3 * engine.cycles / engine.clock_hz) : "–"));
+    ...line("answer", engine => model().classes[engine.best]),
+    ...line("score of it", engine => String(engine.scores[engine.best])),
+    ...line("time, copies included", engine => milliseconds(total(engine))),
+    ...line("cycles", engine => engine.cycles && engine.cycles.toLocaleString("en")),
+    ...line("cycles at its clock", engine => engine.cycles && engine.clock_hz &&
+      milliseconds(1e3 * engine.cycles / engine.clock_hz)));
   const [one, other] = names.map(name => engines[name].scores);
   const different = one.filter((score, n) => score !== other[n]).length;
   at("same").textContent = different ? `${different} of ${one.length} scores differ: this should not be.` :
@@ -213,7 +215,7 @@ async function classify(what) {
     if (at("inside").open) await showMaps();
   } catch (error) {
     if (mine !== turn) return;
-    fail(error.message);
+    fail(error.message.replace(/^picture: /, "This file "));
   }
 }
 
