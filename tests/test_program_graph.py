@@ -217,6 +217,6 @@ def test_first_layers_with_values_that_the_engine_does_not_hold(monkeypatch: pyt
     first = plan(model, wide, 2).first
     assert (first.value_channels, first.words) == (256, 9)
     monkeypatch.setattr(lowering, "FIRST_VALUES", 128)
-    assert not plan(model, wide, 2).first.channels
+    assert not lower(model, wide).engine
     with pytest.raises(DesignError, match="needs the vector unit"):
         plan(model, DESIGNS["pynq_z1_binary"], 2)
