@@ -55,7 +55,10 @@ class Design:
         self._check("lanes", 2, 16)
         self._check("weight_depth", 16, 32768)
         self._check("act_depth", 16, 32768)
-        self._check("first_pe", 4, self.pe, "PE")
+        if self.vector is True:  # a quarter of them give their values in one cycle, into one word
+            self._check("first_pe", 4, min(self.pe, self.simd // 2), "PE, and with the vector unit SIMD / 2")
+        else:
+            self._check("first_pe", 4, self.pe, "PE")
         self._check("image_pixels", 16, 32768)
         self._check("max_layers", 1, 256)
         if isinstance(self.clock_mhz, bool) or not isinstance(self.clock_mhz, int | float) or not self.clock_mhz > 0:

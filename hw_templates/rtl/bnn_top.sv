@@ -391,7 +391,7 @@ module bnn_top
       .FirstPe    (FirstPe),
       .ImagePixels(ImagePixels),
       .FirstWired (FirstWired),
-      .Planes     (Vector != 0)
+      .Vector     (Vector != 0)
   ) u_first (
       .clk_i          (clk),
       .rst_i          (first_rst),

@@ -9,6 +9,7 @@ from cocotb.triggers import FallingEdge
 from bnn.contract import FirstBeat
 
 LATENCY = 7
+MOST_LATE = 1  # cycles by which the greatest sums follow the bits
 CHANNEL_LATE = 2  # cycles by which the channels follow their window
 
 
@@ -40,7 +41,9 @@ async def first_array(dut):
                 steps.append(idle)
             first, last = int(i == 0), int(i == count - 1)
             steps.append((1, first, last, join(windows[i], 8), join(channels, 64)))
-        want[len(steps) - 1] = join((sums >= limit).any(axis=0) ^ flip.astype(bool), 1)
+        bits = (sums >= limit).any(axis=0) ^ flip.astype(bool)
+        want[len(steps) - 1] = join(bits, 1), join(bits.astype(int) << 14 | sums.max(axis=0) & 0x3FFF, 15)
+    most = 0
     for t in range(len(steps) + LATENCY):
         valid, first, last, window, _ = steps[t] if t < len(steps) else idle
         late = t - CHANNEL_LATE
@@ -53,9 +56,13 @@ async def first_array(dut):
         done = t - LATENCY + 1
         assert int(dut.valid_o.value) == (done in want), f"step {t}"
         if done in want:
-            assert int(dut.bit_o.value) == want[done], f"step {t}"
+            assert int(dut.bit_o.value) == want[done][0], f"step {t}"
+        if parameter("Values"):
+            if done - MOST_LATE in want:
+                most = want[done - MOST_LATE][1]
+            assert most in (0, int(dut.most_o.value)), f"step {t}"  # it holds
 
 
-@pytest.mark.parametrize("first_pe", [4, 8])
-def test_first_array(first_pe, tmp_path):
-    run(__file__, "bnn_first_array", {"FirstPe": first_pe}, tmp_path)
+@pytest.mark.parametrize("first_pe, values", [(4, 0), (8, 0), (8, 1)])
+def test_first_array(first_pe, values, tmp_path):
+    run(__file__, "bnn_first_array", {"FirstPe": first_pe, "Values": values}, tmp_path)

@@ -8,7 +8,7 @@ import pytest
 from bench import begin, fields, parameter, record, run, seed, to_int
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from bnn.contract import FIRST_TAPS, MAX_CHANNELS, FirstBeat, Header
+from bnn.contract import FIRST_TAPS, MAX_CHANNELS, FirstBeat, FirstValue, Header, value_range
 
 WRITE_LATENCY = 6  # of bnn_writeback, the most
 
@@ -235,16 +235,15 @@ async def writeback(dut):
         assert not len(wrong), f"{mode} {layer}: {len(wrong)} bits, the first at lane, address, bit {wrong[0]}"
 
 
-def convolution(table, images, weights, limits, flip, pad, pool):
-    """Bits (N, H, W, O) of the first layer; weights are +-1 (O, 3, 3, C)."""
+def convolution(table, images, weights, pad, pool):
+    """Sums (1 or with a pool 4, N, H, W, O) of the first layer; weights are +-1 (O, 3, 3, C)."""
     values = np.pad(table.astype(np.int64)[images], ((0, 0), (pad, pad), (pad, pad), (0, 0)))
     rows, columns = values.shape[1] - 2, values.shape[2] - 2
     sums = sum(values[:, y : y + rows, x : x + columns] @ weights[:, y, x].T for y in range(3) for x in range(3))
-    bits = sums >= limits
-    if pool:
-        bits = bits[:, : rows & ~1, : columns & ~1]
-        bits = bits[:, 0::2, 0::2] | bits[:, 0::2, 1::2] | bits[:, 1::2, 0::2] | bits[:, 1::2, 1::2]
-    return (bits ^ flip).astype(np.uint8)
+    if not pool:
+        return sums[None]
+    sums = sums[:, : rows & ~1, : columns & ~1]
+    return np.stack([sums[:, y::2, x::2] for y in range(2) for x in range(2)])
 
 
 # height, width, channels, outputs, pad, pool, sub-batch, images; outputs 0: pack mode
@@ -264,12 +263,20 @@ FIRST = [
     (8, 8, 2, 0, 0, 0, 4, 4),
     (4, 3, 1, 7, 0, 0, 3, 8),
 ]
+# the same, and planes, bits of a value and its shift
+VALUES = [
+    (6, 8, 3, 32, 1, 1, 2, 5, 1, 0, 8),
+    (4, 5, 4, 20, 1, 0, 2, 4, 1, 6, 4),
+    (5, 6, 2, 40, 0, 0, 1, 3, 2, 0, 12),
+    (4, 7, 3, 64, 1, 1, 2, 3, 3, 8, 0),
+    (2, 2, 1, 3, 1, 1, 3, 7, 1, 1, 16),
+]
 FIRST_CREDIT = 128  # beats of the image queue
 
 
 def first_case(rng, case, simd, lanes, first_pe):
     """Fields of the header, program beats, image bytes and expected words of a case."""
-    height, width, channels, outputs, pad, pool, sub_batch, count = case
+    height, width, channels, outputs, pad, pool, sub_batch, count, planes, value_bits, shift = (*case, 0, 0, 0)[:11]
     images = rng.integers(0, 256, (count, height, width, channels), np.uint8)
     elements = height * width * channels
     image_bytes = -(-elements // 8) * 8
@@ -292,29 +299,52 @@ def first_case(rng, case, simd, lanes, first_pe):
     }
     if not outputs:
         table = np.where(rng.integers(0, 2, 256) > 0, 1, -1).astype(np.int8)
-        bits = (table[images] > 0).astype(np.uint8).reshape(count, 1, 1, elements)
+        record_words = words((table[images] > 0).astype(np.uint8).reshape(count, 1, 1, elements), simd)
         beats, cw, row_words = [], -(-elements // simd), 0
         config.update(rows=0, columns=0, out_image_stride=cw, out_row_stride=0, out_words=cw)
     else:
         table = rng.integers(-128, 128, 256).astype(np.int8)
-        weights = rng.integers(0, 2, (outputs, 3, 3, channels)) * 2 - 1
-        limits = rng.integers(-400, 400, outputs)
+        cw = -(-outputs // simd)
+        given = planes * cw * simd or outputs  # channels of the engine, those of values with absent ones among them
+        weights = rng.integers(0, 2, (given, 3, 3, channels)) * 2 - 1
+        limits = rng.integers(-400, 400, given)
         limits[0], limits[-1] = FirstBeat.threshold.least, FirstBeat.threshold.largest
-        flip = rng.integers(0, 2, outputs)
-        bits = convolution(table, images, weights, limits, flip.astype(bool), pad, pool)
-        taps = np.zeros((outputs, FIRST_TAPS, MAX_CHANNELS), np.uint8)
-        taps[:, :, :channels] = weights.reshape(outputs, FIRST_TAPS, channels) > 0
+        flip = rng.integers(0, 2, given)
+        sums = convolution(table, images, weights, pad, pool)
+        bits = ((sums >= limits).any(axis=0) ^ flip.astype(bool)).astype(np.uint8)
+        taps = np.zeros((given, FIRST_TAPS, MAX_CHANNELS), np.uint8)
+        taps[:, :, :channels] = weights.reshape(given, FIRST_TAPS, channels) > 0
         channel = [
-            FirstBeat(weights=to_int(taps[o]), threshold=int(limits[o]), flip=bool(flip[o])) for o in range(outputs)
+            FirstBeat(weights=to_int(taps[o]), threshold=int(limits[o]), flip=bool(flip[o])) for o in range(given)
         ]
-        channel += [FirstBeat(threshold=FirstBeat.threshold.largest)] * (config["first_channels"] - outputs)
+        record_words = words(bits, simd)
+        if planes:
+            scale, offset = rng.integers(0, 3 << shift, cw * simd) // 4, rng.integers(-80, 80, cw * simd) << shift
+            scale[outputs:], offset[outputs:] = 0, 0
+            value = (sums.max(axis=0)[..., : cw * simd] * scale + offset) >> shift
+            value = np.clip(value, *value_range(value_bits)).astype(np.uint8)
+            value = value.reshape(*value.shape[:3], cw, simd // 8, 8).swapaxes(-1, -2)  # a word, its byte
+            value = np.unpackbits(np.ascontiguousarray(value), axis=-1, bitorder="little")
+            record_words = np.concatenate([record_words, value.reshape(*value.shape[:3], 8 * cw, simd)], axis=3)
+            order = np.arange(planes * cw * simd).reshape(planes * cw, simd // 8, 8).swapaxes(1, 2).ravel()
+            channel = [channel[o] for o in order] + [
+                FirstValue(scale=int(scale[o]), offset=int(offset[o])) for o in order[: cw * simd]
+            ]
+            config.update(first_channels=given, value_channels=cw * simd, value_bits=value_bits, shift=shift)
+        else:
+            channel += [FirstBeat(threshold=FirstBeat.threshold.largest)] * (config["first_channels"] - outputs)
+            cw = -(-config["first_channels"] // simd)
         beats = [beat.words[0] for beat in channel]
-        cw, row_words = -(-config["first_channels"] // simd), -(-bits.shape[2] // lanes) * -(-outputs // simd)
-        config.update(out_image_stride=bits.shape[1] * row_words, out_row_stride=row_words, out_words=cw)
+        row_words = -(-bits.shape[2] // lanes) * record_words.shape[3]
+        config.update(
+            out_image_stride=bits.shape[1] * row_words,
+            out_row_stride=row_words,
+            out_words=planes * cw + 8 * cw if planes else cw,
+        )
     blocks = -(-sub_batch // lanes) if not outputs else sub_batch
     even = int(rng.integers(0, 8))
     config.update(out_even=even, out_odd=even + blocks * config["out_image_stride"] + int(rng.integers(0, 4)))
-    return Header(**config), list(np.frombuffer(table.tobytes(), "<u8")) + beats, memory, words(bits, simd)
+    return Header(**config), list(np.frombuffer(table.tobytes(), "<u8")) + beats, memory, record_words
 
 
 @cocotb.test()
@@ -333,7 +363,7 @@ async def first_layer(dut):
     )
     rng = np.random.default_rng(seed())
     waits = ready = 0
-    for case in FIRST:
+    for case in FIRST + VALUES * parameter("Vector"):
         header, program, images, expected = first_case(rng, case, simd, lanes, first_pe)
         dut.rst_i.value = 1
         await FallingEdge(dut.clk_i)
@@ -433,7 +463,10 @@ CASES = [
     ("bnn_fifo_block", {"Width": 9, "Depth": 8}),
     ("bnn_unpack", {}),
     *(("bnn_writeback", {"Pe": p, "Simd": s, "Lanes": n, "ActDepth": 512}) for p, s, n in WRITEBACK),
-    ("bnn_first_layer", {"Simd": 32, "Lanes": 4, "ActDepth": 512, "FirstPe": 4, "ImagePixels": 256}),
+    *(
+        ("bnn_first_layer", {"Simd": s, "Lanes": 4, "ActDepth": 512, "FirstPe": p, "ImagePixels": 256, "Vector": v})
+        for s, p, v in ((32, 4, 0), (32, 4, 1), (32, 8, 1), (64, 16, 1), (64, 4, 1))
+    ),
 ]
 
 

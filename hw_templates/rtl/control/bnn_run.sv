@@ -137,7 +137,8 @@ module bnn_run
       .ActDepth   (ActDepth),
       .FirstPe    (FirstPe),
       .ImagePixels(ImagePixels),
-      .MaxLayers  (MaxLayers)
+      .MaxLayers  (MaxLayers),
+      .Vector     (Vector)
   ) u_header (
       .clk_i,
       .load_i        (beat & in_header),
@@ -150,8 +151,9 @@ module bnn_run
 
   // While the header is checked the parts are gone through once; then they are read, and weights asked for.
   bnn_run_section #(
-      .Pe  (Pe),
-      .Simd(Simd)
+      .Pe    (Pe),
+      .Simd  (Simd),
+      .Vector(Vector)
   ) u_section (
       .clk_i,
       .program_i       (header),

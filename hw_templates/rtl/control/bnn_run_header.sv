@@ -1,7 +1,7 @@
 // Header of a program: its words, and whether they can be what this core runs.
 //
 // beat_i enters with load_i, the first beat first. error_o is the first of the errors that the header has:
-// ErrorMagic, ErrorGeometry, ErrorLayers or ErrorRange, else ErrorNone; two_segments_o and words_o, the weight
+// ErrorMagic, ErrorGeometry, ErrorLayers, ErrorVector or ErrorRange, else ErrorNone; two_segments_o and words_o, the weight
 // words of both segments, are derived values.
 //
 // Latency: header_o 1 cycle after the beat, two_segments_o and words_o 1 more, error_o 5 cycles after the last beat.
@@ -15,7 +15,8 @@ module bnn_run_header
     parameter int unsigned ActDepth = 1024,
     parameter int unsigned FirstPe = 4,
     parameter int unsigned ImagePixels = 1024,
-    parameter int unsigned MaxLayers = 16
+    parameter int unsigned MaxLayers = 16,
+    parameter int unsigned Vector = 0
 ) (
     input  logic        clk_i,
     input  logic        load_i,
@@ -56,13 +57,39 @@ module bnn_run_header
   logic [19:0] planes_words_q;  // of all planes
   logic [16:0] rows_q, columns_q;
   logic no_words_b_q;
-  logic pack_q, bad_magic_q, bad_geometry_q, bad_layers_q, bad_range_q;
+  logic pack_q, bad_magic_q, bad_geometry_q, bad_layers_q, bad_range_q, bad_vector, bad_values;
   error_e error_q;
 
   // Rows or columns that a 3x3 kernel computes, even with a pool.
   function automatic logic differs(input logic [16:0] computed, input logic pool, input logic [15:0] said);
     return {computed[16:1], computed[0] & ~pool} != {1'b0, said};
   endfunction
+
+  if (Vector != 0) begin : gen_values
+    logic values_q;
+    logic [19:0] record_q;  // channels, and the bits of their values
+    logic [6:0] values_range_q;
+
+    always_ff @(posedge clk_i) begin
+      values_q <= header_q.first_result.value_channels != '0;
+      record_q <= 20'(header_q.first_channels[15:0]) + {1'b0, header_q.first_result.value_channels, 3'd0};
+      values_range_q[0] <= values_q && header_q.first_result.value_channels[SimdBits-1:0] != '0;
+      values_range_q[1] <= values_q && header_q.first_result.value_channels > 16'(FirstValues);
+      values_range_q[2] <= values_q && header_q.first_result.value_channels > header_q.first_channels[15:0];
+      values_range_q[3] <= values_q && header_q.first_channels[SimdBits-1:0] != '0;
+      values_range_q[4] <= values_q && header_q.first_result.value_bits > 4'd8;
+      values_range_q[5] <= values_q && header_q.first_result.shift[1:0] != '0;
+      values_range_q[6] <= values_q && header_q.out_words != 32'(record_q >> SimdBits);
+    end
+
+    assign bad_vector = 1'b0;
+    assign bad_values = |values_range_q;
+  end else begin : gen_bits
+    logic values_q;
+    always_ff @(posedge clk_i) values_q <= header_q.first_result.value_channels != '0;
+    assign bad_vector = values_q;
+    assign bad_values = 1'b0;
+  end
 
   always_ff @(posedge clk_i) begin
     magic_q[0]    <= header_q.magic != ProgramMagic;
@@ -117,9 +144,9 @@ module bnn_run_header
     bad_magic_q    <= |magic_q;
     bad_geometry_q <= |geometry_q;
     bad_layers_q   <= |layers_q;
-    bad_range_q    <= |range_q;
+    bad_range_q    <= (|range_q) | bad_values;
     error_q        <= bad_magic_q ? ErrorMagic : bad_geometry_q ? ErrorGeometry : bad_layers_q ? ErrorLayers
-        : bad_range_q ? ErrorRange : ErrorNone;
+        : bad_vector ? ErrorVector : bad_range_q ? ErrorRange : ErrorNone;
   end
 
   assign error_o = error_q;

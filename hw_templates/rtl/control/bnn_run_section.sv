@@ -10,7 +10,8 @@ module bnn_run_section
   import bnn_pkg::*;
 #(
     parameter int unsigned Pe = 4,
-    parameter int unsigned Simd = 64
+    parameter int unsigned Simd = 64,
+    parameter int unsigned Vector = 0
 ) (
     input  logic        clk_i,
     input  header_t     program_i,
@@ -65,6 +66,13 @@ module bnn_run_section
   logic [31:0] beats_q;
   logic [SizeBits:0] end_q;
   logic beyond_q, bad_q;
+  logic [15:0] first_q;  // channels of the first layer, those with a value twice
+
+  if (Vector != 0) begin : gen_values
+    always_ff @(posedge clk_i) first_q <= program_i.first_channels[15:0] + program_i.first_result.value_channels;
+  end else begin : gen_bits
+    assign first_q = program_i.first_channels[15:0];
+  end
 
   assign offset[Header]      = '0;
   assign offset[Descriptors] = program_i.descriptors[31:BeatShift];
@@ -73,7 +81,7 @@ module bnn_run_section
   assign offset[SegmentB]    = program_i.weights_b[31:BeatShift];
   assign size[Header]        = SizeBits'(HeaderBeats);
   assign size[Descriptors]   = SizeBits'(program_i.layers[15:0]) << $clog2(DescriptorBeats);
-  assign size[First]         = SizeBits'(program_i.first_channels[15:0]) + SizeBits'(TableBeats);
+  assign size[First]         = SizeBits'(first_q) + SizeBits'(TableBeats);
   assign size[SegmentA]      = SizeBits'(program_i.words_a) << WordShift;
   assign size[SegmentB]      = SizeBits'(program_i.words_b) << WordShift;
 

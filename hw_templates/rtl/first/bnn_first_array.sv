@@ -2,19 +2,22 @@
 //
 //   sum[p] = sum over i < Inputs of (weight[p][i] ? +window[i] : -window[i])
 //   bit[p] = (OR over the windows from first_i to last_i of (sum[p] >= threshold[p])) ^ flip[p]
+//   most_o[p*15 +: 14] = maximum over the windows from first_i to last_i of sum[p], bit[p] on top of it      with Values
 //
 // Layout: window_i[i*8 +: 8] is signed, i = tap*4 + c, tap = 3*ky + kx; absent channels and
 // padding are 0. channel_i[p*64 +: 64], two cycles after the window, is the beat of channel p of
 // the program's first-layer block (first_beat_t). Without a
-// pool first_i and last_i come with every window; with a 2x2 pool they mark the first and last of
+// pool first_i and last_i come with every window; with a 2x2 pool, or for values, they mark the first and last of
 // four: a window without first_i follows one without last_i. A cycle without valid_i is a bubble. One window per cycle.
 //
 // The sums of pairs of the window are made once and registered for every eight channels.
-// Latency: valid_o and bit_o come 7 cycles after the last window. valid_o is high for one cycle.
+// Latency: valid_o and bit_o come 7 cycles after the last window. valid_o is high for one cycle; most_o comes a cycle
+// after it and holds until the next.
 module bnn_first_array
   import bnn_pkg::*;
 #(
     parameter int unsigned FirstPe = 4,
+    parameter bit Values = 1'b0,
     localparam int unsigned Inputs = FirstTaps * MaxChannels
 ) (
     input  logic                  clk_i,
@@ -25,7 +28,8 @@ module bnn_first_array
     input  logic [Inputs*8-1:0]   window_i,
     input  logic [FirstPe*64-1:0] channel_i,
     output logic                  valid_o,
-    output logic [FirstPe-1:0]    bit_o
+    output logic [FirstPe-1:0]    bit_o,
+    output logic [FirstPe*15-1:0] most_o
 );
   localparam int unsigned GroupPe = (FirstPe < 8) ? FirstPe : 8;
 
@@ -40,7 +44,7 @@ module bnn_first_array
   logic [Inputs/2*25-1:0] pair_q;  // 8, 8 and 9 bits each: bnn_first_pe
   logic signed [10:0] tap_q[FirstTaps];
   logic signed [12:0] row_q[3];
-  logic signed [13:0] all;
+  logic [13:0] less;
 
   always_ff @(posedge clk_i) begin
     first_q <= {first_q[3:0], first_i};
@@ -59,7 +63,7 @@ module bnn_first_array
     end
   end
 
-  // The sum of the whole window, once: 4 cycles after it
+  // The sum of the whole window, negated, once: 4 cycles after it
   for (genvar t = 0; t < FirstTaps; t++) begin : gen_tap
     logic signed [8:0] low, high;
     assign low = pair_q[50*t+16+:9];
@@ -71,19 +75,22 @@ module bnn_first_array
       row_q[r] <= 13'(tap_q[3*r]) + 13'(tap_q[3*r+1]) + 13'(tap_q[3*r+2]);
     end
   end
-  assign all = 14'(row_q[0]) + 14'(row_q[1]) + 14'(row_q[2]);
+  assign less = -14'(row_q[0]) - 14'(row_q[1]) - 14'(row_q[2]);
 
   for (genvar g = 0; g < FirstPe; g += GroupPe) begin : gen_group
     bnn_first_group #(
-        .Pe(GroupPe)
+        .Pe    (GroupPe),
+        .Values(Values)
     ) u_group (
         .clk_i,
         .pair_i   (pair_q),
-        .all_i    (all),
+        .less_i   (less),
         .valid_i  (valid_q[4]),
         .first_i  (first_q[4]),
+        .last_i   (last_q[4]),
         .channel_i(channel_i[g*64+:GroupPe*64]),
-        .bit_o    (bit_o[g+:GroupPe])
+        .bit_o    (bit_o[g+:GroupPe]),
+        .most_o   (most_o[g*15+:GroupPe*15])
     );
   end
 

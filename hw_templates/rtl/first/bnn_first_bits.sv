@@ -1,6 +1,7 @@
 // Channels of the first layer, what they make of a window, and the queue of the bits.
 //
 //   data_o[p] = bit of channel group*FirstPe + p:  bnn_first_array, or bnn_first_wired
+//   with values_i the queue stays empty: sums_o has those of a group, with their bits, from the cycle after sums_soon_o on
 //   with planes_i: bit planes_i - 1 - group of t + 2^(planes_i - 1), t the entry of channel p in the window's middle
 //
 // load_valid_i: the beat of channel load_index_i, load_data_i a cycle later. Windows come with group_i:
@@ -15,6 +16,7 @@ module bnn_first_bits
     parameter int unsigned GroupBits = 5,
     parameter int unsigned Results = 16,
     parameter bit FirstWired = 1'b0,
+    parameter bit Values = 1'b0,
     localparam int unsigned IndexBits = GroupBits + $clog2(FirstPe),
     localparam int unsigned WindowBits = FirstTaps * MaxChannels * 8
 ) (
@@ -27,6 +29,7 @@ module bnn_first_bits
     input  logic [15:0]               channels_out_i,
     input  logic [2:0]                channels_in_i,
     input  logic [3:0]                planes_i,  // constant from the first window on
+    input  logic                      values_i,  // constant from the first window on
     output logic                      wrong_o,
     // Windows
     input  logic                      valid_i,
@@ -37,7 +40,10 @@ module bnn_first_bits
     // Bits
     output logic                      valid_o,
     input  logic                      pop_i,
-    output logic [FirstPe-1:0]        data_o
+    output logic [FirstPe-1:0]        data_o,
+    // Sums: bnn_first_array's most_o
+    output logic                      sums_soon_o,
+    output logic [FirstPe*15-1:0]     sums_o
 );
   localparam int unsigned PeBits = $clog2(FirstPe);
 
@@ -47,6 +53,7 @@ module bnn_first_bits
   if (FirstWired) begin : gen_wired
     logic unused_group;
     assign unused_group = ^group_i[1];
+    assign sums_o = '0;
     bnn_first_wired #(
         .FirstPe  (FirstPe),
         .GroupBits(GroupBits)
@@ -88,7 +95,8 @@ module bnn_first_bits
     end
 
     bnn_first_array #(
-        .FirstPe(FirstPe)
+        .FirstPe(FirstPe),
+        .Values (Values)
     ) u_array (
         .clk_i,
         .rst_i    (clear_i),
@@ -98,7 +106,8 @@ module bnn_first_bits
         .window_i,
         .channel_i(channel),
         .valid_o  (sum_valid),
-        .bit_o    (bits)
+        .bit_o    (bits),
+        .most_o   (sums_o)
     );
   end
 
@@ -126,13 +135,18 @@ module bnn_first_bits
     plane_valid_q <= clear_i ? '0 : {plane_valid_q[0], valid_i & planes_q};
   end
 
+  logic push;
+
+  assign push = planes_q ? plane_valid_q[1] : sum_valid & ~values_i;
+  assign sums_soon_o = sum_valid & values_i;
+
   bnn_fifo #(
       .Width(FirstPe),
       .Depth(Results)
   ) u_bits (
       .clk_i,
       .rst_i  (clear_i),
-      .push_i (planes_q ? plane_valid_q[1] : sum_valid),
+      .push_i (push),
       .data_i (planes_q ? plane_q : bits),
       .room_o (room),
       .valid_o,
@@ -146,7 +160,7 @@ module bnn_first_bits
   default clocking @(posedge clk_i); endclocking
   default disable iff (clear_i);
 
-  bits_have_room: assert property ((planes_q ? plane_valid_q[1] : sum_valid) |-> room)
+  bits_have_room: assert property (push |-> room)
       else $error("more than Results = %0d sets of bits in the queue", Results);
 `endif
 endmodule

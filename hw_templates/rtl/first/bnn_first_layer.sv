@@ -5,6 +5,7 @@
 // patch of 4x4 pixels; for every position of it all channels are computed, FirstPe at a time,
 // so a pixel takes max(3, groups) cycles, a quad of a pool max(8, 4*groups + 1).
 // With pixel_map the bits of the table's entries are planes, each a group of its own of at most four channels.
+// With values (header_i.first_result) a byte of each sum is written too, and a pixel takes 4*groups cycles without a pool.
 // Pack mode: every byte becomes the sign of its table entry; eight bits a cycle, and one cycle more
 // for each word.
 // Both follow docs/ARCHITECTURE.md, "The first layer".
@@ -16,8 +17,8 @@
 // the last write of a sub-batch was taken. consumed_i is a pulse when the array has read a
 // sub-batch: at most two sub-batches are done and not consumed.
 //
-// With FirstWired the sums are those of bnn_first_wired, a generated module with the weights of one first layer;
-// wrong_o tells that the program's is another.
+// With FirstWired the sums are those of bnn_first_wired, a generated module with the weights of one first layer, and no
+// values; wrong_o tells that the program's is another.
 //
 // Writes: a word to all lanes of write_lane_o at the same address, once for every FirstPe channels,
 // those to come 0; taken with write_ready_i; write_soon_i is that of the next cycle.
@@ -30,7 +31,7 @@ module bnn_first_layer
     parameter int unsigned FirstPe = 4,
     parameter int unsigned ImagePixels = 1024,
     parameter bit FirstWired = 1'b0,
-    parameter bit Planes = 1'b0,  // planes of pixels by image
+    parameter bit Vector = 1'b0,  // planes of pixels by image, and values
     localparam int unsigned AddrBits = $clog2(ActDepth)
 ) (
     input  logic                clk_i,
@@ -69,6 +70,9 @@ module bnn_first_layer
   localparam int unsigned SimdBits = $clog2(Simd);
   localparam int unsigned GroupBits = $clog2(FirstChannels / FirstPe);
   localparam int unsigned TableBeats = TableBytes / BeatBytes;
+  localparam int unsigned WordBits = $clog2(FirstChannels / Simd) + 1;
+  localparam int unsigned OffsetBits = $clog2((FirstChannels + 8 * FirstValues) / Simd + 1);
+  localparam bit Values = Vector && !FirstWired;
   localparam int unsigned BeatFifo = 128;
   // More than the sums that are on their way: those of a wired engine take longer
   localparam int unsigned Results = FirstWired ? 32 : 16;
@@ -79,7 +83,7 @@ module bnn_first_layer
   localparam int unsigned Parts = 7;
   localparam int unsigned Read = 0, Table = 1, Column = 2, Window = 3, Pack = 4, Write = 5, Slice = 6;
 
-  logic [Parts-1:0] clear, pack, pool;
+  logic [Parts-1:0] clear, pack, pool, values;
   logic [2:0] channels_q;
   logic [3:0] planes_q, pack_planes_q;
   logic [AddrBits-1:0] plane_words_q;
@@ -96,6 +100,15 @@ module bnn_first_layer
                  header_i.image_mode.pool}),
         .data_o({clear[i], pack[i], pool[i]})
     );
+    if (Values) begin : gen_values
+      bnn_register u_values (
+          .clk_i,
+          .data_i(header_i.first_result.value_channels[$clog2(FirstValues):SimdBits] != '0),
+          .data_o(values[i])
+      );
+    end else begin : gen_bits
+      assign values[i] = 1'b0;
+    end
   end
 
   always_ff @(posedge clk_i) begin
@@ -114,15 +127,30 @@ module bnn_first_layer
     run_q          <= ~rst_i & (begin_q | run_q);
   end
 
-  // ---- First-layer block: the pixel table, then a beat per channel ---------------------------------
+  // ---- First-layer block: the pixel table, then a beat per channel, then one per value -------------
 
-  logic table_load, channel_load;
+  logic table_load, channel_load, value_load, values_next_q;
+  logic [9:0] last_channel_q;
+  logic [$clog2(FirstValues)-1:0] value_index_q;
   logic [63:0] load_data_q;
 
   assign table_load = load_valid_i & (load_index_i < 10'(TableBeats));
-  assign channel_load = load_valid_i & (load_index_i >= 10'(TableBeats));
+  assign channel_load = load_valid_i & (load_index_i >= 10'(TableBeats)) & ~values_next_q;
 
   always_ff @(posedge clk_i) load_data_q <= load_data_i;
+
+  if (Values) begin : gen_value_load
+    assign value_load = load_valid_i & values_next_q;
+
+    always_ff @(posedge clk_i) begin
+      last_channel_q <= 10'(TableBeats - 1) + header_i.first_channels[9:0];
+      if (load_valid_i) values_next_q <= load_index_i == last_channel_q || (values_next_q && load_index_i != '0);
+      if (!values_next_q) value_index_q <= '0;
+      else if (load_valid_i) value_index_q <= value_index_q + 1'b1;
+    end
+  end else begin : gen_no_values
+    assign {value_load, values_next_q, last_channel_q, value_index_q} = '0;
+  end
 
   // ---- Images: beats, looked up ----------------------------------------------------------------
 
@@ -158,7 +186,7 @@ module bnn_first_layer
   );
 
   bnn_first_table #(
-      .Whole(Planes)
+      .Whole(Vector)
   ) u_table (
       .clk_i,
       .load_valid_i(table_load),
@@ -196,6 +224,8 @@ module bnn_first_layer
   logic [FirstTaps*MaxChannels*8-1:0] window;
   logic [1:0][GroupBits-1:0] window_group;
   logic [FirstPe-1:0] bits;
+  logic wrong, sums_soon, results_pop;
+  logic [FirstPe*15-1:0] sums;
 
   bnn_first_image #(
       .ImagePixels(ImagePixels)
@@ -246,6 +276,7 @@ module bnn_first_layer
       .clk_i,
       .clear_i       (clear[Window]),
       .pool_i        (pool[Window]),
+      .four_i        (pool[Window] | values[Window]),
       .group_end_i   (group_end_q),
       .column_limit_i(column_limit_q),
       .column_valid_i(column_valid),
@@ -256,14 +287,15 @@ module bnn_first_layer
       .last_o        (window_last),
       .window_o      (window),
       .group_o       (window_group),
-      .pop_i         (bits_pop)
+      .pop_i         (results_pop)
   );
 
   bnn_first_bits #(
       .FirstPe   (FirstPe),
       .GroupBits (GroupBits),
       .Results   (Results),
-      .FirstWired(FirstWired)
+      .FirstWired(FirstWired),
+      .Values    (Values)
   ) u_bits (
       .clk_i,
       .clear_i       (clear[Window]),
@@ -273,16 +305,74 @@ module bnn_first_layer
       .channels_out_i(header_i.first_channels[15:0]),
       .channels_in_i (header_i.image_mode.channels[2:0]),
       .planes_i      (planes_q),
-      .wrong_o,
+      .values_i      (values[Window]),
+      .wrong_o       (wrong),
       .valid_i       (window_valid),
       .first_i       (window_first),
       .last_i        (window_last),
       .window_i      (window),
       .group_i       (window_group),
       .valid_o       (bits_valid),
-      .pop_i         (bits_pop),
-      .data_o        (bits)
+      .pop_i         (bits_pop & ~values[Write]),
+      .data_o        (bits),
+      .sums_soon_o   (sums_soon),
+      .sums_o        (sums)
   );
+
+  // ---- Values: words of them and of their bits, in place of bits -----------------------------------
+
+  logic value_valid, value_ready, value_plane, value_last;
+  logic [OffsetBits-1:0] value_offset;
+  logic [Simd-1:0] value_word, value_bits;
+
+  if (Values) begin : gen_values
+    logic group_pop;
+    logic [WordBits-1:0] words_q, value_words_q;
+    logic [OffsetBits-1:0] offset;
+
+    always_ff @(posedge clk_i) begin
+      words_q       <= WordBits'(header_i.first_channels[15:0] >> SimdBits);
+      value_words_q <= WordBits'(header_i.first_result.value_channels >> SimdBits);
+    end
+
+    bnn_first_values #(
+        .Simd     (Simd),
+        .FirstPe  (FirstPe),
+        .GroupBits(GroupBits),
+        .Results  (Results)
+    ) u_values (
+        .clk_i,
+        .clear_i      (clear[Window]),
+        .load_i       (value_load),
+        .load_index_i (value_index_q),
+        .load_data_i  (load_data_q),
+        .group_end_i  (group_end_q),
+        .words_i      (words_q),
+        .value_words_i(value_words_q),
+        .result_i     (header_i.first_result),
+        .soon_i       (sums_soon),
+        .sums_i       (sums),
+        .pop_o        (group_pop),
+        .valid_o      (value_valid),
+        .ready_o      (value_ready),
+        .plane_o      (value_plane),
+        .taken_i      (bits_pop),
+        .last_o       (value_last),
+        .offset_o     (offset),
+        .value_o      (value_word),
+        .bits_o       (value_bits)
+    );
+
+    assign value_offset = values[Write] ? offset : '0;
+    assign results_pop  = values[Window] ? group_pop : bits_pop;
+    assign wrong_o      = wrong;
+  end else begin : gen_bits
+    logic unused_values;
+    assign unused_values = ^{value_load, last_channel_q, value_index_q, sums_soon, sums};
+    assign {value_valid, value_ready, value_plane, value_last, value_offset, value_word, value_bits} = '0;
+    assign results_pop = bits_pop;
+    assign wrong_o = wrong | (Vector & (header_i.first_result.value_channels != '0));
+  end
 
   // ---- Pack mode: words of signs -------------------------------------------------------------------
 
@@ -291,7 +381,7 @@ module bnn_first_layer
 
   bnn_first_pack #(
       .Simd  (Simd),
-      .Planes(Planes)
+      .Planes(Vector)
   ) u_pack (
       .clk_i,
       .clear_i     (clear[Pack]),
@@ -313,11 +403,13 @@ module bnn_first_layer
   // ---- Writes --------------------------------------------------------------------------------------
 
   bnn_first_write #(
-      .Simd     (Simd),
-      .Lanes    (Lanes),
-      .AddrBits (AddrBits),
-      .FirstPe  (FirstPe),
-      .GroupBits(GroupBits)
+      .Simd      (Simd),
+      .Lanes     (Lanes),
+      .AddrBits  (AddrBits),
+      .FirstPe   (FirstPe),
+      .GroupBits (GroupBits),
+      .OffsetBits(OffsetBits),
+      .Values    (Values)
   ) u_write (
       .clk_i,
       .rst_i,
@@ -326,6 +418,8 @@ module bnn_first_layer
       .pack_i        (pack[Write]),
       .pack_data_i   (pack[Slice]),
       .planes_i      (planes_q != '0),
+      .values_i      (values[Write]),
+      .values_data_i (values[Slice]),
       .group_end_i   (group_end_q),
       .rows_i        (rows_q),
       .columns_i     (columns_q),
@@ -339,6 +433,13 @@ module bnn_first_layer
       .bits_valid_i  (bits_valid),
       .bits_pop_o    (bits_pop),
       .bits_i        (bits),
+      .value_valid_i (value_valid),
+      .value_ready_i (value_ready),
+      .plane_i       (value_plane),
+      .value_last_i  (value_last),
+      .value_offset_i(value_offset),
+      .value_i       (value_word),
+      .value_bits_i  (value_bits),
       .word_valid_i  (word_valid),
       .word_last_i   (word_last | ~pack[Write]),
       .plane_words_i (plane_words_q),
@@ -354,7 +455,7 @@ module bnn_first_layer
   );
 
   logic unused_first;
-  assign unused_first = ^{header_i, clear, pack, pool};
+  assign unused_first = ^{header_i, clear, pack, pool, values};
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------

@@ -83,6 +83,7 @@ module bnn_first_pack #(
     // A word for each bit of a table's entry; they leave from bit B - 1 on, which is inverted.
     logic [7:0][Simd-1:0] word;
     logic [2:0] top_q, bit_q;
+    logic last_q;  // bit_q is 0, or there are signs only
 
     for (genvar n = 0; n < 8; n++) begin : gen_bit
       logic [7:0] sign_q, signs;
@@ -111,11 +112,16 @@ module bnn_first_pack #(
     // The table of signs holds -1 and +1 only: bit 7.
     always_ff @(posedge clk_i) begin
       top_q <= 3'(planes_i - 4'd1);
-      if (!word_valid_q || word_taken) bit_q <= top_q;
-      else if (taken_i) bit_q <= bit_q - 3'd1;
+      if (!word_valid_q || word_taken) begin
+        bit_q  <= top_q;
+        last_q <= planes_i == '0 | top_q == '0;
+      end else if (taken_i) begin
+        bit_q  <= bit_q - 3'd1;
+        last_q <= bit_q == 3'd1;
+      end
     end
 
-    assign word_last_o = planes_i == '0 | bit_q == '0;
+    assign word_last_o = last_q;
     assign word_o = word[bit_q];
   end else begin : gen_signs
     logic [7:0] sign_q;

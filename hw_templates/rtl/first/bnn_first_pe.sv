@@ -2,26 +2,31 @@
 //
 //   sum = 2 * (sum over i with weight[i] of window[i]) - all,   all = sum of the window
 //   bit = (OR over the windows from first to last of (sum >= threshold)) ^ flip
+//   most = maximum of the sums over the windows from first to last, with Values
 //
 // pair_i[j*25 +: 25] has window[2j] (8 bits), window[2j+1] (8) and their sum (9): the weights pick
 // 0, one of them or the sum. Timing: bnn_first_array.
 (* keep_hierarchy = "yes" *)
 module bnn_first_pe
   import bnn_pkg::*;
-(
+#(
+    parameter bit Values = 1'b0
+) (
     input  logic                clk_i,
     input  first_beat_t         channel_i,  // with the pairs
     input  logic [FirstTaps*MaxChannels/2*25-1:0] pair_i,
-    input  logic signed [13:0]  all_i,  // 2 cycles after the pairs
+    input  logic [13:0]         less_i,  // -all, 2 cycles after the pairs
     input  logic                valid_i,  // 4 cycles after the pairs
     input  logic                first_i,  // 4 cycles after the pairs
-    output logic                bit_o  // 5 cycles after the pairs
+    input  logic                last_i,  // 4 cycles after the pairs
+    output logic                bit_o,  // 5 cycles after the pairs
+    output logic [14:0]         most_o  // bit and most, 6 cycles after the last pairs; they hold until the next
 );
   /* verilator no_inline_module */
   logic signed [10:0] tap_q[FirstTaps];
   logic signed [12:0] row_q[3];
-  logic signed [14:0] picked_q;
-  logic signed [15:0] threshold_q[2], limit_q;
+  logic signed [13:0] sum_q;  // fits: 36 entries of the table
+  logic signed [15:0] threshold_q[3];
   logic [3:0] flip_q;
   logic hit_q, any_q, bit_q, any;
 
@@ -55,18 +60,32 @@ module bnn_first_pe
   always_ff @(posedge clk_i) begin
     threshold_q[0] <= channel_i.threshold;
     threshold_q[1] <= threshold_q[0];
+    threshold_q[2] <= threshold_q[1];
     flip_q         <= {flip_q[2:0], channel_i.flip};
-    picked_q       <= 15'(row_q[0]) + 15'(row_q[1]) + 15'(row_q[2]);
-    limit_q        <= clip(17'(threshold_q[1]) + 17'(all_i));
-    hit_q          <= signed'({picked_q, 1'b0}) >= limit_q;
+    sum_q          <= {row_q[0] + row_q[1] + row_q[2] + less_i[13:1], less_i[0]};
+    hit_q          <= 16'(sum_q) >= threshold_q[2];
     if (valid_i) any_q <= any;
     bit_q <= any ^ flip_q[3];
   end
 
-  // A sum beyond 16 bits is out of reach of twice the picked ones.
-  function automatic logic signed [15:0] clip(input logic signed [16:0] value);
-    clip = (value[16] == value[15]) ? value[15:0] : {value[16], {15{~value[16]}}};
-  endfunction
+  if (Values) begin : gen_values
+    logic signed [13:0] sum_d_q, most_q;
+    logic [14:0] held_q;
+    logic done_q;
+
+    always_ff @(posedge clk_i) begin
+      sum_d_q <= sum_q;
+      done_q  <= valid_i & last_i;
+      if (valid_i && (first_i || sum_d_q > most_q)) most_q <= sum_d_q;
+      if (done_q) held_q <= {bit_q, most_q};
+    end
+
+    assign most_o = held_q;
+  end else begin : gen_bits
+    logic unused_last;
+    assign unused_last = last_i;
+    assign most_o = '0;
+  end
 
   logic unused_bits;
   assign unused_bits = ^channel_i;

@@ -1,7 +1,7 @@
-// What a write of the first layer does to its counters: one for each group of bits (bits_i, not
-// pack_i), or for each word (word_i, with pack_i).
+// What a write of the first layer does to its counters: one for each group of bits (bits_i, with open_i), or for each
+// word (word_i, with pack_i); or in place of a group for a word of values (value_i and ready_i) or of their bits (plane_i).
 //
-// last_i are the flags of the loops over groups, columns and rows; the outputs tell that a pixel, a
+// value_last_i is high with the last word of a pixel, and always without values. last_i are the flags of the loops over groups, columns and rows; the outputs tell that a pixel, a
 // row, a map (without pack_i), an image or a sub-batch ends with the write, lane_o that the next pixel lies
 // behind all lanes, word_lane_o the same of images.
 //
@@ -9,9 +9,13 @@
 (* keep_hierarchy = "yes" *)
 module bnn_first_step (
     input  logic       room_i,
-    input  logic       active_i,
+    input  logic       open_i,
     input  logic       pack_i,
     input  logic       bits_i,
+    input  logic       value_i,
+    input  logic       ready_i,
+    input  logic       plane_i,
+    input  logic       value_last_i,
     input  logic       word_i,
     input  logic [2:0] last_i,
     input  logic       word_last_i,
@@ -29,20 +33,21 @@ module bnn_first_step (
     output logic       image_o,
     output logic       sub_o
 );
-  logic bits, word;
+  logic bits, word, pixel;  // pixel: its last bits
 
-  assign bits = room_i & active_i & ~pack_i & bits_i;
-  assign word = room_i & active_i & pack_i & word_i;
+  assign bits = room_i & open_i & (bits_i | (value_i & ready_i) | plane_i);
+  assign word = room_i & pack_i & word_i;
+  assign pixel = bits & last_i[0] & value_last_i;
 
   assign write_o     = bits | word;
   assign bits_o      = bits;
-  assign go_o        = {bits & last_i[0] & last_i[1], bits & last_i[0], bits};
+  assign go_o        = {pixel & last_i[1], pixel, bits};
   assign word_o      = word;
-  assign pixel_o     = (bits & last_i[0]) | (word & word_last_i);
-  assign lane_o      = bits & last_i[0] & lane_last_i;
-  assign row_o       = bits & last_i[0] & last_i[1];
-  assign map_o       = bits & (&last_i);
+  assign pixel_o     = pixel | (word & word_last_i);
+  assign lane_o      = pixel & lane_last_i;
+  assign row_o       = pixel & last_i[1];
+  assign map_o       = pixel & (&last_i[2:1]);
   assign word_lane_o = word & word_last_i & lane_last_i;
-  assign image_o     = (bits & (&last_i)) | (word & word_last_i);
-  assign sub_o       = image_last_i & ((bits & (&last_i)) | (word & word_last_i));
+  assign image_o     = (pixel & (&last_i[2:1])) | (word & word_last_i);
+  assign sub_o       = image_last_i & ((pixel & (&last_i[2:1])) | (word & word_last_i));
 endmodule

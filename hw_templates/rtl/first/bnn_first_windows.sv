@@ -4,7 +4,7 @@
 //     for group < group_end_i: for the window, or the four of a pool:  window_o, valid_o, group_o
 //
 // A window lies at window_o[(3*ky + kx)*32 +: 32]. first_o and last_o mark the first and the last window of a sum: the
-// same one without a pool. group_o, twice the same, comes with the window. A sum is begun only if the queue of
+// same one without a pool. With four_i a sum has four windows in any case: without a pool they are the same. group_o, twice the same, comes with the window. A sum is begun only if the queue of
 // results has room: Results, less those begun, more those popped (pop_i).
 //
 // The configuration is constant from two cycles before clear_i ends to the end of the run. A column is taken
@@ -21,6 +21,7 @@ module bnn_first_windows
     input  logic                      clk_i,
     input  logic                      clear_i,
     input  logic                      pool_i,
+    input  logic                      four_i,  // with pool_i too
     input  logic [GroupBits:0]        group_end_i,
     input  logic [15:0]               column_limit_i,
     // Columns
@@ -56,7 +57,7 @@ module bnn_first_windows
   assign pop = column_valid_i & (~busy_q | (last_now_q & room_q & group_last));
   assign complete = pool_i ? have_q[2] & odd_q : have_q[1];
   assign unused_group_top = group[GroupBits];
-  assign quad_next = quad_q + 2'(issue & pool_i);
+  assign quad_next = quad_q + 2'(issue & four_i);
 
   bnn_loop #(
       .Bits(GroupBits + 1)
@@ -79,8 +80,8 @@ module bnn_first_windows
 
   always_ff @(posedge clk_i) begin
     pop_q       <= pop_i & ~clear_i;
-    first_now_q <= ~pool_i | quad_next == 2'd0;
-    last_now_q  <= ~pool_i | quad_next == 2'd3;
+    first_now_q <= ~four_i | quad_next == 2'd0;
+    last_now_q  <= ~four_i | quad_next == 2'd3;
     room_q      <= credit_q > CreditBits'(2);  // one may be taken in this cycle
     if (pop) patch_q <= {column_i, patch_q[3:1]};
     if (clear_i) begin

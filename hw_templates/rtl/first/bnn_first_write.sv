@@ -5,13 +5,16 @@
 //         base + i*image_stride + y*row_stride + (x / Lanes)*words + (group*FirstPe) / Simd
 //     with pack_i:  for w < plane_words_i: for each plane p:
 //         a word to lane i mod Lanes, base + (i / Lanes)*image_stride + p*plane_words_i + w
+//     with values_i, in place of groups of channels:  a word, value_i or with plane_i value_bits_i, to value_offset_i of the
+//         pixel's words; value_last_i goes with the pixel's last one
 //
 // rows_i and columns_i are those after the pool. Every write has the whole word: the channels before, those of this
-// write, and 0 for those to come. bits_pop_o takes FirstPe bits, word_taken_o a packed word. done_o is a pulse at
+// write, and 0 for those to come. bits_pop_o takes FirstPe bits, or a word of values, word_taken_o a packed word. done_o is a pulse at
 // least one cycle after the last write of a sub-batch was taken.
 //
 // clear_i begins again, run_i is high during a run; the configuration is constant from two cycles before clear_i ends
-// to the end of the run. pack_data_i is pack_i once more, for what is wide. Writes: bnn_first_layer.
+// to the end of the run. pack_data_i and values_data_i are pack_i and values_i once more, for what is wide. Writes:
+// bnn_first_layer.
 //
 // Latency: a write is at the port 1 cycle after its bits or its word were taken.
 module bnn_first_write #(
@@ -19,7 +22,9 @@ module bnn_first_write #(
     parameter int unsigned Lanes = 4,
     parameter int unsigned AddrBits = 10,
     parameter int unsigned FirstPe = 4,
-    parameter int unsigned GroupBits = 5
+    parameter int unsigned GroupBits = 5,
+    parameter int unsigned OffsetBits = 8,
+    parameter bit Values = 1'b0
 ) (
     input  logic                clk_i,
     input  logic                rst_i,
@@ -29,6 +34,8 @@ module bnn_first_write #(
     input  logic                pack_i,
     input  logic                pack_data_i,
     input  logic                planes_i,  // every group is a word
+    input  logic                values_i,  // only with Values
+    input  logic                values_data_i,
     input  logic [GroupBits:0]  group_end_i,
     input  logic [15:0]         rows_i,
     input  logic [15:0]         columns_i,
@@ -43,6 +50,14 @@ module bnn_first_write #(
     input  logic                bits_valid_i,
     output logic                bits_pop_o,
     input  logic [FirstPe-1:0]  bits_i,
+    // Words of values and of the bits beside them; taken with bits_pop_o
+    input  logic                value_valid_i,  // with value_ready_i, without plane_i
+    input  logic                value_ready_i,
+    input  logic                plane_i,
+    input  logic                value_last_i,
+    input  logic [OffsetBits-1:0] value_offset_i,  // 0 without values_i
+    input  logic [Simd-1:0]     value_i,
+    input  logic [Simd-1:0]     value_bits_i,
     // Packed words
     input  logic                word_valid_i,
     input  logic                word_last_i,  // of its planes
@@ -68,6 +83,7 @@ module bnn_first_write #(
 
   logic write, active_q, room_q, image_last_q;
   logic word_last, word_go, pixel_end, lane_end, row_end, map_end, word_lane_end, image_end, sub_end;
+  logic open_q, packed_q;  // active_q, without and with pack_i
   logic [2:0] go, last;
   logic [15:0] unused_value[2];
   logic [GroupBits:0] unused_group;
@@ -76,9 +92,13 @@ module bnn_first_write #(
 
   bnn_first_step u_step (
       .room_i       (room_q),
-      .active_i     (active_q),
-      .pack_i,
+      .open_i       (open_q),
+      .pack_i       (packed_q),
       .bits_i       (bits_valid_i),
+      .value_i      (Values & value_valid_i),
+      .ready_i      (value_ready_i),
+      .plane_i      (Values & plane_i),
+      .value_last_i (~Values | ~values_i | value_last_i),
       .word_i       (word_valid_i),
       .last_i       (last),
       .word_last_i  (word_last & word_last_i),
@@ -103,7 +123,7 @@ module bnn_first_write #(
       .clk_i,
       .restart_i(clear_i),
       .go_i     (go[G]),
-      .limit_i  (group_end_i),
+      .limit_i  (Values && values_i ? (GroupBits + 1)'(1) : group_end_i),  // value_last_i ends a pixel
       .value_o  (unused_group),
       .last_o   (last[G])
   );
@@ -177,6 +197,8 @@ module bnn_first_write #(
     end
     if (rst_i || clear_i) begin
       active_q <= 1'b0;
+      open_q   <= 1'b0;
+      packed_q <= 1'b0;
       begin_q  <= 1'b0;
       settle_q <= '0;
       parity_q <= 1'b0;
@@ -185,6 +207,8 @@ module bnn_first_write #(
     end else begin
       begin_q  <= begin_d;
       active_q <= begin_q | (active_q & ~sub_end);
+      open_q   <= ~pack_i & (begin_q | (active_q & ~sub_end));
+      packed_q <= pack_i & (begin_q | (active_q & ~sub_end));
       settle_q <= active_q ? '0 : {settle_q[1:0], run_i};
       parity_q <= parity_q ^ sub_end;
       ended_q  <= sub_end | (ended_q & ~write_ready_i);  // the last write waits
@@ -198,6 +222,7 @@ module bnn_first_write #(
 
   logic [AddrBits-1:0] base_q, pixel_stride_q, image_base_q, row_base_q, pixel_base_q, word_q;
   logic [AddrBits-1:0] plane_q;  // of pack mode, else 0
+  logic [AddrBits-1:0] later;  // words
   logic [AddrBits-1:0] image_next, row_next;
   logic [Slots-1:0] here_q;  // slot_q, one-hot
   logic [SlotBits-1:0] slot_q;
@@ -207,6 +232,7 @@ module bnn_first_write #(
   assign row_next = row_base_q + row_stride_i;
   assign slot_end = slot_q == SlotBits'(Slots - 1) | planes_i;
   assign slots_end = last[G] | slot_end;  // the word's last write
+  assign later = Values ? plane_q | AddrBits'(value_offset_i) : plane_q;
 
   always_ff @(posedge clk_i) begin
     base_q         <= parity_q ? base_odd_i : base_even_i;
@@ -226,7 +252,7 @@ module bnn_first_write #(
     end else if (write) begin
       slot_q <= slots_end ? '0 : slot_q + 1'b1;
       here_q <= slots_end ? Slots'(1) : here_q << 1;
-      if (pack_i ? word_last & word_last_i : last[G]) word_q <= '0;
+      if (values_i || (pack_i ? word_last & word_last_i : last[G])) word_q <= '0;
       else if (pack_i ? word_last_i : slot_end) word_q <= word_q + 1'b1;
       plane_q <= word_last_i ? '0 : plane_q + plane_words_i;
       if (pixel_end) lane_q <= (~pack_i & last[X]) ? '0 : lane_q + 1'b1;
@@ -257,7 +283,7 @@ module bnn_first_write #(
   always_ff @(posedge clk_i) begin
     if (room_q) begin
       lane_mask_q <= Lanes'(1) << lane_q;
-      addr_q      <= pixel_base_q + word_q + plane_q;
+      addr_q      <= pixel_base_q + word_q + later;
     end
     if (rst_i || clear_i) begin
       valid_q <= 1'b0;
@@ -270,7 +296,8 @@ module bnn_first_write #(
 
   for (genvar s = 0; s < Slots; s++) begin : gen_slice
     bnn_first_slice #(
-        .Bits(FirstPe)
+        .Bits  (FirstPe),
+        .Values(Values)
     ) u_slice (
         .clk_i,
         .enable_i (room_q),
@@ -279,6 +306,10 @@ module bnn_first_write #(
         .here_i   (here_q[s]),
         .channel_i(bits_i),
         .word_i   (word_i[s*FirstPe+:FirstPe]),
+        .values_i (values_data_i),
+        .plane_i,
+        .value_i  (value_i[s*FirstPe+:FirstPe]),
+        .bits_i   (value_bits_i[s*FirstPe+:FirstPe]),
         .data_o   (write_data_o[s*FirstPe+:FirstPe])
     );
   end
@@ -286,4 +317,14 @@ module bnn_first_write #(
   assign write_valid_o = valid_q;
   assign write_lane_o  = lane_mask_q;
   assign write_addr_o  = addr_q;
+
+`ifndef SYNTHESIS
+  // ---- Rules, checked in simulation --------------------------------------------------------------
+
+  default clocking @(posedge clk_i); endclocking
+  default disable iff (rst_i || clear_i);
+
+  one_source: assert property (bits_valid_i |-> !value_valid_i && !plane_i)
+      else $error("bits_valid_i together with value_valid_i or plane_i");
+`endif
 endmodule
