@@ -33,10 +33,6 @@ NEVER = 0, 1 << VALUE_BITS
 """The words of `VectorHeader` for an output that there is not: a threshold that no value reaches."""
 
 
-VALUES_OF_ENGINE = False
-"""Whether the engine of 8-bit pixels gives values; else a first layer with one runs on the array."""
-
-
 @dataclass(frozen=True)
 class Map:
     """An activation map as it lies in memory: records of planes and a value, by pixel or by image.
@@ -309,7 +305,7 @@ class _Lowering:
         whole = ceil_div(first.outputs, simd) * simd
         if self.first_valued:
             room = whole <= FIRST_VALUES and first.planes * whole <= FIRST_CHANNELS
-            return VALUES_OF_ENGINE and self.design.vector and first.thresholds is not None and room
+            return self.design.vector and first.thresholds is not None and room
         return first.thresholds is not None and (first.planes - 1) * whole + first.outputs <= FIRST_CHANNELS
 
     def pixel_planes(self) -> int:

@@ -42,7 +42,7 @@ def damaged(seed: int) -> tuple[bytes, np.ndarray]:
     head = Header.read(good)
     first = head.descriptors // 4
     places = [
-        *(n for n in range(Header.elements.word + 1) if n not in (Header.image_size.word, Header.image_mode.word)),
+        *(n for n in range(Header.USED) if n not in (Header.image_size.word, Header.image_mode.word)),
         *(first + Descriptor.WORDS * n + k for n in range(head.layers) for k in range(Descriptor.USED)),
     ]
     for place in rng.choice(places, rng.integers(1, 3), replace=False):

@@ -24,7 +24,7 @@ from bnn.layers import FEATURES, features
 from bnn.model import Model
 from bnn.random_models import Sizes as RandomSizes
 from bnn.random_models import random_graph
-from hls import hls_report, lowering, schedule
+from hls import hls_report, schedule
 from hls.ap_types import find_ap_types
 from hls.check.figures import Figures
 from hls.designs import DESIGNS, Design, DesignError
@@ -97,7 +97,7 @@ def drawn(design: Design, seeds: Iterable[int]) -> Iterator[tuple[int, Plan]]:
 def stems(design: Design) -> Iterator[tuple[int, Plan]]:
     """Networks whose first layer gives values, on a design."""
     for seed, channels in STEMS:
-        with suppress(DesignError), patch.object(lowering, "VALUES_OF_ENGINE", True):
+        with suppress(DesignError):
             placed = plan(stem(seed, channels), design, 1 + seed % 5)
             assert placed.first.value_channels
             yield seed, placed

@@ -125,9 +125,8 @@ def test_hand_overs_are_limited() -> None:
 
 
 @pytest.mark.parametrize(("seed", "channels"), STEMS)
-def test_values_of_the_first_layer(seed: int, channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_of_the_first_layer(seed: int, channels: int) -> None:
     """In groups of less than a word of values, of one and of two; each is a shortcut's source."""
-    monkeypatch.setattr(lowering, "VALUES_OF_ENGINE", True)
     for first_pe, simd in ((4, 32), (8, 32), (4, 64), (16, 128)):
         design = replace(SMALL, pe=16, lanes=4 << seed % 2, simd=simd, first_pe=first_pe, act_depth=1024)
         placed = plan(stem(seed, channels), design, 1 + seed % 5)
@@ -175,8 +174,7 @@ def test_thresholds_on_a_value_are_some_on_the_sums(bits: int, shift: int) -> No
     assert shift == 28 or {low, high} <= seen
 
 
-def test_what_first_layers_with_values_must_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lowering, "VALUES_OF_ENGINE", True)
+def test_what_first_layers_with_values_must_be() -> None:
     placed = plan(stem(32), SMALL, 2)
     good = pack(placed)
     core = SMALL.registers()
@@ -210,7 +208,6 @@ def test_what_first_layers_with_values_must_be(monkeypatch: pytest.MonkeyPatch) 
 
 def test_first_layers_with_values_that_the_engine_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     """They run on the array: too many channels, or a design without the vector unit."""
-    monkeypatch.setattr(lowering, "VALUES_OF_ENGINE", True)
     assert plan(random_model(network("bireal")), DESIGNS["pynq_z1"], 2).first.value_channels == 64
     model = random_model(network("tiny_bireal"))
     wide = replace(DESIGNS["pynq_z1"], simd=256, pe=8, lanes=4, weight_depth=128, first_pe=8)

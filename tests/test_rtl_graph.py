@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers.cores import SMALL, built, pixels
+from helpers.models import STEMS, stem
 
 from bnn import golden
 from bnn.contract import Descriptor, Error
@@ -44,16 +45,26 @@ def uses(item: Descriptor) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_random_networks(seed: int) -> None:
-    """With random stalls of the memory, and two runs back to back."""
-    placed = drawn(seed)
+def hold(placed: Plan, seed: int) -> None:
+    """Every bit, value and score of two runs back to back, with random stalls of the memory or none."""
     images = pixels(placed.model, 5)
     expected = golden.trace(placed.model, images)
     memory = rtl_sim.Memory(stall=0.3 if seed % 2 else 0.0, seed=seed)
     scores, traces = built(SMALL).run(pack(placed), images, memory=memory)
     assert not differences(written(placed, expected), by_name(placed, traces))
     assert np.array_equal(scores, expected[placed.model.layers[-1].name])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_networks(seed: int) -> None:
+    hold(drawn(seed), seed)
+
+
+@pytest.mark.parametrize(("seed", "channels"), STEMS)
+def test_first_layers_with_values(seed: int, channels: int) -> None:
+    placed = plan(stem(seed, channels), SMALL, 1 + seed % 5)
+    assert placed.first.value_channels
+    hold(placed, seed)
 
 
 def test_seeds_use_everything() -> None:
