@@ -19,6 +19,7 @@ from typing import IO, Any, Callable, Dict, Optional, Tuple, Type, TypeVar
 import numpy as np
 
 from bnn.errors import ExpectedError
+from bnn.files import FileError, open_file
 from bnn.text import first_line, printable
 
 MAGIC = b"\x93NUMPY"
@@ -229,12 +230,9 @@ def read_npy(path: str | Path, mapped: bool = False) -> np.ndarray:
 
 def _open(path: Path) -> IO[bytes]:
     try:
-        if path.exists() and not path.is_file():  # a pipe or a device would never end
-            raise ArchiveError(f"{printable(path)}: is {'a folder' if path.is_dir() else 'no file'}")
-        return path.open("rb")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or first_line(error)
-        raise ArchiveError(f"{printable(path)}: cannot be read ({reason})") from None
+        return open_file(path)
+    except FileError as error:
+        raise ArchiveError(str(error)) from None
 
 
 def first_bytes(path: str | Path, count: int) -> bytes:

@@ -188,7 +188,7 @@ def finish(body: Callable[[], Optional[int]]) -> int:
     except KeyboardInterrupt as stop:
         print(f"interrupted{': ' if stop.args else ''}{line(stop) if stop.args else ''}", file=sys.stderr)
         return INTERRUPTED
-    except (ExpectedError, OSError) as error:
+    except (ExpectedError, OSError, MemoryError) as error:
         if isinstance(error, BrokenPipeError) and _reader_left():
             return BROKEN_PIPE
         print(f"error: {line(error)}", file=sys.stderr)

@@ -14,7 +14,12 @@ class ExpectedError(Exception):
 
 
 def line(error: BaseException) -> str:
-    """What an error says, in one line; of an operating system's error the file and the reason."""
+    """What an error says, in one line; of an operating system's error the file and the reason.
+
+    An expected error's message is one line but for names in it.
+    """
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return printable(f"{error.filename}: {error.strerror}")
+    if isinstance(error, ExpectedError) and str(error).strip():
+        return printable(str(error).strip())
     return first_line(error)

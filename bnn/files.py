@@ -8,7 +8,10 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Iterator
+from typing import IO, BinaryIO, Iterator
+
+from bnn.errors import ExpectedError
+from bnn.text import first_line, printable
 
 LOCK = ".lock"
 SIMULATION = "Version=simulation"
@@ -19,6 +22,38 @@ def is_simulated(bit: Path) -> bool:
     """Whether a bitstream is the simulated board's."""
     with bit.open("rb") as content:
         return SIMULATION.encode() in content.read(256)
+
+
+class FileError(ExpectedError):
+    """A file cannot be read; one line says which and why."""
+
+
+def open_file(path: Path) -> IO[bytes]:
+    """A file, opened to be read.
+
+    Raises:
+        FileError: there is none, it cannot be read, or it is a folder, a pipe or a device, which would never end.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise FileError(f"{printable(path)}: is {'a folder' if path.is_dir() else 'no file'}")
+        return path.open("rb")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise FileError(f"{printable(path)}: cannot be read ({reason})") from None
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        FileError: as `open_file`, or it holds more than `most` bytes; then none is read.
+    """
+    with open_file(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > most:
+            raise FileError(f"{printable(path)}: holds {size} bytes, expected at most {most}")
+        return stream.read(most)
 
 
 @contextmanager

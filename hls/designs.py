@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from bnn.contract import CORE_ID, INTERFACE_VERSION, MAX_CHANNELS, Registers
+from bnn.files import FileError, read_file
+from bnn.text import first_line
 from hls import boards
 from hls.boards import BOARDS, CLOCK_TOLERANCE, PROCESSING_SYSTEMS, Board, Device
 from hls.boards import DesignError as DesignError
@@ -24,6 +26,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+MAX_BYTES = 1 << 20
+"""Of a file."""
 NAME = r"[A-Za-z]\w*"
 """Of a design or a board: it becomes part of the names of files and of Tcl and C++."""
 
@@ -248,11 +252,11 @@ def load(path: Path) -> Design:
         DesignError: the file is missing or no TOML, lacks a key or has an unknown one, or a value breaks a constraint.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DesignError(f"{path}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DesignError(f"{path}: {error}") from error
+        content = tomllib.loads(read_file(path, MAX_BYTES).decode())
+    except FileError as error:
+        raise DesignError(str(error)) from None
+    except (ValueError, RecursionError) as error:  # of text, of TOML, of its numbers, of what is nested too deeply
+        raise DesignError(f"{path}: is no TOML ({first_line(error)})") from None
     check_name(path)
     _keys(path, "", content, [item.name for item in fields(Design) if item.name not in ("name", "vector")], ("vector",))
     board = content["board"]

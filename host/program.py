@@ -8,9 +8,12 @@ import numpy as np
 
 from bnn.check import MOST, ProgramFault, check
 from bnn.contract import BEAT_BYTES, PROGRAM_MAGIC, PROGRAM_VERSION, PROGRAM_VERSION_2, Descriptor, Header, Registers
-from bnn.text import printable
+from bnn.files import FileError, read_file
 
 from .errors import HostError
+
+MAX_BYTES = 128 << 20
+"""Of a program: the contiguous memory of a board."""
 
 
 class Program:
@@ -27,9 +30,9 @@ class Program:
     def __init__(self, path: str | Path, content: bytes | None = None) -> None:
         if content is None:
             try:
-                content = Path(path).read_bytes()
-            except OSError as error:
-                raise HostError(f"{printable(path)}: cannot be read ({error.strerror})") from None
+                content = read_file(Path(path), MAX_BYTES)
+            except FileError as error:
+                raise HostError(str(error)) from None
         self.path = str(path)
         least = Header.size_bytes()
         if len(content) < least or len(content) % BEAT_BYTES:

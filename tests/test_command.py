@@ -198,7 +198,7 @@ def test_status_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "error, said",
     [
-        (ExpectedError("conv3: 96 channels\nsecond line"), "conv3: 96 channels"),
+        (ExpectedError("a\nb.npz: no such file"), "a\\nb.npz: no such file"),
         (FileNotFoundError(2, "No such file or directory", "x.npz"), "x.npz: No such file or directory"),
         (BrokenPipeError("peer left"), "peer left"),
         (ExpectedError(), "ExpectedError"),

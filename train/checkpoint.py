@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bnn.files import write_atomically
+from bnn.files import open_file, write_atomically
 from bnn.geometry import walk
 from bnn.model import MAX_WEIGHTS
 from bnn.text import first_line
@@ -37,11 +38,15 @@ def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str,
     Raises:
         TrainError: missing, damaged or of another format.
     """
+    if not path.exists():
+        raise TrainError(f"checkpoint {path} does not exist: bnn train makes one")
     try:
+        with open_file(path) as stream, zipfile.ZipFile(stream) as archive:
+            packed = [item.filename for item in archive.infolist() if item.compress_type != zipfile.ZIP_STORED]
+        if packed:  # it could say any size
+            raise TrainError(f"{packed[0][:40]} is compressed, expected parts as they are")
         content = torch.load(path, map_location=device or "cpu", weights_only=True)
-    except FileNotFoundError:
-        raise TrainError(f"checkpoint {path} does not exist: bnn train makes one") from None
-    except Exception as error:  # torch.load raises many kinds
+    except Exception as error:  # zipfile and torch.load raise many kinds
         raise TrainError(f"checkpoint {path} cannot be read: {first_line(error)}") from None
     if not isinstance(content, dict) or content.get("format") != CHECKPOINT_FORMAT:
         raise TrainError(f"checkpoint {path} is not of format {CHECKPOINT_FORMAT}")
@@ -57,8 +62,8 @@ def _kind(value: object) -> str:
     return "missing" if value is None else type(value).__name__
 
 
-def load_state(model: BinaryNetwork, state: dict[str, Any], path: Path) -> None:
-    """Put the tensors of a checkpoint into a network.
+def check_state(model: BinaryNetwork, state: dict[str, Any], path: Path) -> None:
+    """Hold the tensors of a checkpoint against those of a network, which need not have memory.
 
     Raises:
         TrainError: names the tensor that is missing, unknown or of another shape, or the parameter that cannot be.
@@ -71,15 +76,28 @@ def load_state(model: BinaryNetwork, state: dict[str, Any], path: Path) -> None:
         )
     for name, tensor in wanted.items():
         found = state.get(name)
-        if not isinstance(found, Tensor):
+        if not isinstance(found, Tensor) or found.layout is not torch.strided:
             raise TrainError(f"checkpoint {path}: tensor {name} is {_kind(found)}, expected {tuple(tensor.shape)}")
+        if found.dtype is not tensor.dtype:
+            raise TrainError(f"checkpoint {path}: tensor {name} is {found.dtype}, expected {tensor.dtype}")
         if found.shape != tensor.shape:
             raise TrainError(
                 f"checkpoint {path}: tensor {name} is {tuple(found.shape)}, expected {tuple(tensor.shape)}"
             )
+        if found.untyped_storage().nbytes() < found.numel() * found.element_size():
+            raise TrainError(f"checkpoint {path}: tensor {name} repeats its numbers, expected all {found.numel()}")
     unknown = [name for name in state if name not in wanted]
     if unknown:
         raise TrainError(f"checkpoint {path}: tensor {unknown[0]} is unknown to {model.network.name}")
+
+
+def load_state(model: BinaryNetwork, state: dict[str, Any], path: Path) -> None:
+    """Put the tensors of a checkpoint into a network.
+
+    Raises:
+        TrainError: as `check_state`.
+    """
+    check_state(model, state, path)
     model.load_state_dict(state)
 
 
@@ -105,6 +123,8 @@ def load_network(path: Path) -> BinaryNetwork:
             raise TrainError(
                 f"checkpoint {path}: {size} give {item.name} {max(count, 0)} weights, expected 1 to {MAX_WEIGHTS}"
             )
+    with torch.device("meta"):  # without memory
+        check_state(BinaryNetwork(network, config.recipe.methods), saved["deploy"], path)
     model = BinaryNetwork(network, config.recipe.methods)
     load_state(model, saved["deploy"], path)
     model.set_progress(1.0)

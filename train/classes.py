@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bnn.files import FileError, read_file
 from bnn.text import printable
 from train.data import SOURCES, DataError
 
@@ -19,11 +20,9 @@ def read_names(path: Path) -> tuple[str, ...]:
         DataError: it cannot be read, is too large, or names none.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path}: {path.stat().st_size} bytes of class names, expected at most {MAX_BYTES}")
-        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        text = read_file(path, MAX_BYTES).decode("utf-8-sig", "surrogateescape")
+    except FileError as error:
+        raise DataError(f"class names: {error}") from None
     names = tuple(printable(line.strip()) for line in text.splitlines() if line.strip())
     if not names:
         raise DataError(f"{path}: names no class, expected one a line")

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from bnn.errors import ExpectedError
+from bnn.files import FileError, read_file
 from bnn.geometry import ceil_div, walk
 from bnn.model import Layer, Model
 from bnn.networks import NETWORKS, Network
@@ -29,6 +30,8 @@ from train import classes as class_names
 TOPOLOGIES = ("cnv", "lfc")
 OUTPUT_ROWS = 64
 """Rows of the last layer, whatever the classes."""
+MAX_BYTES = 16 << 20
+"""Of a file."""
 INPUT_BITS = 64
 """LFC's inputs are padded to a multiple of it."""
 
@@ -66,9 +69,9 @@ def _files(folder: Path, layer: int, kind: str) -> list[np.ndarray]:
     for pe in range(count):
         path = folder / f"{layer}-{pe}-{kind}.bin"
         try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ParameterError(f"{path}: cannot be read ({error.strerror})") from None
+            content = read_file(path, MAX_BYTES)
+        except FileError as error:
+            raise ParameterError(str(error)) from None
         if not content or len(content) % 8 or (words and len(content) != words[0].nbytes):
             size = f"{words[0].nbytes} bytes" if words else "a positive multiple of 8 bytes"
             raise ParameterError(f"{path}: holds {len(content)} bytes, expected {size}")

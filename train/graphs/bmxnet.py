@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from bnn.files import FileError, read_file
 from bnn.geometry import Shape, ceil_div
-from train.graphs.graph import Builder, Graph, GraphError
+from train.graphs.graph import Builder, Graph, GraphError, refusing
 
 MAGIC = 0x112
 MAX_BYTES = 1 << 30
+MAX_SYMBOL_BYTES = 64 << 20
 WORD = 64
 TYPES = {0: "<f4", 1: "<f8", 3: "u1", 4: "<i4", 6: "<i8"}
 """MXNet's numbers of element types; words of binary weights are stored as 1."""
@@ -35,11 +37,9 @@ class _Bytes:
     def __init__(self, path: Path) -> None:
         self.path, self.position = path, 0
         try:
-            if path.stat().st_size > MAX_BYTES:
-                raise GraphError(f"{path}: holds {path.stat().st_size} bytes, expected at most {MAX_BYTES}")
-            self.content = path.read_bytes()
-        except OSError as error:
-            raise GraphError(f"{path}: cannot be read ({error.strerror})") from None
+            self.content = read_file(path, MAX_BYTES)
+        except FileError as error:
+            raise GraphError(str(error)) from None
 
     def take(self, size: int, what: str) -> bytes:
         """The next bytes.
@@ -221,8 +221,9 @@ class _Reader(Builder):
         """Inputs of a layer that counts matches: half the sum of products, and half the fan-in more."""
         array = self.array(weights)
         rows = unpack(array, shape, weights) if array.dtype == np.uint64 else np.where(array >= 0, 1.0, -1.0)
+        rows = rows.reshape(shape)  # the array is as large as it is said to be
         half = np.full(shape[0], np.prod(shape[1:]) / 2)
-        return [source, self.constant(weights, rows.reshape(shape) / 2), self.constant(f"{name}.half", half)]
+        return [source, self.constant(weights, rows / 2), self.constant(f"{name}.half", half)]
 
     def read_qconvolution(self, name: str, sources: list[str], given: dict[str, str]) -> str:
         kernel, strides, pads = _window(given, 1)
@@ -253,19 +254,16 @@ def read_graph(symbol: Path, params: Path, shape: Shape, divisor: float | None =
         GraphError: a file is damaged, an array is missing or an operator is not supported.
     """
     try:
-        described = json.loads(symbol.read_text())
+        described = json.loads(read_file(symbol, MAX_SYMBOL_BYTES))
         rows = described["nodes"]
-    except OSError as error:
-        raise GraphError(f"{symbol}: cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError):
+    except FileError as error:
+        raise GraphError(str(error)) from None
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise GraphError(f"{symbol}: is no MXNet symbol, expected JSON with nodes") from None
-    reader = _Reader(described, read_arrays(params), params, shape)
-    try:
+    with refusing(f"{params}: is damaged"):
+        arrays = read_arrays(params)
+    reader = _Reader(described, arrays, params, shape)
+    with refusing(f"{symbol}: of {len(rows)} nodes one is damaged"):
         reader.read()
-    except (KeyError, IndexError, TypeError, ValueError, SyntaxError) as error:
-        where = reader.nodes[-1].name if reader.nodes else "its beginning"
-        raise GraphError(
-            f"{symbol}: is damaged behind {where} of {len(rows)} nodes ({type(error).__name__}: {error})"
-        ) from None
     name = symbol.name.replace("-symbol.json", "")
     return reader.graph(name, reader.output, reader.divisor if divisor is None else divisor)

@@ -7,7 +7,8 @@ gives them, and QONNX's quantisers theirs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,13 +16,32 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
 
 from bnn.errors import ExpectedError
 from bnn.geometry import Shape
+from bnn.text import first_line
 
 
 class GraphError(ExpectedError):
     """A graph has something that cannot be read or expressed; the message names node, operator and shape."""
+
+
+@contextmanager
+def refusing(what: str, *passed: type[Exception]) -> Iterator[None]:
+    """Makes a GraphError of whatever a stranger's numbers let numpy, torch or protobuf raise; they raise many kinds.
+
+    Args:
+        what: cannot be read or expressed then.
+        passed: exceptions that are no errors here.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, (ExpectedError, *passed)):
+            raise
+        raise GraphError(f"{what} ({type(error).__name__}: {first_line(error)[:120]})") from error
 
 
 @dataclass(frozen=True)
@@ -340,19 +360,57 @@ OTHERS: dict[str, _Operator] = {
 OPERATORS = {**ELEMENTWISE, **LAYOUT, **OTHERS}
 
 
+MAX_ELEMENTS = 1 << 22
+"""Elements of a tensor of one image, where no constant has more: what a few bytes of a file say can be any size."""
+
+
+class _Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Every result's size is looked at before it is computed: `most` elements are let through."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.most = most
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+
+        def shape_alone(item: Any) -> Any:
+            return item.to("meta") if isinstance(item, Tensor) else item
+
+        if any(isinstance(item, Tensor) and item.numel() > 1 for item in tree_leaves((args, kwargs))):
+            try:
+                seen = func(*tree_map(shape_alone, args), **tree_map(shape_alone, kwargs))
+            except NotImplementedError:  # a number of a tensor
+                seen = None
+            for item in tree_leaves(seen):
+                if isinstance(item, Tensor) and item.numel() > self.most:
+                    raise ValueError(f"gives {list(item.shape)}, expected at most {self.most} elements")
+        return func(*args, **kwargs)
+
+
 @torch.no_grad()
-def apply(node: Node, arguments: Arguments) -> Tensor:
+def apply(node: Node, arguments: Arguments, bounded: bool = False) -> Tensor:
     """What a node computes.
 
+    Args:
+        node: the node.
+        arguments: its inputs.
+        bounded: whether they are of one image, and what is computed may not be large: the node is a stranger's.
+
     Raises:
-        GraphError: unknown operator, or one that does not fit its inputs; names the node and the shapes.
+        GraphError: unknown operator, or one that does not fit its inputs, or gives more than MAX_ELEMENTS; names the
+            node and the shapes.
     """
     shapes = " and ".join(str(list(argument.shape)) for argument in arguments)
     if node.operator not in OPERATORS:
         raise GraphError(f"{node} of {shapes}: operator is unknown, expected one of {', '.join(sorted(OPERATORS))}")
+    most = max([MAX_ELEMENTS, *(argument.numel() for argument in arguments)])
     try:
-        return OPERATORS[node.operator](node, arguments)
-    except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        with _Bounded(most) if bounded else nullcontext():
+            return OPERATORS[node.operator](node, arguments)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise GraphError(f"{node} of {shapes}: cannot be computed ({type(error).__name__}: {reason[:120]})") from None
 
@@ -388,7 +446,7 @@ class Builder:
             name += "'"
         node = Node(name, operator, tuple(inputs), f"{name}:out", attributes)
         given = [self.seen[item] if item in self.seen else _tensor(self.constants[item]) for item in inputs]
-        self.seen[node.output] = apply(node, given)
+        self.seen[node.output] = apply(node, given, bounded=True)
         self.nodes.append(node)
         return node.output
 

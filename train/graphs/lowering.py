@@ -22,7 +22,7 @@ from bnn.geometry import POOL, Shape, Spec, step
 from bnn.layers import INPUT, Layer, Model
 from bnn.rules import KERNELS, shapes
 from train.graphs.emission import Emitter
-from train.graphs.graph import ELEMENTWISE, LAYOUT, Graph, GraphError, Node, apply, window
+from train.graphs.graph import ELEMENTWISE, LAYOUT, Graph, GraphError, Node, apply, refusing, window
 from train.graphs.lines import TOLERANCE, Line, through
 from train.graphs.signals import Base, Draft, NeedsTwin, Operand, Signal, evaluate, positions
 from train.graphs.values import AVERAGES, LINEAR, Seen, see
@@ -62,11 +62,15 @@ class _Lowering(Emitter):
         line = Line(np.full(channels, 1 / divisor), np.zeros(channels))
         self.signals[graph.input] = Signal(pixels, index.reshape(graph.shape), scaled, line)
         for node in graph.nodes:
-            signal = self.lower(node)
-            if node.output in self.plan.members:
-                signal = self.value(node, signal)
+            with refusing(f"{node}: cannot be expressed", NeedsTwin):
+                signal = self.lower(node)
+                if node.output in self.plan.members:
+                    signal = self.value(node, signal)
             self.signals[node.output] = signal
-        return self.scores(graph.nodes[-1], self.signals[graph.output])
+        if graph.output not in self.signals:
+            raise GraphError(f"{graph.name}: output {graph.output} is given by no node, expected one")
+        with refusing(f"{graph.name}: scores cannot be expressed", NeedsTwin):
+            return self.scores(graph.nodes[-1], self.signals[graph.output])
 
     def lower(self, node: Node) -> Signal:
         given = [name for name in node.inputs if name in self.signals]
@@ -351,6 +355,8 @@ class _Lowering(Emitter):
         given = node.attributes
         if len(node.inputs) > 2 and node.inputs[2]:
             bias = np.asarray(self.graph.constants[node.inputs[2]], np.float64).reshape(-1)
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+            raise self.refuse(node, "has weights that are infinite or no numbers, expected finite ones")
         conv = node.operator == "Conv"
         base, border, stride = signal.base, signal.border or (0, 0.0), 1
         if conv:
@@ -551,6 +557,8 @@ def lower(
         GraphError: a node cannot be expressed; names node, operator, shape and what would be accepted.
         ModelError: the layers do not make a model.
     """
+    if not graph.nodes:
+        raise GraphError(f"{graph.name}: holds no layers, expected some")
     size = image_size(graph, size)
     seen = None if images is None else see(graph, images)
     twins: frozenset[str] = frozenset()

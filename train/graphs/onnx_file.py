@@ -7,6 +7,7 @@ and QCDQ (QuantizeLinear, Clip, DequantizeLinear). What depends on constants onl
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,9 @@ import numpy as np
 import torch
 
 from bnn.errors import ExpectedError
+from bnn.files import FileError, read_file
 from train.export_onnx import METADATA
-from train.graphs.graph import OPERATORS, Graph, GraphError, Node, apply
+from train.graphs.graph import MAX_ELEMENTS, OPERATORS, Graph, GraphError, Node, apply, refusing
 
 try:
     import onnx
@@ -46,11 +48,9 @@ def _name(proto: Any, index: int) -> str:
 
 def _load(path: Path) -> Any:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise GraphError(f"{path}: holds {path.stat().st_size} bytes, expected at most {MAX_BYTES}")
-        proto = onnx.load(path, load_external_data=False)
-    except OSError as error:
-        raise GraphError(f"{path}: cannot be read ({error.strerror})") from None
+        proto = onnx.load_from_string(read_file(path, MAX_BYTES))
+    except FileError as error:
+        raise GraphError(str(error)) from None
     except Exception as error:  # protobuf's errors have no common base that is public
         raise GraphError(f"{path}: is no ONNX file ({type(error).__name__})") from None
     if not proto.graph.node:
@@ -70,6 +70,8 @@ def _input(graph: Any, constants: dict[str, np.ndarray], path: Path) -> tuple[st
         raise GraphError(
             f"{path}: input {found[0].name} has shape {sizes}, expected (N, C, H, W), (N, H, W, C) or (N, C * H * W)"
         )
+    if math.prod(sizes[1:]) > MAX_ELEMENTS:
+        raise GraphError(f"{path}: input {found[0].name} has shape {sizes}, expected at most {MAX_ELEMENTS} elements")
     return found[0].name, tuple(sizes[1:]), tensor.elem_type
 
 
@@ -106,6 +108,11 @@ def read_graph(path: Path, divisor: float | None = None) -> Graph:
         GraphError: no ONNX file, another number of inputs or outputs, or an unknown operator.
     """
     proto = _load(path)
+    with refusing(f"{path}: is damaged"):
+        return folded(_graph(proto, path, divisor))
+
+
+def _graph(proto: Any, path: Path, divisor: float | None) -> Graph:
     graph = proto.graph
     constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
     name, shape, element = _input(graph, constants, path)
@@ -133,8 +140,7 @@ def read_graph(path: Path, divisor: float | None = None) -> Graph:
     notes = _notes(proto)
     if divisor is None:
         divisor = 1.0 if notes.get("divisor") == 1 else _divisor(proto, name, element)
-    found = Graph(path.stem, tuple(nodes), constants, name, shape, output, divisor, notes)
-    return folded(found)
+    return Graph(path.stem, tuple(nodes), constants, name, shape, output, divisor, notes)
 
 
 def folded(graph: Graph) -> Graph:
@@ -162,7 +168,7 @@ def folded(graph: Graph) -> Graph:
             for name in node.inputs
             if name
         ]
-        found = apply(node, arguments)
+        found = apply(node, arguments, bounded=True)
         if node.operator == "Shape" or all(name in constants for name in node.inputs if name):
             constants[node.output] = found.numpy()
         else:
