@@ -29,12 +29,15 @@ images  = $(if $(IMAGES),--images "$(IMAGES)")
 .PHONY: data train export zoo-check page notebook ablation float ingredients accuracy
 .PHONY: explore report hls hls-check deploy
 .PHONY: demo demo-mnist demo-cifar-wired reuse sim board board-demo bench bench-cpu bench-gpu
-.PHONY: test lint lint-rtl generated generated-check
+.PHONY: test test-arm fuzz damaged lint lint-rtl generated generated-check
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo                    the shipped CNV on 16 CIFAR-10 images: golden model against the HLS and the RTL core"
 	@echo "make test                    environment, then all tests"
+	@echo "make test-arm                bnn and host on an emulated ARMv7, 32 bits, with 512 MB: needs Debian's qemu-user-static"
+	@echo "make damaged COUNT=10000     damaged programs: HLS, RTL and functional core must end runs of them with the same code"
+	@echo "make fuzz SECONDS=60         feed every reader of files what its code has not seen yet; findings in build/fuzz"
 	@echo "make env                     the environment alone; PYTHON=program: of this Python"
 	@echo "make doctor                  what is missing here, and how to mend it"
 	@echo "make train  NET=cnv RECIPE=modern  train, or go on with, a network into OUT=build/NET; EPOCHS=, DATA=folder"
@@ -179,6 +182,19 @@ deploy: $(READY)
 # two processes, each a file's tests in order: their fixtures build a core once
 test: $(READY)
 	$(PY) -m pytest -n 2 --dist loadfile
+
+# on an emulated ARMv7: Debian's packages, unpacked into build/arm
+test-arm:
+	"$(PYTHON)" tests/arm/run.py -o build/arm
+
+# programs of flipped words through every core; make test has some hundred
+damaged: $(READY)
+	BNN_DAMAGED=$(or $(COUNT),10000) $(PY) -m pytest -s -n 2 --dist loadscope tests/test_damaged.py
+
+# atheris is for this alone, so it is installed here; FUZZ="--inputs 100000 model onnx": some formats, so many inputs
+fuzz: $(READY)
+	$(PY) -m pip install --quiet -e '.[fuzz]'
+	$(PY) tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(FUZZ)
 
 lint: $(READY) lint-rtl generated-check
 	$(PY) -m ruff check .

@@ -16,7 +16,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from typing import Any, BinaryIO, List, Optional, Tuple, Union
+from typing import Any, BinaryIO, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 
@@ -65,8 +65,10 @@ FORMATS = (
     "QOI",
 )
 """Pillow's decoders that are let near a file, whatever its name: none that starts another program."""
-MAX_PIXELS = 64 << 20
-"""A picture beyond this is refused before it is decoded."""
+MAX_PIXELS = 32 << 20
+"""A picture beyond this is refused before it is decoded: of four bytes each it takes a quarter of a board's memory."""
+STRIP = 64
+"""Rows that are converted at a time: whole copies would take as much once more."""
 MAX_FILE_BYTES = 64 << 20
 BACKGROUND = 255
 """What stands behind transparent pixels, in every channel."""
@@ -187,7 +189,7 @@ def _pixels(source: Source, height: int, width: int, grey: bool) -> Tuple[np.nda
                     wide, high = picture.size
                     raise ImageError(f"{name}: {wide}x{high} pixels, expected at most {MAX_PIXELS} in all")
                 picture.load()
-                upright = _eight_bit(Image, _upright(Image, picture), picture.format)
+                upright = _upright(Image, picture, _eight_bit(Image, picture, picture.format))
             return fit(upright.convert("L") if grey else upright, height, width), upright.size
     except ImageError:
         raise
@@ -201,48 +203,74 @@ def _pixels(source: Source, height: int, width: int, grey: bool) -> Tuple[np.nda
         raise ImageError(f"{name}: is no picture ({first_line(error) if known else 'of a known format'})") from None
 
 
-def _upright(image: Any, picture: Any) -> Any:
-    """A loaded picture turned by its EXIF orientation; what no camera writes there counts for nothing."""
+def _upright(image: Any, picture: Any, pixels: Any) -> Any:
+    """The pixels of a loaded picture turned by its EXIF orientation; what no camera writes there counts for nothing.
+
+    TIFF is turned while it is loaded, and Pillow before 10.1 leaves the tag as it was.
+    """
+    if picture.format == "TIFF":
+        return pixels
     try:
         turn = UPRIGHT.get(picture.getexif().get(ORIENTATION, 1))
     except Exception:  # of damaged EXIF data Pillow raises many kinds; the pixels are whole
         turn = None
     # where the names are depends on Pillow's version
-    return picture.transpose(getattr(getattr(image, "Transpose", image), turn)) if turn else picture
+    return pixels.transpose(getattr(getattr(image, "Transpose", image), turn)) if turn else pixels
+
+
+def _strips(picture: Any) -> Iterator[Tuple[int, Any]]:
+    """The rows of a picture, some at a time, each with the number of its first."""
+    wide, high = picture.size
+    for top in range(0, high, STRIP):
+        yield top, picture.crop((0, top, wide, min(top + STRIP, high)))
 
 
 def _eight_bit(image: Any, picture: Any, kind: Optional[str]) -> Any:
     """A picture in mode L, or else RGB."""
-    if picture.mode.startswith("I;16"):
-        return image.fromarray(_scaled(np.asarray(picture), 0.0, 65535.0))
-    if picture.mode in ("I", "F"):
-        values = np.asarray(picture)
-        low, high = float(values.min()), float(values.max())
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise ValueError("holds NaN or infinite values")
-        if picture.mode == "I" and kind in STATED_RANGE:
-            low, high = 0.0, 65535.0
-        elif picture.mode == "F" and 0 <= low and high <= 1:
-            low, high = 0.0, 1.0
-        elif 0 <= low and high <= 255:
-            low, high = 0.0, 255.0
-        return image.fromarray(_scaled(values, low, high))
-    grey = picture.mode in ("1", "L", "LA", "La")
     keyed = picture.mode in ("1", "L", "P", "RGB") and "transparency" in picture.info
-    if keyed or picture.mode in ("LA", "La", "RGBA", "RGBa", "PA"):
-        layered = picture.convert("LA" if grey else "RGBA")
-        base = image.new("L" if grey else "RGB", picture.size, BACKGROUND if grey else (BACKGROUND,) * 3)
-        base.paste(layered.convert(base.mode), mask=layered.getchannel("A"))
-        return base
-    return picture.convert("L" if grey else "RGB")
+    if picture.mode in ("L", "RGB") and not keyed:
+        return picture
+    low, high = _range(picture, kind)
+    grey = picture.mode in ("1", "L", "LA", "La", "I", "F") or picture.mode.startswith("I;16")
+
+    def converted(part: Any) -> Any:
+        if high > low:
+            return image.fromarray(_scaled(np.asarray(part), low, high))
+        if keyed or part.mode in ("LA", "La", "RGBA", "RGBa", "PA"):
+            layered = part.convert("LA" if grey else "RGBA")
+            base = image.new("L" if grey else "RGB", part.size, BACKGROUND if grey else (BACKGROUND,) * 3)
+            base.paste(layered.convert(base.mode), mask=layered.getchannel("A"))
+            return base
+        return part.convert("L" if grey else "RGB")
+
+    result = image.new("L" if grey else "RGB", picture.size)
+    for top, part in _strips(picture):
+        result.paste(converted(part), (0, top))
+    return result
+
+
+def _range(picture: Any, kind: Optional[str]) -> Tuple[float, float]:
+    """What becomes 0 and 255 of grey of more than 8 bits; 0 and 0 of others."""
+    if picture.mode.startswith("I;16"):
+        return 0.0, 65535.0
+    if picture.mode not in ("I", "F"):
+        return 0.0, 0.0
+    ends = [(values.min(), values.max()) for values in (np.asarray(part) for _, part in _strips(picture))]
+    low, high = float(np.min(ends)), float(np.max(ends))
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError("holds NaN or infinite values")
+    if picture.mode == "I" and kind in STATED_RANGE:
+        return 0.0, 65535.0
+    if picture.mode == "F" and 0 <= low and high <= 1:
+        return 0.0, 1.0
+    if 0 <= low and high <= 255:
+        return 0.0, 255.0
+    return low, high
 
 
 def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Values from `low` to `high` as uint8 from 0 to 255, row by row so that little memory is needed."""
-    result = np.empty(values.shape, np.uint8)
-    for row, target in zip(values, result):
-        target[:] = np.rint(np.clip((row.astype(np.float64) - low) / (high - low), 0, 1) * 255)
-    return result
+    """Values from `low` to `high` as uint8 from 0 to 255."""
+    return np.asarray(np.rint(np.clip((values.astype(np.float64) - low) / (high - low), 0, 1) * 255), np.uint8)
 
 
 def fit(picture: Any, height: int, width: int) -> np.ndarray:
