@@ -46,11 +46,13 @@ def image_bytes(program: bytes, images: np.ndarray) -> bytes:
 def score_columns(program: bytes) -> int:
     """Scores of an image in the memory behind a run: the classes, 0 where no core runs a program of so many.
 
+    Each class has 32 bits of weights at least, so scores take no more memory an image than the program.
+
     Raises:
         ContractError: the program is shorter than its header.
     """
     classes = Header.read(program).classes
-    return classes if classes <= MOST else 0
+    return classes if classes <= min(MOST, len(program) // 4) else 0
 
 
 def value_order(channels: int, simd: int) -> np.ndarray:

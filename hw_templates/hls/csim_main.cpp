@@ -7,9 +7,13 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <vector>
 
+#include "bnn_check.h"
 #include "bnn_top.h"
+
+typedef std::unique_ptr<FILE, int (*)(FILE*)> File;
 
 static FILE* trace_file = nullptr;
 static int32_t run_number = 0;
@@ -68,25 +72,36 @@ int main(int argc, char** argv) {
   const std::vector<uint64_t> program_data = read_file(argv[1]), image_data = read_file(argv[2]);
   std::vector<bnn::Beat> program(program_data.begin(), program_data.end());
   std::vector<bnn::Beat> images(image_data.begin(), image_data.end());
+  const unsigned count = unsigned(std::strtoul(argv[3], nullptr, 10));
+  const size_t bytes = 8 * (program_data.size() - 1);
+  if (bytes < 4 * size_t(bnn::H_WORDS)) {
+    std::fprintf(stderr, "%s: %zu bytes, expected a header of %d\n", argv[1], bytes, 4 * bnn::H_WORDS);
+    return 2;
+  }
+  bnn::Word header[bnn::H_WORDS];
+  for (int n = 0; n < bnn::H_WORDS; ++n) header[n] = uint32_t(program_data[size_t(n) / 2] >> 32 * (n % 2));
   // A part of the program that ends behind the file is refused by the core, not read.
-  const size_t size_shift = 32 * (bnn::H_SIZE % 2), bytes = 8 * (program_data.size() - 1);
-  if (uint32_t(program_data[bnn::H_SIZE / 2] >> size_shift) > bytes) {
+  const size_t size_shift = 32 * (bnn::H_SIZE % 2);
+  if (header[bnn::H_SIZE].to_uint() > bytes) {
     program[bnn::H_SIZE / 2] = (program_data[bnn::H_SIZE / 2] & ~(0xFFFFFFFFULL << size_shift)) | bytes << size_shift;
+  }
+  // Nor are images that there are not: of a header that the core takes, the sizes are small.
+  const uint64_t wanted = uint64_t(header[bnn::H_IMAGE_BYTES].to_uint()) * count;
+  if (bnn::check_header(header) == bnn::E_NONE && wanted > 8 * (image_data.size() - 1)) {
+    std::fprintf(stderr, "%s: %zu bytes, expected %llu of %u images\n", argv[2], 8 * (image_data.size() - 1),
+                 static_cast<unsigned long long>(wanted), count);
+    return 2;
   }
 #ifdef BNN_COSIM  // co-simulation reads and writes as much as the depths of bnn_top.cpp say
   program.resize(262144);
   images.resize(65536);
 #endif
-  const unsigned count = unsigned(std::strtoul(argv[3], nullptr, 10));
-  // Of more classes than its counters hold the core writes no scores: none are allocated.
-  const size_t named = uint32_t(program_data[bnn::H_CLASSES / 2] >> 32 * (bnn::H_CLASSES % 2));
-  const size_t classes = named > 0xFFFF ? 0 : named;
-  FILE* out = std::fopen(argv[4], "wb");
-  if (argc > 5) {
-    trace_file = std::fopen(argv[5], "wb");
-    bnn::trace_hook = trace;
-  }
-  if (out == nullptr || (argc > 5 && trace_file == nullptr)) {
+  // Each class has 32 bits of weights at least. Of more the core writes no scores: none are allocated.
+  const size_t named = header[bnn::H_CLASSES].to_uint(), classes = named > bytes / 4 || named > 0xFFFF ? 0 : named;
+  const File out(std::fopen(argv[4], "wb"), std::fclose), traced(argc > 5 ? std::fopen(argv[5], "wb") : nullptr, std::fclose);
+  trace_file = traced.get();
+  if (argc > 5) bnn::trace_hook = trace;
+  if (!out || (argc > 5 && !traced)) {
     std::perror("output");
     return 2;
   }
@@ -112,10 +127,8 @@ int main(int argc, char** argv) {
       std::fprintf(stderr, "wrote behind the scores\n");
       return 1;
     }
-    std::fwrite(scores.data(), 4, total, out);
+    std::fwrite(scores.data(), 4, total, out.get());
   }
   std::printf("busy %u cycles %u\n", busy.to_uint(), cycles.to_uint());
-  std::fclose(out);
-  if (trace_file != nullptr) std::fclose(trace_file);
   return 0;
 }

@@ -30,6 +30,8 @@ from sim.board.memory import DDR_BYTES, Memory
 
 LONGEST_CYCLES = 1 << 26
 """Cycles of the array that a program which is not turned back into a network may take: more would be minutes here."""
+LARGEST_BYTES = 1 << 30
+"""Memory that such a program may take for an image here."""
 
 
 class CoreError(ExpectedError):
@@ -215,6 +217,8 @@ class FunctionalCore(Core):
             raise RunError(Error.RANGE)
         if self._machine is None or self._machine[0] != key:
             self._machine = key, Machine(program, self.design.act_depth)
+        if self._machine[1].image_bytes > LARGEST_BYTES:
+            raise RunError(Error.RANGE)
         return self._machine[1].run(images), busy
 
 

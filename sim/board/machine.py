@@ -12,6 +12,7 @@ import numpy as np
 
 from bnn.contract import (
     TABLE_BYTES,
+    VALUE_BITS,
     CoefficientHeader,
     Descriptor,
     Header,
@@ -192,7 +193,10 @@ class Machine:
         """The shortcut's values at pixels, int64 (N, H, W, G * PE)."""
         image = np.arange(first, first + count)[:, None, None]
         lane, at = np.broadcast_arrays(*shortcut_place(item, odd).pixel(image, y, x, self.header.lanes))
-        bits = self._read(lane, at + item.shortcut_word, item.shortcut_values)
+        # a damaged program may name any number of words: those of the layer's channels are looked at
+        words = -(-item.groups * self.header.pe // self.header.simd) * VALUE_BITS
+        words = min(words, -(-item.shortcut_values // VALUE_BITS) * VALUE_BITS)
+        bits = self._read(lane, at + item.shortcut_word, words)
         found = values_of(bits.reshape(lane.size, -1), self.header.simd)
         wide = np.zeros((lane.size, item.groups * self.header.pe), np.int64)
         channels = min(wide.shape[1], found.shape[1])
@@ -207,6 +211,16 @@ class Machine:
             return self._values(item, odd, first, 2 * y, 2 * x, count)
         near = [self._values(item, odd, first, 2 * y + dy, 2 * x + dx, count) for dy in (0, 1) for dx in (0, 1)]
         return np.asarray((sum(near) + 2) >> 2)
+
+    @property
+    def image_bytes(self) -> int:
+        """About the most that a layer's operands and results take for one image."""
+        found = 0
+        for item in self.layers:
+            pixels = item.height * item.width if item.average else item.rows * self._columns(item)
+            steps = max(1, item.group_words // item.bases) * self.header.simd
+            found = max(found, 8 * pixels * max(steps, item.groups * self.header.pe))
+        return found
 
     def _layer(self, index: int, odd: bool, start: int, count: int, scores: np.ndarray) -> None:
         item = self.layers[index]

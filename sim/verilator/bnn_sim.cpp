@@ -179,8 +179,9 @@ class Simulation {
 
   // Runs a job; the scores are appended to `scores`. Returns JSON.
   std::string run(int number, const Job& job, std::vector<uint8_t>* scores) {
-    // of more classes than its counters hold the core writes no scores: none are allocated
-    const uint64_t named = job.record<bnn::H_WORDS>(0)[bnn::H_CLASSES], classes = named > 0xFFFF ? 0 : named;
+    // each class has 32 bits of weights at least; of more the core writes no scores: none are allocated
+    const uint64_t named = job.record<bnn::H_WORDS>(0)[bnn::H_CLASSES];
+    const uint64_t classes = named > job.program.size() / 4 || named > 0xFFFF ? 0 : named;
     const uint64_t score_bytes = 4 * classes * job.count;
     run_ = number;
     regions_.clear();
