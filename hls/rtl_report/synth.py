@@ -33,7 +33,25 @@ _DELAY = (
     ",&if,{W},{D},{R},-v,;,&mfs; "
 )
 """The usual mapping with a delay-optimising restructuring before it."""
-_READ = "read_slang -j 1 -D SYNTHESIS --keep-hierarchy"
+_CELLS = {
+    "DSP48E1": """module DSP48E1 #(
+  parameter AREG = 1, BREG = 1, CREG = 1, DREG = 1, ADREG = 1, MREG = 1, PREG = 1, OPMODEREG = 1, ALUMODEREG = 1,
+  parameter USE_MULT = "MULTIPLY", USE_DPORT = "FALSE"
+) (
+  input [29:0] A, ACIN, input [17:0] B, BCIN, input [47:0] C, PCIN, input [24:0] D, output [47:0] P, PCOUT,
+  input [6:0] OPMODE, input [4:0] INMODE, input [3:0] ALUMODE, input [2:0] CARRYINSEL,
+  input CLK, CARRYIN, CARRYCASCIN, MULTSIGNIN, CEA1, CEA2, CEB1, CEB2, CEC, CED, CEAD, CEM, CEP, CECTRL, CEALUMODE,
+  input CEINMODE, CECARRYIN, RSTA, RSTB, RSTC, RSTD, RSTM, RSTP, RSTCTRL, RSTALUMODE, RSTINMODE, RSTALLCARRYIN
+);
+endmodule
+""",
+    "MUXF7": "module MUXF7 (input I0, I1, S, output O); endmodule\n",
+    "MUXF8": "module MUXF8 (input I0, I1, S, output O); endmodule\n",
+}
+"""Cells of the chip that modules name, as far as they do."""
+_READ = "read_slang -j 1 -D SYNTHESIS --keep-hierarchy " + " ".join(f"--blackboxed-module {name}" for name in _CELLS)
+_LIBRARY, _FORGET = "read_verilog -lib +/xilinx/cells_sim.v", "delete =A:blackbox =A:whitebox"
+"""yosys' own models of them, and the end of either kind."""
 _PREPARE = "proc; opt_expr; opt_clean" + 5 * "; opt_hier; opt_expr; opt_clean"
 """Each round of `opt_hier` takes what is unused or constant one level of the hierarchy further."""
 
@@ -81,7 +99,10 @@ def elaborate(sources: Sequence[Path], top: str, parameters: Mapping[str, int], 
     key = _key(
         "elaborate",
         _READ,
+        _LIBRARY,
         _PREPARE,
+        _FORGET,
+        *_CELLS.values(),
         top,
         *(f"{k}={v}" for k, v in sorted(parameters.items())),
         *(part for path, text in texts.items() for part in (path.name, text)),
@@ -92,16 +113,18 @@ def elaborate(sources: Sequence[Path], top: str, parameters: Mapping[str, int], 
         flags = " ".join(f"-G {name}={value}" for name, value in sorted(parameters.items()))
         raw, shared, copies = f"{key}.raw.il", f"{key}.shared.il", f"{key}.src"
         # yosys, which runs in a sandbox, sees the folder it runs in
-        for path, text in texts.items():
-            write_atomically(cache / copies / path.name, text.encode())
-        files = " ".join(f"{copies}/{path.name}" for path in texts)
-        yosys.run(f"{_READ} --top {top} {flags} {files}; write_rtlil {raw}", cache, f"{top}.elaborate.log")
+        named = {path.name: text for path, text in texts.items()} | {f"{name}.v": text for name, text in _CELLS.items()}
+        for name, text in named.items():
+            write_atomically(cache / copies / name, text.encode())
+        files = " ".join(f"{copies}/{name}" for name in named)
+        read = f"{_READ} --top {top} {flags} {files}; {_FORGET}; write_rtlil {raw}"
+        yosys.run(read, cache, f"{top}.elaborate.log")
         shutil.rmtree(cache / copies)
         made, _ = rtlil.share(rtlil.split((cache / raw).read_text(encoding="utf-8")), f"\\{top}")
         write_atomically(cache / shared, "".join(made.values()).encode())
         (cache / raw).unlink()
         yosys.run(
-            f"read_rtlil {shared}; hierarchy -check -top {top}; {_PREPARE}; write_rtlil {raw}",
+            f"{_LIBRARY}; read_rtlil {shared}; hierarchy -check -top {top}; {_PREPARE}; {_FORGET}; write_rtlil {raw}",
             cache,
             f"{top}.prepare.log",
         )

@@ -11,11 +11,20 @@ module bnn_pick_slice #(
     output logic [Bits-1:0]       data_o
 );
   logic [SelectBits-1:0] select_q;
-  logic [Bits-1:0] data_q;
+  logic [Bits-1:0] data, data_q;
+
+  bnn_mux #(
+      .Words(Words),
+      .Bits (Bits)
+  ) u_mux (
+      .select_i(select_q),
+      .word_i,
+      .data_o  (data)
+  );
 
   always_ff @(posedge clk_i) begin
     select_q <= select_i;
-    data_q   <= word_i[select_q*Bits+:Bits];
+    data_q   <= data;
   end
 
   assign data_o = data_q;

@@ -29,7 +29,15 @@ module bnn_first_lookup #(
   end
 
   assign row = mem[byte_i[7:3]];
-  assign data_o = row[byte_i[2:0]*Bits+:Bits];
+
+  bnn_mux #(
+      .Words(8),
+      .Bits (Bits)
+  ) u_mux (
+      .select_i(byte_i[2:0]),
+      .word_i  (row),
+      .data_o
+  );
 
   logic unused_data;
   assign unused_data = ^write_data_i;

@@ -122,7 +122,15 @@ module bnn_first_pack #(
     end
 
     assign word_last_o = last_q;
-    assign word_o = word[bit_q];
+
+    bnn_mux #(
+        .Words(8),
+        .Bits (Simd)
+    ) u_mux (
+        .select_i(bit_q),
+        .word_i  (word),
+        .data_o  (word_o)
+    );
   end else begin : gen_signs
     logic [7:0] sign_q;
     logic unused_planes;

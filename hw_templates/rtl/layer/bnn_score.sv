@@ -188,8 +188,6 @@ module bnn_score #(
       upper_q       <= upper_begin_q;
       whole_q       <= ~(second_q & upper_begin_q);
     end else if (leave) begin
-      sum_q[0]    <= sum_q[0] >> 16;
-      sum_q[1]    <= sum_q[1] >> 16;
       left_q      <= left_q - 1'b1;
       emit_last_q <= left_q == (LaneBits + 1)'(1);
       line_q      <= line_q + stride_q;
@@ -204,6 +202,38 @@ module bnn_score #(
     end else begin
       emit_q         <= copy | (emit_q & ~free);
       second_write_q <= emit ? ~whole_q : second_write_q;
+    end
+  end
+
+  // Four bits of both sums at a time, with a register of their own for the lane
+  logic [LaneBits-1:0] lane_next, lane[4];
+  logic [1:0][15:0] sum;
+
+  assign lane_next = copy ? '0 : lane[0] + LaneBits'(leave);
+
+  for (genvar i = 0; i < 4; i++) begin : gen_sum
+    bnn_register #(
+        .Bits(LaneBits)
+    ) u_lane (
+        .clk_i,
+        .data_i(lane_next),
+        .data_o(lane[i])
+    );
+
+    for (genvar h = 0; h < 2; h++) begin : gen_class
+      logic [Lanes*4-1:0] word;
+
+      for (genvar l = 0; l < Lanes; l++) begin : gen_lane
+        assign word[4*l+:4] = sum_q[h][16*l+4*i+:4];
+      end
+      bnn_mux #(
+          .Words(Lanes),
+          .Bits (4)
+      ) u_mux (
+          .select_i(lane[i]),
+          .word_i  (word),
+          .data_o  (sum[h][4*i+:4])
+      );
     end
   end
 
@@ -238,7 +268,7 @@ module bnn_score #(
 
   always_ff @(posedge clk_i) begin
     for (int unsigned h = 0; h < 2; h++) begin
-      factor_q[h]  <= {1'b0, sum_q[h][15:0]};
+      factor_q[h]  <= {1'b0, sum[h]};
       product_q[h] <= 33'(signed'(factor_q[h])) * 33'(signed'(scale_d_q[h]));
       score_q[h]   <= product_q[h][31:0] + offset_d2_q[h];
     end

@@ -16,16 +16,19 @@ module bnn_writeback_part #(
     input  logic [Bits-1:0]       vector_bit_i,
     output logic [Bits*Slots-1:0] data_o
 );
-  logic serial_q, pool_q, vector_q;
+  logic [1:0] source_q;
   logic [Bits-1:0] bit_q;
   logic [Slots-1:0] here_q;
   logic [Bits*Slots-1:0] data_q;
 
   always_ff @(posedge clk_i) begin
-    serial_q <= serial_i;
-    pool_q   <= pool_i;
-    vector_q <= vector_i;
-    bit_q    <= vector_q ? vector_bit_i : serial_q ? serial_bit_i : pool_q ? pair_i : lane_i;
+    source_q <= vector_i ? 2'd3 : serial_i ? 2'd2 : {1'b0, pool_i};
+    unique case (source_q)
+      2'd0: bit_q <= lane_i;
+      2'd1: bit_q <= pair_i;
+      2'd2: bit_q <= serial_bit_i;
+      2'd3: bit_q <= vector_bit_i;
+    endcase
     for (int unsigned s = 0; s < Slots; s++) begin
       here_q[s] <= 32'(slot_i) == s;
       data_q[s*Bits+:Bits] <= here_q[s] ? bit_q : '0;
