@@ -64,8 +64,8 @@ def estimate_area(design: Design) -> Area:
     dots, tiles = pe * lanes, -(-pe // 4) * -(-lanes // 4)
     array_lut = dots * (33 * simd / 64 + simd / 2 + 18) + (pe + lanes) * 54 * simd / 64 + tiles * 41 + 9
     lut = array_lut
-    lut += lanes * (2 * simd + 6)  # lane alignment
-    lut += 357 + 24 * pe  # scores
+    lut += lanes * (2 * simd + 3) + simd  # lane alignment
+    lut += 439 + 12 * pe  # scores
     lut += 365 + 1.5625 * dots  # write-back
     lut += 700 + 92.5 * lanes + 189  # sequencer, engine
     lut += 3282 + 345 * first  # first layer
@@ -81,16 +81,16 @@ def estimate_area(design: Design) -> Area:
     ff += lanes * (52 + 49 * simd / 16) + lanes * simd
     ff += 1581 + 267 + 606 + 36 + 139 + 102 + 1 + pe * simd * (1 + 534 / BANK)
     dsp = DSP
-    if design.vector:  # its units, for each lane one of eight PEs; control, alignment by seven shifts
+    if design.vector:  # its units, for each lane one of eight PEs, with their queues; control, planes of pixels
         units = lanes * pe / 8
-        lut += 3500 + 315 * units
-        ff += 4000 + 325 * units
-        dsp += round(3 + 2 * units)
+        lut += 2430 + 173 * units
+        ff += 3400 + 293 * units
+        dsp += round(3 + 3.5 * units)
     banks, left = divmod(pe * simd, BANK)
     memory = banks * block_ram(design.weight_depth, BANK)
     memory += block_ram(design.weight_depth, left) if left else 0
     memory += lanes * block_ram(design.act_depth, simd, pe)
     memory += block_ram(2 * design.image_pixels, 8 * MAX_CHANNELS) + block_ram(16 * design.max_layers, 64)
     memory += block_ram(128, 64)  # beats of images
-    memory += 2 if design.vector else 0  # its queues
+    memory += pe // 8 if design.vector else 0  # coefficients and offsets
     return Area(round(lut), round(ff), memory, dsp, round(array_lut))

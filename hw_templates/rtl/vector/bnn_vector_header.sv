@@ -6,8 +6,7 @@
 // 0.
 //
 // Order: hand_overs_i coefficient words, then offset and limit of each of planes_i planes. Reads: coefficient_o,
-// [u*25 +: 25], 2 cycles after its address, offset_o and limit_o (the limit in [9:0], the flip in [10]) 1 cycle after
-// theirs.
+// [u*25 +: 25], offset_o and limit_o (the limit in [9:0], the flip in [10]) 2 cycles after their addresses.
 //
 // Latency: data_i comes 3 cycles after read_o; done_o 7 cycles after the last one.
 module bnn_vector_header
@@ -168,7 +167,8 @@ module bnn_vector_header
     );
     bnn_vector_table #(
         .Bits(32),
-        .Depth(64)
+        .Depth(64),
+        .Block(1'b1)
     ) u_offset (
         .clk_i,
         .write_i     (offset_write),

@@ -2,7 +2,8 @@
 //
 //   v = own_i, with half_i pair_i, with serial_i pick_i;  bit = (v >= limit) ^ flip, with bit_planes_i bit bit_i of v
 //
-// limit_i of unit u: the limit, signed, in [u*11 +: 10], the flip above it. v is signed unless unsigned_i. data_o has
+// limit_i of unit u: the limit, signed, in [u*11 +: 10], the flip above it. v is signed unless unsigned_i, and comes
+// with its sign inverted. data_o has
 // the bytes of the Pe / 8 units for a write with value_i, else the bits of the last eight values of each, the first
 // in the lowest place.
 //
@@ -46,14 +47,23 @@ module bnn_vector_lane #(
   for (genvar u = 0; u < Units; u++) begin : gen_unit
     logic [7:0] own_q, pair_q, v_q, v_d_q, v_dd_q, bits_q;
     logic signed [9:0] limit_q;
-    logic flip_q, hit_q;
+    logic flip_q, hit_q, plane;
+
+    bnn_mux #(
+        .Words(8),
+        .Bits (1)
+    ) u_mux (
+        .select_i(bit_q),
+        .word_i  (v_q),
+        .data_o  (plane)
+    );
 
     always_ff @(posedge clk_i) begin
       own_q   <= own_i[8*u+:8];
       pair_q  <= pair_i[8*u+:8];
-      v_q     <= serial_q ? pick_i[8*u+:8] : half_q ? pair_q : own_q;
+      v_q     <= (serial_q ? pick_i[8*u+:8] : half_q ? pair_q : own_q) ^ {~unsigned_q, 7'd0};
       {flip_q, limit_q} <= limit_i[11*u+:11];
-      hit_q   <= bit_planes_q ? v_q[bit_q] : (10'(signed'({~unsigned_q & v_q[7], v_q})) >= limit_q) ^ flip_q;
+      hit_q   <= bit_planes_q ? plane : (10'(signed'({~unsigned_q & v_q[7], v_q})) >= limit_q) ^ flip_q;
       v_d_q   <= v_q;
       v_dd_q  <= v_d_q;
       if (take_q) bits_q <= {hit_q, bits_q[7:1]};

@@ -16,6 +16,7 @@ module bnn_vector_place #(
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
     parameter int unsigned AddrBits = 10,
+    parameter bit Serial = 1'b1,  // else serial_i is never there
     localparam int unsigned LaneBits = $clog2(Lanes),
     localparam int unsigned Slots = Simd / Pe,
     localparam int unsigned SlotBits = (Slots > 1) ? $clog2(Slots) : 1
@@ -58,7 +59,7 @@ module bnn_vector_place #(
 
   always_ff @(posedge clk_i) begin
     half_q         <= half_i;
-    serial_q       <= serial_i;
+    serial_q       <= Serial & serial_i;
     images_q       <= images_i;
     skipped_q      <= AddrBits'(in_batch_i >> LaneBits) * image_stride_i;
     first_addr_q   <= base_i + (serial_q ? skipped_q : '0);

@@ -3,108 +3,109 @@
 //   pairs_i:   even = maximum of both (with pool_i), or the even one (a stride): the odd one is dropped
 //   pool_i:    the maximum of what comes with one addr_i from first_i on
 //
-// valid_i goes with the values, which are signed unless unsigned_i; with last_i what is left of them is kept at
-// place_i. The configuration (pool_i, pairs_i, unsigned_i) is constant while values are on their way.
+// valid_i goes with the values of Units units, which compare as unsigned numbers; with last_i what is left of them is
+// kept at place_i. The configuration (pool_i, pairs_i) is constant while values are on their way.
 //
-// Latency: values are read at read_addr_i from 4 cycles after valid_i on; even_o and odd_o 2 cycles after
+// Latency: values are read at read_addr_i from 5 cycles after valid_i on; even_o and odd_o 2 cycles after
 // read_addr_i. Values of one addr_i come at least 4 cycles apart.
 (* keep_hierarchy = "yes" *)
-module bnn_vector_pool (
-    input  logic       clk_i,
+module bnn_vector_pool #(
+    parameter int unsigned Units = 2
+) (
+    input  logic               clk_i,
     // Configuration
-    input  logic       pool_i,
-    input  logic       pairs_i,
-    input  logic       unsigned_i,
+    input  logic               pool_i,
+    input  logic               pairs_i,
     // Values
-    input  logic       valid_i,
-    input  logic       first_i,
-    input  logic       last_i,
-    input  logic [4:0] addr_i,
-    input  logic [5:0] place_i,
-    input  logic [7:0] even_i,
-    input  logic [7:0] odd_i,
+    input  logic               valid_i,
+    input  logic               first_i,
+    input  logic               last_i,
+    input  logic [4:0]         addr_i,
+    input  logic [5:0]         place_i,
+    input  logic [Units*8-1:0] even_i,
+    input  logic [Units*8-1:0] odd_i,
     // What is left
-    input  logic [5:0] read_addr_i,
-    output logic [7:0] even_o,
-    output logic [7:0] odd_o
+    input  logic [5:0]         read_addr_i,
+    output logic [Units*8-1:0] even_o,
+    output logic [Units*8-1:0] odd_o
 );
   /* verilator no_inline_module */
-  logic both_q, unsigned_q;  // both lanes at one place
-  logic [1:0] valid_q, last_q;
-  logic first_q, first_d_q, vertical_q;
-  logic [4:0] addr_q, addr_d_q, addr_dd_q;
-  logic [5:0] place_q, place_d_q, place_dd_q, read_addr_q;
-  logic keep_q, note_q;
-  logic odd_more, pair_odd_q;
+  localparam int unsigned Bits = 12;  // of a difference: four in a DSP48E1
 
-  // How numbers compare: two's complement with its sign inverted
-  function automatic logic [7:0] ordered(input logic [7:0] value, input logic is_unsigned);
-    return {value[7] ^ ~is_unsigned, value[6:0]};
-  endfunction
+  logic both_q, vertical_q;  // both lanes at one place
+  logic [2:0] valid_q, last_q;
+  logic [1:0] first_q;
+  logic first_d_q, keep_q, note_q;
+  logic [3:0][4:0] addr_q;
+  logic [3:0][5:0] place_q;
+  logic [5:0] read_addr_q;
+  logic [2*Units*8-1:0] most, upper_q, read_q;
 
-  assign odd_more = ordered(odd_i, unsigned_q) > ordered(even_i, unsigned_q);
+  (* ram_style = "distributed" *) logic [2*Units*8-1:0] upper_mem[32];
+  (* ram_style = "distributed" *) logic [2*Units*8-1:0] mem[64];
 
   always_ff @(posedge clk_i) begin
-    both_q     <= pool_i & pairs_i;
-    vertical_q <= pool_i;
-    unsigned_q <= unsigned_i;
-    pair_odd_q <= odd_more & both_q;
-    valid_q    <= {valid_q[0], valid_i};
-    last_q     <= {last_q[0], last_i};
-    first_q    <= first_i;
-    first_d_q  <= first_q | ~vertical_q;
-    addr_q     <= addr_i;
-    addr_d_q   <= addr_q;
-    addr_dd_q  <= addr_d_q;
-    place_q    <= place_i;
-    place_d_q  <= place_q;
-    place_dd_q <= place_d_q;
-    keep_q     <= valid_q[1] & last_q[1];
-    note_q     <= valid_q[1] & ~last_q[1];
+    both_q      <= pool_i & pairs_i;
+    vertical_q  <= pool_i;
+    valid_q     <= {valid_q[1:0], valid_i};
+    last_q      <= {last_q[1:0], last_i};
+    first_q     <= {first_q[0], first_i};
+    first_d_q   <= first_q[1] | ~vertical_q;
+    addr_q      <= {addr_q[2:0], addr_i};
+    place_q     <= {place_q[2:0], place_i};
+    keep_q      <= valid_q[2] & last_q[2];
+    note_q      <= valid_q[2] & ~last_q[2];
     read_addr_q <= read_addr_i;
+    upper_q     <= upper_mem[addr_q[0]];
+    read_q      <= mem[read_addr_q];
+    if (note_q) upper_mem[addr_q[3]] <= most;
+    if (keep_q) mem[place_q[3]] <= most;
   end
 
-  for (genvar i = 0; i < 2; i++) begin : gen_lane
-    (* ram_style = "distributed" *) logic [7:0] upper_mem[32];
-    (* ram_style = "distributed" *) logic [7:0] mem[64];
-    logic [7:0] own_q, other_q, value_q, upper_q, most_q, read_q;
-    logic upper_more;
+  for (genvar u = 0; u < Units; u++) begin : gen_unit
+    (* use_dsp = "simd" *) logic [Bits-1:0] pair_less;
+    logic odd_more_q;
 
-    assign upper_more = ~first_d_q & (ordered(upper_q, unsigned_q) > ordered(value_q, unsigned_q));
+    assign pair_less = Bits'(even_i[8*u+:8]) - Bits'(odd_i[8*u+:8]);
 
-    always_ff @(posedge clk_i) begin
-      own_q   <= (i == 0) ? even_i : odd_i;
-      other_q <= odd_i;
-      value_q <= (i == 0 && pair_odd_q) ? other_q : own_q;
-      upper_q <= upper_mem[addr_q];
-      most_q  <= upper_more ? upper_q : value_q;
-      if (note_q) upper_mem[addr_dd_q] <= most_q;
-      if (keep_q) mem[place_dd_q] <= most_q;
-      read_q <= mem[read_addr_q];
-    end
+    always_ff @(posedge clk_i) odd_more_q <= pair_less[Bits-1];
 
-    if (i == 0) begin : gen_even
-      assign even_o = read_q;
-    end else begin : gen_odd
-      assign odd_o = read_q;
+    for (genvar i = 0; i < 2; i++) begin : gen_lane
+      (* use_dsp = "simd" *) logic [Bits-1:0] upper_less;
+      logic [7:0] own_q, other_q, value_q, value_d_q, upper_d_q, most_q;
+      logic upper_more_q;
+
+      assign upper_less = Bits'(value_q) - Bits'(upper_q[(i*Units+u)*8+:8]);
+
+      always_ff @(posedge clk_i) begin
+        own_q        <= (i == 0) ? even_i[8*u+:8] : odd_i[8*u+:8];
+        other_q      <= odd_i[8*u+:8];
+        value_q      <= (i == 0 && odd_more_q && both_q) ? other_q : own_q;
+        upper_more_q <= upper_less[Bits-1];
+        value_d_q    <= value_q;
+        upper_d_q    <= upper_q[(i*Units+u)*8+:8];
+        most_q       <= (upper_more_q & ~first_d_q) ? upper_d_q : value_d_q;
+      end
+
+      assign most[(i*Units+u)*8+:8] = most_q;
     end
   end
+
+  assign {odd_o, even_o} = read_q;
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------
 
   default clocking @(posedge clk_i); endclocking
 
-  logic [2:0] before_q;  // ones: cycles since a value
-  logic [2:0][4:0] addr_before_q;
+  logic apart;
 
-  always_ff @(posedge clk_i) begin
-    before_q      <= {before_q[1:0], valid_i};
-    addr_before_q <= {addr_before_q[1:0], addr_i};
+  always_comb begin
+    apart = 1'b1;
+    for (int unsigned i = 0; i < 3; i++) apart &= ~(valid_q[i] && addr_q[i] == addr_i);
   end
 
-  values_apart: assert property (valid_i |-> !(before_q[0] && addr_before_q[0] == addr_i)
-      && !(before_q[1] && addr_before_q[1] == addr_i) && !(before_q[2] && addr_before_q[2] == addr_i))
+  values_apart: assert property (valid_i |-> apart)
       else $error("values of addr_i = %0d less than four cycles apart", addr_i);
 `endif
 endmodule

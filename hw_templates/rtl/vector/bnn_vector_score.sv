@@ -1,11 +1,12 @@
 // Scores that leave through the vector unit, one after the other, and their addresses.
 //
-//   memory[base + (image*classes + class)*4] = score_i[(l*Units + u)*32 +: 32],  class = group*Pe + 8*u + channel_i
+//   memory[base + (image*classes + class)*4] = score_i[u*32 +: 32],  class = group*Pe + 8*u + channel_i
 //
-// begin_i: the scores of one channel of each unit are there, and stay until done_o, a pulse; they are those of a
-// block of Lanes images. Absent images and classes give no output. block_i, between done_o and begin_i, goes on to
-// the next block of images, group_i, with it, to the first one and to the next group. score_half_o tells which half
-// of the beat at score_addr_o, a multiple of 8, is written.
+// begin_i: the scores of one channel of each unit are there for the first image of a block of Lanes; next_o[u] moves
+// those of unit u on to the next image, in score_i three cycles later. done_o is a pulse behind the last. Absent images
+// and classes give no output. block_i, between done_o and begin_i, goes on to the next block of images, group_i, with
+// it, to the first one and to the next group. score_half_o tells which half of the beat at score_addr_o, a multiple of
+// 8, is written.
 //
 // start_i begins a layer, the configuration constant from two cycles before it to the last score. After score_ready_i
 // has fallen up to four more come.
@@ -23,7 +24,8 @@ module bnn_vector_score #(
     // Scores of a channel
     input  logic                      begin_i,
     input  logic [2:0]                channel_i,
-    input  logic [Lanes*Units*32-1:0] score_i,
+    output logic [Units-1:0]          next_o,
+    input  logic [Units*32-1:0]       score_i,
     output logic                      done_o,
     input  logic                      block_i,
     input  logic                      group_i,
@@ -35,26 +37,25 @@ module bnn_vector_score #(
     output logic [63:0]               score_o
 );
   localparam int unsigned LaneBits = $clog2(Lanes);
-  localparam int unsigned SelectBits = $clog2(Lanes * Units);
+  localparam int unsigned UnitBits = (Units > 1) ? $clog2(Units) : 1;
 
   logic start_q, busy_q, emit, lane_last, last_q, done_q, next_lane_q, absent_q;
   logic [15:0] images_q, class_q, group_q;  // images still to come; class of the unit; the group's first one
-  logic [LaneBits:0] lanes_q;  // images of the block
+  logic [LaneBits-1:0] last_lane_q;  // of the block's images
   logic [LaneBits-1:0] lane_q;
-  logic [SelectBits-1:0] select;
   logic [3:0] valid_q;
   logic [2:0] last_d_q;
   logic [31:0] stride_q, block_q, line_q;  // from an image to the next; of the block's first one, of this one
   logic [$clog2(Units+1)-1:0] unit_q;
 
-  // A unit whose class is absent takes one turn.
+  // A unit whose class is absent takes one turn. Units' scores move on every second cycle at most.
   assign emit = busy_q & score_ready_i & next_lane_q;
-  assign lane_last = absent_q | (LaneBits + 1)'(lane_q) == lanes_q - 1'b1;
+  assign lane_last = absent_q | lane_q == last_lane_q;
 
   always_ff @(posedge clk_i) begin
     start_q  <= start_i;
     stride_q <= 32'({classes_i, 2'b00});
-    lanes_q  <= images_q > 16'(Lanes) ? (LaneBits + 1)'(Lanes) : images_q[LaneBits:0];
+    last_lane_q <= images_q >= 16'(Lanes) ? '1 : LaneBits'(images_q - 16'd1);
     absent_q <= class_q >= classes_i;
     last_q   <= unit_q == ($bits(unit_q))'(Units - 1);
     if (start_q || group_i) images_q <= images_i;
@@ -82,8 +83,7 @@ module bnn_vector_score #(
       done_q      <= 1'b0;
     end else begin
       busy_q      <= begin_i | (busy_q & ~(emit & lane_last & last_q));
-      // What follows a unit settles in a cycle.
-      next_lane_q <= busy_q & ~(emit & lane_last) & ~begin_i;
+      next_lane_q <= busy_q & ~emit & ~begin_i;
       done_q      <= last_d_q[2];
     end
   end
@@ -93,9 +93,17 @@ module bnn_vector_score #(
   logic [31:0] offset_q;
   logic [30:0] low_q;  // in words, with a carry
   logic [63:0] addr_q, addr_out_q;
-  logic [31:0] data;
+  logic [1:0][UnitBits-1:0] unit_d_q;
+  logic [UnitBits-1:0] unit_dd_q;
+  logic [Units-1:0] next_q;
+  logic [31:0] data_q;
 
-  assign select = SelectBits'(32'(lane_q) * Units + 32'(unit_q));
+  always_ff @(posedge clk_i) begin
+    unit_d_q  <= {unit_d_q[0], UnitBits'(unit_q)};
+    unit_dd_q <= unit_d_q[1];
+    data_q    <= score_i[32'(unit_dd_q)*32+:32];
+    for (int unsigned u = 0; u < Units; u++) next_q[u] <= ~rst_i & emit & unit_q == ($bits(unit_q))'(u);
+  end
 
   always_ff @(posedge clk_i) begin
     offset_q   <= line_q + 32'({class_q, 2'b00});
@@ -111,22 +119,10 @@ module bnn_vector_score #(
     end
   end
 
-  bnn_pick #(
-      .Words(Lanes * Units),
-      .Bits (32)
-  ) u_pick (
-      .clk_i,
-      .select_i(select),
-      .word_i  (score_i),
-      .data_o  (data)
-  );
-
-  logic [31:0] data_q;
-  always_ff @(posedge clk_i) data_q <= data;
-
   logic unused_score;
   assign unused_score = ^{addr_out_q[1:0], offset_q[1:0], base_i[1:0]};
 
+  assign next_o        = next_q;
   assign done_o        = done_q;
   assign score_valid_o = valid_q[3];
   assign score_addr_o  = {addr_out_q[63:3], 3'b000};

@@ -1,6 +1,6 @@
-// A memory of the vector unit's headers: LUT RAM, or with Block a block RAM, with an output register.
+// A memory of the vector unit's headers: LUT RAM, or with Block a block RAM.
 //
-// Latency: data_o 1 cycle after addr_i, with Block 2.
+// Latency: data_o 2 cycles after addr_i.
 (* keep_hierarchy = "yes" *)
 module bnn_vector_table #(
     parameter int unsigned Bits = 32,
@@ -28,10 +28,12 @@ module bnn_vector_table #(
     end
   end else begin : gen_lut
     (* ram_style = "distributed" *) logic [Bits-1:0] mem[Depth];
+    logic [AddrBits-1:0] addr_q;
 
     always_ff @(posedge clk_i) begin
+      addr_q <= addr_i;
       if (write_i) mem[write_addr_i] <= data_i;
-      data_q <= mem[addr_i];
+      data_q <= mem[addr_q];
     end
   end
 
