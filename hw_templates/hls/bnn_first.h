@@ -17,10 +17,11 @@ constexpr int FIRST_INPUTS = FIRST_TAPS * MAX_CHANNELS;
 static_assert(FIRST_INPUTS * 128 < 32768, "A sum of the first layer must fit 16 bits.");
 static_assert(FIRST_INPUTS <= 81, "The adder tree has four levels of three.");
 static_assert(FIRST_PE <= 128, "A slice must fit 128 bits: it is put together from words of 32.");
-#ifdef BNN_FIRST_WIRED
-constexpr bool FIRST_VALUED = false;  // only bits are wired in
+#if defined(BNN_VECTOR) && !defined(BNN_FIRST_WIRED)
+#define BNN_FIRST_VALUED  // values are there; only bits are wired in
+constexpr bool FIRST_VALUED = true;
 #else
-constexpr bool FIRST_VALUED = VECTOR;
+constexpr bool FIRST_VALUED = false;
 #endif
 constexpr int HALF_VALUES = FIRST_PE < 8 ? 2 : 1;                // slices of a value, where it is more than one
 constexpr int SLICE_VALUES = FIRST_PE < 8 ? 1 : FIRST_PE / 8;    // values of a slice
@@ -75,12 +76,16 @@ kernel_beats:
 #pragma HLS PIPELINE II=1  // one beat a cycle is what the bus gives
     kernels[n] = beats.read();
   }
-  if (!FIRST_VALUED) return;
+#ifdef BNN_FIRST_VALUED  // as a loop that never runs is none
 factor_beats:
   for (int n = 0; n < values; ++n) {
 #pragma HLS PIPELINE II=1  // one beat a cycle is what the bus gives
     factors[n % SLICE_VALUES][n / SLICE_VALUES] = Factor(beats.read());
   }
+#else
+  (void)values;
+  (void)factors;
+#endif
 }
 
 // Fills the image buffer: table[pixel] per channel, absent channels 0; or in pack mode bits, those
