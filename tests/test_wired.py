@@ -10,12 +10,13 @@ from helpers.models import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnn import golden
+from bnn import golden, networks
 from bnn.model import ModelError, save
+from bnn.random_models import random_model as draw
 from hls import yosys
 from hls.__main__ import main
-from hls.designs import DesignError
-from hls.wired import cost, heap, levels, measure, network, reuse, timing, topologies, verilog
+from hls.designs import DESIGNS, DesignError
+from hls.wired import cost, first, heap, levels, measure, network, reuse, timing, topologies, verilog
 from hls.wired.graph import Add, Bit, Chain, Graph, GraphError, Input, Select, adders, evaluate, multiply_out, split
 from sim.rtl_sim import find_verilator
 from sim.wired_sim import run_hls, run_rtl
@@ -398,3 +399,9 @@ def test_a_whole_design_is_measured_once(tmp_path, monkeypatch):
     assert found["stream"].dsp == 1 and sum(part.dsp for part in found.values()) == 1
     monkeypatch.setattr(yosys, "run", None)
     assert measure.design(model, built, tmp_path) == found
+
+
+def test_a_first_layer_with_values_is_refused():
+    model = draw(networks.network("tiny_bireal"))
+    with pytest.raises(ModelError, match=r"^layer conv1: gives a value, one that is wired in gives bits"):
+        first.sources(model, DESIGNS["pynq_z1"])
