@@ -48,7 +48,8 @@ def _python() -> Finding:
     found = f"{sys.version.split()[0]} at {sys.executable}"
     if version in wanted:
         return Finding(OK, "Python", found)
-    mend = f"needs {wanted}: make env takes one of {', '.join(wanted.names())} that is on PATH"
+    where = "make env takes" if environment.SETTINGS.is_file() else "make the environment with"
+    mend = f"needs {wanted}: {where} one of {', '.join(wanted.names())} that is on PATH"
     return Finding(WRONG, "Python", found, mend)
 
 
@@ -79,6 +80,11 @@ def _environment() -> Finding:
     return Finding(OK, "environment", f"{folder}, Python {environment.text(found)}")
 
 
+def _mend(target: str) -> str:
+    """What installs the packages: a target of make in a checkout, else pip, which adds what the package asks for."""
+    return target if environment.SETTINGS.is_file() else f"{sys.executable} -m pip install {PROJECT}"
+
+
 def _packages() -> Finding:
     try:
         needed = importlib.metadata.requires(PROJECT) or []
@@ -100,7 +106,7 @@ def _packages() -> Finding:
         if pinned and have.partition("+")[0] != pinned:
             missing.append(f"{parts.group(1)} {pinned} (is {have})")
     if missing:
-        return Finding(WRONG, "packages", "missing: " + ", ".join(missing), "touch pyproject.toml and make env")
+        return Finding(WRONG, "packages", "missing: " + ", ".join(missing), _mend("touch pyproject.toml and make env"))
     return Finding(OK, "packages", f"all that {PROJECT} needs")
 
 
@@ -134,7 +140,7 @@ def _yosys() -> Finding:
     try:
         version = importlib.metadata.version(YOSYS)
     except importlib.metadata.PackageNotFoundError:
-        return Finding(WRONG, "yosys", f"the package {YOSYS} is not installed", "make env")
+        return Finding(WRONG, "yosys", f"the package {YOSYS} is not installed", _mend("make env"))
     other = shutil.which("yosys")
     more = f"; {other} is not used" if other else ""
     return Finding(OK, "yosys", f"{version}, the package {YOSYS}{more}")

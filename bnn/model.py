@@ -30,8 +30,10 @@ from bnn.layers import Layer, Model, ModelError, features
 from bnn.rules import MAX_BASES, MAX_FAN_IN, MAX_PLANES, MAX_THRESHOLDS, expect, shapes
 from bnn.text import printable
 
-__all__ = ["MAX_OUTPUTS", "Layer", "Model", "ModelError", "load", "save", "shapes", "to_bytes"]
+__all__ = ["MAX_OUTPUTS", "Layer", "SHIPPED", "Model", "ModelError", "load", "save", "shapes", "to_bytes"]
 
+SHIPPED = Path(__file__).resolve().parent.parent / "models"
+"""Where the shipped models and images lie."""
 FORMAT = "bnn-model"
 VERSIONS = (1, 2)
 MAX_OUTPUTS = 65535
@@ -304,7 +306,13 @@ def load(path: str | Path) -> Model:
         with Archive(path) as archive:
             return _read(_Reader(archive))
     except ArchiveError as error:
-        raise ModelError(f"{error}, expected a model file") from None
+        shipped = SHIPPED / Path(path).name
+        hint = (
+            ""
+            if Path(path).exists() or not shipped.is_file()
+            else f"; one of this name is shipped: {printable(shipped)}"
+        )
+        raise ModelError(f"{error}, expected a model file{hint}") from None
     except ModelError as error:
         raise ModelError(printable(f"{path}: {error}")) from None
     except (MemoryError, RecursionError) as error:

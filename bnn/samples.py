@@ -8,10 +8,8 @@ from typing import Optional, Tuple, Union
 import numpy as np
 
 from bnn.images import ImageError, read_array
-from bnn.model import Model, ModelError
+from bnn.model import SHIPPED, Model, ModelError
 from bnn.text import printable
-
-SAMPLES = Path(__file__).resolve().parent.parent / "models"
 
 DATA_SETS = {"cifar10": "CIFAR-10", "mnist": "MNIST", "svhn": "SVHN"}
 """Data sets as people write their names."""
@@ -25,7 +23,7 @@ def data_title(model: Model) -> str:
 def find_images(model: Model) -> Path | None:
     """The `.npz` (x: uint8 images x height x width x channels, y: labels) whose images fit a model, None if none do."""
     wanted = (model.height, model.width, model.channels)
-    for path in sorted(SAMPLES.glob("*_sample.npz")):
+    for path in sorted(SHIPPED.glob("*_sample.npz")):
         with np.load(path, allow_pickle=False) as sample:
             if sample["x"].shape[1:] == wanted:
                 return path

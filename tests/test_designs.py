@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers.designs import ARTY, PAGE
 
-from bnn.samples import SAMPLES
+from bnn.model import SHIPPED
 from hls import __main__ as hls
 from hls import boards, designs, overlay
 from hls.check import __main__ as check
@@ -137,7 +137,7 @@ def test_the_simulated_board_takes_a_file(tmp_path: Path, capsys: pytest.Capture
 def test_every_command_takes_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each says what is wrong with it, in one line, before it does anything."""
     path = str(write(tmp_path, ARTY.replace("pe = 32", "pe = 33")))
-    model = str(SAMPLES / "cnv.npz")
+    model = str(SHIPPED / "cnv.npz")
     commands = {
         hls.main: [model, "-o", str(tmp_path)],
         overlay.main: ["-o", str(tmp_path)],

@@ -120,6 +120,15 @@ def test_the_doctor_finds_nothing_wrong_here(
     assert len({line.index(line.split(None, 2)[1]) for line in lines if line.startswith("ok")}) == 1
 
 
+def test_an_installed_package_is_mended_by_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no checkout, no target of make is there either."""
+    missing = ["a-package-that-is-not-there"]
+    monkeypatch.setattr(doctor.importlib.metadata, "requires", lambda name: missing)
+    assert doctor._packages()[2:] == (f"missing: {missing[0]}", "touch pyproject.toml and make env")
+    monkeypatch.setattr(environment, "SETTINGS", tmp_path / "pyproject.toml")
+    assert doctor._packages().mend == f"{sys.executable} -m pip install bnn-fpga"
+
+
 @pytest.mark.parametrize(
     ("change", "what", "said", "mend"),
     [

@@ -188,3 +188,11 @@ def test_names_of_strangers_are_shown_escaped(tmp_path):
     rewrite(random_model(7), path, lambda header: header.update(classes=names, name="n\x07"))
     model = load(path)
     assert model.classes == ("\\x1b[2Jcat", "caf\\xe9", "a\\nb", "猫") and model.name == "n\\x07"
+
+
+def test_a_shipped_model_is_pointed_at(tmp_path):
+    """`models/cnv.npz`, as pages and help have it, is there in a checkout alone."""
+    with pytest.raises(ModelError, match=r"cnv.npz: cannot be read .*; one of this name is shipped: .*models/cnv.npz$"):
+        load(tmp_path / "models/cnv.npz")
+    with pytest.raises(ModelError, match="expected a model file$"):
+        load(tmp_path / "mine.npz")
