@@ -21,7 +21,7 @@ from hls.schedule import plan
 # yosys, bnn report: LUT, FF, BRAM36, DSP and LUT of the array
 MEASURED = {
     "pynq_z1": (48443, 85420, 136, 134, 24154),
-    "pynq_z1_binary": (41147, 72061, 128, 12, 24154),
+    "pynq_z1_binary": (39557, 71310, 128, 12, 24154),
     "zybo_z7_10": (17576, 31147, 50, 12, 6606),
 }
 CONV = network(1, (12, 12, 3), [("conv", 32, 1, 0, False), ("conv", 64, 1, -1, True), ("dense", 64), ("dense", 10)])
