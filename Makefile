@@ -28,7 +28,7 @@ images  = $(if $(IMAGES),--images "$(IMAGES)")
 .PHONY: help env doctor docs wheels clean distclean missing
 .PHONY: data train export zoo-check page notebook ablation float ingredients accuracy
 .PHONY: explore report hls hls-check deploy
-.PHONY: demo demo-mnist demo-cifar-wired reuse sim board board-demo bench bench-cpu bench-gpu
+.PHONY: demo demo-mnist demo-cifar-wired reuse sim soak board board-demo bench bench-cluster bench-cpu bench-gpu
 .PHONY: test test-arm fuzz damaged lint lint-rtl generated generated-check
 .DELETE_ON_ERROR:
 
@@ -53,6 +53,7 @@ help:
 	@echo "make report DESIGN=pynq_z1   synthesise the RTL core with yosys: LUT, FF, BRAM, DSP, paths, fan-out, memories"
 	@echo "make bench DESIGN=pynq_z1    whole networks through the Verilated core, in cycles: build/bench.json; BENCH=\"--only CNV:16\""
 	@echo "make bench-cpu               the CPU engine against PyTorch and larq's, one core: build/bench_cpu.json"
+	@echo "make bench-cluster           images/s of 1, 2, ... workers on this machine's cores: build/bench_cluster.json"
 	@echo "make bench-gpu               packed bits on an NVIDIA GPU against cuBLAS: build/bench_gpu.json"
 	@echo "make hls  DESIGN=pynq_z1_hls render sources and scripts, pack the program; synthesise where the tools are;"
 	@echo "                             DESIGN=my.toml: a design, or a board too, of a file (docs/adding_a_board.md)"
@@ -62,6 +63,7 @@ help:
 	@echo "make hls-check               hold the HLS C++ against what Vitis HLS documents: II of every pipelined loop, pragmas"
 	@echo "make sim                     engines and programs, bit by bit, RTL units under cocotb;"
 	@echo "                             BACKEND=hls or rtl: one core, RTL=path: Verilog that Vitis HLS generated"
+	@echo "make soak                    500 random networks through golden model, HLS and RTL core; COUNT=20: a part, and goes on"
 	@echo "make board                   serve a simulated PYNQ-Z1 to pynq; LISTEN=127.0.0.1 CORE=rtl or functional"
 	@echo "make board-demo              such a board, and host/pynq_infer.py on 64 images against it"
 	@echo "make deploy BOARD=address    copy to a board what it needs and say what to run there; MODEL=, IMAGES=file"
@@ -142,6 +144,12 @@ report: $(READY)
 
 bench: $(READY)
 	$(BNN) bench --design "$(DESIGN)" -o build/bench.json $(BENCH)
+
+soak: $(READY)
+	$(BNN) soak $(if $(COUNT),--count $(COUNT)) $(SOAK)
+
+bench-cluster: $(READY)
+	$(BNN) bench-cluster "$(MODEL)" -o build/bench_cluster.json $(BENCH)
 
 bench-cpu: $(READY)
 	$(BNN) bench-cpu -o build/bench_cpu.json $(BENCH)

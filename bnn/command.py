@@ -66,6 +66,9 @@ GROUPS: Dict[str, Dict[str, Entry]] = {
     "simulation": {
         "sim": Entry("sim.demo:main", "a model on images, HLS and RTL core against the golden model"),
         "wired": Entry("sim.wired_demo:main", "a network with its weights wired in, simulated bit for bit"),
+        "soak": Entry(
+            "sim.soak:main", "random networks through golden model, HLS and RTL core, with stalls and errors"
+        ),
         "bench": Entry("sim.bench:main", "cycles of whole networks on the Verilated core"),
         "board": Entry("sim.board.__main__:main", "serve a simulated PYNQ-Z1 to pynq"),
         "board-demo": Entry("sim.board.demo:main", "such a board, and images classified on it"),
@@ -73,6 +76,7 @@ GROUPS: Dict[str, Dict[str, Entry]] = {
     "board": {
         "deploy": Entry("host.deploy:main", "copy to a board what it needs"),
         "infer": Entry("host.pynq_infer:main", "classify images on the accelerator or on the processor"),
+        "bench-cluster": Entry("host.bench_cluster:main", "images/s of 1, 2, ... workers on this machine's cores"),
         "web": Entry("host.web:main", "serve a page that classifies pictures"),
     },
     "this machine": {

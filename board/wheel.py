@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = {"bnn": "bnn", "host": "bnn/host", "hw_templates/cpu": "bnn/cpu_sources"}
 """Where the folders of the checkout lie in the wheel."""
-LEFT_OUT = ("__pycache__", "deploy.py", "doctor.py", "clean.py", "environment.py")
+LEFT_OUT = ("__pycache__", "deploy.py", "doctor.py", "clean.py", "environment.py", "bench_cluster.py")
 """What is for the machine that has the checkout."""
 OVERLAYS = "bnn/host/overlays"
 

@@ -8,7 +8,7 @@ others, and it takes part again when it works again.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +112,9 @@ class Spread:
     ) -> None:
         self._job, self.item = job, item
         self.runs: dict[str, list[dict[str, float]]] = {}
-        """Of the last `stream`: the runs of every board, by its worker's name."""
+        """Of the last work: the runs of every board, by its worker's name."""
         self.shares: dict[str, int] = {}
-        """Of the last `stream`: images by the worker's name."""
+        """Of the last work: images by the worker's name."""
         self._cluster = Cluster(None if where == LOCAL else where, workers, board, report)
 
     def close(self) -> None:
@@ -127,10 +127,17 @@ class Spread:
         Raises:
             ClusterError: as of `Cluster.map`.
         """
-        self.runs, self.shares = {}, {}
         starts = range(0, len(images), self.item)
         # of a file that is mapped the part alone is read
-        parts = (np.array(images[at : at + self.item], subok=False) for at in starts)
+        return self.scores(np.array(images[at : at + self.item], subok=False) for at in starts)
+
+    def scores(self, parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Scores of every part, each images uint8 (n, H, W, C), in order.
+
+        Raises:
+            ClusterError: as of `Cluster.map`.
+        """
+        self.runs, self.shares = {}, {}
         for (scores, runs), worker in self._cluster.map(self._job, parts):
             self.runs.setdefault(worker, []).extend(runs)
             self.shares[worker] = self.shares.get(worker, 0) + len(scores)
