@@ -221,6 +221,10 @@ class Cluster:
         """The workers that are there."""
         return [worker.name for worker in self._workers().values()]
 
+    def processor_seconds(self) -> float:
+        """What the workers' processes have taken of the processors so far."""
+        return float(sum(self._client.run(time.process_time).values()))
+
     def map(self, job: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Outcome]:
         """What the job makes of every item, in their order; items are taken from `items` as workers become free.
 

@@ -26,8 +26,8 @@ from .backend import REMOTE
 from .errors import HostError
 from .program import Program
 
-ITEM_BYTES = 1 << 20
-"""Images that a worker gets at a time, about."""
+ITEM_BYTES = 4 << 20
+"""Images that a worker gets at a time, about: an item costs Dask some milliseconds, however large it is."""
 RUNS = 4
 """Batches that a board gets at a time, so that the next is written while it works on one."""
 THIS = "this board"
@@ -120,6 +120,10 @@ class Spread:
     def close(self) -> None:
         """Leave the cluster; end what was started for it."""
         self._cluster.close()
+
+    def processor_seconds(self) -> float:
+        """As `Cluster.processor_seconds`."""
+        return self._cluster.processor_seconds()
 
     def stream(self, images: np.ndarray) -> Iterator[np.ndarray]:
         """Scores int32 (n, classes) of images uint8 (N, H, W, C), in order, some at a time.

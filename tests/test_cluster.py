@@ -30,7 +30,7 @@ from bnn.cluster import LOCAL, Cluster, ClusterError, WorkerError, by_number  # 
 from bnn.model import save  # noqa: E402
 from hls import explore  # noqa: E402
 from hls.wired import topologies  # noqa: E402
-from host import accelerator, cluster, pynq_infer  # noqa: E402
+from host import accelerator, bench_cluster, cluster, pynq_infer  # noqa: E402
 from host import images as sources  # noqa: E402
 from sim.board.server import Board, Server  # noqa: E402
 
@@ -356,3 +356,14 @@ class _Lent:
 
     def __exit__(self, *error: Any) -> None:
         pass
+
+
+def test_the_bench(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "ITEM_BYTES", 1 << 12)
+    save(make_model(), tmp_path / "m.npz")
+    arguments = [str(tmp_path / "m.npz"), "--workers", "2", "--rounds", "2", "--seconds", "0"]
+    assert bench_cluster.main([*arguments, "-o", str(tmp_path / "b.json")]) == 0
+    found = json.loads((tmp_path / "b.json").read_text())
+    assert list(found["workers"]) == ["1", "2"] and found["workers"]["1"]["of_linear"] == 1
+    assert all(len(item["passes"]) == 2 and 0 < item["bound_of_linear"] < 1 for item in found["workers"].values())
+    assert "2 workers: " in capsys.readouterr().out

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers.cores import built
 
 from sim import hls_csim, rtl_sim, soak
+from sim.core_io import Stats
 
 
 def test_seeds_stand_for_cases_of_all_kinds() -> None:
@@ -24,26 +23,37 @@ def test_seeds_stand_for_cases_of_all_kinds() -> None:
     assert again and first and np.array_equal(again.images, first.images) and again.memory == first.memory
 
 
-@pytest.mark.skipif(
-    rtl_sim.find_verilator() is None or shutil.which("g++") is None, reason="verilator or g++ is not installed"
-)
+class Said:
+    """In place of a simulation: gives what it was told to."""
+
+    def __init__(self, *errors: int) -> None:
+        self._errors = errors
+
+    def run(self, program: bytes, images: np.ndarray) -> Any:
+        raise hls_csim.CsimError("no end\nat all")
+
+    def sequence(self, jobs: list[rtl_sim.Job], memory: rtl_sim.Memory) -> list[rtl_sim.RtlRun]:
+        assert len(jobs) == 3 and memory.error and memory.error[0] == 1
+        scores = np.zeros((len(jobs[0].images), 1), np.int32)
+        return [rtl_sim.RtlRun(scores, {}, Stats(0, error), []) for error in self._errors]
+
+
 def test_what_is_told_of_a_case(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The RTL core as it is, in place of the HLS core one that refuses; then a bus without the awaited error."""
-
-    def refuse(*_: Any) -> Any:
-        raise hls_csim.CsimError("no compiler\nat all")
-
-    monkeypatch.setattr(soak, "csim", refuse)
-    monkeypatch.setattr(soak, "rtl", lambda design, folder: built(design))
-    seed, case = next((seed, case) for seed in range(1, 99) if (case := soak.drawn(seed)) and case.build == "small")
-    campaign = soak.Campaign(tmp_path)
-    assert campaign(seed) == (seed, ["HLS: no compiler"])
-    calm = case._replace(memory=rtl_sim.Memory())
-    assert campaign.run(calm)[1:] == ["RTL: run 1 ended with error 0, expected 4"]
-    other = case._replace(images=255 - case.images)
-    expected = {name: array.copy() for name, array in soak.golden.trace(case.placed.model, other.images).items()}
-    monkeypatch.setattr(soak.golden, "trace", lambda model, images: expected)
-    assert any(text.startswith("RTL: ") for text in campaign.run(case)[1:])
+    """A core that does not run, one that does not see an error, one that never ends with another, and wrong traces."""
+    monkeypatch.setattr(soak, "csim", lambda *_: Said())
+    seed = next(seed for seed in range(1, 99) if soak.drawn(seed))
+    with monkeypatch.context() as patch:
+        patch.setattr(soak, "faults", lambda *_: [])
+        for errors, told in (
+            ((0, 4, 0), []),
+            ((0, 0, 0), ["RTL: run 1 ended with error 0, expected 4"]),
+            ((0, 4, 4), ["RTL: run 2 ended with error 4, expected 0"]),
+        ):
+            patch.setattr(soak, "rtl", lambda *_, errors=errors: Said(*errors))
+            assert soak.Campaign(tmp_path)(seed) == (seed, ["HLS: no end", *told])
+    monkeypatch.setattr(soak, "rtl", lambda *_: Said(0, 4, 0))
+    _, found = soak.Campaign(tmp_path)(seed)
+    assert any("no trace" in text for text in found) and found.count("RTL: scores differ") == 2
 
 
 def test_a_campaign_goes_on_and_tells_what_fails(
