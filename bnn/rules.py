@@ -178,7 +178,7 @@ def _greatest_sum(model: Model, layer: Layer, index: int, source: _Given) -> int
     if layer.kind == "average":
         return source.shape[0] * source.shape[1] * 128
     if index == 0 and model.eight_bit_input:
-        return layer.fan_in * 128 * int(layer.base_factors.sum())
+        return layer.fan_in * int(np.abs(model.input_table.astype(int)).max()) * int(layer.base_factors.sum())
     return layer.fan_in * int(layer.base_factors.sum()) * int(layer.plane_factors(source.planes).sum())
 
 

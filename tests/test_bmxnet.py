@@ -13,6 +13,8 @@ from test_onnx_import import archive_file
 
 from bnn.golden import infer, trace
 from bnn.model import load
+from hls.designs import DESIGNS, DesignError
+from hls.schedule import plan
 from train.data import DEFAULT_FOLDER
 from train.data import load as load_data
 from train.graphs.bmxnet import read_arrays, read_graph, unpack
@@ -181,6 +183,27 @@ def test_lenet(tmp_path, capsys):
     assert [layer.kernel for layer in model.layers] == [5, 5, 1, 1] and model.layers[0].bases == 8
     assert (infer(model, images).argmax(1) == reference).mean() > 0.9
     np.testing.assert_array_equal(infer(model, images[:2]), trace(model, images[:2])["fc1"])
+    with pytest.raises(DesignError, match="layer conv0: 64 passes of different coefficients, the vector unit takes 16"):
+        plan(model, DESIGNS["pynq_z1"], 1)
+    # bits of which the cores take the products
+    assert main([str(symbol), *options, "--ends", "4,4,3,5"]) == 0
+    told = capsys.readouterr()
+    for what in (
+        "conv0 (Conv): pixels are rounded to 4",
+        "conv0 (Conv): weights are rounded to 4",
+        "rounded to 3 bits",
+    ):
+        assert what in told.out
+    assert "numpy" not in told.err  # its sums are beyond 16 bits, if pixels had 8
+    model = load(out)
+    assert (model.input_table.min(), model.input_table.max()) == (-8, 7)
+    assert model.input_table[[0, 8, 9, 247, 255]].tolist() == [-8, -8, -7, 7, 7]
+    assert [layer.bases for layer in model.layers] == [4, 1, 1, 3] and model.layers[2].bits == 5
+    plan(model, DESIGNS["pynq_z1"], 1)
+    assert (infer(model, images).argmax(1) == reference).mean() > 0.8
+    with pytest.raises(SystemExit):
+        main([str(symbol), *options, "--ends", "4,9,3,5"])
+    assert "'4,9,3,5' is not four numbers of 2 to 8 with commas" in capsys.readouterr().err
 
 
 def resnet(folder):

@@ -8,6 +8,7 @@ what that costs on images.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from train.graphs import bmxnet
 from train.graphs.graph import Graph, GraphError, run
 from train.graphs.lowering import Lowered, image_size, lower
 from train.graphs.signals import NeedsImages
+from train.graphs.weights import Ends
 from train.import_bnn_pynq import TOPOLOGIES, read_model
 
 SEEN = 256
@@ -128,14 +130,14 @@ def import_graph(graph: Graph, arguments: argparse.Namespace) -> Model:
     meta.update(dataset=dataset, source=meta.get("source", arguments.source.name))
     images = None
     try:
-        found = lower(graph, names, size, None, meta)
+        found = lower(graph, names, size, None, meta, arguments.ends)
         images = _images(arguments) if found.losses else None
     except NeedsImages:
         images = _images(arguments)
         if images is None:
             raise
     if images is not None:  # what is rounded is rounded by what images do
-        found = lower(graph, names, size, images[0], meta)
+        found = lower(graph, names, size, images[0], meta, arguments.ends)
     _report(graph, found, arguments, images)
     return found.model
 
@@ -165,6 +167,12 @@ def dataset_shape(name: str) -> Shape:
     return height, width, channels
 
 
+def _ends(text: str) -> Ends:
+    if not re.fullmatch("[2-8](,[2-8]){3}", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not four numbers of 2 to 8 with commas")
+    return Ends(*map(int, text.split(",")))
+
+
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", type=Path, metavar="PATH", help="BNN-PYNQ's folder, FILE.onnx, or BMXNet's NAME-symbol.json"
@@ -180,6 +188,14 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--images", type=Path, metavar="FILE", help="x and y (.npz) to measure a loss on; default --dataset's"
+    )
+    parser.add_argument(
+        "--ends",
+        type=_ends,
+        default=Ends(),
+        metavar="BITS,BITS,BITS,BITS",
+        help="of a first layer's real weights and the pixels, of a last layer's and what it reads,\n"
+        "default 8,8,8,8; cores take 16 by the product of two, as 4,4,2,8",
     )
     parser.add_argument("--limit", type=positive, default=1000, help="images to measure on, default 1000")
     data.add_options(parser)

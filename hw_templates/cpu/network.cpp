@@ -132,16 +132,18 @@ void check_shortcut(const Network &network, const Layer &layer, int index) {
          from.out.height, from.out.width, from.out.channels, layer.out.height, layer.out.width, layer.outputs);
 }
 
-// The greatest magnitude of the sums, where it has no coefficients of its own.
-int64_t greatest_sum(const Layer &layer) {
+// The greatest magnitude of the sums, where it has no coefficients of its own; `table` makes pixels of bytes.
+int64_t greatest_sum(const Layer &layer, const int8_t *table) {
   if (layer.kind == AVERAGE) return int64_t(layer.in.height) * layer.in.width * 128;
   int64_t bases = 0, planes = 0;
   for (int m = 0; m < layer.bases; m++) bases += 1 << layer.base_shifts[m];
   for (int n = 0; n < layer.planes_in; n++) planes += 1 << layer.plane_shifts[n];
-  return layer.fan_in * bases * (layer.eight_bit ? 128 : planes);
+  int pixel = 0;
+  for (int n = 0; n < TABLE_BYTES; n++) pixel = std::max(pixel, std::abs(int(table[n])));
+  return layer.fan_in * bases * (layer.eight_bit ? pixel : planes);
 }
 
-void check_sums(const Layer &layer, int index) {
+void check_sums(const Layer &layer, int index, const int8_t *table) {
   check_exponents(index, "base_shifts", layer.base_shifts, layer.bases);
   check_exponents(index, "plane_shifts", layer.plane_shifts, layer.planes_in);
   int own = layer.coefficient_planes;
@@ -155,8 +157,9 @@ void check_sums(const Layer &layer, int index) {
   }
   bool wide = layer.requantised;
   int64_t most = wide ? MAX_SUM : layer.eight_bit || layer.kind == AVERAGE ? 32766 : MAX_FAN_IN;
-  expect(greatest_sum(layer) <= most, "layer %d: sums reach %lld, expected at most %lld", index,
-         (long long)greatest_sum(layer), (long long)most);
+  int64_t greatest = greatest_sum(layer, table);
+  expect(greatest <= most, "layer %d: sums reach %lld, expected at most %lld", index, (long long)greatest,
+         (long long)most);
 }
 
 void check_result(const Layer &layer, int index) {
@@ -255,7 +258,7 @@ Network read_network(const void *data, size_t size) {
     expect(is_flag(layer.requantised) && 0 <= layer.coefficient_planes && layer.coefficient_planes <= MAX_PLANES,
            "layer %d: coefficients of %d planes", index, layer.coefficient_planes);
     check_result(layer, index);
-    check_sums(layer, index);
+    check_sums(layer, index, network.table);
     check_shortcut(network, layer, index);
     read_arrays(bytes, layer, index);
     layer.planes = layer.limits ? layer.limits : layer.bits;

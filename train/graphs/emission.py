@@ -16,7 +16,7 @@ from train.graphs.graph import Graph, GraphError, Node
 from train.graphs.lines import INT32, TOLERANCE, Line, clipped_fit, fixed, score_line
 from train.graphs.signals import Base, Draft, NeedsImages, NeedsTwin, Operand, Signal, evaluate
 from train.graphs.values import Seen, line_of, plan_values
-from train.graphs.weights import levels_of, unit_of_levels
+from train.graphs.weights import Ends, levels_of, unit_of_levels
 from train.thresholds import NotMonotone, read_off
 
 ENUMERATED = 1 << 26
@@ -34,8 +34,8 @@ def _grid(base: Base) -> np.ndarray:
 class Emitter:
     """The layers so far."""
 
-    def __init__(self, graph: Graph, size: Shape, twins: frozenset[str], seen: Seen | None) -> None:
-        self.graph, self.size, self.twins, self.seen = graph, size, twins, seen
+    def __init__(self, graph: Graph, size: Shape, twins: frozenset[str], seen: Seen | None, ends: Ends) -> None:
+        self.graph, self.size, self.twins, self.seen, self.ends = graph, size, twins, seen, ends
         self.plan = plan_values(graph)
         self.layers: dict[str, Layer] = {}
         self.losses: dict[str, None] = {}
@@ -363,7 +363,7 @@ class Emitter:
         return Signal(base, signal.index, function, Line(np.array(gain), np.array(bias)))
 
     def unsigned(self, node: Node, signal: Signal) -> Signal:
-        """Sums as an unsigned value whose bits are planes: the graph's own codes, or 255 steps between its ends."""
+        """Sums as an unsigned value whose bits are planes: the graph's own codes, or steps between its ends."""
         base, line = signal.base, signal.line
         draft = base.draft
         assert draft is not None
@@ -383,7 +383,7 @@ class Emitter:
         return self.nearly_unsigned(node, signal)
 
     def nearly_unsigned(self, node: Node, signal: Signal) -> Signal:
-        """255 steps between the ends of a function of sums, each channel's by the best line and a clip."""
+        """Even steps between the ends of a function of sums, each channel's by the best line and a clip."""
         base = signal.base
         draft = base.draft
         assert draft is not None
@@ -394,12 +394,14 @@ class Emitter:
         if self.seen is not None:
             ends = self.seen.ranges[node.inputs[0]]
             low, high = np.full(count, ends[0].min()), np.full(count, ends[1].max())
-        unit = float((high[0] - low[0]) / 255)
+        bits = self.ends.reads
+        most = (1 << bits) - 1
+        unit = float((high[0] - low[0]) / most)
         codes = (values - low) / unit
-        gain, bias = clipped_fit(numbers, codes)
+        gain, bias = clipped_fit(numbers, codes, most)
         scale, offset, shift = fixed(gain, bias + 0.5)
-        self.lose(f"{node}: what it reads is rounded to 8 bits, a clipped line of each channel's sums")
-        layer = draft.layer(scale=scale.astype(np.int32), offset=offset.astype(np.int32), shift=shift, bits=MAX_PLANES)
+        self.lose(f"{node}: what it reads is rounded to {bits} bits, a clipped line of each channel's sums")
+        layer = draft.layer(scale=scale.astype(np.int32), offset=offset.astype(np.int32), shift=shift, bits=bits)
         return self.of_value(self.emit(layer), signal, np.full(count, unit), low)
 
     def scores(self, node: Node, signal: Signal) -> Layer:

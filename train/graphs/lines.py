@@ -112,21 +112,21 @@ def through(node: Node, line: Line, parameters: list[Any]) -> Line | None:
     return None
 
 
-def clipped_fit(numbers: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gain and bias (C,) with which `clip(gain * n + bias, 0, 255)` comes nearest to codes (S, C), about their middle.
+def clipped_fit(numbers: np.ndarray, codes: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gain and bias (C,) with which `clip(gain * n + bias, 0, most)` comes nearest to codes (S, C), about their middle.
 
     The slope is tried at many multiples of the steepest; the line goes through the middle of the codes' range.
     """
     slope = np.diff(codes, axis=0) / np.diff(numbers)[:, None]
     steepest = np.take_along_axis(slope, np.abs(slope).argmax(0)[None], 0)[0]
-    middle = np.abs(codes - 127.5).argmin(0)
+    middle = np.abs(codes - most / 2).argmin(0)
     centre, height = numbers[middle], np.take_along_axis(codes, middle[None], 0)[0]
     best = np.full(codes.shape[1], np.inf)
     gain = steepest.copy()
-    near = (codes > 0.5) & (codes < 254.5)
+    near = (codes > 0.5) & (codes < most - 0.5)
     for share in np.linspace(0.4, 1.0, 25):
         tried = steepest * share
-        error = np.clip((numbers[:, None] - centre) * tried + height, 0, 255) - codes
+        error = np.clip((numbers[:, None] - centre) * tried + height, 0, most) - codes
         total = (np.where(near, error, 0) ** 2).sum(0)
         gain, best = np.where(total < best, tried, gain), np.minimum(total, best)
     return gain, height - centre * gain

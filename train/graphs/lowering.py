@@ -26,7 +26,7 @@ from train.graphs.graph import ELEMENTWISE, LAYOUT, Graph, GraphError, Node, app
 from train.graphs.lines import TOLERANCE, Line, through
 from train.graphs.signals import Base, Draft, NeedsTwin, Operand, Signal, evaluate, positions
 from train.graphs.values import AVERAGES, LINEAR, Seen, see
-from train.graphs.weights import decompose, levels_of, unit_of_levels
+from train.graphs.weights import Ends, decompose, levels_of, unit_of_levels
 
 
 class Lowered(NamedTuple):
@@ -41,8 +41,8 @@ class _Lowering(Emitter):
 
     table: np.ndarray | None = None
 
-    def __init__(self, graph: Graph, size: Shape, twins: frozenset[str], seen: Seen | None) -> None:
-        super().__init__(graph, size, twins, seen)
+    def __init__(self, graph: Graph, size: Shape, twins: frozenset[str], seen: Seen | None, ends: Ends) -> None:
+        super().__init__(graph, size, twins, seen, ends)
         self.operands: dict[tuple[int, int], Operand] = {}
         self.kept: list[Any] = []  # what `operands` knows by identity
 
@@ -400,14 +400,15 @@ class _Lowering(Emitter):
         if moments is not None:
             each = np.tile(half, columns.shape[1]) if np.ptp(half) else 1.0
             covariance = moments[1] / np.outer(each, each)
-        found = decompose(folded.reshape(weight.shape), first or last, last, covariance)
+        bits = self.ends.first if first else self.ends.last
+        found = decompose(folded.reshape(weight.shape), first or last, last, covariance, bits)
         if found is None:
             raise self.refuse(
                 node,
                 "has real weights, expected one magnitude per output or small integers, but for the first and last",
             )
         if not found.exact:
-            self.lose(f"{node}: weights are rounded to 8 bits")
+            self.lose(f"{node}: weights are rounded to {bits} bits")
         factors = 1 << np.array(found.shifts, np.int64)
         rows = np.tensordot(factors, 2 * found.bits.astype(np.int64) - 1, 1)
         whole = rows.reshape(len(rows), -1, channels)
@@ -494,6 +495,8 @@ class _Lowering(Emitter):
             self.table = (np.arange(256) - 128).astype(np.int8)
             centre, half = start + 128 * gain, gain
         assert self.table is not None
+        if len(np.unique(self.table)) > 1 << self.ends.pixels:
+            centre, half = self.coarser(node, centre, half, border)
         if conv and (not border[0] or np.abs(centre - border[1]).max() <= TOLERANCE * np.abs(half).max()):
             return Operand(INPUT, shape, 1, (), centre, half, eight_bit=True)
         least, most = int(self.table.min()), int(self.table.max())
@@ -510,6 +513,23 @@ class _Lowering(Emitter):
             far = np.abs((border[1] - centre) / half).max()
             self.lose(f"{node}: the padding is a pixel that is off by up to {far:.1f} of 255")
             return Operand(INPUT, shape, 1, (), centre, half, eight_bit=True)
+
+    def coarser(self, node: Node, centre: Any, half: Any, border: tuple[int, float]) -> tuple[Any, Any]:
+        """Round the table to as many bits as the ends have; gives what 0 and a step of it are worth then.
+
+        The darkest and the brightest pixel stay what they are, or the one that a border has.
+        """
+        assert self.table is not None
+        bits, codes = self.ends.pixels, self.table.astype(float)
+        half_way = 1 << bits - 1
+        self.lose(f"{node}: pixels are rounded to {bits} bits")
+        if border[0] and np.abs(centre - border[1]).max() <= TOLERANCE * np.abs(half).max():  # 0 stays what it is
+            step = max(codes.max() / (half_way - 1), -codes.min() / half_way)
+            self.table = np.rint(codes / step).astype(np.int8)
+            return centre, half * step
+        step = np.ptp(codes) / (2 * half_way - 1)
+        self.table = (np.rint((codes - codes.min()) / step) - half_way).astype(np.int8)
+        return centre + half * (codes.min() + half_way * step), half * step
 
 
 def image_size(graph: Graph, given: Shape | None) -> Shape:
@@ -543,6 +563,7 @@ def lower(
     size: Shape | None = None,
     images: np.ndarray | None = None,
     meta: dict[str, Any] | None = None,
+    ends: Ends | None = None,
 ) -> Lowered:
     """The integer model of a graph.
 
@@ -552,6 +573,7 @@ def lower(
         size: of the images, (H, W, C), where the graph leaves it open.
         images: uint8 (N, H, W, C), from which the ranges of real numbers are taken that become values.
         meta: of the model.
+        ends: to how many bits real weights of the first and the last layer, and what they read, are rounded.
 
     Raises:
         GraphError: a node cannot be expressed; names node, operator, shape and what would be accepted.
@@ -563,7 +585,7 @@ def lower(
     seen = None if images is None else see(graph, images)
     twins: frozenset[str] = frozenset()
     while True:
-        lowering = _Lowering(graph, size, twins, seen)
+        lowering = _Lowering(graph, size, twins, seen, ends or Ends())
         try:
             last = lowering.run()
             break

@@ -9,6 +9,15 @@ import numpy as np
 from bnn.rules import MAX_BASES
 
 
+class Ends(NamedTuple):
+    """Bits to which real weights of the first layer and pixels are rounded, and those of the last and what it reads."""
+
+    first: int = 8
+    pixels: int = 8
+    last: int = 8
+    reads: int = 8
+
+
 def levels_of(values: np.ndarray) -> np.ndarray:
     """The distinct numbers, ascending; what differs by rounding only is one."""
     found = np.unique(values.astype(np.float64))
@@ -48,9 +57,10 @@ def _integers_of(weights: np.ndarray, unit: np.ndarray) -> np.ndarray | None:
     return np.asarray(whole.astype(np.int64))
 
 
-def _refined(odd: np.ndarray, unit: np.ndarray, weights: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+def _refined(odd: np.ndarray, unit: np.ndarray, weights: np.ndarray, covariance: np.ndarray, most: int) -> np.ndarray:
     """Odd multiples (O, n) of `unit` near `weights` whose products with inputs of that covariance (n, n) vary least.
 
+    None is beyond `most`.
     One weight of every output goes up or down by one step at a time, whichever is best, while that helps.
     """
     odd = odd.copy()
@@ -60,7 +70,7 @@ def _refined(odd: np.ndarray, unit: np.ndarray, weights: np.ndarray, covariance:
     for _ in range(4 * odd.shape[1]):
         changes = [2 * sign * step * slope + step**2 * own for sign in (1, -1)]
         changes = [
-            np.where(np.abs(odd + 2 * sign) > 255, np.inf, change)
+            np.where(np.abs(odd + 2 * sign) > most, np.inf, change)
             for sign, change in zip((1, -1), changes, strict=True)
         ]
         up = changes[0] < changes[1]
@@ -78,13 +88,13 @@ def _refined(odd: np.ndarray, unit: np.ndarray, weights: np.ndarray, covariance:
 
 
 def decompose(
-    weights: np.ndarray, rounded: bool, common: bool = False, covariance: np.ndarray | None = None
+    weights: np.ndarray, rounded: bool, common: bool = False, covariance: np.ndarray | None = None, bits: int = 8
 ) -> Weights | None:
     """Real weights (O, ...) as bases.
 
     Args:
         weights: float.
-        rounded: whether they may be rounded to 8 bits, 255 odd multiples of a unit.
+        rounded: whether they may be rounded to so many `bits`, of 8 the 255 odd multiples of a unit.
         common: whether rounded weights have one unit for all outputs.
         covariance: of what they are multiplied with, where it is known; rounded weights are chosen by it.
 
@@ -118,12 +128,13 @@ def decompose(
     if not rounded:
         return None
     most_of = np.abs(flat).max(1)
-    unit = (np.full(len(weights), most_of.max()) if common else np.maximum(most_of, 1e-30)) / 255
-    odd = np.clip(2 * np.floor(weights / (2 * unit.reshape(rows))) + 1, -255, 255).astype(np.int64)
+    most = (1 << bits) - 1
+    unit = (np.full(len(weights), most_of.max()) if common else np.maximum(most_of, 1e-30)) / most
+    odd = np.clip(2 * np.floor(weights / (2 * unit.reshape(rows))) + 1, -most, most).astype(np.int64)
     if covariance is not None:
-        odd = _refined(odd.reshape(flat.shape), unit, flat, covariance).reshape(odd.shape)
-    shifts = tuple(range(7, -1, -1))
-    return Weights(_base_bits((odd + 255) // 2, shifts), shifts, unit, False)
+        odd = _refined(odd.reshape(flat.shape), unit, flat, covariance, most).reshape(odd.shape)
+    shifts = tuple(range(bits - 1, -1, -1))
+    return Weights(_base_bits((odd + most) // 2, shifts), shifts, unit, False)
 
 
 def _base_bits(codes: np.ndarray, shifts: tuple[int, ...]) -> np.ndarray:
