@@ -328,10 +328,9 @@ module bnn_first_layer
   if (Values) begin : gen_values
     logic group_pop;
     logic [WordBits-1:0] words_q, value_words_q;
-    logic [OffsetBits-1:0] offset;
 
     always_ff @(posedge clk_i) begin
-      words_q       <= WordBits'(header_i.first_channels[15:0] >> SimdBits);
+      words_q       <= values[Write] ? WordBits'(header_i.first_channels[15:0] >> SimdBits) : '0;
       value_words_q <= WordBits'(header_i.first_result.value_channels >> SimdBits);
     end
 
@@ -358,14 +357,13 @@ module bnn_first_layer
         .plane_o      (value_plane),
         .taken_i      (bits_pop),
         .last_o       (value_last),
-        .offset_o     (offset),
+        .offset_o     (value_offset),
         .value_o      (value_word),
         .bits_o       (value_bits)
     );
 
-    assign value_offset = values[Write] ? offset : '0;
-    assign results_pop  = values[Window] ? group_pop : bits_pop;
-    assign wrong_o      = wrong;
+    assign results_pop = values[Window] ? group_pop : bits_pop;
+    assign wrong_o = wrong;
   end else begin : gen_bits
     logic unused_values;
     assign unused_values = ^{value_load, last_channel_q, value_index_q, sums_soon, sums};
@@ -441,7 +439,7 @@ module bnn_first_layer
       .value_i       (value_word),
       .value_bits_i  (value_bits),
       .word_valid_i  (word_valid),
-      .word_last_i   (word_last | ~pack[Write]),
+      .word_last_i   (word_last),
       .plane_words_i (plane_words_q),
       .word_taken_o  (word_taken),
       .word_i        (word),

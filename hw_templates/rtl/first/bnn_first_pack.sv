@@ -6,7 +6,8 @@
 // An image is beats_i beats long, elements_i[2:0] are the bytes of the last one (0: all eight). begin_o is a pulse when
 // an image is begun, with some_i. A beat is taken with beat_valid_i and beat_take_o (which may be high without one);
 // value_i, in the same cycle, has its bytes' entries of the table. The word waits with
-// word_valid_o until taken_i, and beats wait for it; word_last_o tells that it is the last of its planes.
+// word_valid_o until taken_i, and beats wait for it; word_last_o tells that it is the last of its planes, also without
+// pack_i.
 //
 // The configuration is constant from two cycles before clear_i ends to the end of the run; without pack_i nothing is
 // taken. Latency: a word is there two cycles after its last beat was taken; one beat per cycle, one cycle more for

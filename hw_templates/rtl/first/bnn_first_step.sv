@@ -1,9 +1,9 @@
 // What a write of the first layer does to its counters: one for each group of bits (bits_i, with open_i), or for each
 // word (word_i, with pack_i); or in place of a group for a word of values (value_i and ready_i) or of their bits (plane_i).
 //
-// value_last_i is high with the last word of a pixel, and always without values. last_i are the flags of the loops over groups, columns and rows; the outputs tell that a pixel, a
-// row, a map (without pack_i), an image or a sub-batch ends with the write, lane_o that the next pixel lies
-// behind all lanes, word_lane_o the same of images.
+// last_i are the flags of the loops over groups, columns and rows, value_last_i is high with the last of the latter words
+// of a pixel; the outputs tell that a pixel, a row, a map (without pack_i), an image or a sub-batch ends with the write,
+// lane_o that the next pixel lies behind all lanes, word_lane_o the same of images.
 //
 // Latency: none. A module of its own, so that its logic is made for speed.
 (* keep_hierarchy = "yes" *)
@@ -37,7 +37,7 @@ module bnn_first_step (
 
   assign bits = room_i & open_i & (bits_i | (value_i & ready_i) | plane_i);
   assign word = room_i & pack_i & word_i;
-  assign pixel = bits & last_i[0] & value_last_i;
+  assign pixel = room_i & open_i & last_i[0] & (bits_i | value_last_i);
 
   assign write_o     = bits | word;
   assign bits_o      = bits;

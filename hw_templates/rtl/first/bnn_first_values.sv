@@ -8,13 +8,12 @@
 //   word_o with plane_o:     bit 8*j + s = bit of byte j of word s,        offset_o = w
 //   word_o without plane_o:  byte j = value of channel 8*j + s of word w,  offset_o = words_i + 8*w + s
 //
-// last_o marks the pixel's last word, always one with plane_o. A word waits with plane_o, or valid_o and ready_o, until
-// taken_i; which without one means nothing.
+// last_o marks the pixel's last word, always one with plane_o. A word waits with plane_o, or with valid_o and ready_o, until
+// taken_i, which without one means nothing. With words_i 0, without values, offset_o is 0.
 //
-// soon_i, at least four cycles apart, tells that sums_i hold another group of FirstPe channels from the next cycle on, four
-// cycles long: bnn_first_pe. pop_o is high in a cycle for each group that has left:
-// no more than Results groups are in the queue or on their way. load_i: the beat of channel load_index_i of those with a
-// value, load_data_i a cycle later.
+// soon_i, at least four cycles apart, tells that sums_i hold another group of FirstPe channels from the next cycle on,
+// four cycles long: bnn_first_pe. pop_o is high in a cycle for each group that has left: no more than Results groups are
+// in the queue or on their way. load_i: the beat of channel load_index_i of those with a value, load_data_i a cycle later.
 //
 // The configuration is constant from two cycles before clear_i ends to the end of the run. Latency: 12 cycles from soon_i
 // to a word of a quarter of the group.

@@ -54,7 +54,7 @@ module bnn_first_write #(
     input  logic                value_valid_i,  // with value_ready_i, without plane_i
     input  logic                value_ready_i,
     input  logic                plane_i,
-    input  logic                value_last_i,
+    input  logic                value_last_i,  // with plane_i
     input  logic [OffsetBits-1:0] value_offset_i,  // 0 without values_i
     input  logic [Simd-1:0]     value_i,
     input  logic [Simd-1:0]     value_bits_i,
@@ -98,7 +98,7 @@ module bnn_first_write #(
       .value_i      (Values & value_valid_i),
       .ready_i      (value_ready_i),
       .plane_i      (Values & plane_i),
-      .value_last_i (~Values | ~values_i | value_last_i),
+      .value_last_i (Values & value_last_i),
       .word_i       (word_valid_i),
       .last_i       (last),
       .word_last_i  (word_last & word_last_i),
