@@ -68,8 +68,8 @@ module bnn_first_value
   logic [2:0] shift_q;
   logic signed [20:0] by16_q;
   logic signed [13:0] factor_q;
-  logic signed [33:0] shifted_q, by_all_q;  // registers of a DSP48E1
-  logic signed [21:0] y;
+  logic signed [32:0] shifted_q, by_all_q;  // registers of a DSP48E1
+  logic signed [20:0] y;
 
   always_ff @(posedge clk_i) begin
     shift_q <= shift_i;
@@ -81,7 +81,7 @@ module bnn_first_value
     by_all_q  <= shifted_q;
   end
 
-  assign y = by_all_q[33:12];
+  assign y = by_all_q[32:12];
 
   // ---- Saturation ----------------------------------------------------------------------------------
 
@@ -92,8 +92,8 @@ module bnn_first_value
   always_ff @(posedge clk_i) begin
     unsigned_q <= unsigned_i;
     high_q     <= high_i;
-    over_q     <= ~y[21] & (|(y[20:0] & {13'h1FFF, ~high_q}));
-    under_q    <= y[21] & (unsigned_q | ~(&y[20:7]));
+    over_q     <= ~y[20] & (|(y[19:0] & {12'hFFF, ~high_q}));
+    under_q    <= y[20] & (unsigned_q | ~(&y[19:7]));
     y_q        <= y[7:0];
     byte_q     <= over_q ? high_q : under_q ? {~unsigned_q, 7'd0} : y_q;
     bit_q      <= {bit_q[7:0], sums_i[turn_q][14]};
