@@ -68,7 +68,7 @@ def estimate_area(design: Design) -> Area:
     lut += 439 + 12 * pe  # scores
     lut += 365 + 1.5625 * dots  # write-back
     lut += 700 + 92.5 * lanes + 189  # sequencer, engine
-    lut += 3282 + 345 * first  # first layer
+    lut += 3282 + 337 * first  # first layer
     lut += 11 + lanes * (17 + simd) + 4 * lanes  # writes and memory of activations
     lut += 1690 + 328 + 743 + 101 + 98 + 19 + 17  # controller, registers, bus, ring
     ff = dots * (34 * simd / 64 + simd / 2 + 26) + tiles * (760 * simd / 64 + 61) + (pe + lanes) * 180 * simd / 64
@@ -77,7 +77,7 @@ def estimate_area(design: Design) -> Area:
     ff += 313 + 48 * pe + 183 * pe / 32
     ff += 505 + 3.25 * dots + 83
     ff += 337 + 112
-    ff += 4282 + 600 + 324 + 68 + 205 + 320.5 * first
+    ff += 4282 + 600 + 324 + 68 + 205 + 271.5 * first
     ff += lanes * (52 + 49 * simd / 16) + lanes * simd
     ff += 1581 + 267 + 606 + 36 + 139 + 102 + 1 + pe * simd * (1 + 534 / BANK)
     dsp = DSP
@@ -86,11 +86,14 @@ def estimate_area(design: Design) -> Area:
         lut += 2430 + 173 * units
         ff += 3400 + 293 * units
         dsp += round(3 + 3.5 * units)
+        lut += 220 + 30 * first  # values of the first layer
+        ff += 570 + 44 * first
+        dsp += first // 2
     banks, left = divmod(pe * simd, BANK)
     memory = banks * block_ram(design.weight_depth, BANK)
     memory += block_ram(design.weight_depth, left) if left else 0
     memory += lanes * block_ram(design.act_depth, simd, pe)
     memory += block_ram(2 * design.image_pixels, 8 * MAX_CHANNELS) + block_ram(16 * design.max_layers, 64)
     memory += block_ram(128, 64)  # beats of images
-    memory += pe // 8 if design.vector else 0  # coefficients and offsets
+    memory += pe // 8 + first // 4 if design.vector else 0  # coefficients and offsets; those of the first layer
     return Area(round(lut), round(ff), memory, dsp, round(array_lut))
