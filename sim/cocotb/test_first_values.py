@@ -18,7 +18,7 @@ def case(rng, simd, planes):
     most = FIRST_VALUES // simd
     words = most if planes == 1 and rng.random() < 0.3 else int(rng.integers(1, 1 + min(most, 3)))
     values, channels = words * simd, planes * words * simd
-    value_bits, shift = int(rng.integers(0, 9)), 4 * int(rng.integers(0, 8))
+    value_bits, shift = int(rng.integers(2) * rng.integers(9)), 4 * int(rng.integers(0, 8))
     sums = rng.integers(-MOST, MOST + 1, (PIXELS, channels))
     sums[0, : values // 2], sums[0, values // 2 : values] = -MOST, MOST
     # half of the values near the range, the others anywhere

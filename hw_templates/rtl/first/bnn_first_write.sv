@@ -252,7 +252,7 @@ module bnn_first_write #(
     end else if (write) begin
       slot_q <= slots_end ? '0 : slot_q + 1'b1;
       here_q <= slots_end ? Slots'(1) : here_q << 1;
-      if (values_i || (pack_i ? word_last & word_last_i : last[G])) word_q <= '0;
+      if (pack_i ? word_last & word_last_i : last[G]) word_q <= '0;
       else if (pack_i ? word_last_i : slot_end) word_q <= word_q + 1'b1;
       plane_q <= word_last_i ? '0 : plane_q + plane_words_i;
       if (pixel_end) lane_q <= (~pack_i & last[X]) ? '0 : lane_q + 1'b1;
