@@ -11,7 +11,8 @@ constexpr double CYCLES = 1 << 12;  // that a run of an accepted program may tak
 
 void write(const char* path, const void* data, size_t size) {
   FILE* file = std::fopen(path, "wb");
-  if (file == nullptr || std::fwrite(data, 1, size, file) != size || std::fclose(file) != 0) std::abort();
+  const bool written = file != nullptr && (size == 0 || std::fwrite(data, 1, size, file) == size);
+  if (!written || std::fclose(file) != 0) std::abort();
 }
 
 // Whether the program is refused by its header, or its run is short.
