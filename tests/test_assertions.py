@@ -281,7 +281,7 @@ RULES = (
         "dense_inside",
         (*pulse("start_i"), {"ready_i": 1}, 10),
         {**SEQUENCE, "dense_i": 1},
-        (("        .images_i     (images),\n", "        .images_i     (1'b0),\n"),),
+        (("        .images_i      (images),\n", "        .images_i      (1'b0),\n"),),
     ),
     Rule("bnn_writeback", "soon_late", (*pulse("start_i"), *pulse("soon_i")), BLOCK),
     Rule("bnn_writeback", "start_constant", ({"base_i": 1}, 1, *pulse("start_i")), BLOCK),

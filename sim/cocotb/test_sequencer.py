@@ -83,7 +83,7 @@ def steps(layer, lanes):
 def random_layer(rng, lanes):
     kind = rng.choice(["pixel", "pixel", "pixel", "dense", "image"])
     dense, by_image = int(kind == "dense"), int(kind == "image")
-    kernel = 1 if dense else rng.choice([1, 3, 3, 5] if lanes >= 4 else [1, 3])
+    kernel = 1 if dense else rng.choice([1, 3, 5] if lanes >= 4 else [1, 3])
     pad = 0 if dense else rng.randrange(kernel // 2 + 1)
     pool = int(not dense and rng.random() < 0.5)
     stride2 = int(not dense and not pool and rng.random() < 0.4)
@@ -133,7 +133,7 @@ def random_layer(rng, lanes):
 async def sequencer(dut):
     lanes = parameter("Lanes")
     rng = await begin(dut, start_i=0, ready_i=0, wait_i=0)
-    for n in range(30):
+    for n in range(60):
         layer = random_layer(rng, lanes)
         for name, value in layer.items():
             getattr(dut, name + "_i").value = value >> layer["pool"] if name == "rows" else value
@@ -146,7 +146,7 @@ async def sequencer(dut):
             await FallingEdge(dut.clk_i)
             assert int(dut.next_valid_o.value) == 0
         dut.start_i.value = 0
-        for _ in range(2):
+        for _ in range(3):
             await FallingEdge(dut.clk_i)
         taken = [None] * LATENCY  # steps of the last cycles
         todo = steps(layer, lanes)

@@ -1,31 +1,34 @@
 // One loop of a nest: a value from 0 to limit_i - 1, and a flag for the last one.
 //
-// go_i goes on to the next value, after the last one to 0; restart_i goes to 0. limit_i is at least 1 and
-// constant from the cycle before restart_i on.
+// go_i, all bits of it, goes on to the next value, after the last one to 0; restart_i goes to 0. limit_i is at least 1
+// and constant from the cycle before restart_i on.
 //
 // Latency: outputs follow by one cycle. The comparison is with the value before the last, so
 // none lies between the loops of a nest.
 (* keep_hierarchy = "yes" *)
 module bnn_loop #(
-    parameter int unsigned Bits = 16
+    parameter int unsigned Bits = 16,
+    parameter int unsigned Gates = 1
 ) (
-    input  logic            clk_i,
-    input  logic            restart_i,
-    input  logic            go_i,
-    input  logic [Bits-1:0] limit_i,
-    output logic [Bits-1:0] value_o,
-    output logic            last_o
+    input  logic             clk_i,
+    input  logic             restart_i,
+    input  logic [Gates-1:0] go_i,
+    input  logic [Bits-1:0]  limit_i,
+    output logic [Bits-1:0]  value_o,
+    output logic             last_o
 );
   logic [Bits-1:0] value_q, before_q;
-  logic one_q, last_q;
+  logic one_q, last_q, go;
+
+  assign go = &go_i;
 
   always_ff @(posedge clk_i) begin
     one_q    <= limit_i == Bits'(1);
     before_q <= limit_i - Bits'(2);
-    if (restart_i || (go_i && last_q)) begin
+    if (restart_i || (go && last_q)) begin
       value_q <= '0;
       last_q  <= one_q;
-    end else if (go_i) begin
+    end else if (go) begin
       value_q <= value_q + 1'b1;
       last_q  <= value_q == before_q;
     end
@@ -46,9 +49,9 @@ module bnn_loop #(
     if (restart_i) {limit_before_q, limit_at_q} <= {limit_q, limit_i};
   end
 
-  limit_not_zero: assert property (go_i |-> limit_i != '0)
+  limit_not_zero: assert property (go |-> limit_i != '0)
       else $error("limit_i is 0");
-  limit_constant: assert property (go_i |-> limit_i == limit_at_q && limit_i == limit_before_q)
+  limit_constant: assert property (go |-> limit_i == limit_at_q && limit_i == limit_before_q)
       else $error("limit_i = %0d, was %0d with restart_i and %0d before it", limit_i, limit_at_q, limit_before_q);
 `endif
 endmodule

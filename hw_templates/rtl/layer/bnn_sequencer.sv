@@ -19,7 +19,7 @@
 // next_hold_o are: first steps of sums are held with hold_first_i, final ones with hold_final_i. done_o is a pulse in
 // the cycle after the last step was taken.
 //
-// Latency: next_valid_o is there three cycles after start_i; the outputs of a step, with valid_o,
+// Latency: next_valid_o is there four cycles after start_i; the outputs of a step, with valid_o,
 // are there 4 cycles after it was taken. One step per cycle.
 module bnn_sequencer #(
     parameter int unsigned Lanes = 4,
@@ -88,20 +88,38 @@ module bnn_sequencer #(
 
   // ---- Loops -----------------------------------------------------------------------------------
 
-  localparam int unsigned Loops = 10;
-  localparam int unsigned C = 0, Kx = 1, Ky = 2, Inner = 3, Outer = 4, Pool = 5, Block = 6, Row = 7;
-  localparam int unsigned Image = 8, Group = 9;
+  // In two stages, so that no more than six are looked through in a cycle: blocks and all outside them go on a cycle
+  // after the others. Steps that cannot be taken wait in registers behind the second stage, two at most: `go`, with
+  // which both stages go on, says in copies that there is room for one more.
+  localparam int unsigned Inside = 6, Outside = 4;
+  localparam int unsigned C = 0, Kx = 1, Ky = 2, Inner = 3, Outer = 4, Pool = 5;
+  localparam int unsigned Block = 0, Row = 1, Image = 2, Group = 3;
 
-  logic [2:0] restart;  // of four loops each
-  logic start_q, busy_q, take, first_q, end_c, end_kx, end_ky, end_inner, end_outer, end_pool, end_hand;
-  logic end_block, end_row, end_image;
+  // A step, and which loops go on after it
+  typedef struct packed {
+    logic hold, first, last, final_step, dy, tail;
+    logic signed [3:0] row_at, column_at;  // dy + ky - pad, dx + kx - pad
+    // Exclusive: what the row of a tap, and the column where lanes are images, go on to
+    logic tap_step, tap_set, tap_clear;
+    logic column_step, column_set, column_clear;
+    logic plane_step, plane_clear;
+    logic index_clear, index_again, base_take;
+  } inner_t;
+
+  typedef struct packed {
+    inner_t in;
+    logic block, block_end, row, row_end, image, group_end, over;
+  } step_t;
+
+  logic restart, restart_outside, start_q, busy_q;
+  logic inner_valid_q, output_end_q;  // of inner_q
+  logic [3:0] go;  // for the inner loops, inner_q, the outer loops, the second step
+  logic room;
   logic each_pass_q, each_outer_q;  // when sums are handed over
-  logic [Loops-1:0] last, go;
-  logic [15:0] value[Loops];
-  logic [15:0] limit[Loops];
-  logic [15:0] index_q, base_index_q;  // the latter: where the base's weights begin
-  logic index_reset, index_again;
-  logic valid_q, next_hold_q;  // of the next step
+  logic [Inside-1:0] last;
+  logic [Outside-1:0] last_outside;
+  logic [15:0] value[Inside], limit[Inside], limit_outside[Outside];
+  logic [15:0] unused_value[Outside];
 
   assign limit[C]     = cw_i;
   assign limit[Kx]    = tap_columns_i;
@@ -109,39 +127,34 @@ module bnn_sequencer #(
   assign limit[Inner] = 16'(inner_i);
   assign limit[Outer] = 16'(outer_i);
   assign limit[Pool]  = !pool_i ? 16'd1 : by_image_i ? 16'd4 : 16'd2;
-  assign limit[Block] = blocks_i;
-  assign limit[Row]   = rows_i;
-  assign limit[Image] = images_i;
-  assign limit[Group] = groups_i;
+  assign limit_outside[Block] = blocks_i;
+  assign limit_outside[Row]   = rows_i;
+  assign limit_outside[Image] = images_i;
+  assign limit_outside[Group] = groups_i;
 
-  for (genvar i = 0; i < 3; i++) begin : gen_restart
-    bnn_register u_restart (
-        .clk_i,
-        .data_i(start_i),
-        .data_o(restart[i])
-    );
+  bnn_register u_restart (.clk_i, .data_i(start_i), .data_o(restart));
+  bnn_register u_restart_outside (.clk_i, .data_i(start_i), .data_o(restart_outside));
+
+  for (genvar i = 0; i < 4; i++) begin : gen_go
+    bnn_register u_go (.clk_i, .data_i(room), .data_o(go[i]));
   end
 
-  bnn_sequencer_nest #(
-      .Loops(Loops)
-  ) u_nest (
-      .busy_i (busy_q),
-      .valid_i(valid_q),
-      .ready_i,
-      .wait_i,
-      .hold_i (next_hold_q),
-      .last_i (last),
-      .go_o   (go)
-  );
-
-  for (genvar i = 0; i < Loops; i++) begin : gen_loop
+  for (genvar i = 0; i < Inside; i++) begin : gen_inside
     localparam int unsigned Bits = (i == Pool) ? 3 : (i == Inner || i == Outer) ? 5 : 16;
+    logic [i+1:0] gate;
+
+    assign gate[1:0] = {busy_q, go[0]};
+    if (i > 0) begin : gen_gate
+      assign gate[i+1:2] = last[i-1:0];
+    end
+
     bnn_loop #(
-        .Bits(Bits)
+        .Bits (Bits),
+        .Gates(i + 2)
     ) u_loop (
         .clk_i,
-        .restart_i(restart[i/4]),
-        .go_i     (go[i]),
+        .restart_i(restart),
+        .go_i     (gate),
         .limit_i  (limit[i][Bits-1:0]),
         .value_o  (value[i][Bits-1:0]),
         .last_o   (last[i])
@@ -151,284 +164,242 @@ module bnn_sequencer #(
     end
   end
 
+  for (genvar i = 0; i < Outside; i++) begin : gen_outside
+    logic [i+1:0] gate;
+
+    assign gate[1:0] = {output_end_q, go[2]};
+    if (i > 0) begin : gen_gate
+      assign gate[i+1:2] = last_outside[i-1:0];
+    end
+
+    bnn_loop #(
+        .Gates(i + 2)
+    ) u_loop (
+        .clk_i,
+        .restart_i(restart_outside),
+        .go_i     (gate),
+        .limit_i  (limit_outside[i]),
+        .value_o  (unused_value[i]),
+        .last_o   (last_outside[i])
+    );
+  end
+
+  // The inner loops' part of a step
+  inner_t inner, inner_q;
+  step_t behind;  // the step of inner_q
+  logic first_q, images, end_c, end_kx, end_ky, end_inner, end_outer, end_output, more, half, lower, dx;
+
   assign end_c     = last[C];
   assign end_kx    = &last[Kx:C];
   assign end_ky    = &last[Ky:C];
   assign end_inner = &last[Inner:C];
   assign end_outer = &last[Outer:C];
-  assign end_pool  = &last[Pool:C];
-  assign end_block = &last[Block:C];
-  assign end_row   = &last[Row:C];
-  assign end_image = &last[Image:C];
+  assign end_output = &last;
+  assign more      = ~last[Inner] | ~last[Outer];  // passes
+  assign half      = value[Pool][0];
+  assign lower     = by_image_i ? value[Pool][1] : half;  // row of the pool
+  assign dx        = half & by_image_i;
 
-  assign end_hand = end_ky & (last[Inner] | each_pass_q) & (last[Outer] | each_outer_q);
+  // Tap plus half less padding, each bit one LUT
+  function automatic logic [63:0] at_bits(input int unsigned place);
+    for (int unsigned i = 0; i < 64; i++) begin
+      at_bits[i] = 1'(((i % 8) + (i / 8) % 2 - i / 16) >> place);
+    end
+  endfunction
+
+  for (genvar b = 0; b < 4; b++) begin : gen_at
+    localparam logic [63:0] At = at_bits(b);
+    assign inner.row_at[b]    = At[{pad_i, lower, value[Ky][2:0]}];
+    assign inner.column_at[b] = At[{pad_i, dx, value[Kx][2:0]}];
+  end
+
+  assign inner.hold         = (first_q & hold_first_i) | (end_output & hold_final_i);
+  assign inner.first        = first_q;
+  assign inner.last         = end_ky & (last[Inner] | each_pass_q) & (last[Outer] | each_outer_q);
+  assign inner.final_step   = end_output;
+  assign inner.dy           = half & ~by_image_i;
+  assign inner.tail         = end_c;
+  // Passes stay in the row and column where they are; a pool goes on to its lower row, by image also to the right.
+  assign inner.tap_step     = end_kx & ~last[Ky];
+  assign inner.tap_set      = end_ky & (more ? lower : ~last[Pool] & (~by_image_i | (|value[Pool][1:0])));
+  assign inner.tap_clear    = end_ky & ~inner.tap_set;
+  assign inner.column_step  = images & end_c & ~last[Kx];
+  assign inner.column_set   = (end_kx & (~last[Ky] | more) & dx) | (end_outer & ~last[Pool] & by_image_i & ~half);
+  assign inner.column_clear = end_kx & ~inner.column_set;
   // The planes of a base are given the same weights; with planes outside, all bases come again.
-  assign index_reset = end_outer | (end_inner & planes_outer_i);
-  assign index_again = end_ky & ~last[Inner] & ~planes_outer_i;
+  assign inner.plane_step   = planes_outer_i ? end_inner & ~last[Outer] : end_ky & ~last[Inner];
+  assign inner.plane_clear  = end_outer | (end_inner & ~planes_outer_i);
+  assign inner.index_clear  = end_outer | (end_inner & planes_outer_i);
+  assign inner.index_again  = end_ky & ~last[Inner] & ~planes_outer_i;
+  assign inner.base_take    = end_inner;
+
+  assign behind.in        = inner_q;
+  assign behind.block     = output_end_q & ~last_outside[Block];
+  assign behind.block_end = output_end_q & last_outside[Block];
+  assign behind.row       = behind.block_end & ~last_outside[Row];
+  assign behind.row_end   = behind.block_end & last_outside[Row];
+  assign behind.image     = behind.row_end & ~last_outside[Image];
+  assign behind.group_end = behind.row_end & last_outside[Image];
+  assign behind.over      = behind.group_end & last_outside[Group];
 
   always_ff @(posedge clk_i) begin
     each_pass_q  <= hand_i[1];
     each_outer_q <= |hand_i;
-    if (start_q) begin
-      index_q      <= '0;
-      base_index_q <= '0;
-      first_q      <= 1'b1;
-    end else if (go[C]) begin
-      index_q <= index_reset ? '0 : index_again ? base_index_q : index_q + 16'd1;
-      if (end_inner) base_index_q <= index_reset ? '0 : index_q + 16'd1;
-      first_q <= end_hand;
-    end
+    if (start_q) first_q <= 1'b1;
+    else if (go[1] && busy_q) first_q <= inner.last;
+    if (go[1]) inner_q <= inner;
     if (rst_i) begin
-      start_q <= 1'b0;
-      busy_q  <= 1'b0;
+      start_q        <= 1'b0;
+      busy_q         <= 1'b0;
+      inner_valid_q <= 1'b0;
+      output_end_q   <= 1'b0;
     end else begin
       start_q <= start_i;
-      busy_q  <= start_q | (busy_q & ~(go[Group] & last[Group]));
+      busy_q  <= start_q | (busy_q & ~(go[2] & behind.over));
+      if (go[1]) begin
+        inner_valid_q <= busy_q & ~behind.over;
+        output_end_q   <= busy_q & ~behind.over & end_output;
+      end
     end
   end
 
-  // ---- The next step, and which loop goes on after it ----------------------------------------------
+  // ---- The next step ---------------------------------------------------------------------------------
 
-  logic done_q;
-  logic next_first_q, next_last_q, next_final_q, next_dy_q, next_dx_q, next_tail_q;
-  logic next_group_last_q, next_over_q;
-  logic [15:0] next_index_q, next_c_q;
-  logic [2:0] next_kx_q;
-  // Exclusive but the last
-  logic image_then_q, row_then_q, block_then_q, dy_then_q, dx_then_q, outer_then_q, inner_then_q, ky_then_q, kx_then_q;
-  logic row_over_q;
+  step_t next_q, second_q;  // the second one waits where the next one is not taken
+  logic valid_q, second_valid_q, second, take, done_q;
 
-  assign take = valid_q & ready_i & ~(wait_i & next_hold_q);
+  assign take = valid_q & ready_i & ~(wait_i & next_q.in.hold);
+  assign second = valid_q & ~take & (second_valid_q | inner_valid_q);
+  assign room = rst_i | ~second;
 
   always_ff @(posedge clk_i) begin
-    if (go[C]) begin
-      next_hold_q       <= (first_q & hold_first_i) | (end_pool & hold_final_i);
-      next_first_q      <= first_q;
-      next_last_q       <= end_hand;
-      next_final_q      <= end_pool;
-      next_group_last_q <= end_image;
-      next_over_q       <= &last;
-      next_dy_q         <= value[Pool][0] & ~by_image_i;
-      next_dx_q         <= value[Pool][0] & by_image_i;
-      next_tail_q       <= end_c;
-      next_index_q      <= index_q;
-      next_c_q          <= value[C];
-      next_kx_q         <= value[Kx][2:0];
-      image_then_q      <= end_row & ~last[Image];
-      row_then_q        <= end_block & ~last[Row];
-      block_then_q      <= end_pool & ~last[Block];
-      dy_then_q         <= end_outer & ~last[Pool] & (~by_image_i | value[Pool][0]);
-      dx_then_q         <= end_outer & ~last[Pool] & by_image_i & ~value[Pool][0];
-      outer_then_q      <= end_inner & ~last[Outer];
-      inner_then_q      <= end_ky & ~last[Inner];
-      ky_then_q         <= end_kx & ~last[Ky];
-      kx_then_q         <= end_c & ~last[Kx];
-      row_over_q        <= end_block;
-    end
+    if (!valid_q || take) next_q <= second_valid_q ? second_q : behind;
+    if (go[3]) second_q <= behind;
     if (rst_i) begin
-      valid_q <= 1'b0;
-      done_q  <= 1'b0;
+      valid_q        <= 1'b0;
+      second_valid_q <= 1'b0;
+      done_q         <= 1'b0;
     end else begin
-      valid_q <= busy_q | (valid_q & ~take);
-      done_q  <= take & next_over_q;
+      valid_q        <= (valid_q & ~take) | second_valid_q | inner_valid_q;
+      second_valid_q <= second;
+      done_q         <= take & next_q.over;
     end
   end
 
-  // ---- Events: which loop goes on after the step of the cycle before ---------------------------------
+  // ---- Events: what goes on after the step of the cycle before ---------------------------------------
 
-  // Exclusive; begin also at the end of a group. One copy for each address and row that follows them.
-  logic begin_d, image_d, row_d, block_d, dy_d, dx_d, outer_d, inner_d, again_d, ky_d, kx_d, step_q;
-  logic image_begin, image_image, row_begin, row_image, row_row, y_begin, y_image, y_row;
-  logic tap_begin, tap_image, tap_row, tap_block, tap_dy, tap_again, tap_ky;
-  logic line_begin, line_image, line_row, line_block, line_dy;
-  logic tap_y_begin, tap_y_image, tap_y_row, tap_y_block, tap_y_dy, tap_y_again, tap_y_ky;
-  logic block_begin_q, block_step_q;
-  logic dx_event_q, outer_event_q, inner_event_q, ky_event_q, kx_event_q;
+  // A part of an address each. A start begins a group.
+  logic image_begin, image_step, row_clear, row_step, y_clear, y_step, block_begin, block_step, left_begin, left_step;
+  logic tap_clear, tap_set, tap_step, column_clear, column_set, column_step, plane_clear, plane_step;
+  logic index_clear, index_again, base_take, c_clear, step_q;
   // The step itself
-  logic first_d_q, last_d_q, dy_d_q, dx_d_q, tail_d_q, end_image_q;
-  logic [15:0] index_d_q, c_d_q;
-  logic [2:0] kx_d_q;
-
-  assign begin_d = start_q | (take & next_group_last_q);
-  assign image_d = take & image_then_q;
-  assign row_d   = take & row_then_q;
-  assign block_d = take & block_then_q;
-  assign dy_d    = take & dy_then_q;
-  assign dx_d    = take & dx_then_q;
-  assign outer_d = take & outer_then_q;
-  assign inner_d = take & inner_then_q;
-  assign again_d = take & (dx_then_q | outer_then_q | inner_then_q);  // from the line's first tap on
-  assign ky_d    = take & ky_then_q;
-  assign kx_d    = take & kx_then_q;
+  logic first_d_q, last_d_q, dy_d_q, tail_d_q, group_end_q;
+  logic signed [3:0] row_at_q, column_at_q;
 
   bnn_register #(
-      .Bits(2)
-  ) u_image_event (
+      .Bits(6)
+  ) u_row_events (
       .clk_i,
-      .data_i({begin_d, image_d}),
-      .data_o({image_begin, image_image})
+      .data_i({start_q | (take & next_q.group_end), take & next_q.image, start_q | (take & next_q.row_end),
+               take & next_q.row, start_q | (take & next_q.block_end), take & next_q.block}),
+      .data_o({image_begin, image_step, row_clear, row_step, block_begin, block_step})
   );
   bnn_register #(
-      .Bits(3)
-  ) u_row_event (
+      .Bits(4)
+  ) u_edge_events (
       .clk_i,
-      .data_i({begin_d, image_d, row_d}),
-      .data_o({row_begin, row_image, row_row})
+      .data_i({start_q | (take & next_q.row_end), take & next_q.row, start_q | (take & next_q.block_end),
+               take & next_q.block}),
+      .data_o({y_clear, y_step, left_begin, left_step})
   );
   bnn_register #(
-      .Bits(3)
-  ) u_y_event (
+      .Bits(8)
+  ) u_tap_events (
       .clk_i,
-      .data_i({begin_d, image_d, row_d}),
-      .data_o({y_begin, y_image, y_row})
+      .data_i({start_q | (take & next_q.in.tap_clear), take & next_q.in.tap_set, take & next_q.in.tap_step,
+               start_q | (take & next_q.in.column_clear), take & next_q.in.column_set, take & next_q.in.column_step,
+               start_q | (take & next_q.in.plane_clear), take & next_q.in.plane_step}),
+      .data_o({tap_clear, tap_set, tap_step, column_clear, column_set, column_step, plane_clear, plane_step})
   );
   bnn_register #(
-      .Bits(7)
-  ) u_tap_event (
+      .Bits(4)
+  ) u_index_events (
       .clk_i,
-      .data_i({begin_d, image_d, row_d, block_d, dy_d, again_d, ky_d}),
-      .data_o({tap_begin, tap_image, tap_row, tap_block, tap_dy, tap_again, tap_ky})
-  );
-  bnn_register #(
-      .Bits(5)
-  ) u_line_event (
-      .clk_i,
-      .data_i({begin_d, image_d, row_d, block_d, dy_d}),
-      .data_o({line_begin, line_image, line_row, line_block, line_dy})
-  );
-  bnn_register #(
-      .Bits(7)
-  ) u_tap_y_event (
-      .clk_i,
-      .data_i({begin_d, image_d, row_d, block_d, dy_d, again_d, ky_d}),
-      .data_o({tap_y_begin, tap_y_image, tap_y_row, tap_y_block, tap_y_dy, tap_y_again, tap_y_ky})
+      .data_i({start_q | (take & next_q.in.index_clear), take & next_q.in.index_again,
+               start_q | (take & next_q.in.base_take), start_q | (take & next_q.in.tail)}),
+      .data_o({index_clear, index_again, base_take, c_clear})
   );
 
   always_ff @(posedge clk_i) begin
-    block_begin_q  <= start_q | (take & row_over_q);
-    block_step_q   <= take & block_then_q;
-    dx_event_q     <= dx_d;
-    outer_event_q  <= outer_d;
-    inner_event_q  <= inner_d;
-    ky_event_q     <= ky_d;
-    kx_event_q     <= kx_d;
-    first_d_q      <= next_first_q;
-    last_d_q       <= next_last_q;
-    dy_d_q         <= next_dy_q;
-    dx_d_q         <= next_dx_q;
-    tail_d_q       <= next_tail_q;
-    end_image_q    <= next_group_last_q;
-    index_d_q      <= next_index_q;
-    c_d_q          <= next_c_q;
-    kx_d_q         <= next_kx_q;
+    first_d_q   <= next_q.in.first;
+    last_d_q    <= next_q.in.last;
+    dy_d_q      <= next_q.in.dy;
+    tail_d_q    <= next_q.in.tail;
+    group_end_q <= next_q.group_end;
+    row_at_q    <= next_q.in.row_at;
+    column_at_q <= next_q.in.column_at;
     if (rst_i) step_q <= 1'b0;
     else step_q <= take;
   end
 
   // ---- Positions, as they are for the step of the cycle before ---------------------------------------
 
-  logic [AddrBits-1:0] image_addr_q;  // row -pad of the image
-  logic [AddrBits-1:0] row_addr_q;  // row y - pad
-  logic [AddrBits-1:0] line_addr_q;  // row y + dy - pad
-  logic [AddrBits-1:0] tap_addr_q;  // row y + dy + ky - pad
-  logic [AddrBits-1:0] block_addr_q;  // of the block's first column, where lanes are images less the padding
-  logic [AddrBits-1:0] column_addr_q, plane_addr_q;  // (dx + kx)*record where lanes are images; n*cw
-  // Row -pad of the first image; two rows with a pool or a stride; what a block takes; column -pad
-  logic [AddrBits-1:0] base_q, two_rows_q, block_words_q, before_words_q;
-  logic [AddrBits-1:0] cw, next_image, next_row, next_tap;
+  // An address is the sum of these and begin_q: image; row of the block; dy and ky; block; dx and kx where lanes are
+  // images; plane; word of the tap.
+  logic [AddrBits-1:0] image_q, row_q, tap_q, block_q, column_q, plane_q, c_q;
+  // Constants; begin_q is the source's base at row -pad and, where lanes are images, column -pad
+  logic [AddrBits-1:0] base_q, before_words_q, begin_q, two_rows_q, block_words_q, next_record_q, previous_record_q;
+  logic [15:0] index_q, base_index_q;  // the latter: of the base's first weight, less one
   logic [15:0] left_q;  // columns from the block's first one on
   logic [15:0] block_columns_q;
-  logic signed [16:0] y_q, line_row_q, tap_row_q;  // rows y - pad, y + dy - pad, y + dy + ky - pad
-  logic signed [16:0] next_y;
+  logic [16:0] y_q;  // row of the block
+  logic [17:0] row_limit_q;  // no row is outside where lanes are images of a vector
   logic block_first_q, zero_plane_q;
   logic [1:0] before_q;  // columns before the block's first one, at most 3
-
-  logic two, two_y, images;  // rows in steps of two; lanes are images
-  logic [1:0] pad_y, pad_tap_y, pad_line_y;
+  logic two, two_y;  // rows in steps of two
 
   bnn_register u_two (.clk_i, .data_i(pool_i | stride2_i), .data_o(two));
   bnn_register u_two_y (.clk_i, .data_i(pool_i | stride2_i), .data_o(two_y));
-  bnn_register u_images (.clk_i, .data_i(dense_i | by_image_i), .data_o(images));
-  bnn_register #(.Bits(2)) u_pad_y (.clk_i, .data_i(pad_i), .data_o(pad_y));
-  bnn_register #(.Bits(2)) u_pad_tap_y (.clk_i, .data_i(pad_i), .data_o(pad_tap_y));
-  bnn_register #(.Bits(2)) u_pad_line_y (.clk_i, .data_i(pad_i), .data_o(pad_line_y));
-
-  assign cw = cw_i[AddrBits-1:0];
-  assign next_image = image_addr_q + image_stride_i;
-  assign next_row = row_addr_q + (tap_row ? two_rows_q : row_stride_i);
-  assign next_tap = tap_addr_q + row_stride_i;
-  assign next_y = y_q + (tap_y_row && two_y ? 17'sd2 : 17'sd1);
+  bnn_register u_images (.clk_i, .data_i(dense_i | by_image_i), .data_o(images));  // lanes are images
 
   always_ff @(posedge clk_i) begin
     base_q          <= source_base_i - (pad_i[0] ? row_stride_i : pad_i[1] ? row_stride_i << 1 : '0);
+    before_words_q  <= !images ? '0 : pad_i[0] ? record_i : pad_i[1] ? record_i << 1 : '0;
+    begin_q         <= base_q - before_words_q;
     two_rows_q      <= two ? row_stride_i << 1 : row_stride_i;
     block_words_q   <= (images & two) ? record_i << 1 : record_i;
-    before_words_q  <= !images ? '0 : pad_i[0] ? '0 - record_i : pad_i[1] ? '0 - (record_i << 1) : '0;
     block_columns_q <= !images ? 16'(Lanes) : two ? 16'd2 : 16'd1;
-    if (image_begin) image_addr_q <= base_q;
-    else if (image_image) image_addr_q <= next_image;
-    if (row_begin) row_addr_q <= base_q;
-    else if (row_image) row_addr_q <= next_image;
-    else if (row_row) row_addr_q <= row_addr_q + two_rows_q;
-    unique case (1'b1)
-      tap_begin: tap_addr_q <= base_q;
-      tap_image: tap_addr_q <= next_image;
-      tap_row:   tap_addr_q <= next_row;
-      tap_dy:    tap_addr_q <= next_row;
-      tap_block: tap_addr_q <= row_addr_q;
-      tap_again: tap_addr_q <= line_addr_q;
-      tap_ky:    tap_addr_q <= next_tap;
-      default: ;
-    endcase
-    unique case (1'b1)
-      line_begin: line_addr_q <= base_q;
-      line_image: line_addr_q <= next_image;
-      line_row:   line_addr_q <= next_row;
-      line_dy:    line_addr_q <= next_row;
-      line_block: line_addr_q <= row_addr_q;
-      default: ;
-    endcase
-    if (y_begin || y_image) y_q <= -17'(pad_y);
-    else if (y_row) y_q <= y_q + (two_y ? 17'sd2 : 17'sd1);
-    unique case (1'b1)
-      tap_y_begin: tap_row_q <= -17'(pad_tap_y);
-      tap_y_image: tap_row_q <= -17'(pad_tap_y);
-      tap_y_row:   tap_row_q <= next_y;
-      tap_y_dy:    tap_row_q <= next_y;
-      tap_y_block: tap_row_q <= y_q;
-      tap_y_again: tap_row_q <= line_row_q;
-      tap_y_ky:    tap_row_q <= tap_row_q + 17'sd1;
-      default: ;
-    endcase
-    unique case (1'b1)
-      line_begin: line_row_q <= -17'(pad_line_y);
-      line_image: line_row_q <= -17'(pad_line_y);
-      line_row:   line_row_q <= next_y;
-      line_dy:    line_row_q <= next_y;
-      line_block: line_row_q <= y_q;
-      default: ;
-    endcase
-    if (block_begin_q) begin
-      block_addr_q  <= before_words_q;
-      left_q        <= width_i;
+    next_record_q   <= begin_q + record_i;
+    previous_record_q <= begin_q - record_i;
+    row_limit_q     <= {dense_i, 1'b0, height_i};
+    if (image_begin) image_q <= '0;
+    else if (image_step) image_q <= image_q + image_stride_i;
+    if (row_clear) row_q <= '0;
+    else if (row_step) row_q <= row_q + two_rows_q;
+    if (y_clear) y_q <= '0;
+    else if (y_step) y_q <= y_q + (two_y ? 17'd2 : 17'd1);
+    if (tap_clear) tap_q <= '0;
+    else if (tap_set || tap_step) tap_q <= (tap_set ? '0 : tap_q) + row_stride_i;
+    if (column_clear) column_q <= '0;
+    else if (column_set || column_step) column_q <= (column_set ? '0 : column_q) + record_i;
+    if (plane_clear) plane_q <= '0;
+    else if (plane_step) plane_q <= plane_q + cw_i[AddrBits-1:0];
+    if (plane_clear) zero_plane_q <= 1'b1;
+    else if (plane_step) zero_plane_q <= 1'b0;
+    if (c_clear) c_q <= '0;
+    else if (step_q) c_q <= c_q + 1'b1;
+    if (index_clear) index_q <= '0;
+    else if (step_q) index_q <= (index_again ? base_index_q : index_q) + 16'd1;
+    if (base_take) base_index_q <= index_clear ? '1 : index_q;
+    if (block_begin) block_q <= '0;
+    else if (block_step) block_q <= block_q + block_words_q;
+    left_q <= (left_begin ? width_i : left_q) - (left_step ? block_columns_q : '0);
+    if (block_begin) begin
       block_first_q <= 1'b1;
       before_q      <= '0;
-    end else if (block_step_q) begin
-      block_addr_q  <= block_addr_q + block_words_q;
-      left_q        <= left_q - block_columns_q;
+    end else if (block_step) begin
       block_first_q <= 1'b0;
-      before_q      <= (before_q[1] | (before_q[0] & two_y)) ? 2'd3 : before_q + (two_y ? 2'd2 : 2'd1);
-    end
-    if (kx_event_q) column_addr_q <= images ? column_addr_q + record_i : '0;
-    else if (dx_event_q) column_addr_q <= record_i;
-    else if (ky_event_q || outer_event_q || inner_event_q) column_addr_q <= dx_d_q ? record_i : '0;
-    else if (tap_begin || tap_image || tap_row || tap_block || tap_dy) column_addr_q <= '0;
-    if (outer_event_q ? planes_outer_i : (inner_event_q & ~planes_outer_i)) begin
-      plane_addr_q <= plane_addr_q + cw;
-      zero_plane_q <= 1'b0;
-    end else if (tap_begin || tap_image || tap_row || tap_block || tap_dy || dx_event_q || outer_event_q) begin
-      plane_addr_q <= '0;
-      zero_plane_q <= 1'b1;
+      before_q      <= (before_q[1] | (before_q[0] & two_y)) ? 2'd3 : two_y ? 2'd2 : {before_q[0], ~before_q[0]};
     end
   end
 
@@ -438,38 +409,40 @@ module bnn_sequencer #(
   logic [1:0] first_p, last_p, second_p, group_last_p, tail_p, zero_plane_p;
   logic [15:0] index_p[2];
   logic signed [3:0] shift_d, shift_p[2];
-  logic [AddrBits-1:0] here_p[2], column_p[2], c_p;
-  logic row_above_p, row_below_p, column_out, out_p, block_first_p[2];
-  logic signed [4:0] at_p;  // dx + kx - pad, of the column from the block's first one on
+  logic [AddrBits-1:0] line_p, place_p, word_p, column_p, here_p;
+  logic [16:0] tap_row_p;
+  logic row_out_p, column_out, column_out_p, block_first_p[2];
+  logic signed [3:0] at_p;  // column from the block's first one on
   logic [1:0] before_p;
-  logic [LaneBits+1:0] left_p[2];  // min(left, 2*Lanes): lanes and a shift of at most 2
+  logic [LaneBits+1:0] left_p;  // min(left, 2*Lanes): lanes and a shift of at most 2
+  logic signed [LaneBits+2:0] gap_p;  // left less shift
+  logic [7:0] ends;  // whether a column is behind the last one
 
   always_ff @(posedge clk_i) begin
     first_p      <= {first_p[0], first_d_q};
     last_p       <= {last_p[0], last_d_q};
     second_p     <= {second_p[0], dy_d_q};
-    group_last_p <= {group_last_p[0], end_image_q};
+    group_last_p <= {group_last_p[0], group_end_q};
     tail_p       <= {tail_p[0], tail_d_q};
     zero_plane_p <= {zero_plane_p[0], zero_plane_q};
-    index_p[0]   <= index_d_q;
+    index_p[0]   <= index_q;
     index_p[1]   <= index_p[0] + 16'(index_first_i);
     shift_p[0]   <= shift_d;
     shift_p[1]   <= shift_p[0];
-    here_p[0]    <= tap_addr_q + block_addr_q;
-    c_p          <= plane_addr_q + c_d_q[AddrBits-1:0];
-    column_p[0]  <= column_addr_q;
-    column_p[1]  <= column_p[0];
-    here_p[1]    <= here_p[0] + c_p;
-    row_above_p  <= tap_row_q[16];
-    row_below_p  <= ~tap_row_q[16] & (tap_row_q[15:0] >= height_i);
-    at_p         <= 5'(signed'({1'b0, kx_d_q})) + 5'(signed'({1'b0, dx_d_q})) - 5'(signed'({1'b0, pad_i}));
+    line_p       <= image_q + row_q;
+    place_p      <= tap_q + block_q;
+    word_p       <= plane_q + c_q;
+    column_p     <= column_q + begin_q;
+    here_p       <= line_p + place_p;
+    tap_row_p    <= y_q + 17'(row_at_q);
+    row_out_p    <= {1'b0, tap_row_p} >= row_limit_q;  // also before the first
+    at_p         <= column_at_q;
     before_p     <= before_q;
-    out_p        <= ~dense_i & (row_above_p | row_below_p | (by_image_i & column_out));
+    column_out_p <= by_image_i & column_out;
     block_first_p[0] <= block_first_q;
     block_first_p[1] <= block_first_p[0];
-    left_p[0]    <= (|left_q[15:LaneBits+1]) ? (LaneBits + 2)'(2 * Lanes)
-        : {1'b0, left_q[LaneBits:0]};
-    left_p[1]    <= left_p[0];
+    left_p       <= (|left_q[15:LaneBits+1]) ? (LaneBits + 2)'(2 * Lanes) : {1'b0, left_q[LaneBits:0]};
+    gap_p        <= signed'({1'b0, left_p}) - (LaneBits + 3)'(shift_p[0]);
     if (rst_i) valid_p <= '0;
     else valid_p <= {valid_p[1:0], step_q};
   end
@@ -478,9 +451,13 @@ module bnn_sequencer #(
   logic tail_q, zero_plane_o_q, first_o_q, last_o_q, second_o_q, group_last_o_q;
   logic [15:0] index_o_q;
 
-  assign column_out = at_p < 0 ? 5'(signed'({1'b0, before_p})) + at_p < 0
-      : (LaneBits + 6)'(unsigned'(at_p[3:0])) >= (LaneBits + 6)'(left_p[0]);
-  assign shift_d = images ? 4'sd0 : signed'({1'b0, kx_d_q}) - signed'({2'b00, pad_i});
+  for (genvar i = 0; i < 8; i++) begin : gen_end
+    assign ends[i] = i + 1 > 32'(left_p);
+  end
+
+  // Before the first column, by one or two; behind the last
+  assign column_out = at_p[3] ? ~before_p[1] & (~at_p[0] | ~before_p[0]) : ends[at_p[2:0]];
+  assign shift_d = images ? 4'sd0 : column_at_q;
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     bnn_sequencer_lane #(
@@ -489,16 +466,18 @@ module bnn_sequencer #(
         .AddrBits(AddrBits)
     ) u_lane (
         .clk_i,
-        .images_i     (images),
-        .shift_i      (shift_d),
-        .out_i        (out_p),
-        .block_first_i(block_first_p[1]),
-        .left_i       (left_p[1]),
-        .here_i       (here_p[1]),
-        .column_i     (column_p[1]),
-        .record_i,
-        .pad_o        (pad_o[l]),
-        .addr_o       (read_addr_o[l*AddrBits+:AddrBits])
+        .images_i      (images),
+        .shift_i       (shift_d),
+        .out_i         (row_out_p | column_out_p),
+        .block_first_i (block_first_p[1]),
+        .gap_i         (gap_p),
+        .here_i        (here_p),
+        .word_i        (word_p),
+        .column_i      (column_p),
+        .next_i        (next_record_q),
+        .previous_i    (previous_record_q),
+        .pad_o         (pad_o[l]),
+        .addr_o        (read_addr_o[l*AddrBits+:AddrBits])
     );
   end
 
@@ -514,15 +493,15 @@ module bnn_sequencer #(
   end
 
   logic unused_sequencer;
-  assign unused_sequencer = ^{c_d_q, value[Kx], value[Ky], value[Inner], value[Outer], value[Pool], value[Block],
-                              value[Row], value[Image], value[Group]};
+  assign unused_sequencer = ^{value[C], value[Kx], value[Ky], value[Inner], value[Outer], value[Pool],
+                              unused_value[Block], unused_value[Row], unused_value[Image], unused_value[Group], cw_i};
 
   assign done_o            = done_q;
   assign next_valid_o      = valid_q;
-  assign next_hold_o       = next_hold_q;
-  assign next_last_o       = next_last_q;
-  assign next_final_o      = next_final_q;
-  assign next_group_last_o = next_group_last_q;
+  assign next_hold_o       = next_q.in.hold;
+  assign next_last_o       = next_q.in.last;
+  assign next_final_o      = next_q.in.final_step;
+  assign next_group_last_o = next_q.group_end;
   assign valid_o           = valid_p[2];
   assign shift_o           = shift_q;
   assign tail_o            = tail_q;
@@ -549,7 +528,7 @@ module bnn_sequencer #(
                        height_i, width_i, source_base_i, image_stride_i, row_stride_i, record_i,
                        cw_i[AddrBits-1:0]};
   assign constant = config_now == config_q;
-  assign active = start_q | busy_q | valid_q;
+  assign active = start_q | busy_q | inner_valid_q | valid_q;
 
   always_ff @(posedge clk_i) begin
     config_q   <= config_now;

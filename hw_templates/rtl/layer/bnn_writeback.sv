@@ -151,7 +151,7 @@ module bnn_writeback #(
   localparam int unsigned Block = 0, Row = 1, Image = 2;
 
   logic odd_q, end_row, end_image;
-  logic [Loops-1:0] last, go;
+  logic [Loops-1:0] last;
   logic [15:0] limit[Loops];
   logic [15:0] unused_value[Loops];
   logic [LaneBits-1:0] image_lane_q;
@@ -160,15 +160,20 @@ module bnn_writeback #(
   assign limit[Row]   = rows_i;
   assign limit[Image] = images_i;
 
-  assign go[Block] = next_q;
-  assign go[Row]   = next_q & last[Block];
-  assign go[Image] = next_q & last[Block] & last[Row];
-
   for (genvar i = 0; i < Loops; i++) begin : gen_loop
-    bnn_loop u_loop (
+    logic [i:0] gate;
+
+    assign gate[0] = next_q;
+    if (i > 0) begin : gen_gate
+      assign gate[i:1] = last[i-1:0];
+    end
+
+    bnn_loop #(
+        .Gates(i + 1)
+    ) u_loop (
         .clk_i,
         .restart_i(start_q),
-        .go_i     (go[i]),
+        .go_i     (gate),
         .limit_i  (limit[i]),
         .value_o  (unused_value[i]),
         .last_o   (last[i])
@@ -181,9 +186,9 @@ module bnn_writeback #(
 
   always_ff @(posedge clk_i) begin
     if (start_q) odd_q <= 1'b0;
-    else if (go[Block]) odd_q <= ~block_last & ~odd_q;
+    else if (next_q) odd_q <= ~block_last & ~odd_q;
     if (start_q) image_lane_q <= in_batch_i[LaneBits-1:0];
-    else if (go[Image]) image_lane_q <= last[Image] ? in_batch_i[LaneBits-1:0] : image_lane_q + 1'b1;
+    else if (next_q && end_row) image_lane_q <= last[Image] ? in_batch_i[LaneBits-1:0] : image_lane_q + 1'b1;
   end
 
   // ---- Events: what goes on after the write of the cycle before --------------------------------------
