@@ -11,13 +11,13 @@ from bnn.geometry import ceil_div
 if TYPE_CHECKING:
     from hls.schedule import FirstLayer, Plan
 
-LAYER_START = 8
+LAYER_START = 9
 """Cycles from the end of a layer to the first step of the next."""
 LAYER_END = 17
 """Cycles from the one after a layer's last step to its end: its bits leave the array."""
 GROUP_GAP = 7
 """Cycles between the last step of a group and the first of the next, its header among them."""
-WEIGHTS = 3
+WEIGHTS = 4
 """Cycles from a group's last weight in the ring to its first step."""
 SERIAL = 20
 """Cycles from the last step of a block with serial writes to that of the next, and one per column."""

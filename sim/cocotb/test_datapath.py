@@ -80,7 +80,7 @@ class Array:
         """One cycle; inputs without a value are bubbles."""
         defaults = {
             "valid": 0,
-            "header": 0,
+            "header_soon": 0,
             "shift": 0,
             "first": int(self.rng.integers(2)),
             "last": int(self.rng.integers(2)),
@@ -120,7 +120,8 @@ class Array:
             header = ThresholdHeader(threshold=int(limits[p]), flip=bool(flip[p]))
             used = ThresholdHeader.flip.low + 1
             words[p, :used] = fields(header.words[0], 1, used)  # anything above
-        await self.step(header=1, weight=to_int(words))
+        await self.step(header_soon=1)
+        await self.step(weight=to_int(words))
 
     async def sum(self, words, second, equal=False):
         """One sum of `words` words (lanes, pe); its last word ends with the cycle `self.cycle`."""
@@ -144,7 +145,7 @@ class Array:
 @cocotb.test()
 async def array(dut):
     rng = np.random.default_rng(seed())
-    await begin(dut, valid_i=0, header_i=0, shift_i=0, pool_i=0, plain_i=0, hand_i=0)
+    await begin(dut, valid_i=0, header_soon_i=0, shift_i=0, pool_i=0, plain_i=0, hand_i=0)
     bench = Array(dut, rng)
     pe, simd = bench.pe, bench.simd
     for layer in range(12):

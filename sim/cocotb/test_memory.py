@@ -139,6 +139,7 @@ async def ring_run(dut, rng, bits, depth, words, hold, rounds):
     await FallingEdge(dut.clk_i)
     dut.clear_i.value = 0
     sent, base, popped, total, rewinds = 0, 0, 0, len(words) * rounds, 0
+    shifted = 0  # of those sent: a beat goes into its word a cycle after it came
     expected = [None] * RING_LATENCY
     loaded = [0] * (SEEN + 1)
     count, ready, rewound = 0, 0, False
@@ -146,7 +147,8 @@ async def ring_run(dut, rng, bits, depth, words, hold, rounds):
         if popped >= total and not any(expected[-RING_LATENCY:]):
             break
         available = int(dut.available_o.value)
-        loaded.append(sent * 64 // bits)
+        loaded.append(shifted * 64 // bits)
+        shifted = sent
         assert available == (0 if rewound else loaded[-1] - base), f"step {step}"
         # its sender knows the room
         room = len(beats) if hold else (base + depth) * (bits // 64)

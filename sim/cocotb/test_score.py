@@ -62,7 +62,7 @@ class Bench:
 @cocotb.test()
 async def score(dut):
     simd = parameter("Simd")
-    rng = await begin(dut, start_i=0, header0_i=0, header1_i=0, valid_i=0, score_ready_i=0)
+    rng = await begin(dut, start_i=0, header0_soon_i=0, header1_soon_i=0, valid_i=0, score_ready_i=0)
     base = 0
     for layer in range(24):
         bench = Bench(dut, rng, (1.0, 0.6)[layer // 2 % 2])
@@ -84,9 +84,11 @@ async def score(dut):
             offset = [rng.randrange(-(2**31), 2**31) for _ in range(pe)]
             for name, field, values in (("header0", ScoreHeader.offset, offset), ("header1", ScoreHeader.scale, scale)):
                 words = [rng.getrandbits(simd) & ~field.mask | field.insert(value) for value in values]
-                dut.weight_i.value, getattr(dut, name + "_i").value = join(words, simd), 1
+                getattr(dut, name + "_soon_i").value = 1
                 await bench.cycle()
-                getattr(dut, name + "_i").value, dut.weight_i.value = 0, 0
+                getattr(dut, name + "_soon_i").value, dut.weight_i.value = 0, join(words, simd)
+                await bench.cycle()
+                dut.weight_i.value = 0
             for block in range(0, images, lanes):
                 for _ in range(rng.randrange(3, 6)):
                     await bench.cycle()

@@ -7,8 +7,8 @@
 // pair j is where lane (j / 2)*4 + j % 2 was, the first half of a tile. A cycle without valid_i is a bubble anywhere
 // in a sum; first_i and last_i may come with the same word. second_i counts with last_i.
 //
-// header_i (not together with valid_i) takes thresholds and flips from weight_i, a threshold_header_t in the
-// lowest bits of every PE; they hold for the words that follow. With plain_i the threshold
+// header_soon_i takes thresholds and flips from weight_i in the cycle after it, one without valid_i: a
+// threshold_header_t in the lowest bits of every PE; they hold for the words that follow. With plain_i the threshold
 // is 0. Headers come at least Latency cycles apart.
 //
 // Sums are read out at sum_o, PE p of lane l at [(p*Lanes + l)*SumBits +: SumBits], p = 0 and 1, when
@@ -35,7 +35,7 @@ module bnn_array
     input  logic                     first_i,
     input  logic                     last_i,
     input  logic                     second_i,
-    input  logic                     header_i,
+    input  logic                     header_soon_i,
     input  logic                     pool_i,
     input  logic                     plain_i,
     input  logic                     hand_i,
@@ -66,7 +66,8 @@ module bnn_array
   end
 
   // Control, n + 1 cycles after the operands at [n].
-  logic [Latency-2:0] valid_q, first_q, last_q, second_q, header_q;
+  logic [Latency-2:0] valid_q, first_q, last_q, second_q;
+  logic [Latency-2:0] header_q;  // n cycles after the header's word
   logic bit_soon_q, sum_valid_q, shift_q, pool_q, clear_q;
   logic hand_q;
   logic [1:0] hand_d_q;  // a sum's last word, so that its tile rows shift in the three cycles before it is replaced
@@ -87,7 +88,7 @@ module bnn_array
       hand_d_q    <= '0;
     end else begin
       valid_q     <= {valid_q[Latency-3:0], valid_i};
-      header_q    <= {header_q[Latency-3:0], header_i};
+      header_q    <= {header_q[Latency-3:0], header_soon_i};
       bit_soon_q  <= valid_q[Latency-2] & last_q[Latency-2] & (~pool_q | second_q[Latency-2]);
       sum_valid_q <= valid_q[Latency-2] & last_q[Latency-2];
       hand_d_q    <= {hand_d_q[0], valid_q[Latency-4] & last_q[Latency-4] & hand_q};
@@ -130,24 +131,33 @@ module bnn_array
   logic [Pe*(SumBits-1)-1:0] next_threshold_q, threshold_q;
   logic [Pe-1:0] next_flip_q, flip_q;
 
-  for (genvar p = 0; p < Pe; p++) begin : gen_header
-    threshold_header_t header;
-    logic unused_header;
-    assign header = weight_i[p*Simd+:$bits(threshold_header_t)];
-    assign unused_header = ^header;
+  for (genvar g = 0; g < Pe; g += 2) begin : gen_header
+    logic take_next, plain, take;  // of two PEs
 
-    always_ff @(posedge clk_i) begin
-      if (header_i) begin
-        next_flip_q[p] <= header.flip;
-        next_threshold_q[p*(SumBits-1)+:SumBits-1] <= plain_i ? '0 : (SumBits - 1)'(header.threshold);
+    bnn_register #(
+        .Bits(3)
+    ) u_control (
+        .clk_i,
+        .data_i({header_soon_i, plain_i, header_q[Latency-2]}),
+        .data_o({take_next, plain, take})
+    );
+
+    for (genvar p = g; p < g + 2; p++) begin : gen_pe
+      threshold_header_t header;
+      logic unused_header;
+      assign header = weight_i[p*Simd+:$bits(threshold_header_t)];
+      assign unused_header = ^header;
+
+      always_ff @(posedge clk_i) begin
+        if (take_next) begin
+          next_flip_q[p] <= header.flip;
+          next_threshold_q[p*(SumBits-1)+:SumBits-1] <= plain ? '0 : (SumBits - 1)'(header.threshold);
+        end
+        if (take) begin
+          flip_q[p] <= next_flip_q[p];
+          threshold_q[p*(SumBits-1)+:SumBits-1] <= next_threshold_q[p*(SumBits-1)+:SumBits-1];
+        end
       end
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (header_q[Latency-2]) begin
-      threshold_q <= next_threshold_q;
-      flip_q      <= next_flip_q;
     end
   end
 
@@ -212,18 +222,18 @@ module bnn_array
   default clocking @(posedge clk_i); endclocking
   default disable iff (rst_i);
 
-  logic [Latency-2:0] header_before_q;  // ones: cycles since header_i
+  logic [Latency-2:0] header_before_q;  // ones: cycles since header_soon_i
   logic [2:0] last_before_q;  // ones: cycles since a last word
 
   always_ff @(posedge clk_i) begin
-    header_before_q <= rst_i ? '0 : {header_before_q[Latency-3:0], header_i};
+    header_before_q <= rst_i ? '0 : {header_before_q[Latency-3:0], header_soon_i};
     last_before_q   <= rst_i ? '0 : {last_before_q[1:0], valid_i & last_i};
   end
 
-  header_alone: assert property (header_i |-> !valid_i)
-      else $error("header_i together with valid_i");
-  headers_apart: assert property (header_i |-> header_before_q == '0)
-      else $error("header_i less than Latency = %0d cycles after the last", Latency);
+  header_alone: assert property (header_q[0] |-> !valid_i)
+      else $error("valid_i in the cycle after header_soon_i");
+  headers_apart: assert property (header_soon_i |-> header_before_q == '0)
+      else $error("header_soon_i less than Latency = %0d cycles after the last", Latency);
   shift_without_words: assert property (shift_i |-> !valid_i && valid_q == '0)
       else $error("shift_i while words are on their way");
   hand_in_turn: assert property (valid_i && hand_i |-> last_before_q == '0)

@@ -36,8 +36,8 @@ module bnn_dot #(
   logic [Carries-1:0] carry, carry_q;
   logic [CountBits-1:0] count;
   logic [CountBits:0] count_q;
-  logic first_q, shift_q;
-  logic [SumBits-1:0] acc_q, start;
+  logic [1:0] first, shift;  // of the low bits and of the high ones
+  logic [SumBits-1:0] acc_q, minus, added;
   logic unused_carry;
 
   assign match = weight_i ~^ act_i;
@@ -57,17 +57,27 @@ module bnn_dot #(
       .count_o(count)
   );
 
-  // An even number of xnors of all positions: the parity of the matches is an xor.
-  assign start = first_q ? {1'b1, ~threshold_i} : acc_q;
+  assign minus = {1'b1, ~threshold_i};
 
+  for (genvar i = 0; i < 2; i++) begin : gen_control
+    localparam int unsigned From = i * (SumBits / 2), To = i == 0 ? SumBits / 2 : SumBits;
+
+    bnn_register #(
+        .Bits(2)
+    ) u_control (
+        .clk_i,
+        .data_i({acc_first_i, shift_i}),
+        .data_o({first[i], shift[i]})
+    );
+    assign added[To-1:From] = shift[i] ? chain_i[To-1:From] : first[i] ? minus[To-1:From] : acc_q[To-1:From];
+  end
+
+  // An even number of xnors of all positions: the parity of the matches is an xor.
   always_ff @(posedge clk_i) begin
     if (count_clear_i) count_q <= '0;
     else count_q <= {count, parity_weight_i ^ parity_act_i};
-    first_q <= acc_first_i;
-    shift_q <= shift_i;
     // -threshold = ~threshold + 1: the one comes in as a carry
-    {acc_q, unused_carry} <= {{(SumBits - CountBits - 1) {1'b0}}, count_q, first_q}
-        + {shift_q ? chain_i : start, first_q};
+    {acc_q, unused_carry} <= {{(SumBits - CountBits - 1) {1'b0}}, count_q, first[0]} + {added, first[0]};
   end
 
   assign acc_o = acc_q;

@@ -26,7 +26,7 @@ module bnn_threshold #(
     $error("bnn_threshold: Lanes = %0d, must be a power of two, at least 2", Lanes);
   end
 
-  logic valid_q, pool_q, second_q;
+  logic upper_take_q, take_q, pool_q;  // hits of an upper row, or such that give bits
   logic [Pe-1:0] flip_q;
   logic [Lanes*Pe-1:0] hit_q, bit_q;
   logic [Lanes*Pe/2-1:0] pair, upper_q;
@@ -36,19 +36,19 @@ module bnn_threshold #(
   end
 
   always_ff @(posedge clk_i) begin
-    valid_q  <= valid_i;
-    pool_q   <= pool_i;
-    second_q <= second_i;
-    flip_q   <= flip_i;
-    hit_q    <= hit_i;
-    if (valid_q && !second_q) upper_q <= pair;
+    upper_take_q <= valid_i & ~second_i;
+    take_q       <= valid_i & (~pool_i | second_i);
+    pool_q       <= pool_i;
+    flip_q       <= flip_i;
+    hit_q        <= hit_i;
+    if (upper_take_q) upper_q <= pair;
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     localparam int unsigned Pair = (l % (Lanes / 2)) * Pe;
 
     always_ff @(posedge clk_i) begin
-      if (valid_q && (!pool_q || second_q)) begin
+      if (take_q) begin
         if (!pool_q) bit_q[l*Pe+:Pe] <= hit_q[l*Pe+:Pe] ^ flip_q;
         else if (l < Lanes / 2) bit_q[l*Pe+:Pe] <= (pair[Pair+:Pe] | upper_q[Pair+:Pe]) ^ flip_q;
         else bit_q[l*Pe+:Pe] <= '0;

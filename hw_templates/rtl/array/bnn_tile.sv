@@ -36,7 +36,8 @@ module bnn_tile #(
   logic [Lanes*Nodes-1:0] act_q;
   logic [Pe-1:0] parity_weight_q;
   logic [Lanes-1:0] parity_act_q;
-  logic count_clear_q, acc_first_q, shift_q, hit_valid_q, second_q, pool_q;
+  logic acc_first_q, shift_q, hit_valid_q, second_q, pool_q;
+  logic [Lanes-1:0] count_clear;
   logic [Lanes*Pe-1:0] hit;
 
   always_ff @(posedge clk_i) begin
@@ -44,7 +45,6 @@ module bnn_tile #(
     act_q           <= act_i;
     parity_weight_q <= parity_weight_i;
     parity_act_q    <= parity_act_i;
-    count_clear_q   <= count_clear_i;
     acc_first_q     <= acc_first_i;
     shift_q         <= shift_i;
     hit_valid_q     <= hit_valid_i;
@@ -54,6 +54,12 @@ module bnn_tile #(
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     logic [(Pe+1)*SumBits-1:0] sum;  // of PE p at [p*SumBits +: SumBits]
+
+    bnn_register u_count_clear (
+        .clk_i,
+        .data_i(count_clear_i),
+        .data_o(count_clear[l])
+    );
     assign sum[Pe*SumBits+:SumBits] = chain_i[l*SumBits+:SumBits];
     assign sum_o[l*SumBits+:SumBits] = sum[SumBits-1:0];
     assign second_sum_o[l*SumBits+:SumBits] = sum[SumBits+:SumBits];
@@ -69,7 +75,7 @@ module bnn_tile #(
           .act_i          (act_q[l*Nodes+:Nodes]),
           .parity_weight_i(parity_weight_q[p]),
           .parity_act_i   (parity_act_q[l]),
-          .count_clear_i  (count_clear_q),
+          .count_clear_i  (count_clear[l]),
           .acc_first_i    (acc_first_q),
           .shift_i        (shift_q),
           .threshold_i    (threshold_i[p*(SumBits-1)+:SumBits-1]),

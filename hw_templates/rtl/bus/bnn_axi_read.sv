@@ -83,23 +83,46 @@ module bnn_axi_read #(
   logic [7:0] arlen_q;
   logic [CreditBits-1:0] credit_q;
   logic ready_q, last_q, afford_q, issued_q, arvalid_q, want_q, command, issue;
+  logic next_idle, next_place;
+  logic [1:0] idle, place;  // step_q[Idle] and step_q[Place] again
+  logic [60:0] offset;
+  logic [1:0] carry_q;  // of the parts of the burst's address
+  logic unused_carry_q;
+
+  assign offset = 61'(offset_q);
   logic room_q, drop_q;  // for a burst in flight; until what an abort left has come
 
   assign command = command_valid_i & ready_q;
   assign issue = step_q[Ask] & afford_q & room_q & ~yield_i & ~abort_i;
   assign to_boundary = 10'(PageBeats) - {1'b0, addr_q[8:0]};
 
+  assign next_idle = rst_i | abort_i | (step_q[Idle] & ~command) | (step_q[Wait] & arready_i & last_q);
+  assign next_place = ~rst_i & ~abort_i & (command | (step_q[Wait] & arready_i & ~last_q));
+
+  for (genvar i = 0; i < 2; i++) begin : gen_step
+    bnn_register #(
+        .Bits(2)
+    ) u_step (
+        .clk_i,
+        .data_i({next_place, next_idle}),
+        .data_o({place[i], idle[i]})
+    );
+  end
+
   always_ff @(posedge clk_i) begin
-    if (command) begin
-      base_q  <= addr_i[63:3];
-      beats_q <= beats_i;
-    end
-    if (command) offset_q <= '0;
+    // A command comes while idle only, so that what was there before it is worth nothing.
+    if (idle[0]) base_q <= addr_i[63:3];
+    if (idle[1]) beats_q <= beats_i;
+    if (idle[1]) offset_q <= '0;
     else if (issued_q) offset_q <= offset_q + BeatsBits'(burst_q);
-    if (step_q[Place]) begin
-      addr_q <= base_q + 61'(offset_q);
-      left_q <= beats_q - offset_q;
+    // The address in three parts, one after the other
+    if (place[0]) {carry_q[0], addr_q[20:0]} <= {1'b0, base_q[20:0]} + {1'b0, offset[20:0]};
+    if (place[1]) left_q <= beats_q - offset_q;
+    if (step_q[Limit]) begin
+      {carry_q[1], addr_q[40:21], unused_carry_q} <=
+          {1'b0, base_q[40:21], carry_q[0]} + {1'b0, offset[40:21], carry_q[0]};
     end
+    if (step_q[Size]) addr_q[60:41] <= base_q[60:41] + 20'(carry_q[1]);
     limit_q <= (to_boundary < 10'(MaxBurst)) ? to_boundary : 10'(MaxBurst);
     if (step_q[Size]) begin
       burst_q <= (left_q < BeatsBits'(limit_q)) ? left_q[9:0] : limit_q;
@@ -159,7 +182,7 @@ module bnn_axi_read #(
   end
 
   logic unused_addr;
-  assign unused_addr = ^addr_i[2:0];
+  assign unused_addr = ^{addr_i[2:0], offset[60:41], unused_carry_q};
 
   assign command_ready_o = ready_q;
   assign arvalid_o = arvalid_q;

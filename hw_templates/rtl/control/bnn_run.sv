@@ -309,22 +309,38 @@ module bnn_run
 
   // ---- Scores: where the next ones go -----------------------------------------------------------
 
-  logic scores_set_q;
-  logic [3:0] scores_load_q;
+  // And, with a start, the other addresses and the count; parts of them have registers of their own for it.
+  for (genvar p = 0; p < 4; p++) begin : gen_addresses
+    logic load, set;
 
-  always_ff @(posedge clk_i) scores_set_q <= start_i | (layer_end & layer_o.descriptor.flags.scores);
-
-  for (genvar p = 0; p < 4; p++) begin : gen_scores
-    bnn_register u_load (
+    bnn_register #(
+        .Bits(2)
+    ) u_load (
         .clk_i,
-        .data_i(start_i),
-        .data_o(scores_load_q[p])
+        .data_i({start_i, start_i | (layer_end & layer_o.descriptor.flags.scores)}),
+        .data_o({load, set})
     );
 
     always_ff @(posedge clk_i) begin
-      if (scores_set_q) begin
-        scores_q[16*p+:16] <= scores_load_q[p] ? scores_i[16*p+:16] : scores_next_i[16*p+:16];
+      if (set) scores_q[16*p+:16] <= load ? scores_i[16*p+:16] : scores_next_i[16*p+:16];
+      if (load) begin
+        program_q[16*p+:16] <= program_i[16*p+:16];
+        images_q[16*p+:16]  <= images_i[16*p+:16];
       end
+    end
+  end
+
+  logic load_count;
+
+  bnn_register u_load_count (
+      .clk_i,
+      .data_i(start_i),
+      .data_o(load_count)
+  );
+  always_ff @(posedge clk_i) begin
+    if (load_count) begin
+      count_q      <= {1'b0, count_i};
+      keep_asked_q <= keep_i;
     end
   end
 
@@ -335,19 +351,28 @@ module bnn_run
   logic flush_q, finished_q;
   logic [3:0] same_parts_q;
   logic [31:0] cycles_q, busy_q;
+  logic [1:0] clear;  // of these
+  logic multiply_q;
   error_e error_q;
 
   for (genvar p = 0; p < 4; p++) begin : gen_same
     always_ff @(posedge clk_i) same_parts_q[p] <= program_q[16*p+:16] == kept_program_q[16*p+:16];
   end
 
+  for (genvar i = 0; i < 2; i++) begin : gen_clear
+    bnn_register u_clear (
+        .clk_i,
+        .data_i(rst_i | start_i),
+        .data_o(clear[i])
+    );
+  end
+
   always_ff @(posedge clk_i) begin
-    if (start_q) begin
-      program_q    <= program_i;
-      images_q     <= images_i;
-      count_q      <= {1'b0, count_i};
-      keep_asked_q <= keep_i;
-    end
+    multiply_q <= multiply_i;
+    if (clear[0]) cycles_q <= '0;
+    else cycles_q <= cycles_q + {31'd0, ~state_q[Idle]};
+    if (clear[1]) busy_q <= '0;
+    else busy_q <= busy_q + 32'(multiply_q);
     none_q       <= count_q == '0;
     same_q       <= &same_parts_q;
     flush_q      <= state_q[Flush];
@@ -356,17 +381,11 @@ module bnn_run
       start_q  <= 1'b0;
       state_q  <= hot(Idle);
       wait_q   <= '0;
-      cycles_q <= '0;
-      busy_q   <= '0;
       error_q  <= ErrorNone;
       kept_q   <= 1'b0;
       keep_q   <= 1'b0;
     end else begin
       start_q <= start_i;
-      if (start_q) cycles_q <= '0;
-      else if (!state_q[Idle]) cycles_q <= cycles_q + 32'd1;
-      if (start_q) busy_q <= '0;
-      else if (multiply_i) busy_q <= busy_q + 32'd1;
       if (state_q[Open]) keep_q <= keep_asked_q & kept_q & same_q;
       if (state_q[Ask]) kept_q <= 1'b0;
       else if (state_q[Done]) kept_q <= header.resident[0] & (error_q == ErrorNone) & ~none_q;
@@ -424,7 +443,7 @@ module bnn_run
           if (settled) state_q <= hot(Settle);
         end
         state_q[Settle]: begin
-          if (wait_q[1]) begin
+          if (wait_q[2]) begin
             wait_q  <= '0;
             state_q <= hot(Start);
             if (bad_layer || bad_vector) begin

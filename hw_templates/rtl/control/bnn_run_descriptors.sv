@@ -7,7 +7,8 @@
 // which the design does not have. in_b_i, last_i, last_b_i: it is of segment B, the last of its segment, the last of
 // all. end_i, with last_i, ends a segment, begin_i all.
 //
-// Latency: settled_o 30 cycles after fetch_i; bad_o follows last_b_i by two cycles, in_b_i and last_i by one.
+// Latency: settled_o 30 cycles after fetch_i; layer_o 2 after copy_i; bad_o follows last_b_i by two cycles, in_b_i
+// and last_i by one.
 module bnn_run_descriptors
   import bnn_pkg::*;
 #(
@@ -48,22 +49,23 @@ module bnn_run_descriptors
 
   (* ram_style = "block" *) logic [63:0] layer_mem[MaxLayers*Beats];
   logic [63:0] beat_q;
-  logic [UsedBeats*64-1:0] fetched_q;  // beats enter at the top
-  descriptor_t fetched, layer_q;
+  logic [UsedBeats*64-1:0] fetched_q;
+  logic [UsedBeats*64-1:0] shifted;  // as it is with the next beat, which enters at the top
+  logic [UsedBeats*64-1:0] layer_q;
+  descriptor_t fetched;
   logic [LayerBits-1:0] index_q;
   logic [BeatBits-1:0] fetch_q;
   logic busy_q, valid_q, last_q;
   logic [10:0] settle_q;  // ones: cycles since the last word, until its checks are over
 
   assign fetched = fetched_q[$bits(descriptor_t)-1:0];
+  assign shifted = {beat_q, fetched_q[UsedBeats*64-1:64]};
 
   always_ff @(posedge clk_i) begin
     if (load_i) layer_mem[load_index_i] <= beat_i;
     beat_q  <= layer_mem[{index_q, fetch_q}];
     valid_q <= busy_q;
     last_q  <= fetch_q == BeatBits'(UsedBeats - 2) && !fetch_i;
-    if (valid_q) fetched_q <= {beat_q, fetched_q[UsedBeats*64-1:64]};
-    if (copy_i) layer_q <= fetched;
     if (fetch_i) begin
       index_q <= fetch_index_i;
       fetch_q <= '0;
@@ -76,12 +78,39 @@ module bnn_run_descriptors
     else settle_q <= {settle_q[9:0], 1'b1};
   end
 
+  // Registers of their own shift and copy four bits of every beat; what nobody reads on its way can be an SRL.
+  for (genvar b = 0; b < 64; b += 4) begin : gen_part
+    logic shift, copy;
+
+    bnn_register #(
+        .Bits(2)
+    ) u_control (
+        .clk_i,
+        .data_i({busy_q, copy_i}),
+        .data_o({shift, copy})
+    );
+    always_ff @(posedge clk_i) begin
+      for (int unsigned i = b; i < UsedBeats * 64; i += 64) begin
+        if (shift) fetched_q[i+:4] <= shifted[i+:4];
+        if (copy) layer_q[i+:4] <= fetched_q[i+:4];
+      end
+    end
+  end
+
   assign settled_o = settle_q[10];
-  assign layer_o   = layer_q;
+  assign layer_o   = layer_q[$bits(descriptor_t)-1:0];
 
   // ---- Checks --------------------------------------------------------------------------------
 
   localparam int unsigned PeBits = $clog2(Pe), LaneBits = $clog2(Lanes);
+
+  // (i % 8 + 1) * (i / 8 + 1), each bit one LUT
+  function automatic logic [7:0][63:0] products();
+    for (int unsigned i = 0; i < 64; i++) begin
+      for (int unsigned b = 0; b < 8; b++) products[b][i] = 1'(((i % 8 + 1) * (i / 8 + 1)) >> b);
+    end
+  endfunction
+  localparam logic [7:0][63:0] Passes = products();
 
   // Words of weight memory: of a group, of the layer, of the segment's layers up to it.
   logic [16:0] group_words_q;
@@ -91,7 +120,7 @@ module bnn_run_descriptors
   logic [31:0] range_q;
   // Header words of a group, and what they follow from
   logic [4:0] bases_q, planes_q;
-  logic [7:0] passes_q;
+  logic [7:0] passes_q;  // of up to 8 bases and planes
   logic [5:0] headers_q;
   logic [3:0] given_q;  // twice the planes with values of their own
   logic [7:0] hands_q;
@@ -101,17 +130,20 @@ module bnn_run_descriptors
   logic [16:0] blocks_q;
   logic [15:0] tap_rows_q, tap_columns_q;
   logic [31:0] taps_q, words_q;  // taps of a kernel, words of a pass
-  logic [35:0] all_words_q;
+  logic [19:0] all_words_q;
+  logic more_words_q;  // than a group can have, whatever its bases
   logic over_a_q, under_a_q, over_b_q, under_b_q, bad_words_q, bad_range_q;
 
   always_ff @(posedge clk_i) begin
     bases_q       <= 5'(fetched.passes.more_bases) + 5'd1;
     planes_q      <= 5'(fetched.passes.more_planes) + 5'd1;
-    passes_q      <= 8'(bases_q) * 8'(planes_q);
+    for (int unsigned b = 0; b < 8; b++) passes_q[b] <= Passes[b][{fetched.passes.more_planes[2:0],
+                                                                   fetched.passes.more_bases[2:0]}];
     hands_q       <= fetched.passes.hand == '0 ? 8'd1 : fetched.passes.hand[1] ? passes_q
         : 8'(fetched.passes.planes_outer ? planes_q : bases_q);
     given_q       <= fetched.result.thresholds == '0 ? 4'd2 : {1'b0, fetched.result.thresholds, 1'b0};
-    headers_q     <= fetched.flags.vector ? 6'(hands_q) + 6'(given_q) : fetched.flags.scores ? 6'd2 : 6'd1;
+    headers_q     <= (fetched.flags.vector ? 6'(hands_q) : fetched.flags.scores ? 6'd2 : 6'd1)
+        + (fetched.flags.vector ? 6'(given_q) : 6'd0);
     group_words_q <= 17'(fetched.group_words[15:0]) + 17'(headers_q);
     product_q     <= 33'(fetched.groups[15:0]) * 33'(group_words_q);
     layer_words_q <= product_q;
@@ -120,7 +152,8 @@ module bnn_run_descriptors
     tap_columns_q <= fetched.taps != '0 ? fetched.taps.tap_columns : fetched.flags.kernel3 ? 16'd3 : 16'd1;
     taps_q        <= 32'(tap_rows_q) * 32'(tap_columns_q);
     words_q       <= 32'(taps_q[15:0]) * 32'(fetched.tap_words[15:0]);
-    all_words_q   <= 36'(words_q) * 36'(bases_q);
+    all_words_q   <= 20'(words_q[15:0]) * 20'(bases_q[3:0]);
+    more_words_q  <= words_q[31:16] != '0;
     blocks_q      <= fetched.flags.by_image
         ? 17'(fetched.flags.pool ? {1'b0, fetched.columns[15:1]} : fetched.columns[15:0])
         : 17'(fetched.columns[15:LaneBits])
@@ -140,7 +173,8 @@ module bnn_run_descriptors
     range_q[10] <= fetched.outputs[31:16] != '0 || fetched.columns[31:16] != '0 || fetched.rows[31:16] != '0;
     range_q[11] <= 16'(groups_q) != fetched.groups[15:0];
     range_q[12] <= blocks_q != 17'(fetched.blocks[15:0]);
-    range_q[13] <= !fetched.flags.average && (all_words_q != 36'(fetched.group_words[15:0]) || taps_q[31:16] != '0);
+    range_q[13] <= !fetched.flags.average && (all_words_q != 20'(fetched.group_words[15:0]) || more_words_q
+        || taps_q[31:16] != '0);
     range_q[14] <= fetched.flags.dense && (fetched.rows[15:0] != 16'd1 || fetched.blocks[15:0] != 16'd1);
     // Scores are what the last layer, and no other, gives.
     range_q[15] <= fetched.flags.scores != last_b_i;
@@ -188,7 +222,7 @@ module bnn_run_descriptors
   assign vector_o    = vector_q;
 
   logic unused_descriptors;
-  assign unused_descriptors = ^{header_i, fetched_q};
+  assign unused_descriptors = ^{header_i, fetched, fetched_q, layer_q};
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------

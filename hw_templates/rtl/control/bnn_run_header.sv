@@ -4,7 +4,7 @@
 // ErrorMagic, ErrorGeometry, ErrorLayers, ErrorVector or ErrorRange, else ErrorNone; two_segments_o and words_o, the weight
 // words of both segments, are derived values.
 //
-// Latency: header_o 1 cycle after the beat, two_segments_o and words_o 1 more, error_o 5 cycles after the last beat.
+// Latency: header_o 2 cycles after the beat, two_segments_o and words_o 1 more, error_o 6 cycles after the last beat.
 module bnn_run_header
   import bnn_pkg::*;
 #(
@@ -30,12 +30,32 @@ module bnn_run_header
   localparam int unsigned SimdBits = $clog2(Simd);
   localparam geometry_t Geometry = '{simd: 16'(Simd), lanes: 8'(Lanes), pe: 8'(Pe)};
 
-  header_t header_q;  // beats enter at the top
+  localparam int unsigned Bits = $bits(header_t);
+
+  header_t header_q;
+  logic [Bits-1:0] shifted;  // as it is with the next beat, which enters at the top
+  logic [63:0] beat_q;
   logic two_segments_q;
   logic [32:0] words_q;
 
+  assign shifted = {beat_q, header_q[Bits-1:64]};
+
+  // A register of its own shifts four bits of every beat; what nobody reads on its way can be an SRL.
+  for (genvar b = 0; b < 64; b += 4) begin : gen_part
+    logic load;
+
+    bnn_register u_load (
+        .clk_i,
+        .data_i(load_i),
+        .data_o(load)
+    );
+    always_ff @(posedge clk_i) begin
+      for (int unsigned i = b; i < Bits; i += 64) if (load) header_q[i+:4] <= shifted[i+:4];
+    end
+  end
+
   always_ff @(posedge clk_i) begin
-    if (load_i) header_q <= {beat_i, header_q[$bits(header_t)-1:64]};
+    beat_q         <= beat_i;
     two_segments_q <= header_q.layers_a[15:0] != header_q.layers[15:0];
     words_q        <= {1'b0, header_q.words_a} + {1'b0, header_q.words_b};
   end

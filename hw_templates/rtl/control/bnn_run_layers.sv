@@ -52,6 +52,7 @@ module bnn_run_layers
   logic [1:0] ready_q;  // sub-batches the first layer has done
   logic in_b_q, in_b_copy, odd_q, batch_end_q, first_done_q, end_q;
   logic sub_end_q, batch_over_q;  // segment A has done a sub-batch; the last segment a batch
+  logic [15:0] end_a_q, end_b_q;  // last layers of the segments
   logic first_q, last_q, last_a_q, last_b_q;
   logic to_b_q, segment_end_q;  // what follows the last layer of a segment
   logic last_images_q, done_images_q, run_end_q, consumed_q, rewind_q;
@@ -74,8 +75,10 @@ module bnn_run_layers
 
   // These settle in the nine cycles before they are used.
   always_ff @(posedge clk_i) begin
-    last_a_q        <= 16'(index_q) + 16'd1 == header_i.layers_a[15:0];
-    last_b_q        <= 16'(index_q) + 16'd1 == header_i.layers[15:0];
+    end_a_q         <= header_i.layers_a[15:0] - 16'd1;
+    end_b_q         <= header_i.layers[15:0] - 16'd1;
+    last_a_q        <= 16'(index_q) == end_a_q;
+    last_b_q        <= 16'(index_q) == end_b_q;
     last_q          <= in_b_q ? last_b_q : last_a_q;
     first_q         <= index_q == '0;
     in_batch_next_q <= in_batch_q + sub_images;

@@ -5,7 +5,7 @@
 // segment_a_i, without next_i, goes to the weights of A. addr_o and beats_o are those of the part at hand, of the program
 // at base_i. bad_o: with check_i a part has ended behind the program's size, since load_i.
 //
-// Latency: addr_o and beats_o follow the part by 3 cycles, what check_i looks at by 4.
+// Latency: beats_o follow the part by 3 cycles, addr_o, added in two halves, by 4; what check_i looks at by 5.
 module bnn_run_section
   import bnn_pkg::*;
 #(
@@ -36,6 +36,7 @@ module bnn_run_section
   localparam int unsigned WordShift = $clog2(Pe * Simd / 64);
   localparam int unsigned OffsetBits = 32 - BeatShift;
   localparam int unsigned SizeBits = 32 + WordShift;
+  localparam int unsigned Half = SizeBits / 2;  // wide sums are made in halves
   localparam int unsigned HeaderBeats = HeaderWords * 4 / BeatBytes;
   localparam int unsigned DescriptorBeats = DescriptorWords * 4 / BeatBytes;
   localparam int unsigned TableBeats = TableBytes / BeatBytes;
@@ -63,7 +64,10 @@ module bnn_run_section
   logic [OffsetBits-1:0] here, here_q;
   logic [SizeBits-1:0] length, length_q;
   logic [63:0] addr_q;
+  logic [32:0] addr_low_q;  // with its carry
   logic [31:0] beats_q;
+  logic [Half:0] end_low_q;  // with its carry
+  logic [SizeBits-Half:0] end_high_q;
   logic [SizeBits:0] end_q;
   logic beyond_q, bad_q;
   logic [15:0] first_q;  // channels of the first layer, those with a value twice
@@ -104,10 +108,13 @@ module bnn_run_section
   always_ff @(posedge clk_i) begin
     here_q   <= here;
     length_q <= length;
-    addr_q   <= base_i + {32'd0, here_q, BeatShift'(0)};
-    beats_q  <= length_q[31:0];
-    end_q    <= (SizeBits + 1)'(here_q) + (SizeBits + 1)'(length_q);
-    beyond_q <= end_q > (SizeBits + 1)'(program_i.size[31:BeatShift]);
+    addr_low_q <= {1'b0, base_i[31:0]} + {1'b0, here_q, BeatShift'(0)};
+    addr_q     <= {base_i[63:32] + 32'(addr_low_q[32]), addr_low_q[31:0]};
+    beats_q    <= length_q[31:0];
+    end_low_q  <= (Half + 1)'(here_q[Half-1:0]) + (Half + 1)'(length_q[Half-1:0]);
+    end_high_q <= (SizeBits - Half + 1)'(here_q[OffsetBits-1:Half]) + (SizeBits - Half + 1)'(length_q[SizeBits-1:Half]);
+    end_q      <= {end_high_q + (SizeBits - Half + 1)'(end_low_q[Half]), end_low_q[Half-1:0]};
+    beyond_q   <= end_q > (SizeBits + 1)'(program_i.size[31:BeatShift]);
     if (load_i) bad_q <= 1'b0;
     else if (check_i && beyond_q) bad_q <= 1'b1;
   end

@@ -345,7 +345,8 @@ module bnn_engine
   logic [Lanes*Simd-1:0] operand;
   logic [Simd-1:0] tail_mask_q;
   // [n] is n + 1 cycles after the addresses
-  logic [MemoryLatency-1:0] valid_d_q, first_d_q, last_d_q, second_d_q, header0_m_q, header1_m_q;
+  logic [MemoryLatency-1:0] valid_d_q, first_d_q, last_d_q, second_d_q;
+  logic [MemoryLatency-2:0] header0_m_q, header1_m_q;
 
   for (genvar i = 0; i < Simd; i += 16) begin : gen_mask
     logic [8:0] valid_bits;
@@ -371,8 +372,8 @@ module bnn_engine
       header1_m_q <= '0;
     end else begin
       valid_d_q   <= {valid_d_q[MemoryLatency-2:0], step_q};
-      header0_m_q <= {header0_m_q[MemoryLatency-2:0], header0_d_q[StepLatency-1]};
-      header1_m_q <= {header1_m_q[MemoryLatency-2:0], header1_d_q[StepLatency-1]};
+      header0_m_q <= {header0_m_q[MemoryLatency-3:0], header0_d_q[StepLatency-1]};
+      header1_m_q <= {header1_m_q[MemoryLatency-3:0], header1_d_q[StepLatency-1]};
     end
   end
 
@@ -419,7 +420,7 @@ module bnn_engine
       .first_i    (first_d_q[MemoryLatency-1]),
       .last_i     (last_d_q[MemoryLatency-1]),
       .second_i   (second_d_q[MemoryLatency-1]),
-      .header_i   (header0_m_q[MemoryLatency-1]),
+      .header_soon_i(header0_m_q[MemoryLatency-2]),
       .pool_i     (pool),
       .plain_i    (scores | vector),
       .hand_i     (vector),
@@ -488,8 +489,8 @@ module bnn_engine
       .classes_i   (layer.outputs[15:0]),
       .base_i      (scores_i),
       .next_o      (scores_next_o),
-      .header0_i   (header0_m_q[MemoryLatency-1] & scores),
-      .header1_i   (header1_m_q[MemoryLatency-1]),
+      .header0_soon_i(header0_m_q[MemoryLatency-2] & scores),
+      .header1_soon_i(header1_m_q[MemoryLatency-2]),
       .weight_i    (ring_data_i),
       .valid_i     (sum_valid & scores),
       .sum_i       (sums),

@@ -5,9 +5,9 @@
 // in 32-bit two's complement. valid_i says that the sums of a block of Lanes images are in the
 // array: sum_i[(p*Lanes + l)*SumBits +: SumBits] is that of PE p = 0, 1 of lane l; two cycles of
 // shift_o ask for the next two PEs, present ShiftWait cycles after the first. Headers are taken from
-// weight_i: header0_i bits [31:0] of every PE as offset, header1_i bits [15:0] as signed scale. Blocks
-// come in the order of images, then groups of Pe classes; absent images and classes give no
-// output.
+// weight_i in the cycle after header0_soon_i, bits [31:0] of every PE as offset, and after header1_soon_i, bits
+// [15:0] as signed scale. Blocks come in the order of images, then groups of Pe classes; absent images and classes
+// give no output.
 //
 // The sums of two classes are copied, then their scores leave lane after lane while the next
 // sums are shifted: both in one beat of 64 bits where the first one's address is a multiple of 8, else
@@ -32,8 +32,8 @@ module bnn_score #(
     input  logic [15:0]              classes_i,
     input  logic [63:0]              base_i,
     output logic [63:0]              next_o,
-    input  logic                     header0_i,
-    input  logic                     header1_i,
+    input  logic                     header0_soon_i,
+    input  logic                     header1_soon_i,
     input  logic [Pe*Simd-1:0]       weight_i,
     input  logic                     valid_i,
     input  logic [2*Lanes*SumBits-1:0] sum_i,
@@ -62,9 +62,19 @@ module bnn_score #(
   logic [PairBits-1:0] pair_q;
 
   for (genvar p = 0; p < Pe; p++) begin : gen_header
+    logic header0, header1;
+
+    bnn_register #(
+        .Bits(2)
+    ) u_control (
+        .clk_i,
+        .data_i({header1_soon_i, header0_soon_i}),
+        .data_o({header1, header0})
+    );
+
     always_ff @(posedge clk_i) begin
-      if (header0_i) {high_q[p%2][p/2*16+:16], low_q[p%2][p/2*16+:16]} <= weight_i[p*Simd+:32];
-      if (header1_i) scale_q[p%2][p/2*16+:16] <= weight_i[p*Simd+:16];
+      if (header0) {high_q[p%2][p/2*16+:16], low_q[p%2][p/2*16+:16]} <= weight_i[p*Simd+:32];
+      if (header1) scale_q[p%2][p/2*16+:16] <= weight_i[p*Simd+:16];
     end
   end
 
@@ -325,7 +335,7 @@ module bnn_score #(
   always_ff @(posedge clk_i) begin
     config_q   <= config_now;
     constant_q <= constant;
-    open_q     <= ~rst_i & (header0_i | (open_q & ~(copy & pair_last_q & block_last_q & classes_q <= 16'(Pe))));
+    open_q     <= ~rst_i & (header0_soon_i | (open_q & ~(copy & pair_last_q & block_last_q & classes_q <= 16'(Pe))));
     late_q     <= (rst_i || score_ready_i) ? '0 : late_q + 3'(score_valid_o);
   end
 
@@ -333,7 +343,7 @@ module bnn_score #(
       else $error("images_i, classes_i or base_i not constant from two cycles before start_i");
   layer_constant: assert property (open_q || busy_o |-> constant)
       else $error("images_i, classes_i or base_i change before the last score");
-  headers_hold: assert property (header0_i || header1_i |-> !active_q)
+  headers_hold: assert property (header0_soon_i || header1_soon_i |-> !active_q)
       else $error("a header before block_done_o");
   block_in_turn: assert property (valid_i |-> !active_q)
       else $error("valid_i before block_done_o");

@@ -2,8 +2,8 @@
 //
 //   data_o = word (base + index_i), base = words popped so far
 //
-// Fill: WordBits/64 beats make a word, least significant first. Beats are not refused: their sender
-// knows the room. available_o is the number of words from base on; a reader reads only indices
+// Fill: WordBits/64 beats make a word, least significant first; a register of its own shifts each 64 bits of it, a
+// cycle after the beat. Beats are not refused: their sender knows the room. available_o is the number of words from base on; a reader reads only indices
 // below it, two cycles after it has seen it at the earliest. pop_i drops pop_count_i words, at
 // most available_o; pop_count_i is constant from three cycles before it, and so is base.
 //
@@ -48,32 +48,47 @@ module bnn_weight_ring #(
     $error("bnn_weight_ring: WordBits = %0d, must be a power of two, at least 128", WordBits);
   end
 
-  logic [WordBits-1:0] word_q;  // beats enter at the top
+  logic [WordBits+63:0] word_q;  // the next beat, above what it is shifted into
   logic [BeatBits-1:0] beat_q;
+  logic valid_q;
   logic [AddrBits-1:0] base_q, read_addr;
   logic [AddrBits:0] loaded_q, available_q;  // words since clear_i; from base on
   logic [AddrBits:0] base_next_q, minus_q, change;
   logic end_q, word, rewind, rewind_q;
 
-  assign word = beat_valid_i & (beat_q == BeatBits'(Beats - 1));
+  for (genvar b = 0; b < Beats; b++) begin : gen_beat
+    logic shift;
+
+    bnn_register u_shift (
+        .clk_i,
+        .data_i(beat_valid_i),
+        .data_o(shift)
+    );
+    always_ff @(posedge clk_i) if (shift) word_q[64*b+:64] <= word_q[64*b+64+:64];
+  end
+
+  always_ff @(posedge clk_i) word_q[WordBits+:64] <= beat_i;
+
+  assign word = valid_q & (beat_q == BeatBits'(Beats - 1));
   assign rewind = rewind_i | (pop_i & end_q);
   assign read_addr = base_q + index_i;
   assign change = (minus_q & {(AddrBits + 1){pop_i}}) | (loaded_q & {(AddrBits + 1){rewind_q}});
 
   always_ff @(posedge clk_i) begin
-    if (beat_valid_i) word_q <= {beat_i, word_q[WordBits-1:64]};
     // What a pop leads to, ready before it.
     base_next_q <= {1'b0, base_q} + pop_count_i;
     end_q       <= hold_i & (base_next_q == words_i);
     minus_q     <= '0 - pop_count_i;
     rewind_q    <= rewind;
     if (rst_i || clear_i) begin
+      valid_q     <= 1'b0;
       beat_q      <= '0;
       base_q      <= '0;
       loaded_q    <= '0;
       available_q <= '0;
     end else begin
-      if (beat_valid_i) beat_q <= beat_q + 1'b1;  // Beats is a power of two
+      valid_q <= beat_valid_i;
+      if (valid_q) beat_q <= beat_q + 1'b1;  // Beats is a power of two
       loaded_q <= loaded_q + (AddrBits + 1)'(word);
       if (rewind) base_q <= '0;
       else if (pop_i) base_q <= base_next_q[AddrBits-1:0];
