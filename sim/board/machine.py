@@ -193,7 +193,9 @@ class Machine:
         """The shortcut's values at pixels, int64 (N, H, W, G * PE)."""
         image = np.arange(first, first + count)[:, None, None]
         lane, at = np.broadcast_arrays(*shortcut_place(item, odd).pixel(image, y, x, self.header.lanes))
-        # a damaged program may name any number of words: those of the layer's channels are looked at
+        if not lane.size:  # a damaged program may have no pixels
+            return np.zeros((*lane.shape, item.groups * self.header.pe), np.int64)
+        # it may also name any number of words: those of the layer's channels are looked at
         words = -(-item.groups * self.header.pe // self.header.simd) * VALUE_BITS
         words = min(words, -(-item.shortcut_values // VALUE_BITS) * VALUE_BITS)
         bits = self._read(lane, at + item.shortcut_word, words)
