@@ -136,7 +136,7 @@ def test_items_are_taken_as_workers_become_free(pair: Cluster) -> None:
 
 
 def unable(item: int) -> int:
-    raise WorkerError(f"no board\nfor {item}")
+    raise WorkerError("no board")
 
 
 def wrong(item: int) -> float:

@@ -30,7 +30,7 @@ class Said:
         self._errors = errors
 
     def run(self, program: bytes, images: np.ndarray) -> Any:
-        raise hls_csim.CsimError("no end\nat all")
+        raise hls_csim.CsimError("no end")
 
     def sequence(self, jobs: list[rtl_sim.Job], memory: rtl_sim.Memory) -> list[rtl_sim.RtlRun]:
         assert len(jobs) == 3 and memory.error and memory.error[0] == 1
