@@ -146,7 +146,7 @@ bench: $(READY)
 	$(BNN) bench --design "$(DESIGN)" -o build/bench.json $(BENCH)
 
 soak: $(READY)
-	$(BNN) soak $(if $(COUNT),--count $(COUNT)) $(SOAK)
+	$(BNN) soak $(if $(COUNT),--networks $(COUNT)) $(SOAK)
 
 bench-cluster: $(READY)
 	$(BNN) bench-cluster "$(MODEL)" -o build/bench_cluster.json $(BENCH)

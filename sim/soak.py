@@ -195,7 +195,7 @@ def seeds(record: Record, count: int) -> Iterator[int]:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--count", type=positive, help=f"networks of this part (default: what is missing to {NETWORKS})"
+        "--networks", type=positive, help=f"networks of this part (default: what is missing to {NETWORKS})"
     )
     parser.add_argument("--seed", type=int, help="run this one alone, and keep nothing")
     add_options(parser)
@@ -211,7 +211,7 @@ def _run(options: argparse.Namespace) -> int:
         result("\n".join(found) or f"seed {options.seed}: both cores agree with the golden model", faults=found)
         return FAILED if found else 0
     record = Record(options.output / "soak.json")
-    count = options.count or max(0, NETWORKS - record.networks)
+    count = options.networks or max(0, NETWORKS - record.networks)
     try:
         with spread(options.cluster) as each_of:
             for seed, found in progress(each_of(campaign, seeds(record, count)), "soak", count):
@@ -233,7 +233,7 @@ def _run(options: argparse.Namespace) -> int:
     return FAILED if wrong else 0
 
 
-main = Command("soak", _options, _run, "--count 20")
+main = Command("soak", _options, _run, "--networks 20")
 
 
 if __name__ == "__main__":

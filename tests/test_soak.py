@@ -72,9 +72,9 @@ def test_a_campaign_goes_on_and_tells_what_fails(
     planned = [seed for seed in range(1, 30) if soak.drawn(seed)]
     bad = planned[3]
     where = ["-o", str(tmp_path)]
-    assert soak.main(["--count", "3", *where]) == 0 and ran == planned[:3]
+    assert soak.main(["--networks", "3", *where]) == 0 and ran == planned[:3]
     assert "3 networks, 0 of which differ; " in capsys.readouterr().out
-    assert soak.main(["--count", "2", *where]) == 1 and ran == planned[:5]
+    assert soak.main(["--networks", "2", *where]) == 1 and ran == planned[:5]
     out = capsys.readouterr().out
     assert f"seed {bad}: RTL: scores differ; again: bnn soak --seed {bad}\n" in out
     assert f"5 networks, 1 of which differ: seeds {bad}; " in out and "commit abc" in out
@@ -82,11 +82,11 @@ def test_a_campaign_goes_on_and_tells_what_fails(
     monkeypatch.setattr(soak, "NETWORKS", 6)
     assert soak.main(where) == 1 and ran == [*planned[:5], bad, planned[5]]
     monkeypatch.setattr(soak, "commit", lambda: "def")
-    assert soak.main(["--count", "1", *where]) == 0 and ran[-1] == planned[0]
+    assert soak.main(["--networks", "1", *where]) == 0 and ran[-1] == planned[0]
     assert "is of commit abc, starts anew" in capsys.readouterr().out
     assert json.loads((tmp_path / "soak.json").read_text())["seeds"][str(planned[0])] == []
     (tmp_path / "soak.json").write_text("[]")
-    assert soak.main(["--count", "1", *where]) == 1
+    assert soak.main(["--networks", "1", *where]) == 1
     assert (
         capsys.readouterr().err == f"error: {tmp_path}/soak.json: is no record of a campaign (list indices must be "
         "integers or slices, not str)\n"
