@@ -104,14 +104,6 @@ module bnn_run_descriptors
 
   localparam int unsigned PeBits = $clog2(Pe), LaneBits = $clog2(Lanes);
 
-  // (i % 8 + 1) * (i / 8 + 1), each bit one LUT
-  function automatic logic [7:0][63:0] products();
-    for (int unsigned i = 0; i < 64; i++) begin
-      for (int unsigned b = 0; b < 8; b++) products[b][i] = 1'(((i % 8 + 1) * (i / 8 + 1)) >> b);
-    end
-  endfunction
-  localparam logic [7:0][63:0] Passes = products();
-
   // Words of weight memory: of a group, of the layer, of the segment's layers up to it.
   logic [16:0] group_words_q;
   logic [32:0] product_q, layer_words_q;
@@ -120,7 +112,7 @@ module bnn_run_descriptors
   logic [31:0] range_q;
   // Header words of a group, and what they follow from
   logic [4:0] bases_q, planes_q;
-  logic [7:0] passes_q;  // of up to 8 bases and planes
+  logic [7:0] passes_q;
   logic [5:0] headers_q;
   logic [3:0] given_q;  // twice the planes with values of their own
   logic [7:0] hands_q;
@@ -137,8 +129,7 @@ module bnn_run_descriptors
   always_ff @(posedge clk_i) begin
     bases_q       <= 5'(fetched.passes.more_bases) + 5'd1;
     planes_q      <= 5'(fetched.passes.more_planes) + 5'd1;
-    for (int unsigned b = 0; b < 8; b++) passes_q[b] <= Passes[b][{fetched.passes.more_planes[2:0],
-                                                                   fetched.passes.more_bases[2:0]}];
+    passes_q      <= 8'(bases_q) * 8'(planes_q);
     hands_q       <= fetched.passes.hand == '0 ? 8'd1 : fetched.passes.hand[1] ? passes_q
         : 8'(fetched.passes.planes_outer ? planes_q : bases_q);
     given_q       <= fetched.result.thresholds == '0 ? 4'd2 : {1'b0, fetched.result.thresholds, 1'b0};
