@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.cores import SMALL
 from test_onnx_import import archive_file
 
 from bnn.golden import infer, trace
 from bnn.model import load
+from hls import program
+from hls.ap_types import find_ap_types
 from hls.designs import DESIGNS, DesignError
 from hls.schedule import plan
+from sim import hls_csim
+from sim.compare import by_name, differences, written
 from train.data import DEFAULT_FOLDER
 from train.data import load as load_data
 from train.graphs.bmxnet import read_arrays, read_graph, unpack
 from train.graphs.graph import GraphError, run
 from train.graphs.lowering import lower
+from train.graphs.weights import Ends
 from train.import_model import main
 
 DIGITS = ",".join("0123456789")
@@ -294,6 +302,37 @@ def published(name, params, folder):
     archive_file("bmxnet.tar.xz", f"bmxnet/{name}-symbol.json", folder)
     archive_file("bmxnet.tar.xz", f"bmxnet/{params}", folder)
     return folder / f"{name}-symbol.json"
+
+
+CORE = replace(SMALL, act_depth=16384, max_layers=32)
+"""The residual network has 23 array layers, and its values of 8 bits take most of that memory."""
+PUBLISHED = {
+    "mnist": ("binarized_mnist_64bit", "binarized_mnist_64bit-0001.params", 4),
+    "cifar10": ("binarized_cifar10-resnet18-64bit", "binarized_cifar10-resnet18-64bit-0000.params", 23),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", PUBLISHED)
+def test_published_networks_on_the_hls_core(dataset, tmp_path):
+    """Four images, every bit, value and score; real weights at both ends as cores take them, 16 passes."""
+    if find_ap_types() is None or shutil.which("g++") is None:
+        pytest.skip("ap_int.h or g++ is not installed")
+    name, params, count = PUBLISHED[dataset]
+    symbol = published(name, params, tmp_path)
+    if not (DEFAULT_FOLDER / f"{dataset}.npz").exists():
+        pytest.skip(f"{DEFAULT_FOLDER / dataset}.npz is absent: the data set is needed")
+    found = load_data(dataset)
+    seen, images = (np.ascontiguousarray(part.transpose(0, 2, 3, 1)) for part in (found.x_train[:32], found.x_test[:4]))
+    graph = read_graph(symbol, tmp_path / params, images.shape[1:])
+    model, losses = lower(graph, tuple(DIGITS.split(",")), images.shape[1:], seen, None, Ends(4, 4, 3, 5))
+    assert "pixels are rounded to 4 bits" in losses[0] and "weights are rounded to 3 bits" in losses[-1]
+    placed = plan(model, CORE, 4)
+    assert len(placed.descriptors) == count
+    scores, traces = hls_csim.build(CORE, tmp_path / "core").run(program.pack(placed), images)
+    expected = trace(model, images)
+    assert not differences(written(placed, expected), by_name(placed, traces))
+    assert np.array_equal(scores, expected[model.layers[-1].name])
 
 
 def test_published_mnist_network(tmp_path, capsys):
