@@ -141,6 +141,7 @@ def _of_header(h: Header, core: Registers) -> Iterator[Tuple[bool, str]]:
     yield _size("batch", h.batch)
     yield h.batch >= h.sub_batch, f"batch is {h.batch}, less than the sub-batch {h.sub_batch}"
     words = (h.words_a + h.words_b) & 0xFFFFFFFF
+    yield h.resident <= 1, f"resident is {h.resident}, expected 0 or 1"
     yield not h.resident or words <= core.weight_depth, f"{words} resident words, WEIGHT_DEPTH is {core.weight_depth}"
     yield h.words_a != 0 and two_segments == (h.words_b != 0), f"{h.words_a} and {h.words_b} weight words"
     yield (
@@ -157,12 +158,13 @@ def _of_header(h: Header, core: Registers) -> Iterator[Tuple[bool, str]]:
     yield not (first and h.first_planes), f"{h.first_planes} planes of pixels and {h.first_channels} channels of sums"
     yield not h.pixel_map or h.first_planes > 0, "a map of pixels without planes"
     yield first or not h.value_channels, f"{h.value_channels} channels with a value and none of sums"
+    most = core.act_depth
+    yield h.out_words % most != 0, f"{h.out_words} words of the first layer, expected no multiple of {most}"
     if first:
         for what, got, size in (("rows", h.rows, h.height), ("columns", h.columns, h.width)):
             sums = size - (0 if h.pad else 2)
             wanted = sums & ~1 if h.pool else sums
             yield got != 0 and got == wanted, f"the first layer computes {got} {what}, expected {wanted}"
-        yield h.out_words != 0, "the first layer gives no words"
         yield from _of_values(h, simd)
     elif h.pixel_map:
         size = (h.rows, h.columns) == (h.height, h.width)

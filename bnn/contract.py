@@ -308,7 +308,7 @@ class Header(Record):
     layers_a = Field(5, "layers LA of segment A (run per sub-batch)")
     sub_batch = Field(6, "sub-batch S (images)")
     batch = Field(7, "batch B (images, a multiple of S; B = S if LA = L)")
-    resident = Field(8, "1 if all weight words fit the weight memory and stay there")
+    resident = Field(8, "1 if all weight words fit the weight memory and stay there, else 0")
     descriptors = Field(9, "offset of the descriptors")
     weights_a = Field(10, "offset of segment A's weights")
     words_a = Field(

@@ -48,6 +48,7 @@ inline Error check_header(const Word h[H_WORDS]) {
   const int planes = get(h, H_FIRST_PLANES), packed_words = round_up(to_int(h[H_ELEMENTS]), SIMD);
   bool wrong = h[H_LAYERS_A] == 0 || h[H_LAYERS_A] > h[H_LAYERS];
   wrong |= !is_size(h[H_SUB_BATCH]) || !is_size(h[H_BATCH]) || h[H_BATCH] < h[H_SUB_BATCH];
+  wrong |= h[H_RESIDENT] > 1U;
   wrong |= h[H_RESIDENT] != 0 && words_a + words_b > unsigned(WEIGHT_DEPTH);
   wrong |= words_a == 0 || two_segments != (words_b != 0);
   wrong |= h[H_FIRST_CHANNELS] > unsigned(FIRST_CHANNELS) || h[H_FIRST_CHANNELS].to_uint() % FIRST_PE != 0;
@@ -61,8 +62,8 @@ inline Error check_header(const Word h[H_WORDS]) {
   wrong |= first && (get(h, H_ROWS) == 0 || get(h, H_ROWS) != computed(h, get(h, H_HEIGHT)));
   wrong |= first && (get(h, H_COLUMNS) == 0 || get(h, H_COLUMNS) != computed(h, get(h, H_WIDTH)));
   wrong |= values != 0 && wrong_values(h);
-  wrong |= first ? h[H_OUT_WORDS] == 0
-                 : h[H_OUT_WORDS] != unsigned(map ? planes : larger(planes, 1) * packed_words);
+  wrong |= h[H_OUT_WORDS].to_uint() % ACT_DEPTH == 0;
+  wrong |= !first && h[H_OUT_WORDS] != unsigned(map ? planes : larger(planes, 1) * packed_words);
   wrong |= (h[H_DESCRIPTORS].to_uint() | h[H_WEIGHTS_A].to_uint() | h[H_WEIGHTS_B].to_uint() |
             h[H_FIRST].to_uint()) % 8 != 0;
   const Word size = h[H_SIZE];

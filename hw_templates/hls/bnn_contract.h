@@ -65,7 +65,7 @@ constexpr int H_LAYERS = 4;  // array layers L
 constexpr int H_LAYERS_A = 5;  // layers LA of segment A (run per sub-batch)
 constexpr int H_SUB_BATCH = 6;  // sub-batch S (images)
 constexpr int H_BATCH = 7;  // batch B (images, a multiple of S; B = S if LA = L)
-constexpr int H_RESIDENT = 8;  // 1 if all weight words fit the weight memory and stay there
+constexpr int H_RESIDENT = 8;  // 1 if all weight words fit the weight memory and stay there, else 0
 constexpr int H_DESCRIPTORS = 9;  // offset of the descriptors
 constexpr int H_WEIGHTS_A = 10;  // offset of segment A's weights
 // its weight-memory words: just what its layers take, the sum of groups x (header words + group_words)

@@ -107,7 +107,7 @@ package bnn_pkg;
     logic [31:0] words_a;
     logic [31:0] weights_a;  // offset of segment A's weights
     logic [31:0] descriptors;  // offset of the descriptors
-    logic [31:0] resident;  // 1 if all weight words fit the weight memory and stay there
+    logic [31:0] resident;  // 1 if all weight words fit the weight memory and stay there, else 0
     logic [31:0] batch;  // batch B (images, a multiple of S; B = S if LA = L)
     logic [31:0] sub_batch;  // sub-batch S (images)
     logic [31:0] layers_a;  // layers LA of segment A (run per sub-batch)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from bnn.check import ProgramFault, check
-from bnn.contract import Descriptor, Error, Header, Registers
+from bnn.contract import Descriptor, Error, Header, Registers, layers
 from bnn.model import Model
 from bnn.program import busy_cycles
 from bnn.random_models import Sizes, random_graph
@@ -81,8 +81,12 @@ def code_of(program: bytes) -> int:
 
 
 def is_short(one: Program) -> bool:
-    """Whether its run is refused or short."""
-    return code_of(one[0]) != Error.NONE or busy_cycles(one[0], len(one[1])) <= CYCLES
+    """Whether its run is refused or short; means of maps take the array no cycles."""
+    program, images = one
+    if code_of(program) != Error.NONE:
+        return True
+    means = sum(item.height * item.width * item.groups for item in layers(program) if item.average)
+    return busy_cycles(program, len(images)) + len(images) * means <= CYCLES
 
 
 def of_hls(core: hls_csim.HlsSimulation, programs: Iterable[Program]) -> list[int]:

@@ -68,7 +68,7 @@ module bnn_run_header
 
   // One comparison per term, registered: the check has time.
   logic [1:0] magic_q, geometry_q, layers_q;
-  logic [26:0] range_q;
+  logic [27:0] range_q;
   // What sizes and counts must be.
   logic [31:0] area_q, elements_q;
   logic [28:0] beats_q;
@@ -140,7 +140,7 @@ module bnn_run_header
     range_q[7]  <= two_segments_q == no_words_b_q;
     range_q[8]  <= header_q.first_channels > 32'(FirstChannels);
     range_q[9]  <= (header_q.first_channels & 32'(FirstPe - 1)) != '0
-        || header_q.image_mode.channels[2:0] == '0 || header_q.image_mode.channels[2:0] > 3'(MaxChannels);
+        || header_q.image_mode.channels == '0 || header_q.image_mode.channels > 8'(MaxChannels);
     range_q[10] <= header_q.pixels == '0;
     range_q[11] <= header_q.pixels > 32'(ImagePixels);
     range_q[12] <= header_q.image_bytes == '0 || header_q.image_bytes[2:0] != '0;
@@ -160,6 +160,7 @@ module bnn_run_header
         || header_q.out_words != 32'(header_q.image_mode.first_planes));
     range_q[25] <= header_q.image_mode.pixel_map && header_q.computed.rows != header_q.image_size.height;
     range_q[26] <= header_q.image_mode.pixel_map && header_q.computed.columns != header_q.image_size.width;
+    range_q[27] <= header_q.resident[31:1] != '0;
 
     bad_magic_q    <= |magic_q;
     bad_geometry_q <= |geometry_q;
