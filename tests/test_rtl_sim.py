@@ -134,6 +134,17 @@ def test_a_bus_error_ends_the_run_and_not_the_core(case, region: str, offset: in
     assert good.stats.error == 0 and (good.scores == golden.infer(model, images)).all()
 
 
+def test_writes_on_their_way_are_done_before_a_failed_one_resets_the_core() -> None:
+    """The writes of further scores begin while the response to one is on its way, however the bus stalls."""
+    model, placed = convolutions()
+    job = Job(pack(placed), pixels(model, 3))
+    want = golden.infer(model, job.images)
+    for seed in range(40):
+        memory = Memory(error=(0, "scores", 8 * (seed % 16), 8), stall=0.1, seed=seed)
+        bad, good = built(TIGHT).sequence([job, job], memory=memory, trace=False)
+        assert bad.stats.error == 4 and good.stats.error == 0 and (good.scores == want).all(), seed
+
+
 def test_cycles_are_counted() -> None:
     for model, placed in (convolutions(), packed()):
         core = built(TIGHT)

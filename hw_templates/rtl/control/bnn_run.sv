@@ -457,9 +457,9 @@ module bnn_run
           wait_q <= '0;
           if (layer_end) state_q <= !segment_end ? hot(Copy) : run_end ? hot(Abort) : hot(SubBatch);
         end
-        // Until then a command taken in the cycle before shows on the bus.
+        // Until then a write that was on its way to the bus's master when it was held shows there.
         state_q[Abort]: begin
-          if (wait_q[3] && !bus_busy_i) begin
+          if (wait_q[9] && !bus_busy_i) begin
             wait_q  <= '0;
             state_q <= hot(Flush);
           end
