@@ -8,6 +8,7 @@ array is unpickled.
 from __future__ import annotations
 
 import ast
+import errno
 import io
 import sys
 import zipfile
@@ -222,9 +223,9 @@ def read_npy(path: str | Path, mapped: bool = False) -> np.ndarray:
                 order: Any = "F" if layout.fortran else "C"
                 return np.memmap(stream, layout.dtype, "r", layout.offset, layout.shape, order)
             return _content(stream, layout)
-        except MemoryError:
-            raise ArchiveError(f"{printable(path)}: does not fit the memory") from None
         except Exception as error:
+            if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+                raise ArchiveError(f"{printable(path)}: does not fit the memory") from None
             raise ArchiveError(f"{printable(path)}: is no .npy file ({first_line(error)})") from None
 
 

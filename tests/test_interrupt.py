@@ -27,6 +27,7 @@ def interrupted(folder: Path, stream: str, until: str, *arguments: str) -> tuple
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # not ignored
     )
     read, other = (process.stdout, process.stderr) if stream == "out" else (process.stderr, process.stdout)
     assert read is not None and other is not None

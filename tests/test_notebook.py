@@ -75,7 +75,7 @@ def test_where_no_board_is_found(built: bool, tmp_path: Path, monkeypatch: pytes
         (tmp_path / "program.bin").write_bytes(program.pack(schedule.plan(model, design, 64)))
     text, pictures = execute(CIFAR10, monkeypatch, BNN_FOLDER=tmp_path)
     said = text.partition("No accelerator: ")[2]
-    assert "make board" in said and "PYNQ_REMOTE_DEVICES" in said and "Traceback" not in said
+    assert "bnn board" in said and "PYNQ_REMOTE_DEVICES" in said and "Traceback" not in said
     assert ("program.bin" in said.splitlines()[0]) is not built, said.splitlines()[0]
     assert right() in said and "equal (both are the processor's)" in said and "end to end" not in said
     assert pictures == 2

@@ -446,7 +446,7 @@ def test_what_fails_is_told_and_the_server_goes_on(
     """An expected error of any part, and a mistake in the code, whose place is for the terminal alone."""
     body, path = images(1).tobytes(), "/classify?engines=cpu"
     for error, status, reason in (
-        (ExpectedError("no engine\nat all"), 400, "no engine"),
+        (ExpectedError("no engine\nat all"), 400, "no engine\\nat all"),
         (RuntimeError("secret"), 500, "the server has failed; its terminal says where"),
     ):
         with monkeypatch.context() as patch:
