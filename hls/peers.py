@@ -1,9 +1,9 @@
 """`bnn peers`: the shipped models beside published ones, accuracy against images/s, as a table and a picture.
 
-The images/s of a shipped model are the planner's cycles of a run whose program is kept in the core, at the design's
-clock, with the batch of `BATCHES` that is the fastest; of a network named `..._wired` those of engines with its weights
-wired in, at the same clock. What others published stands in `models/peers.csv`, each row with where it was measured
-and who says so.
+The images/s of a shipped model are estimated: the planner's cycles of a run whose program is kept in the core, at the
+design's clock, with the batch of `BATCHES` that is the fastest; of a network named `..._wired` those of engines with
+its weights wired in, at the same clock. What others published stands in `models/peers.csv`, each row with where it was
+measured and who says so.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from hls.schedule import plan
 from hls.wired.timing import period_cycles
 
 BATCHES = (16, 64, 256)
-HOW = ("measured", "simulated")
-"""On a board, or in simulated cycles times the clock."""
+HOW = ("measured", "estimated")
+"""On a board, or by a model of cycles times the clock."""
 COLUMNS = ("network", "data", "accuracy", "images_per_s", "how", "where", "source")
 WIRED = "_wired"
 
@@ -106,7 +106,7 @@ def shipped(folder: Path, design: Design) -> list[Point]:
         card = read_card(path)
         rate, where = images_per_second(load(folder / f"{card['name']}.npz"), design)
         accuracy = 100 * card["test_correct"] / card["test_images"]
-        points.append(Point(card["name"], card["dataset"], accuracy, rate, "simulated", where, path.name))
+        points.append(Point(card["name"], card["dataset"], accuracy, rate, "estimated", where, path.name))
     return points
 
 
@@ -122,7 +122,7 @@ def table(points: list[Point]) -> str:
 
 
 def draw(ours: list[Point], others: list[Point], path: Path) -> None:
-    """A panel for every data set: filled where measured on a board, hollow where simulated."""
+    """A panel for every data set: filled where measured on a board, hollow where estimated."""
     from matplotlib.figure import Figure  # without pyplot, whose backend is the caller's
 
     names = list(dict.fromkeys(point.data for point in sorted(ours + others, key=lambda item: item.data)))
@@ -137,7 +137,7 @@ def draw(ours: list[Point], others: list[Point], path: Path) -> None:
                 if not chosen:
                     continue
                 x, y = [point.images_per_s for point in chosen], [point.accuracy for point in chosen]
-                where = "measured on a board" if how == "measured" else "simulated, no board"
+                where = "measured on a board" if how == "measured" else "estimated, no board"
                 face = colour if how == "measured" else "none"
                 axes.scatter(x, y, 55, facecolors=face, edgecolors=colour, marker=marker, label=f"{whose}: {where}")
                 for point in chosen:

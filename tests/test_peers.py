@@ -28,8 +28,8 @@ def test_the_table_has_the_cards_and_the_rows(tmp_path: Path, capsys: pytest.Cap
     design = DESIGNS["pynq_z1"]
     placed = plan(load(ZOO / "sfc.npz"), design, 256)
     rate = 256 * design.clock_mhz * 1e6 / placed.run_cycles(256, keep=placed.resident)
-    assert f"| sfc | MNIST | 97.87 % | {rate:,.0f} | simulated | pynq_z1, batch 256, " in text
-    assert f"| mnist_wired | MNIST | 98.65 % | {design.clock_mhz * 1e6 / 784:,.0f} | simulated | wired in, " in text
+    assert f"| sfc | MNIST | 97.87 % | {rate:,.0f} | estimated | pynq_z1, batch 256, " in text
+    assert f"| mnist_wired | MNIST | 98.65 % | {design.clock_mhz * 1e6 / 784:,.0f} | estimated | wired in, " in text
     assert "| LFC | MNIST | 98.40 % | 118,883 | measured | board, 100 MHz | paper |" in text
     assert text.index("| sfc |") < text.index("| mnist_wired |") < text.index("| LFC |")
     assert picture.read_bytes()[:4] == b"\x89PNG"
@@ -45,7 +45,7 @@ def test_shipped_table_is_complete() -> None:
         ("network,data\n", "columns are network, data, expected network, data, accuracy"),
         (HEAD + "A,mnist,98,ten,measured,x,y\n", "line 2: images_per_s is 'ten', expected a number"),
         (HEAD + "A,mnist,-1,10,measured,x,y\n", "line 2: accuracy is -1, expected a number above 0"),
-        (HEAD + "A,mnist,98,10,guessed,x,y\n", "line 2: how is 'guessed', expected one of measured, simulated"),
+        (HEAD + "A,mnist,98,10,guessed,x,y\n", "line 2: how is 'guessed', expected one of measured, estimated"),
         (HEAD + "A,imagenet,98,10,measured,x,y\n", "line 2: data is 'imagenet', expected one of cifar10, mnist"),
     ],
 )
