@@ -55,7 +55,7 @@ def published(path: Path) -> list[Point]:
     """The rows of a table of `COLUMNS`.
 
     Raises:
-        PeersError: a column is missing, or a number or a word is none that can be.
+        PeersError: a column is missing or too many, or a number or a word is none that can be.
     """
     points = []
     rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
@@ -63,6 +63,8 @@ def published(path: Path) -> list[Point]:
         raise PeersError(f"{path}: columns are {', '.join(rows.fieldnames or ())}, expected {', '.join(COLUMNS)}")
     for row in rows:
         where = f"{path}: line {rows.line_num}"
+        if None in row or None in row.values():
+            raise PeersError(f"{where}: has more or fewer columns than the {len(COLUMNS)} of the first line")
         for key, allowed in (("how", HOW), ("data", tuple(DATA_SETS))):
             if row[key] not in allowed:
                 raise PeersError(f"{where}: {key} is '{row[key]}', expected one of {', '.join(allowed)}")
@@ -70,7 +72,7 @@ def published(path: Path) -> list[Point]:
         for key in ("accuracy", "images_per_s"):
             try:
                 numbers[key] = float(row[key])
-            except (TypeError, ValueError):
+            except ValueError:
                 raise PeersError(f"{where}: {key} is '{row[key]}', expected a number") from None
             if not 0 < numbers[key] < float("inf"):
                 raise PeersError(f"{where}: {key} is {row[key]}, expected a number above 0")

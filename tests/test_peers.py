@@ -43,6 +43,8 @@ def test_shipped_table_is_complete() -> None:
     ("text", "message"),
     [
         ("network,data\n", "columns are network, data, expected network, data, accuracy"),
+        (HEAD + "A, B,mnist,98,10,measured,x,y\n", "line 2: has more or fewer columns than the 7 of the first line"),
+        (HEAD + "A,mnist,98,10,measured,x\n", "line 2: has more or fewer columns than the 7 of the first line"),
         (HEAD + "A,mnist,98,ten,measured,x,y\n", "line 2: images_per_s is 'ten', expected a number"),
         (HEAD + "A,mnist,-1,10,measured,x,y\n", "line 2: accuracy is -1, expected a number above 0"),
         (HEAD + "A,mnist,98,10,guessed,x,y\n", "line 2: how is 'guessed', expected one of measured, estimated"),
