@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from bnn import golden
-from bnn.model import load
-from bnn.networks import network
+from bnn.model import Model, load
+from bnn.networks import Network, network
 from bnn.rules import shapes
 from train.abc_net import AbcBlock, AbcLayer
 from train.checkpoint import CHECKPOINT_FORMAT, load_network, save_checkpoint
@@ -50,6 +50,23 @@ def randomise(model: BinaryNetwork, seed: int) -> None:
                 block.shift.copy_(0.5 * torch.randn(norm.num_features, generator=generator))
 
 
+def draw(net: Network, seed: int, count: int = 30) -> np.ndarray:
+    """Images of noise, uint8 (N, C, H, W)."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (count, net.channels, net.height, net.width)).astype(np.uint8)
+
+
+def measured(model: BinaryNetwork, images: np.ndarray) -> Model:
+    """The integer model, with the images' statistics in the batch norms and every third gamma below 0."""
+    for block in model.each():
+        block.norm.momentum = 1.0
+    model.train()(torch.from_numpy(images))
+    with torch.no_grad():
+        for block in model.each()[:-1]:
+            block.norm.weight[::3] *= -1
+    return export(model.eval(), tuple("0123456789"), {})
+
+
 @pytest.mark.parametrize("name", ["tiny", "sfc", "lenet"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_exported_scores_equal_the_networks(name: str, seed: int) -> None:
@@ -60,16 +77,14 @@ def test_exported_scores_equal_the_networks(name: str, seed: int) -> None:
     exported = export(model, tuple("0123456789"), {})
     flips = sum(int(layer.flip.sum()) for layer in exported.layers if layer.thresholds is not None)
     assert flips > 0
-    rng = np.random.default_rng(seed)
-    images = rng.integers(0, 256, (40, net.channels, net.height, net.width)).astype(np.uint8)
+    images = draw(net, seed, 40)
     mismatches, scores = compare_scores(model, exported, images)
     assert mismatches == 0
     assert len(np.unique(scores)) > 20
     trace = golden.trace(exported, np.ascontiguousarray(images[:4].transpose(0, 2, 3, 1)))
     x = model.lookup(torch.from_numpy(images[:4]))
     for layer, block in zip(exported.layers[:-1], model.each(), strict=False):
-        if layer.kind == "dense" and x.dim() == 4:
-            x = x.permute(0, 2, 3, 1).flatten(1)
+        x, _ = model.before(block, x, None)
         x = block(x)
         bits = (x > 0).numpy().astype(np.uint8)
         bits = bits.transpose(0, 2, 3, 1) if bits.ndim == 4 else bits
@@ -84,15 +99,14 @@ def test_scores_and_bits_of_several_planes_and_bases_equal_the_networks(name: st
     model = BinaryNetwork(net, Methods(activation_planes=planes, weight_bases=bases, threshold_shift=True)).eval()
     randomise(model, 4)
     exported = export(model, tuple("0123456789"), {})
-    images = np.random.default_rng(4).integers(0, 256, (30, net.channels, net.height, net.width)).astype(np.uint8)
+    images = draw(net, 4)
     mismatches, scores = compare_scores(model, exported, images)
     assert mismatches == 0 and len(np.unique(scores)) > 20
     trace = golden.trace(exported, np.ascontiguousarray(images[:3].transpose(0, 2, 3, 1)))
     x = model.lookup(torch.from_numpy(images[:3]))
     for layer, block in zip(exported.layers[:-1], model.each(), strict=False):
         assert (layer.planes, layer.bases, bool(layer.flip.any())) == (planes, bases, True)
-        if layer.kind == "dense" and x.dim() == 4:
-            x = x.permute(0, 2, 3, 1).flatten(1)
+        x, _ = model.before(block, x, None)
         x = block(x).detach()
         values = x.permute(0, 2, 3, 1).numpy() if x.dim() == 4 else x.numpy()
         assert set(np.unique(values)) == set(range(-planes, planes + 1, 2))
@@ -116,7 +130,7 @@ def test_scores_bits_and_values_of_a_residual_network_equal_the_networks(methods
     model = BinaryNetwork(network("tiny_bireal"), methods).eval()
     randomise(model, 8)
     exported = export(model, tuple("0123456789"), {})
-    images = np.random.default_rng(8).integers(0, 256, (30, 3, 32, 32)).astype(np.uint8)
+    images = draw(model.network, 8)
     mismatches, scores = compare_scores(model, exported, images)
     assert mismatches == 0 and len(np.unique(scores)) > 20
     trace = golden.trace(exported, np.ascontiguousarray(images[:3].transpose(0, 2, 3, 1)))
@@ -141,19 +155,13 @@ def test_scores_and_planes_of_abc_net_equal_the_networks(name: str, planes: int,
     net = network(name)
     chosen = replace(recipe("abc", net.dataset).methods, activation_planes=planes, weight_bases=bases)
     model = BinaryNetwork(net, chosen)
-    images = np.random.default_rng(9).integers(0, 256, (30, net.channels, net.height, net.width)).astype(np.uint8)
+    images = draw(net, 9)
     for block in model.each():
-        block.norm.momentum = 1.0
         if isinstance(block.layer, AbcLayer):
             torch.nn.init.uniform_(block.layer.beta, 0.3, 1.5)
         if block.v is not None:
             torch.nn.init.uniform_(block.v, -0.2, 1.2)
-    model.train()(torch.from_numpy(images))
-    with torch.no_grad():
-        for block in model.each()[:-1]:
-            block.norm.weight[::3] *= -1
-    model.eval()
-    exported = export(model, tuple("0123456789"), {})
+    exported = measured(model, images)
     assert [(layer.bases, layer.coefficients is None) for layer in exported.layers[1:]] == [(bases, False)] * (
         len(exported.layers) - 1
     )
@@ -164,8 +172,7 @@ def test_scores_and_planes_of_abc_net_equal_the_networks(name: str, planes: int,
     trace = golden.trace(exported, np.ascontiguousarray(images[:3].transpose(0, 2, 3, 1)))
     x = model.lookup(torch.from_numpy(images[:3]))
     for layer, block in zip(exported.layers[:-1], model.each(), strict=False):
-        if layer.kind == "dense" and x.dim() == 4:
-            x = x.permute(0, 2, 3, 1).flatten(1)
+        x, _ = model.before(block, x, None)
         if isinstance(block, AbcBlock):  # integers are what is trained
             trained = block.norm(block.layer(x))
             assert torch.allclose(block.exact(x) * VALUE_STEP, trained.double(), atol=VALUE_STEP)
@@ -193,23 +200,15 @@ def test_scores_and_bits_of_mixed_layers_equal_the_networks(
     model = BinaryNetwork(net, Methods(weight_bits=weights, activation_bits=activations))
     if name == "tiny":
         assert [type(block).__name__ for block in model.each()[:-1]] == kinds
-    images = np.random.default_rng(11).integers(0, 256, (30, net.channels, net.height, net.width)).astype(np.uint8)
-    for block in model.each():
-        block.norm.momentum = 1.0
-    model.train()(torch.from_numpy(images))
-    with torch.no_grad():
-        for block in model.each()[:-1]:
-            block.norm.weight[::3] *= -1
-    model.eval()
-    exported = export(model, tuple("0123456789"), {})
+    images = draw(net, 11)
+    exported = measured(model, images)
     shapes(exported)
     mismatches, scores = compare_scores(model, exported, images)
     assert mismatches == 0 and len(np.unique(scores)) > 20
     trace = golden.trace(exported, np.ascontiguousarray(images[:3].transpose(0, 2, 3, 1)))
     x = model.lookup(torch.from_numpy(images[:3]))
     for layer, block in zip(exported.layers[:-1], model.each(), strict=False):
-        if layer.kind == "dense" and x.dim() == 4:
-            x = x.permute(0, 2, 3, 1).flatten(1)
+        x, _ = model.before(block, x, None)
         if isinstance(block, ValueBlock):  # integers are what is trained
             trained = block.norm(block.layer(x)).detach() * block.units
             assert torch.allclose(block.exact(x) - 0.5, trained.double(), atol=0.5 + 0.04 * float(trained.abs().max()))
@@ -240,7 +239,7 @@ def test_padding_between_two_planes_is_their_middle() -> None:
     torch.manual_seed(7)
     model = BinaryNetwork(replace(network("tiny"), pad_value=0), Methods(activation_planes=2))
     randomise(model, 7)
-    images = np.random.default_rng(7).integers(0, 256, (20, 3, 32, 32)).astype(np.uint8)
+    images = draw(model.network, 7, 20)
     exported = export(model, tuple("0123456789"), {})
     assert exported.layers[1].pad_value == 0 and compare_scores(model, exported, images)[0] == 0
 
@@ -251,7 +250,7 @@ def test_a_wrong_threshold_is_noticed() -> None:
     randomise(model, 3)
     exported = export(model, tuple("0123456789"), {})
     exported.layers[1].thresholds[:] += 40
-    images = np.random.default_rng(3).integers(0, 256, (20, 3, 32, 32)).astype(np.uint8)
+    images = draw(model.network, 3, 20)
     assert compare_scores(model, exported, images)[0] > 0
 
 
@@ -294,8 +293,7 @@ def test_networks_of_every_recipe_fold_exactly(name: str, net: str) -> None:
     methods = recipe(name, network(net).dataset).methods
     model = BinaryNetwork(network(net), replace(methods, threshold_shift=not methods.abc, standardise=name == "xnor"))
     randomise(model, 5)
-    shape = (30, model.network.channels, model.network.height, model.network.width)
-    images = np.random.default_rng(5).integers(0, 256, shape).astype(np.uint8)
+    images = draw(model.network, 5)
     mismatches, scores = compare_scores(model, export(model, tuple("0123456789"), {}), images)
     assert mismatches == 0 and len(np.unique(scores)) > 20
 

@@ -97,22 +97,7 @@ def test_start_gives_the_models_signs_and_thresholds(archive: Path, tmp_path: Pa
     save(model, tmp_path / "model.npz")
     with np.load(tmp_path / "data.npz") as kept:
         images = torch.from_numpy(kept["x_train"])
-    for block in started.each():
-        torch.nn.init.normal_(block.layer.weight)
-        block.norm.reset_parameters()
-    started.train()
-    start_from(model)(started, images)
-    for block in started.each():
-        block.norm.momentum = 1.0
-    with torch.no_grad():
-        started(images)
-    started.eval()
-    again = export.export(started, model.classes, {})
-    for old, new in zip(model.layers, again.layers, strict=True):
-        assert np.array_equal(old.weights, new.weights), old.name
-    nhwc = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
-    agree = (golden.infer(model, nhwc).argmax(1) == golden.infer(again, nhwc).argmax(1)).mean()
-    assert agree > 0.9
+    assert again(model, started, images) > 0.9
     with pytest.raises(TrainError, match="model tiny has other layers than cnv: it cannot be the start"):
         start_from(model)(BinaryNetwork(network("cnv")), images)
     assert run(archive, tmp_path / "tuned", "--start", str(tmp_path / "model.npz"), "--lr", "1e-3") == 0
@@ -167,7 +152,15 @@ def again_from(model: Model, folder: Path, methods: Methods) -> float:
 
 
 def again(model: Model, started: BinaryNetwork, images: torch.Tensor) -> float:
-    """As `again_from`, for a network and images; its weights are drawn anew first."""
+    """As `again_from`, for a network and images."""
+    found = exported_again(model, started, images)
+    for old, new in zip(model.layers, found.layers, strict=True):
+        assert np.array_equal(old.weights, new.weights), old.name
+    return agreement(model, found, images)
+
+
+def exported_again(model: Model, started: BinaryNetwork, images: torch.Tensor) -> Model:
+    """What a network whose weights are drawn anew is after it started from the model, with the images' statistics."""
     torch.manual_seed(3)
     for block in started.each():
         torch.nn.init.normal_(block.layer.weight)
@@ -177,11 +170,17 @@ def again(model: Model, started: BinaryNetwork, images: torch.Tensor) -> float:
         block.norm.momentum = 1.0
     with torch.no_grad():
         started(images)
-    found = export.export(started.eval(), model.classes, {})
-    for old, new in zip(model.layers, found.layers, strict=True):
-        assert np.array_equal(old.weights, new.weights), old.name
-    nhwc = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
-    return float((golden.infer(model, nhwc).argmax(1) == golden.infer(found, nhwc).argmax(1)).mean())
+    return export.export(started.eval(), model.classes, {})
+
+
+def agreement(old: Model, new: Model, images: torch.Tensor) -> float:
+    """Share of the images to which both give the same class."""
+    answers = [golden.infer(model, channels_last(images)).argmax(1) for model in (old, new)]
+    return float((answers[0] == answers[1]).mean())
+
+
+def channels_last(images: torch.Tensor) -> np.ndarray:
+    return np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
 
 
 def test_planes_and_bases_train_export_and_start(archive: Path, tmp_path: Path) -> None:
@@ -205,20 +204,11 @@ def test_planes_and_bases_train_export_and_start(archive: Path, tmp_path: Path) 
     assert (network_.methods.activation_planes, network_.methods.weight_bases) == (2, 2)
     with np.load(tmp_path / "w2a2" / "data.npz") as kept:
         images = torch.from_numpy(kept["x_train"])
-    for block in network_.each():
-        torch.nn.init.normal_(block.layer.weight)
-        block.norm.reset_parameters()
-    start_from(model)(network_.train(), images)
-    for block in network_.each():
-        block.norm.momentum = 1.0
-    with torch.no_grad():
-        network_(images)
-    again = export.export(network_.eval(), model.classes, {})
-    for old, new in zip(model.layers, again.layers, strict=True):
+    found = exported_again(model, network_, images)
+    for old, new in zip(model.layers, found.layers, strict=True):
         assert np.array_equal(old.weights, new.weights), old.name
-    nhwc = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
-    old, new = golden.trace(model, nhwc)["conv2"], golden.trace(again, nhwc)["conv2"]
-    assert (old == new).mean() > 0.95
+    old_bits, new_bits = (golden.trace(item, channels_last(images))["conv2"] for item in (model, found))
+    assert (old_bits == new_bits).mean() > 0.95
     with pytest.raises(TrainError, match="model tiny has other layers than tiny: it cannot be the start"):
         start_from(model)(BinaryNetwork(network("tiny")), images)
 
@@ -233,19 +223,13 @@ def test_abc_net_starts_from_one_base_and_plane(archive: Path, tmp_path: Path) -
     started = BinaryNetwork(load_network(tmp_path / "abc" / "checkpoint.pt").network, RECIPES["abc"].methods)
     with np.load(tmp_path / "abc" / "data.npz") as kept:
         images = torch.from_numpy(kept["x_train"])
-    start_from(model)(started.train(), images)
+    found = exported_again(model, started, images)
     for block, layer in zip(started.each()[1:], model.layers[1:], strict=True):
         bases, alphas = block.layer.bases()
         combined = torch.einsum("om,mo...->o...", alphas.float(), bases)
         wanted = 0.2 * torch.from_numpy(np.moveaxis(layer.weights, -1, 1).astype(np.float32)) - 0.1
         assert torch.allclose(combined, wanted, atol=1e-4), layer.name
-    for block in started.each():
-        block.norm.momentum = 1.0
-    with torch.no_grad():
-        started(images)
-    again = export.export(started.eval(), model.classes, {})
-    nhwc = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
-    assert (golden.infer(model, nhwc).argmax(1) == golden.infer(again, nhwc).argmax(1)).mean() > 0.9
+    assert agreement(model, found, images) > 0.9
 
 
 @pytest.mark.parametrize(
