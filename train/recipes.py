@@ -1,7 +1,7 @@
 """Recipes: how a network is trained, as tables.
 
-Each row is a complete recipe; `DATASET_RECIPES` holds what a recipe changes for a data set. What the
-sources leave open, and where paper, README and code of a source differ, is in `train/README.md`.
+Each row is a complete recipe, or what one changes of another; `DATASET_RECIPES` holds what a recipe changes for a data
+set. What the sources leave open, and where paper, README and code of a source differ, is in `train/README.md`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,33 @@ class Recipe:
 
 _BNN = Methods(weight_window="identity", activation_window="clip")
 
+# Rastegari et al., ECCV 2016: scaled binary weights; its block order is the one of train/layers.py
+_XNOR = Recipe(
+    epochs=200,
+    batch=128,
+    optimizer="adam",
+    learning_rate=1e-3,
+    final_learning_rate=1e-6,
+    schedule="cosine",
+    loss="cross_entropy",
+    methods=Methods(weight_window="clip", activation_window="clip", alpha=True),
+    weight_decay=1e-5,
+    crop=4,
+    flip=True,
+)
+_MODERN = Recipe(
+    epochs=40,
+    batch=64,
+    optimizer="adam",
+    learning_rate=4e-3,
+    final_learning_rate=1e-6,
+    schedule="cosine",
+    loss="cross_entropy",
+    methods=Methods(weight_window="clip", activation_window="triangular"),
+    crop=2,
+    flip=True,
+)
+
 RECIPES: dict[str, Recipe] = {
     # Courbariaux et al., arXiv 1602.02830, as Train-time/cifar10.py has it
     "theano": Recipe(
@@ -71,87 +98,25 @@ RECIPES: dict[str, Recipe] = {
         initial="unit",
         clip="all",
     ),
-    # Rastegari et al., ECCV 2016: scaled binary weights; its block order is the one of train/layers.py
-    "xnor": Recipe(
-        epochs=200,
-        batch=128,
-        optimizer="adam",
-        learning_rate=1e-3,
-        final_learning_rate=1e-6,
-        schedule="cosine",
-        loss="cross_entropy",
-        methods=Methods(weight_window="clip", activation_window="clip", alpha=True),
-        weight_decay=1e-5,
-        crop=4,
-        flip=True,
-    ),
-    "modern": Recipe(
-        epochs=40,
-        batch=64,
-        optimizer="adam",
-        learning_rate=4e-3,
-        final_learning_rate=1e-6,
-        schedule="cosine",
-        loss="cross_entropy",
-        methods=Methods(weight_window="clip", activation_window="triangular"),
-        crop=2,
-        flip=True,
-    ),
+    "xnor": _XNOR,
+    "modern": _MODERN,
     # Liu et al., ECCV 2018, for networks with shortcuts: ApproxSign and the magnitude-aware gradient; else as modern
-    "bireal": Recipe(
+    "bireal": replace(
+        _MODERN,
         epochs=80,
-        batch=64,
-        optimizer="adam",
-        learning_rate=4e-3,
-        final_learning_rate=1e-6,
-        schedule="cosine",
-        loss="cross_entropy",
         methods=Methods(weight_window="clip", activation_window="approx_sign", magnitude_aware=True),
-        crop=2,
-        flip=True,
     ),
     # Lin, Zhao, Pan, NIPS 2017: three bases, three planes; else as modern
-    "abc": Recipe(
-        epochs=40,
-        batch=64,
-        optimizer="adam",
-        learning_rate=4e-3,
-        final_learning_rate=1e-6,
-        schedule="cosine",
-        loss="cross_entropy",
+    "abc": replace(
+        _MODERN,
         methods=Methods(
             weight_window="identity", activation_window="half", abc=True, weight_bases=3, activation_planes=3
         ),
-        crop=2,
-        flip=True,
     ),
     # Rastegari et al. again, binary weights alone: activations of 8 bits
-    "bwn": Recipe(
-        epochs=200,
-        batch=128,
-        optimizer="adam",
-        learning_rate=1e-3,
-        final_learning_rate=1e-6,
-        schedule="cosine",
-        loss="cross_entropy",
-        methods=Methods(weight_window="clip", alpha=True, activation_bits=(8,)),
-        weight_decay=1e-5,
-        crop=4,
-        flip=True,
-    ),
+    "bwn": replace(_XNOR, methods=Methods(weight_window="clip", alpha=True, activation_bits=(8,))),
     # Zhou et al., arXiv 1606.06160: weights of 2 bits and activations of 4; the bits of BMXNet's layers, too
-    "dorefa": Recipe(
-        epochs=40,
-        batch=64,
-        optimizer="adam",
-        learning_rate=1e-3,
-        final_learning_rate=1e-6,
-        schedule="cosine",
-        loss="cross_entropy",
-        methods=Methods(weight_bits=(2,), activation_bits=(4,)),
-        crop=2,
-        flip=True,
-    ),
+    "dorefa": replace(_MODERN, learning_rate=1e-3, methods=Methods(weight_bits=(2,), activation_bits=(4,))),
 }
 
 DATASET_RECIPES: dict[tuple[str, str], dict[str, object]] = {
