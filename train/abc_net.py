@@ -24,6 +24,7 @@ from train.layers import (
     ScoreNorm,
     ValueBlock,
     affine,
+    by_channel,
     fixed_point,
 )
 from train.methods import Methods, abc_alphas, abc_distances, abc_weight, sign
@@ -103,7 +104,7 @@ def added(block: Block, x: Tensor, integers: tuple[Tensor, Tensor, int]) -> Tens
     sums = block.layer.passes(x)
     between = (1,) * (sums.dim() - 4)
     wide = (sums * scale.view(1, len(scale), *between, *scale.shape[1:])).sum((-2, -1))
-    return (wide + offset.view(1, -1, *between)) * 2.0**-shift
+    return (wide + by_channel(offset, wide)) * 2.0**-shift
 
 
 class AbcBlock(ValueBlock):

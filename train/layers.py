@@ -251,6 +251,11 @@ def make_norm(channels: int, flat: bool, methods: Methods) -> Norm:
     return kinds[methods.norm][0 if flat else 1](channels, eps=BN_EPS, momentum=BN_MOMENTUM)
 
 
+def by_channel(vector: Tensor, of: Tensor) -> Tensor:
+    """A vector (C,) as (1, C, 1, ...), to go with `of` (P, C, ...)."""
+    return vector.view((1, -1) + (1,) * (of.dim() - 2))
+
+
 class Block(nn.Module):
     """layer -> [2x2 max-pool] -> [alpha] -> BN -> [learned shift], and the planes' signs unless it is the last.
 
@@ -285,12 +290,19 @@ class Block(nn.Module):
         x = self.layer(x)
         return F.max_pool2d(x, 2) if self.pool else x
 
+    def normed(self, sums: Tensor) -> Tensor:
+        """The batch norm of the sums, (N, C) or (N, C, H, W), times alpha."""
+        alpha = self.alpha()
+        x: Tensor = self.norm(sums if alpha is None else sums * by_channel(alpha, sums))
+        return x
+
+    def moved(self, x: Tensor) -> Tensor:
+        """`x` (P, C, ...) less the learned shift."""
+        return x if self.shift is None else x - by_channel(self.shift, x)
+
     def normalise(self, sums: Tensor) -> Tensor:
         """What the sign sees, (N, C) or (N, C, H, W), monotone in the sums of each channel."""
-        shape = (1, -1) + (1,) * (sums.dim() - 2)
-        alpha = self.alpha()
-        x: Tensor = self.norm(sums if alpha is None else sums * alpha.view(shape))
-        return x if self.shift is None else x - self.shift.view(shape)
+        return self.moved(self.normed(sums))
 
     def scores(self, sums: Tensor) -> Tensor:
         """The last block's scores in evaluation: the fixed-point affine of the exported model."""
@@ -329,11 +341,8 @@ class ValueBlock(Block):
     the batch norm is the fixed-point affine of the exported model, so that they are the integer network's exactly.
     """
 
-    units, low, high = (
-        1 / VALUE_STEP,
-        VALUE_LOW,
-        VALUE_HIGH,
-    )  # integers for 1 of the batch norm; the least, the greatest
+    units = 1 / VALUE_STEP  # integers for 1 of the batch norm
+    low, high = VALUE_LOW, VALUE_HIGH  # the least integer, the greatest
     worth = VALUE_STEP  # what an integer is worth to those that read it
 
     def __init__(self, layer: BinaryConv2d | BinaryLinear, norm: Norm, pool: bool, unit: float) -> None:
@@ -358,15 +367,12 @@ class ValueBlock(Block):
         """(scale * sum + offset) * 2**-shift of the planes `x`, float64 (P, C, ...)."""
         scale, offset, shift = self.fixed_point()
         sums = torch.round(self.layer(x).double() / self.unit)
-        shape = (1, -1) + (1,) * (sums.dim() - 2)
-        return (sums * scale.view(shape) + offset.view(shape)) * 2.0**-shift
+        return (sums * by_channel(scale, sums) + by_channel(offset, sums)) * 2.0**-shift
 
     def value(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """The value (P, C, ...) of the planes `x`, and of the shortcut's value as `shrink` gives it."""
         if self.training or self.layer.methods.real:
-            sums = self.layer(x)
-            alpha = self.alpha()
-            y = self.norm(sums if alpha is None else sums * alpha.view((1, -1) + (1,) * (sums.dim() - 2)))
+            y = self.normed(self.layer(x))
             y = y if self.layer.methods.real else round_half_up(y * self.units, 1.0) * self.worth
         else:
             y = (torch.floor(self.exact(x)) * self.worth).float()
@@ -377,7 +383,7 @@ class ValueBlock(Block):
 
     def normalise(self, sums: Tensor) -> Tensor:
         """What the sign sees of values (P, C, ...)."""
-        return sums if self.shift is None else sums - self.shift.view((1, -1) + (1,) * (sums.dim() - 2))
+        return self.moved(sums)
 
     def bits(self, value: Tensor) -> Tensor:
         """What `planes` gives of a value (P, C, ...)."""
