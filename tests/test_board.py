@@ -168,6 +168,23 @@ def test_error_codes(shared: Station, field: str, value: int, code: Error) -> No
     assert core.read(Registers.error.offset) == code
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_defect_is_no_error_code(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    def defect(*_: Any) -> Any:
+        raise IndexError("index 9 is out of bounds")
+
+    with station.accelerator() as device:
+        with monkeypatch.context() as patch:
+            patch.setattr(cores.cpu, "infer", defect)
+            with pytest.raises(
+                HostError, match=r"the simulation ended \(IndexError: .* 9 .*\); load the bitstream again"
+            ):
+                device.infer(images(2))
+        assert not station.core.running
+        device.reload()
+        assert np.array_equal(device.infer(images(2)), expected(2))
+
+
 @pytest.mark.parametrize("register", [Registers.program, Registers.images, Registers.scores], ids=lambda it: it.name)
 def test_addresses_beyond_the_memory(shared: Station, register: Register) -> None:
     core = ready(shared)

@@ -21,7 +21,7 @@ from bnn.contract import (
     ThresholdHeader,
     layers,
 )
-from bnn.errors import ExpectedError
+from bnn.errors import ExpectedError, line
 from bnn.model import Layer, Model, ModelError, shapes
 from bnn.program import busy_cycles, first_layer, layer_weights
 from hls.designs import Design
@@ -100,7 +100,7 @@ class FunctionalCore(Core):
     is run as it is, whole maps at a time.
 
     Scores, error codes and the busy counter are the accelerator's; the cycle counter stays 0, as no
-    time is simulated.
+    time is simulated. A defect of this core ends its simulation: it is no error code of the accelerator.
     """
 
     kind = "functional"
@@ -111,6 +111,7 @@ class FunctionalCore(Core):
         self._lock = threading.RLock()
         self._registers = Registers()
         self._run = 0
+        self._ended = ""
         self._decoded: Tuple[bytes, Optional[Model]] = b"", None
         self._machine: Optional[Tuple[bytes, Machine]] = None
         self.reset()
@@ -126,6 +127,7 @@ class FunctionalCore(Core):
 
     def read(self, offset: int) -> int:
         with self._lock:
+            self._check_alive()
             value = self._registers.words[offset // 4] if offset < Registers.size_bytes() else 0
             if offset == Registers.control.offset:
                 self._registers.done = self._registers.ready = False
@@ -137,6 +139,7 @@ class FunctionalCore(Core):
         given = Registers()
         given.words[offset // 4] = value & 0xFFFFFFFF
         with self._lock:
+            self._check_alive()
             registers = self._registers
             if offset == Registers.control.offset:
                 registers.restart = given.restart
@@ -158,7 +161,12 @@ class FunctionalCore(Core):
     def reset(self) -> None:
         with self._lock:
             self._run += 1
+            self._ended = ""
             self._registers = self.design.registers()
+
+    def _check_alive(self) -> None:
+        if self._ended:
+            raise CoreError(f"the simulation ended ({self._ended}); load the bitstream again")
 
     def _work(self, number: int, registers: Registers) -> None:
         """One run, in a thread of its own; a reset meanwhile makes it come to nothing."""
@@ -167,8 +175,15 @@ class FunctionalCore(Core):
             scores, busy = self._compute(registers)
         except RunError as error:
             code = error.code
-        except Exception:  # values that make no network
+        except MemoryError:  # what a damaged program may ask for is bounded, but not by the memory of this machine
             code = Error.RANGE
+        except Exception as error:
+            with self._lock:
+                if number != self._run:
+                    return
+                self._ended = f"{type(error).__name__}: {line(error)}"
+                self._registers.start = False
+            raise
         with self._lock:
             if number != self._run:
                 return
