@@ -1,6 +1,6 @@
 """`bnn plan`: program.bin and plan.json, or engines with a model's weights wired in.
 
-`bnn plan` is `bnn plan`, and knows some other commands by their first word.
+`python -m hls` is `bnn plan`, and knows some other commands by their first word.
 """
 
 from __future__ import annotations
