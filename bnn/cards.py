@@ -12,7 +12,6 @@ from typing import Any, Dict, List
 
 from bnn.errors import ExpectedError
 
-ZOO = Path(__file__).resolve().parent.parent / "models"
 END = ".card.json"
 FIELDS: Dict[str, type] = {
     "name": str,

@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bnn.cards import ZOO, cards, read_card
+from bnn.cards import cards, read_card
 from bnn.command import Command
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
-from bnn.model import Model, load
+from bnn.model import SHIPPED, Model, load
 from bnn.output import result
 from bnn.samples import DATA_SETS
 from hls import designs
@@ -165,7 +165,7 @@ def draw(ours: list[Point], others: list[Point], path: Path) -> None:
 
 def _options(parser: argparse.ArgumentParser) -> None:
     designs.add_option(parser)
-    parser.add_argument("--zoo", type=Path, default=ZOO, help="folder of models, cards and peers.csv")
+    parser.add_argument("--zoo", type=Path, default=SHIPPED, help="folder of models, cards and peers.csv")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="picture to write (.png)")
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bnn.cards import ZOO
-from bnn.model import load
+from bnn.model import SHIPPED, load
 from hls import peers
 from hls.designs import DESIGNS
 from hls.schedule import plan
@@ -19,14 +18,14 @@ HEAD = ",".join(peers.COLUMNS) + "\n"
 def test_the_table_has_the_cards_and_the_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for end in (".npz", ".card.json"):
         for name in ("sfc", "mnist_wired"):
-            shutil.copy(ZOO / f"{name}{end}", tmp_path)
+            shutil.copy(SHIPPED / f"{name}{end}", tmp_path)
     (tmp_path / "peers.csv").write_text(HEAD + 'LFC,mnist,98.4,118883,measured,"board, 100 MHz",paper\n')
     picture = tmp_path / "out" / "picture.png"
     picture.parent.mkdir()
     assert peers.main(["--zoo", str(tmp_path), "-o", str(picture)]) == 0
     text = capsys.readouterr().out
     design = DESIGNS["pynq_z1"]
-    placed = plan(load(ZOO / "sfc.npz"), design, 256)
+    placed = plan(load(SHIPPED / "sfc.npz"), design, 256)
     rate = 256 * design.clock_mhz * 1e6 / placed.run_cycles(256, keep=placed.resident)
     assert f"| sfc | MNIST | 97.87 % | {rate:,.0f} | estimated | pynq_z1, batch 256, " in text
     assert f"| mnist_wired | MNIST | 98.65 % | {design.clock_mhz * 1e6 / 784:,.0f} | estimated | wired in, " in text
@@ -36,7 +35,7 @@ def test_the_table_has_the_cards_and_the_rows(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_shipped_table_is_complete() -> None:
-    assert {point.data for point in peers.published(ZOO / "peers.csv")} == {"cifar10", "mnist"}
+    assert {point.data for point in peers.published(SHIPPED / "peers.csv")} == {"cifar10", "mnist"}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from helpers.browser import NARROW, SCHEMES, WIDE, Browser, browse, load_axe
 from helpers.models import random_model
 
 from bnn.confidence import probabilities
-from bnn.model import Layer, Model, load, save
+from bnn.model import SHIPPED, Layer, Model, load, save
 from bnn.networks import network
 from hls import designs, schedule
 from hls.area import estimate_area
@@ -54,7 +54,7 @@ def test_unique_kernels_by_hand() -> None:
 
 
 def test_unique_kernels_are_those_of_the_reuse_report() -> None:
-    model = load(zoo.ZOO / "cnv.npz")
+    model = load(SHIPPED / "cnv.npz")
     counts = {count.layer: count.ratio for count in count_model(model)}
     assert len(counts) == 6
     assert {layer.name: layer.kernels for layer in cost.layers(model) if layer.kernels is not None} == counts

@@ -12,10 +12,10 @@ import json
 import sys
 from pathlib import Path
 
-from bnn.cards import END, FIELDS, ZOO, ZooError, cards, read_card
+from bnn.cards import END, FIELDS, ZooError, cards, read_card
 from bnn.command import Command, spelled
 from bnn.files import write_atomically
-from bnn.model import load
+from bnn.model import SHIPPED, load
 from bnn.output import each, progress, result
 from bnn.tables import marked
 from train import cost, data
@@ -99,7 +99,7 @@ def table(folder: Path) -> str:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--zoo", type=Path, default=ZOO, help="folder of models and cards")
+    parser.add_argument("--zoo", type=Path, default=SHIPPED, help="folder of models and cards")
     commands = parser.add_subparsers(dest="action", required=True)
     checker = commands.add_parser("check", help="evaluate models and compare with their cards")
     checker.add_argument("names", nargs="*", metavar="NAME", help="default: all")
