@@ -216,11 +216,6 @@ class Cluster:
         self._known = {where: self._known.get(where) or _Worker(name) for where, name in able.items()}
         return self._known
 
-    @property
-    def names(self) -> List[str]:
-        """The workers that are there."""
-        return [worker.name for worker in self._workers().values()]
-
     def processor_seconds(self) -> float:
         """What the workers' processes have taken of the processors so far."""
         return float(sum(self._client.run(time.process_time).values()))
@@ -256,7 +251,6 @@ class _Run:
         self._done: "queue.Queue[Tuple[int, Any]]" = queue.Queue()
         self._ready: Dict[int, Outcome] = {}
         self._taken = self._given = 0
-        self._reason = ""
         self._lonely = 0.0  # since when there is no worker
         self._cluster._workers()
         self._client.register_plugin(_holder(job, bool(cluster._resources)), name=self._name)
@@ -366,7 +360,6 @@ class _Run:
     def _failed(self, worker: _Worker, reason: str) -> None:
         worker.failures += 1
         worker.again = time.monotonic() + min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (worker.failures - 1))
-        self._reason = reason
         if worker.failures == 1:
             self._cluster._report(f"{worker.name}: left out for now: {reason}")
         if all(other.failures >= TRIES for other in self._cluster._known.values()):
