@@ -431,9 +431,7 @@ class Interpreter:
         for plane, bits in enumerate(planes):
             self._write(lane, at + plane * item.plane_words + word, offset, bits)
         if item.value:
-            bytes_ = (value & 0xFF).astype(np.uint8).reshape(-1, VALUE_BITS)
-            for part in range(VALUE_BITS):
-                bits = np.unpackbits(bytes_[:, part], bitorder="little")
+            for part, bits in enumerate(value_bits(value, self.pe).reshape(VALUE_BITS, -1)):
                 self._write(lane, at + item.value_word + VALUE_BITS * word + part, offset, bits)
 
 
