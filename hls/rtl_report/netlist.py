@@ -246,10 +246,9 @@ class Design:
         loads = tables["loads"].astype(np.int64)
         self._pins = np.concatenate([loads[:, [0, 2]], drivers[:, [0, 2]]])
         # a cell that takes a net at several pins of one kind is counted at each
-        self.data_loads = np.bincount(loads[loads[:, 1] == 1, 0], minlength=count)
+        self.loads = np.bincount(loads[:, 0], minlength=count)
         self.control_loads = np.bincount(loads[loads[:, 1] == 0, 0], minlength=count)
-        np.add.at(self.data_loads, outputs, 1)
-        self.loads = self.data_loads + self.control_loads
+        np.add.at(self.loads, outputs, 1)
         counts = range(int(self.loads.max(initial=0)) + 1)
         self._table = np.array([wires.net_ns(count, self.full) for count in counts])
 
