@@ -313,8 +313,7 @@ channels:
 // the group.
 inline Slice value_slice(const Window& f, int group, int piece, const Factors factors, Sum best[FIRST_PE]) {
 #pragma HLS INLINE  // part of the caller's pipeline
-  const ap_int<9> low = f.value_bits == 0 ? -128 : 0;
-  const ap_int<9> high = f.value_bits == 0 ? 127 : (1 << f.value_bits) - 1;
+  const Value low = least_value(f.value_bits), high = greatest_value(f.value_bits);
   const int row = (group * VALUE_BITS + piece) / HALF_VALUES;
   const bool upper = HALF_VALUES == 2 && piece % 2 == 1;
   ap_uint<8 * SLICE_VALUES> bytes = 0;
@@ -324,7 +323,7 @@ values:
     const Factor factor = factors[n][row & (FACTOR_ROWS - 1)];
     const ap_int<34> product = best[n] * ap_uint<F_SCALE.bits>(factor >> F_SCALE.low);
     const ap_int<34> shifted = ap_int<34>(product + ap_int<F_OFFSET.bits>(ap_uint<F_OFFSET.bits>(factor))) >> f.shift;
-    const ap_int<9> value = shifted < low ? low : shifted > high ? high : ap_int<9>(shifted);
+    const Value value = shifted < low ? low : shifted > high ? high : Value(shifted);
     bytes |= ap_uint<8 * SLICE_VALUES>(ap_uint<8>(value)) << (8 * n);
   }
   if (HALF_VALUES == 1 || upper) {

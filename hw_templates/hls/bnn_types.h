@@ -125,6 +125,19 @@ inline int header_words(const Word d[D_WORDS]) {
   return get(d, D_SCORES) ? S_WORDS : T_WORDS;
 }
 
+typedef ap_int<VALUE_BITS + 1> Value;  // of either kind
+
+// The range of values by their bits in header and descriptors: unsigned of so many, signed of VALUE_BITS for 0.
+inline Value least_value(int bits) {
+#pragma HLS INLINE  // a choice
+  return bits == 0 ? Value(-(1 << (VALUE_BITS - 1))) : Value(0);
+}
+
+inline Value greatest_value(int bits) {
+#pragma HLS INLINE  // a choice
+  return bits == 0 ? Value((1 << (VALUE_BITS - 1)) - 1) : Value((1 << bits) - 1);
+}
+
 inline int smaller(int a, int b) { return a < b ? a : b; }
 inline int larger(int a, int b) { return a < b ? b : a; }
 inline int round_up(int value, int unit) { return (value + unit - 1) / unit; }

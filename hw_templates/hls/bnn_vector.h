@@ -23,7 +23,6 @@ static_assert(!VECTOR || PE >= VALUE_WORDS, "With VECTOR, PE must be at least 8:
 
 typedef ap_int<C_COEFFICIENT.bits> Coefficient;
 typedef ap_int<41> Wide;           // U, and U + offset
-typedef ap_int<9> Value;           // of either kind
 typedef ap_uint<8 * PE> Values;    // of a lane's channels
 typedef ap_uint<PE> Bits;            // of a lane's channels
 
@@ -167,8 +166,7 @@ inline void evaluate(const Layer& f, const Leaving& leaving, const Channel& c, c
                      const Wide before[LANES], Wide total[LANES], Values added[LANES],
                      ap_uint<8> values[LANES][PE], Bits out[MAX_PLANES][LANES]) {
 #pragma HLS INLINE  // part of the caller's pipeline
-  const Value low = f.value_bits == 0 ? Value(-128) : Value(0);
-  const Value high = f.value_bits == 0 ? Value(127) : Value((1 << f.value_bits) - 1);
+  const Value low = least_value(f.value_bits), high = greatest_value(f.value_bits);
   Value value[LANES];
 #pragma HLS ARRAY_PARTITION variable=value type=complete  // wires
 lanes:
