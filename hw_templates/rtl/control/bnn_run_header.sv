@@ -97,7 +97,7 @@ module bnn_run_header
       values_range_q[1] <= values_q && header_q.first_result.value_channels > 16'(FirstValues);
       values_range_q[2] <= values_q && header_q.first_result.value_channels > header_q.first_channels[15:0];
       values_range_q[3] <= values_q && header_q.first_channels[SimdBits-1:0] != '0;
-      values_range_q[4] <= values_q && header_q.first_result.value_bits > 4'd8;
+      values_range_q[4] <= values_q && header_q.first_result.value_bits > 4'(ValueBits);
       values_range_q[5] <= values_q && header_q.first_result.shift[1:0] != '0;
       values_range_q[6] <= values_q && header_q.out_words != 32'(record_q >> SimdBits);
     end
