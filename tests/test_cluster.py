@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -127,10 +128,16 @@ def test_a_worker_that_no_longer_answers_is_replaced(pair: Cluster) -> None:
     assert found == [2 * number for number in range(40)]
 
 
+def slow_first(item: int) -> tuple[int, int]:
+    time.sleep(0 if item else 2)
+    return twice(item)
+
+
 def test_items_are_taken_as_workers_become_free(pair: Cluster) -> None:
+    """While the results of many wait for the first."""
     taken = []
     items = (taken.append(number) or number for number in range(1000))
-    for number, outcome in enumerate(pair.map(twice, items)):
+    for number, outcome in enumerate(pair.map(slow_first, items)):
         assert outcome.value[1] == 2 * number and len(taken) <= number + 1 + 2 * clusters.KEPT
     assert len(taken) == 1000
 
