@@ -169,6 +169,11 @@ MEAN_SHIFT = 12
 """Bits that the scaled sum of a mean is shifted right."""
 
 
+def bit_shifts(bits: int) -> Tuple[int, ...]:
+    """The shifts of planes or bases that are the bits of a number, the most significant first."""
+    return tuple(range(bits - 1, -1, -1))
+
+
 def mean_scale(height: int, width: int) -> int:
     """What sums over a map are multiplied by, before that shift, for their mean."""
     return round((1 << MEAN_SHIFT) / (height * width))

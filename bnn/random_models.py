@@ -9,7 +9,7 @@ import numpy as np
 
 from bnn.geometry import Shape, Spec, walk
 from bnn.golden import Output, max_pool, read_pixels, result, sums
-from bnn.layers import FEATURES, INPUT, MEAN_BITS, Layer, Model, map_mean
+from bnn.layers import FEATURES, INPUT, MEAN_BITS, Layer, Model, bit_shifts, map_mean
 from bnn.networks import INPUT_BINARY, Network
 from bnn.rules import INT16, MAX_FAN_IN, SHIFTS, shapes
 
@@ -89,7 +89,7 @@ def _drawn(
             if spec.stride > 1:
                 vectors.update(average_shortcut=True)
         elif residual and layers[-1].kind == "average":
-            vectors.update(plane_shifts=tuple(range(MEAN_BITS - 1, -1, -1)))
+            vectors.update(plane_shifts=bit_shifts(MEAN_BITS))
         weights = rng.integers(0, 2, (spec.outputs, *(max(size, 0) for size in tail)), np.uint8)
         layers.append(
             Layer(

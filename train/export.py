@@ -22,7 +22,7 @@ from bnn.command import Command, UsageError
 from bnn.errors import ExpectedError
 from bnn.files import write_atomically
 from bnn.geometry import Spec, walk
-from bnn.layers import INPUT, map_mean
+from bnn.layers import INPUT, bit_shifts, map_mean
 from bnn.model import Layer, Model, load, save
 from bnn.networks import INPUT_BINARY
 from bnn.output import result
@@ -76,11 +76,6 @@ def fold(block: Block, sums: np.ndarray, unit: float, name: str) -> tuple[np.nda
         raise ExportError(f"{name}: {what}") from None
 
 
-def _exponents(bits: int) -> tuple[int, ...]:
-    """Of the planes or bases of a number of so many bits, the most significant first."""
-    return tuple(range(bits - 1, -1, -1))
-
-
 def _bits(block: Block) -> np.ndarray:
     """The weights as the model has them: (O, ...) bits with channels innermost, behind an axis of bases if several."""
     layer = block.layer
@@ -90,7 +85,7 @@ def _bits(block: Block) -> np.ndarray:
         signs, bases = layer.signs().numpy(), layer.methods.weight_bases
         if layer.methods.weight_bits:
             codes = (signs.astype(np.int64) + layer.methods.base_sum) // 2
-            weights = np.stack([codes >> place & 1 for place in _exponents(layer.methods.weight_bits[0])])
+            weights = np.stack([codes >> place & 1 for place in bit_shifts(layer.methods.weight_bits[0])])
         else:  # the sum of thermometer codes has a base more at +1 for every 2
             weights = np.stack([signs > 2 * base - bases for base in range(bases)])
     weights = np.ascontiguousarray(np.moveaxis(weights, 2, -1)).astype(np.uint8)
@@ -115,8 +110,8 @@ def _block_layer(block: Block, spec: Spec, source: Layer | None, first_int8: boo
         pad_value=pad_value,
         pool=block.pool,
         stride=spec.stride,
-        base_shifts=_exponents(layer.methods.weight_bits[0]) if max(layer.methods.weight_bits, default=1) > 1 else (),
-        plane_shifts=_exponents(source.bits) if source is not None else (),
+        base_shifts=bit_shifts(layer.methods.weight_bits[0]) if max(layer.methods.weight_bits, default=1) > 1 else (),
+        plane_shifts=bit_shifts(source.bits) if source is not None else (),
     )
     norm = block.norm
     if isinstance(block, ValueBlock | AbcScores):

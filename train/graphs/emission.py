@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bnn.geometry import Shape
-from bnn.layers import INPUT, Layer
+from bnn.layers import INPUT, Layer, bit_shifts
 from bnn.rules import INT16, MAX_FAN_IN, MAX_PLANES, MAX_SUM, MAX_THRESHOLDS
 from train.graphs.graph import Graph, GraphError, Node
 from train.graphs.lines import INT32, TOLERANCE, Line, clipped_fit, fixed, score_line
@@ -195,8 +195,7 @@ class Emitter:
             raise self.refuse(node, "reads levels that differ from channel to channel, expected the same")
         gain, bias, bits = float(line.gain[0]), float(line.bias[0]), layer.bits
         centre = bias + gain * ((1 << bits) - 1) / 2
-        shifts = tuple(range(bits - 1, -1, -1))
-        return Operand(base.layer, base.shape, bits, shifts, float(centre), float(gain / 2))
+        return Operand(base.layer, base.shape, bits, bit_shifts(bits), float(centre), float(gain / 2))
 
     def value(self, node: Node, signal: Signal) -> Signal:
         """The tensor as a layer's value."""

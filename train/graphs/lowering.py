@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from bnn.geometry import POOL, Shape, Spec, step
-from bnn.layers import INPUT, Layer, Model
+from bnn.layers import INPUT, Layer, Model, bit_shifts
 from bnn.rules import KERNELS, shapes
 from train.graphs.emission import Emitter
 from train.graphs.graph import ELEMENTWISE, LAYOUT, Graph, GraphError, Node, apply, refusing, window
@@ -501,9 +501,7 @@ class _Lowering(Emitter):
             return Operand(INPUT, shape, 1, (), centre, half, eight_bit=True)
         least, most = int(self.table.min()), int(self.table.max())
         bits = next(count for count in range(2, 9) if -(1 << count - 1) <= least and most < 1 << count - 1)
-        planes = Operand(
-            INPUT, shape, bits, tuple(range(bits - 1, -1, -1)), centre - half / 2, half / 2, input_bits=bits
-        )
+        planes = Operand(INPUT, shape, bits, bit_shifts(bits), centre - half / 2, half / 2, input_bits=bits)
         if not conv:
             return planes
         try:

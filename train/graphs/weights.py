@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bnn.layers import bit_shifts
 from bnn.rules import MAX_BASES
 
 
@@ -117,7 +118,7 @@ def decompose(
         most = int(np.abs(whole).max())
         if (whole % 2).all():
             count = max(1, int(most).bit_length())
-            shifts = tuple(range(count - 1, -1, -1))
+            shifts = bit_shifts(count)
             codes = (whole + (1 << count) - 1) // 2
         else:  # even numbers: the last exponent twice
             count = max(1, int(np.ceil(np.log2(2 * most)))) + 1 if most else 2
@@ -133,7 +134,7 @@ def decompose(
     odd = np.clip(2 * np.floor(weights / (2 * unit.reshape(rows))) + 1, -most, most).astype(np.int64)
     if covariance is not None:
         odd = _refined(odd.reshape(flat.shape), unit, flat, covariance, most).reshape(odd.shape)
-    shifts = tuple(range(bits - 1, -1, -1))
+    shifts = bit_shifts(bits)
     return Weights(_base_bits((odd + most) // 2, shifts), shifts, unit, False)
 
 
