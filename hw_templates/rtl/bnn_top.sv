@@ -382,7 +382,7 @@ module bnn_top
   logic first_valid, first_ready, first_soon;
   logic [Lanes-1:0] first_lane;
   logic [AddrBits-1:0] first_addr;
-  logic [Simd-1:0] first_write_data;
+  logic [2*Simd-1:0] first_write_data;
 
   bnn_first_layer #(
       .Simd       (Simd),
@@ -540,7 +540,7 @@ module bnn_top
   assign tap_write_lane  = first_ready ? first_lane & {Lanes{first_valid}} : write_lane;
   assign tap_write_group = first_ready ? '1 : write_group;
   assign tap_write_addr  = {Lanes{first_ready ? first_addr : write_addr}};
-  assign tap_write_data  = first_ready ? {Lanes{first_write_data}} : write_data;
+  assign tap_write_data  = first_ready ? {Lanes / 2{first_write_data}} : write_data;
   assign tap_first_done  = first_done;
   assign tap_layer_done  = layer_done_q[7];
 

@@ -102,7 +102,7 @@ async def act_write(dut):
         first = rng.random() < 0.5
         array = {"lane": lane, "group": rng.getrandbits(groups), "addr": rng.getrandbits(bits)}
         other = {"lane": rng.getrandbits(lanes), "addr": rng.getrandbits(bits)}
-        array_data, first_data = rng.getrandbits(lanes * simd), rng.getrandbits(simd)
+        array_data, first_data = rng.getrandbits(lanes * simd), rng.getrandbits(2 * simd)
         for source, values in (("array", array), ("first", other)):
             for name, value in values.items():
                 getattr(dut, f"{source}_{name}_i").value = value
@@ -111,7 +111,7 @@ async def act_write(dut):
         clashes += bool(lane) and first
         taken = other if not lane else array
         enable = taken["lane"] if lane or first else 0
-        data = fields(array_data, simd, lanes) if lane else [first_data] * lanes
+        data = fields(array_data, simd, lanes) if lane else fields(first_data, simd, 2) * (lanes // 2)
         written = taken.get("group", (1 << groups) - 1)
         outputs = {"group": ([written] * lanes, groups), "addr": ([taken["addr"]] * lanes, bits), "data": (data, simd)}
         expected.append((enable, outputs))

@@ -20,8 +20,8 @@
 // With FirstWired the sums are those of bnn_first_wired, a generated module with the weights of one first layer, and no
 // values; wrong_o tells that the program's is another.
 //
-// Writes: a word to all lanes of write_lane_o at the same address, once for every FirstPe channels,
-// those to come 0; taken with write_ready_i; write_soon_i is that of the next cycle.
+// Writes: to all lanes of write_lane_o at the same address, of the even ones a word, of the odd ones that above it; once
+// for every FirstPe channels, those to come 0; taken with write_ready_i; write_soon_i is that of the next cycle.
 module bnn_first_layer
   import bnn_pkg::*;
 #(
@@ -63,7 +63,7 @@ module bnn_first_layer
     input  logic                write_soon_i,
     output logic [Lanes-1:0]    write_lane_o,
     output logic [AddrBits-1:0] write_addr_o,
-    output logic [Simd-1:0]     write_data_o
+    output logic [2*Simd-1:0]   write_data_o
 );
   localparam int unsigned PixelBits = $clog2(ImagePixels);
   localparam int unsigned PeBits = $clog2(FirstPe);

@@ -8,6 +8,10 @@
 //     with values_i, in place of groups of channels:  a word, value_i or with plane_i value_bits_i, to value_offset_i of the
 //         pixel's words; value_last_i goes with the pixel's last one
 //
+// With values_i and fewer than PairWords words in a pixel the words of an even lane wait for those of the odd one behind it, at the
+// same addresses, and both lanes are written at once; the last pixel of a row may have none behind it. write_data_o has
+// the even lanes' word and above it the odd lanes'.
+//
 // rows_i and columns_i are those after the pool. Every write has the whole word: the channels before, those of this
 // write, and 0 for those to come. bits_pop_o takes FirstPe bits, or a word of values, word_taken_o a packed word. done_o is a pulse at
 // least one cycle after the last write of a sub-batch was taken.
@@ -16,7 +20,7 @@
 // to the end of the run. pack_data_i and values_data_i are pack_i and values_i once more, for what is wide. Writes:
 // bnn_first_layer.
 //
-// Latency: a write is at the port 1 cycle after its bits or its word were taken.
+// Latency: a write is at the port 2 cycles after its bits or its word were taken.
 module bnn_first_write #(
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
@@ -70,12 +74,14 @@ module bnn_first_write #(
     input  logic                write_soon_i,
     output logic [Lanes-1:0]    write_lane_o,
     output logic [AddrBits-1:0] write_addr_o,
-    output logic [Simd-1:0]     write_data_o,
+    output logic [2*Simd-1:0]   write_data_o,
     output logic                done_o
 );
   localparam int unsigned Slots = Simd / FirstPe;
   localparam int unsigned SlotBits = (Slots > 1) ? $clog2(Slots) : 1;
   localparam int unsigned LaneBits = $clog2(Lanes);
+  localparam int unsigned PairWords = 32;  // a LUT of RAM is no smaller
+  localparam int unsigned IndexBits = $clog2(PairWords);
 
   // ---- Loops ---------------------------------------------------------------------------------
 
@@ -164,7 +170,8 @@ module bnn_first_write #(
   logic [2:0] settle_q;  // ones: cycles since next changed
   logic [31:0] left;
   logic [15:0] images_q, next;
-  logic [2:0] done_q;
+  logic end_q;  // with the write at hand
+  logic [1:0] done_q;
 
   bnn_sub_batch u_written (
       .clk_i,
@@ -203,6 +210,7 @@ module bnn_first_write #(
       settle_q <= '0;
       parity_q <= 1'b0;
       done_q   <= '0;
+      end_q    <= 1'b0;
       ended_q  <= 1'b0;
     end else begin
       begin_q  <= begin_d;
@@ -211,12 +219,13 @@ module bnn_first_write #(
       packed_q <= pack_i & (begin_q | (active_q & ~sub_end));
       settle_q <= active_q ? '0 : {settle_q[1:0], run_i};
       parity_q <= parity_q ^ sub_end;
-      ended_q  <= sub_end | (ended_q & ~write_ready_i);  // the last write waits
-      done_q   <= {done_q[1:0], ended_q & write_ready_i};
+      if (room_q) end_q <= sub_end;
+      ended_q  <= (end_q & room_q) | (ended_q & ~write_ready_i);  // the last write waits
+      done_q   <= {done_q[0], ended_q & write_ready_i};
     end
   end
 
-  assign done_o = done_q[2];
+  assign done_o = done_q[1];
 
   // ---- Addresses -----------------------------------------------------------------------------
 
@@ -261,12 +270,29 @@ module bnn_first_write #(
 
   // ---- Write port ----------------------------------------------------------------------------
 
-  // The write, registered: it waits for the array's.
-  logic valid_q, valid, first, first_next;  // first: here_q[0] again, for the slices
-  logic [Lanes-1:0] lane_mask_q;
-  logic [AddrBits-1:0] addr_q;
+  // The write, registered twice: it waits for the array's, and both registers with it.
+  logic pairs_q, given_q, valid_q, valid, first, first_next;  // first: here_q[0] again, for the slices
+  logic even_q;  // the write is one of an even lane
+  logic [IndexBits-1:0] index_q;
+  logic [1:0][Lanes-1:0] lane_mask_q;
+  logic [1:0][AddrBits-1:0] addr_q;
+  logic [Simd-1:0] data;
 
-  assign valid = room_q ? write : valid_q;
+  // room_q for the counters, and again for what is wide
+  localparam int unsigned Narrow = 0, Slice = 1, Pair = 2;
+
+  logic [2:0] room;
+
+  for (genvar i = 0; i < 3; i++) begin : gen_room
+    bnn_register u_room (
+        .clk_i,
+        .data_i(rst_i | clear_i | ~valid | write_soon_i),
+        .data_o(room[i])
+    );
+  end
+
+  assign room_q = room[Narrow];
+  assign valid = room_q ? given_q : valid_q;
 
   always_comb begin
     first_next = first;
@@ -281,16 +307,22 @@ module bnn_first_write #(
   );
 
   always_ff @(posedge clk_i) begin
+    pairs_q <= Values & values_i & (words_i >> IndexBits) == '0;
     if (room_q) begin
-      lane_mask_q <= Lanes'(1) << lane_q;
-      addr_q      <= pixel_base_q + word_q + later;
+      even_q  <= write & ~lane_q[0];
+      index_q <= IndexBits'(value_offset_i);
+      for (int unsigned l = 0; l < Lanes; l++) begin
+        lane_mask_q[0][l] <= lane_q == LaneBits'(l) | (pairs_q & lane_q == LaneBits'(l | 1));
+      end
+      lane_mask_q[1] <= lane_mask_q[0];
+      addr_q         <= {addr_q[0], pixel_base_q + word_q + later};
     end
     if (rst_i || clear_i) begin
+      given_q <= 1'b0;
       valid_q <= 1'b0;
-      room_q  <= 1'b1;
     end else begin
+      if (room_q) given_q <= write & ~(pairs_q & ~lane_q[0] & ~last[X]);
       valid_q <= valid;
-      room_q  <= ~valid | write_soon_i;
     end
   end
 
@@ -300,7 +332,7 @@ module bnn_first_write #(
         .Values(Values)
     ) u_slice (
         .clk_i,
-        .enable_i (room_q),
+        .enable_i (room[Slice]),
         .pack_i   (pack_data_i),
         .begin_i  (first),
         .here_i   (here_q[s]),
@@ -310,13 +342,35 @@ module bnn_first_write #(
         .plane_i,
         .value_i  (value_i[s*FirstPe+:FirstPe]),
         .bits_i   (value_bits_i[s*FirstPe+:FirstPe]),
-        .data_o   (write_data_o[s*FirstPe+:FirstPe])
+        .data_o   (data[s*FirstPe+:FirstPe])
     );
   end
 
+  if (Values) begin : gen_pair
+    bnn_first_pair #(
+        .Simd (Simd),
+        .Words(PairWords)
+    ) u_pair (
+        .clk_i,
+        .enable_i(room[Pair]),
+        .even_i  (even_q),
+        .index_i (index_q),
+        .data_i  (data),
+        .data_o  (write_data_o)
+    );
+  end else begin : gen_single
+    logic [Simd-1:0] data_q;
+    logic unused_pair;
+
+    always_ff @(posedge clk_i) if (room[Pair]) data_q <= data;
+
+    assign write_data_o = {2{data_q}};
+    assign unused_pair = ^{even_q, index_q};
+  end
+
   assign write_valid_o = valid_q;
-  assign write_lane_o  = lane_mask_q;
-  assign write_addr_o  = addr_q;
+  assign write_lane_o  = lane_mask_q[1];
+  assign write_addr_o  = addr_q[1];
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------

@@ -1,7 +1,7 @@
 // Write port of the activation memory: the array's writes, and the first layer's between them.
 //
 // Both write the lanes of their lane mask at one address; the array has Simd bits for every lane, of which it writes
-// groups, the first layer the same Simd bits for all. array_next_i is high in the cycle before one in which the array
+// groups, the first layer the same Simd bits for all even lanes, and for all odd ones those above. array_next_i is high in the cycle before one in which the array
 // writes, or the vector unit reads (array_read_i), first_ready_o low in that one, first_soon_o a cycle before. Every
 // lane has its own registers, so that no net spans the memory.
 //
@@ -25,7 +25,7 @@ module bnn_act_write #(
     output logic                      first_soon_o,
     input  logic [Lanes-1:0]          first_lane_i,
     input  logic [AddrBits-1:0]       first_addr_i,
-    input  logic [Simd-1:0]           first_data_i,
+    input  logic [2*Simd-1:0]         first_data_i,
     output logic [Lanes-1:0]          write_lane_o,
     output logic [Lanes*Groups-1:0]   write_group_o,
     output logic [Lanes*AddrBits-1:0] write_addr_o,
@@ -53,7 +53,7 @@ module bnn_act_write #(
         .array_data_i  (array_data_i[l*Simd+:Simd]),
         .first_enable_i(first_valid_i & first_lane_i[l]),
         .first_addr_i,
-        .first_data_i,
+        .first_data_i  (first_data_i[l%2*Simd+:Simd]),
         .enable_o      (write_lane_o[l]),
         .group_o       (write_group_o[l*Groups+:Groups]),
         .addr_o        (write_addr_o[l*AddrBits+:AddrBits]),
