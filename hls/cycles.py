@@ -17,6 +17,12 @@ LAYER_END = 17
 """Cycles from the one after a layer's last step to its end: its bits leave the array."""
 GROUP_GAP = 7
 """Cycles between the last step of a group and the first of the next, its header among them."""
+FOLLOW = 1
+"""The same where the next group's words were in the ring before: its header alone."""
+FOLLOW_STEPS = 8
+"""Steps of a group at least that another follows so."""
+AHEAD = 3
+"""Cycles before a group's last step in which the next one's words are there then, at least."""
 WEIGHTS = 4
 """Cycles from a group's last weight in the ring to its first step."""
 SERIAL = 20
@@ -200,21 +206,26 @@ class _Timeline:
         self.array += LAYER_START - GROUP_GAP
         tail = 0
         done = [0.0, 0.0]  # when the vector unit has group n - 2, n - 1
+        follows = not (layer.vector or layer.scores) and blocks * steps >= FOLLOW_STEPS
         for group in range(layer.groups):
-            self.array = max(self.array, done[0]) + gap
+            last = self.array
+            self.array = max(last, done[0]) + gap
+            there = -1.0  # when the group's words are in the ring
             if not self.plan.resident:
                 beats = self.design.word_bytes // BEAT_BYTES * self.beat
-                end = self.stream + words * beats
+                there = self.stream + words * beats
                 while self.held + words > self.design.weight_depth:
                     waiting = self.held + words - self.design.weight_depth  # words without room until then
                     freed, left = self.ring.popleft()
                     self.held -= freed
-                    end = max(end, left + self.latency + 12 + min(waiting, words) * beats)
-                self.stream = end
-                self.array = max(self.array, self.stream + WEIGHTS)
+                    there = max(there, left + self.latency + 12 + min(waiting, words) * beats)
+                self.stream = there
             elif not self.keep:
-                self.array = max(self.array, self._resident(index, group) + WEIGHTS)
-            body: float = max(blocks * steps, 4)  # headers come at most every ten cycles
+                there = self._resident(index, group)
+            if group and follows and there <= last - AHEAD:
+                self.array = last + FOLLOW
+            self.array = max(self.array, there + WEIGHTS)
+            body: float = max(blocks * steps, 4)  # headers come at most every nine cycles
             if layer.vector and layer.scores:
                 body = steps + blocks * max(steps, 8 * (layer.hand_overs + CHANNEL))
                 tail = VECTOR - DRAIN

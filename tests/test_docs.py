@@ -216,7 +216,7 @@ def test_numbers_of_the_rtl_walkthrough() -> None:
     assert f"1 to 7 are read at {read[0]}, memory 0 at {read[1]}" in " ".join(text.split())
     written = item.dest_base + item.dest_image_stride + 3 * item.dest_row_stride + 2 // 2 * item.dest_words
     assert f"lanes 0 to 3 at {written}." in text
-    assert f"comes {cycles.GROUP_GAP} cycles later" in text
+    assert f"comes {cycles.FOLLOW + 1} cycles later, else {cycles.GROUP_GAP + 1}." in " ".join(text.split())
     file, line, label = re.findall(r"(bnn_\w+)\.sv:(\d+): Assertion failed in [\w.]*\.(\w+): ", text)[0]
     assert f" {label}: assert property" in find(file).read_text().splitlines()[int(line) - 1]
     budget = [int(number) for number in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]

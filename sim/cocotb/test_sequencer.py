@@ -150,7 +150,7 @@ async def sequencer(dut):
             await FallingEdge(dut.clk_i)
         taken = [None] * LATENCY  # steps of the last cycles
         todo = steps(layer, lanes)
-        want, final = next(todo)
+        (want, final), after = next(todo), next(todo, (None, False))
         often = rng.choice([1.0, 0.8])
         while want or any(taken):
             ready, wait = rng.random() < often, rng.random() > often
@@ -160,10 +160,11 @@ async def sequencer(dut):
             if want:
                 hold = want["first"] and hold_first or final and hold_final
                 now = {"hold": int(hold), "final": int(final), "group_last": want["group_last"], "last": want["last"]}
+                now["over"] = int(after[0] is None)
                 for name, value in now.items():
                     assert int(getattr(dut, f"next_{name}_o").value) == value, f"layer {n}: next_{name} of {want}"
                 if ready and not (wait and hold):
-                    step, (want, final) = want, next(todo, (None, False))
+                    step, (want, final), after = want, after, next(todo, (None, False))
             taken = [*taken[1:], step]
             await FallingEdge(dut.clk_i)
             assert int(dut.done_o.value) == (want is None and step is not None)

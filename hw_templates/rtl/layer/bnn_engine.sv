@@ -146,12 +146,13 @@ module bnn_engine
 
   state_e state_q;
   logic next_valid, seq_done, step, one_by_one, pending_q, enough_q, block_done, run_q;
+  logic ahead_q, follow_q;  // the next group's words are there too; its header may follow this one's last step
   logic vector_busy, load_ready, load_read, load_done, room, hand_soon, read;
   logic [5:0] load_index;
   logic [1:0] gap_q;  // ones: cycles since a sum's last step
   logic average_pop_q;
   logic [15:0] average_left_q;  // groups
-  logic next_hold, next_last, next_final, next_group_last, sequence_over_q, score_busy, done_q;
+  logic next_hold, next_last, next_final, next_group_last, next_over, sequence_over_q, score_busy, done_q;
   logic [$clog2(SumLatency+2)-1:0] space_q;  // cycles until a header may come
   logic [2:0] pop_wait_q;
   logic [DrainBits-1:0] drain_q;
@@ -202,6 +203,7 @@ module bnn_engine
       .next_last_o      (next_last),
       .next_final_o     (next_final),
       .next_group_last_o(next_group_last),
+      .next_over_o      (next_over),
       .valid_o          (step_q),
       .read_addr_o      (act_addr_o),
       .shift_o          (shift_q),
@@ -222,6 +224,8 @@ module bnn_engine
   always_ff @(posedge clk_i) begin
     group_total_q <= (RingBits + 1)'(group_words) + (RingBits + 1)'(headers);
     enough_q      <= ring_available_i >= group_total_q;
+    ahead_q       <= (RingBits + 2)'(ring_available_i) >= {group_total_q, 1'b0};
+    follow_q      <= ahead_q & space_q <= 1 & state_q != Header0 & ~scores & ~vector;
     if (start_q) average_left_q <= layer.groups[15:0];
     else if (average_pop_q) average_left_q <= average_left_q - 16'd1;
     if (rst_i) begin
@@ -242,7 +246,7 @@ module bnn_engine
       else if (step && one_by_one && next_final) pending_q <= 1'b1;
       else if (block_done) pending_q <= 1'b0;
       average_pop_q <= average & state_q == Load & load_done;
-      if (state_q == Header0) space_q <= ($bits(space_q))'(SumLatency);
+      if (state_q == Header0) space_q <= ($bits(space_q))'(SumLatency - 2);
       else if (space_q != '0) space_q <= space_q - 1'b1;
       if (start_q) sequence_over_q <= 1'b0;
       else if (seq_done || (average_pop_q && average_left_q == 16'd1)) sequence_over_q <= 1'b1;
@@ -269,7 +273,7 @@ module bnn_engine
         end
         Run: begin
           if (step && next_group_last) begin
-            state_q    <= Pop;
+            state_q    <= follow_q & ~next_over ? Header0 : Pop;
             run_q      <= 1'b0;
             pop_wait_q <= 3'd4;
           end
