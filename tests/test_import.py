@@ -75,8 +75,16 @@ def test_refused(tmp_path, capsys):
     (tmp_path / "0-1-weights.bin").unlink()
     with pytest.raises(ParameterError, match="cannot be read"):
         read_weights(tmp_path, 0, 16, 27)
-    assert main([str(tmp_path / "none"), "-o", str(tmp_path / "model.npz"), "--classes", "a,b"]) == 1
-    assert capsys.readouterr().err.startswith("error: ")
+    (tmp_path / "net.py").write_text("import torch\n")
+    (tmp_path / "empty").mkdir()
+    for name, said in (
+        ("none", "is no file or folder, and neither BNN-PYNQ's folder, FILE.onnx"),
+        ("net.py", "is neither BNN-PYNQ's folder, FILE.onnx, NAME-symbol.json nor NAME-0000.params"),
+        ("empty", "holds no 0-0-weights.bin of BNN-PYNQ, nor a *-symbol.json of BMXNet"),
+    ):
+        assert main([str(tmp_path / name), "-o", str(tmp_path / "model.npz"), "--classes", "a,b"]) == 1
+        assert capsys.readouterr().err.startswith(f"error: {tmp_path / name}: {said}")
+    assert not (tmp_path / "model.npz").exists()
 
 
 def test_input_table():

@@ -210,6 +210,8 @@ def _topology(folder: Path) -> str:
     for name in TOPOLOGIES:
         if len(NETWORKS[name].layers) == count:
             return name
+    if not count:
+        raise ParameterError(f"{folder}: holds no 0-0-weights.bin of BNN-PYNQ, nor a *-symbol.json of BMXNet")
     wanted = " or ".join(f"{len(NETWORKS[name].layers)} ({name})" for name in TOPOLOGIES)
     raise ParameterError(f"{folder}: holds weights of {count} layers, expected {wanted}: 0-0-weights.bin and so on")
 

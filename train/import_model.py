@@ -205,6 +205,12 @@ def _run(arguments: argparse.Namespace) -> None:
     shape = None if arguments.dataset is None else dataset_shape(arguments.dataset)
     graph = read_graph(arguments.source, shape, arguments.divide)
     if graph is None:
+        if not arguments.source.is_dir():
+            missing = "" if arguments.source.exists() else "no file or folder, and "
+            raise GraphError(
+                f"{arguments.source}: is {missing}neither BNN-PYNQ's folder, FILE.onnx, "
+                f"NAME{SYMBOL} nor NAME-0000{PARAMS}"
+            )
         model = read_model(arguments.source, arguments.topology, arguments.classes, arguments.dataset)
     else:
         model = import_graph(graph, arguments)
