@@ -195,9 +195,9 @@ test: $(READY)
 test-arm:
 	"$(PYTHON)" tests/arm/run.py -o build/arm
 
-# programs of flipped words through every core; make test has some hundred
+# programs of flipped words through every core, or CORES="hls rtl functional"; goes on where it was; make test has some hundred
 damaged: $(READY)
-	BNN_DAMAGED=$(or $(COUNT),10000) $(PY) -m pytest -s -n 2 --dist loadscope tests/test_damaged.py
+	$(PY) tests/run_damaged.py --programs $(or $(COUNT),10000) $(CORES)
 
 # atheris is for this alone, so it is installed here; FUZZ="--inputs 100000 model onnx": some formats, so many inputs
 fuzz: $(READY)

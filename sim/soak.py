@@ -147,7 +147,7 @@ def commit() -> str:
 
 
 class Record:
-    """What a campaign has done so far, in a file: for every seed what is wrong, or None where it has no plan."""
+    """What a campaign has done so far, in a file: for every seed what is wrong, or None where it is not run."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.commit = path, commit()
@@ -169,8 +169,8 @@ class Record:
         write_atomically(self.path, (json.dumps(content, indent=1) + "\n").encode())
 
     @property
-    def networks(self) -> int:
-        """How many were run."""
+    def ran(self) -> int:
+        """How many seeds were run."""
         return sum(found is not None for found in self.seeds.values())
 
     @property
@@ -211,22 +211,22 @@ def _run(options: argparse.Namespace) -> int:
         result("\n".join(found) or f"seed {options.seed}: both cores agree with the golden model", faults=found)
         return FAILED if found else 0
     record = Record(options.output / "soak.json")
-    count = options.networks or max(0, NETWORKS - record.networks)
+    count = options.networks or max(0, NETWORKS - record.ran)
     try:
         with spread(options.cluster) as each_of:
             for seed, found in progress(each_of(campaign, seeds(record, count)), "soak", count):
                 record.seeds[seed] = found
                 for text in found:
                     each("faults", f"seed {seed}: {text}; again: bnn soak --seed {seed}", {"seed": seed, "what": text})
-                if record.networks % SAVED == 0:
+                if record.ran % SAVED == 0:
                     record.save()
     finally:
         record.save()
     wrong = record.failed
     result(
-        f"{record.networks} networks, {len(wrong)} of which differ{': seeds ' if wrong else ''}"
+        f"{record.ran} networks, {len(wrong)} of which differ{': seeds ' if wrong else ''}"
         f"{', '.join(map(str, wrong))}; {datetime.date.today()}, commit {record.commit}",
-        networks=record.networks,
+        networks=record.ran,
         failed=wrong,
         commit=record.commit,
     )

@@ -1,20 +1,18 @@
 """Damaged programs: every core ends a run of them with the same code, and no simulation crashes or runs on.
 
-`make damaged` takes ten thousand of them.
+`make damaged` takes ten thousand of them (run_damaged.py).
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.cores import TIGHT, built
-from helpers.damage import Board, Damage, Program, code_of, compare, is_short, of_hls, of_rtl
+from helpers.damage import CORES, Board, Damage, Program, can_run, code_of
+from run_damaged import campaign, wrong
 
 from bnn import golden
 from bnn.contract import Error, Header
@@ -22,13 +20,11 @@ from bnn.program import score_columns
 from hls.ap_types import find_ap_types
 from host.errors import HostError
 from host.program import Program as HostProgram
-from sim import hls_csim, rtl_sim
+from sim import rtl_sim
+from sim.rtl_sim import RtlSimError
 
-COUNT = int(os.environ.get("BNN_DAMAGED", "280"))
-AT_ONCE = 200
+COUNT = 280
 DAMAGE = Damage()
-SANITIZERS = ("-fsanitize=address,bounds", "-fno-sanitize-recover=all")
-"""An index behind an array of the HLS core ends its simulation."""
 needs_csim = pytest.mark.skipif(find_ap_types() is None or shutil.which("g++") is None, reason="no ap_int.h or g++")
 needs_rtl = pytest.mark.skipif(rtl_sim.find_verilator() is None, reason="verilator is not installed")
 
@@ -39,39 +35,53 @@ def test_good_programs_are_good() -> None:
         assert code_of(program) == Error.NONE
 
 
-def compare_all(core: str, run: Callable[[list[Program]], list[int]], whole: bool = False) -> None:
-    """Compare COUNT programs, some at a time; all codes occur. `whole`: only those that have all of their bytes."""
-    found: Counter[int] = Counter()
-    for start in range(0, COUNT, AT_ONCE):
-        programs = {number: DAMAGE.program(number) for number in range(start, min(start + AT_ONCE, COUNT))}
-        if whole:
-            programs = {n: one for n, one in programs.items() if Header.read(one[0]).size <= len(one[0])}
-        short = {number: one for number, one in programs.items() if is_short(one)}
-        found.update(compare(short, run).values())
-        found[-1] += len(programs) - len(short)
-    print(f"{core}: {COUNT} damaged programs, by code {dict(sorted(found.items()))} (-1: too long to be run)")
-    assert {0, 1, 2, 3, 5} <= set(found)
+@pytest.mark.parametrize(
+    "core", [pytest.param("hls", marks=needs_csim), pytest.param("rtl", marks=needs_rtl), "functional"]
+)
+def test_a_core_ends_with_the_same_code(core: str) -> None:
+    """Part of a campaign, and all codes occur in it."""
+    run, found = CORES[core](), Counter[int]()
+    every = {number: DAMAGE.program(number) for number in range(COUNT)}
+    programs = {number: one for number, one in every.items() if can_run(core, one)}
+    assert [item for item in wrong(run, programs) if item[1]] == []
+    found.update(code_of(program) for program, _ in programs.values())
+    assert {0, 1, 2, 3, 5} <= set(found) and len(programs) > COUNT / 2, found
 
 
-@needs_csim
-def test_the_hls_core_ends_with_the_same_code(tmp_path: Path) -> None:
-    core = hls_csim.build(TIGHT, tmp_path, flags=SANITIZERS)
-    compare_all("HLS", lambda programs: of_hls(core, programs))
-
-
-@needs_rtl
-def test_the_rtl_core_ends_with_the_same_code() -> None:
-    core = built(TIGHT)
-    compare_all("RTL", lambda programs: of_rtl(core, programs))
-
-
-def test_the_functional_core_ends_with_the_same_code() -> None:
+def test_the_functional_core_runs_good_programs() -> None:
     board = Board()
-    compare_all("functional", lambda programs: [board.run(*one) for one in programs], whole=True)
     assert board.run(*DAMAGE.program(1814)) == Error.NONE  # a mean of no pixels
     for program, images, model in zip(DAMAGE.good, DAMAGE.images, DAMAGE.models, strict=True):
         assert board.run(program, images) == Error.NONE
         assert (board.scores(len(images), len(model.classes)) == golden.infer(model, images)).all()
+
+
+def test_a_campaign_goes_on_and_tells_what_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[int] = []
+    numbers = {DAMAGE.program(number)[0]: number for number in range(250)}
+
+    def run(programs: list[Program]) -> list[int]:
+        codes = []
+        for program, _ in programs:
+            number = numbers[program]
+            if number == 130:
+                raise RtlSimError("an assertion")
+            ran.append(number)
+            codes.append(code_of(program) + (number == 7))
+        return codes
+
+    monkeypatch.setitem(CORES, "rtl", lambda: run)
+    assert not campaign("rtl", tmp_path, 5).failed
+    record = campaign("rtl", tmp_path, 250)
+    assert record.failed == [7, 130] and record.seeds[130] == ["an assertion"]
+    assert len(record.seeds) == 250 and 240 < record.ran < 250 and ran.count(3) == 1
+    expected = code_of(DAMAGE.program(7)[0])
+    out = capsys.readouterr().out
+    assert out == (
+        f"rtl: program 7: ended with code {expected + 1}, by the rules {expected}\nrtl: program 130: an assertion\n"
+    )
 
 
 def test_scores_take_no_memory_that_a_program_names() -> None:
