@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from bnn.contract import BEAT_BYTES, TABLE_BYTES, Descriptor, FirstBeat, Header
+from bnn.contract import BEAT_BYTES, TABLE_BYTES, VALUE_BITS, Descriptor, FirstBeat, FirstValue, Header
 from bnn.geometry import ceil_div
 
 if TYPE_CHECKING:
@@ -41,14 +42,26 @@ LOAD = 12
 """Cycles from a group's last step to the next one's first with the vector unit, beyond eight for each header word."""
 VECTOR = 60
 """Cycles from a step to its result through the vector unit, beyond those in which its three parts work."""
+PORT = 25
+"""Cycles by which the unit's reads and writes of a block come earlier, on average."""
 QUEUES = 16, 8
 """Hand-overs that the unit holds, and values of a plane of a block that it holds for their results."""
 QUEUED = 18, 25
 """Cycles that they are held beyond those of the parts before and behind."""
 CHANNEL = 18.5
 """Cycles in which a channel's scores leave the vector unit, beyond one for each hand-over."""
-FILL = 36
-"""Cycles from the last column of an image to its last bits in memory and the start of the array."""
+START = 12
+"""Cycles from an image in the buffer to its first window, where the first layer's engine has waited for it."""
+WINDOW = 20
+"""Cycles from a column in the first layer's engine to its last group of channels in work."""
+BITS, VALUES = 12, 28
+"""Cycles from there to the write of the group's bits, or of its values."""
+FILL = 4
+"""Cycles from an image's last write to the start of the array."""
+RESULTS = 14
+"""Groups that are begun in the engine and not written, at most."""
+PAIRED = 32
+"""Words of a pixel with values below which those of two lanes are written at once."""
 
 
 def array_cycles(layer: Descriptor, images: int, lanes: int) -> int:
@@ -64,10 +77,12 @@ class Parts(NamedTuple):
     results: int = 0
     period: int = 0
     """Cycles from a block to the next one"""
+    port: int = 0
+    """Of these, how many it takes the port of the activation memory at which the first layer writes"""
 
 
-def block_parts(layer: Descriptor) -> Parts:
-    """How long a block of outputs takes.
+def block_parts(layer: Descriptor, shortcut: bool) -> Parts:
+    """How long a block of outputs takes, of a group of channels that has a shortcut or has none.
 
     The vector unit takes a channel of every eight for each hand-over, or read of a shortcut that is averaged, and then
     for every further plane, one after the other, and writes eight words of values and one of bits of each plane; no
@@ -75,8 +90,9 @@ def block_parts(layer: Descriptor) -> Parts:
     """
     sums = (4 if layer.by_image else 2) if layer.pool else 1
     steps = layer.group_words * layer.planes * sums
+    columns = layer.out_columns // layer.blocks if layer.serial else 1  # that are written one by one
     if not layer.vector:
-        return Parts(steps, period=steps)
+        return Parts(steps, period=steps, port=0 if layer.scores else columns)
     steps += HAND * layer.hand_overs * sums
     reads = (4 if layer.by_image or layer.dense else 2) if layer.shortcut_average else 1
     hand_overs = layer.height * layer.width if layer.average else layer.hand_overs
@@ -84,21 +100,21 @@ def block_parts(layer: Descriptor) -> Parts:
     if layer.average:
         steps = 0
     values = (8 * turns + 2) * sums
-    results = max(layer.given_planes, 1) * (9 if layer.given_planes else 8)
-    if layer.serial:  # column by column
-        results = results * layer.out_columns // layer.blocks
-    port = results + (values if layer.average else 8 * reads + 1 if layer.shortcut else 0)
+    results = columns * max(layer.given_planes, 1) * (9 if layer.given_planes else 8)
+    turn = results + (values if layer.average else 8 * reads + 2 if shortcut else 0)
+    port = columns * (8 * layer.value + layer.given_planes)
+    port += 8 * (hand_overs if layer.average else reads if shortcut else 0)
     kept = 4 if layer.thresholds == 3 else max(1, layer.thresholds)
     held = 0
     over = 2 * layer.hand_overs - QUEUES[0]
     if over > 0:  # so many of the next sum's wait until those of one are worked off
         held = values + steps * over // layer.hand_overs + QUEUED[0] * sums
     waiting = (values + results + QUEUED[1]) // (QUEUES[1] // kept)
-    return Parts(steps, values, results, max(steps, values, port, held, waiting))
+    return Parts(steps, values, results, max(steps, values, turn, held, waiting), port)
 
 
 def first_layer_cycles(first: FirstLayer, first_pe: int, image_bytes: int) -> int:
-    """Cycles of one image in the engine, once it is in the image buffer.
+    """Cycles of one image in the engine, one after the other.
 
     A column of the window takes a cycle per row to read, a position a cycle per FIRST_PE channels (four with
     a pool, and one more for its second column, or with values) or per plane of pixels, and with values a record a cycle
@@ -110,9 +126,95 @@ def first_layer_cycles(first: FirstLayer, first_pe: int, image_bytes: int) -> in
     words = first.words if first.value_channels else 0
     if first.pool:
         turns = max(4 * groups + 1, words)
-        return first.rows // 2 * max(4 * (first.columns + 2), first.columns // 2 * turns + 3) + 12
+        return first.rows // 2 * max(4 * (first.columns + 2), first.columns // 2 * turns + 2)
     turns = max(4 * groups, words) if words else groups
-    return first.rows * max(3 * (first.columns + 2), first.columns * turns + 2) + 12
+    return first.rows * max(3 * (first.columns + 2), first.columns * turns + 2)
+
+
+class Engine(NamedTuple):
+    """An image in the first layer's engine, as parts that are computed and written one after the other."""
+
+    parts: int
+    cycles: float
+    """Cycles in which a part is computed"""
+    writes: int
+    """Cycles of the activation memory's port in which it is written"""
+    gap: int
+    """Cycles between two parts in which nothing is written"""
+    lead: float
+    """Cycles from its beginning to its first write, where the port is free"""
+    latency: int
+    """Cycles from its end to its last write, where the port is free"""
+    ahead: float
+    """Cycles for which it computes beyond what is written"""
+
+
+def first_layer_engine(first: FirstLayer, first_pe: int, image_bytes: int) -> Engine:
+    """How an image is computed and written: whole in pack mode, bits by rows, values by pairs of pixels."""
+    cycles = first_layer_cycles(first, first_pe, image_bytes)
+    if not (first.channels or first.pixel_map):
+        return Engine(1, cycles, first.words, 0, WINDOW + BITS, WINDOW + BITS, WINDOW + BITS)
+    rows, columns = (size // 2 if first.pool else size for size in (first.rows, first.columns))
+    groups = first.planes or first.channels // first_pe
+    ahead = WINDOW + RESULTS * cycles / (rows * columns * groups)
+    if not first.value_channels:
+        return Engine(rows, cycles / rows, columns * groups, 0, WINDOW + BITS, WINDOW + BITS, ahead)
+    if first.words >= PAIRED:
+        parts, gap, lead = rows * columns, 0, 0.0
+    else:  # the words of a pair's first pixel wait for the second's
+        parts = rows * ceil_div(columns, 2)
+        gap, lead = first.words + 2, cycles / (2 * parts)
+    latency = WINDOW + VALUES
+    return Engine(parts, cycles / parts, first.words, gap, latency + lead, latency, ahead)
+
+
+class _Span(NamedTuple):
+    """Cycles in which the array takes the first `taken` of every `period` at the port of the activation memory."""
+
+    begin: float
+    end: float
+    period: float
+    taken: float
+
+    def left(self, now: float) -> float:
+        """Cycles that it leaves up to then."""
+        periods, rest = divmod(now - self.begin, self.period)
+        return periods * (self.period - self.taken) + max(0.0, rest - self.taken)
+
+    def when(self, cycles: float) -> float:
+        """When it has left so many."""
+        periods = math.ceil(cycles / (self.period - self.taken)) - 1
+        return self.begin + cycles + (periods + 1) * self.taken
+
+
+class _Port:
+    """The port of the activation memory that the array and the first layer share: the array's cycles come first."""
+
+    def __init__(self) -> None:
+        self.spans: deque[_Span] = deque()
+
+    def take(self, begin: float, blocks: int, period: float, taken: float) -> None:
+        """The array needs it for each of some blocks, behind those before."""
+        if self.spans:
+            begin = max(begin, self.spans[-1].end)
+        if taken:
+            self.spans.append(_Span(begin, begin + blocks * period, period, min(taken, period)))
+
+    def give(self, begin: float, cycles: float) -> float:
+        """When so many cycles are left from `begin` on, which is later from call to call."""
+        while self.spans and self.spans[0].end <= begin:
+            self.spans.popleft()
+        for span in self.spans:
+            before = max(0.0, span.begin - begin)
+            if before >= cycles:
+                break
+            begin = max(begin, span.begin)
+            cycles += span.left(begin) - before
+            if cycles <= span.left(span.end):
+                return span.when(cycles)
+            cycles -= span.left(span.end)
+            begin = span.end
+        return begin + cycles
 
 
 def run_cycles(plan: Plan, images: int, keep: bool = False, latency: int = 40, bytes_per_second: float = 1e9) -> int:
@@ -141,6 +243,7 @@ class _Timeline:
         self.ring: deque[tuple[int, float]] = deque()  # words and end of the groups in the ring
         self.held = 0
         self.stream = self.array = 0.0  # when the next weights come, when the array is free
+        self.port = _Port()
         self.steps: list[tuple[int, int]] = []  # layers (-1: the first) and their ends
 
     def cycles(self, images: int) -> int:
@@ -150,6 +253,7 @@ class _Timeline:
         now = 4.0
         if not self.keep:
             first = TABLE_BYTES + plan.first.channels * FirstBeat.size_bytes()
+            first += plan.first.value_channels * FirstValue.size_bytes()
             for size in (Header.size_bytes(), len(plan.descriptors) * Descriptor.size_bytes(), first):
                 now += self.latency + 8 + size // BEAT_BYTES * self.beat
         self.stream = now + self.latency + 8
@@ -163,26 +267,31 @@ class _Timeline:
         by_pixel = plan.first.channels > 0 or plan.first.pixel_map
         pixels = model.height * model.width if by_pixel else 0
         load = max(pixels, image_bus)
-        engine = first_layer_cycles(plan.first, self.design.first_pe, plan.image_bytes)
+        engine = first_layer_engine(plan.first, self.design.first_pe, plan.image_bytes)
         if not by_pixel:
-            engine, load = max(engine, int(load)), 0
+            engine, load = engine._replace(cycles=max(engine.cycles, int(load))), 0
         loaded = now + self.latency + 8  # image n is in the buffer
         ends = [now, now]  # the engine has read image n - 2, n - 1
+        written = now  # and all before is written
         first_free = [now, now]  # the array has read sub-batch n - 2, n - 1
         in_batch = 0
         # what frees the engine's buffer; the first layer in version 1
         frees = next((number for number, item in enumerate(plan.descriptors) if item.release_first), 0)
         for start in range(0, images, plan.sub_batch):
             count = min(plan.sub_batch, images - start)
-            done = first_free[0]
             for image in range(start, start + count):
                 loaded = max(loaded, ends[0]) + load
-                done = max(done, loaded, ends[1]) + engine
-                ends = [ends[1], done]
+                begin = max(loaded + START, first_free[0] + START, ends[1])
+                for _ in range(engine.parts):
+                    begin = max(begin, written - engine.ahead)
+                    place = max(begin + engine.lead, written + engine.gap)
+                    begin += engine.cycles
+                    written = max(begin + engine.latency, self.port.give(place, engine.writes))
+                ends = [ends[1], begin]
                 if image >= ahead:
                     self.stream += image_bus
-            self.array = max(self.array, done + FILL)
-            self.steps.append((-1, int(done)))
+            self.array = max(self.array, written + FILL)
+            self.steps.append((-1, int(written + FILL)))
             for index in range(plan.segment_a):
                 self._layer(index, count)
                 if index == frees:
@@ -199,8 +308,7 @@ class _Timeline:
         layer, lanes = self.plan.descriptors[index], self.design.lanes
         blocks = layer.units(images, lanes) * layer.blocks
         blocks *= layer.rows // 2 if layer.pool else layer.rows
-        parts = block_parts(layer)
-        steps = parts.array
+        steps = block_parts(layer, layer.shortcut).array
         words = layer.headers + layer.group_words
         gap = LOAD + 8 * layer.headers if layer.vector else GROUP_GAP + layer.headers - 1
         self.array += LAYER_START - GROUP_GAP
@@ -225,6 +333,8 @@ class _Timeline:
             if group and follows and there <= last - AHEAD:
                 self.array = last + FOLLOW
             self.array = max(self.array, there + WEIGHTS)
+            word = group * self.design.pe // self.design.simd
+            parts = block_parts(layer, layer.shortcut and VALUE_BITS * word < layer.shortcut_values)
             body: float = max(blocks * steps, 4)  # headers come at most every nine cycles
             if layer.vector and layer.scores:
                 body = steps + blocks * max(steps, 8 * (layer.hand_overs + CHANNEL))
@@ -235,6 +345,13 @@ class _Timeline:
                 ahead = min(blocks, QUEUES[0] // layer.hand_overs)  # blocks that the array may be ahead
                 body = max(body, (blocks - ahead) * parts.period)
                 done = [done[1], after]
+                begin = after + VECTOR - PORT - blocks * parts.period
+                if layer.average:  # all reads of a block, then its results
+                    for block in range(blocks):
+                        self.port.take(begin + block * parts.period, 1, parts.values, parts.port - layer.given_planes)
+                        self.port.take(begin, 1, parts.results, layer.given_planes)
+                else:
+                    self.port.take(begin, blocks, parts.period, parts.port)
             elif layer.serial:
                 columns = min(layer.out_columns, lanes // 2 if layer.pool else lanes)
                 body = steps + (blocks - 1) * max(steps, SERIAL + columns)
@@ -247,6 +364,8 @@ class _Timeline:
                     body += steps + SCORES + int((ceil_div(classes, 2) - 1) * max(emitted, PAIR))
                 tail = int(emitted)
             self.array += body
+            if not layer.vector:
+                self.port.take(self.array + LAYER_END - body, blocks, body / blocks, parts.port)
             if not self.plan.resident:
                 self.ring.append((words, self.array))
                 self.held += words

@@ -15,7 +15,8 @@ from helpers.programs import change
 from bnn import golden
 from bnn.contract import PROGRAM_VERSION_2, Error
 from bnn.model import Model
-from bnn.random_models import with_planes
+from bnn.networks import Network
+from bnn.random_models import random_model, with_planes
 from hls.ap_types import find_ap_types
 from hls.designs import DESIGNS, Design
 from hls.program import pack
@@ -214,8 +215,10 @@ def test_the_cycle_model_tells_the_cycles_of_the_rtl(
     hold_the_cycle_model(replace(SMALL, weight_depth=depth), network(8, size, stages))
 
 
-def test_the_cycle_model_tells_the_cycles_of_planes_and_bases() -> None:
+def test_the_cycle_model_tells_the_cycles_of_planes_bases_and_values() -> None:
     stages = [("conv", 16, 1, 0, False), ("conv", 32, 1, 1, True), ("conv", 32, 1, -1, False), ("dense", 10)]
     chain = network(8, (10, 10, 3), stages)
-    for model in (with_planes(chain, 2, 2), with_planes(chain, 3, 3, own=True)):
+    convs = ((16, False), (16, False), (32, False))
+    residual = random_model(Network("residual", 8, 8, 3, convs, (), 5, 1, "none", residual=True))
+    for model in (with_planes(chain, 2, 2), with_planes(chain, 3, 3, own=True), residual):
         hold_the_cycle_model(SMALL, model)
