@@ -3,8 +3,8 @@
 // go_i, all bits of it, goes on to the next value, after the last one to 0; restart_i goes to 0. limit_i is at least 1
 // and constant from the cycle before restart_i on.
 //
-// Latency: outputs follow by one cycle. The comparison is with the value before the last, so
-// none lies between the loops of a nest.
+// Latency: outputs follow by one cycle. What is compared with the limit counts two ahead of the value, so that no
+// comparison lies between the loops of a nest; a value that nobody reads leaves no counter of its own.
 (* keep_hierarchy = "yes" *)
 module bnn_loop #(
     parameter int unsigned Bits = 16,
@@ -17,20 +17,21 @@ module bnn_loop #(
     output logic [Bits-1:0]  value_o,
     output logic             last_o
 );
-  logic [Bits-1:0] value_q, before_q;
+  logic [Bits-1:0] value_q, ahead_q;
   logic one_q, last_q, go;
 
   assign go = &go_i;
 
   always_ff @(posedge clk_i) begin
-    one_q    <= limit_i == Bits'(1);
-    before_q <= limit_i - Bits'(2);
+    one_q <= limit_i == Bits'(1);
     if (restart_i || (go && last_q)) begin
       value_q <= '0;
+      ahead_q <= Bits'(2);
       last_q  <= one_q;
     end else if (go) begin
       value_q <= value_q + 1'b1;
-      last_q  <= value_q == before_q;
+      ahead_q <= ahead_q + 1'b1;
+      last_q  <= ahead_q == limit_i;
     end
   end
 
