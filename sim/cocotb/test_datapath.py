@@ -47,7 +47,7 @@ async def threshold(dut):
                 second = 0
             hit, flip = rng.random((lanes, pe)) < 0.4, rng.integers(0, 2, pe)
             dut.valid_i.value, dut.second_i.value = int(valid), second
-            dut.hit_i.value, dut.flip_i.value = to_int(hit), to_int(flip)
+            dut.miss_i.value, dut.flip_i.value = to_int(~hit), to_int(flip)
             if valid and not pool:
                 held = hit ^ (flip > 0)
             elif valid and not second:

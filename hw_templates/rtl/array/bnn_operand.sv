@@ -1,4 +1,5 @@
-// A word with its parities (bnn_parity), and the parity of the whole word Delay cycles later.
+// A word with its parities (bnn_parity), and the parity of the whole word Delay cycles later: that of the two nodes which
+// no other has taken in, as each node stands for all that it was made of.
 //
 // Latency: node_o 2 cycles, parity_o 2 + Delay cycles; data only, no reset.
 (* keep_hierarchy = "yes" *)
@@ -24,7 +25,7 @@ module bnn_operand #(
       .node_o
   );
 
-  always_ff @(posedge clk_i) parity_q <= {parity_q[Delay-2:0], ^node_o[Simd-1:0]};
+  always_ff @(posedge clk_i) parity_q <= {parity_q[Delay-2:0], node_o[Nodes-2] ^ node_o[Nodes-1]};
 
   assign parity_o = parity_q[Delay-1];
 endmodule

@@ -1,8 +1,8 @@
 // Pe x Lanes dot products next to each other, with their own operand and control registers.
 //
 // Operands are registered here once per tile, so that no net spans the array. Control inputs
-// are one cycle early for the same reason. Layout: operand n at [n*Nodes +: Nodes], hits and bits
-// at [l*Pe + p]; chain_i[l*SumBits +: SumBits] is the sum right of PE Pe - 1 of lane l, sum_o
+// are one cycle early for the same reason. Layout: operand n at [n*Nodes +: Nodes], bits at
+// [l*Pe + p]; chain_i[l*SumBits +: SumBits] is the sum right of PE Pe - 1 of lane l, sum_o
 // that of PE 0, second_sum_o that of PE 1.
 //
 // Timing and meaning of the inputs: bnn_array.
@@ -38,7 +38,7 @@ module bnn_tile #(
   logic [Lanes-1:0] parity_act_q;
   logic acc_first_q, shift_q, hit_valid_q, second_q, pool_q;
   logic [Lanes-1:0] count_clear;
-  logic [Lanes*Pe-1:0] hit;
+  logic [Lanes*Pe-1:0] miss;
 
   always_ff @(posedge clk_i) begin
     weight_q        <= weight_i;
@@ -82,7 +82,7 @@ module bnn_tile #(
           .chain_i        (sum[(p+1)*SumBits+:SumBits]),
           .acc_o          (sum[p*SumBits+:SumBits])
       );
-      assign hit[l*Pe+p] = ~sum[p*SumBits+SumBits-1];
+      assign miss[l*Pe+p] = sum[p*SumBits+SumBits-1];
     end
   end
 
@@ -94,7 +94,7 @@ module bnn_tile #(
       .valid_i (hit_valid_q),
       .pool_i  (pool_q),
       .second_i(second_q),
-      .hit_i   (hit),
+      .miss_i  (miss),
       .flip_i,
       .bit_o
   );
