@@ -50,22 +50,39 @@ module bnn_axi_write #(
     $error("bnn_axi_write: MaxOutstanding = %0d, must be at least 1", MaxOutstanding);
   end
 
-  logic awvalid_q, wvalid_q, bad_q, done_q, error_q, ready_q, busy_q, command, take, free;
-  logic [3:0] queued, room;
-  logic [127:0] pushed, popped;
-  logic [60:0] addr_q;  // in beats
-  logic [1:0] half_q;
-  logic [63:0] data_q;
+  logic awvalid_d, wvalid_d, bad_q, done_q, error_q, ready_q, busy_q, command;
+  logic [3:0] queued, room, awvalid, wvalid, free, take;  // in parts that agree
+  logic [127:0] pushed, write;
+  logic [60:0] addr;  // in beats
+  logic [1:0] half;
+  logic [63:0] data;
   logic [LevelBits-1:0] level_q;
   logic [FlightBits-1:0] flight_q;
 
   assign command = command_valid_i;
-  assign free = (~awvalid_q | awready_i) & (~wvalid_q | wready_i);
-  assign take = queued[0] & free;
+  assign awvalid_d = ~rst_i & (take[0] | (awvalid[0] & ~awready_i));
+  assign wvalid_d = ~rst_i & (take[0] | (wvalid[0] & ~wready_i));
   assign pushed = {addr_i[63:3], 1'b0, half_i, data_i};
 
-  // In parts, so that no address of their memories has many loads
-  for (genvar i = 0; i < 4; i++) begin : gen_queue
+  // In parts, so that neither an address of their memories nor an enable has many loads
+  for (genvar i = 0; i < 4; i++) begin : gen_part
+    logic [31:0] popped, write_q;
+
+    assign free[i] = (~awvalid[i] | awready_i) & (~wvalid[i] | wready_i);
+    assign take[i] = queued[i] & free[i];
+    assign write[32*i+:32] = write_q;
+
+    always_ff @(posedge clk_i) begin
+      if (free[i]) write_q <= popped;
+    end
+
+    bnn_register #(
+        .Bits(2)
+    ) u_valid (
+        .clk_i,
+        .data_i({awvalid_d, wvalid_d}),
+        .data_o({awvalid[i], wvalid[i]})
+    );
     bnn_fifo #(
         .Width(32),
         .Depth(Depth)
@@ -76,46 +93,42 @@ module bnn_axi_write #(
         .data_i (pushed[32*i+:32]),
         .room_o (room[i]),
         .valid_o(queued[i]),
-        .pop_i  (take),
-        .data_o (popped[32*i+:32])
+        .pop_i  (take[i]),
+        .data_o (popped)
     );
   end
 
   always_ff @(posedge clk_i) begin
-    if (free) begin
-      {addr_q, half_q, data_q} <= {popped[127:67], popped[65:0]};
-    end
     ready_q <= (level_q <= LevelBits'(Depth / 2)) & (flight_q < FlightBits'(MaxOutstanding)) & ~hold_i;
     bad_q   <= bvalid_i & (bresp_i != 2'b00);
     if (rst_i) begin
-      awvalid_q <= 1'b0;
-      wvalid_q  <= 1'b0;
-      level_q   <= '0;
-      flight_q  <= '0;
-      busy_q    <= 1'b0;
-      done_q    <= 1'b0;
-      error_q   <= 1'b0;
+      level_q  <= '0;
+      flight_q <= '0;
+      busy_q   <= 1'b0;
+      done_q   <= 1'b0;
+      error_q  <= 1'b0;
     end else begin
-      awvalid_q <= take | (awvalid_q & ~awready_i);
-      wvalid_q  <= take | (wvalid_q & ~wready_i);
-      level_q   <= level_q + LevelBits'(command) - LevelBits'(take);
-      flight_q  <= flight_q + FlightBits'(command) - FlightBits'(done_q);
-      done_q    <= bvalid_i;
-      busy_q    <= command | (flight_q != '0);
-      error_q   <= bad_q | (error_q & ~clear_error_i);
+      level_q  <= level_q + LevelBits'(command) - LevelBits'(take[0]);
+      flight_q <= flight_q + FlightBits'(command) - FlightBits'(done_q);
+      done_q   <= bvalid_i;
+      busy_q   <= command | (flight_q != '0);
+      error_q  <= bad_q | (error_q & ~clear_error_i);
     end
   end
 
   logic unused_addr;
-  assign unused_addr = ^{addr_i[2:0], popped[66], queued[3:1]};
+  assign unused_addr = ^{addr_i[2:0], write[66], take[3:1], awvalid[3:1], wvalid[3:1]};
+
+  assign addr = write[127:67];
+  assign {half, data} = write[65:0];
 
   assign command_ready_o = ready_q;
-  assign awvalid_o = awvalid_q;
-  assign awaddr_o  = {addr_q, 3'b000};
+  assign awvalid_o = awvalid[0];
+  assign awaddr_o  = {addr, 3'b000};
   assign awlen_o   = 8'd0;
-  assign wvalid_o  = wvalid_q;
-  assign wdata_o   = data_q;
-  assign wstrb_o   = {{4{half_q[1]}}, {4{half_q[0]}}};
+  assign wvalid_o  = wvalid[0];
+  assign wdata_o   = data;
+  assign wstrb_o   = {{4{half[1]}}, {4{half[0]}}};
   assign wlast_o   = 1'b1;
   assign bready_o  = 1'b1;
   assign busy_o    = busy_q;
