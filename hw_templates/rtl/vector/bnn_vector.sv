@@ -194,12 +194,13 @@ module bnn_vector
   logic [5:0] there_q;  // less those of a block: negative while one is not whole
   logic [3:0] write_hand_q;
   logic [1:0] write_row_q;
-  logic write_q, block_end, ended_q, whole_q;  // ended_q: a block of values has
+  logic take_q, write_q, block_end, ended_q, whole_q;  // ended_q: a block of values has
   logic [4:0] leaving;
 
   assign leaving = (ended_q & ~average_q) ? hand_overs_q : 5'd0;
 
   always_ff @(posedge clk_i) begin
+    take_q <= ~rst_i & take_i;
     if (sum_soon_i) write_row_q <= '0;
     else write_row_q <= write_row_q + 2'd1;
     whole_q <= write_q & (&write_row_q);
@@ -211,7 +212,7 @@ module bnn_vector
     end else begin
       write_q <= sum_soon_i | (write_q & ~(&write_row_q));
       if (write_q && (&write_row_q)) write_hand_q <= write_hand_q + 4'd1;
-      free_q  <= free_q - 5'(take_i) + leaving;
+      free_q  <= free_q - 5'(take_q) + leaving;
       there_q <= there_q + 6'(whole_q) - 6'(leaving);
     end
   end
