@@ -50,7 +50,7 @@ async def fifo_block(dut):
         if valid:
             assert int(dut.data_o.value) == model[0]
         waited = waited + 1 if model and not valid else 0
-        assert waited <= 2
+        assert waited <= 3
         full, empty = full + (len(model) == depth), empty + (not model)
         push = len(model) < depth and rng.random() < (0.8 if fills else 0.3)
         pop = valid and rng.random() < (0.3 if fills else 0.8)

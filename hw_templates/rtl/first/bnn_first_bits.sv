@@ -80,8 +80,28 @@ module bnn_first_bits
     assign wrong_o = 1'b0;
     assign unused_channels = ^channels_out_i;
 
-    // The beats of the channels come two cycles after their window.
+    // Weights come two cycles after their window, thresholds and flips five.
+    logic [1:0][GroupBits-1:0] group_q;
+    logic [1:0][GroupBits-1:0] late;
+
+    always_ff @(posedge clk_i) group_q <= {group_q[0], group_i[0]};
+
+    for (genvar h = 0; h < 2; h++) begin : gen_late
+      bnn_register #(
+          .Bits(GroupBits)
+      ) u_late (
+          .clk_i,
+          .data_i(group_q[1]),
+          .data_o(late[h])
+      );
+    end
+
     for (genvar p = 0; p < FirstPe; p++) begin : gen_channel
+      first_beat_t beat;
+
+      assign {beat.unused1, beat.unused} = '0;
+      assign channel[p*64+:64] = beat;
+
       bnn_first_channel #(
           .Depth(1 << GroupBits)
       ) u_channel (
@@ -90,7 +110,10 @@ module bnn_first_bits
           .write_addr_i(load_index_i[PeBits+:GroupBits]),
           .write_data_i(load_data_i),
           .address_i   (group_i[p%2]),
-          .data_o      (channel[p*64+:64])
+          .late_i      (late[p%2]),
+          .weights_o   (beat.weights),
+          .threshold_o (beat.threshold),
+          .flip_o      (beat.flip)
       );
     end
 

@@ -3,6 +3,7 @@
 //   for y < rows_i: for cx < column_limit_i: for r < 3 + pool:
 //     data_o[32*(r + 1 - pool) +: 32] = pixel (y*(1 + pool) + r - pad, cx - pad), 0 outside of the image
 //
+// complete_o: the column is the last one of a window, the third or a later one, with a pool the fourth, sixth and so on.
 // rows_i are those after the pool, column_limit_i is the columns computed and two more. begin_o is a pulse when an
 // image is begun: with full_i of the half to read, and some_i. read_last_o goes with its last read.
 //
@@ -32,6 +33,7 @@ module bnn_first_columns #(
     // Columns
     output logic               valid_o,
     input  logic               pop_i,
+    output logic               complete_o,
     output logic [127:0]       data_o
 );
   localparam int unsigned Depth = 8;  // columns read ahead
@@ -40,34 +42,32 @@ module bnn_first_columns #(
 
   localparam int unsigned R = 0, Cx = 1, Y = 2;
 
-  logic scan_q, step, room_q, half_q, read_last, unused_r;
-  logic [2:0] go, last;
+  logic scan_q, step, room_q, half_q, read_last, row_last, unused_r;
+  logic [2:0] last;
   logic [1:0] r;
   logic [15:0] cx, y_q, unused_row;
-  logic [PixelBits-1:0] width, line_q, addr_q, line_begin_q, line_next;
+  logic [PixelBits-1:0] width, line_q, addr_q, line_begin_q, line_step_q, line_next;
   logic signed [17:0] row, column;
   logic row_inside_q, column_inside_q;
   logic [3:0] credit_q;
   logic pop_q;
 
+  // A column that is begun goes on: its last read, and with it whatever ends, waits for nothing.
   assign begin_o = ~scan_q & full_i[half_q] & some_i;
   assign step = scan_q & (r != '0 | room_q);
-  assign read_last = step & (&last);
+  assign row_last = last[R] & last[Cx];
+  assign read_last = &last;
   assign row = 18'(y_q) + 18'(r) - 18'(pad_i);
   assign column = 18'(cx) - 18'(pad_i);
   assign width = width_i[PixelBits-1:0];
-  assign line_next = line_q + (pool_i ? width << 1 : width);
-
-  assign go[R]  = step;
-  assign go[Cx] = step & last[R];
-  assign go[Y]  = step & last[R] & last[Cx];
+  assign line_next = line_q + line_step_q;
 
   bnn_loop #(
       .Bits(3)
   ) u_r (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     (go[R]),
+      .go_i     (step),
       .limit_i  (pool_i ? 3'd4 : 3'd3),
       .value_o  ({unused_r, r}),
       .last_o   (last[R])
@@ -75,15 +75,17 @@ module bnn_first_columns #(
   bnn_loop u_cx (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     (go[Cx]),
+      .go_i     (last[R]),
       .limit_i  (column_limit_i),
       .value_o  (cx),
       .last_o   (last[Cx])
   );
-  bnn_loop u_y (
+  bnn_loop #(
+      .Gates(2)
+  ) u_y (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     (go[Y]),
+      .go_i     (last[Cx:R]),
       .limit_i  (rows_i),
       .value_o  (unused_row),
       .last_o   (last[Y])
@@ -91,12 +93,13 @@ module bnn_first_columns #(
 
   always_ff @(posedge clk_i) begin
     line_begin_q <= pad_i ? '0 - width - 1'b1 : '0;
-    if (begin_o) begin
+    line_step_q  <= pool_i ? width << 1 : width;
+    if (!scan_q) begin
       y_q    <= '0;
       line_q <= line_begin_q;
       addr_q <= line_begin_q;
     end else if (step) begin
-      if (last[R] && last[Cx]) begin
+      if (row_last) begin
         y_q    <= y_q + (pool_i ? 16'd2 : 16'd1);
         line_q <= line_next;
         addr_q <= line_next;
@@ -127,16 +130,20 @@ module bnn_first_columns #(
   // Put together as the pixels come.
   logic [2:0] read_valid_q, read_last_q;
   logic [1:0] inside_q;
-  logic [127:0] column_q;
-  logic push_q;
-  logic [3:0] valid, room;
+  logic [127:0] pixels;
+  logic push_q, third_q, pair_q;
+  logic [2:0] complete_q;  // the last one with push_q
+  logic [1:0] shift;
+  logic room;
 
   always_ff @(posedge clk_i) begin
     row_inside_q    <= (row >= 0) & (row < 18'(height_i));
     column_inside_q <= (column >= 0) & (column < 18'(width_i));
     inside_q        <= {inside_q[0], row_inside_q & column_inside_q};
     read_last_q     <= {read_last_q[1:0], last[R]};
-    if (read_valid_q[2]) column_q <= {inside_q[1] ? read_data_i : 32'd0, column_q[127:32]};
+    third_q         <= cx >= 16'd2;
+    pair_q          <= cx[0] | ~pool_i;
+    complete_q      <= {complete_q[1:0], third_q & pair_q};
     if (clear_i) begin
       read_valid_q <= '0;
       push_q       <= 1'b0;
@@ -146,24 +153,34 @@ module bnn_first_columns #(
     end
   end
 
-  // A queue for each row, so that no address of their memories has many loads
-  for (genvar i = 0; i < 4; i++) begin : gen_row
-    bnn_fifo #(
-        .Width(32),
-        .Depth(Depth)
-    ) u_column (
+  for (genvar h = 0; h < 2; h++) begin : gen_half
+    logic [63:0] part_q;
+
+    bnn_register u_shift (
         .clk_i,
-        .rst_i  (clear_i),
-        .push_i (push_q),
-        .data_i (column_q[32*i+:32]),
-        .room_o (room[i]),
-        .valid_o(valid[i]),
-        .pop_i,
-        .data_o (data_o[32*i+:32])
+        .data_i(read_valid_q[1] & ~clear_i),
+        .data_o(shift[h])
     );
+
+    assign pixels[64*h+:64] = part_q;
+    always_ff @(posedge clk_i) begin
+      if (shift[h]) part_q <= {h == 0 ? pixels[95:64] : inside_q[1] ? read_data_i : 32'd0, part_q[63:32]};
+    end
   end
 
-  assign valid_o = &valid;  // they agree
+  bnn_fifo #(
+      .Width(129),
+      .Depth(Depth)
+  ) u_columns (
+      .clk_i,
+      .rst_i  (clear_i),
+      .push_i (push_q),
+      .data_i ({complete_q[2], pixels}),
+      .room_o (room),
+      .valid_o,
+      .pop_i,
+      .data_o ({complete_o, data_o})
+  );
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------
@@ -171,7 +188,7 @@ module bnn_first_columns #(
   default clocking @(posedge clk_i); endclocking
   default disable iff (clear_i);
 
-  column_has_room: assert property (push_q |-> &room)
+  column_has_room: assert property (push_q |-> room)
       else $error("more than Depth = %0d columns read ahead", Depth);
 `endif
 endmodule

@@ -159,8 +159,8 @@ module bnn_first_layer
   logic [31:0] pixel;
   logic [7:0][7:0] value;  // of the pixel's bytes, in pack mode of the beat's
 
-  // High also without a beat: the queue takes no notice of that
-  assign beat_pop = pack[Read] ? pack_take : image_take;
+  // High also without a beat: the queue takes no notice of that. One of them is low throughout a run.
+  assign beat_pop = pack_take | image_take;
 
   bnn_first_read #(
       .Depth(BeatFifo)
@@ -216,7 +216,8 @@ module bnn_first_layer
 
   // ---- Convolution mode: image buffer, columns, windows, bits --------------------------------------
 
-  logic read_last, column_valid, column_pop, window_valid, window_first, window_last, bits_valid, bits_pop;
+  logic read_last, column_valid, column_pop, column_complete, bits_valid, bits_pop;
+  logic window_valid, window_first, window_last;
   logic [1:0] full;
   logic [PixelBits:0] read_addr;
   logic [31:0] read_data;
@@ -235,7 +236,7 @@ module bnn_first_layer
       .pack_i      (pack[Column]),
       .channels_i  (channels_q),
       .pixels_i    (header_i.pixels[15:0]),
-      .beat_valid_i(beat_valid & ~pack[Read]),
+      .beat_valid_i(beat_valid),
       .beat_take_o (image_take),
       .beat_i      (beat),
       .pixel_o     (pixel),
@@ -266,6 +267,7 @@ module bnn_first_layer
       .read_data_i   (read_data),
       .valid_o       (column_valid),
       .pop_i         (column_pop),
+      .complete_o    (column_complete),
       .data_o        (column)
   );
 
@@ -278,9 +280,9 @@ module bnn_first_layer
       .pool_i        (pool[Window]),
       .four_i        (pool[Window] | values[Window]),
       .group_end_i   (group_end_q),
-      .column_limit_i(column_limit_q),
       .column_valid_i(column_valid),
       .column_pop_o  (column_pop),
+      .complete_i    (column_complete),
       .column_i      (column),
       .valid_o       (window_valid),
       .first_o       (window_first),

@@ -10,7 +10,7 @@
 // pack_i.
 //
 // The configuration is constant from two cycles before clear_i ends to the end of the run; without pack_i nothing is
-// taken. Latency: a word is there two cycles after its last beat was taken; one beat per cycle, one cycle more for
+// taken, and beat_take_o is low. Latency: a word is there two cycles after its last beat was taken; one beat per cycle, one cycle more for
 // each word.
 module bnn_first_pack #(
     parameter int unsigned Simd = 64,
@@ -37,19 +37,39 @@ module bnn_first_pack #(
 );
   localparam int unsigned Bytes = Simd / 8;
 
-  logic busy_q, beat, word_valid_q, word_done;
+  // As they are in the next cycle with _d
+  logic busy_q, busy_d, beat, beat_d, word_valid_q, word_valid_d, word_done, stop;
   logic last;  // the last beat of the image
   logic [23:0] unused_beat;
   logic [7:0] tail_q;  // elements of that
-  logic [Bytes-1:0] here_q;  // where the next byte goes
+  logic [Bytes-1:0] here_q, here_d;  // where the next byte goes
   logic [7:0] valid_byte;
-  logic sign_valid_q, take, word_taken;
+  logic sign_valid_q, sign_valid_d, free, free_d, word_taken;
 
+  // What many registers wait for is known a cycle ahead: whether a beat goes on, and whether the next one may come.
   assign begin_o = ~busy_q & ~word_valid_q & some_i & sign_valid_q;
-  assign beat = busy_q & sign_valid_q & ~word_valid_q;
   assign word_done = last | here_q[Bytes-1];
-  assign take = beat_valid_i & (~sign_valid_q | beat);
-  assign beat_take_o = ~sign_valid_q | (busy_q & ~word_valid_q);
+  assign stop = clear_i | ~pack_i;
+  assign busy_d = ~stop & (begin_o | (busy_q & ~(beat & last)));
+  assign word_valid_d = ~stop & (beat ? word_done : word_valid_q & ~word_taken);
+  assign sign_valid_d = ~stop & (free ? beat_valid_i : sign_valid_q);
+  assign beat_d = busy_d & sign_valid_d & ~word_valid_d;
+  assign free_d = ~stop & (~sign_valid_d | beat_d);
+  assign beat_take_o = free;
+
+  bnn_register #(
+      .Bits(2)
+  ) u_state (
+      .clk_i,
+      .data_i({beat_d, free_d}),
+      .data_o({beat, free})
+  );
+
+  always_comb begin
+    here_d = here_q;
+    if (begin_o) here_d = Bytes'(1);
+    else if (beat) here_d = word_done ? Bytes'(1) : here_q << 1;
+  end
 
   bnn_loop #(
       .Bits(24)
@@ -65,19 +85,11 @@ module bnn_first_pack #(
   assign valid_byte = tail_q | {8{~last}};
 
   always_ff @(posedge clk_i) begin
-    tail_q <= (elements_i == '0) ? '1 : ~(8'hFF << elements_i);
-    if (begin_o) here_q <= Bytes'(1);
-    else if (beat) here_q <= word_done ? Bytes'(1) : here_q << 1;
-    if (clear_i || !pack_i) begin
-      busy_q       <= 1'b0;
-      word_valid_q <= 1'b0;
-      sign_valid_q <= 1'b0;
-    end else begin
-      sign_valid_q <= take | (sign_valid_q & ~beat);
-      busy_q       <= begin_o | (busy_q & ~(beat & last));
-      if (beat) word_valid_q <= word_done;
-      else if (word_taken) word_valid_q <= 1'b0;
-    end
+    tail_q       <= (elements_i == '0) ? '1 : ~(8'hFF << elements_i);
+    here_q       <= here_d;
+    busy_q       <= busy_d;
+    word_valid_q <= word_valid_d;
+    sign_valid_q <= sign_valid_d;
   end
 
   if (Planes) begin : gen_planes
@@ -88,7 +100,13 @@ module bnn_first_pack #(
 
     for (genvar n = 0; n < 8; n++) begin : gen_bit
       logic [7:0] sign_q, signs;
-      logic invert_q;
+      logic invert_q, take;
+
+      bnn_register u_take (
+          .clk_i,
+          .data_i(free_d),
+          .data_o(take)
+      );
 
       always_ff @(posedge clk_i) begin
         invert_q <= top_q == 3'(n);
@@ -103,10 +121,10 @@ module bnn_first_pack #(
           .Simd(Simd)
       ) u_word (
           .clk_i,
-          .write_i(beat),
-          .here_i (here_q),
-          .byte_i (signs),
-          .word_o (word[n])
+          .write_next_i(beat_d),
+          .here_next_i (here_d),
+          .byte_i      (signs),
+          .word_o      (word[n])
       );
     end
 
@@ -139,7 +157,7 @@ module bnn_first_pack #(
     for (genvar i = 0; i < 8; i++) begin : gen_sign
       // table > 0: not negative and not zero; the table holds -1 and +1 only
       always_ff @(posedge clk_i) begin
-        if (take) sign_q[i] <= ~value_i[i][7];
+        if (free) sign_q[i] <= ~value_i[i][7];
       end
     end
 
@@ -147,9 +165,9 @@ module bnn_first_pack #(
         .Simd(Simd)
     ) u_word (
         .clk_i,
-        .write_i(beat),
-        .here_i (here_q),
-        .byte_i (sign_q & valid_byte),
+        .write_next_i(beat_d),
+        .here_next_i (here_d),
+        .byte_i      (sign_q & valid_byte),
         .word_o
     );
 

@@ -13,7 +13,7 @@ module bnn_first_pe
     parameter bit Values = 1'b0
 ) (
     input  logic                clk_i,
-    input  first_beat_t         channel_i,  // with the pairs
+    input  first_beat_t         channel_i,  // weights with the pairs, threshold and flip 3 cycles after them
     input  logic [FirstTaps*MaxChannels/2*25-1:0] pair_i,
     input  logic [13:0]         less_i,  // -all, 2 cycles after the pairs
     input  logic                valid_i,  // 4 cycles after the pairs
@@ -26,9 +26,8 @@ module bnn_first_pe
   logic signed [10:0] tap_q[FirstTaps];
   logic signed [12:0] row_q[3];
   logic signed [13:0] sum_q;  // fits: 36 entries of the table
-  logic signed [15:0] threshold_q[3];
-  logic [3:0] flip_q;
-  logic hit_q, any_q, bit_q, any;
+  logic signed [15:0] threshold;
+  logic hit_q, any_q, bit_q, flip_q, any;
 
   for (genvar t = 0; t < FirstTaps; t++) begin : gen_tap
     logic signed [8:0] pick[2];
@@ -55,17 +54,15 @@ module bnn_first_pe
     end
   end
 
+  assign threshold = channel_i.threshold;
   assign any = hit_q | (any_q & ~first_i);
 
   always_ff @(posedge clk_i) begin
-    threshold_q[0] <= channel_i.threshold;
-    threshold_q[1] <= threshold_q[0];
-    threshold_q[2] <= threshold_q[1];
-    flip_q         <= {flip_q[2:0], channel_i.flip};
-    sum_q          <= {row_q[0] + row_q[1] + row_q[2] + less_i[13:1], less_i[0]};
-    hit_q          <= 16'(sum_q) >= threshold_q[2];
+    sum_q  <= {row_q[0] + row_q[1] + row_q[2] + less_i[13:1], less_i[0]};
+    hit_q  <= 16'(sum_q) >= threshold;
+    flip_q <= channel_i.flip;
     if (valid_i) any_q <= any;
-    bit_q <= any ^ flip_q[3];
+    bit_q <= any ^ flip_q;
   end
 
   if (Values) begin : gen_values

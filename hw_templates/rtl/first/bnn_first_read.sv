@@ -7,7 +7,7 @@
 // The reader may send Depth beats more than beat_give_o has given back; hungry_o tells that half of them
 // or more are free. valid_o and pop_i: bnn_fifo_block.
 //
-// Latency: a command 4 cycles after begin_i or the last one taken; the queue's 2 cycles.
+// Latency: a command 4 cycles after begin_i or the last one taken; the queue's 3 cycles.
 module bnn_first_read #(
     parameter int unsigned Depth = 128
 ) (

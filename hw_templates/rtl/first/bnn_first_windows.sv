@@ -1,6 +1,6 @@
 // Windows of the first layer: 3x3 pixels of the patch for every position and group of channels.
 //
-//   for columns of a row, from the third on (with a pool every second, from the fourth on):
+//   for columns with complete_i, which are the last ones of their windows:
 //     for group < group_end_i: for the window, or the four of a pool:  window_o, valid_o, group_o
 //
 // A window lies at window_o[(3*ky + kx)*32 +: 32]. first_o and last_o mark the first and the last window of a sum: the
@@ -23,10 +23,10 @@ module bnn_first_windows
     input  logic                      pool_i,
     input  logic                      four_i,  // with pool_i too
     input  logic [GroupBits:0]        group_end_i,
-    input  logic [15:0]               column_limit_i,
     // Columns
     input  logic                      column_valid_i,
     output logic                      column_pop_o,
+    input  logic                      complete_i,
     input  logic [127:0]              column_i,
     // Windows
     output logic                      valid_o,
@@ -41,13 +41,8 @@ module bnn_first_windows
 
   // ---- Which window, which group -------------------------------------------------------------
 
-  // patch_q[x][y]: the newest column is x = 3. Three rows lie in y = 1 .. 3 (shifted in from the
-  // top), four in y = 0 .. 3.
-  logic [3:0][3:0][31:0] patch_q;
-  logic busy_q, issue, sum_last, first_now_q, last_now_q, room_q, complete, pop, pop_q;
-  logic [2:0] have_q;  // at least 1, 2, 3 columns of the row are in the patch
-  logic odd_q, row_end, group_last, unused_group_top;
-  logic [15:0] unused_column;
+  logic busy_q, issue, sum_last, first_now_q, last_now_q, room_q, pop, pop_q;
+  logic group_last, unused_group_top;
   logic [GroupBits:0] group;
   logic [1:0] quad_q, quad_next;
   logic [CreditBits-1:0] credit_q;
@@ -55,7 +50,6 @@ module bnn_first_windows
   assign issue = busy_q & (~last_now_q | room_q);
   assign sum_last = busy_q & last_now_q & room_q;
   assign pop = column_valid_i & (~busy_q | (last_now_q & room_q & group_last));
-  assign complete = pool_i ? have_q[2] & odd_q : have_q[1];
   assign unused_group_top = group[GroupBits];
   assign quad_next = quad_q + 2'(issue & four_i);
 
@@ -69,35 +63,19 @@ module bnn_first_windows
       .value_o  (group),
       .last_o   (group_last)
   );
-  bnn_loop u_column_count (
-      .clk_i,
-      .restart_i(clear_i),
-      .go_i     (pop),
-      .limit_i  (column_limit_i),
-      .value_o  (unused_column),
-      .last_o   (row_end)
-  );
 
   always_ff @(posedge clk_i) begin
     pop_q       <= pop_i & ~clear_i;
     first_now_q <= ~four_i | quad_next == 2'd0;
     last_now_q  <= ~four_i | quad_next == 2'd3;
     room_q      <= credit_q > CreditBits'(2);  // one may be taken in this cycle
-    if (pop) patch_q <= {column_i, patch_q[3:1]};
     if (clear_i) begin
       busy_q   <= 1'b0;
-      have_q   <= '0;
-      odd_q    <= 1'b0;
       quad_q   <= '0;
       credit_q <= CreditBits'(Results);
     end else begin
-      if (pop) begin
-        have_q <= row_end ? '0 : {have_q[1:0], 1'b1};
-        odd_q  <= ~row_end & ~odd_q;
-        busy_q <= complete;
-      end else if (sum_last && group_last) begin
-        busy_q <= 1'b0;
-      end
+      if (pop) busy_q <= complete_i;
+      else if (sum_last && group_last) busy_q <= 1'b0;
       quad_q   <= quad_next;
       credit_q <= credit_q - CreditBits'(sum_last) + CreditBits'(pop_q);
     end
@@ -107,7 +85,10 @@ module bnn_first_windows
 
   // ---- The window itself ---------------------------------------------------------------------
 
-  logic [3:0][3:0][31:0] patch_d_q;  // with the select registers of the taps
+  // patch_q[x][y], a cycle late, with the select registers of the taps: the newest column is x = 3. Three rows lie in
+  // y = 1 .. 3 (shifted in from the top), four in y = 0 .. 3.
+  logic [3:0][3:0][31:0] patch_q;
+  logic [3:0][31:0] column_q;
   logic [1:0] valid_q, first_q, last_q, select;
   logic [GroupBits-1:0] group_q;
 
@@ -123,11 +104,26 @@ module bnn_first_windows
             .clk_i,
             .select_i  (select),
             .position_i({
-              patch_d_q[kx+1][ky+1][16*h+:16], patch_d_q[kx][ky+1][16*h+:16],
-              patch_d_q[kx+1][ky][16*h+:16], patch_d_q[kx][ky][16*h+:16]
+              patch_q[kx+1][ky+1][16*h+:16], patch_q[kx][ky+1][16*h+:16],
+              patch_q[kx+1][ky][16*h+:16], patch_q[kx][ky][16*h+:16]
             }),
             .data_o    (window_o[(3*ky+kx)*32+16*h+:16])
         );
+      end
+    end
+  end
+
+  for (genvar x = 0; x < 4; x++) begin : gen_x
+    for (genvar h = 0; h < 2; h++) begin : gen_half
+      logic shift;
+
+      bnn_register u_shift (
+          .clk_i,
+          .data_i(pop),
+          .data_o(shift)
+      );
+      always_ff @(posedge clk_i) begin
+        if (shift) patch_q[x][2*h+:2] <= x == 3 ? column_q[2*h+:2] : patch_q[(x+1)%4][2*h+:2];
       end
     end
   end
@@ -143,7 +139,7 @@ module bnn_first_windows
   end
 
   always_ff @(posedge clk_i) begin
-    patch_d_q <= patch_q;
+    column_q  <= column_i;
     group_q   <= group[GroupBits-1:0];
     first_q   <= {first_q[0], first_now_q};
     last_q    <= {last_q[0], last_now_q};

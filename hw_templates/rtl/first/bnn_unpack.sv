@@ -4,7 +4,8 @@
 //
 // An image has pixels_i pixels (constant from the cycle before reset on) and starts at a beat; the bytes of its last
 // beat behind the last pixel are dropped. channels_i is 1 .. 4. A beat is taken when beat_valid_i and beat_take_o are
-// high, a pixel when valid_o and ready_i are; last_o marks the last pixel of an image.
+// high, the latter never with rst_i since the cycle before; a pixel when valid_o and ready_i are; last_o marks the last
+// pixel of an image.
 //
 // Latency: a pixel is there two or three cycles after its beat is taken; one pixel a cycle.
 module bnn_unpack
@@ -23,10 +24,11 @@ module bnn_unpack
     output logic [31:0] pixel_o
 );
   logic [63:0] here_q, next_q;
-  logic here_valid_q, next_valid_q, skip_q, take, move, last, there;
-  logic [2:0] offset, offset_next;
-  logic [3:0] offset_end;
-  logic [1:0] carry;
+  logic here_valid_d, next_valid_q, next_valid_d, skip_q, take, last, there, ready;
+  logic [1:0] here_valid, move, empty;  // copies for the halves of here_q and next_q
+  logic [2:0] offset_q, offset_next;
+  logic [3:0] end_q, end_next;  // first byte behind the pixel
+  logic both_q;  // the pixel lies in both beats
   logic [15:0] unused_value;
   logic valid_q, last_q;
   logic [31:0] pixel, pixel_q;
@@ -41,26 +43,41 @@ module bnn_unpack
   );
 
   // next_q follows here_q; a pixel may lie in both.
-  // offset + channels_i, without a carry chain
-  assign carry[0] = offset[0] & channels_i[0];
-  assign carry[1] = (offset[1] & channels_i[1]) | (carry[0] & (offset[1] | channels_i[1]));
-  assign offset_end[0] = offset[0] ^ channels_i[0];
-  assign offset_end[1] = offset[1] ^ channels_i[1] ^ carry[0];
-  assign offset_end[2] = offset[2] ^ channels_i[2] ^ carry[1];
-  assign offset_end[3] = (offset[2] & channels_i[2]) | (carry[1] & (offset[2] | channels_i[2]));
-  assign there = here_valid_q & ~skip_q & (next_valid_q | ~offset_end[3] | (offset_end[2:0] == '0));
-  assign take = there & (~valid_q | ready_i);
-  assign move = (take & (offset_end[3] | last)) | skip_q | ~here_valid_q;
-  assign offset_next = rst_i ? '0 : !take ? offset : last ? '0 : offset_end[2:0];
-  assign beat_take_o = ~next_valid_q;  // a beat has two pixels or more
+  assign ready = ~valid_q | ready_i;
+  assign there = here_valid[0] & ~skip_q & (next_valid_q | ~both_q);
+  assign take = there & ready;
+  assign move[0] = (take & (end_q[3] | last)) | skip_q | ~here_valid[0];
+  assign move[1] = (take & (end_q[3] | last)) | skip_q | ~here_valid[1];
+  assign here_valid_d = ~rst_i & (move[0] ? next_valid_q : here_valid[0]);
+  assign next_valid_d = ~rst_i & (empty[0] ? beat_valid_i : next_valid_q & ~move[0]);
+  assign beat_take_o = empty[0];  // a beat has two pixels or more
 
-  bnn_register #(
-      .Bits(3)
-  ) u_offset (
-      .clk_i,
-      .data_i(offset_next),
-      .data_o(offset)
-  );
+  always_comb begin
+    offset_next = offset_q;
+    end_next = end_q;
+    if (rst_i || (take && last)) begin
+      offset_next = '0;
+      end_next = 4'(channels_i);
+    end else if (take) begin
+      offset_next = end_q[2:0];
+      end_next = {1'b0, end_q[2:0]} + 4'(channels_i);
+    end
+  end
+
+  for (genvar h = 0; h < 2; h++) begin : gen_half
+    bnn_register #(
+        .Bits(2)
+    ) u_valid (
+        .clk_i,
+        .data_i({here_valid_d, ~rst_i & ~next_valid_d}),
+        .data_o({here_valid[h], empty[h]})
+    );
+
+    always_ff @(posedge clk_i) begin
+      if (move[h]) here_q[32*h+:32] <= next_q[32*h+:32];
+      if (empty[h]) next_q[32*h+:32] <= beat_i[32*h+:32];
+    end
+  end
 
   for (genvar i = 0; i < 4; i++) begin : gen_byte
     logic [2:0] at;
@@ -83,23 +100,21 @@ module bnn_unpack
   end
 
   always_ff @(posedge clk_i) begin
-    if (move) here_q <= next_q;
-    if (beat_take_o) next_q <= beat_i;
-    if (take) begin
+    if (ready) begin
       pixel_q <= pixel;
       last_q  <= last;
     end
+    offset_q     <= offset_next;
+    end_q        <= end_next;
+    both_q       <= end_next[3] & (end_next[2:0] != '0);
+    next_valid_q <= next_valid_d;
     if (rst_i) begin
-      here_valid_q <= 1'b0;
-      next_valid_q <= 1'b0;
-      skip_q       <= 1'b0;
-      valid_q      <= 1'b0;
+      skip_q  <= 1'b0;
+      valid_q <= 1'b0;
     end else begin
       valid_q <= take | (valid_q & ~ready_i);
-      if (move) here_valid_q <= next_valid_q;
-      next_valid_q <= next_valid_q ? ~move : beat_valid_i;
       // A last pixel in two beats uses up both: the second is skipped.
-      skip_q <= take & last & offset_end[3] & (offset_end[2:0] != '0);
+      skip_q  <= take & last & both_q;
     end
   end
 
