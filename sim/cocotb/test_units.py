@@ -426,8 +426,8 @@ async def first_layer(dut):
                 waits += not int(dut.write_ready_i.value)
                 if int(dut.write_ready_i.value):
                     address, mask = int(dut.write_addr_o.value), int(dut.write_lane_o.value)
-                    data = np.array(fields(int(dut.write_data_o.value), 1, simd), np.uint8)
-                    memory.write(mask, 1, address, np.tile(data, (lanes, 1)))
+                    data = np.array(fields(int(dut.write_data_o.value), 1, 2 * simd), np.uint8)
+                    memory.write(mask, 1, address, np.tile(data.reshape(2, simd), (lanes // 2, 1)))
                     untouched[:, address] &= ~np.array(fields(mask, 1, lanes), bool)
             finished = int(dut.done_o.value)
             await FallingEdge(dut.clk_i)
