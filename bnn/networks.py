@@ -157,6 +157,12 @@ _TABLE = (
         source="small enough for engines with the weights wired in",
     ),
     _mnist(
+        name="mnist_beat_wired",
+        convs=((16, True), (32, True)),
+        dense=(64,),
+        source="of one-bit pixels, whole rows per cycle in engines with the weights wired in",
+    ),
+    _mnist(
         name="lenet",
         title="LeNet",
         convs=((64, True), (64, True)),

@@ -67,7 +67,7 @@ def measured(model: BinaryNetwork, images: np.ndarray) -> Model:
     return export(model.eval(), tuple("0123456789"), {})
 
 
-@pytest.mark.parametrize("name", ["tiny", "sfc", "lenet"])
+@pytest.mark.parametrize("name", ["tiny", "sfc", "lenet", "mnist_beat_wired"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_exported_scores_equal_the_networks(name: str, seed: int) -> None:
     torch.manual_seed(seed)

@@ -24,7 +24,6 @@ from bnn.files import write_atomically
 from bnn.geometry import Spec, walk
 from bnn.layers import INPUT, bit_shifts, map_mean
 from bnn.model import Layer, Model, load, save
-from bnn.networks import INPUT_BINARY
 from bnn.output import result
 from train import data, own, parameters
 from train.abc_net import AbcBlock, AbcLayer, AbcScores
@@ -32,7 +31,7 @@ from train.calibrate import calibrated
 from train.checkpoint import load_checkpoint, load_network
 from train.config import Config, from_dict
 from train.layers import VALUE_HIGH, VALUE_LOW, VALUE_STEP, BinaryConv2d, BitsBlock, Block, ScoreNorm, ValueBlock
-from train.module import BinaryNetwork, input_table
+from train.module import BinaryNetwork, input_table, pixel_unit
 from train.thresholds import NotMonotone, read_off
 
 SAMPLE = 64
@@ -93,7 +92,11 @@ def _bits(block: Block) -> np.ndarray:
 
 
 @torch.no_grad()
-def _block_layer(block: Block, spec: Spec, source: Layer | None, first_int8: bool, bound: int) -> Layer:
+def _block_layer(block: Block, spec: Spec, source: Layer | None, pixels: tuple[int, float] | None) -> Layer:
+    """The layer of a block.
+
+    `pixels`, where the sums are of pixels and not matches: the greatest value of one, and what 1 of it is worth.
+    """
     layer, name = block.layer, spec.name
     pad, pad_value, kind = 0, -1, "dense"
     if isinstance(layer, BinaryConv2d):
@@ -132,8 +135,8 @@ def _block_layer(block: Block, spec: Spec, source: Layer | None, first_int8: boo
         return make(
             thresholds=thresholds,
             flip=flip,
-            scale=(scale if first_int8 else 2 * scale).numpy().astype(np.int32),
-            offset=(offset if first_int8 else offset - reach * scale).numpy().astype(np.int32),
+            scale=(2 * scale if pixels is None else scale).numpy().astype(np.int32),
+            offset=(offset - reach * scale if pixels is None else offset).numpy().astype(np.int32),
             shift=shift,
             average_shortcut=spec.stride > 1,
             bits=layer.methods.activation_bits[0] if isinstance(block, BitsBlock) else 0,
@@ -148,9 +151,10 @@ def _block_layer(block: Block, spec: Spec, source: Layer | None, first_int8: boo
             offset=(offset - reach * scale).numpy().astype(np.int32),
             shift=shift,
         )
-    if first_int8:
-        sums = np.arange(-bound * reach, bound * reach + 1)
-        index, flip = fold(block, sums, 1.0 / 128.0, name)
+    if pixels is not None:
+        most, unit = pixels
+        sums = np.arange(-most * reach, most * reach + 1)
+        index, flip = fold(block, sums, unit, name)
         thresholds = sums[0] + index
     else:
         matches = np.arange(reach + 1)
@@ -179,15 +183,15 @@ def export(model: BinaryNetwork, classes: tuple[str, ...], meta: dict[str, objec
         raise ExportError(str(error)) from None
     network = model.network
     table = input_table(network)
+    pixels = int(np.abs(table.astype(int)).max()), pixel_unit(network)
     layers: list[Layer] = []
     blocks = iter(model.each())
     for spec, geometry in zip(network.layers, walk(network), strict=True):
         if spec.kind == "average":
             layers.append(map_mean(spec.name, layers[-1].name, geometry.input))
             continue
-        first_int8 = not layers and network.input_table != INPUT_BINARY
-        bound = int(np.abs(table.astype(int)).max())
-        layers.append(_block_layer(next(blocks), spec, layers[-1] if layers else None, first_int8, bound))
+        of_pixels = pixels if not layers and spec.kind == "conv" else None
+        layers.append(_block_layer(next(blocks), spec, layers[-1] if layers else None, of_pixels))
     return Model(
         name=network.name,
         height=network.height,

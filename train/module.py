@@ -38,6 +38,11 @@ def input_table(network: Network) -> np.ndarray:
     return (pixels - 128).astype(np.int8)
 
 
+def pixel_unit(network: Network) -> float:
+    """What 1 of the input table is worth to the first layer."""
+    return 1.0 if network.input_table == INPUT_BINARY else INPUT_SCALE
+
+
 def check(network: Network, methods: Methods) -> None:
     """Refuse methods that do not go together, or with a network.
 
@@ -72,9 +77,7 @@ class BinaryNetwork(nn.Module):
         self.network = network
         self.methods = methods = methods or Methods()
         self.schedules = Schedules()
-        binary_input = network.input_table == INPUT_BINARY
-        scale = 1.0 if binary_input else INPUT_SCALE
-        self.register_buffer("table", torch.from_numpy(input_table(network)) * scale, persistent=False)
+        self.register_buffer("table", torch.from_numpy(input_table(network)) * pixel_unit(network), persistent=False)
         self.flatten_first = not network.convs
         check(network, methods)
         blocks: list[Block] = []

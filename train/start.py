@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from bnn.layers import INPUT, Layer, Model
-from bnn.networks import INPUT_BINARY
 from train.abc_net import AbcLayer
 from train.errors import TrainError
-from train.layers import INPUT_SCALE, BitsBlock, Block, ValueBlock
+from train.layers import BitsBlock, Block, ValueBlock
 from train.methods import plane_steps
-from train.module import BinaryNetwork
+from train.module import BinaryNetwork, pixel_unit
 
 MAGNITUDE = 0.1
 """Magnitude of every latent weight at the start: small against 1, so that Adam at 2e-3 turns one in 50 steps."""
@@ -70,10 +69,13 @@ def _units(block: Block) -> float:
     return float(layer.methods.base_sum * layer.planes)
 
 
-def _threshold_sums(layer: Layer, reach: int, first_int8: bool) -> np.ndarray:
-    """The thresholds as values of the layer's sums, ascending, between two reachable ones; float64 (K, C)."""
+def _threshold_sums(layer: Layer, reach: int, unit: float | None) -> np.ndarray:
+    """The thresholds as values of the layer's sums, ascending, between two reachable ones; float64 (K, C).
+
+    `unit`, of sums of pixels: what 1 of one is worth.
+    """
     thresholds = np.sort(layer.limits, axis=0).astype(np.float64)
-    return INPUT_SCALE * (thresholds - 0.5) if first_int8 else 2 * thresholds - 1 - reach
+    return 2 * thresholds - 1 - reach if unit is None else unit * (thresholds - 0.5)
 
 
 def _normalisation(distances: np.ndarray, direction: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -92,12 +94,15 @@ def _normalisation(distances: np.ndarray, direction: np.ndarray, steps: np.ndarr
     return gain, steps.mean() - gain * distances.mean(axis=0)
 
 
-def _affine(layer: Layer, block: Block, reach: int, first_int8: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Gain and bias (C,) of a layer's value or scores, as the block's batch norm gives them of its sums."""
+def _affine(layer: Layer, block: Block, reach: int, pixels: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Gain and bias (C,) of a layer's value or scores, as the block's batch norm gives them of its sums.
+
+    `pixels`, of sums of pixels: what 1 of one is worth.
+    """
     assert layer.scale is not None and layer.offset is not None
     unit = 2.0**layer.shift
-    if first_int8:
-        gain, bias = layer.scale / unit / INPUT_SCALE, layer.offset / unit
+    if pixels is not None:
+        gain, bias = layer.scale / unit / pixels, layer.offset / unit
     else:  # scale counts matches, 2 * matches - reach is the sum
         gain = layer.scale / (2 * unit)
         bias = layer.offset / unit + gain * reach
@@ -116,7 +121,7 @@ def _set(network: BinaryNetwork, block: Block, layer: Layer, x: Tensor, planes: 
         return
     block.layer.weight.copy_(torch.from_numpy(signs) * MAGNITUDE)
     block.train()
-    first_int8 = first and network.network.input_table != INPUT_BINARY
+    pixels = pixel_unit(network.network) if first and layer.kind == "conv" else None
     passes = _passes(layer, planes)
     reach = layer.fan_in * passes
     valued = isinstance(block, ValueBlock)
@@ -126,7 +131,7 @@ def _set(network: BinaryNetwork, block: Block, layer: Layer, x: Tensor, planes: 
     mean = sums.mean(axes).double().numpy()
     deviation = np.sqrt(sums.var(axes).double().numpy() + block.norm.eps)
     if layer.requantised:
-        gain, bias = _affine(layer, block, reach, first_int8)
+        gain, bias = _affine(layer, block, reach, pixels)
         gain, bias = gain * deviation, bias + gain * mean
         if valued and block.shift is not None and layer.thresholds is not None:
             moved = layer.limits.mean(axis=0) / block.units - np.mean(plane_steps(network.methods.activation_planes))
@@ -136,7 +141,7 @@ def _set(network: BinaryNetwork, block: Block, layer: Layer, x: Tensor, planes: 
         steps = np.array(plane_steps(network.methods.activation_planes))
         if isinstance(block, BitsBlock):
             direction, steps = direction / 2, np.array([0.5])
-        wanted = _threshold_sums(layer, reach, first_int8)
+        wanted = _threshold_sums(layer, reach, pixels)
         gain, bias = _normalisation((wanted - mean) / deviation, direction, steps)
     block.norm.weight.copy_(torch.from_numpy(gain))
     block.norm.bias.copy_(torch.from_numpy(bias))
