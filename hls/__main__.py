@@ -15,7 +15,7 @@ from bnn.command import Command, find
 from bnn.files import write_atomically
 from bnn.output import result
 from hls import designs, program, schedule
-from hls.options import add_folder, folder_of
+from hls.options import add_beat, add_folder, folder_of
 
 OTHERS = ("contract", "explore", "reuse", "topologies")
 """Commands of `bnn` that `python -m hls` knows by their first word."""
@@ -37,6 +37,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="most passes of a wired engine per input; 0: as many as there is time for, 1: none",
     )
+    add_beat(parser)
     add_folder(parser, "program.bin and plan.json, or the engines")
     parser.add_argument("--batch", type=int, default=64, help="largest number of images in a batch")
 
@@ -45,9 +46,11 @@ def _run(options: argparse.Namespace) -> None:
     design = designs.find(options.design)
     where = folder_of(options.output, design)
     if options.engine == "wired":
-        from hls.wired import network
+        from hls.wired import network, rows
 
-        network.write(models.load(options.model), where, options.level, options.fold)
+        model = models.load(options.model)
+        beat = rows.usual_beat(model) if options.beat is None else options.beat
+        network.write(model, where, options.level, options.fold, beat=beat)
         result(f"plan: engines written to {where}", folder=str(where))
         return
     placed = schedule.plan(models.load(options.model), design, options.batch)

@@ -28,6 +28,17 @@ def add_folder(parser: argparse.ArgumentParser, what: str, part: str = "") -> No
     parser.add_argument("-o", "--output", type=Path, help=f"folder for {what} (default {place})")
 
 
+def add_beat(parser: argparse.ArgumentParser) -> None:
+    """`--beat BITS` of a wired network; None: `hls.wired.rows.usual_beat` of the model."""
+    parser.add_argument(
+        "--beat",
+        type=int,
+        metavar="BITS",
+        help="bits of a wired network's input beat, of one-bit pixels; 0: a pixel per beat (default: 64 where pixels "
+        "are bits)",
+    )
+
+
 def folder_of(given: Path | None, design: Design, part: str = "") -> Path:
     """The folder that `-o` names, else the design's own in build/."""
     return given or Path("build") / design.name / part

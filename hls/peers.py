@@ -26,7 +26,8 @@ from bnn.samples import DATA_SETS
 from hls import designs
 from hls.designs import Design
 from hls.schedule import plan
-from hls.wired.timing import period_cycles
+from hls.wired.network import period_cycles
+from hls.wired.rows import usual_beat
 
 BATCHES = (16, 64, 256)
 HOW = ("measured", "estimated")
@@ -88,7 +89,7 @@ def images_per_second(model: Model, design: Design) -> tuple[float, str]:
     """
     clock = design.clock_mhz * 1e6
     if model.name.endswith(WIRED):
-        return clock / period_cycles(model), f"wired in, {design.clock_mhz:g} MHz assumed"
+        return clock / period_cycles(model, usual_beat(model)), f"wired in, {design.clock_mhz:g} MHz assumed"
     found = []
     for batch in BATCHES:
         placed = plan(model, design, batch)

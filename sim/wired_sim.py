@@ -19,6 +19,7 @@ from bnn.files import move
 from bnn.model import Model
 from bnn.paths import build_place, plain
 from hls.ap_types import find_ap_types
+from hls.wired import rows
 from sim.rtl_sim import find_verilator, verilator_environment
 
 HARNESS = Path(__file__).resolve().parent / "wired" / "wired_sim.cpp"
@@ -30,7 +31,7 @@ class WiredSimError(ExpectedError):
 
 
 class WiredRun(NamedTuple):
-    """Scores int32 (N, classes); cycles from the first pixel to the last score of the first image; cycles per image
+    """Scores int32 (N, classes); cycles from the first beat to the last score of the first image; cycles per image
     after it, 0 for a single image. The cycles are 0 in C simulation."""
 
     scores: np.ndarray
@@ -38,8 +39,10 @@ class WiredRun(NamedTuple):
     period: float
 
 
-def run_rtl(folder: Path, model: Model, images: np.ndarray) -> WiredRun:
+def run_rtl(folder: Path, model: Model, images: np.ndarray, beat: int = 0) -> WiredRun:
     """Build `folder/rtl` with Verilator and send the images, uint8 (N, H, W, C), without a pause.
+
+    `beat` is that of the design: bits of a beat of one-bit pixels, or 0.
 
     Raises:
         WiredSimError: the build or the run fails.
@@ -59,12 +62,12 @@ def run_rtl(folder: Path, model: Model, images: np.ndarray) -> WiredRun:
         files = [str(plain(path)) for path in [*sources, HARNESS]]
         _call([str(program), *flags, "-Mdir", str(place), *files], folder, environment)
         move(place / f"V{TOP}", binary)
-    text, scores = _scores(
-        [str(binary.resolve())],
-        model,
-        images,
-        [str(model.height * model.width), str(model.channels), str(len(model.classes))],
-    )
+    count, size = model.height * model.width, model.channels
+    sent = images
+    if beat:
+        count, size, sent = rows.beats(model, beat), beat // 8, rows.pack(model, images, beat)
+    sizes = [str(count), str(size), str(len(model.classes))]
+    text, scores = _scores([str(binary.resolve())], model, sent, sizes)
     latency, rest = (int(word) for word in text.split())
     return WiredRun(scores, latency, rest / (len(images) - 1) if len(images) > 1 else 0.0)
 

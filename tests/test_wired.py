@@ -16,10 +16,12 @@ from bnn.random_models import random_model as draw
 from hls import yosys
 from hls.__main__ import main
 from hls.designs import DESIGNS, DesignError
-from hls.wired import cost, first, heap, levels, measure, network, reuse, timing, topologies, verilog
+from hls.resources import Resources
+from hls.wired import cost, first, heap, levels, measure, network, reuse, rows, timing, topologies, verilog
 from hls.wired.graph import Add, Bit, Chain, Graph, GraphError, Input, Select, adders, evaluate, multiply_out, split
+from sim import wired_demo
 from sim.rtl_sim import find_verilator
-from sim.wired_sim import run_hls, run_rtl
+from sim.wired_sim import WiredRun, run_hls, run_rtl
 
 
 def task(seed, outputs, inputs, input_bits=1, taps=1, thresholds=True):
@@ -153,6 +155,162 @@ def test_layers_behind_a_pool_are_folded_as_far_as_time_allows():
     assert [item.task.passes for item in network.engines(model, "none")] == [1] * 6
     with pytest.raises(DesignError, match="fold -1: expected 0 or a number of passes"):
         network.engines(model, "cse", fold=-1)
+
+
+def of_bits(seed=3, **arguments):
+    return random_model(seed, **{"channels": 1, "pad": 0, "binary": True, **arguments})
+
+
+def vectors_read(reads, words):
+    """What `wired_rows` reads of the words of several maps, ints, with an idle cycle after each map or none."""
+    found, kept, after, mask = [], 0, False, (1 << reads.size) - 1
+    starts, total = reads.starts(), (reads.keep + 1) * reads.word_bits
+    for place, word in words:
+        assert not (after and place in reads.at), "two vectors at once"
+        if after or word is not None:
+            kept = (kept >> reads.word_bits) | (word or 0) << (total - reads.word_bits)
+        at = reads.words if after else place
+        if at in reads.at:
+            found.append(kept >> starts[at] & mask)
+        after = place == reads.words - 1 and reads.words in reads.at
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(st.integers(3, 30), st.integers(3, 30), st.integers(1, 3)),
+    st.lists(st.booleans(), max_size=3),
+    st.sampled_from(rows.BEATS),
+    st.lists(st.booleans(), min_size=3, max_size=3),
+    st.integers(0, 2**32 - 1),
+)
+def test_rows_come_out_of_beats_wherever_these_end(size, pools, beat, pauses, seed):
+    height, width, channels = size
+    try:
+        model = of_bits(height=height, width=width, channels=channels, convs=tuple((2, pool) for pool in pools))
+    except ModelError:  # too small for its layers
+        return
+    rng = np.random.default_rng(seed)
+    for item in rows.place(model, beat):
+        reads, (height, width, channels) = item.reads, item.shape.input
+        maps = rng.integers(0, 2, (3, height, width * channels))
+        words, want = [], []
+        for bits, pause in zip(maps, pauses, strict=True):
+            flat = np.zeros(max(reads.words * reads.word_bits, reads.size + reads.stride * len(reads.at)), np.uint8)
+            flat[: bits.size] = bits.ravel()
+            parts = flat[: reads.words * reads.word_bits].reshape(reads.words, -1)
+            words += [
+                (place, int.from_bytes(np.packbits(part, bitorder="little").tobytes(), "little"))
+                for place, part in enumerate(parts)
+            ]
+            words += [(None, None)] * pause
+            count = bits.size if item.layer.kind == "dense" else (item.rows + 2) * width * channels
+            assert reads.size == count
+            for number in range(len(reads.at)):
+                part = flat[number * reads.stride :][:count]
+                want.append(int.from_bytes(np.packbits(part, bitorder="little").tobytes(), "little"))
+        found = vectors_read(reads, [*words, (None, None)])
+        # of the last rows only those that are computed count
+        known = bits.size - reads.stride * (len(reads.at) - 1)
+        for number, (one, other) in enumerate(zip(found, want, strict=True)):
+            mask = (1 << (known if number % len(reads.at) == len(reads.at) - 1 else reads.size)) - 1
+            assert one & mask == other & mask
+        if item.layer.kind == "conv":
+            assert (len(reads.at) - 1) * item.rows < item.shape.computed[0] <= len(reads.at) * item.rows
+
+
+def test_a_beat_of_64_bits_takes_two_rows_of_mnist_in_13_cycles():
+    model = of_bits(height=28, width=28, convs=((16, True), (32, True)), dense=(64,), classes=10)
+    placed = rows.place(model, 64)
+    assert rows.usual_beat(model) == 64 and network.period_cycles(model, 64) == rows.beats(model, 64) == 13
+    assert [(item.rows, item.columns) for item in placed] == [(2, 26), (1, 10), (1, 1), (1, 1)]
+    assert network.side_by_side(model, 64) == [52, 10, 1, 1] and network.side_by_side(model) == [1] * 4
+    assert rows.folds(placed) == [1, 1, 13, 10]
+    # as many rows as are needed, no more
+    assert [rows.place(model, beat)[0].rows for beat in rows.BEATS] == [1, 1, 2, 2]
+
+
+def test_one_bit_pixels_are_packed():
+    model = of_bits(height=3, width=5, channels=2, convs=(), dense=(4,))
+    images = np.zeros((2, 3, 5, 2), np.uint8)
+    images[0, 0, 0, 1] = images[0, 1, 3, 0] = images[1, 2, 4, 1] = 255
+    assert rows.pack(model, images, 16).tolist() == [[2, 0, 1, 0], [0, 0, 0, 32]]
+    assert rows.pack(model, images, 64).shape == (2, 8)
+
+
+def test_what_cannot_come_in_beats_is_refused(tmp_path, capsys):
+    model = of_bits(height=9, width=8)
+    with pytest.raises(DesignError, match=r"^beat 12: expected 8, 16, 32, 64 bits, or 0 for a pixel per beat$"):
+        rows.place(model, 12)
+    grey = random_model(1, height=9, width=8, channels=1, pad=0)
+    with pytest.raises(ModelError, match=r"^input_table: a beat of 64 bits has pixels of one, expected"):
+        network.engines(grey, beat=64)
+    padded = random_model(1, height=9, width=8, channels=1, pad=1, binary=True)
+    with pytest.raises(ModelError, match=r"^layer layer0: has padding, a wired engine of whole rows has none$"):
+        network.engines(padded, beat=8)
+    assert [rows.usual_beat(each) for each in (model, grey, padded)] == [64, 0, 0]
+    assert [network.input_bits(each, each.layers[0]) for each in (model, grey, padded)] == [1, 8, 8]
+    save(model, tmp_path / "net.npz")
+    plan = [str(tmp_path / "net.npz"), "--engine", "wired", "-o", str(tmp_path / "out")]
+    assert main(plan) == 0
+    assert json.loads((tmp_path / "out/wired.json").read_text())["beat"] == 64
+    assert not (tmp_path / "out/hls").exists()
+    assert main([*plan, "--beat", "0"]) == 0 and (tmp_path / "out/hls").exists()
+    capsys.readouterr()
+    assert wired_demo.main([str(tmp_path / "net.npz"), "--hls", "-o", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err == (
+        "error: --hls: a design with beats of 64 bits is SystemVerilog only, expected --beat 0 with it\n"
+    )
+
+
+def test_engines_side_by_side_are_all_counted(tmp_path, monkeypatch):
+    model = of_bits(height=9, width=8, convs=((3, True),), dense=())
+    built = network.engines(model, beat=16)
+    monkeypatch.setattr(measure, "engine", lambda item, cache: Resources(10, 1))
+    monkeypatch.setattr(measure, "synthesise", lambda sources, top, cache: Resources(5))
+    found = measure.design(model, built, tmp_path, 16)
+    # 72 bits in 5 beats: six rows of six windows are computed, two at once
+    assert {name: part.lut for name, part in found.items()} == {"layer0": 120, "layer1": 10, "stream": 5}
+    report = network.report(model, built, 100.0, 16)
+    assert [row["engines"] for row in report["layers"]] == [12, 1]
+    assert report["estimated_lut"] == 12 * built[0].cost.lut + built[1].cost.lut
+
+
+def test_the_command_adds_up_what_was_synthesised(tmp_path, monkeypatch, capsys):
+    model = of_bits(height=9, width=8, convs=((3, True),), dense=())
+    images = np.random.default_rng(1).integers(0, 256, (3, 9, 8, 1)).astype(np.uint8)
+    save(model, tmp_path / "net.npz")
+    np.save(tmp_path / "x.npy", images)
+    run = WiredRun(golden.infer(model, images), 40, 10.0)
+    monkeypatch.setattr(wired_demo, "run_rtl", lambda folder, model, images, beat: run)
+    parts = {"layer0": Resources(120, 7, 0.5, 1), "stream": Resources(30, 5)}
+    monkeypatch.setattr(measure, "design", lambda model, built, cache, beat: parts if beat == 16 else {})
+    arguments = [str(tmp_path / "net.npz"), "--images", str(tmp_path / "x.npy"), "-o", str(tmp_path / "out")]
+    assert wired_demo.main([*arguments, "--beat", "16", "--synthesise"]) == 0
+    text = capsys.readouterr().out
+    assert "3 images, 12 scores, mismatches = 0" in text
+    assert "40 cycles from first of 5 beats of 16 bits to last score" in text
+    assert "whole design: 150 LUT (LUT memory included), 12 FF, 1 DSP, 0.5 BRAM36" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "beat,arguments",
+    [(64, {"height": 12, "width": 13, "convs": ((3, True), (4, False))}), (16, {"height": 9, "width": 9, "convs": ()})],
+)
+def test_latency_and_period_of_whole_rows_are_those_of_the_rtl(beat, arguments, tmp_path):
+    # Verilator builds a small network
+    if find_verilator() is None:
+        pytest.skip("verilator is missing")
+    model = of_bits(dense=(15,), classes=3, **arguments)
+    built = network.write(model, tmp_path, "cse", beat=beat)
+    images = np.random.default_rng(4).integers(0, 256, (5, model.height, model.width, 1)).astype(np.uint8)
+    run = run_rtl(tmp_path, model, images, beat)
+    assert (run.scores == golden.infer(model, images)).all()
+    assert (run.latency, run.period) == (
+        network.latency_cycles(model, built, beat),
+        network.period_cycles(model, beat),
+    )
 
 
 @pytest.mark.slow
@@ -324,6 +482,7 @@ def test_what_cannot_be_wired_is_refused(tmp_path, capsys):
         {"height": 6, "width": 5, "channels": 3, "convs": ((5, True), (7, False)), "dense": (6,)},
         {"height": 11, "width": 8, "channels": 1, "convs": ((4, True), (3, False)), "dense": (), "pad": 0},
         {"height": 4, "width": 3, "channels": 2, "convs": (), "dense": (9, 5)},
+        {"height": 9, "width": 8, "channels": 2, "convs": ((4, True), (3, False)), "pad": 0, "binary": True},
     ],
 )
 def test_hls_engines_give_the_golden_scores(level, fold, arguments, tmp_path):

@@ -30,7 +30,7 @@ def sources(model: Model, design: Design) -> dict[str, dict[str, str]]:
         raise ModelError(f"layer {layer.name}: only a convolution can be wired in as the first layer")
     if layer.requantised or layer.flip is None:
         raise ModelError(f"layer {layer.name}: gives a value, one that is wired in gives bits of its sums only")
-    built = engine(task_of(model, layer), "best")
+    built = engine(task_of(model, layer, bits=8), "best")
     channels = placed.first.channels
     index_bits = max((channels - 1).bit_length(), (2 * design.first_pe - 1).bit_length())
     beats = [int(beat) for beat in np.frombuffer(first_block(placed)[TABLE_BYTES:], "<u8")]

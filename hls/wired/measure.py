@@ -68,13 +68,17 @@ def _outside(item: Engine) -> str:
     return f"(* blackbox *)\n{text[start : text.index(');', start)]});\nendmodule\n"
 
 
-def design(model: Model, built: list[Engine], cache: Path) -> dict[str, Resources]:
-    """A whole design: each engine by its layer's name, and `stream`, all that is around the engines.
+def design(model: Model, built: list[Engine], cache: Path, beat: int = 0) -> dict[str, Resources]:
+    """A whole design: each layer's engines by its name, and `stream`, all that is around the engines.
+
+    Of engines side by side one is synthesised and counted as often as there are of them.
 
     Raises:
         YosysError: yosys is not installed, fails or runs out of time.
     """
-    sources = network.render_rtl(model, built)
+    sources = network.render_rtl(model, built, beat)
     sources |= {f"{item.module}.sv": _outside(item) for item in built}
-    found = {item.task.name: engine(item, cache) for item in built}
+    found = {}
+    for item, count in zip(built, network.side_by_side(model, beat), strict=True):
+        found[item.task.name] = engine(item, cache) * count
     return found | {"stream": synthesise(sources, network.TOP, cache)}

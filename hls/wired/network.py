@@ -11,20 +11,22 @@ from typing import Any
 import numpy as np
 
 from bnn.files import write_atomically
-from bnn.geometry import walk
+from bnn.geometry import ceil_div, walk
 from bnn.layers import require
 from bnn.model import Layer, Model, ModelError, shapes
 from hls import sources
 from hls.designs import DesignError
 from hls.render import environment
-from hls.wired import cost, cpp, timing, verilog
+from hls.wired import cost, cpp, rows, timing, verilog
 from hls.wired.graph import Graph, adders
 from hls.wired.levels import LEVELS, Task, build
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "hw_templates" / "wired"
 STATIC_RTL = (
     "wired_window.sv",
+    "wired_rows.sv",
     "wired_pool.sv",
+    "wired_row_pool.sv",
     "wired_collect.sv",
     "wired_valid.sv",
     "wired_input.sv",
@@ -68,12 +70,20 @@ class Engine:
         return verilog.engine(self.graph, self.module, *self.task.value_range())
 
 
-def task_of(model: Model, layer: Layer, fold: int = 1) -> Task:
-    """What a layer's engine computes, in at most `fold` passes."""
-    first = layer is model.layers[0]
-    bits = 8 if first and layer.kind == "conv" else 1
+def input_bits(model: Model, layer: Layer) -> int:
+    """Bits of each of a layer's inputs; pixels are bits where none of them is the 0 of a padding."""
+    one = layer is not model.layers[0] or layer.kind != "conv" or (model.binary_input and not layer.pad)
+    return 1 if one else 8
+
+
+def task_of(model: Model, layer: Layer, fold: int = 1, bits: int = 0) -> Task:
+    """What a layer's engine computes, in at most `fold` passes, with inputs of so many bits (0: `input_bits`)."""
+    bits = bits or input_bits(model, layer)
     taps = 9 if layer.kind == "conv" else 1
-    return Task(layer.name, layer.weights.reshape(layer.outputs, -1), bits, taps, layer.thresholds, fold)
+    thresholds = layer.thresholds
+    if thresholds is not None and bits == 1 and layer is model.layers[0] and model.eight_bit_input:
+        thresholds = (thresholds + layer.fan_in + 1) >> 1  # of matches: the sum of +-1 is 2 * matches - fan-in
+    return Task(layer.name, layer.weights.reshape(layer.outputs, -1), bits, taps, thresholds, fold)
 
 
 def engine(task: Task, level: str) -> Engine:
@@ -98,7 +108,7 @@ def check_size(model: Model) -> None:
             raise ModelError(
                 f"layer {layer.name}: {item.weight_bits} weights, a wired engine has at most {LARGEST_MACS}"
             )
-        bits = layer.fan_in * (8 if layer.kind == "conv" and layer is model.layers[0] else 1)
+        bits = layer.fan_in * input_bits(model, layer)
         if bits > WIDEST:
             raise ModelError(f"layer {layer.name}: {bits} bits at once, an integer of Vitis HLS has at most {WIDEST}")
         if not layer.name.isidentifier() or not layer.name.isascii():
@@ -108,19 +118,21 @@ def check_size(model: Model) -> None:
             raise ModelError(f"layer {layer.name}: a padded map of {height}x{width}, expected at least 2x2")
 
 
-def engines(model: Model, level: str = "best", fold: int = 0) -> list[Engine]:
+def engines(model: Model, level: str = "best", fold: int = 0, beat: int = 0) -> list[Engine]:
     """The engines of all layers, in order.
 
     Args:
         model: the network.
         level: of sharing, or `best`: what the cost model finds cheapest.
         fold: the most passes of a layer; 0: as many as there is time for, where that is cheaper.
+        beat: bits of a beat of one-bit pixels; 0: a pixel per beat.
     """
     check_size(model)
     if fold < 0:
         raise DesignError(f"fold {fold}: expected 0 or a number of passes")
     result = []
-    for layer, most in zip(model.layers, timing.folds(model), strict=True):
+    folds = rows.folds(rows.place(model, beat)) if beat else timing.folds(model)
+    for layer, most in zip(model.layers, folds, strict=True):
         most = min(most, fold or most)
         choice = [task_of(model, layer, most)] if most > 1 and level in ("best", "cse") else []
         if not choice or (fold == 0 and layer.outputs * layer.fan_in <= FOLD_ALWAYS):
@@ -137,11 +149,28 @@ def _hex(values: list[int], bits: int) -> str:
     return f"{number:x}"
 
 
-def variables(model: Model, built: list[Engine], digest: str) -> dict[str, Any]:
+def _rows_variables(item: rows.Placed) -> dict[str, Any]:
+    """What the templates may name of a layer that computes whole rows."""
+    return {
+        "reads": item.reads,
+        "reads_hex": f"{sum(1 << place for place in item.reads.at):x}",
+        "starts_hex": _hex(item.reads.starts(), 16),
+        "vector_bits": item.reads.size,
+        "rows": item.rows,
+        "columns": item.columns,
+        "engines": item.engines,
+        "word_bits": item.word_bits,
+    }
+
+
+def variables(model: Model, built: list[Engine], digest: str, beat: int = 0) -> dict[str, Any]:
     """What the templates may name."""
     shapes(model)
-    layers = []
-    queues = timing.schedule(model, built, timing.steady(model, timing.QUEUE_IMAGES)).queues
+    layers: list[dict[str, Any]] = []
+    placed = rows.place(model, beat) if beat else []
+    queues = [0] * len(built)
+    if not beat:
+        queues = timing.schedule(model, built, timing.steady(model, timing.QUEUE_IMAGES)).queues
     for layer, item, queue, shape in zip(model.layers, built, queues, walk(model), strict=True):
         conv = layer.kind == "conv"
         assert layer.flip is not None or layer.scale is not None
@@ -174,12 +203,18 @@ def variables(model: Model, built: list[Engine], digest: str) -> dict[str, Any]:
                 "flip_hex": _hex([int(bit) for bit in layer.flip], 1) if layer.flip is not None else "0",
                 "flip": [int(bit) for bit in layer.flip] if layer.flip is not None else [],
                 "latency": verilog.latency(item.graph),
+                "vector_bits": item.task.inputs * item.task.input_bits,
+                "engines": 1,
+                "word_bits": layer.outputs,
             }
         )
+    for names, row in zip(layers, placed, strict=False):
+        names.update(_rows_variables(row))
     last = model.layers[-1]
     assert last.scale is not None and last.offset is not None
     table = model.input_table.astype(int)
-    input_bits = built[0].task.input_bits
+    bits = built[0].task.input_bits
+    pixel_bits = 8 * model.channels
     return {
         "model": f"model {model.name} (SHA-256 {digest[:16]})",
         "top": TOP,
@@ -188,13 +223,15 @@ def variables(model: Model, built: list[Engine], digest: str) -> dict[str, Any]:
         "classes": len(model.classes),
         "pixels": model.height * model.width,
         "channels": model.channels,
-        "input_bits": input_bits,
-        "pixel_bits": 8 * model.channels,
-        "beat_bits": 8 * (1 << max(0, model.channels - 1).bit_length()),
+        "input_bits": bits,
+        "beat": beat,
+        "beats": rows.beats(model, beat) if beat else model.height * model.width,
+        "pixel_bits": beat or pixel_bits,
+        "beat_bits": beat or 8 * (1 << max(0, model.channels - 1).bit_length()),
         "table_offset": bool((table == np.arange(256) - 128).all()),
         "table": [int(value) for value in table],
-        "table_hex": _hex([int(value > 0) for value in table], 1) if input_bits == 1 else _hex(list(table), 8),
-        "images": timing.images_inside(model, built),
+        "table_hex": _hex([int(value > 0) for value in table], 1) if bits == 1 else _hex(list(table), 8),
+        "images": images_inside(model, built, beat),
         "scale": [int(value) for value in last.scale],
         "offset": [int(value) for value in last.offset],
         "scale_hex": _hex(list(last.scale), 16),
@@ -212,9 +249,26 @@ def digest_of(model: Model) -> str:
     return state.hexdigest()
 
 
-def render_rtl(model: Model, built: list[Engine]) -> dict[str, str]:
+def period_cycles(model: Model, beat: int = 0) -> int:
+    """Cycles per image in a steady stream."""
+    return max(rows.beats(model, beat), len(model.classes)) if beat else timing.period_cycles(model)
+
+
+def latency_cycles(model: Model, built: list[Engine], beat: int = 0) -> int:
+    """Cycles from an image's first beat to its last score, nothing stalled and no other image behind it."""
+    if beat:
+        return rows.latency_cycles(rows.place(model, beat), built)
+    return timing.latency_cycles(model, built)
+
+
+def images_inside(model: Model, built: list[Engine], beat: int = 0) -> int:
+    """Images between admission and the queue of results at full rate, and one more."""
+    return ceil_div(latency_cycles(model, built, beat), period_cycles(model, beat)) + 1
+
+
+def render_rtl(model: Model, built: list[Engine], beat: int = 0) -> dict[str, str]:
     """SystemVerilog files by name, those a compiler needs first coming first."""
-    values = variables(model, built, digest_of(model))
+    values = variables(model, built, digest_of(model), beat)
     files = {name: (TEMPLATES / "rtl" / name).read_text(encoding="utf-8") for name in STATIC_RTL}
     files["bnn_fifo.sv"] = sources.find("bnn_fifo").read_text(encoding="utf-8")
     for item in built:
@@ -238,17 +292,20 @@ def render_hls(model: Model, built: list[Engine]) -> dict[str, str]:
     return files
 
 
-def write(model: Model, folder: Path, level: str = "best", fold: int = 0, clock_mhz: float = CLOCK_MHZ) -> list[Engine]:
-    """Write `rtl/`, `hls/` and `wired.json` into a build folder, each file atomically.
+def write(
+    model: Model, folder: Path, level: str = "best", fold: int = 0, clock_mhz: float = CLOCK_MHZ, beat: int = 0
+) -> list[Engine]:
+    """Write `rtl/`, `hls/` (not of beats of one-bit pixels) and `wired.json` into a build folder, each file atomically.
 
     Raises:
         ModelError: the model cannot be wired.
-        DesignError: unknown level.
+        DesignError: unknown level or beat.
     """
-    built = engines(model, level, fold=fold)
-    files = {f"rtl/{name}": text for name, text in render_rtl(model, built).items()}
-    files |= {f"hls/{name}": text for name, text in render_hls(model, built).items()}
-    files["wired.json"] = report_text(report(model, built, clock_mhz))
+    built = engines(model, level, fold, beat)
+    files = {f"rtl/{name}": text for name, text in render_rtl(model, built, beat).items()}
+    if not beat:
+        files |= {f"hls/{name}": text for name, text in render_hls(model, built).items()}
+    files["wired.json"] = report_text(report(model, built, clock_mhz, beat))
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -257,9 +314,15 @@ def write(model: Model, folder: Path, level: str = "best", fold: int = 0, clock_
     return built
 
 
-def report(model: Model, built: list[Engine], clock_mhz: float) -> dict[str, Any]:
+def side_by_side(model: Model, beat: int = 0) -> list[int]:
+    """How many of each layer's engine there are: one per window that is computed at once."""
+    return [item.engines for item in rows.place(model, beat)] if beat else [1] * len(model.layers)
+
+
+def report(model: Model, built: list[Engine], clock_mhz: float, beat: int = 0) -> dict[str, Any]:
     """What was built, in numbers of the cost model."""
-    latency, period = timing.latency_cycles(model, built), timing.period_cycles(model)
+    latency, period = latency_cycles(model, built, beat), period_cycles(model, beat)
+    counts = side_by_side(model, beat)
     return {
         "model": model.name,
         "engine": "wired",
@@ -268,8 +331,9 @@ def report(model: Model, built: list[Engine], clock_mhz: float) -> dict[str, Any
         "latency_us": round(latency / clock_mhz, 3),
         "cycles_per_image": period,
         "images_per_second": round(clock_mhz * 1e6 / period),
-        "estimated_lut": sum(item.cost.lut for item in built),
-        "estimated_ff": sum(item.cost.ff for item in built),
+        "beat": beat,
+        "estimated_lut": sum(count * item.cost.lut for count, item in zip(counts, built, strict=True)),
+        "estimated_ff": sum(count * item.cost.ff for count, item in zip(counts, built, strict=True)),
         "layers": [
             {
                 "layer": item.task.name,
@@ -277,12 +341,13 @@ def report(model: Model, built: list[Engine], clock_mhz: float) -> dict[str, Any
                 "inputs": item.task.inputs,
                 "outputs": item.task.outputs,
                 "passes": item.task.passes,
+                "engines": count,
                 "input_bits": item.task.input_bits,
                 "adders": item.adders,
-                "estimated_lut": item.cost.lut,
-                "estimated_ff": item.cost.ff,
+                "estimated_lut": count * item.cost.lut,
+                "estimated_ff": count * item.cost.ff,
             }
-            for item in built
+            for count, item in zip(counts, built, strict=True)
         ],
     }
 

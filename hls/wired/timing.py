@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bnn.geometry import ceil_div, walk
+from bnn.geometry import walk
 from bnn.model import Model, shapes
 from hls.wired import verilog
 
@@ -120,11 +120,6 @@ def period_cycles(model: Model) -> int:
     return max(model.height * model.width, len(model.classes))
 
 
-def images_inside(model: Model, built: list[Engine]) -> int:
-    """Images between admission and the queue of results at full rate, and one more."""
-    return ceil_div(latency_cycles(model, built), period_cycles(model)) + 1
-
-
 def folds(model: Model) -> list[int]:
     """The most passes that each layer has time for while images follow each other without a gap."""
     shapes(model)
@@ -134,6 +129,6 @@ def folds(model: Model) -> list[int]:
         vectors = item.convolved[0] * item.convolved[1]
         # a cycle for each pixel that completes no vector
         spare = period_cycles(model) - max(0, height * width - vectors)
-        eight_bit = conv and layer is model.layers[0]
-        result.append(1 if eight_bit else max(1, min(layer.outputs, spare // vectors)))
+        of_pixels = conv and layer is model.layers[0]
+        result.append(1 if of_pixels else max(1, min(layer.outputs, spare // vectors)))
     return result

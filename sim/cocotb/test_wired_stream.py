@@ -97,6 +97,28 @@ CASES = {
     ),
     "folded_dense": ("cse", 5, {"seed": 8, "height": 5, "width": 7, "channels": 3, "convs": (), "dense": (9, 70, 6)}),
 }
+BEATS = {
+    # name: (bits of a beat, most passes, arguments of random_model): whole rows at once
+    "beats": (64, 99, {"seed": 9, "height": 28, "width": 28, "convs": ((3, True), (5, True)), "dense": (11,)}),
+    "beats_odd": (16, 99, {"seed": 10, "height": 13, "width": 11, "convs": ((5, True), (6, False)), "dense": ()}),
+    "beats_narrow": (
+        8,
+        1,
+        {"seed": 11, "height": 21, "width": 17, "convs": ((3, True), (4, False), (5, True)), "dense": ()},
+    ),
+    # three rows at once, of which the last word of a map has two
+    "beats_three_rows": (
+        32,
+        4,
+        {"seed": 12, "height": 13, "width": 8, "channels": 1, "convs": ((4, False), (5, False)), "dense": (7,)},
+    ),
+    "beats_whole_image": (
+        64,
+        99,
+        {"seed": 13, "height": 7, "width": 6, "convs": ((4, False), (3, True)), "dense": (6, 5)},
+    ),
+    "beats_dense": (32, 99, {"seed": 14, "height": 9, "width": 7, "channels": 3, "convs": (), "dense": (20, 7)}),
+}
 COUNT = 9
 
 
@@ -124,15 +146,15 @@ class Bench:
         await FallingEdge(self.dut.ap_clk)
 
     async def send(self, images, idle, rng):
-        """Pixels of all images; in each free cycle nothing is offered with probability `idle`."""
+        """Beats (N, beats, bytes) of images; in each free cycle nothing is offered with probability `idle`."""
         dut = self.dut
         for image in images:
-            for pixel in image.reshape(-1, image.shape[-1]):
+            for beat in image:
                 while rng.random() < idle:
                     dut.s_axis_tvalid.value = 0
                     await FallingEdge(dut.ap_clk)
                 dut.s_axis_tvalid.value = 1
-                dut.s_axis_tdata.value = int.from_bytes(pixel.tobytes(), "little")
+                dut.s_axis_tdata.value = int.from_bytes(beat.tobytes(), "little")
                 while True:
                     ready = int(dut.s_axis_tready.value)
                     await FallingEdge(dut.ap_clk)
@@ -163,16 +185,20 @@ class Bench:
 async def stream(dut):
     from bnn.golden import infer
     from bnn.model import load
+    from hls.wired import rows
 
     model = load(os.environ["BNN_MODEL"])
     images = images_of(model)
     want = infer(model, images).astype(np.int64)
     assert len(np.unique(want, axis=0)) > COUNT // 2, "the scores hardly depend on the images"
-    classes = len(model.classes)
+    classes, bits = len(model.classes), int(os.environ["BNN_BEAT"])
+    beats = images.reshape(COUNT, -1, model.channels)
+    if bits:
+        beats = rows.pack(model, images, bits).reshape(COUNT, -1, bits // 8)
     bench = Bench(dut)
     await bench.reset()
     for number, (idle, stall) in enumerate(((0, 0), (0.4, 0), (0, 0.95), (0.6, 0.6), (0, 0))):
-        sent = cocotb.start_soon(bench.send(images, idle, np.random.default_rng(number)))
+        sent = cocotb.start_soon(bench.send(beats, idle, np.random.default_rng(number)))
         got = await bench.receive(COUNT, classes, stall, np.random.default_rng(100 + number))
         await sent
         wrong = np.argwhere(got != want)
@@ -184,18 +210,18 @@ async def stream(dut):
         for _ in range(100):
             await FallingEdge(dut.ap_clk)
             assert not int(dut.m_axis_tvalid.value), "a score too many"
-    # an image alone comes out without a pixel after it
-    sent = cocotb.start_soon(bench.send(images[:1], 0, np.random.default_rng(0)))
+    # an image alone comes out without a beat after it
+    sent = cocotb.start_soon(bench.send(beats[:1], 0, np.random.default_rng(0)))
     assert (await bench.receive(1, classes, 0, np.random.default_rng(0)) == want[:1]).all()
     await sent
 
 
-def simulate(model, level, fold, folder):
+def simulate(model, level, fold, folder, beat=0):
     """Render a model, build it with Verilator, run the cocotb test of this file."""
     from bnn.model import save
     from hls.wired import network
 
-    files = network.render_rtl(model, network.engines(model, level, fold=fold))
+    files = network.render_rtl(model, network.engines(model, level, fold, beat), beat)
     for name, text in files.items():
         (folder / name).write_text(text)
     save(model, folder / "model.npz")
@@ -207,7 +233,7 @@ def simulate(model, level, fold, folder):
         ["stream"],
         [folder / name for name in files],
         ["-Wall"],
-        {"BNN_MODEL": str(folder / "model.npz")},
+        {"BNN_MODEL": str(folder / "model.npz"), "BNN_BEAT": str(beat)},
     )
 
 
@@ -215,3 +241,15 @@ def simulate(model, level, fold, folder):
 def test_network(case, tmp_path):
     level, fold, arguments = CASES[case]
     simulate(random_model(**arguments), level, fold, tmp_path)
+
+
+@pytest.mark.parametrize("case", BEATS)
+def test_network_of_one_bit_pixels(case, tmp_path):
+    beat, fold, arguments = BEATS[case]
+    model = random_model(**{"channels": 1, "pad": 0, "binary": True, **arguments})
+    simulate(model, "cse", fold, tmp_path, beat)
+
+
+def test_one_bit_pixels_one_per_beat(tmp_path):
+    arguments = {"seed": 15, "height": 9, "width": 8, "channels": 2, "convs": ((4, True), (5, False)), "dense": ()}
+    simulate(random_model(**arguments, pad=0, binary=True), "cse", 99, tmp_path)

@@ -1,9 +1,9 @@
 // Drives a wired network from a file of images and writes its scores.
 //
-//   wired_sim IMAGES COUNT PIXELS BYTES CLASSES SCORES
+//   wired_sim IMAGES COUNT BEATS BYTES CLASSES SCORES
 //
-// BYTES channels per pixel, uint8. Images follow each other without a gap and the sink is always ready.
-// Prints the latency of the first image (first pixel taken to last score) and the cycles from its last score
+// BEATS per image, of BYTES bytes, the first least significant. Images follow each other without a gap and the sink is always ready.
+// Prints the latency of the first image (first beat taken to last score) and the cycles from its last score
 // to that of the last image. Exit status 1: the scores did not come in time; 2: tlast was wrong.
 #include <cstdint>
 #include <cstdio>
@@ -16,9 +16,9 @@
 
 int main(int argc, char **argv) {
   if (argc != 7) return 3;
-  const long count = std::atol(argv[2]), pixels = std::atol(argv[3]), bytes = std::atol(argv[4]);
+  const long count = std::atol(argv[2]), beats = std::atol(argv[3]), bytes = std::atol(argv[4]);
   const long classes = std::atol(argv[5]);
-  std::vector<unsigned char> images(count * pixels * bytes);
+  std::vector<unsigned char> images(count * beats * bytes);
   FILE *file = std::fopen(argv[1], "rb");
   if (!file || std::fread(images.data(), 1, images.size(), file) != images.size()) return 3;
   std::fclose(file);
@@ -38,12 +38,12 @@ int main(int argc, char **argv) {
   top->m_axis_tready = 1;
   for (int i = 0; i < 4; i++) edge();
   top->ap_rst_n = 1;
-  const long limit = 1000 + 4 * count * (pixels + classes) + 4000;
+  const long limit = 1000 + 4 * count * (beats + classes) + 4000;
   for (; cycle < limit && static_cast<long>(scores.size()) < count * classes; cycle++) {
-    top->s_axis_tvalid = sent < count * pixels;
-    if (sent < count * pixels) {
-      uint32_t beat = 0;
-      for (long c = 0; c < bytes; c++) beat |= static_cast<uint32_t>(images[sent * bytes + c]) << (8 * c);
+    top->s_axis_tvalid = sent < count * beats;
+    if (sent < count * beats) {
+      uint64_t beat = 0;
+      for (long c = 0; c < bytes; c++) beat |= static_cast<uint64_t>(images[sent * bytes + c]) << (8 * c);
       top->s_axis_tdata = beat;
     }
     top->ap_clk = 0;

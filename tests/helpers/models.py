@@ -32,15 +32,27 @@ STEMS = (*((seed, 9) for seed in (4, 17, 21, 32, 35, 56, 60, 74, 90, 99, 131, 13
 
 
 def random_model(
-    seed, height=9, width=8, channels=3, convs=((5, True), (7, False)), dense=(6,), classes=4, pad=1, pad_value=-1
+    seed,
+    height=9,
+    width=8,
+    channels=3,
+    convs=((5, True), (7, False)),
+    dense=(6,),
+    classes=4,
+    pad=1,
+    pad_value=-1,
+    binary=False,
 ):
-    """A random model of convolutions (outputs, pool) and dense layers (outputs); no convolutions: a binary table."""
+    """A random model of convolutions (outputs, pool) and dense layers (outputs).
+
+    With `binary`, or without convolutions, its table is binary.
+    """
     specs = [
         Spec(f"layer{index}", "conv", outputs, pad, pad_value if pad else 0, pool)
         for index, (outputs, pool) in enumerate(convs)
     ]
     specs += [Spec(f"layer{index}", "dense", outputs) for index, outputs in enumerate((*dense, classes), len(specs))]
-    model = edge_model(seed, (height, width, channels), specs, binary=not convs)
+    model = edge_model(seed, (height, width, channels), specs, binary=binary or not convs)
     last = dataclasses.replace(model.layers[-1], shift=7)
     return dataclasses.replace(model, layers=(*model.layers[:-1], last), meta={"dataset": "none", "n": 0.5})
 

@@ -1,6 +1,7 @@
 // The passes of a folded engine: from the cycle after emit_i on, Passes cycles with pass_o = 0, 1, ...
 //
-// The vector must stay for as long, so its source is held back with ready_o until the last pass but one is over.
+// The vector must stay for as long, so its source is held back with ready_o until the last pass but one is over, or
+// has no other vector till then. emit_i comes with ready_o only.
 module wired_fold #(
     parameter int unsigned Passes = 4
 ) (
@@ -31,4 +32,10 @@ module wired_fold #(
       end
     end
   end
+
+`ifndef SYNTHESIS
+  always_ff @(posedge clk_i) begin
+    if (rst_ni && emit_i && !ready_o) $fatal(1, "wired_fold: a vector too many");
+  end
+`endif
 endmodule
