@@ -196,7 +196,7 @@ def test_shortcuts(seed, end, tmp_path):
 
 
 @pytest.mark.parametrize("dialect", ["qonnx", "plain"])
-@pytest.mark.parametrize("name", ["sfc", "cnv", "mnist_wired", "cifar_wired"])
+@pytest.mark.parametrize("name", ["sfc", "cnv", "mnist_wired", "mnist_beat_wired", "cifar_wired"])
 def test_out_and_in_is_the_identity(name, dialect, tmp_path):
     model = load(ROOT / "models" / f"{name}.npz")
     save_onnx(model, tmp_path / "model.onnx", dialect)
