@@ -248,6 +248,12 @@ def test_what_cannot_come_in_beats_is_refused(tmp_path, capsys):
     padded = random_model(1, height=9, width=8, channels=1, pad=1, binary=True)
     with pytest.raises(ModelError, match=r"^layer layer0: has padding, a wired engine of whole rows has none$"):
         network.engines(padded, beat=8)
+    wide = of_bits(height=28, width=28, convs=((96, True), (160, True)), dense=())
+    with pytest.raises(ModelError, match=r"^layer layer1: 10 engines at once have 1382400 products, expected at most"):
+        network.engines(wide, beat=64)
+    long = of_bits(height=5, width=9000, channels=4, convs=((1, False),), dense=())
+    with pytest.raises(ModelError, match=r"^layer layer0: keeps \d{6} bits of rows, a wired engine has at most 65536$"):
+        rows.place(long, 64)
     assert [rows.usual_beat(each) for each in (model, grey, padded)] == [64, 0, 0]
     assert [network.input_bits(each, each.layers[0]) for each in (model, grey, padded)] == [1, 8, 8]
     save(model, tmp_path / "net.npz")

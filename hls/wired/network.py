@@ -130,8 +130,14 @@ def engines(model: Model, level: str = "best", fold: int = 0, beat: int = 0) -> 
     check_size(model)
     if fold < 0:
         raise DesignError(f"fold {fold}: expected 0 or a number of passes")
-    result = []
     folds = rows.folds(rows.place(model, beat)) if beat else timing.folds(model)
+    for layer, count in zip(model.layers, side_by_side(model, beat), strict=True):
+        macs = count * layer.outputs * layer.fan_in
+        if macs > LARGEST_MACS:
+            raise ModelError(
+                f"layer {layer.name}: {count} engines at once have {macs} products, expected at most {LARGEST_MACS}"
+            )
+    result = []
     for layer, most in zip(model.layers, folds, strict=True):
         most = min(most, fold or most)
         choice = [task_of(model, layer, most)] if most > 1 and level in ("best", "cse") else []
@@ -154,7 +160,7 @@ def _rows_variables(item: rows.Placed) -> dict[str, Any]:
     return {
         "reads": item.reads,
         "reads_hex": f"{sum(1 << place for place in item.reads.at):x}",
-        "starts_hex": _hex(item.reads.starts(), 16),
+        "starts_hex": _hex(item.reads.starts(), rows.START_BITS),
         "vector_bits": item.reads.size,
         "rows": item.rows,
         "columns": item.columns,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 BEATS = (8, 16, 32, 64)
 """Bits of a beat of one-bit pixels."""
 WIDEST_BEAT = BEATS[-1]
+START_BITS = 16
+"""Bits of the place of a vector's first bit, in the schedule as `wired_rows` has it."""
 
 
 class Reads(NamedTuple):
@@ -124,6 +126,14 @@ def _placed(model: Model, beat: int, rows: int) -> list[Placed] | None:
     return result
 
 
+def _check_width(placed: list[Placed]) -> None:
+    most = 1 << START_BITS
+    for item in placed:
+        bits = (item.reads.keep + 1) * item.reads.word_bits
+        if bits > most:
+            raise ModelError(f"layer {item.layer.name}: keeps {bits} bits of rows, a wired engine has at most {most}")
+
+
 def place(model: Model, beat: int) -> list[Placed]:
     """The layers with as few rows at once as beats that follow each other without a gap allow.
 
@@ -132,7 +142,7 @@ def place(model: Model, beat: int) -> list[Placed]:
         beat: bits of a beat.
 
     Raises:
-        ModelError: pixels are not bits, or a layer has padding.
+        ModelError: pixels are not bits, or a layer has padding or too wide rows.
         DesignError: no such beat.
     """
     shapes(model)
@@ -146,6 +156,7 @@ def place(model: Model, beat: int) -> list[Placed]:
     for rows in range(1, model.height + 1):
         found = _placed(model, beat, rows)
         if found:
+            _check_width(found)
             return found
     raise ModelError(f"image: {model.height} rows of {model.width} pixels cannot be taken in beats of {beat} bits")
 
