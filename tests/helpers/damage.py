@@ -85,7 +85,8 @@ def is_short(one: Program) -> bool:
     program, images = one
     if code_of(program) != Error.NONE:
         return True
-    means = sum(item.height * item.width * item.groups for item in layers(program) if item.average)
+    # where there are no pixels the cores work as on one
+    means = sum(max(1, item.height) * max(1, item.width) * item.groups for item in layers(program) if item.average)
     return busy_cycles(program, len(images)) + len(images) * means <= CYCLES
 
 
