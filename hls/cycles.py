@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from bnn.contract import BEAT_BYTES, TABLE_BYTES, VALUE_BITS, Descriptor, FirstBeat, FirstValue, Header
@@ -51,13 +52,17 @@ QUEUED = 18, 25
 CHANNEL = 18.5
 """Cycles in which a channel's scores leave the vector unit, beyond one for each hand-over."""
 START = 12
-"""Cycles from an image in the buffer to its first window, where the first layer's engine has waited for it."""
+"""Cycles from an image's first rows in the buffer to its first window, where the first layer's engine has waited."""
 WINDOW = 20
 """Cycles from a column in the first layer's engine to its last group of channels in work."""
 BITS, VALUES = 12, 28
 """Cycles from there to the write of the group's bits, or of its values."""
-FILL = 4
-"""Cycles from an image's last write to the start of the array."""
+FILL = -2
+"""Cycles from an image's last write to the array's next layer, whose LAYER_START has begun before."""
+ROW = 5
+"""Cycles from a row's last write to the array's first step with it."""
+ROW_GAP = 4
+"""Cycles between the array's last step of a row and the first of the next while the first layer is still at work."""
 RESULTS = 14
 """Groups that are begun in the engine and not written, at most."""
 PAIRED = 32
@@ -277,23 +282,33 @@ class _Timeline:
         in_batch = 0
         # what frees the engine's buffer; the first layer in version 1
         frees = next((number for number, item in enumerate(plan.descriptors) if item.release_first), 0)
+        # the rows that the engine begins with
+        first_rows = 2 + plan.first.pool + (not plan.first.pad and plan.first.channels > 0)
+        lead = load * min(1.0, first_rows / model.height)
+        head = plan.descriptors[0]
+        by_rows = head.from_first and not (head.dense or head.by_image or head.vector or head.scores)
         for start in range(0, images, plan.sub_batch):
             count = min(plan.sub_batch, images - start)
+            given = []  # when the rows of an image are written
             for image in range(start, start + count):
                 loaded = max(loaded, ends[0]) + load
-                begin = max(loaded + START, first_free[0] + START, ends[1])
-                for _ in range(engine.parts):
-                    begin = max(begin, written - engine.ahead)
+                begin = max(loaded - load + lead + START, first_free[0] + START, ends[1])
+                rows = []
+                for part in range(engine.parts):
+                    begin = max(begin, written - engine.ahead, loaded + START if part == engine.parts - 1 else 0)
                     place = max(begin + engine.lead, written + engine.gap)
                     begin += engine.cycles
                     written = max(begin + engine.latency, self.port.give(place, engine.writes))
+                    rows.append(written)
+                given.append(rows)
                 ends = [ends[1], begin]
                 if image >= ahead:
                     self.stream += image_bus
-            self.array = max(self.array, written + FILL)
-            self.steps.append((-1, int(written + FILL)))
+            if not by_rows:
+                self.array = max(self.array, written + FILL)
+            self.steps.append((-1, int(written)))
             for index in range(plan.segment_a):
-                self._layer(index, count)
+                self._layer(index, count, given if by_rows and index == 0 else [])
                 if index == frees:
                     first_free = [first_free[1], self.array]
             in_batch += count
@@ -303,8 +318,8 @@ class _Timeline:
                 in_batch = 0
         return int(self.array) + 8
 
-    def _layer(self, index: int, images: int) -> None:
-        """Follow the array through one layer."""
+    def _layer(self, index: int, images: int, given: Sequence[Sequence[float]] = ()) -> None:
+        """Follow the array through one layer; `given`: when the rows of every image that it reads are written."""
         layer, lanes = self.plan.descriptors[index], self.design.lanes
         blocks = layer.units(images, lanes) * layer.blocks
         blocks *= layer.rows // 2 if layer.pool else layer.rows
@@ -363,6 +378,8 @@ class _Timeline:
                     emitted = min(left_images, lanes) * (1 + layer.outputs % 2) * max(self.beat, WRITE)
                     body += steps + SCORES + int((ceil_div(classes, 2) - 1) * max(emitted, PAIR))
                 tail = int(emitted)
+            if group == 0 and given:
+                body = max(body, self._rows(layer, given, layer.blocks * steps) - self.array)
             self.array += body
             if not layer.vector:
                 self.port.take(self.array + LAYER_END - body, blocks, body / blocks, parts.port)
@@ -374,6 +391,19 @@ class _Timeline:
         else:
             self.array += DRAIN + tail if layer.serial or layer.scores else LAYER_END
         self.steps.append((index, int(self.array)))
+
+    def _rows(self, layer: Descriptor, given: Sequence[Sequence[float]], cycles: int) -> float:
+        """When a layer's first group ends, whose rows, of so many cycles each, wait for those of the first layer."""
+        at, over = self.array, given[-1][-1] + ROW
+        taps = layer.tap_rows or (3 if layer.kernel3 else 1)
+        more = taps + layer.pool - (2 if layer.pad2 else layer.pad)
+        step = 2 if layer.pool or layer.stride2 else 1
+        for rows in given:
+            for y in range(0, layer.rows * (2 if layer.stride2 else 1), step):
+                if at < over:
+                    at = max(at + ROW_GAP, rows[len(rows) * min(layer.height, y + more) // layer.height - 1] + ROW)
+                at += cycles
+        return max(at, over)
 
     def _resident(self, index: int, group: int) -> float:
         """When the stream that fills the ring once has brought a group."""

@@ -180,7 +180,9 @@ module bnn_top
   logic [RingBits-1:0] ring_index;
   logic [Pe*Simd-1:0] ring_data;
   header_t header;
-  logic first_start, first_load, first_wrong, first_done, first_consumed, first_give;
+  logic first_start, first_load, first_wrong, first_row, first_done, first_consumed, first_give;
+  logic rows_wait;
+  logic [AddrBits:0] rows;
   logic [63:0] first_images, first_data, section_addr;
   logic [31:0] first_count, section_beats;
   logic [9:0] first_index;
@@ -247,11 +249,14 @@ module bnn_top
       .first_index_o       (first_index),
       .first_data_o        (first_data),
       .first_wrong_i       (first_wrong),
+      .first_row_i         (first_row),
       .first_done_i        (first_done),
       .first_consumed_o    (first_consumed),
       .layer_start_o       (layer_start),
       .layer_o             (layer),
       .layer_scores_o      (layer_scores),
+      .rows_wait_o         (rows_wait),
+      .rows_o              (rows),
       .scores_next_i       (scores_next),
       .layer_done_i        (layer_done),
       .multiply_i          (multiply)
@@ -404,6 +409,7 @@ module bnn_top
       .count_i        (first_count),
       .images_i       (first_images),
       .consumed_i     (first_consumed),
+      .row_o          (first_row),
       .done_o         (first_done),
       .command_valid_o(read_command_valid[Image]),
       .command_ready_i(read_command_ready[Image]),
@@ -446,6 +452,8 @@ module bnn_top
       .start_i         (layer_start),
       .layer_i         (layer),
       .scores_i        (layer_scores),
+      .rows_wait_i     (rows_wait),
+      .rows_i          (rows),
       .scores_next_o   (scores_next),
       .done_o          (layer_done),
       .multiply_o      (multiply),

@@ -34,11 +34,13 @@ class Case:
         self.base = (int(rng.integers(8)), 1 << (ADDR_BITS - 1))
         self.fed = []  # of every image
         self.written = []  # of every sub-batch: word by lane and address
+        self.upto = []  # and how many of these have come with each of its rows
         order = rng.permutation(self.words)
         for image in range(self.count):
             number, within = divmod(image, self.sub_batch)
             if within == 0:
                 self.written.append({})
+                self.upto.append([])
             self.fed.append([])
             for y in range(self.rows):
                 for x in range(self.columns):
@@ -47,6 +49,7 @@ class Case:
                     at += block * (self.image_stride if mode == "pack" else self.words)
                     at += 0 if mode == "pack" else within * self.image_stride
                     self._pixel(rng, image, order, (lane, at), simd, pe)
+                self.upto[-1].append(len(self.written[-1]))
 
     def _pixel(self, rng, image, order, place, simd, pe):
         lane, at = place
@@ -123,7 +126,7 @@ async def first_write(dut):
 
         items = [item for image in case.fed for item in image]
         gap, stall = rng.choice([0.0, 0.4, 0.8]), rng.choice([0.0, 0.4, 0.8])
-        memory, done, taken, ready = {}, 0, 0, True
+        memory, done, taken, ready, row = {}, 0, 0, True, 0
         writes = [0] * len(case.written)
         for _ in range(100000):
             if done == len(case.written):
@@ -132,7 +135,13 @@ async def first_write(dut):
             dut.write_ready_i.value, dut.write_soon_i.value = int(ready), int(soon)
             feed(dut, case, items[taken] if taken < len(items) and rng.random() >= gap else None, rng)
             await ReadOnly()
+            if int(dut.row_o.value):
+                there = list(case.written[done].items())[: case.upto[done][row]]
+                assert all(memory.get(key) == data for key, data in there), f"case {number}, {done}: row {row}"
+                row += 1
             if int(dut.done_o.value):
+                assert pack or row == len(case.upto[done]), f"case {number}, sub-batch {done}: {row} rows"
+                row = 0
                 wrong = [key for key, data in case.written[done].items() if memory.get(key) != data]
                 assert not wrong, f"case {number} ({case.mode}), sub-batch {done}: lane, address {wrong[:3]}"
                 done += 1

@@ -21,7 +21,7 @@ def passes(layer):
 
 
 def positions(layer, lanes):
-    """Block's first column, dx, image, row and dy of every output, and whether it is the group's last."""
+    """Block's first column, dx, image, row and dy of every output, and of what it is last: row, image, group."""
     images, pool = layer["dense"] or layer["by_image"], layer["pool"]
     across = pool if layer["by_image"] else 0
     for i in range(layer["images"]):
@@ -30,17 +30,18 @@ def positions(layer, lanes):
                 for dy in range(1 + pool):
                     for dx in range(1 + across):
                         column = b * (1 + (pool or layer["stride2"])) if images else b * lanes
-                        end = i == layer["images"] - 1 and y == layer["rows"] // (1 + pool) - 1
-                        end = end and b == layer["blocks"] - 1
-                        yield i, y * (1 + (pool or layer["stride2"])), column, dy, dx, dy == pool and dx == across, end
+                        row_end = b == layer["blocks"] - 1
+                        image_end = row_end and y == layer["rows"] // (1 + pool) - 1
+                        ends = row_end, image_end, image_end and i == layer["images"] - 1
+                        yield i, y * (1 + (pool or layer["stride2"])), column, dy, dx, dy == pool and dx == across, ends
 
 
 def steps(layer, lanes):
-    """Every step of a layer: dictionary of the sequencer's outputs, and final, which is its next_final."""
+    """Every step of a layer: dictionary of the sequencer's outputs, and its next_final, _row_last and _image_last."""
     images, pad, cw = layer["dense"] or layer["by_image"], layer["pad"], layer["cw"]
     taps = layer["tap_rows"] * layer["tap_columns"]
     for _ in range(layer["groups"]):
-        for i, y, column, dy, dx, final, end in positions(layer, lanes):
+        for i, y, column, dy, dx, final, (row_end, image_end, end) in positions(layer, lanes):
             for base, plane, first, last, all_passes in passes(layer):
                 for index in range(taps * cw):
                     tap, c = divmod(index, cw)
@@ -76,7 +77,7 @@ def steps(layer, lanes):
                             "group_last": int(done and end),
                             "shift": 1 << (shift if shift >= 0 else 4 - shift),
                         },
-                        done,
+                        (done, int(done and row_end), int(done and image_end)),
                     )
 
 
@@ -150,7 +151,8 @@ async def sequencer(dut):
             await FallingEdge(dut.clk_i)
         taken = [None] * LATENCY  # steps of the last cycles
         todo = steps(layer, lanes)
-        (want, final), after = next(todo), next(todo, (None, False))
+        nothing = None, (False, 0, 0)
+        (want, ends), after = next(todo), next(todo, nothing)
         often = rng.choice([1.0, 0.8])
         while want or any(taken):
             ready, wait = rng.random() < often, rng.random() > often
@@ -158,13 +160,14 @@ async def sequencer(dut):
             assert int(dut.next_valid_o.value) == (want is not None)
             step = None
             if want:
+                final, row_last, image_last = ends
                 hold = want["first"] and hold_first or final and hold_final
                 now = {"hold": int(hold), "final": int(final), "group_last": want["group_last"], "last": want["last"]}
-                now["over"] = int(after[0] is None)
+                now.update(over=int(after[0] is None), row_last=row_last, image_last=image_last)
                 for name, value in now.items():
                     assert int(getattr(dut, f"next_{name}_o").value) == value, f"layer {n}: next_{name} of {want}"
                 if ready and not (wait and hold):
-                    step, (want, final), after = want, after, next(todo, (None, False))
+                    step, (want, ends), after = want, after, next(todo, nothing)
             taken = [*taken[1:], step]
             await FallingEdge(dut.clk_i)
             assert int(dut.done_o.value) == (want is None and step is not None)

@@ -340,11 +340,12 @@ class Simulation {
     const int run = top_->rootp->bnn_top__DOT__u_run__DOT__tap_run;
     if (run == 0) return;
     switch (top_->rootp->bnn_top__DOT__u_engine__DOT__tap_engine) {
-      case 0: ++waits_[run == 1 ? LOAD : run == 2 ? FIRST_LAYER : SWITCHING]; break;
+      case 0: ++waits_[run == 1 ? LOAD : SWITCHING]; break;
       case 1: break;
       case 2: ++waits_[WEIGHTS]; break;
       case 3: ++waits_[WRITE_BACK]; break;
       case 4: ++waits_[WAIT_SCORES]; break;
+      case 6: ++waits_[FIRST_LAYER]; break;
       default: ++waits_[SWITCHING];
     }
   }

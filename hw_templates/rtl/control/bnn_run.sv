@@ -34,7 +34,8 @@ module bnn_run
     parameter int unsigned ImagePixels = 1024,
     parameter int unsigned MaxLayers = 16,
     parameter int unsigned Vector = 0,
-    localparam int unsigned RingBits = $clog2(WeightDepth)
+    localparam int unsigned RingBits = $clog2(WeightDepth),
+    localparam int unsigned RowBits = $clog2(ActDepth) + 1
 ) (
     input  logic              clk_i,
     input  logic              rst_i,
@@ -80,12 +81,15 @@ module bnn_run
     output logic [9:0]        first_index_o,
     output logic [63:0]       first_data_o,
     input  logic              first_wrong_i,  // the program has another first layer than the one wired in
+    input  logic              first_row_i,
     input  logic              first_done_i,
     output logic              first_consumed_o,
     // Array layers
     output logic              layer_start_o,
     output layer_t            layer_o,
     output logic [63:0]       layer_scores_o,
+    output logic              rows_wait_o,
+    output logic [RowBits-1:0] rows_o,
     input  logic [63:0]       scores_next_i,
     input  logic              layer_done_i,
     input  logic              multiply_i
@@ -120,7 +124,7 @@ module bnn_run
   // The next layer
   logic settled, bad_layer, bad_vector, in_b, last_layer, last_layer_b, layer_end, segment_end, run_end;
   logic [LayerBits-1:0] next_layer;
-  logic sub_ready, sub_taken;
+  logic sub_begin;
   // Weights asked for
   logic weight_step, weight_to_b;
 
@@ -234,19 +238,22 @@ module bnn_run
 
   logic layer_start_q;
 
-  assign sub_taken = state_q[SubBatch] & wait_q[3] & sub_ready;
+  assign sub_begin = state_q[SubBatch] & wait_q[3];
 
   bnn_run_layers #(
-      .MaxLayers(MaxLayers)
+      .MaxLayers(MaxLayers),
+      .RowBits  (RowBits)
   ) u_layers (
       .clk_i,
       .begin_i       (state_q[Begin]),
       .count_i       (count_q),
       .header_i      (header),
       .two_segments_i(two_segments),
+      .first_row_i,
       .first_done_i,
-      .sub_ready_o   (sub_ready),
-      .taken_i       (sub_taken),
+      .sub_begin_i   (sub_begin),
+      .rows_wait_o,
+      .rows_o,
       .consumed_o    (first_consumed_o),
       .layer_i       (state_q[Layer]),
       .layer_done_i,
@@ -430,7 +437,7 @@ module bnn_run
           state_q <= hot(SubBatch);
         end
         state_q[SubBatch]: begin
-          if (sub_taken) begin
+          if (sub_begin) begin
             state_q <= hot(Copy);
             if (first_wrong_i) begin
               error_q <= ErrorGeometry;
@@ -494,14 +501,13 @@ module bnn_run
       .data_o(write_abort_o)
   );
 
-  // For simulation: 0 idle, 1 loads the program, 2 waits for the first layer, 3 other.
+  // For simulation: 0 idle, 1 loads the program, 2 other.
   logic [1:0] tap_run  /* verilator public_flat_rd */;
 
   always_comb begin
-    tap_run = 2'd3;
+    tap_run = 2'd2;
     if (state_q[Idle]) tap_run = 2'd0;
     else if (|state_q[Check:Open]) tap_run = 2'd1;
-    else if (state_q[SubBatch]) tap_run = 2'd2;
   end
 
   assign flush_o       = flush_q;

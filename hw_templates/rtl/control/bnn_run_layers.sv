@@ -8,14 +8,16 @@
 // the sub-batch, or the batch; run_end_o: also the run, if it does.
 //
 // images_o, in_batch_o and odd_o are those of the layer's command; they and all of the above are settled nine cycles
-// after end_o and do not change until the next. sub_ready_o: the first layer has done a sub-batch more than taken_i,
-// only with sub_ready_o, has taken; at most two. consumed_o is a pulse when the first layer's bits of a sub-batch are
+// after end_o and do not change until the next. sub_begin_i begins the layers of a
+// sub-batch; then rows_wait_o is high until the first layer has done all of it, and rows_o are the rows that it has
+// done. It is at most two sub-batches ahead. consumed_o is a pulse when the first layer's bits of a sub-batch are
 // read: by the first layer of the sub-batch, in a program of version 2 by that with release_i, rewind_o one when a
 // resident segment A begins again.
 module bnn_run_layers
   import bnn_pkg::*;
 #(
     parameter int unsigned MaxLayers = 16,
+    parameter int unsigned RowBits = 11,
     localparam int unsigned LayerBits = (MaxLayers > 1) ? $clog2(MaxLayers) : 1
 ) (
     input  logic                 clk_i,
@@ -25,9 +27,11 @@ module bnn_run_layers
     input  header_t              header_i,
     input  logic                 two_segments_i,
     // First layer
+    input  logic                 first_row_i,
     input  logic                 first_done_i,
-    output logic                 sub_ready_o,
-    input  logic                 taken_i,
+    input  logic                 sub_begin_i,
+    output logic                 rows_wait_o,
+    output logic [RowBits-1:0]   rows_o,
     output logic                 consumed_o,
     // Array
     input  logic                 layer_i,
@@ -49,7 +53,9 @@ module bnn_run_layers
   logic [LayerBits-1:0] index_q, next_index_q;
   logic [31:0] left;  // images of sub-batches not finished
   logic [15:0] sub_images, in_batch_q, in_batch_next_q, images_q, in_batch_out_q;
-  logic [1:0] ready_q;  // sub-batches the first layer has done
+  logic [1:0] ready_q;  // sub-batches the first layer has done and rows_wait_q has not seen
+  logic [RowBits-1:0] rows_q;  // rows it has done of the next one
+  logic rows_wait_q, first_row_q, taken;
   logic in_b_q, in_b_copy, odd_q, batch_end_q, first_done_q, end_q;
   logic sub_end_q, batch_over_q;  // segment A has done a sub-batch; the last segment a batch
   logic [15:0] end_a_q, end_b_q;  // last layers of the segments
@@ -72,6 +78,8 @@ module bnn_run_layers
       .data_i(in_b_q),
       .data_o(in_b_copy)
   );
+
+  assign taken = rows_wait_q & ready_q != '0;
 
   // These settle in the nine cycles before they are used.
   always_ff @(posedge clk_i) begin
@@ -96,6 +104,7 @@ module bnn_run_layers
   end
 
   always_ff @(posedge clk_i) begin
+    first_row_q  <= first_row_i;
     first_done_q <= first_done_i;
     end_q        <= layer_done_i;
     consumed_q   <= end_q & (header_i.version[1] ? release_i : first_q);
@@ -108,6 +117,7 @@ module bnn_run_layers
       in_batch_q <= '0;
       odd_q      <= 1'b0;
       ready_q    <= '0;
+      rows_wait_q <= 1'b0;
     end else begin
       if (layer_i && end_q) begin
         in_b_q  <= to_b_q | (in_b_q & ~segment_end_q);
@@ -116,11 +126,15 @@ module bnn_run_layers
       odd_q <= odd_q ^ sub_end_q;
       if (batch_over_q) in_batch_q <= '0;
       else if (sub_end_q) in_batch_q <= in_batch_next_q;
-      ready_q <= ready_q + 2'(first_done_q) - 2'(taken_i);
+      ready_q     <= ready_q + 2'(first_done_q) - 2'(taken);
+      rows_wait_q <= sub_begin_i | (rows_wait_q & ~taken);
     end
+    if (begin_i || first_done_q) rows_q <= '0;
+    else if (first_row_q) rows_q <= rows_q + 1'b1;
   end
 
-  assign sub_ready_o   = ready_q != '0;
+  assign rows_wait_o   = rows_wait_q;
+  assign rows_o        = rows_q;
   assign consumed_o    = consumed_q;
   assign odd_o         = odd_q;
   assign images_o      = images_q;
@@ -146,8 +160,8 @@ module bnn_run_layers
 
   always_ff @(posedge clk_i) recent_q <= (begin_i || end_q) ? '0 : {recent_q[7:0], 1'b1};
 
-  taken_when_ready: assert property (taken_i |-> sub_ready_o)
-      else $error("taken_i without sub_ready_o");
+  begin_in_turn: assert property (sub_begin_i |-> !rows_wait_q)
+      else $error("sub_begin_i before the first layer has done the sub-batch before");
   ready_limited: assert property (layer_i |-> ready_q <= 2'd2)
       else $error("%0d sub-batches of the first layer are done and not taken", ready_q);
   settled: assert property (layer_i && recent_q[8] |-> $stable({in_b_q, last_q, last_b_q, next_index_q, segment_end_q,

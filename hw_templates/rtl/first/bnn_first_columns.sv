@@ -5,7 +5,9 @@
 //
 // complete_o: the column is the last one of a window, the third or a later one, with a pool the fourth, sixth and so on.
 // rows_i are those after the pool, column_limit_i is the columns computed and two more. begin_o is a pulse when an
-// image is begun: with full_i of the half to read, and some_i. read_last_o goes with its last read.
+// image is begun: with some_i, when its first rows are there. Rows y are read as soon as all of their pixels are: the half
+// is full_i, or of the image in it at least filled_i pixels have come. read_last_o, after the last read and with
+// full_i, frees the half.
 //
 // The configuration is constant from two cycles before clear_i ends to the end of the run; with pack_i nothing is
 // read. valid_o and pop_i: bnn_fifo. Latency: a column is there 8 (with a pool 9) cycles after begin_o, one every three
@@ -27,6 +29,7 @@ module bnn_first_columns #(
     output logic               begin_o,
     // Image buffer
     input  logic [1:0]         full_i,
+    input  logic [PixelBits-1:0] filled_i,  // of the half that is not full
     output logic               read_last_o,
     output logic [PixelBits:0] read_addr_o,
     input  logic [31:0]        read_data_i,  // 3 cycles after the address
@@ -46,21 +49,26 @@ module bnn_first_columns #(
   logic [2:0] last;
   logic [1:0] r;
   logic [15:0] cx, y_q, unused_row;
-  logic [PixelBits-1:0] width, line_q, addr_q, line_begin_q, line_step_q, line_next;
+  logic [PixelBits-1:0] width, line_q, addr_q, line_begin_q, line_next;
   logic signed [17:0] row, column;
   logic row_inside_q, column_inside_q;
   logic [3:0] credit_q;
   logic pop_q;
+  logic open_q, enough_q, over_q;  // the row at work, the one after it can be read; all rows are
+  logic open;
+  logic [PixelBits+2:0] two_rows_q, need_first_q, need_step_q, need_q;  // pixels for the row after that at work
 
-  // A column that is begun goes on: its last read, and with it whatever ends, waits for nothing.
-  assign begin_o = ~scan_q & full_i[half_q] & some_i;
-  assign step = scan_q & (r != '0 | room_q);
+  // A column that is begun goes on: its last read, and with it whatever ends, waits for nothing. The row after the one at
+  // work has been looked for long before, as a row takes nine cycles or more.
+  assign begin_o = ~scan_q & ~over_q & enough_q & some_i;
   assign row_last = last[R] & last[Cx];
-  assign read_last = &last;
+  assign open = enough_q & (begin_o | row_last | (scan_q & ~open_q));
+  assign step = scan_q & (r != '0 | (room_q & open_q));
+  assign read_last = over_q & full_i[half_q];
   assign row = 18'(y_q) + 18'(r) - 18'(pad_i);
   assign column = 18'(cx) - 18'(pad_i);
   assign width = width_i[PixelBits-1:0];
-  assign line_next = line_q + line_step_q;
+  assign line_next = line_q + need_step_q[PixelBits-1:0];
 
   bnn_loop #(
       .Bits(3)
@@ -93,7 +101,12 @@ module bnn_first_columns #(
 
   always_ff @(posedge clk_i) begin
     line_begin_q <= pad_i ? '0 - width - 1'b1 : '0;
-    line_step_q  <= pool_i ? width << 1 : width;
+    // Of the first row: two, with a pool three, and one more without padding
+    two_rows_q   <= (PixelBits + 3)'(width) << 1;
+    need_step_q  <= pool_i ? two_rows_q : (PixelBits + 3)'(width);
+    need_first_q <= two_rows_q + (pool_i == pad_i ? (PixelBits + 3)'(width) : pool_i ? two_rows_q : '0);
+    if (!scan_q && !begin_o) need_q <= need_first_q;
+    else if (open) need_q <= need_q + need_step_q;
     if (!scan_q) begin
       y_q    <= '0;
       line_q <= line_begin_q;
@@ -115,8 +128,14 @@ module bnn_first_columns #(
       scan_q   <= 1'b0;
       half_q   <= 1'b0;
       credit_q <= 4'(Depth);
+      open_q   <= 1'b0;
+      enough_q <= 1'b0;
+      over_q   <= 1'b0;
     end else begin
-      scan_q   <= begin_o | (scan_q & ~read_last);
+      open_q   <= open | (open_q & ~row_last);
+      enough_q <= ~read_last & (full_i[half_q] | (PixelBits + 3)'(filled_i) >= need_q);
+      over_q   <= (&last) | (over_q & ~read_last);
+      scan_q   <= begin_o | (scan_q & ~(&last));
       half_q   <= half_q ^ read_last;
       credit_q <= credit_q - 4'(step && r == '0) + 4'(pop_q);
     end

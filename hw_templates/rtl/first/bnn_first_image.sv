@@ -1,8 +1,8 @@
 // Image buffer of the first layer: pixels of 32 bits, two images, of which one is filled while the other is read.
 //
 // Beats become pixels of channels_i bytes (bnn_unpack), pixel_o; value_i, in the same cycle, is what is stored for
-// it, with 0 in place of the bytes above channels_i. full_o[h]: half h holds an image; read_last_i, with the last read
-// of half read_addr_i's top bit, frees it. clear_i, before a run, empties both; with pack_i no beat is taken.
+// it, with 0 in place of the bytes above channels_i. full_o[h]: half h holds an image; filled_o: so many pixels of the next one
+// can be read. read_last_i frees half read_addr_i's top bit. clear_i, before a run, empties both; with pack_i no beat is taken.
 //
 //   read_data_o = pixel read_addr_i[PixelBits-1:0] of half read_addr_i[PixelBits]
 //
@@ -25,6 +25,7 @@ module bnn_first_image #(
     input  logic [31:0]        value_i,
     // Reads
     output logic [1:0]         full_o,
+    output logic [PixelBits-1:0] filled_o,
     input  logic               read_last_i,
     input  logic [PixelBits:0] read_addr_i,
     output logic [31:0]        read_data_o
@@ -88,7 +89,8 @@ module bnn_first_image #(
     end
   end
 
-  assign full_o = full_q;
+  assign full_o   = full_q;
+  assign filled_o = fill_q;
 
   // ---- Reading -------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@
 // start_i: a pulse before a run, after the block is loaded; header_i, count_i and images_i are constant from then
 // on until rst_i, which ends the run. count_i images are read from images_i on, in sub-batches of header_i.sub_batch
 // (the last may be smaller), to the even and the odd base in turn. done_o is a pulse at least one cycle after
-// the last write of a sub-batch was taken. consumed_i is a pulse when the array has read a
+// the last write of a sub-batch was taken, row_o one after that of a row of a map. consumed_i is a pulse when the array has read a
 // sub-batch: at most two sub-batches are done and not consumed.
 //
 // With FirstWired the sums are those of bnn_first_wired, a generated module with the weights of one first layer, and no
@@ -47,6 +47,7 @@ module bnn_first_layer
     input  logic [31:0]         count_i,
     input  logic [63:0]         images_i,
     input  logic                consumed_i,
+    output logic                row_o,
     output logic                done_o,
     // Reads of images
     output logic                command_valid_o,
@@ -219,6 +220,7 @@ module bnn_first_layer
   logic read_last, column_valid, column_pop, column_complete, bits_valid, bits_pop;
   logic window_valid, window_first, window_last;
   logic [1:0] full;
+  logic [PixelBits-1:0] filled;
   logic [PixelBits:0] read_addr;
   logic [31:0] read_data;
   logic [127:0] column;
@@ -242,6 +244,7 @@ module bnn_first_layer
       .pixel_o     (pixel),
       .value_i     (value[3:0]),
       .full_o      (full),
+      .filled_o    (filled),
       .read_last_i (read_last),
       .read_addr_i (read_addr),
       .read_data_o (read_data)
@@ -262,6 +265,7 @@ module bnn_first_layer
       .some_i        (some),
       .begin_o       (image_begin),
       .full_i        (full),
+      .filled_i      (filled),
       .read_last_o   (read_last),
       .read_addr_o   (read_addr),
       .read_data_i   (read_data),
@@ -451,6 +455,7 @@ module bnn_first_layer
       .write_lane_o,
       .write_addr_o,
       .write_data_o,
+      .row_o,
       .done_o
   );
 

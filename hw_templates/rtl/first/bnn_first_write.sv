@@ -14,7 +14,8 @@
 //
 // rows_i and columns_i are those after the pool. Every write has the whole word: the channels before, those of this
 // write, and 0 for those to come. bits_pop_o takes FirstPe bits, or a word of values, word_taken_o a packed word. done_o is a pulse at
-// least one cycle after the last write of a sub-batch was taken.
+// least one cycle after the last write of a sub-batch was taken, row_o one after that of a row, in the sub-batch's last one
+// together with it.
 //
 // clear_i begins again, run_i is high during a run; the configuration is constant from two cycles before clear_i ends
 // to the end of the run. pack_data_i and values_data_i are pack_i and values_i once more, for what is wide. Writes:
@@ -75,6 +76,7 @@ module bnn_first_write #(
     output logic [Lanes-1:0]    write_lane_o,
     output logic [AddrBits-1:0] write_addr_o,
     output logic [2*Simd-1:0]   write_data_o,
+    output logic                row_o,
     output logic                done_o
 );
   localparam int unsigned Slots = Simd / FirstPe;
@@ -172,6 +174,8 @@ module bnn_first_write #(
   logic [15:0] images_q, next;
   logic end_q;  // with the write at hand
   logic [1:0] done_q;
+  logic row_end_q, row_ended_q;  // the same for rows
+  logic [1:0] row_done_q;
 
   bnn_sub_batch u_written (
       .clk_i,
@@ -212,6 +216,9 @@ module bnn_first_write #(
       done_q   <= '0;
       end_q    <= 1'b0;
       ended_q  <= 1'b0;
+      row_end_q   <= 1'b0;
+      row_ended_q <= 1'b0;
+      row_done_q  <= '0;
     end else begin
       begin_q  <= begin_d;
       active_q <= begin_q | (active_q & ~sub_end);
@@ -222,10 +229,14 @@ module bnn_first_write #(
       if (room_q) end_q <= sub_end;
       ended_q  <= (end_q & room_q) | (ended_q & ~write_ready_i);  // the last write waits
       done_q   <= {done_q[0], ended_q & write_ready_i};
+      if (room_q) row_end_q <= row_end;
+      row_ended_q <= (row_end_q & room_q) | (row_ended_q & ~write_ready_i);
+      row_done_q  <= {row_done_q[0], row_ended_q & write_ready_i};
     end
   end
 
   assign done_o = done_q[1];
+  assign row_o  = row_done_q[1];
 
   // ---- Addresses -----------------------------------------------------------------------------
 

@@ -3,8 +3,13 @@
 // The steps of the sequencer read the activation memory and the weight ring; lanes are aligned,
 // the array sums, thresholds become bits, the write-back stores them. Before each group it waits
 // until all words of the group are in the ring, reads its headers, and pops the group after the
-// last step. Sums that leave the engine one by one (scores, serial writes) are started one at a
-// time.
+// last step. Where those of the next one are there by then too, its header is read right behind that step, unless
+// there are scores or the vector unit is at work. Sums that leave the engine one by one (scores, serial writes) are
+// started one at a time.
+//
+// With rows_wait_i the first layer is still at work on what the layer reads, and has done rows_i rows of its images. A
+// convolution by pixel without the vector unit begins a row when all that it reads is there, any other layer when rows_wait_i
+// is low; none ends before.
 //
 // start_i: a pulse with idle; layer_i and scores_i are constant from two cycles before it until two cycles
 // after done_o, a pulse. The next start_i comes at least five cycles after it: its reads find all bits
@@ -30,6 +35,8 @@ module bnn_engine
     input  logic                      start_i,
     input  layer_t                    layer_i,
     input  logic [63:0]               scores_i,
+    input  logic                      rows_wait_i,
+    input  logic [AddrBits:0]         rows_i,
     output logic [63:0]               scores_next_o,
     output logic                      done_o,
     output logic                      multiply_o,
@@ -133,12 +140,13 @@ module bnn_engine
 
   // ---- Steps ---------------------------------------------------------------------------------
 
-  typedef enum logic [2:0] {
+  typedef enum logic [3:0] {
     Stop,
     Wait,
     Header0,
     Header1,
     Load,
+    Rows,
     Run,
     Pop,
     Finish
@@ -152,7 +160,8 @@ module bnn_engine
   logic [1:0] gap_q;  // ones: cycles since a sum's last step
   logic average_pop_q;
   logic [15:0] average_left_q;  // groups
-  logic next_hold, next_last, next_final, next_group_last, next_over, sequence_over_q, score_busy, done_q;
+  logic next_hold, next_last, next_final, next_row_last, next_image_last, next_group_last, next_over;
+  logic sequence_over_q, score_busy, done_q;
   logic [$clog2(SumLatency+2)-1:0] space_q;  // cycles until a header may come
   logic [2:0] pop_wait_q;
   logic [DrainBits-1:0] drain_q;
@@ -203,6 +212,8 @@ module bnn_engine
       .next_last_o      (next_last),
       .next_final_o     (next_final),
       .next_group_last_o(next_group_last),
+      .next_row_last_o  (next_row_last),
+      .next_image_last_o(next_image_last),
       .next_over_o      (next_over),
       .valid_o          (step_q),
       .read_addr_o      (act_addr_o),
@@ -216,6 +227,30 @@ module bnn_engine
       .second_o         (second_q),
       .group_last_o     (group_last_q)
   );
+
+  // ---- Rows of the first layer that the next row of steps reads --------------------------------------
+
+  // Up to that of row y of image i: i*height + y*step + taps + pool - pad, which may be one beyond the image. It is
+  // looked for four cycles after a row's last step.
+  logic [AddrBits:0] rows_begin_q, rows_all_q, rows_left_q, rows_need_q;
+  logic by_rows_q, rows_wait_q, rows_there_q, row_step_q, image_step_q, image_left_q, two_q;
+
+  always_ff @(posedge clk_i) begin
+    by_rows_q    <= flags.from_first & ~dense & ~vector & ~scores;
+    two_q        <= pool | flags.stride2;
+    rows_begin_q <= (AddrBits + 1)'(tap_rows_q) + (AddrBits + 1)'(pool) - (AddrBits + 1)'(pad_q);
+    rows_all_q   <= two_q ? (AddrBits + 1)'(rows_q) << 1 : (AddrBits + 1)'(rows_q);
+    rows_left_q  <= (AddrBits + 1)'(layer.input_size.height) - rows_all_q;
+    row_step_q   <= step & next_row_last;
+    image_step_q <= step & next_image_last;
+    image_left_q <= image_step_q;
+    if (start_q) rows_need_q <= rows_begin_q;
+    else if (row_step_q || image_left_q) begin
+      rows_need_q <= rows_need_q + (image_left_q ? rows_left_q : two_q ? (AddrBits + 1)'(2) : (AddrBits + 1)'(1));
+    end
+    rows_wait_q  <= rows_wait_i;
+    rows_there_q <= ~rows_wait_i | (rows_i >= rows_need_q);
+  end
 
   // Sums leave the array one by one while the next ones are begun, scores before.
   assign one_by_one = serial | scores;
@@ -254,11 +289,22 @@ module bnn_engine
       unique case (state_q)
         Stop: if (start_q) state_q <= Wait;
         Wait: begin
-          if (enough_q && space_q == '0 && !(scores && pending_q) && !(vector && !load_ready)) state_q <= Header0;
+          if (enough_q && space_q == '0 && !(scores && pending_q) && !(vector && !load_ready)
+              && (by_rows_q || !rows_wait_q)) begin
+            state_q <= Header0;
+          end
         end
         Header0: begin
-          state_q <= vector ? Load : scores ? Header1 : Run;
-          run_q   <= ~scores & ~vector;
+          state_q    <= vector ? Load : scores ? Header1 : rows_wait_q ? Rows : Run;
+          run_q      <= ~scores & ~vector & ~rows_wait_q;
+          pop_wait_q <= 3'd3;
+        end
+        Rows: begin
+          if (pop_wait_q != '0) pop_wait_q <= pop_wait_q - 3'd1;
+          else if (rows_there_q) begin
+            state_q <= Run;
+            run_q   <= 1'b1;
+          end
         end
         Load: begin
           if (load_done) begin
@@ -276,6 +322,10 @@ module bnn_engine
             state_q    <= follow_q & ~next_over ? Header0 : Pop;
             run_q      <= 1'b0;
             pop_wait_q <= 3'd4;
+          end else if (step && next_row_last && rows_wait_q) begin
+            state_q    <= Rows;
+            run_q      <= 1'b0;
+            pop_wait_q <= 3'd3;
           end
         end
         // The pop follows the last step by StepLatency cycles; enough_q knows of it two later.
@@ -287,7 +337,7 @@ module bnn_engine
           end
         end
         Finish: begin
-          if (!pending_q && !score_busy && !vector_busy && drain_q != '0) drain_q <= drain_q - 1'b1;
+          if (!pending_q && !score_busy && !vector_busy && !rows_wait_q && drain_q != '0) drain_q <= drain_q - 1'b1;
           if (drain_q == '0) begin
             state_q <= Stop;
             done_q  <= 1'b1;
@@ -301,13 +351,14 @@ module bnn_engine
   assign done_o = done_q;
 
   // For simulation: 0 idle, 1 a step, or why there is none: 2 weights, 3 serial writes, 4 scores,
-  // 5 change of group or layer.
+  // 5 change of group or layer, 6 the first layer.
   logic [2:0] tap_engine  /* verilator public_flat_rd */;
 
   always_comb begin
     tap_engine = 3'd5;
     if (state_q == Stop) tap_engine = 3'd0;
     else if (step) tap_engine = 3'd1;
+    else if (rows_wait_q) tap_engine = 3'd6;
     else if (state_q == Wait && !enough_q) tap_engine = 3'd2;
     else if ((pending_q || score_busy) && (state_q == Run || state_q == Wait || state_q == Finish)) begin
       tap_engine = scores ? 3'd4 : 3'd3;

@@ -64,7 +64,9 @@ module bnn_sequencer #(
     output logic                      next_last_o,
     output logic                      next_final_o,  // last, of the lower row if there are two
     output logic                      next_group_last_o,
-    output logic                      next_over_o,  // last of the layer
+    output logic                      next_row_last_o,  // of a row, of an image's last one, of the layer
+    output logic                      next_image_last_o,
+    output logic                      next_over_o,
     // Steps taken
     output logic                      valid_o,
     output logic [Lanes*AddrBits-1:0] read_addr_o,
@@ -503,6 +505,8 @@ module bnn_sequencer #(
   assign next_last_o       = next_q.in.last;
   assign next_final_o      = next_q.in.final_step;
   assign next_group_last_o = next_q.group_end;
+  assign next_row_last_o   = next_q.block_end;
+  assign next_image_last_o = next_q.row_end;
   assign next_over_o       = next_q.over;
   assign valid_o           = valid_p[2];
   assign shift_o           = shift_q;
