@@ -9,6 +9,7 @@ import pytest
 from helpers.cores import pixels
 from helpers.interpreter import interpreted
 from helpers.models import STEMS, stem
+from helpers.programs import change, wrong_values
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
@@ -180,29 +181,15 @@ def test_what_first_layers_with_values_must_be() -> None:
     core = SMALL.registers()
 
     def code(core: Registers, **fields: int) -> Error:
-        head = Header.read(good)
-        for name, value in fields.items():
-            setattr(head, name, value)
         try:
-            check(bytes(head) + good[Header.size_bytes() :], core)
+            check(change(good, **fields), core)
         except ProgramFault as fault:
             return fault.code
         return Error.NONE
 
-    head = Header.read(good)
     assert code(core) == code(core, value_bits=8, shift=28) == Error.NONE
     assert code(PLAIN.registers()) == code(PLAIN.registers(), shift=1, first_channels=0) == Error.VECTOR
-    for fields in (
-        {"value_channels": 16},
-        {"value_channels": 2 * head.first_channels},
-        {"value_channels": 288, "first_channels": 288, "out_words": 81},
-        {"first_channels": head.first_channels + 4},
-        {"value_bits": 9},
-        {"shift": 6},
-        {"out_words": head.out_words + 1},
-        {"first": len(good) - 256 - 8 * head.first_channels},
-        {"first_channels": 0, "rows": 0, "columns": 0, "out_words": 1},
-    ):
+    for fields in wrong_values(good):
         assert code(core, **fields) == Error.RANGE, fields
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers.cores import SMALL, built, pixels
 from helpers.models import STEMS, stem
+from helpers.programs import change, wrong_values
 
 from bnn import golden
 from bnn.contract import Descriptor, Error
@@ -65,6 +66,18 @@ def test_first_layers_with_values(seed: int, channels: int) -> None:
     placed = plan(stem(seed, channels), SMALL, 1 + seed % 5)
     assert placed.first.value_channels
     hold(placed, seed)
+
+
+def test_first_layers_with_values_that_break_a_rule() -> None:
+    """One after the other, and a good one behind them."""
+    placed = plan(stem(32), SMALL, 2)
+    good, images = pack(placed), pixels(placed.model, 2)
+    programs = [change(good, **fields) for fields in wrong_values(good)]
+    *refused, last = built(SMALL).sequence([rtl_sim.Job(program, images) for program in (*programs, good)], trace=False)
+    for run, fields in zip(refused, wrong_values(good), strict=True):
+        assert run.stats.error == Error.RANGE, fields
+    expected = golden.trace(placed.model, images)[placed.model.layers[-1].name]
+    assert last.stats.error == Error.NONE and np.array_equal(last.scores, expected)
 
 
 def test_seeds_use_everything() -> None:

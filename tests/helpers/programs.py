@@ -5,6 +5,22 @@ from __future__ import annotations
 from bnn.contract import Descriptor, Header, Record, layers
 
 
+def wrong_values(program: bytes) -> list[dict[str, int]]:
+    """Fields of a header with values of the first layer that break one rule each; the code is RANGE."""
+    head = Header.read(program)
+    return [
+        {"value_channels": 16},
+        {"value_channels": 2 * head.first_channels},
+        {"value_channels": 288, "first_channels": 288, "out_words": 81},
+        {"first_channels": head.first_channels + 4},
+        {"value_bits": 9},
+        {"shift": 6},
+        {"out_words": head.out_words + 1},
+        {"first": len(program) - 256 - 8 * head.first_channels},
+        {"first_channels": 0, "rows": 0, "columns": 0, "out_words": 1},
+    ]
+
+
 def change(program: bytes, **fields: int) -> bytes:
     """The program with other fields: `batch` is the header's, `first_rows` and `last_rows` those of descriptors.
 
