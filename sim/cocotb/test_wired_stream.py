@@ -115,7 +115,7 @@ BEATS = {
     "beats_whole_image": (
         64,
         99,
-        {"seed": 13, "height": 7, "width": 6, "convs": ((4, False), (3, True)), "dense": (6, 5)},
+        {"seed": 19, "height": 7, "width": 6, "convs": ((6, False), (9, True)), "dense": (16, 9)},
     ),
     "beats_dense": (32, 99, {"seed": 14, "height": 9, "width": 7, "channels": 3, "convs": (), "dense": (20, 7)}),
 }
