@@ -12,9 +12,12 @@ import json
 import shutil
 import struct
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -23,12 +26,15 @@ from bnn import model as models
 from bnn.check import check
 from bnn.errors import ExpectedError, line
 from bnn.geometry import Spec
-from bnn.random_models import edge_model, random_graph
+from bnn.networks import Network
+from bnn.random_models import Sizes, edge_model, random_graph
 from bnn.text import printable
 from hls import designs, program, schedule
 
 HERE = Path(__file__).resolve().parent
 SHAPE = (8, 8, 3)
+SMALL = Sizes(edge=5, channels=4, convolutions=2, dense=1, classes=5)
+"""Of networks whose reading takes torch: a large one takes long and shows no more."""
 DESIGN = replace(designs.DESIGNS["sim_small"], act_depth=128, weight_depth=128)
 
 
@@ -218,11 +224,14 @@ def seeds_checkpoint() -> Iterator[bytes]:
         yield out.getvalue()
 
 
+CLASSES = 5
+
+
 def lowered(graph: object) -> None:
     from train.graphs.lowering import image_size, lower
 
     size = image_size(graph, None)  # type: ignore[arg-type]
-    lower(graph, tuple(map(str, range(5))), size, None, {})  # type: ignore[arg-type]
+    lower(graph, tuple(map(str, range(CLASSES))), size, None, {})  # type: ignore[arg-type]
 
 
 def read_onnx(content: bytes) -> None:
@@ -235,10 +244,10 @@ def seeds_onnx() -> Iterator[bytes]:
     from train.export_onnx import to_onnx
 
     yield to_onnx(small()).SerializeToString()
-    for seed in range(4):
-        for dialect in ("qonnx", "plain"):
+    for model in (random_graph(seed, sizes=SMALL) for seed in range(20)):
+        for dialect in ("qonnx", "plain") if len(model.classes) == CLASSES else ():
             try:
-                yield to_onnx(random_graph(seed), dialect).SerializeToString()
+                yield to_onnx(model, dialect).SerializeToString()
             except ExpectedError:
                 continue
 
@@ -297,6 +306,64 @@ def seeds_bmxnet() -> Iterator[bytes]:
     yield struct.pack("<I", len(symbol)) + symbol + params
 
 
+NETWORKS_OF_FOLDERS = {
+    "cnv": Network("cnv", 8, 8, 3, ((8, False), (8, True)), (), 3, 0, "cifar10"),
+    "lfc": Network("lfc", 8, 8, 1, (), (16, 16, 16), 3, 0, "mnist"),
+}
+"""In place of CNV and LFC, whose parameters are hundreds of thousands."""
+
+
+def read_folder(content: bytes) -> None:
+    """A folder of BNN-PYNQ's parameters, of the networks above, as an archive."""
+    from train import import_bnn_pynq
+
+    where = folder() / "parameters"
+    shutil.rmtree(where, ignore_errors=True)
+    where.mkdir()
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for item in archive.infolist()[:64]:
+                name = item.filename.replace("/", "").replace("\0", "")
+                if item.file_size < 1 << 17 and 0 < len(name.encode()) < 200 and name not in (".", ".."):
+                    (where / name).write_bytes(archive.read(item))
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        struct.error,
+    ):
+        pass  # the archive is the fuzzer's own
+    with mock.patch.object(import_bnn_pynq, "NETWORKS", NETWORKS_OF_FOLDERS):
+        import_bnn_pynq.read_model(where, classes="a,b,c")
+
+
+def seeds_folder() -> Iterator[bytes]:
+    from train.import_bnn_pynq import _parts
+
+    rng = np.random.default_rng(1)
+    for network in NETWORKS_OF_FOLDERS.values():
+        for bases, planes in ((1, 1), (1, 2), (2, 2)):
+            if network.name == "lfc" and planes > 1:
+                continue
+            out = io.BytesIO()
+            with zipfile.ZipFile(out, "w") as archive:
+                for number, part in enumerate(_parts(network, 3)):
+                    simd, files = (part.synapses if part.synapses < 64 else 8), 2
+                    count = part.rows // files * part.synapses // simd
+                    for pe in range(files):
+                        words = rng.integers(0, 1 << simd * bases, count, np.uint64)
+                        if bases == 2:  # no weight is -2: a high bit has its low bit
+                            words |= words >> np.uint64(1) & np.uint64(0x5555555555555555)
+                        archive.writestr(f"{number}-{pe}-weights.bin", words.tobytes())
+                        limits = rng.integers(-5, 20, part.rows // files * planes)
+                        archive.writestr(f"{number}-{pe}-thres.bin", limits.astype("<i8").tobytes())
+            yield out.getvalue()
+
+
 FORMATS = {
     "model": Format(lambda content: models.load(file(content, "x.npz")), seeds_model, archive=True),
     "program": Format(read_program, seeds_program),
@@ -307,6 +374,7 @@ FORMATS = {
     "checkpoint": Format(read_checkpoint, seeds_checkpoint, archive=True),
     "onnx": Format(read_onnx, seeds_onnx),
     "bmxnet": Format(read_bmxnet, seeds_bmxnet),
+    "bnn_pynq": Format(read_folder, seeds_folder, archive=True),
     "design": Format(read_design, seeds_design),
     "classes": Format(read_classes, seeds_classes),
 }

@@ -7,6 +7,7 @@ gives them, and QONNX's quantisers theirs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -364,8 +365,20 @@ MAX_ELEMENTS = 1 << 22
 """Elements of a tensor of one image, where no constant has more: what a few bytes of a file say can be any size."""
 
 
+def _at_most(item: Any) -> int:
+    """A bound on the elements that an operation makes of an argument: no result has more than the product over all."""
+    if isinstance(item, Tensor):
+        return 1 + math.prod(max(1, size) for size in item.shape)  # what is empty may be padded
+    if isinstance(item, int):
+        return 1 + abs(item)
+    return math.prod(map(_at_most, item)) if isinstance(item, (list, tuple)) else 1
+
+
 class _Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Every result's size is looked at before it is computed: `most` elements are let through."""
+    """Every result's size is looked at before it is computed: `most` elements are let through.
+
+    Torch tells sizes by a tensor without memory, which takes long: only where `_at_most` does not tell enough.
+    """
 
     def __init__(self, most: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -379,7 +392,7 @@ class _Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def shape_alone(item: Any) -> Any:
             return item.to("meta") if isinstance(item, Tensor) else item
 
-        if any(isinstance(item, Tensor) and item.numel() > 1 for item in tree_leaves((args, kwargs))):
+        if _at_most((args, tuple(kwargs.values()))) > self.most:
             try:
                 seen = func(*tree_map(shape_alone, args), **tree_map(shape_alone, kwargs))
             except NotImplementedError:  # a number of a tensor
