@@ -3,11 +3,10 @@
 //   v = own_i, with half_i pair_i, with serial_i pick_i;  bit = (v >= limit) ^ flip, with bit_planes_i bit bit_i of v
 //
 // limit_i of unit u: the limit, signed, in [u*11 +: 10], the flip above it. v is signed unless unsigned_i, and comes
-// with its sign inverted. data_o has
-// the bytes of the Pe / 8 units for a write with value_i, else the bits of the last eight values of each, the first
-// in the lowest place.
+// with its sign inverted. data_o has the bytes of the Pe / 8 units for a write with value_i, else the bits of the last
+// eight values of each, the first in the lowest place.
 //
-// Latency: own_i and pair_i come a cycle before pick_i; limit_i and bit_i with pick_i plus one; data_o, with value_i,
+// Latency: own_i and pair_i come a cycle before pick_i; limit_i and bit_i with it; data_o, with value_i,
 // is that of the values whose pick_i was 3 cycles before it, and bits up to one cycle before them. Data only, no
 // reset.
 (* keep_hierarchy = "yes" *)
