@@ -163,7 +163,7 @@ module bnn_engine
   logic next_hold, next_last, next_final, next_row_last, next_image_last, next_group_last, next_over;
   logic sequence_over_q, score_busy, done_q;
   logic [$clog2(SumLatency+2)-1:0] space_q;  // cycles until a header may come
-  logic [2:0] pop_wait_q;
+  logic [3:0] pop_wait_q;  // a one for each cycle to wait, as a count's compare is one more level
   logic [DrainBits-1:0] drain_q;
   // Steps taken, as they read the memories
   logic step_q, first_q, last_q, second_q, group_last_q, tail_q;
@@ -297,11 +297,11 @@ module bnn_engine
         Header0: begin
           state_q    <= vector ? Load : scores ? Header1 : rows_wait_q ? Rows : Run;
           run_q      <= ~scores & ~vector & ~rows_wait_q;
-          pop_wait_q <= 3'd3;
+          pop_wait_q <= 4'b0111;
         end
         Rows: begin
-          if (pop_wait_q != '0) pop_wait_q <= pop_wait_q - 3'd1;
-          else if (rows_there_q) begin
+          pop_wait_q <= pop_wait_q >> 1;
+          if (!pop_wait_q[0] && rows_there_q) begin
             state_q <= Run;
             run_q   <= 1'b1;
           end
@@ -310,7 +310,7 @@ module bnn_engine
           if (load_done) begin
             state_q    <= average ? Pop : Run;
             run_q      <= ~average;
-            pop_wait_q <= 3'd4;
+            pop_wait_q <= 4'b1111;
           end
         end
         Header1: begin
@@ -321,17 +321,17 @@ module bnn_engine
           if (step && next_group_last) begin
             state_q    <= follow_q & ~next_over ? Header0 : Pop;
             run_q      <= 1'b0;
-            pop_wait_q <= 3'd4;
+            pop_wait_q <= 4'b1111;
           end else if (step && next_row_last && rows_wait_q) begin
             state_q    <= Rows;
             run_q      <= 1'b0;
-            pop_wait_q <= 3'd3;
+            pop_wait_q <= 4'b0111;
           end
         end
         // The pop follows the last step by StepLatency cycles; enough_q knows of it two later.
         Pop: begin
-          pop_wait_q <= pop_wait_q - 3'd1;
-          if (pop_wait_q == '0) begin
+          pop_wait_q <= pop_wait_q >> 1;
+          if (!pop_wait_q[0]) begin
             state_q <= sequence_over_q ? Finish : Wait;
             drain_q <= DrainBits'(Drain);
           end
