@@ -387,7 +387,7 @@ async def vector_lane(dut):
             found = fields(int(dut.data_o.value), 8, units)
             for u in range(units):
                 byte = (at["pick"] if serial else before["pair"] if half else before["own"])[u]
-                byte ^= 0 if unsigned else 0x80
+                byte ^= 0 if unsigned else 128
                 value = byte if unsigned else signed(byte, 8)
                 hit = value >= signed(at["limit"][u], 10) and not at["limit"][u] >> 10
                 hit |= value < signed(at["limit"][u], 10) and bool(at["limit"][u] >> 10)
