@@ -395,8 +395,7 @@ class _Timeline:
     def _rows(self, layer: Descriptor, given: Sequence[Sequence[float]], cycles: int) -> float:
         """When a layer's first group ends, whose rows, of so many cycles each, wait for those of the first layer."""
         at, over = self.array, given[-1][-1] + ROW
-        taps = layer.tap_rows or (3 if layer.kernel3 else 1)
-        more = taps + layer.pool - (2 if layer.pad2 else layer.pad)
+        more = layer.kernel[0] + layer.pool - layer.padding
         step = 2 if layer.pool or layer.stride2 else 1
         for rows in given:
             for y in range(0, layer.rows * (2 if layer.stride2 else 1), step):
