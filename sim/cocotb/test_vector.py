@@ -389,10 +389,9 @@ async def vector_lane(dut):
                 byte = (at["pick"] if serial else before["pair"] if half else before["own"])[u]
                 byte ^= 0 if unsigned else 128
                 value = byte if unsigned else signed(byte, 8)
-                hit = value >= signed(at["limit"][u], 10) and not at["limit"][u] >> 10
-                hit |= value < signed(at["limit"][u], 10) and bool(at["limit"][u] >> 10)
+                hit = int(value >= signed(at["limit"][u], 10)) ^ at["limit"][u] >> 10
                 if after["take"]:
-                    bits[u].append(byte >> at["bit"] & 1 if planes else int(hit))
+                    bits[u].append(byte >> at["bit"] & 1 if planes else hit)
                 if now["value"]:
                     assert found[u] == byte, f"case {case}, cycle {cycle}: value of unit {u}"
                 elif len(bits[u]) >= 8:
