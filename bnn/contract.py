@@ -55,6 +55,9 @@ ACC_BITS = Constant(16, "bits of an accumulator: a fan-in is below 2^ACC_BITS - 
 VALUE_BITS = Constant(8, "bits of a value in memory")
 MAX_HAND_OVERS = Constant(16, "hand-overs of a sum at most")
 MAX_BATCH = Constant(1024, "images of a batch at most")
+PAIR_WORDS = Constant(
+    32, "words of a pixel with values below which the RTL core's first layer writes those of two lanes at once"
+)
 ARRAY_LATENCY = Constant(
     9, "cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one"
 )

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from bnn.contract import BEAT_BYTES, TABLE_BYTES, VALUE_BITS, Descriptor, FirstBeat, FirstValue, Header
+from bnn.contract import BEAT_BYTES, PAIR_WORDS, TABLE_BYTES, VALUE_BITS, Descriptor, FirstBeat, FirstValue, Header
 from bnn.geometry import ceil_div
 
 if TYPE_CHECKING:
@@ -65,8 +65,6 @@ ROW_GAP = 4
 """Cycles between the array's last step of a row and the first of the next while the first layer is still at work."""
 RESULTS = 14
 """Groups that are begun in the engine and not written, at most."""
-PAIRED = 32
-"""Words of a pixel with values below which those of two lanes are written at once."""
 
 
 def array_cycles(layer: Descriptor, images: int, lanes: int) -> int:
@@ -164,7 +162,7 @@ def first_layer_engine(first: FirstLayer, first_pe: int, image_bytes: int) -> En
     ahead = WINDOW + RESULTS * cycles / (rows * columns * groups)
     if not first.value_channels:
         return Engine(rows, cycles / rows, columns * groups, 0, WINDOW + BITS, WINDOW + BITS, ahead)
-    if first.words >= PAIRED:
+    if first.words >= PAIR_WORDS:
         parts, gap, lead = rows * columns, 0, 0.0
     else:  # the words of a pair's first pixel wait for the second's
         parts = rows * ceil_div(columns, 2)

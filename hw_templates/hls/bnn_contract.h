@@ -20,6 +20,8 @@ constexpr int ACC_BITS = 16;  // bits of an accumulator: a fan-in is below 2^ACC
 constexpr int VALUE_BITS = 8;  // bits of a value in memory
 constexpr int MAX_HAND_OVERS = 16;  // hand-overs of a sum at most
 constexpr int MAX_BATCH = 1024;  // images of a batch at most
+// words of a pixel with values below which the RTL core's first layer writes those of two lanes at once
+constexpr int PAIR_WORDS = 32;
 // cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one
 constexpr int ARRAY_LATENCY = 9;
 

@@ -20,6 +20,8 @@ package bnn_pkg;
   localparam int unsigned ValueBits = 8;  // bits of a value in memory
   localparam int unsigned MaxHandOvers = 16;  // hand-overs of a sum at most
   localparam int unsigned MaxBatch = 1024;  // images of a batch at most
+  // words of a pixel with values below which the RTL core's first layer writes those of two lanes at once
+  localparam int unsigned PairWords = 32;
   // cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one
   localparam int unsigned ArrayLatency = 9;
   localparam int unsigned DescriptorUsed = 31;  // words of a descriptor up to the last that is not 0

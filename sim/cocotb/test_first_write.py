@@ -6,10 +6,9 @@ import pytest
 from bench import begin, fields, parameter, run, seed
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from bnn.contract import FIRST_CHANNELS, FIRST_VALUES
+from bnn.contract import FIRST_CHANNELS, FIRST_VALUES, PAIR_WORDS
 
 ADDR_BITS = 12
-PAIR_WORDS = 32  # a record of fewer is written two lanes at a time
 
 
 class Case:

@@ -22,7 +22,9 @@
 // bnn_first_layer.
 //
 // Latency: a write is at the port 2 cycles after its bits or its word were taken.
-module bnn_first_write #(
+module bnn_first_write
+  import bnn_pkg::*;
+#(
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
     parameter int unsigned AddrBits = 10,
@@ -82,7 +84,6 @@ module bnn_first_write #(
   localparam int unsigned Slots = Simd / FirstPe;
   localparam int unsigned SlotBits = (Slots > 1) ? $clog2(Slots) : 1;
   localparam int unsigned LaneBits = $clog2(Lanes);
-  localparam int unsigned PairWords = 32;  // a LUT of RAM is no smaller
   localparam int unsigned IndexBits = $clog2(PairWords);
 
   // ---- Loops ---------------------------------------------------------------------------------
@@ -360,7 +361,7 @@ module bnn_first_write #(
   if (Values) begin : gen_pair
     bnn_first_pair #(
         .Simd (Simd),
-        .Words(PairWords)
+        .Words(PairWords)  // a LUT of RAM has no fewer
     ) u_pair (
         .clk_i,
         .enable_i(room[Pair]),
