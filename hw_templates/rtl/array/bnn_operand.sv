@@ -1,5 +1,5 @@
-// A word with its parities (bnn_parity), and the parity of the whole word Delay cycles later: that of the two nodes which
-// no other has taken in, as each node stands for all that it was made of.
+// A word with its parities (bnn_parity), and the parity of the whole word Delay cycles later: that of the two nodes
+// which no other has taken in, as each node stands for all that it was made of.
 //
 // Latency: node_o 2 cycles, parity_o 2 + Delay cycles; data only, no reset.
 (* keep_hierarchy = "yes" *)

@@ -3,11 +3,11 @@
 //   for y < rows_i: for cx < column_limit_i: for r < 3 + pool:
 //     data_o[32*(r + 1 - pool) +: 32] = pixel (y*(1 + pool) + r - pad, cx - pad), 0 outside of the image
 //
-// complete_o: the column is the last one of a window, the third or a later one, with a pool the fourth, sixth and so on.
-// rows_i are those after the pool, column_limit_i is the columns computed and two more. begin_o is a pulse when an
-// image is begun: with some_i, when its first rows are there. Rows y are read as soon as all of their pixels are: the half
-// is full_i, or of the image in it at least filled_i pixels have come. read_last_o, after the last read and with
-// full_i, frees the half.
+// complete_o: the column is the last one of a window, the third or a later one, with a pool the fourth, sixth and so
+// on. rows_i are those after the pool, column_limit_i is the columns computed and two more. begin_o is a pulse when an
+// image is begun: with some_i, when its first rows are there. Rows y are read as soon as all of their pixels are there:
+// the half is full_i, or they are among the first filled_i pixels of the image. read_last_o, after the last read and
+// with full_i, frees the half.
 //
 // The configuration is constant from two cycles before clear_i ends to the end of the run; with pack_i nothing is
 // read. valid_o and pop_i: bnn_fifo. Latency: a column is there 8 (with a pool 9) cycles after begin_o, one every three
@@ -58,8 +58,8 @@ module bnn_first_columns #(
   logic open;
   logic [PixelBits+2:0] two_rows_q, need_first_q, need_step_q, need_q;  // pixels for the row after that at work
 
-  // A column that is begun goes on: its last read, and with it whatever ends, waits for nothing. The row after the one at
-  // work has been looked for long before, as a row takes nine cycles or more.
+  // A column that is begun goes on: its last read, and with it whatever ends, waits for nothing. The row after the one
+  // at work has been looked for long before, as a row takes nine cycles or more.
   assign begin_o = ~scan_q & ~over_q & enough_q & some_i;
   assign row_last = last[R] & last[Cx];
   assign open = enough_q & (begin_o | row_last | (scan_q & ~open_q));

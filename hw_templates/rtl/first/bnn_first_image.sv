@@ -1,8 +1,9 @@
 // Image buffer of the first layer: pixels of 32 bits, two images, of which one is filled while the other is read.
 //
 // Beats become pixels of channels_i bytes (bnn_unpack), pixel_o; value_i, in the same cycle, is what is stored for
-// it, with 0 in place of the bytes above channels_i. full_o[h]: half h holds an image; filled_o: so many pixels of the next one
-// can be read. read_last_i frees half read_addr_i's top bit. clear_i, before a run, empties both; with pack_i no beat is taken.
+// it, with 0 in place of the bytes above channels_i. full_o[h]: half h holds an image; filled_o: so many pixels of the
+// next one can be read. read_last_i frees half read_addr_i's top bit. clear_i, before a run, empties both; with pack_i
+// no beat is taken.
 //
 //   read_data_o = pixel read_addr_i[PixelBits-1:0] of half read_addr_i[PixelBits]
 //

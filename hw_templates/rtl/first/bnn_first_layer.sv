@@ -14,14 +14,15 @@
 // start_i: a pulse before a run, after the block is loaded; header_i, count_i and images_i are constant from then
 // on until rst_i, which ends the run. count_i images are read from images_i on, in sub-batches of header_i.sub_batch
 // (the last may be smaller), to the even and the odd base in turn. done_o is a pulse at least one cycle after
-// the last write of a sub-batch was taken, row_o one after that of a row of a map. consumed_i is a pulse when the array has read a
-// sub-batch: at most two sub-batches are done and not consumed.
+// the last write of a sub-batch was taken, row_o one after that of a row of a map. consumed_i is a pulse when the array
+// has read a sub-batch: at most two sub-batches are done and not consumed.
 //
 // With FirstWired the sums are those of bnn_first_wired, a generated module with the weights of one first layer, and no
 // values; wrong_o tells that the program's is another.
 //
-// Writes: to all lanes of write_lane_o at the same address, of the even ones a word, of the odd ones that above it; once
-// for every FirstPe channels, those to come 0; taken with write_ready_i; write_soon_i is that of the next cycle.
+// Writes: to all lanes of write_lane_o at the same address, the lower word of write_data_o to even ones, the upper one
+// to odd ones; once for every FirstPe channels, those to come 0; taken with write_ready_i; write_soon_i is that of the
+// next cycle.
 module bnn_first_layer
   import bnn_pkg::*;
 #(

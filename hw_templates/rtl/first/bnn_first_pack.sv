@@ -10,8 +10,8 @@
 // pack_i.
 //
 // The configuration is constant from two cycles before clear_i ends to the end of the run; without pack_i nothing is
-// taken, and beat_take_o is low. Latency: a word is there two cycles after its last beat was taken; one beat per cycle, one cycle more for
-// each word.
+// taken, and beat_take_o is low. Latency: a word is there two cycles after its last beat was taken; one beat per cycle,
+// one cycle more for each word.
 module bnn_first_pack #(
     parameter int unsigned Simd = 64,
     parameter bit Planes = 1'b0

@@ -4,8 +4,9 @@
 //     for group < group_end_i: for the window, or the four of a pool:  window_o, valid_o, group_o
 //
 // A window lies at window_o[(3*ky + kx)*32 +: 32]. first_o and last_o mark the first and the last window of a sum: the
-// same one without a pool. With four_i a sum has four windows in any case: without a pool they are the same. group_o, twice the same, comes with the window. A sum is begun only if the queue of
-// results has room: Results, less those begun, more those popped (pop_i).
+// same one without a pool. With four_i a sum has four windows in any case: without a pool they are the same. group_o,
+// twice the same, comes with the window. A sum is begun only if the queue of results has room: Results, less those
+// begun, more those popped (pop_i).
 //
 // The configuration is constant from two cycles before clear_i ends to the end of the run. A column is taken
 // with column_valid_i and column_pop_o.

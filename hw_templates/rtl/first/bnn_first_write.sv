@@ -5,17 +5,17 @@
 //         base + i*image_stride + y*row_stride + (x / Lanes)*words + (group*FirstPe) / Simd
 //     with pack_i:  for w < plane_words_i: for each plane p:
 //         a word to lane i mod Lanes, base + (i / Lanes)*image_stride + p*plane_words_i + w
-//     with values_i, in place of groups of channels:  a word, value_i or with plane_i value_bits_i, to value_offset_i of the
-//         pixel's words; value_last_i goes with the pixel's last one
+//     with values_i, in place of groups of channels:  a word, value_i or with plane_i value_bits_i, to value_offset_i
+//         of the pixel's words; value_last_i goes with the pixel's last one
 //
-// With values_i and fewer than PairWords words in a pixel the words of an even lane wait for those of the odd one behind it, at the
-// same addresses, and both lanes are written at once; the last pixel of a row may have none behind it. write_data_o has
-// the even lanes' word and above it the odd lanes'.
+// With values_i and fewer than PairWords words in a pixel the words of an even lane wait for those of the odd one
+// behind it, at the same addresses, and both lanes are written at once; the last pixel of a row may have none behind
+// it. write_data_o has the even lanes' word and above it the odd lanes'.
 //
 // rows_i and columns_i are those after the pool. Every write has the whole word: the channels before, those of this
-// write, and 0 for those to come. bits_pop_o takes FirstPe bits, or a word of values, word_taken_o a packed word. done_o is a pulse at
-// least one cycle after the last write of a sub-batch was taken, row_o one after that of a row, in the sub-batch's last one
-// together with it.
+// write, and 0 for those to come. bits_pop_o takes FirstPe bits, or a word of values, word_taken_o a packed word.
+// done_o is a pulse at least one cycle after the last write of a sub-batch was taken, row_o one after that of a row, for
+// the sub-batch's last one together with done_o.
 //
 // clear_i begins again, run_i is high during a run; the configuration is constant from two cycles before clear_i ends
 // to the end of the run. pack_data_i and values_data_i are pack_i and values_i once more, for what is wide. Writes:

@@ -8,8 +8,8 @@
 // started one at a time.
 //
 // With rows_wait_i the first layer is still at work on what the layer reads, and has done rows_i rows of its images. A
-// convolution by pixel without the vector unit begins a row when all that it reads is there, any other layer when rows_wait_i
-// is low; none ends before.
+// convolution by pixel without the vector unit begins a row when all that it reads is there, any other layer when
+// rows_wait_i is low; none ends before.
 //
 // start_i: a pulse with idle; layer_i and scores_i are constant from two cycles before it until two cycles
 // after done_o, a pulse. The next start_i comes at least five cycles after it: its reads find all bits

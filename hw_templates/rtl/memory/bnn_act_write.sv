@@ -1,9 +1,9 @@
 // Write port of the activation memory: the array's writes, and the first layer's between them.
 //
 // Both write the lanes of their lane mask at one address; the array has Simd bits for every lane, of which it writes
-// groups, the first layer the same Simd bits for all even lanes, and for all odd ones those above. array_next_i is high in the cycle before one in which the array
-// writes, or the vector unit reads (array_read_i), first_ready_o low in that one, first_soon_o a cycle before. Every
-// lane has its own registers, so that no net spans the memory.
+// groups, the first layer the same Simd bits for all even lanes, and for all odd ones those above. array_next_i is high
+// in the cycle before one in which the array writes, or the vector unit reads (array_read_i), first_ready_o low in that
+// one, first_soon_o a cycle before. Every lane has its own registers, so that no net spans the memory.
 //
 // Layout: outputs per lane, see bnn_act_mem. Latency: 2 cycles.
 module bnn_act_write #(
