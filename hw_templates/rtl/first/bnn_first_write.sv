@@ -168,15 +168,13 @@ module bnn_first_write
   // ---- Sub-batches ---------------------------------------------------------------------------
 
   // Counted apart from those that are begun: the writes lag behind.
-  logic parity_q, begin_d, begin_q, left_some_q, ended_q;
+  logic parity_q, begin_d, begin_q, left_some_q;
   logic [3:0] begins;  // one for each address, and for the images
   logic [2:0] settle_q;  // ones: cycles since next changed
   logic [31:0] left;
   logic [15:0] images_q, next;
-  logic end_q;  // with the write at hand
-  logic [1:0] done_q;
-  logic row_end_q, row_ended_q;  // the same for rows
-  logic [1:0] row_done_q;
+  logic [1:0] end_q, ended_q;  // of a row, of the sub-batch: with the write at hand, with the one that waits
+  logic [1:0][1:0] done_q;
 
   bnn_sub_batch u_written (
       .clk_i,
@@ -215,11 +213,8 @@ module bnn_first_write
       settle_q <= '0;
       parity_q <= 1'b0;
       done_q   <= '0;
-      end_q    <= 1'b0;
-      ended_q  <= 1'b0;
-      row_end_q   <= 1'b0;
-      row_ended_q <= 1'b0;
-      row_done_q  <= '0;
+      end_q    <= '0;
+      ended_q  <= '0;
     end else begin
       begin_q  <= begin_d;
       active_q <= begin_q | (active_q & ~sub_end);
@@ -227,17 +222,13 @@ module bnn_first_write
       packed_q <= pack_i & (begin_q | (active_q & ~sub_end));
       settle_q <= active_q ? '0 : {settle_q[1:0], run_i};
       parity_q <= parity_q ^ sub_end;
-      if (room_q) end_q <= sub_end;
-      ended_q  <= (end_q & room_q) | (ended_q & ~write_ready_i);  // the last write waits
-      done_q   <= {done_q[0], ended_q & write_ready_i};
-      if (room_q) row_end_q <= row_end;
-      row_ended_q <= (row_end_q & room_q) | (row_ended_q & ~write_ready_i);
-      row_done_q  <= {row_done_q[0], row_ended_q & write_ready_i};
+      if (room_q) end_q <= {row_end, sub_end};
+      ended_q  <= (end_q & {2{room_q}}) | (ended_q & {2{~write_ready_i}});
+      done_q   <= {done_q[0], ended_q & {2{write_ready_i}}};
     end
   end
 
-  assign done_o = done_q[1];
-  assign row_o  = row_done_q[1];
+  assign {row_o, done_o} = done_q[1];
 
   // ---- Addresses -----------------------------------------------------------------------------
 
