@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from bnn.contract import Descriptor, Header, Record, layers
+from bnn.contract import TABLE_BYTES, Descriptor, FirstBeat, Header, Record, layers
 
 
 def wrong_values(program: bytes) -> list[dict[str, int]]:
     """Fields of a header with values of the first layer that break one rule each; the code is RANGE."""
     head = Header.read(program)
+    beats = TABLE_BYTES + FirstBeat.size_bytes() * head.first_channels
     return [
         {"value_channels": 16},
         {"value_channels": 2 * head.first_channels},
@@ -16,7 +17,7 @@ def wrong_values(program: bytes) -> list[dict[str, int]]:
         {"value_bits": 9},
         {"shift": 6},
         {"out_words": head.out_words + 1},
-        {"first": len(program) - 256 - 8 * head.first_channels},
+        {"first": len(program) - beats},  # without the values' words
         {"first_channels": 0, "rows": 0, "columns": 0, "out_words": 1},
     ]
 
