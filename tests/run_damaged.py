@@ -51,7 +51,7 @@ def campaign(core: str, folder: Path, programs: int) -> Record:
         every = {number: damage.program(number) for number in part}
         chosen = {number: one for number, one in every.items() if can_run(core, one)}
         record.seeds.update(dict.fromkeys(every))
-        for number, found in wrong(run, chosen) if chosen else ():
+        for number, found in wrong(run, chosen):
             record.seeds[number] = found
             for text in found:
                 print(f"{core}: program {number}: {text}", flush=True)

@@ -26,7 +26,7 @@ SMALL = Sizes(edge=6, channels=20, convolutions=3, dense=2, classes=7)
 GRAPHS = (0, 2, 4, 11, 16, 20, 24, 27, 35, 36, 37, 44)
 """Networks of version 2 that fit TIGHT: planes, bases, by image, stride, shortcuts, values, averages."""
 CYCLES = 1 << 16
-"""Of the array: a damaged program may ask for hours, and one that asks for more is not run on a simulation."""
+"""Of the array: a damaged program may ask for hours, and one that asks for more is not run."""
 Program = tuple[bytes, np.ndarray]
 
 
@@ -173,7 +173,7 @@ CORES: dict[str, Callable[[], Run]] = {"hls": hls_core, "rtl": rtl_core, "functi
 
 
 def can_run(core: str, one: Program) -> bool:
-    """Whether a core gets a program: on a simulation its run is refused or short.
+    """Whether a core gets a program: its run is refused or short.
 
     The functional core has no end of the program's memory: there the program must have all of its bytes.
     """
