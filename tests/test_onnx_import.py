@@ -240,6 +240,12 @@ def refusals():
         made.add("Flatten", axis=1)
         made.dense(channels * size * size, 4)
 
+    def no_pixels():
+        made = Builder((1, 12, 12))
+        made.by("Mul", np.nan)
+        made.conv(1, 4, name="first")
+        return made
+
     def real_weights(made):
         made.add("Conv", made.tensor, made.constant(made.draw.normal(size=(4, 4, 1, 1))), name="inner")
         made.sign()
@@ -307,7 +313,9 @@ def refusals():
         two: ("node product (Mul) of [1, 4, 10, 10] and [1, 4, 10, 10]", "expected an Add"),
         real_sum: ("is a value of real numbers, expected a quantiser behind it, or --images or --dataset",),
     }
-    return [pytest.param(middle(change), parts, id=change.__name__) for change, parts in cases.items()]
+    found = [pytest.param(middle(change), parts, id=change.__name__) for change, parts in cases.items()]
+    parts = ("node first (Conv) of [1, 1, 12, 12] and [4, 1, 3, 3]", "reads pixels that are not finite")
+    return [*found, pytest.param(no_pixels(), parts, id="no_pixels")]
 
 
 @pytest.mark.parametrize(("made", "parts"), refusals())

@@ -471,6 +471,8 @@ class _Lowering(Emitter):
             raise self.refuse(node, "reads the image, as a layer before it does, expected one that does")
         shape, channels = signal.base.shape, signal.base.channels
         values = evaluate(signal.function, np.arange(256), channels).astype(np.float64)
+        if not np.isfinite(values).all():
+            raise self.refuse(node, "reads pixels that are not finite, expected finite ones")
         levels = levels_of(values)
         if len(levels) == 2 and not conv:
             self.table = np.where(values[:, 0] > levels.mean(), 1, -1).astype(np.int8)
