@@ -63,9 +63,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="damaged programs through every core")
     parser.add_argument("cores", nargs="*", metavar="CORE", help=f"of {', '.join(CORES)} (default: all)")
     parser.add_argument("--programs", type=int, default=10_000, help="number of programs (default 10000)")
-    parser.add_argument(
-        "-o", "--output", type=Path, default=ROOT / "build" / "damaged", help="folder of builds, records"
-    )
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "build" / "damaged", help="folder of records")
     options = parser.parse_args()
     unknown = [name for name in options.cores if name not in CORES]
     if unknown:
