@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from train.graphs.graph import GraphError
+from train.graphs.graph import MAX_ELEMENTS, GraphError, Node, apply
 from train.graphs.lines import fixed, score_line
 from train.graphs.weights import decompose
 
@@ -73,3 +74,23 @@ def test_lines_that_fit_are_exact_with_the_least_shift():
     assert score_line(np.array([2.0]), np.array([-9.0]), 100, 7)[2] == 7
     scale, offset, shift = score_line(np.array([0.75]), np.array([0.125]), 100, None)
     assert (scale.tolist(), offset.tolist(), shift) == ([6], [1], 3)
+
+
+@pytest.mark.parametrize(
+    ("operator", "shapes", "attributes"),
+    [
+        ("Pad", [(1, 1, 2, 2)], {"pads": [0, 0, 0, 0, 0, 0, 1 << 11, 1 << 11]}),
+        ("Pad", [(1, 0, 1 << 11, (1 << 11) + 1)], {"pads": [0, 1, 0, 0, 0, 0, 0, 0]}),
+        ("Conv", [(1, 1, 3, 3), (2, 1, 3, 3)], {"pads": [1 << 10] * 4}),
+        ("MaxPool", [(1, 1, 2, 2)], {"kernel_shape": [1, 1], "pads": [1 << 10] * 4}),
+        ("Add", [(1, 1, 1 << 12), (1, (1 << 10) + 1, 1)], {}),
+        ("MatMul", [(1, (1 << 10) + 1, 1), (1, 1, 1 << 12)], {}),
+        ("Gather", [(2, 1 << 12), ((1 << 10) + 1,)], {}),
+    ],
+)
+def test_what_a_strangers_node_makes_large_is_refused(operator, shapes, attributes):
+    """Before it is computed, just above the limit too."""
+    node = Node("node", operator, ("a", "b"), "c", attributes)
+    arguments = [torch.zeros(shape) for shape in shapes]
+    with pytest.raises(GraphError, match=f"gives .*, expected at most {MAX_ELEMENTS} elements"):
+        apply(node, arguments, bounded=True)
