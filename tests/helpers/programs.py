@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from bnn.contract import TABLE_BYTES, Descriptor, FirstBeat, Header, Record, layers
+from bnn.contract import TABLE_BYTES, VALUE_BITS, Descriptor, FirstBeat, Header, Record, layers
 
 
 def wrong_values(program: bytes) -> list[dict[str, int]]:
-    """Fields of a header with values of the first layer that break one rule each; the code is RANGE."""
+    """Fields of a header with values of the first layer that break one rule or more; the code is RANGE."""
     head = Header.read(program)
     beats = TABLE_BYTES + FirstBeat.size_bytes() * head.first_channels
+    twice = 2 * head.first_channels
     return [
         {"value_channels": 16},
-        {"value_channels": 2 * head.first_channels},
+        {"value_channels": twice, "out_words": (head.first_channels + VALUE_BITS * twice) // head.simd},
         {"value_channels": 288, "first_channels": 288, "out_words": 81},
         {"first_channels": head.first_channels + 4},
         {"value_bits": 9},
