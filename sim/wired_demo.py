@@ -22,7 +22,7 @@ from bnn.samples import read_images
 from hls.designs import DesignError
 from hls.options import add_beat
 from hls.resources import Resources
-from hls.wired import measure, network, rows
+from hls.wired import measure, network, rows, timing
 from sim.wired_sim import WiredRun, run_hls, run_rtl
 
 
@@ -73,7 +73,7 @@ def _demo(options: argparse.Namespace) -> int:
         good &= _compare("HLS C++ under g++", run_hls(options.output, model, images), want)
     clock = network.CLOCK_MHZ
     period = run.period or figures["cycles_per_image"]
-    begin = f"first of {rows.beats(model, beat)} beats of {beat} bits" if beat else "first pixel"
+    begin = f"first of {timing.beats(model, beat)} beats of {beat} bits" if beat else "first pixel"
     result(
         f"simulated: {run.latency} cycles from {begin} to last score ({run.latency / clock:.2f} us at "
         f"{clock:g} MHz), {period:g} cycles per image ({clock * 1e6 / period:,.0f} images/s)",

@@ -19,7 +19,7 @@ from bnn.files import move
 from bnn.model import Model
 from bnn.paths import build_place, plain
 from hls.ap_types import find_ap_types
-from hls.wired import rows
+from hls.wired import rows, timing
 from sim.rtl_sim import find_verilator, verilator_environment
 
 HARNESS = Path(__file__).resolve().parent / "wired" / "wired_sim.cpp"
@@ -62,11 +62,8 @@ def run_rtl(folder: Path, model: Model, images: np.ndarray, beat: int = 0) -> Wi
         files = [str(plain(path)) for path in [*sources, HARNESS]]
         _call([str(program), *flags, "-Mdir", str(place), *files], folder, environment)
         move(place / f"V{TOP}", binary)
-    count, size = model.height * model.width, model.channels
-    sent = images
-    if beat:
-        count, size, sent = rows.beats(model, beat), beat // 8, rows.pack(model, images, beat)
-    sizes = [str(count), str(size), str(len(model.classes))]
+    sent, count = rows.pack(model, images, beat), timing.beats(model, beat)
+    sizes = [str(count), str(sent.shape[1] // count), str(len(model.classes))]
     text, scores = _scores([str(binary.resolve())], model, sent, sizes)
     latency, rest = (int(word) for word in text.split())
     return WiredRun(scores, latency, rest / (len(images) - 1) if len(images) > 1 else 0.0)

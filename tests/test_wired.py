@@ -222,7 +222,7 @@ def test_rows_come_out_of_beats_wherever_these_end(size, pools, beat, pauses, se
 def test_a_beat_of_64_bits_takes_two_rows_of_mnist_in_13_cycles():
     model = of_bits(height=28, width=28, convs=((16, True), (32, True)), dense=(64,), classes=10)
     placed = rows.place(model, 64)
-    assert rows.usual_beat(model) == 64 and network.period_cycles(model, 64) == rows.beats(model, 64) == 13
+    assert rows.usual_beat(model) == 64 and timing.period_cycles(model, 64) == timing.beats(model, 64) == 13
     assert [(item.rows, item.columns) for item in placed] == [(2, 26), (1, 10), (1, 1), (1, 1)]
     assert network.side_by_side(model, 64) == [52, 10, 1, 1] and network.side_by_side(model) == [1] * 4
     assert rows.folds(placed) == [1, 1, 13, 10]
@@ -315,7 +315,7 @@ def test_latency_and_period_of_whole_rows_are_those_of_the_rtl(beat, arguments, 
     assert (run.scores == golden.infer(model, images)).all()
     assert (run.latency, run.period) == (
         network.latency_cycles(model, built, beat),
-        network.period_cycles(model, beat),
+        timing.period_cycles(model, beat),
     )
 
 

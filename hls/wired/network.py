@@ -231,7 +231,7 @@ def variables(model: Model, built: list[Engine], digest: str, beat: int = 0) -> 
         "channels": model.channels,
         "input_bits": bits,
         "beat": beat,
-        "beats": rows.beats(model, beat) if beat else model.height * model.width,
+        "beats": timing.beats(model, beat),
         "pixel_bits": beat or pixel_bits,
         "beat_bits": beat or 8 * (1 << max(0, model.channels - 1).bit_length()),
         "table_offset": bool((table == np.arange(256) - 128).all()),
@@ -255,11 +255,6 @@ def digest_of(model: Model) -> str:
     return state.hexdigest()
 
 
-def period_cycles(model: Model, beat: int = 0) -> int:
-    """Cycles per image in a steady stream."""
-    return max(rows.beats(model, beat), len(model.classes)) if beat else timing.period_cycles(model)
-
-
 def latency_cycles(model: Model, built: list[Engine], beat: int = 0) -> int:
     """Cycles from an image's first beat to its last score, nothing stalled and no other image behind it."""
     if beat:
@@ -269,7 +264,7 @@ def latency_cycles(model: Model, built: list[Engine], beat: int = 0) -> int:
 
 def images_inside(model: Model, built: list[Engine], beat: int = 0) -> int:
     """Images between admission and the queue of results at full rate, and one more."""
-    return ceil_div(latency_cycles(model, built, beat), period_cycles(model, beat)) + 1
+    return ceil_div(latency_cycles(model, built, beat), timing.period_cycles(model, beat)) + 1
 
 
 def render_rtl(model: Model, built: list[Engine], beat: int = 0) -> dict[str, str]:
@@ -327,7 +322,7 @@ def side_by_side(model: Model, beat: int = 0) -> list[int]:
 
 def report(model: Model, built: list[Engine], clock_mhz: float, beat: int = 0) -> dict[str, Any]:
     """What was built, in numbers of the cost model."""
-    latency, period = latency_cycles(model, built, beat), period_cycles(model, beat)
+    latency, period = latency_cycles(model, built, beat), timing.period_cycles(model, beat)
     counts = side_by_side(model, beat)
     return {
         "model": model.name,

@@ -14,7 +14,7 @@ import numpy as np
 from bnn.geometry import Geometry, ceil_div, walk
 from bnn.model import Layer, Model, ModelError, shapes
 from hls.designs import DesignError
-from hls.wired import verilog
+from hls.wired import timing, verilog
 
 if TYPE_CHECKING:
     from hls.wired.network import Engine
@@ -105,7 +105,7 @@ def _reads(words: int, word_bits: int, map_bits: int, size: int, stride: int, co
 
 def _placed(model: Model, beat: int, rows: int) -> list[Placed] | None:
     """The layers with so many rows of the first at once; None if that does not go."""
-    words, word_bits = ceil_div(model.height * model.width * model.channels, beat), beat
+    words, word_bits = timing.beats(model, beat), beat
     result: list[Placed] = []
     for layer, shape in zip(model.layers, walk(model), strict=True):
         height, width, channels = shape.input
@@ -172,19 +172,16 @@ def usual_beat(model: Model) -> int:
     return WIDEST_BEAT if model.binary_input and not any(layer.pad for layer in model.layers) else 0
 
 
-def beats(model: Model, beat: int) -> int:
-    """Beats per image."""
-    return ceil_div(model.height * model.width * model.channels, beat)
-
-
 def pack(model: Model, images: np.ndarray, beat: int) -> np.ndarray:
-    """The beats of images, uint8 (N, H, W, C), as bytes, uint8 (N, beats * beat / 8).
+    """The beats of images, uint8 (N, H, W, C), as bytes, uint8 (N, beats * bytes of one).
 
-    A bit per channel of a pixel, set where the input table has +1, in the order of the array, the first least
-    significant; an image begins with a beat of its own.
+    With `beat` 0 they are the pixels. Else a bit per channel of a pixel, set where the input table has +1, in the order
+    of the array, the first least significant; an image begins with a beat of its own.
     """
+    if not beat:
+        return images.reshape(len(images), -1)
     bits = np.packbits((model.input_table[images] > 0).reshape(len(images), -1), axis=1, bitorder="little")
-    return np.pad(bits, ((0, 0), (0, beats(model, beat) * beat // 8 - bits.shape[1])))
+    return np.pad(bits, ((0, 0), (0, timing.beats(model, beat) * beat // 8 - bits.shape[1])))
 
 
 def latency_cycles(placed: list[Placed], built: list[Engine]) -> int:

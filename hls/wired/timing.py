@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bnn.geometry import walk
+from bnn.geometry import ceil_div, walk
 from bnn.model import Model, shapes
 from hls.wired import verilog
 
@@ -115,9 +115,15 @@ def latency_cycles(model: Model, built: list[Engine]) -> int:
     return schedule(model, built, steady(model, 1)).done[0]
 
 
-def period_cycles(model: Model) -> int:
+def beats(model: Model, beat: int = 0) -> int:
+    """Beats per image: of `beat` bits, one per channel of a pixel, or a pixel each where `beat` is 0."""
+    pixels = model.height * model.width
+    return ceil_div(pixels * model.channels, beat) if beat else pixels
+
+
+def period_cycles(model: Model, beat: int = 0) -> int:
     """Cycles per image in a steady stream."""
-    return max(model.height * model.width, len(model.classes))
+    return max(beats(model, beat), len(model.classes))
 
 
 def folds(model: Model) -> list[int]:

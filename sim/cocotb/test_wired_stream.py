@@ -185,16 +185,14 @@ class Bench:
 async def stream(dut):
     from bnn.golden import infer
     from bnn.model import load
-    from hls.wired import rows
+    from hls.wired import rows, timing
 
     model = load(os.environ["BNN_MODEL"])
     images = images_of(model)
     want = infer(model, images).astype(np.int64)
     assert len(np.unique(want, axis=0)) > COUNT // 2, "the scores hardly depend on the images"
     classes, bits = len(model.classes), int(os.environ["BNN_BEAT"])
-    beats = images.reshape(COUNT, -1, model.channels)
-    if bits:
-        beats = rows.pack(model, images, bits).reshape(COUNT, -1, bits // 8)
+    beats = rows.pack(model, images, bits).reshape(COUNT, timing.beats(model, bits), -1)
     bench = Bench(dut)
     await bench.reset()
     for number, (idle, stall) in enumerate(((0, 0), (0.4, 0), (0, 0.95), (0.6, 0.6), (0, 0))):

@@ -2,9 +2,9 @@
 //
 //   wired_sim IMAGES COUNT BEATS BYTES CLASSES SCORES
 //
-// BEATS per image, of BYTES bytes, the first least significant. Images follow each other without a gap and the sink is always ready.
-// Prints the latency of the first image (first beat taken to last score) and the cycles from its last score
-// to that of the last image. Exit status 1: the scores did not come in time; 2: tlast was wrong.
+// BEATS per image, of BYTES bytes, the first least significant. Images follow each other without a gap and the sink
+// is always ready. Prints the latency of the first image (first beat taken to last score) and the cycles from its last
+// score to that of the last image. Exit status 1: the scores did not come in time; 2: tlast was wrong.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
