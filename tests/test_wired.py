@@ -232,7 +232,7 @@ def test_a_beat_of_64_bits_takes_two_rows_of_mnist_in_13_cycles():
 
 def test_one_bit_pixels_are_packed():
     model = of_bits(height=3, width=5, channels=2, convs=(), dense=(4,))
-    images = np.zeros((2, 3, 5, 2), np.uint8)
+    images = np.full((2, 3, 5, 2), 100, np.uint8)  # below the middle, so -1
     images[0, 0, 0, 1] = images[0, 1, 3, 0] = images[1, 2, 4, 1] = 255
     assert rows.pack(model, images, 16).tolist() == [[2, 0, 1, 0], [0, 0, 0, 32]]
     assert rows.pack(model, images, 64).shape == (2, 8)
