@@ -177,7 +177,7 @@ def test_thresholds_on_a_value_are_some_on_the_sums(bits: int, shift: int) -> No
 
 def test_what_first_layers_with_values_must_be() -> None:
     placed = plan(stem(32), SMALL, 2)
-    good = pack(placed)
+    good = pack(placed) + bytes(4096)
     core = SMALL.registers()
 
     def code(core: Registers, **fields: int) -> Error:

@@ -71,7 +71,7 @@ def test_first_layers_with_values(seed: int, channels: int) -> None:
 def test_first_layers_with_values_that_break_a_rule() -> None:
     """One after the other, and a good one behind them."""
     placed = plan(stem(32), SMALL, 2)
-    good, images = pack(placed), pixels(placed.model, 2)
+    good, images = pack(placed) + bytes(4096), pixels(placed.model, 2)
     programs = [change(good, **fields) for fields in wrong_values(good)]
     *refused, last = built(SMALL).sequence([rtl_sim.Job(program, images) for program in (*programs, good)], trace=False)
     for run, fields in zip(refused, wrong_values(good), strict=True):

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-from bnn.contract import TABLE_BYTES, VALUE_BITS, Descriptor, FirstBeat, Header, Record, layers
+from bnn.contract import (
+    FIRST_VALUES,
+    TABLE_BYTES,
+    VALUE_BITS,
+    Descriptor,
+    FirstBeat,
+    FirstValue,
+    Header,
+    Record,
+    layers,
+)
+from bnn.geometry import ceil_div
 
 
 def wrong_values(program: bytes) -> list[dict[str, int]]:
-    """Fields of a header with values of the first layer that break one rule or more; the code is RANGE."""
+    """Fields of a header with values of the first layer that break one rule each; the code is RANGE.
+
+    Some are of programs that are larger by up to 4096 bytes.
+    """
     head = Header.read(program)
-    beats = TABLE_BYTES + FirstBeat.size_bytes() * head.first_channels
-    twice = 2 * head.first_channels
+
+    def channels(sums: int, values: int) -> dict[str, int]:
+        words = (sums + VALUE_BITS * values) // head.simd
+        size = max(
+            head.size, head.first + TABLE_BYTES + sums * FirstBeat.size_bytes() + values * FirstValue.size_bytes()
+        )
+        return {"first_channels": sums, "value_channels": values, "out_words": words, "size": size}
+
+    without = head.size - TABLE_BYTES - FirstBeat.size_bytes() * head.first_channels  # the values' words
     return [
-        {"value_channels": 16},
-        {"value_channels": twice, "out_words": (head.first_channels + VALUE_BITS * twice) // head.simd},
-        {"value_channels": 288, "first_channels": 288, "out_words": 81},
-        {"first_channels": head.first_channels + 4},
+        channels(head.first_channels, head.simd // 2),
+        channels(head.first_channels, 2 * head.first_channels),
+        channels(FIRST_VALUES + head.simd, FIRST_VALUES + head.simd),
+        channels(head.first_channels + 4, head.value_channels),
         {"value_bits": 9},
         {"shift": 6},
         {"out_words": head.out_words + 1},
-        {"first": len(program) - beats},  # without the values' words
-        {"first_channels": 0, "rows": 0, "columns": 0, "out_words": 1},
+        {"first": without},
+        {"first_channels": 0, "rows": 0, "columns": 0, "out_words": ceil_div(head.elements, head.simd)},
     ]
 
 
