@@ -238,6 +238,15 @@ def test_one_bit_pixels_are_packed():
     assert rows.pack(model, images, 64).shape == (2, 8)
 
 
+def test_thresholds_of_one_bit_pixels_count_matches():
+    model = of_bits(height=3, width=3, convs=((20, False),), dense=())
+    # every one of a sum of nine, also those that no sum is equal to
+    layer = dataclasses.replace(model.layers[0], thresholds=np.arange(-9, 11, dtype=np.int32))
+    found = network.task_of(dataclasses.replace(model, layers=(layer, *model.layers[1:])), layer).thresholds
+    matches = np.arange(10)[:, None]
+    assert ((matches >= found) == (2 * matches - 9 >= layer.thresholds)).all()
+
+
 def test_what_cannot_come_in_beats_is_refused(tmp_path, capsys):
     model = of_bits(height=9, width=8)
     with pytest.raises(DesignError, match=r"^beat 12: expected 8, 16, 32, 64 bits, or 0 for a pixel per beat$"):
