@@ -20,7 +20,6 @@ from hls.resources import Resources
 from hls.wired import cost, first, heap, levels, measure, network, reuse, rows, timing, topologies, verilog
 from hls.wired.graph import Add, Bit, Chain, Graph, GraphError, Input, Select, adders, evaluate, multiply_out, split
 from sim import wired_demo
-from sim.rtl_sim import find_verilator
 from sim.wired_sim import WiredRun, run_hls, run_rtl
 
 
@@ -315,8 +314,6 @@ def test_the_command_adds_up_what_was_synthesised(tmp_path, monkeypatch, capsys)
 )
 def test_latency_and_period_of_whole_rows_are_those_of_the_rtl(beat, arguments, tmp_path):
     # Verilator builds a small network
-    if find_verilator() is None:
-        pytest.skip("verilator is missing")
     model = of_bits(dense=(15,), classes=3, **arguments)
     built = network.write(model, tmp_path, "cse", beat=beat)
     images = np.random.default_rng(4).integers(0, 256, (5, model.height, model.width, 1)).astype(np.uint8)
@@ -331,8 +328,6 @@ def test_latency_and_period_of_whole_rows_are_those_of_the_rtl(beat, arguments, 
 @pytest.mark.slow
 def test_the_schedule_is_what_the_rtl_does(tmp_path):
     # Verilator builds two small networks
-    if find_verilator() is None:
-        pytest.skip("verilator is missing")
     for pad, fold in ((1, 99), (0, 99)):
         model = random_model(
             8, height=16, width=15, channels=2, pad=pad, convs=((3, True), (9, False), (20, False)), dense=(30,)
