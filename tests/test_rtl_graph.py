@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers.cores import SMALL, built, pixels
-from helpers.models import STEMS, stem
+from helpers.models import STEMS, network, stem
 from helpers.programs import change, wrong_values
 
 from bnn import golden
@@ -16,7 +16,7 @@ from bnn.contract import Descriptor, Error
 from bnn.layers import FEATURES
 from bnn.random_models import random_graph
 from hls.program import pack
-from hls.schedule import Plan, plan
+from hls.schedule import Plan, Sizes, plan
 from sim import rtl_sim
 from sim.compare import by_name, differences, written
 
@@ -78,6 +78,29 @@ def test_first_layers_with_values_that_break_a_rule() -> None:
         assert run.stats.error == Error.RANGE, fields
     expected = golden.trace(placed.model, images)[placed.model.layers[-1].name]
     assert last.stats.error == Error.NONE and np.array_equal(last.scores, expected)
+
+
+@pytest.mark.parametrize(
+    ("size", "second"),
+    [
+        pytest.param((16, 17, 4), ("conv", 8, 0, 0, False), id="no padding"),
+        pytest.param((17, 16, 4), ("conv", 8, 0, 0, True), id="a pool that drops a row"),
+        pytest.param((16, 16, 4), ("conv", 8, 1, -1, True), id="a pool"),
+        pytest.param((17, 16, 4), ("conv", 8, 1, -1, False, 5), id="5x5"),
+    ],
+)
+def test_rows_that_the_array_waits_for(size: tuple[int, int, int], second: tuple) -> None:
+    """Weights that are kept and slow images, others than those of the run before: a row read too early is another."""
+    narrow = [("conv", 8, 0, 0, True), ("conv", 8, 0, 0, False)]
+    model = network(5, size, [("conv", 8, 1, 0, False), second, *narrow[second[4] :], ("dense", 8), ("dense", 5)])
+    placed = plan(model, SMALL, 2, Sizes(2, 2, len(model.layers) - 1))
+    assert placed.resident and placed.descriptors[0].from_first and not placed.descriptors[0].vector
+    jobs = [rtl_sim.Job(pack(placed), pixels(model, count), keep=True) for count in (3, 5)]
+    *_, run = built(SMALL).sequence(jobs, memory=rtl_sim.Memory(bandwidth=2e7))
+    assert run.stats.waits is not None and run.stats.waits["first_layer"] > (run.stats.cycles or 0) // 2
+    expected = golden.trace(model, jobs[-1].images)
+    assert not differences(written(placed, expected), by_name(placed, run.traces))
+    assert np.array_equal(run.scores, expected[model.layers[-1].name])
 
 
 def test_seeds_use_everything() -> None:
