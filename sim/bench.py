@@ -68,6 +68,8 @@ class Case:
     bases: int = 1
     coefficients: bool = False
     """Whether passes have coefficients of their own."""
+    shipped: str = ""
+    """The shipped model of these planes and bases; "": none is shipped, or the network is the table's"""
     most: int = 0
     """Cycles per image that it may take; 0: none are set"""
 
@@ -79,6 +81,9 @@ class Case:
     def model(self, folder: Path) -> Tuple[Model, str]:
         """The model, shipped in `folder` or with random weights, and which of both, as `find`."""
         network = find_network(self.network)
+        path = folder / f"{self.shipped}.npz"
+        if self.shipped and path.is_file():
+            return load(path), "trained"
         if (self.planes, self.bases) == (1, 1):
             return find(network, folder)
         return with_planes(random_model(network), self.planes, self.bases, self.coefficients), "random"
@@ -92,7 +97,7 @@ CASES = (
     Case("CNV", 16, "BNN-PYNQ: 3,050 images/s at 100 MHz", most=5000),
     Case("CNV", 1, "FINN CNV: 1.51 ms; an INT8 ResNet-8: 0.41 ms"),
     Case("LFC", 256),
-    Case("CNV", 16, title="CNV-W1A2", planes=2, most=13500),
+    Case("CNV", 16, title="CNV-W1A2", planes=2, most=13500, shipped="cnv_w1a2"),
     Case("CNV", 16, title="CNV-W2A2", planes=2, bases=2, most=24000),
     Case("bireal", 16, title="Bi-Real", most=14000),
     Case("CNV", 16, title="CNV-ABC", planes=3, bases=3, coefficients=True, most=60000),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +90,14 @@ def test_shipped_models_have_the_topology() -> None:
         assert weights in ("trained", "random")
         shape = [layer.weights.shape for layer in random_model(network).layers]
         assert [layer.weights.shape for layer in model.layers] == shape
+    for case in bench.CASES:
+        if case.shipped:
+            model, weights = case.model(bench.ROOT / "models")
+            drawn, other = replace(case, shipped="").model(bench.ROOT / "models")
+            assert (weights, other) == ("trained", "random")
+            assert [(item.weights.shape, len(item.limits)) for item in model.layers] == [
+                (item.weights.shape, len(item.limits)) for item in drawn.layers
+            ]
 
 
 @pytest.mark.parametrize(
