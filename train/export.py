@@ -69,7 +69,7 @@ def fold(block: Block, sums: np.ndarray, unit: float, name: str) -> tuple[np.nda
         raise ExportError(f"{name}: batch norm of channel {channel} is not finite over its {len(sums)} sums")
     bits = np.stack([normalised >= np.float32(float(step)) for step in block.steps()])  # (K, S, C)
     try:
-        return read_off(bits)
+        return read_off([bits])
     except NotMonotone as error:
         what = f"batch norm of channel {error.channel} is not monotone over its {len(sums)} sums"
         raise ExportError(f"{name}: {what}") from None

@@ -24,7 +24,7 @@ from bnn import archives, images
 from bnn import model as models
 from bnn.check import check
 from bnn.errors import ExpectedError, line
-from bnn.geometry import Spec
+from bnn.geometry import Shape, Spec
 from bnn.networks import Network
 from bnn.random_models import Sizes, edge_model, random_graph
 from bnn.text import printable
@@ -260,7 +260,9 @@ def read_bmxnet(content: bytes) -> None:
     lowered(bmxnet.read_graph(file(symbol, "x-symbol.json"), file(params, "x-0000.params"), SHAPE))
 
 
-def seeds_bmxnet() -> Iterator[bytes]:
+def bmxnet_files(shape: Shape) -> bytes:
+    """A real 3x3 convolution, a binary one and a dense layer for images of `shape`, as `read_bmxnet` takes them."""
+    height, width, channels = shape
     rng = np.random.default_rng(1)
 
     def arrays(**given: np.ndarray) -> bytes:
@@ -293,16 +295,20 @@ def seeds_bmxnet() -> Iterator[bytes]:
     add("SoftmaxOutput", "softmax", "label")
     symbol = json.dumps({"nodes": nodes, "heads": [[len(nodes) - 1, 0, 0]]}).encode()
     params = arrays(
-        conv_w=rng.normal(size=(64, 3, 3, 3)).astype("<f4"),
+        conv_w=rng.normal(size=(64, channels, 3, 3)).astype("<f4"),
         gamma=np.ones(64, "<f4"),
         beta=np.zeros(64, "<f4"),
         mean=rng.normal(size=64).astype("<f4"),
         var=np.ones(64, "<f4"),
         qconv_w=rng.integers(0, 1 << 63, 64, dtype=np.uint64),
-        fc_w=rng.normal(size=(5, 1024)).astype("<f4"),
+        fc_w=rng.normal(size=(5, 64 * (height // 2) * (width // 2))).astype("<f4"),
         fc_b=np.zeros(5, "<f4"),
     )
-    yield struct.pack("<I", len(symbol)) + symbol + params
+    return struct.pack("<I", len(symbol)) + symbol + params
+
+
+def seeds_bmxnet() -> Iterator[bytes]:
+    yield bmxnet_files(SHAPE)
 
 
 NETWORKS_OF_FOLDERS = {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,21 +15,49 @@ from bnn.layers import INPUT, Layer, bit_shifts
 from bnn.rules import INT16, MAX_FAN_IN, MAX_PLANES, MAX_SUM, MAX_THRESHOLDS
 from train.graphs.graph import Graph, GraphError, Node
 from train.graphs.lines import INT32, TOLERANCE, Line, clipped_fit, fixed, score_line
-from train.graphs.signals import Base, Draft, NeedsImages, NeedsTwin, Operand, Signal, evaluate
+from train.graphs.signals import CHUNK, Base, Draft, NeedsImages, NeedsTwin, Operand, Signal, evaluate
 from train.graphs.values import Seen, line_of, plan_values
-from train.graphs.weights import Ends, levels_of, unit_of_levels
+from train.graphs.weights import Ends, Levels, unit_of_levels
 from train.thresholds import NotMonotone, read_off
 
 ENUMERATED = 1 << 26
 """Values of a function up to which all are computed; of more, a grid of them, and changes are searched for."""
+FITTED = 1 << 24
+"""Values of a function to which lines are fitted at most."""
+COLUMNS = 64
+"""Channels whose lines are fitted at once."""
 GRID = 4097
+FEWEST = 257
+"""Points of a grid, whatever the channels."""
 
 
-def _grid(base: Base) -> np.ndarray:
-    """All integers that a base reaches, or a grid of them where they are many."""
-    if (base.high - base.low + 1) * base.channels <= ENUMERATED:
-        return np.arange(base.low, base.high + 1)
-    return np.unique(np.linspace(base.low, base.high, GRID).astype(np.int64))
+def _all_are_computed(base: Base) -> bool:
+    return (base.high - base.low + 1) * base.channels <= ENUMERATED
+
+
+def _grid(base: Base, values: int = ENUMERATED) -> np.ndarray:
+    """Integers from a base's least to its greatest, evenly; fewer where there are very many channels."""
+    count = min(GRID, max(FEWEST, values // base.channels))
+    return np.unique(np.linspace(base.low, base.high, count).astype(np.int64))
+
+
+def _parts(base: Base) -> Iterator[np.ndarray]:
+    """All integers that a base reaches, ascending, or a grid of them where they are many: some at a time."""
+    step = max(1, CHUNK // base.channels)
+    if _all_are_computed(base):
+        for start in range(base.low, base.high + 1, step):
+            yield np.arange(start, min(start + step, base.high + 1))
+        return
+    numbers = _grid(base)
+    for start in range(0, len(numbers), step):
+        yield numbers[start : start + step]
+
+
+class Codes(NamedTuple):
+    """What a graph makes of a base's integers (S,): codes int64 (S, C)."""
+
+    base: Base
+    of: Callable[[np.ndarray], np.ndarray]
 
 
 class Emitter:
@@ -88,23 +117,21 @@ class Emitter:
         base = signal.base
         if base.kind == "stream":
             raise self.refuse(node, "reads a sum with a shortcut, expected something that rounds it in between")
-        numbers = _grid(base)
-        enumerated = len(numbers) == base.high - base.low + 1
-        values = evaluate(signal.function, numbers, base.channels)
-        if not np.isfinite(values).all():
-            raise self.refuse(node, "reads numbers that are not finite, expected finite ones")
-        levels = levels_of(values)
+        found = Levels()
+        for numbers in _parts(base):
+            values = evaluate(signal.function, numbers, base.channels)
+            if not np.isfinite(values).all():
+                raise self.refuse(node, "reads numbers that are not finite, expected finite ones")
+            found.add(values)
+        levels = found.numbers
         if len(levels) == 1:
             levels = np.array([levels[0], levels[0] + 1.0])
         unit = unit_of_levels(levels)
         if len(levels) > MAX_THRESHOLDS + 1 or not unit or round((levels[-1] - levels[0]) / unit) > MAX_THRESHOLDS:
             return self.many_levels(node, signal, levels)
         steps = round(float((levels[-1] - levels[0]) / unit))
-        codes = np.rint((values - levels[0]) / unit).astype(np.int8)
-        below = np.arange(steps)[:, None, None] < codes  # (K, S, C)
-        index, flip = self.changes(node, below, signal, numbers, levels[0], unit, steps)
-        limits = np.where(index < len(numbers), base.low + index, base.high + 1) if enumerated else index
-        name = self.thresholds(node, signal, limits.astype(np.int64), flip)
+        limits, flip = self.changes(node, signal, levels[0], unit, steps)
+        name = self.thresholds(node, signal, limits, flip)
         if name in self.twins:
             layer = self.layers[name]
             self.layers[name] = replace(layer, thresholds=np.repeat(layer.limits, 2, axis=0))
@@ -112,22 +139,31 @@ class Emitter:
         return Operand(name, base.shape, steps, (), float((levels[0] + levels[-1]) / 2), float(unit / 2))
 
     def changes(
-        self, node: Node, bits: np.ndarray, signal: Signal, numbers: np.ndarray, least: float, unit: float, steps: int
+        self, node: Node, signal: Signal, least: float, unit: float, steps: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Where each plane's bits (K, S, C) change: index (K, C) into the numbers, and flip (C,).
+        """From which integer on each of the planes has its other bit: limits (K, C), and flip (C,).
 
-        Of a grid of numbers, the number itself, found by halving.
+        Of a grid of integers, found by halving.
         """
+        base = signal.base
+
+        def bits() -> Iterator[np.ndarray]:
+            for numbers in _parts(base):
+                values = evaluate(signal.function, numbers, base.channels)
+                codes = np.rint((values - least) / unit).astype(np.int8)
+                yield np.arange(steps)[:, None, None] < codes  # (K, S, C)
+
+        count = base.high - base.low + 1 if _all_are_computed(base) else len(_grid(base))
         try:
-            index, flip = read_off(bits)
+            index, flip = read_off(bits())
         except NotMonotone as error:
-            what = f"reads channel {error.channel}, which is not monotone over its {len(numbers)} sums, expected so"
+            what = f"reads channel {error.channel}, which is not monotone over its {count} sums, expected so"
             raise self.refuse(node, what) from None
-        if signal.base.high - signal.base.low + 1 == len(numbers):
-            return index, flip
-        ends = np.concatenate([numbers, [signal.base.high + 1]])
-        high = ends[index].astype(np.int64)
-        low = np.where(index > 0, numbers[np.maximum(index - 1, 0)], signal.base.low - 1)
+        if _all_are_computed(base):
+            return base.low + index, flip
+        ends = np.append(_grid(base), base.high + 1)
+        high = ends[index]
+        low = np.where(index > 0, ends[np.maximum(index - 1, 0)], base.low - 1)
         while (high - low > 1).any():
             middle = (low + high) // 2
             for plane in range(steps):
@@ -237,20 +273,26 @@ class Emitter:
             return None
         return Line(gain, bias, "floor", after.low, after.high, after.unit, after.zero)
 
-    def wanted_codes(self, signal: Signal, line: Line) -> tuple[np.ndarray, np.ndarray]:
-        """All sums that a value's layer reaches, and the graph's own codes of them (S, C), without the shortcut's."""
+    def wanted_codes(self, signal: Signal, line: Line) -> Codes:
+        """The graph's own codes of the sums of a value's layer, without the shortcut's."""
         if signal.base.added is None:
-            numbers = _grid(signal.base)
-            values = evaluate(signal.function, numbers, signal.base.channels)
-            return numbers, np.rint((values - line.zero) / line.unit).astype(np.int64)
+            base = signal.base
+
+            def codes(numbers: np.ndarray) -> np.ndarray:
+                values = evaluate(signal.function, numbers, base.channels)
+                return np.asarray(np.rint((values - line.zero) / line.unit).astype(np.int64))
+
+            return Codes(base, codes)
         own, other = signal.base.added
         after = signal.line
         assert after is not None
-        numbers = _grid(own.base)
-        codes = evaluate(own.function, numbers, own.base.channels).astype(np.float64) / float(other.gain[0])
-        if after.mode:
-            codes = codes + after.bias
-        return numbers, (np.floor if after.mode == "floor" else np.rint)(codes).astype(np.int64)
+        rounded, more, unit = np.floor if after.mode == "floor" else np.rint, after.bias, float(other.gain[0])
+
+        def codes_of_sum(numbers: np.ndarray) -> np.ndarray:
+            found = evaluate(own.function, numbers, own.base.channels).astype(np.float64) / unit
+            return np.asarray(rounded(found + more if after.mode else found).astype(np.int64))
+
+        return Codes(own.base, codes_of_sum)
 
     def exact(self, node: Node, signal: Signal, line: Line) -> Signal:
         """A value whose codes are the graph's own, rounded down and clipped as `line` says."""
@@ -279,24 +321,28 @@ class Emitter:
     def check_codes(
         self,
         node: Node,
-        codes: tuple[np.ndarray, np.ndarray],
+        codes: Codes,
         scale: np.ndarray,
         offset: np.ndarray,
         shift: int,
         limits: tuple[int, int],
     ) -> None:
         """Compare the integers with the graph's `codes` of all sums; move the offset (C,) where that helps."""
-        numbers, wanted = codes
-        products = numbers[:, None] * scale
-        inside = (wanted > limits[0]) & (wanted < limits[1])
-        least = np.where(inside, (wanted << shift) - products, INT32.min).max(0)
-        most = np.where(inside, ((wanted + 1) << shift) - 1 - products, INT32.max).min(0)
+        least, most = np.full(offset.shape, INT32.min, np.int64), np.full(offset.shape, INT32.max, np.int64)
+        for numbers in _parts(codes.base):
+            wanted, products = codes.of(numbers), numbers[:, None] * scale
+            inside = (wanted > limits[0]) & (wanted < limits[1])
+            least = np.maximum(least, np.where(inside, (wanted << shift) - products, INT32.min).max(0))
+            most = np.minimum(most, np.where(inside, ((wanted + 1) << shift) - 1 - products, INT32.max).min(0))
         possible = least <= most
         offset[possible] = np.clip(offset, least, most)[possible]
-        found = np.clip((products + offset) >> shift, *limits)
-        wrong = int((found != wanted).sum())
+        wrong = total = 0
+        for numbers in _parts(codes.base):
+            wanted = codes.of(numbers)
+            found = np.clip((numbers[:, None] * scale + offset) >> shift, *limits)
+            wrong, total = wrong + int((found != wanted).sum()), total + wanted.size
         if wrong:
-            self.lose(f"{node}: {wrong} of {wanted.size} rounded sums differ")
+            self.lose(f"{node}: {wrong} of {total} rounded sums differ")
 
     def near(self, node: Node, signal: Signal) -> Signal:
         """A value of 8 bits that comes near to real numbers, in a range that images were seen to have."""
@@ -387,17 +433,20 @@ class Emitter:
         draft = base.draft
         assert draft is not None
         count = base.channels
-        numbers = np.unique(np.linspace(base.low, base.high, GRID).astype(np.int64))
-        values = evaluate(signal.function, numbers, count).astype(np.float64)
-        low, high = np.full(count, values.min()), np.full(count, values.max())
+        numbers = _grid(base, FITTED)
+        values = evaluate(signal.function, numbers, count)
+        low, high = (np.full(count, float(end)) for end in (values.min(), values.max()))
         if self.seen is not None:
             ends = self.seen.ranges[node.inputs[0]]
             low, high = np.full(count, ends[0].min()), np.full(count, ends[1].max())
         bits = self.ends.reads
         most = (1 << bits) - 1
         unit = float((high[0] - low[0]) / most)
-        codes = (values - low) / unit
-        gain, bias = clipped_fit(numbers, codes, most)
+        gain, bias = np.empty(count), np.empty(count)
+        for start in range(0, count, COLUMNS):
+            part = slice(start, start + COLUMNS)
+            codes = (values[:, part].astype(np.float64) - low[part]) / unit
+            gain[part], bias[part] = clipped_fit(numbers, codes, most)
         scale, offset, shift = fixed(gain, bias + 0.5)
         self.lose(f"{node}: what it reads is rounded to {bits} bits, a clipped line of each channel's sums")
         layer = draft.layer(scale=scale.astype(np.int32), offset=offset.astype(np.int32), shift=shift, bits=bits)

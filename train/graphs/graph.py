@@ -428,6 +428,29 @@ def apply(node: Node, arguments: Arguments, bounded: bool = False) -> Tensor:
         raise GraphError(f"{node} of {shapes}: cannot be computed ({type(error).__name__}: {reason[:120]})") from None
 
 
+READ = {"Clip": (1, 2), "IntQuant": (3,), "Pad": (1, 2), "Quant": (3,), "ReduceMean": (1,), "ReduceSum": (1,)}
+"""Inputs whose numbers, not their sizes alone, say how large an output is, or are looked at on the way."""
+SIZED = {*ELEMENTWISE, *READ, "AveragePool", "Concat", "Conv", "Gemm", "GlobalAveragePool", "MatMul", "MaxPool"}
+"""Operators whose output's size torch tells without computing it."""
+
+
+def outlined(node: Node, arguments: Arguments) -> Tensor:
+    """What a node's output looks like, for one image: zeros that take no memory, however many.
+
+    Args:
+        node: a stranger's.
+        arguments: its inputs; what depends on the image as this function gives it.
+
+    Raises:
+        GraphError: as `apply`'s.
+    """
+    if node.operator in SIZED:
+        read = READ.get(node.operator, ())
+        arguments = [item if index in read else item.to("meta") for index, item in enumerate(arguments)]
+    found = apply(node, arguments, bounded=True)
+    return torch.zeros((), dtype=found.dtype).expand(found.shape)
+
+
 def _tensor(array: np.ndarray) -> Tensor:
     """A copy: constants may not be writable."""
     return torch.from_numpy(np.array(array))
@@ -446,7 +469,7 @@ class Builder:
         self.input = name
         self.nodes: list[Node] = []
         self.constants: dict[str, np.ndarray] = {}
-        self.seen: dict[str, Tensor] = {name: torch.zeros(1, channels, height, width)}
+        self.seen: dict[str, Tensor] = {name: torch.zeros(()).expand(1, channels, height, width)}
         """What each tensor looks like, for a batch of one."""
 
     def add(self, name: str, operator: str, inputs: list[str], **attributes: Any) -> str:
@@ -459,7 +482,7 @@ class Builder:
             name += "'"
         node = Node(name, operator, tuple(inputs), f"{name}:out", attributes)
         given = [self.seen[item] if item in self.seen else _tensor(self.constants[item]) for item in inputs]
-        self.seen[node.output] = apply(node, given, bounded=True)
+        self.seen[node.output] = outlined(node, given)
         self.nodes.append(node)
         return node.output
 

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from bnn.geometry import POOL, Shape, Spec, step
 from bnn.layers import INPUT, Layer, Model, bit_shifts
-from bnn.rules import KERNELS, shapes
+from bnn.rules import KERNELS, MAX_FAN_IN, shapes
 from train.graphs.emission import Emitter
-from train.graphs.graph import ELEMENTWISE, LAYOUT, Graph, GraphError, Node, apply, refusing, window
+from train.graphs.graph import ELEMENTWISE, LAYOUT, MAX_ELEMENTS, Graph, GraphError, Node, apply, refusing, window
 from train.graphs.lines import TOLERANCE, Line, through
 from train.graphs.signals import Base, Draft, NeedsTwin, Operand, Signal, evaluate, positions
 from train.graphs.values import AVERAGES, LINEAR, Seen, see
@@ -34,6 +34,12 @@ class Lowered(NamedTuple):
 
     model: Model
     losses: tuple[str, ...]
+
+
+MAX_HELD = 4 * MAX_ELEMENTS
+"""Elements, of one image, of all tensors that are still read, but for what nodes make of them element by element."""
+MOST_CHANNELS = 1 << 12
+"""Of an image."""
 
 
 class _Lowering(Emitter):
@@ -61,16 +67,30 @@ class _Lowering(Emitter):
 
         line = Line(np.full(channels, 1 / divisor), np.zeros(channels))
         self.signals[graph.input] = Signal(pixels, index.reshape(graph.shape), scaled, line)
-        for node in graph.nodes:
+        last_reader = {name: number for number, node in enumerate(graph.nodes) for name in node.inputs}
+        last_reader.update({name: len(graph.nodes) for name in (*graph.nodes[-1].inputs, graph.output)})
+        for number, node in enumerate(graph.nodes):
             with refusing(f"{node}: cannot be expressed", NeedsTwin):
                 signal = self.lower(node)
                 if node.output in self.plan.members:
                     signal = self.value(node, signal)
             self.signals[node.output] = signal
+            self.check_held(node)
+            for name in set(node.inputs):
+                if name in self.signals and last_reader[name] == number:
+                    del self.signals[name]
         if graph.output not in self.signals:
             raise GraphError(f"{graph.name}: output {graph.output} is given by no node, expected one")
         with refusing(f"{graph.name}: scores cannot be expressed", NeedsTwin):
             return self.scores(graph.nodes[-1], self.signals[graph.output])
+
+    def check_held(self, node: Node) -> None:
+        """Refuse a node that moves elements where too many tensors wait for those that read them."""
+        if node.operator not in ELEMENTWISE:
+            held = {id(item.index): item.index.size for item in self.signals.values()}
+            if sum(held.values()) > MAX_HELD:
+                what = "would be kept with others that are read later"
+                raise self.refuse(node, f"{what}, {sum(held.values())} elements, expected at most {MAX_HELD}")
 
     def lower(self, node: Node) -> Signal:
         given = [name for name in node.inputs if name in self.signals]
@@ -387,6 +407,8 @@ class _Lowering(Emitter):
             moved = np.empty_like(weight)
             moved[:, signal.index] = weight
             weight = moved
+        if len(weight) > MAX_FAN_IN:
+            raise self.refuse(node, f"has {len(weight)} outputs, expected at most {MAX_FAN_IN}")
         last = node.name == self.plan.last
         operand = self.operand(node, signal, conv, border)
         channels = base.channels
@@ -582,6 +604,8 @@ def lower(
     if not graph.nodes:
         raise GraphError(f"{graph.name}: holds no layers, expected some")
     size = image_size(graph, size)
+    if size[2] > MOST_CHANNELS:
+        raise GraphError(f"{graph.name}: images have {size[2]} channels, expected at most {MOST_CHANNELS}")
     seen = None if images is None else see(graph, images)
     twins: frozenset[str] = frozenset()
     while True:

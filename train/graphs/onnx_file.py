@@ -19,7 +19,7 @@ import torch
 from bnn.errors import ExpectedError
 from bnn.files import FileError, read_file
 from train.export_onnx import METADATA
-from train.graphs.graph import MAX_ELEMENTS, OPERATORS, Graph, GraphError, Node, apply, refusing
+from train.graphs.graph import MAX_ELEMENTS, OPERATORS, Graph, GraphError, Node, apply, outlined, refusing
 
 try:
     import onnx
@@ -151,29 +151,41 @@ def folded(graph: Graph) -> Graph:
     """
     constants = dict(graph.constants)
     nodes: list[Node] = []
-    # shapes are those of a batch of one
-    shapes: dict[str, tuple[int, ...]] = {graph.input: (1, *graph.shape)}
-    for node in graph.nodes:
-        missing = [name for name in node.inputs if name and name not in constants and name not in shapes]
+    # what depends on the image looks like this, for a batch of one
+    outlines = {graph.input: torch.zeros(()).expand(1, *graph.shape)}
+    last_reader = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
+    made: dict[str, int] = {}  # elements of the constants that are computed here and may still be read
+    kept_for: set[str] = set()  # what nodes read that stay
+    most = 2 * (MAX_ELEMENTS + sum(array.size for array in constants.values()))
+    for index, node in enumerate(graph.nodes):
+        missing = [name for name in node.inputs if name and name not in constants and name not in outlines]
         if missing:
             raise GraphError(f"{node}: reads {missing[0]}, which nothing before it gives")
         if node.operator not in OPERATORS:
             known = ", ".join(sorted(OPERATORS))
             of = " and ".join(
-                str(list(shapes[name] if name in shapes else constants[name].shape)) for name in node.inputs if name
+                str(list((outlines[name] if name in outlines else constants[name]).shape))
+                for name in node.inputs
+                if name
             )
             raise GraphError(f"{node} of {of}: operator is not supported, expected one of {known}")
         arguments = [
-            torch.from_numpy(np.array(constants[name])) if name in constants else torch.zeros(shapes[name])
+            torch.from_numpy(np.array(constants[name])) if name in constants else outlines[name]
             for name in node.inputs
             if name
         ]
-        found = apply(node, arguments, bounded=True)
         if node.operator == "Shape" or all(name in constants for name in node.inputs if name):
-            constants[node.output] = found.numpy()
+            found = apply(node, arguments, bounded=True).clone().numpy()  # not a part of something larger
+            constants[node.output], made[node.output] = found, found.size
+            if sum(made.values()) > most:
+                raise GraphError(f"{node}: brings what is computed of constants to more than {most} elements")
         else:
-            shapes[node.output] = tuple(found.shape)
+            outlines[node.output] = outlined(node, arguments)
             nodes.append(node)
+            kept_for.update(node.inputs)
+        for name in set(node.inputs):
+            if name in made and last_reader[name] == index and name not in kept_for and name != graph.output:
+                del constants[name], made[name]
     needed, kept = {graph.output}, []
     for node in nodes[::-1]:
         if node.output in needed:

@@ -15,8 +15,8 @@ from bnn.layers import Layer
 from train.graphs.graph import GraphError
 from train.graphs.lines import Line
 
-CHUNK = 1 << 24
-"""Elements of a function's values that are computed at once."""
+CHUNK = 1 << 18
+"""Elements of a function's values that are computed at once: no more than a processor's cache holds."""
 
 Function = Callable[[Tensor], Tensor]
 """Integers float64 (S, C), or (S, 1) where they are the same in all channels, to what the graph has there, (S, C)."""

@@ -19,15 +19,46 @@ class Ends(NamedTuple):
     reads: int = 8
 
 
+ROUNDING = 1e-6
+"""Of the greatest magnitude: numbers that follow each other by no more are one level."""
+
+
+class Levels:
+    """The distinct numbers of what is added part by part; what differs by rounding only is one."""
+
+    def __init__(self) -> None:
+        self._scale = 0.0
+        self._low, self._high = np.empty(0), np.empty(0)  # of every level, its least and greatest number
+
+    def add(self, values: np.ndarray) -> None:
+        """More numbers, of any shape."""
+        kept = np.ones(values.shape, bool)
+        kept[1:] = values[1:] != values[:-1]  # of millions of sums few differ from the one before
+        found = np.unique(values[kept].astype(np.float64))
+        if len(self._low):
+            at = np.searchsorted(self._low, found, "right") - 1
+            found = found[(at < 0) | (found > self._high[at])]
+        if not len(found):
+            return
+        self._scale = max(self._scale, float(np.abs(found).max()))
+        low, high = np.append(self._low, found), np.append(self._high, found)
+        order = np.argsort(low, kind="stable")
+        low, high = low[order], np.maximum.accumulate(high[order])
+        # the scale only grows, so that what is one level stays one
+        first = np.append(True, low[1:] - high[:-1] > ROUNDING * self._scale)
+        self._low, self._high = low[first], high[np.append(first[1:], True)]
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """The least number of each level, ascending."""
+        return self._low
+
+
 def levels_of(values: np.ndarray) -> np.ndarray:
-    """The distinct numbers, ascending; what differs by rounding only is one."""
-    kept = np.ones(values.shape, bool)
-    kept[1:] = values[1:] != values[:-1]  # of millions of sums few differ from the one before
-    found: np.ndarray = np.unique(values[kept].astype(np.float64))
-    if len(found) < 2:
-        return found
-    scale = np.abs(found).max()
-    return np.asarray(found[np.concatenate([[True], np.diff(found) > 1e-6 * scale])])
+    """The levels of one array."""
+    levels = Levels()
+    levels.add(values)
+    return levels.numbers
 
 
 def unit_of_levels(levels: np.ndarray) -> float:
