@@ -61,7 +61,7 @@ inline void control(const Word header[H_WORDS], const Word descriptors[MAX_LAYER
   const int first_groups = low16(header[H_FIRST_CHANNELS]) / FIRST_PE;
   const int values = get(header, H_VALUE_CHANNELS);
   const int first_slices = first_groups + values / FIRST_PE * VALUE_BITS;  // of a record
-  const int computed = get(header, H_ROWS) * get(header, H_COLUMNS);
+  const int computed = first_groups > 0 ? get(header, H_ROWS) * get(header, H_COLUMNS) : 0;  // else anything
   const bool pool = get(header, H_POOL) != 0;
   // Slices that the first layer writes for an image, and about the cycles it takes.
   const int planes = get(header, H_FIRST_PLANES);
