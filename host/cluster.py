@@ -24,6 +24,7 @@ from bnn.text import printable
 from .accelerator import Accelerator
 from .backend import REMOTE
 from .errors import HostError
+from .images import Pictures
 from .program import Program
 
 ITEM_BYTES = 4 << 20
@@ -125,8 +126,8 @@ class Spread:
         """As `Cluster.processor_seconds`."""
         return self._cluster.processor_seconds()
 
-    def stream(self, images: np.ndarray) -> Iterator[np.ndarray]:
-        """Scores int32 (n, classes) of images uint8 (N, H, W, C), in order, some at a time.
+    def stream(self, images: np.ndarray | Pictures) -> Iterator[np.ndarray]:
+        """Scores int32 (n, classes) of images uint8 (N, H, W, C), an array or `Pictures`, in order, some at a time.
 
         Raises:
             ClusterError: as of `Cluster.map`.

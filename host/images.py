@@ -5,6 +5,7 @@ Arrays need numpy alone; pictures need Pillow. How a picture becomes pixels is `
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,10 +25,56 @@ LISTED = 5
 """Files that a message names."""
 
 
+KEPT_BYTES = 64 << 20
+"""Pixels of pictures that are kept in memory; of more, each picture is read again when its turn comes."""
+
+
+class Pictures:
+    """Pictures as images uint8 (N, H, W, C) that are read when they are asked for.
+
+    It has an array's `shape`, `ndim`, `dtype` and length; a slice or an array of numbers gives some of them, and
+    `numpy.asarray` their pixels.
+
+    Args:
+        paths: the pictures, which were read before.
+        shape: (H, W, C) that they are converted to.
+    """
+
+    ndim = 4
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, paths: Sequence[Path], shape: tuple[int, int, int]) -> None:
+        self.paths, self._shape = paths, shape
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of the array that they would be."""
+        return len(self.paths), *self._shape
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, chosen: slice | np.ndarray) -> Pictures:
+        if isinstance(chosen, slice):
+            return Pictures(self.paths[chosen], self._shape)
+        return Pictures([self.paths[index] for index in chosen], self._shape)
+
+    def __array__(self, dtype: Any = None) -> np.ndarray:
+        """Their pixels.
+
+        Raises:
+            HostError: a picture cannot be read any more.
+        """
+        pixels = np.empty(self.shape, np.uint8)
+        for index, path in enumerate(self.paths):
+            pixels[index] = read_picture(path, self._shape)[0]
+        return pixels if dtype is None else pixels.astype(dtype)
+
+
 class Images(NamedTuple):
     """Images uint8 (N, H, W, C), their labels (N,) or None, a name each, and remarks for the user."""
 
-    images: np.ndarray
+    images: np.ndarray | Pictures
     labels: np.ndarray | None
     names: Sequence[str]
     remarks: list[str]
@@ -90,8 +137,16 @@ def read(
     known = [part.labels for part in parts if part.labels is not None]
     if len(known) == len(parts):
         labels = np.concatenate(known)
+    every = [part.images for part in parts]
+    later = [item.paths for item in every if isinstance(item, Pictures)]
+    images: np.ndarray | Pictures
+    if len(later) == len(every):
+        height, width, channels = every[0].shape[1:]
+        images = Pictures([path for paths in later for path in paths], (height, width, channels))
+    else:
+        images = np.concatenate([np.asarray(item) for item in every])
     return Images(
-        np.concatenate([part.images for part in parts]),
+        images,
         labels,
         [name for part in parts for name in part.names],
         [text for part in parts for text in part.remarks],
@@ -197,20 +252,25 @@ def read_pictures(
 ) -> Images:
     """Pictures as images of one shape; by default named as their files, without labels.
 
+    Every one is read, so that those that cannot be are known before anything runs; the pixels of many are not kept.
+
     Raises:
         HostError: pictures cannot be read (all of them are counted, the first few named), or the shape is unknown.
     """
     if shape is None:
         raise HostError("pictures need a program or a model that says what size they must have")
-    images = np.zeros((len(paths), *shape), np.uint8)
+    keep = len(paths) * math.prod(shape) <= KEPT_BYTES
+    images = np.zeros((len(paths) if keep else 0, *shape), np.uint8)
     resized: dict[str, int] = {}
     bad: dict[int, str] = {}
     for index, path in enumerate(paths):
         try:
-            images[index], size = reader.read_picture(path, shape)
+            pixels, size = reader.read_picture(path, shape)
         except ImageError as error:
             bad[index] = str(error)
             continue
+        if keep:
+            images[index] = pixels
         if size != (shape[1], shape[0]):
             resized[f"{size[0]}x{size[1]}"] = resized.get(f"{size[0]}x{size[1]}", 0) + 1
     remarks = []
@@ -231,7 +291,10 @@ def read_pictures(
     kept = [index for index in range(len(paths)) if index not in bad]
     names = [printable(path.name) for path in paths] if names is None else names
     return Images(
-        images[kept], None if labels is None else np.array(labels)[kept], [names[index] for index in kept], remarks
+        images[kept] if keep else Pictures([paths[index] for index in kept], shape),
+        None if labels is None else np.array(labels)[kept],
+        [names[index] for index in kept],
+        remarks,
     )
 
 

@@ -44,8 +44,8 @@ from .program import Program
 
 LOCAL_TIMEOUT_S, REMOTE_TIMEOUT_S = 10.0, 300.0
 REPEATS = 10
-CPU_IMAGES = 4096
-"""Images that the processor gets at a time."""
+CPU_IMAGES, CPU_BYTES = 4096, 16 << 20
+"""Images that the processor gets at a time, and their pixels, at most."""
 POLL_S = 0.2
 
 
@@ -56,7 +56,9 @@ class Engine:
         self.boards = addresses(options.boards)
         self.name = "cpu" if options.cpu else "accelerator"
         self._model = model
-        self._part = CPU_IMAGES if options.cpu else options.batch
+        self._part = options.batch
+        if options.cpu and model is not None:
+            self._part = min(CPU_IMAGES, max(1, CPU_BYTES // (model.height * model.width * model.channels)))
         self._device: Accelerator | None = None
         self._many: Spread | None = None
         self.program: Program | None = None
@@ -85,13 +87,14 @@ class Engine:
             if held is not None:
                 held.close()
 
-    def stream(self, images: np.ndarray) -> Iterator[np.ndarray]:
-        """Scores int32 (n, classes), in the images' order, some at a time."""
+    def stream(self, images: np.ndarray | sources.Pictures) -> Iterator[np.ndarray]:
+        """Scores int32 (n, classes), in the images' order, some at a time; pictures are read when they are due."""
+        like = images if isinstance(images, np.ndarray) else np.asarray(images[:0])
         if self.program is not None:
-            self.program.check_images(images)
+            self.program.check_images(like)
         elif self._model is not None:
-            check_images(self._model, images)
-        parts = (images[at : at + self._part] for at in range(0, len(images), self._part))
+            check_images(self._model, like)
+        parts = (np.asarray(images[at : at + self._part]) for at in range(0, len(images), self._part))
         if self._many is not None:
             yield from self._many.stream(images)
         elif self._device is not None:
@@ -103,7 +106,7 @@ class Engine:
             for part in parts:
                 yield cpu.infer(self._model, part)
 
-    def infer(self, images: np.ndarray) -> np.ndarray:
+    def infer(self, images: np.ndarray | sources.Pictures) -> np.ndarray:
         """Scores int32 (N, classes)."""
         return np.concatenate(list(self.stream(images)))
 
@@ -118,7 +121,7 @@ class Engine:
             return {**(report.of_runs(every, None) if every else {}), "workers": many.shares}
         return {}
 
-    def timed(self, images: np.ndarray, results: report.Results) -> dict[str, Any]:
+    def timed(self, images: np.ndarray | sources.Pictures, results: report.Results) -> dict[str, Any]:
         """Take the scores of the images; gives figures."""
         began = time.perf_counter()
         parts, count = self.stream(images), -(-len(images) // self._part)
@@ -144,7 +147,7 @@ def throughput(engine: Engine, images: np.ndarray, repeats: int) -> dict[str, An
     return result
 
 
-def validate(model: Model, images: np.ndarray, scores: np.ndarray, traces: Path) -> str:
+def validate(model: Model, images: np.ndarray | sources.Pictures, scores: np.ndarray, traces: Path) -> str:
     """Compare scores with the golden model's; its traces of images that differ go into a file.
 
     Returns:
@@ -155,14 +158,16 @@ def validate(model: Model, images: np.ndarray, scores: np.ndarray, traces: Path)
     """
     from bnn import golden
 
-    expected = golden.infer(model, images)
+    part = max(1, CPU_BYTES // math.prod(images.shape[1:]))
+    parts = [golden.infer(model, np.asarray(images[at : at + part])) for at in range(0, len(images), part)]
+    expected = np.concatenate(parts)
     wrong = np.flatnonzero((expected != scores).any(axis=1))
     if not len(wrong):
         return f"validated: {scores.size} scores of {len(scores)} images equal to the golden model's"
     image = int(wrong[0])
     where = int(np.flatnonzero(expected[image] != scores[image])[0])
     kept = wrong[:16]
-    layers = golden.trace(model, images[kept])
+    layers = golden.trace(model, np.asarray(images[kept]))
     np.savez_compressed(str(traces), images=kept, got=scores[kept], **layers)
     raise HostError(
         f"{len(wrong)} of {len(scores)} images differ from the golden model; first: image {image}, class {where}, "
@@ -306,7 +311,7 @@ def _run(options: argparse.Namespace) -> None:
         shown = given.names[chosen] if isinstance(chosen, slice) else [given.names[index] for index in chosen]
         labels = None if given.labels is None else given.labels[chosen]
         if options.throughput:
-            figures = throughput(engine, images, options.repeats)
+            figures = throughput(engine, np.asarray(images), options.repeats)
             output.result(report.figures_text(figures), **figures)
             return
         kept = len(images) if options.validate or options.npy is None else report.TABLE_ROWS

@@ -66,7 +66,7 @@ def _choice(path: Path, images: list[str]) -> Choice:
     if given.images.shape[1:] != shape:
         raise HostError(f"images are {given.images.shape[1:]}, {path} takes {shape}")
     labels = None if given.labels is None else given.labels[:SAMPLES]
-    return Choice(model, given.images[:SAMPLES], labels)
+    return Choice(model, np.asarray(given.images[:SAMPLES]), labels)
 
 
 def makers(options: argparse.Namespace, choices: list[Choice]) -> dict[str, Callable[[int], Engine]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import os
 import shutil
@@ -10,8 +12,10 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +23,9 @@ from helpers.host import CLASSES, FakeCore, images, make_model
 from PIL import Image
 
 from bnn import golden
+from bnn.geometry import Spec
 from bnn.model import save
+from bnn.random_models import edge_model
 from hls import designs, program, schedule
 from host import HostError, accelerator, pynq_infer, report
 from host import images as sources
@@ -93,6 +99,58 @@ def test_the_middle_of_a_picture_is_taken(tmp_path: Path) -> None:
     content[:, 10:20] = 200
     Image.fromarray(content).save(tmp_path / "wide.png")
     assert (sources.read_picture(tmp_path / "wide.png", (10, 10, 3))[0] == 200).all()
+
+
+def many_pictures(folder: Path, count: int = 120) -> Path:
+    """Pictures of 16 random colours each."""
+    folder.mkdir()
+    for number, pixels in enumerate(np.random.default_rng(5).integers(0, 256, (count, 4, 4, 3), np.uint8)):
+        Image.fromarray(pixels).save(folder / f"{number:03}.png")
+    return folder
+
+
+def test_many_pictures_are_read_when_they_are_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order, a few at a time, with the scores, names and remarks that they have in memory."""
+    size, part = 128, 8
+    folder = many_pictures(tmp_path / "many")
+    (folder / "050x.png").write_bytes(b"no picture")
+    model = edge_model(3, (size, size, 3), [Spec("a", "conv", 3, 1, 0, True), Spec("b", "dense", 4)])
+    save(model, tmp_path / "model.npz")
+    line = ["--cpu", "--model", str(tmp_path / "model.npz"), "--images", str(folder), "--skip-unreadable"]
+    line += ["--validate", "--json"]
+
+    def run() -> tuple[dict[str, Any], int]:
+        out = io.StringIO()
+        tracemalloc.start()
+        with contextlib.redirect_stdout(out):
+            assert pynq_infer.main(line) == 0
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return json.loads(out.getvalue()), peak
+
+    monkeypatch.setattr(pynq_infer, "CPU_BYTES", part * size * size * 3)
+    whole, kept = run()
+    monkeypatch.setattr(sources, "KEPT_BYTES", part * size * size * 3)
+    streamed, taken = run()
+    for key in ("scores", "predictions", "remarks"):
+        assert streamed[key] == whole[key], key
+    assert len({tuple(row) for row in whole["scores"]}) > 20 and len(whole["scores"]) == 120
+    assert "left out 1 of 121 pictures" in whole["remarks"][0]
+    assert kept - taken > 100 * size * size * 3, (kept, taken)
+
+
+def test_large_folders_are_joined_and_chosen_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = [str(many_pictures(tmp_path / name, 5)) for name in "ab"]
+    whole = sources.read(folders, (6, 5, 3))
+    monkeypatch.setattr(sources, "KEPT_BYTES", 0)
+    found = sources.read(folders, (6, 5, 3))
+    assert isinstance(found.images, sources.Pictures) and found.images.shape == (10, 6, 5, 3)
+    assert found.names == whole.names and found.remarks == whole.remarks
+    for chosen in (slice(3, 7), np.array([9, 0, 4]), slice(0)):
+        np.testing.assert_array_equal(np.asarray(found.images[chosen]), whole.images[chosen])
+    (tmp_path / "b" / "002.png").unlink()
+    with pytest.raises(HostError, match=r"b/002.png: .*No such file"):
+        np.asarray(found.images)
 
 
 def test_sources_are_joined(tmp_path: Path) -> None:
