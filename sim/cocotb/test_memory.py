@@ -13,6 +13,7 @@ CONTROL_EARLY = 2  # cycles by which bnn_align has its control before the data
 WRITE_LATENCY = 2  # of bnn_act_write
 WRITES_AHEAD = 4  # commands that bnn_axi_write takes after it is no longer ready
 RING_LATENCY = 3  # of a read of bnn_weight_ring
+JOINED = 2  # cycles that a word of parts from several ports takes more
 SEEN = 2  # cycles after available_o has shown a word in which it can be read
 COUNT_EARLY = 3  # cycles by which pop_count_i is constant before pop_i
 
@@ -130,16 +131,27 @@ async def act_write(dut):
     assert clashes > 50
 
 
-async def ring_run(dut, rng, bits, depth, words, hold, rounds):
-    """Feeds `words`, reads and pops random groups; `rounds` passes over a held program, some cut short by a rewind."""
-    beats = [w >> (64 * i) & (2**64 - 1) for w in words for i in range(bits // 64)]
+async def ring_run(dut, rng, words, hold, rounds):
+    """Feeds `words`, reads and pops random groups; `rounds` passes over a held program, some cut short by a rewind.
+
+    Every port brings its part of the words at a pace of its own, which changes.
+    """
+    bits, depth, ports = parameter("WordBits"), parameter("Depth"), parameter("Ports")
+    each = bits // 64 // ports  # beats of a word through a port
+    late = JOINED if ports > 1 else 0
+    beats = [[w >> (64 * (p * each + i)) & (2**64 - 1) for w in words for i in range(each)] for p in range(ports)]
+    paces = [0.8] * ports
     dut.clear_i.value = 1
     dut.hold_i.value = int(hold)
     dut.words_i.value = len(words) if hold else depth
     await FallingEdge(dut.clk_i)
     dut.clear_i.value = 0
-    sent, base, popped, total, rewinds = 0, 0, 0, len(words) * rounds, 0
-    shifted = 0  # of those sent: a beat goes into its word a cycle after it came
+    if ports > 1:  # until these have cleared their parts
+        await FallingEdge(dut.clk_i)
+    base, popped, total, rewinds = 0, 0, len(words) * rounds, 0
+    sent = [0] * ports
+    there = [0] * (late + 1)  # words with all their parts: a beat goes into its word a cycle after it came
+    apart = 0
     expected = [None] * RING_LATENCY
     loaded = [0] * (SEEN + 1)
     count, ready, rewound = 0, 0, False
@@ -147,14 +159,17 @@ async def ring_run(dut, rng, bits, depth, words, hold, rounds):
         if popped >= total and not any(expected[-RING_LATENCY:]):
             break
         available = int(dut.available_o.value)
-        loaded.append(shifted * 64 // bits)
-        shifted = sent
+        loaded.append(there[-1 - late])
+        there.append(min(sent) // each)
+        apart = max(apart, max(sent) // each - min(sent) // each)
         assert available == (0 if rewound else loaded[-1] - base), f"step {step}"
         # its sender knows the room
-        room = len(beats) if hold else (base + depth) * (bits // 64)
-        offer = sent < min(len(beats), room) and rng.random() < 0.8
-        dut.beat_valid_i.value = int(offer)
-        dut.beat_i.value = beats[sent] if offer else rng.getrandbits(64)
+        room = each * (len(words) if hold else min(len(words), base + depth))
+        if ports > 1 and step % 100 == 0:
+            paces = [rng.choice((0.02, 0.4, 1.0)) for _ in range(ports)]
+        offer = [sent[p] < room and rng.random() < paces[p] for p in range(ports)]
+        dut.beat_valid_i.value = join(offer, 1)
+        dut.beat_i.value = join((beats[p][sent[p]] if offer[p] else rng.getrandbits(64) for p in range(ports)), 64)
         readable = loaded[-1 - SEEN] - base
         read = readable > 0 and popped < total and rng.random() < 0.7
         index = rng.randrange(readable) if read else 0
@@ -176,12 +191,12 @@ async def ring_run(dut, rng, bits, depth, words, hold, rounds):
             base, count, rewinds = 0, 0, rewinds + 1
         await RisingEdge(dut.clk_i)
         await ReadOnly()
-        sent += int(offer)
+        sent = [n + int(now) for n, now in zip(sent, offer)]
         want = expected[-RING_LATENCY]
         if want is not None:
             assert int(dut.data_o.value) == want, f"step {step}"
         await FallingEdge(dut.clk_i)
-    assert popped >= total
+    assert popped >= total and (ports == 1 or apart > 1)
     dut.pop_i.value = dut.rewind_i.value = 0
     return rewinds
 
@@ -191,11 +206,11 @@ async def weight_ring(dut):
     bits, depth = parameter("WordBits"), parameter("Depth")
     rng = await begin(dut, clear_i=0, hold_i=0, words_i=depth, beat_valid_i=0, pop_i=0, rewind_i=0, read_i=0)
     words = [rng.getrandbits(bits) for _ in range(5 * depth + 3)]
-    await ring_run(dut, rng, bits, depth, words, False, 1)
-    rewinds = await ring_run(dut, rng, bits, depth, words[: depth - 3], True, 20)
-    rewinds += await ring_run(dut, rng, bits, depth, words[:depth], True, 20)
+    await ring_run(dut, rng, words, False, 1)
+    rewinds = await ring_run(dut, rng, words[: depth - 3], True, 20)
+    rewinds += await ring_run(dut, rng, words[:depth], True, 20)
     assert rewinds
-    await ring_run(dut, rng, bits, depth, words, False, 1)
+    await ring_run(dut, rng, words, False, 1)
 
 
 class ReadSlave:
@@ -249,6 +264,12 @@ async def axi_read(dut):
     rng = await begin(dut, arready_i=0, rvalid_i=0, rresp_i=0, rlast_i=0, **idle)
     slave = ReadSlave(dut, rng, max_burst)
     credit = parameter("Credit")
+    stripes, stripe = parameter("Stripes"), parameter("Stripe")
+
+    def place(n):
+        """Where beat n of a command lies behind its address."""
+        return 8 * ((n // max_burst * stripes + stripe) * max_burst + n % max_burst)
+
     got, most, yielded, wanted = [], 0, False, False
 
     async def cycle():
@@ -272,7 +293,10 @@ async def axi_read(dut):
         if n % 3 == 0:
             addr = rng.randrange(1, 1 << 40) // 4096 * 4096 + 4096 - 8 * rng.randrange(1, 80)
         beats = rng.choice([1, 2, max_burst - 1, max_burst, max_burst + 1, rng.randrange(1, 300), 700])
-        slave.bad = addr + 8 * rng.randrange(beats) if rng.random() < 0.3 else None
+        if stripes > 1:
+            beats = max_burst * -(-beats // max_burst)
+        wrong = rng.randrange(beats) if rng.random() < 0.3 else None
+        slave.bad = None if wrong is None else addr + place(wrong)
         abort_at = rng.randrange(beats) if rng.random() < 0.3 else None
         granted = credit
         dut.credit_set_i.value = 1
@@ -312,13 +336,13 @@ async def axi_read(dut):
                     break
             dut.abort_i.value = 0
             assert got == before, "beats after abort"
-            assert got == [addr + 8 * i for i in range(len(got))]
+            assert got == [addr + place(i) for i in range(len(got))]
         else:
-            assert got == [addr + 8 * i for i in range(beats)]
+            assert got == [addr + place(i) for i in range(beats)]
             assert slave.offered == beats
         assert not int(dut.busy_o.value) and not slave.queue and slave.waiting is None
         answered = sum(length for _, length in slave.bursts)
-        assert int(dut.error_o.value) == (slave.bad is not None and (slave.bad - addr) // 8 < answered)
+        assert int(dut.error_o.value) == (wrong is not None and wrong < answered)
         for _ in range(rng.randrange(4)):
             await cycle()
             assert not int(dut.valid_o.value) and not int(dut.arvalid_o.value) and not int(dut.want_o.value)
@@ -525,17 +549,23 @@ async def control(dut):
 
 
 MEMORY = {"Simd": 32, "Lanes": 4, "Depth": 16, "GroupBits": 8}
+WHOLE = {"Stripes": 1, "Stripe": 0}
 CASES = [
     ("bnn_act_mem", {**MEMORY, "Second": 0}),
     ("bnn_act_mem", {**MEMORY, "Second": 1}),
     ("bnn_act_write", {"Simd": 32, "Lanes": 4, "GroupBits": 8, "AddrBits": 6}),
     ("bnn_align", {"Simd": 32, "Lanes": 2}),
     ("bnn_align", {"Simd": 32, "Lanes": 8}),
-    ("bnn_weight_ring", {"WordBits": 128, "Depth": 16}),
-    ("bnn_weight_ring", {"WordBits": 256, "Depth": 32}),
-    ("bnn_axi_read", {"MaxBurst": 64, "MaxOutstanding": 2, "Credit": 100}),
-    ("bnn_axi_read", {"MaxBurst": 16, "MaxOutstanding": 8, "Credit": 200}),
-    ("bnn_axi_read", {"MaxBurst": 32, "MaxOutstanding": 1, "Credit": 0}),
+    ("bnn_weight_ring", {"WordBits": 128, "Depth": 16, "Ports": 1}),
+    ("bnn_weight_ring", {"WordBits": 256, "Depth": 32, "Ports": 1}),
+    ("bnn_weight_ring", {"WordBits": 256, "Depth": 16, "Ports": 2}),
+    ("bnn_weight_ring", {"WordBits": 1024, "Depth": 32, "Ports": 2}),
+    ("bnn_axi_read", {"MaxBurst": 64, "MaxOutstanding": 2, "Credit": 100, **WHOLE}),
+    ("bnn_axi_read", {"MaxBurst": 16, "MaxOutstanding": 8, "Credit": 200, **WHOLE}),
+    ("bnn_axi_read", {"MaxBurst": 32, "MaxOutstanding": 1, "Credit": 0, **WHOLE}),
+    ("bnn_axi_read", {"MaxBurst": 16, "MaxOutstanding": 8, "Credit": 200, "Stripes": 2, "Stripe": 0}),
+    ("bnn_axi_read", {"MaxBurst": 16, "MaxOutstanding": 8, "Credit": 200, "Stripes": 2, "Stripe": 1}),
+    ("bnn_axi_read", {"MaxBurst": 8, "MaxOutstanding": 2, "Credit": 100, "Stripes": 4, "Stripe": 2}),
     ("bnn_read_arbiter", {"Masters": 3, "MaxOutstanding": 4}),
     ("bnn_axi_write", {"MaxOutstanding": 8}),
     ("bnn_axi_write", {"MaxOutstanding": 256}),

@@ -6,6 +6,11 @@
 // not cross a 4 KiB boundary. The next command is taken once the bursts of the last are issued;
 // at most MaxOutstanding bursts are in flight, all with the ID 0, so the data return in order.
 //
+// With Stripes > 1 as many readers share what lies at addr_i, in pieces of MaxBurst beats: that of Stripe takes every
+// Stripes-th of them, from piece Stripe on. beats_i are its own then, a multiple of MaxBurst, and
+//
+//   beat n of its stream = the word at addr_i + 8 * ((n / MaxBurst * Stripes + Stripe) * MaxBurst + n % MaxBurst)
+//
 // The stream cannot be stalled. A burst is issued only if there is credit for all its beats:
 // reset and credit_set_i set the credit to Credit, credit_give_i adds to it, a burst takes its
 // beats. So a full consumer never holds up the bus, on which other masters' data wait.
@@ -23,6 +28,8 @@ module bnn_axi_read #(
     parameter int unsigned MaxBurst = 64,
     parameter int unsigned MaxOutstanding = 8,
     parameter int unsigned BeatsBits = 32,
+    parameter int unsigned Stripes = 1,
+    parameter int unsigned Stripe = 0,
     parameter int unsigned CreditBits = 20,
     parameter int unsigned Credit = (1 << CreditBits) - 1
 ) (
@@ -59,6 +66,7 @@ module bnn_axi_read #(
 );
   localparam int unsigned FlightBits = $clog2(MaxOutstanding + 1);
   localparam int unsigned PageBeats = 4096 / 8;  // no burst crosses 4 KiB
+  localparam int unsigned PieceBits = $clog2(MaxBurst);
 
   if (MaxBurst < 1 || MaxBurst > 256) begin : gen_check_burst
     $error("bnn_axi_read: MaxBurst = %0d, must be 1 to 256", MaxBurst);
@@ -70,6 +78,14 @@ module bnn_axi_read #(
     $error("bnn_axi_read: BeatsBits = %0d, CreditBits = %0d, must be at least 10", BeatsBits,
            CreditBits);
   end
+  if (Stripes < 1 || (Stripes & (Stripes - 1)) != 0 || Stripe >= Stripes) begin : gen_check_stripe
+    $error("bnn_axi_read: Stripe = %0d of Stripes = %0d, must be one of a power of two", Stripe,
+           Stripes);
+  end
+  if (Stripes > 1 && (MaxBurst < 2 || (MaxBurst & (MaxBurst - 1)) != 0)) begin : gen_check_piece
+    $error("bnn_axi_read: MaxBurst = %0d, must be a power of two with Stripes = %0d", MaxBurst,
+           Stripes);
+  end
 
   // ---- Command -------------------------------------------------------------------------------
 
@@ -79,7 +95,7 @@ module bnn_axi_read #(
   logic [Wait:0] step_q;
   logic [60:0] base_q, addr_q;  // in beats: of the command, of the burst
   logic [BeatsBits-1:0] beats_q, offset_q, left_q;  // of the command, issued, not issued
-  logic [9:0] limit_q, burst_q, spent_q, to_boundary;  // spent_q: a burst just issued, else 0
+  logic [9:0] limit_q, burst_q, spent_q, to_boundary, most;  // spent_q: a burst just issued, else 0
   logic [7:0] arlen_q;
   logic [CreditBits-1:0] credit_q;
   logic ready_q, last_q, afford_q, issued_q, arvalid_q, want_q, command, issue;
@@ -89,7 +105,20 @@ module bnn_axi_read #(
   logic [1:0] carry_q;  // of the parts of the burst's address
   logic unused_carry_q;
 
-  assign offset = 61'(offset_q);
+  // Where the next beat lies behind addr_i, and how many there may be in a burst from it on
+  if (Stripes == 1) begin : gen_whole
+    assign offset = 61'(offset_q);
+    assign most   = 10'(MaxBurst);
+  end else begin : gen_stripe
+    localparam int unsigned StripeBits = $clog2(Stripes);
+    logic [9:0] most_q;
+
+    assign offset = 61'({offset_q[BeatsBits-1:PieceBits], StripeBits'(Stripe), offset_q[PieceBits-1:0]});
+    assign most = most_q;
+
+    always_ff @(posedge clk_i) most_q <= 10'(MaxBurst) - 10'(offset_q[PieceBits-1:0]);
+  end
+
   logic room_q, drop_q;  // for a burst in flight; until what an abort left has come
 
   assign command = command_valid_i & ready_q;
@@ -123,7 +152,7 @@ module bnn_axi_read #(
           {1'b0, base_q[40:21], carry_q[0]} + {1'b0, offset[40:21], carry_q[0]};
     end
     if (step_q[Size]) addr_q[60:41] <= base_q[60:41] + 20'(carry_q[1]);
-    limit_q <= (to_boundary < 10'(MaxBurst)) ? to_boundary : 10'(MaxBurst);
+    limit_q <= (to_boundary < most) ? to_boundary : most;
     if (step_q[Size]) begin
       burst_q <= (left_q < BeatsBits'(limit_q)) ? left_q[9:0] : limit_q;
       last_q  <= left_q <= BeatsBits'(limit_q);

@@ -3,7 +3,9 @@
 //   data_o = word (base + index_i), base = words popped so far
 //
 // Fill: WordBits/64 beats make a word, least significant first; a register of its own shifts each 64 bits of it, a
-// cycle after the beat. Beats are not refused: their sender knows the room. available_o is the number of words from base on; a reader reads only indices
+// cycle after the beat. With Ports > 1 each of as many streams brings a part of every word, the first the least
+// significant bits; one may be ahead of the others, and a word is there with its last part. Beats are not refused:
+// their senders know the room. available_o is the number of words from base on; a reader reads only indices
 // below it, two cycles after it has seen it at the earliest. pop_i drops pop_count_i words, at
 // most available_o; pop_count_i is constant from three cycles before it, and so is base.
 //
@@ -13,13 +15,15 @@
 // cycle after base has returned, available_o is 0.
 // hold_i and words_i are constant between two clear_i.
 //
-// clear_i empties the ring and drops a partly filled word; reset does the same.
+// clear_i empties the ring and drops a partly filled word; reset does the same. With Ports > 1 beats of the cycle after
+// it are dropped too.
 //
 // The memory is cut into banks with address registers of their own. Latency: a read with read_i
 // in cycle t is in data_o in cycle t + 3 (address, memory, output register).
 module bnn_weight_ring #(
     parameter int unsigned WordBits = 256,
     parameter int unsigned Depth = 1024,
+    parameter int unsigned Ports = 1,
     localparam int unsigned AddrBits = $clog2(Depth)
 ) (
     input  logic                clk_i,
@@ -27,8 +31,8 @@ module bnn_weight_ring #(
     input  logic                clear_i,
     input  logic                hold_i,
     input  logic [AddrBits:0]   words_i,
-    input  logic                beat_valid_i,
-    input  logic [63:0]         beat_i,
+    input  logic [Ports-1:0]    beat_valid_i,
+    input  logic [Ports*64-1:0] beat_i,
     output logic [AddrBits:0]   available_o,
     input  logic                pop_i,
     input  logic [AddrBits:0]   pop_count_i,
@@ -37,39 +41,105 @@ module bnn_weight_ring #(
     input  logic [AddrBits-1:0] index_i,
     output logic [WordBits-1:0] data_o
 );
-  localparam int unsigned Beats = WordBits / 64;
-  localparam int unsigned BeatBits = (Beats > 1) ? $clog2(Beats) : 1;
-  localparam int unsigned BankBits = (WordBits < 256) ? WordBits : 256;
+  localparam int unsigned PartBits = WordBits / Ports;
+  localparam int unsigned Beats = PartBits / 64;
+  localparam int unsigned BeatBits = $clog2(Beats);
+  localparam int unsigned BankBits = (PartBits < 256) ? PartBits : 256;
 
   if (Depth < 2 || (Depth & (Depth - 1)) != 0) begin : gen_check_depth
     $error("bnn_weight_ring: Depth = %0d, must be a power of two, at least 2", Depth);
   end
-  if (WordBits < 128 || (WordBits & (WordBits - 1)) != 0) begin : gen_check_word
-    $error("bnn_weight_ring: WordBits = %0d, must be a power of two, at least 128", WordBits);
+  if (Ports < 1 || (Ports & (Ports - 1)) != 0) begin : gen_check_ports
+    $error("bnn_weight_ring: Ports = %0d, must be a power of two", Ports);
+  end
+  if (PartBits < 128 || (WordBits & (WordBits - 1)) != 0) begin : gen_check_word
+    $error("bnn_weight_ring: WordBits = %0d, must be a power of two, at least 128 for each port", WordBits);
   end
 
-  logic [WordBits+63:0] word_q;  // the next beat, above what it is shifted into
-  logic [BeatBits-1:0] beat_q;
-  logic valid_q;
+  logic [Ports-1:0] part, drop;  // a part of a word is complete; those of the port go
+  logic [Ports-1:0][AddrBits:0] placed;  // parts since clear_i
   logic [AddrBits-1:0] base_q, read_addr;
   logic [AddrBits:0] loaded_q, available_q;  // words since clear_i; from base on
   logic [AddrBits:0] base_next_q, minus_q, change;
   logic end_q, word, rewind, rewind_q;
 
-  for (genvar b = 0; b < Beats; b++) begin : gen_beat
-    logic shift;
+  for (genvar p = 0; p < Ports; p++) begin : gen_port
+    logic [PartBits+63:0] word_q;  // the next beat, above what it is shifted into
+    logic [BeatBits-1:0] beat_q;
+    logic valid_q;
 
-    bnn_register u_shift (
-        .clk_i,
-        .data_i(beat_valid_i),
-        .data_o(shift)
-    );
-    always_ff @(posedge clk_i) if (shift) word_q[64*b+:64] <= word_q[64*b+64+:64];
+    for (genvar b = 0; b < Beats; b++) begin : gen_beat
+      logic shift;
+
+      bnn_register u_shift (
+          .clk_i,
+          .data_i(beat_valid_i[p]),
+          .data_o(shift)
+      );
+      always_ff @(posedge clk_i) if (shift) word_q[64*b+:64] <= word_q[64*b+64+:64];
+    end
+
+    always_ff @(posedge clk_i) begin
+      word_q[PartBits+:64] <= beat_i[64*p+:64];
+      if (drop[p]) begin
+        valid_q <= 1'b0;
+        beat_q  <= '0;
+      end else begin
+        valid_q <= beat_valid_i[p];
+        if (valid_q) beat_q <= beat_q + 1'b1;  // Beats is a power of two
+      end
+    end
+
+    assign part[p] = valid_q & (beat_q == BeatBits'(Beats - 1));
+
+    for (genvar b = 0; b < PartBits; b += BankBits) begin : gen_bank
+      bnn_weight_bank #(
+          .Bits (BankBits),
+          .Depth(Depth)
+      ) u_bank (
+          .clk_i,
+          .write_i     (part[p]),
+          .write_addr_i(placed[p][AddrBits-1:0]),
+          .data_i      (word_q[b+:BankBits]),
+          .read_i,
+          .read_addr_i (read_addr),
+          .data_o      (data_o[p*PartBits+b+:BankBits])
+      );
+    end
   end
 
-  always_ff @(posedge clk_i) word_q[WordBits+:64] <= beat_i;
+  if (Ports == 1) begin : gen_one
+    assign word = part[0];
+    assign drop[0] = rst_i | clear_i;
+    assign placed[0] = loaded_q;
+  end else begin : gen_more
+    logic [Ports-1:0] ahead;
+    logic word_q;
 
-  assign word = valid_q & (beat_q == BeatBits'(Beats - 1));
+    for (genvar p = 0; p < Ports; p++) begin : gen_ahead
+      logic [AddrBits:0] placed_q;
+
+      bnn_register u_drop (
+          .clk_i,
+          .data_i(rst_i | clear_i),
+          .data_o(drop[p])
+      );
+
+      always_ff @(posedge clk_i) begin
+        if (drop[p]) placed_q <= '0;
+        else placed_q <= placed_q + (AddrBits + 1)'(part[p]);
+      end
+
+      assign placed[p] = placed_q;
+      assign ahead[p]  = placed_q != loaded_q;
+    end
+
+    // A word every second cycle at most, as loaded_q follows; its parts take Beats cycles, two or more.
+    always_ff @(posedge clk_i) word_q <= ~rst_i & ~clear_i & ~(|drop) & ~word_q & (&ahead);
+
+    assign word = word_q;
+  end
+
   assign rewind = rewind_i | (pop_i & end_q);
   assign read_addr = base_q + index_i;
   assign change = (minus_q & {(AddrBits + 1){pop_i}}) | (loaded_q & {(AddrBits + 1){rewind_q}});
@@ -81,14 +151,10 @@ module bnn_weight_ring #(
     minus_q     <= '0 - pop_count_i;
     rewind_q    <= rewind;
     if (rst_i || clear_i) begin
-      valid_q     <= 1'b0;
-      beat_q      <= '0;
       base_q      <= '0;
       loaded_q    <= '0;
       available_q <= '0;
     end else begin
-      valid_q <= beat_valid_i;
-      if (valid_q) beat_q <= beat_q + 1'b1;  // Beats is a power of two
       loaded_q <= loaded_q + (AddrBits + 1)'(word);
       if (rewind) base_q <= '0;
       else if (pop_i) base_q <= base_next_q[AddrBits-1:0];
@@ -100,21 +166,6 @@ module bnn_weight_ring #(
 
   assign available_o = available_q;
 
-  for (genvar b = 0; b < WordBits; b += BankBits) begin : gen_bank
-    bnn_weight_bank #(
-        .Bits (BankBits),
-        .Depth(Depth)
-    ) u_bank (
-        .clk_i,
-        .write_i     (word),
-        .write_addr_i(loaded_q[AddrBits-1:0]),
-        .data_i      (word_q[b+:BankBits]),
-        .read_i,
-        .read_addr_i (read_addr),
-        .data_o      (data_o[b+:BankBits])
-    );
-  end
-
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------
 
@@ -122,7 +173,8 @@ module bnn_weight_ring #(
   default disable iff (rst_i);
 
   // Words brought since clear_i, as they were up to two cycles before, and the place of base among them.
-  int unsigned brought, brought_q, brought_before_q, base;
+  // And the number of the word that a port completes its part of.
+  int unsigned brought, brought_q, brought_before_q, base, number;
   logic hold_at_q;
   logic [AddrBits:0] words_at_q;
   logic [2:0] moved_q;  // ones: cycles since base moved
@@ -141,18 +193,25 @@ module bnn_weight_ring #(
     end
   end
 
+  always_comb begin
+    number = brought;
+    for (int p = 0; p < Ports; p++) begin
+      if (part[p] && brought + 32'(placed[p] - loaded_q) > number) number = brought + 32'(placed[p] - loaded_q);
+    end
+  end
+
   read_there: assert property (read_i |-> base + 32'(index_i) < brought_before_q)
       else $error("word %0d read, %0d are there for two cycles", base + 32'(index_i), brought_before_q);
   pop_there: assert property (pop_i |-> pop_count_i <= available_o)
       else $error("%0d words popped of %0d", pop_count_i, available_o);
   pop_settled: assert property (pop_i |-> moved_q == '0 && $stable(pop_count_i) && pop_count_i == $past(pop_count_i, 2)
       && pop_count_i == $past(pop_count_i, 3))
-      else $error("pop_count_i or base not constant from three cycles before pop_i");
-  word_has_room: assert property (word |-> brought - (hold_i ? 0 : base) < (hold_i ? 32'(words_i) : Depth))
-      else $error("word %0d beyond the %0d that there is room for", brought, hold_i ? 32'(words_i) : Depth);
+      else $error("pop_count_i or base not constant from three cycles number pop_i");
+  word_has_room: assert property (|part |-> number - (hold_i ? 0 : base) < (hold_i ? 32'(words_i) : Depth))
+      else $error("word %0d beyond the %0d that there is room for", number, hold_i ? 32'(words_i) : Depth);
   rewind_held: assert property (rewind_i |-> hold_i && !pop_i)
       else $error("rewind_i with hold_i = %b, pop_i = %b", hold_i, pop_i);
-  use_constant: assert property (beat_valid_i || pop_i || rewind_i || read_i |-> hold_i == hold_at_q
+  use_constant: assert property (|beat_valid_i || pop_i || rewind_i || read_i |-> hold_i == hold_at_q
       && words_i == words_at_q)
       else $error("hold_i or words_i are not those of clear_i");
   words_fit: assert property (clear_i && hold_i |-> words_i != '0 && 32'(words_i) <= Depth)
