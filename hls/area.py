@@ -89,6 +89,9 @@ def estimate_area(design: Design) -> Area:
         lut += 220 + 30 * first  # values of the first layer
         ff += 570 + 44 * first
         dsp += first // 2
+    if design.ports > 1:  # another reader; counters of the ring
+        lut += 202 + 19
+        ff += 369 + 91
     banks, left = divmod(pe * simd, BANK)
     memory = banks * block_ram(design.weight_depth, BANK)
     memory += block_ram(design.weight_depth, left) if left else 0

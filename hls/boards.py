@@ -21,9 +21,9 @@ class ProcessingSystem:
     """The hard processors of a family of parts, and what their parts are called in Vivado.
 
     `ip` is the name of its IP and `family` that of its parts. `control` and `memory` are its ports to the core's
-    registers and from the core, `segment` the memory behind the latter, `control_base` the registers' address. The
-    core's clock is a PLL of `pll_mhz` over an integer: timing calls it `clock`, the IP's parameter `frequency` asks
-    for it and `actual` tells what it became.
+    registers and from the core, `segment` the memory behind the latter, `second` and `second_segment` those of a
+    core's second memory port, `control_base` the registers' address. The core's clock is a PLL of `pll_mhz` over an
+    integer: timing calls it `clock`, the IP's parameter `frequency` asks for it and `actual` tells what it became.
     """
 
     ip: str
@@ -31,6 +31,8 @@ class ProcessingSystem:
     control: str
     memory: str
     segment: str
+    second: str
+    second_segment: str
     control_base: int
     pll_mhz: float
     clock: str
@@ -48,6 +50,8 @@ ZYNQ7 = ProcessingSystem(
     "M_AXI_GP0",
     "S_AXI_HP0",
     "ps/S_AXI_HP0/HP0_DDR_LOWOCM",
+    "S_AXI_HP1",
+    "ps/S_AXI_HP1/HP1_DDR_LOWOCM",
     0x43C00000,
     1000.0,
     "clk_fpga_0",
@@ -61,6 +65,8 @@ ZYNQMP = ProcessingSystem(
     "M_AXI_HPM0_FPD",
     "S_AXI_HP0_FPD",
     "ps/SAXIGP2/HP0_DDR_LOW",
+    "S_AXI_HP1_FPD",
+    "ps/SAXIGP3/HP1_DDR_LOW",
     0xA0000000,
     1500.0,
     "clk_pl_0",

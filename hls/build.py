@@ -182,7 +182,7 @@ def _build(options: argparse.Namespace, design: Design, backend: str, folder: Pa
         if backend == "hls":
             known = figures.figures(design, folder / "check", options.hls_version)
             cycles = hls_report.add_estimate(folder, placed, known)["cycles_per_image"]
-    hls_report.update(folder, shell.summary(design.board), "around")
+    hls_report.update(folder, shell.summary(design), "around")
     runner = Runner(folder, options.hls_version, options.date_patched)
     plan = stages(backend, count, options.cosim)
     # a stage needs those before it

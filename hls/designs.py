@@ -28,6 +28,10 @@ else:
 
 MAX_BYTES = 1 << 20
 """Of a file."""
+OPTIONAL = ("vector", "ports")
+"""Keys that a design's file may lack."""
+PORT_WORD_BYTES = 32
+"""Of a weight word at least where two ports bring a half each, of two beats or more."""
 NAME = r"[A-Za-z]\w*"
 """Of a design or a board: it becomes part of the names of files and of Tcl and C++."""
 
@@ -52,6 +56,7 @@ class Design:
     max_layers: int
     clock_mhz: float
     vector: bool = False
+    ports: int = 1
 
     def __post_init__(self) -> None:
         self._check("simd", 32, 256)
@@ -65,6 +70,7 @@ class Design:
             self._check("first_pe", 4, self.pe, "PE")
         self._check("image_pixels", 16, 32768)
         self._check("max_layers", 1, 256)
+        self._check("ports", 1, 2)
         if isinstance(self.clock_mhz, bool) or not isinstance(self.clock_mhz, int | float) or not self.clock_mhz > 0:
             raise DesignError(f"design {self.name}: clock_mhz={self.clock_mhz!r} is not positive")
         if not isinstance(self.vector, bool):
@@ -74,6 +80,11 @@ class Design:
                 raise DesignError(
                     f"design {self.name}: {field.upper()}={getattr(self, field)}, the vector unit needs {least} or more"
                 )
+        if self.ports > 1 and self.word_bytes < PORT_WORD_BYTES:
+            raise DesignError(
+                f"design {self.name}: PE x SIMD = {8 * self.word_bytes}, PORTS={self.ports} needs "
+                f"{8 * PORT_WORD_BYTES} or more"
+            )
         need, have = self.bram36, self.board.bram36
         if need > have:
             raise DesignError(f"design {self.name}: memories need {need} BRAM36 or more, {self.board.name} has {have}")
@@ -171,6 +182,7 @@ DESIGNS: dict[str, Design] = {
     for design in (
         _PYNQ,
         replace(_PYNQ, name="pynq_z1_binary", vector=False),
+        replace(_PYNQ, name="pynq_z1_ports2", vector=False, ports=2),
         replace(_PYNQ, name="pynq_z2", board=BOARDS["pynq_z2"]),
         _ZYBO,
         _ULTRA96,
@@ -191,6 +203,7 @@ BACKENDS = ("hls", "rtl")
 HLS_DESIGNS = {
     "pynq_z1": "pynq_z1_hls",
     "pynq_z1_binary": "pynq_z1_hls",
+    "pynq_z1_ports2": "pynq_z1_hls",
     "pynq_z2": "pynq_z2_hls",
     "zybo_z7_10": "zybo_z7_10_hls",
     "ultra96v2": "ultra96v2_hls",
@@ -211,17 +224,28 @@ def choose(name: str | None, backend: str | None) -> tuple[Design, str]:
     Raises:
         DesignError: as `find`; or the design is not one of the back end.
     """
-    if backend is None:
-        backend = "rtl" if RENAMED.get(name or "", name) in HLS_DESIGNS else "hls"
-    if backend not in BACKENDS:
+    if backend is not None and backend not in BACKENDS:
         raise DesignError(f"back end {backend!r} is not one of {', '.join(BACKENDS)}")
-    design = find(DEFAULT[backend] if name is None else name)
+    design = find(DEFAULT[backend or "hls"] if name is None else name)
+    if backend is None:
+        backend = "rtl" if design.name in HLS_DESIGNS or design.ports > 1 else "hls"
     if backend == "hls" and design.name in HLS_DESIGNS:
         size = f"{design.pe}x{design.simd}x{design.lanes} at {design.clock_mhz:g} MHz"
         raise DesignError(
             f"design {design.name}: {size} is for the back end rtl; for hls take {HLS_DESIGNS[design.name]}"
         )
+    check_backend(design, backend)
     return design, backend
+
+
+def check_backend(design: Design, backend: str) -> None:
+    """Hold a design to what a core can have.
+
+    Raises:
+        DesignError: it has a second memory port, and the core is that of HLS.
+    """
+    if backend == "hls" and design.ports > 1:
+        raise DesignError(f"design {design.name}: ports={design.ports}, the HLS core has one; take the back end rtl")
 
 
 def find(name: str) -> Design:
@@ -258,7 +282,7 @@ def load(path: Path) -> Design:
     except (ValueError, RecursionError) as error:  # of text, of TOML, of its numbers, of what is nested too deeply
         raise DesignError(f"{path}: is no TOML ({first_line(error)})") from None
     check_name(path)
-    _keys(path, "", content, [item.name for item in fields(Design) if item.name not in ("name", "vector")], ("vector",))
+    _keys(path, "", content, [item.name for item in fields(Design) if item.name not in ("name", *OPTIONAL)], OPTIONAL)
     board = content["board"]
     if not isinstance(board, str | dict):
         raise DesignError(f"{path}: board={board!r} is neither a name nor a table")

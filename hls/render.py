@@ -15,7 +15,7 @@ import jinja2
 
 from bnn.errors import ExpectedError
 from hls import sources
-from hls.designs import BACKENDS, Design, DesignError
+from hls.designs import BACKENDS, Design, DesignError, check_backend
 from hls.directives import DEFAULT_VERSION, dialect, translate
 from hls.registers import registers
 
@@ -59,13 +59,21 @@ def number(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
-def core_ports() -> list[tuple[str, str, str]]:
-    """Ports of rtl/bnn_top.sv, none without that file: direction, width such as "[7:0]" or "", name."""
+SECOND_PORT = "m_axi_gmem1_"
+"""Begins the names of the second memory port's signals."""
+
+
+def core_ports(memory_ports: int = 1) -> list[tuple[str, str, str]]:
+    """Ports of a core with one or two memory ports: direction, width such as "[7:0]" or "", name.
+
+    They are those of rtl/bnn_top.sv, none without that file.
+    """
     path = sources.find(TOP)
     if not path.is_file():
         return []
     text = path.read_text(encoding="utf-8")
-    return re.findall(r"^ *(input|output) +logic +(\[\d+:\d+\])? *(\w+)", text[: text.index("\n);")], re.MULTILINE)
+    found = re.findall(r"^ *(input|output) +logic +(\[\d+:\d+\])? *(\w+)", text[: text.index("\n);")], re.MULTILINE)
+    return [port for port in found if memory_ports > 1 or not port[2].startswith(SECOND_PORT)]
 
 
 def variables(
@@ -85,7 +93,7 @@ def variables(
         raise DesignError(f"back end {backend!r} is not one of {', '.join(BACKENDS)}")
     board, ps = design.board, design.board.ps
     legacy = dialect(hls_version) == "vivado_hls"
-    ports = core_ports()
+    ports, every = core_ports(design.ports), core_ports(2)
     rtl = [path.relative_to(sources.RTL).as_posix() for path in sources.files()] + sorted(first["rtl"] if first else ())
     return {
         **design.parameters(),
@@ -99,6 +107,8 @@ def variables(
         "ps_control": ps.control,
         "ps_memory": ps.memory,
         "ps_segment": ps.segment,
+        "ps_second": ps.second,
+        "ps_second_segment": ps.second_segment,
         "ps_clock": ps.clock,
         "ps_frequency": ps.frequency,
         "control_base": ps.control_base,
@@ -119,6 +129,7 @@ def variables(
             " ".join(part for part in (direction, "wire", width, name) if part) for direction, width, name in ports
         ],
         "core_port_names": [name for _, _, name in ports],
+        "core_idle_inputs": [name for direction, _, name in every[len(ports) :] if direction == "input"],
         "registers": registers(),
         "jobs": 4,
     }
@@ -147,8 +158,10 @@ def render(
 
     Raises:
         jinja2.UndefinedError: a template names an unknown variable.
-        hls.designs.DesignError, hls.directives.DirectiveError: a choice is not known.
+        hls.designs.DesignError, hls.directives.DirectiveError: a choice is not known, or the core cannot be of that
+            design.
     """
+    check_backend(design, backend)
     names = variables(design, hls_version, backend, first)
     files = {f"{folder}/{name}": text for folder, texts in (first or {}).items() for name, text in texts.items()}
     for folder, endings in FOLDERS.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hls.boards import Board
+from hls.designs import Design
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,25 @@ BLOCKS = (
     Block("reset", "proc_sys_reset", 120, 120, "at most; DS406, IP facts of its version 3.00a"),
 )
 """In the order of the script. SmartConnect also turns AXI4 into the AXI3 of a Zynq-7000's ports."""
+SECOND = Block("memory1", "SmartConnect, to the second memory port", 910, 904, f"at most; {_SMARTCONNECT}")
+"""Of a design with two memory ports."""
 
 
-def summary(board: Board) -> dict[str, Any]:
-    """The blocks and their sum, in percent of a board too; JSON types only."""
-    total = {key: sum(getattr(block, key) for block in BLOCKS) for key in ("lut", "ff")}
+def blocks(design: Design) -> tuple[Block, ...]:
+    """What stands around the core of a design."""
+    return BLOCKS + (SECOND,) * (design.ports - 1)
+
+
+def summary(design: Design) -> dict[str, Any]:
+    """The blocks and their sum, in percent of the board too; JSON types only."""
+    board = design.board
+    total = {key: sum(getattr(block, key) for block in blocks(design)) for key in ("lut", "ff")}
     return {
         "estimated": True,
         **total,
         "percent": {key: round(100 * value / getattr(board, key), 1) for key, value in total.items()},
         "blocks": [
             {"name": block.name, "what": block.what, "lut": block.lut, "ff": block.ff, "source": block.source}
-            for block in BLOCKS
+            for block in blocks(design)
         ],
     }

@@ -44,4 +44,5 @@ def parameters(design: Design) -> dict[str, int]:
         "ImagePixels": design.image_pixels,
         "MaxLayers": design.max_layers,
         "Vector": int(design.vector),
+        "Ports": design.ports,
     }

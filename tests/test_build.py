@@ -79,6 +79,7 @@ def test_all_stages_and_again(backend: str, tools: Tools, capsys: pytest.Capture
         ("pynq_z1", None, ("pynq_z1", "rtl")),
         ("pynq_z1_hls", None, ("pynq_z1_hls", "hls")),
         ("pynq_z1_hls", "rtl", ("pynq_z1_hls", "rtl")),
+        ("pynq_z1_ports2", None, ("pynq_z1_ports2", "rtl")),
         ("sim_small", None, ("sim_small", "hls")),
     ],
 )

@@ -15,7 +15,7 @@ from helpers.tools import CSYNTH_XML, FIGURES, TIMING, UTILIZATION
 
 from hls import hls_report, overlay, render, shell
 from hls.ap_types import find_ap_types
-from hls.boards import BOARDS, ZYNQ7
+from hls.boards import ZYNQ7
 from hls.designs import DESIGNS
 from hls.program import pack
 from hls.schedule import plan
@@ -143,10 +143,12 @@ def test_bad_timing(old: str, new: str, tmp_path: Path) -> None:
 
 def test_what_is_around_the_core_is_counted() -> None:
     """Every cell of the block design but the core, each with a source."""
-    script = (render.TEMPLATES / "vivado/build.tcl.j2").read_text()
-    cells = re.findall(r"create_bd_cell .* (\w+)\]", script)
-    assert sorted(cells) == sorted([*(block.name for block in shell.BLOCKS), "core"])
-    found = shell.summary(BOARDS["pynq_z1"])
+    for name in ("pynq_z1", "pynq_z1_ports2"):
+        script = render.render(DESIGNS[name], backend="rtl")["vivado/build.tcl"]
+        cells = re.findall(r"create_bd_cell .* (\w+)\]", script)
+        assert sorted(cells) == sorted([*(block.name for block in shell.blocks(DESIGNS[name])), "core"])
+    assert shell.summary(DESIGNS["pynq_z1_ports2"])["lut"] == 1940 + 910
+    found = shell.summary(DESIGNS["pynq_z1"])
     assert (found["lut"], found["ff"]) == (1940, 1928) and found["percent"] == {"lut": 3.6, "ff": 1.8}
     assert found["estimated"] and all(block["source"] for block in found["blocks"])
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from hls import designs, overlay
+from hls import designs, overlay, render
 from hls.registers import registers
 
 pytest.importorskip("pynq")
@@ -19,7 +19,6 @@ from pynq.pl_server.hwh_parser import _HWHZynq  # noqa: E402
 from pynqmetadata.frontends import Metadata  # noqa: E402
 from pynqmetadata.views.runtime import RuntimeMetadataParser  # noqa: E402
 
-ROOT = Path(__file__).resolve().parent.parent
 BASE, RANGE = 0x43C00000, 0x10000
 
 
@@ -57,7 +56,7 @@ def test_handoff_of_earlier_pynq(design: designs.Design, tmp_path: Path) -> None
 def test_block_design_is_that_of_the_script(design: designs.Design) -> None:
     """Every instance and connection of vivado/build.tcl is in the .hwh."""
     root = ElementTree.fromstring(overlay.render_hwh(design))
-    script = (ROOT / "hw_templates" / "vivado" / "build.tcl.j2").read_text()
+    script = render.render(design, backend="rtl")["vivado/build.tcl"]
     cells = set(re.findall(r"create_bd_cell .* (\w+)\]", script))
     assert {item.get("INSTANCE") for item in root.iter("MODULE")} == cells
     ports = {item.get("INSTANCE"): {port.get("NAME") for port in item.iter("PORT")} for item in root.iter("MODULE")}

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import jinja2
@@ -347,8 +348,9 @@ def test_unknown_variable_fails() -> None:
 
 @pytest.mark.parametrize("name", DESIGNS)
 def test_render_is_deterministic_and_marked(name: str) -> None:
-    files = render.render(DESIGNS[name])
-    assert render.digest(files) == render.digest(render.render(DESIGNS[name]))
+    backend = "hls" if DESIGNS[name].ports == 1 else "rtl"
+    files = render.render(DESIGNS[name], backend=backend)
+    assert render.digest(files) == render.digest(render.render(DESIGNS[name], backend=backend))
     assert list(files) == sorted(files)
     for path in ("hls/bnn_design.h", *TCL):
         assert re.search(r"Generated.*do not edit", "".join(files[path].splitlines()[:2])), path
@@ -624,6 +626,55 @@ def test_the_wrapper_has_the_ports_of_both_cores() -> None:
     design = DESIGNS["pynq_z1"]
     for name, value in (("Pe", design.pe), ("Simd", design.simd), ("ActDepth", design.act_depth), ("MaxLayers", 16)):
         assert f".{name}({value})" in text
+
+
+def test_the_wrapper_has_a_second_memory_port_where_the_design_has_it() -> None:
+    design = DESIGNS["pynq_z1_ports2"]
+    text = render.render(design, backend="rtl")["rtl/bnn_core.v"]
+    names = [name for _, _, name in render.core_ports(2)]
+    second = [name for name in names if name.startswith("m_axi_gmem1_")]
+    assert all(text.count(f".{name}({name})") == 1 for name in names) and ".Ports(2)" in text
+    assert len(second) == 18 and {name[len("m_axi_gmem1_")] for name in second} == {"A", "R"}
+    assert not any("_AW" in name for name in second)
+    # without it: inputs at rest
+    one = FILES["rtl/bnn_core.v"]
+    assert ".Ports(1)" in one and all(f".m_axi_gmem1_{name}(0)" in one for name in ("ARREADY", "RVALID"))
+    with pytest.raises(DesignError, match="design pynq_z1_ports2: ports=2, the HLS core has one"):
+        render.render(design)
+
+
+@needs_tclsh
+@pytest.mark.parametrize("name", ["pynq_z1", "ultra96v2"])
+def test_two_memory_ports_reach_the_memory(name: str, tmp_path: Path) -> None:
+    design = replace(DESIGNS[name], name="both", ports=2)
+    zynq = name == "pynq_z1"
+    made = filled(tmp_path / "a b", render.render(design, backend="rtl"))
+    done = run(made / "vivado/build.tcl", BUILD if zynq else {**BUILD, **BOARD_PARTS}, BOARDS="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    slave, clock, segment = (
+        ("S_AXI_HP1", "ps/FCLK_CLK0 ps/S_AXI_HP1_ACLK", "ps/S_AXI_HP1/HP1_DDR_LOWOCM")
+        if zynq
+        else ("S_AXI_HP1_FPD", "ps/pl_clk0 ps/saxihp1_fpd_aclk", "ps/SAXIGP3/HP1_DDR_LOW")
+    )
+    wanted = ["CONFIG.PCW_USE_S_AXI_HP1 1", "CONFIG.PCW_S_AXI_HP1_DATA_WIDTH 64"]
+    if not zynq:
+        wanted = ["CONFIG.PSU__USE__S_AXI_GP3 1", "CONFIG.PSU__SAXIGP3__DATA_WIDTH 64"]
+    wanted += [
+        "connect_bd_intf_net core/m_axi_gmem1 memory1/S00_AXI",
+        f"connect_bd_intf_net memory1/M00_AXI ps/{slave}",
+        f"connect_bd_net {clock}",
+        "connect_bd_net reset/peripheral_aresetn memory1/aresetn",
+        segment,
+    ]
+    for text in wanted:
+        assert text in done.stdout, text
+    table = {**COMMANDS["vivado/package_rtl.tcl"], "ipx::get_bus_parameters": OBJECTS}
+    table["ipx::add_bus_parameter"] = ("-quiet -verbose", "", 2, 2)
+    done = run(made / "vivado/package_rtl.tcl", table)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "CALL ipx::associate_bus_interfaces -busif m_axi_gmem1 -clock ap_clk" in done.stdout
+    assert "CALL set_property value READ_ONLY" in done.stdout
+    assert "gmem1" not in FILES["vivado/package_rtl.tcl"] + FILES["vivado/build.tcl"]
 
 
 @needs_tclsh

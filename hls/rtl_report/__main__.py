@@ -287,7 +287,7 @@ def _run(options: argparse.Namespace) -> None:
     target = folder / name
     report.update(hls_report.sections(target))
     if chosen == sources.TOP:
-        report["around"] = shell.summary(design.board)
+        report["around"] = shell.summary(design)
     write_atomically(target, (json.dumps(report, indent=1) + "\n").encode())
     result(table(report), report=report)
     print(f"report: wrote {target} after {time.monotonic() - began:.0f} s", file=sys.stderr)

@@ -4,6 +4,9 @@
 // block design. docs/ARCHITECTURE.md is the contract: parameters, program, order of work,
 // registers. ap_rst_n is synchronous.
 //
+// With Ports = 2 the weights come through two ports at once: the low half of every word through the first, which has all
+// else too, the high half through m_axi_gmem1. With Ports = 1 the latter is idle.
+//
 // The tap signals are for simulation: the writes of the activation memory, and pulses when the
 // first layer has finished a sub-batch and the array a layer.
 module bnn_top
@@ -18,7 +21,8 @@ module bnn_top
     parameter bit FirstWired = 1'b0,  // the first layer's weights are wired in, see bnn_first_layer
     parameter int unsigned ImagePixels = 1024,
     parameter int unsigned MaxLayers = 16,
-    parameter int unsigned Vector = 0
+    parameter int unsigned Vector = 0,
+    parameter int unsigned Ports = 1
 ) (
     input  logic        ap_clk,
     input  logic        ap_rst_n,
@@ -82,13 +86,37 @@ module bnn_top
     input  logic [63:0] m_axi_gmem_RDATA,
     input  logic        m_axi_gmem_RLAST,
     input  logic [0:0]  m_axi_gmem_RID,
-    input  logic [1:0]  m_axi_gmem_RRESP
+    input  logic [1:0]  m_axi_gmem_RRESP,
+    // Memory, the second port, which reads
+    output logic        m_axi_gmem1_ARVALID,
+    input  logic        m_axi_gmem1_ARREADY,
+    output logic [63:0] m_axi_gmem1_ARADDR,
+    output logic [0:0]  m_axi_gmem1_ARID,
+    output logic [7:0]  m_axi_gmem1_ARLEN,
+    output logic [2:0]  m_axi_gmem1_ARSIZE,
+    output logic [1:0]  m_axi_gmem1_ARBURST,
+    output logic [1:0]  m_axi_gmem1_ARLOCK,
+    output logic [3:0]  m_axi_gmem1_ARCACHE,
+    output logic [2:0]  m_axi_gmem1_ARPROT,
+    output logic [3:0]  m_axi_gmem1_ARQOS,
+    output logic [3:0]  m_axi_gmem1_ARREGION,
+    input  logic        m_axi_gmem1_RVALID,
+    output logic        m_axi_gmem1_RREADY,
+    input  logic [63:0] m_axi_gmem1_RDATA,
+    input  logic        m_axi_gmem1_RLAST,
+    input  logic [0:0]  m_axi_gmem1_RID,
+    input  logic [1:0]  m_axi_gmem1_RRESP
 );
   localparam int unsigned AddrBits = $clog2(ActDepth);
   localparam int unsigned RingBits = $clog2(WeightDepth);
   localparam int unsigned Groups = Simd / Pe;
   localparam int unsigned CreditBits = 24;
-  localparam int unsigned WordShift = $clog2(Pe * Simd / 64);
+  localparam int unsigned PartBeats = Pe * Simd / 64 / Ports;  // of a weight word, through each port
+  localparam int unsigned PartShift = $clog2(PartBeats);
+
+  if (Ports != 1 && Ports != 2) begin : gen_check_ports
+    $error("bnn_top: Ports = %0d, must be 1 or 2", Ports);
+  end
 
   logic clk, rst, flush, control_rst, run_rst, first_rst, engine_rst;
   assign clk = ap_clk;
@@ -191,12 +219,16 @@ module bnn_top
   logic [63:0] layer_scores, scores_next;
   logic write_busy, write_error;
 
-  // Masters of the read port, by priority.
+  // Masters of the read port, by priority; the second port has a reader of weights alone.
   localparam int unsigned Image = 0, Program = 1, Weight = 2;
 
+  logic second_ready, second_busy, second_error;
+  logic [Ports-1:0] weight_valid;
+  logic [Ports*64-1:0] weight_data;
+
   always_ff @(posedge clk) begin
-    bus_busy_q  <= (|read_busy) | write_busy;
-    bus_error_q <= (|read_error) | write_error;
+    bus_busy_q  <= (|read_busy) | write_busy | second_busy;
+    bus_error_q <= (|read_error) | write_error | second_error;
   end
 
   bnn_run #(
@@ -233,7 +265,7 @@ module bnn_top
       .program_valid_o     (read_command_valid[Program]),
       .program_ready_i     (read_command_ready[Program]),
       .weight_valid_o      (read_command_valid[Weight]),
-      .weight_ready_i      (read_command_ready[Weight]),
+      .weight_ready_i      (read_command_ready[Weight] & second_ready),
       .credit_set_o        (credit_set),
       .beat_valid_i        (read_valid[Program]),
       .beat_i              (read_data[Program]),
@@ -274,12 +306,16 @@ module bnn_top
   logic [1:0] r_resp;
   logic r_last;
 
-  // The image queue of the first layer has 128 beats; the ring gives its room back word by word.
+  // The image queue of the first layer has 128 beats; the ring gives its room back word by word, of which a port
+  // brings PartBeats, in as many a burst.
   // Weights yield to images: the array can run ahead of its weights, not of its images.
-  localparam int unsigned Credit[3] = '{128, (1 << CreditBits) - 1, WeightDepth << WordShift};
+  localparam int unsigned Credit[3] = '{128, (1 << CreditBits) - 1, WeightDepth << PartShift};
+
+  localparam int unsigned MaxBurst[3] = '{64, 64, Ports == 1 ? 64 : PartBeats};
+  localparam int unsigned Outstanding[3] = '{4, 4, 4 * Ports};
 
   always_ff @(posedge clk) begin
-    weight_give_q  <= (ring_pop && !ring_hold) ? CreditBits'(ring_pop_count) << WordShift : '0;
+    weight_give_q  <= (ring_pop && !ring_hold) ? CreditBits'(ring_pop_count) << PartShift : '0;
     first_give_q   <= first_give;
     weight_yield_q <= read_want[Image] & first_hungry;
   end
@@ -290,18 +326,19 @@ module bnn_top
   assign read_command_addr[Program]  = section_addr;
   assign read_command_addr[Weight]   = section_addr;
   assign read_command_beats[Program] = section_beats;
-  assign read_command_beats[Weight]  = section_beats;
+  assign read_command_beats[Weight]  = section_beats >> (Ports - 1);
 
   for (genvar m = 0; m < 3; m++) begin : gen_reader
     bnn_axi_read #(
-        .MaxBurst      (64),
-        .MaxOutstanding(4),
+        .MaxBurst      (MaxBurst[m]),
+        .MaxOutstanding(Outstanding[m]),
+        .Stripes       (m == Weight ? Ports : 1),
         .CreditBits    (CreditBits),
         .Credit        (Credit[m])
     ) u_read (
         .clk_i          (clk),
         .rst_i          (rst),
-        .command_valid_i(read_command_valid[m]),
+        .command_valid_i(read_command_valid[m] & (m == Weight ? second_ready : 1'b1)),
         .command_ready_o(read_command_ready[m]),
         .addr_i         (read_command_addr[m]),
         .beats_i        (read_command_beats[m]),
@@ -325,6 +362,74 @@ module bnn_top
         .rlast_i        (r_last)
     );
   end
+
+  assign weight_valid[0]   = read_valid[Weight];
+  assign weight_data[63:0] = read_data[Weight];
+
+  // A command goes to both readers of weights in the same cycle.
+  if (Ports == 1) begin : gen_one_port
+    assign second_ready = 1'b1;
+    assign second_busy  = 1'b0;
+    assign second_error = 1'b0;
+    assign m_axi_gmem1_ARVALID = 1'b0;
+    assign m_axi_gmem1_ARADDR  = '0;
+    assign m_axi_gmem1_ARLEN   = '0;
+    assign m_axi_gmem1_RREADY  = 1'b0;
+
+    logic unused_second;
+    assign unused_second = ^{m_axi_gmem1_ARREADY, m_axi_gmem1_RVALID, m_axi_gmem1_RDATA, m_axi_gmem1_RLAST,
+                             m_axi_gmem1_RRESP};
+  end else begin : gen_two_ports
+    logic second_want;
+
+    bnn_axi_read #(
+        .MaxBurst      (MaxBurst[Weight]),
+        .MaxOutstanding(Outstanding[Weight]),
+        .Stripes       (Ports),
+        .Stripe        (1),
+        .CreditBits    (CreditBits),
+        .Credit        (Credit[Weight])
+    ) u_read (
+        .clk_i          (clk),
+        .rst_i          (rst),
+        .command_valid_i(read_command_valid[Weight] & read_command_ready[Weight]),
+        .command_ready_o(second_ready),
+        .addr_i         (read_command_addr[Weight]),
+        .beats_i        (read_command_beats[Weight]),
+        .valid_o        (weight_valid[1]),
+        .data_o         (weight_data[127:64]),
+        .credit_set_i   (credit_set),
+        .credit_give_i  (credit_give[Weight]),
+        .yield_i        (1'b0),
+        .want_o         (second_want),
+        .abort_i        (read_abort[Weight]),
+        .busy_o         (second_busy),
+        .clear_error_i  (clear_error),
+        .error_o        (second_error),
+        .arvalid_o      (m_axi_gmem1_ARVALID),
+        .arready_i      (m_axi_gmem1_ARREADY),
+        .araddr_o       (m_axi_gmem1_ARADDR),
+        .arlen_o        (m_axi_gmem1_ARLEN),
+        .rvalid_i       (m_axi_gmem1_RVALID),
+        .rdata_i        (m_axi_gmem1_RDATA),
+        .rresp_i        (m_axi_gmem1_RRESP),
+        .rlast_i        (m_axi_gmem1_RLAST)
+    );
+
+    assign m_axi_gmem1_RREADY = 1'b1;
+
+    logic unused_second;
+    assign unused_second = second_want;
+  end
+
+  assign m_axi_gmem1_ARID     = '0;
+  assign m_axi_gmem1_ARSIZE   = 3'd3;
+  assign m_axi_gmem1_ARBURST  = 2'd1;
+  assign m_axi_gmem1_ARLOCK   = '0;
+  assign m_axi_gmem1_ARCACHE  = 4'd3;
+  assign m_axi_gmem1_ARPROT   = '0;
+  assign m_axi_gmem1_ARQOS    = '0;
+  assign m_axi_gmem1_ARREGION = '0;
 
   bnn_read_arbiter #(
       .Masters       (3),
@@ -364,15 +469,16 @@ module bnn_top
 
   bnn_weight_ring #(
       .WordBits(Pe * Simd),
-      .Depth   (WeightDepth)
+      .Depth   (WeightDepth),
+      .Ports   (Ports)
   ) u_ring (
       .clk_i        (clk),
       .rst_i        (rst),
       .clear_i      (ring_clear),
       .hold_i       (ring_hold),
       .words_i      (ring_words),
-      .beat_valid_i (read_valid[Weight]),
-      .beat_i       (read_data[Weight]),
+      .beat_valid_i (weight_valid),
+      .beat_i       (weight_data),
       .available_o  (ring_available),
       .pop_i        (ring_pop),
       .pop_count_i  (ring_pop_count),
@@ -590,5 +696,5 @@ module bnn_top
   assign m_axi_gmem_AWREGION = '0;
 
   logic unused_top;
-  assign unused_top = ^{read_want, m_axi_gmem_BID, m_axi_gmem_RID};
+  assign unused_top = ^{read_want, m_axi_gmem_BID, m_axi_gmem_RID, m_axi_gmem1_RID};
 endmodule

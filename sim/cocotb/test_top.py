@@ -1,11 +1,13 @@
 """The whole RTL core between an AXI4-Lite host and an AXI4 memory, against the golden networks (cocotb, Verilator).
 
-Every channel stalls at random. Sources of randomness start from BNN_SEED.
+Every channel stalls at random. Sources of randomness start from BNN_SEED. BNN_PORTS says how many memory ports the core
+has, 1 where it is not set.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import random
 import warnings
 
@@ -15,7 +17,7 @@ import pytest
 from bench import fields, run, seed
 from cocotb.clock import Clock
 from cocotb.triggers import First, RisingEdge, Timer
-from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiSlave
+from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiReadBus, AxiSlave, AxiSlaveRead
 from helpers.models import network
 from helpers.programs import change
 
@@ -55,6 +57,7 @@ DESIGN = Design(
     image_pixels=64,
     max_layers=4,
     clock_mhz=100.0,
+    ports=int(os.environ.get("BNN_PORTS", "1")),
 )
 PARAMETERS = sources.parameters(DESIGN)
 # name: model; sub-batch, batch and layers of segment A; images of two runs
@@ -83,6 +86,8 @@ NETWORKS = {
     ),
     "dense": (network(5, (5, 7, 1), [("dense", 40), ("dense", 20), ("dense", 11)], binary=True), (6, 6, 3), (15, 1)),
 }
+TESTS_OF_PORTS = ("networks", "networks_without_stalls", "keep", "memory_errors")
+"""Those that read weights; the others concern registers and headers, which come through the first port."""
 TESTS = (
     "networks",
     "networks_without_stalls",
@@ -183,20 +188,23 @@ class Bench:
         cocotb.start_soon(Clock(dut.ap_clk, 10, unit="ns").start())
         dut.ap_rst_n.value = 0
         bus = AxiBus.from_prefix(dut, "m_axi_gmem")
-        for channel, name in ((bus.write.aw, "awlock"), (bus.read.ar, "arlock")):
+        second = [AxiReadBus.from_prefix(dut, "m_axi_gmem1")] * (DESIGN.ports - 1)
+        for channel, name in ((bus.write.aw, "awlock"), *((item.ar, "arlock") for item in (bus.read, *second))):
             delattr(channel, name)  # two bits, as Vitis HLS has it
             del channel._signals[name]
         self.memory = Memory(dut.ap_clk)
         self.slave = AxiSlave(bus, dut.ap_clk, dut.ap_rst_n, self.memory, reset_active_level=False)
+        self.readers = [self.slave.read_if]
+        for item in second:
+            self.readers.append(AxiSlaveRead(item, dut.ap_clk, dut.ap_rst_n, self.memory, reset_active_level=False))
         lite = AxiLiteBus.from_prefix(dut, "s_axi_control")
         self.host = AxiLiteMaster(lite, dut.ap_clk, dut.ap_rst_n, reset_active_level=False)
         self.stall, self.channels = stall, []
-        for owner in (self.slave, self.host):
-            for interface in (owner.write_if, owner.read_if):
-                for name in ("aw_channel", "w_channel", "b_channel", "ar_channel", "r_channel"):
-                    channel = getattr(interface, name, None)
-                    if channel is not None:
-                        self.channels.append(channel)
+        for interface in (self.slave.write_if, *self.readers, self.host.write_if, self.host.read_if):
+            for name in ("aw_channel", "w_channel", "b_channel", "ar_channel", "r_channel"):
+                channel = getattr(interface, name, None)
+                if channel is not None:
+                    self.channels.append(channel)
         self.act = np.zeros((DESIGN.lanes, DESIGN.act_depth, DESIGN.simd), np.uint8)
         self.records, self.pending = [], {"first": [], "layer": []}
         self.error = ""
@@ -211,6 +219,8 @@ class Bench:
         cocotb.start_soon(self.stalls())
         cocotb.start_soon(self.watch())
         cocotb.start_soon(self.stable("AR", ("ADDR", "LEN", "SIZE", "BURST")))
+        if DESIGN.ports > 1:
+            cocotb.start_soon(self.stable("AR", ("ADDR", "LEN", "SIZE", "BURST"), "m_axi_gmem1"))
         cocotb.start_soon(self.stable("AW", ("ADDR", "LEN", "SIZE", "BURST")))
         cocotb.start_soon(self.stable("W", ("DATA", "STRB", "LAST")))
         return self
@@ -223,10 +233,10 @@ class Bench:
             for channel in self.channels:
                 channel.pause = rng.random() < self.stall
 
-    async def stable(self, channel, names):
+    async def stable(self, channel, names, port="m_axi_gmem"):
         """What is offered on a channel stays until it is taken."""
-        valid, ready = (getattr(self.dut, f"m_axi_gmem_{channel}{name}") for name in ("VALID", "READY"))
-        signals = [getattr(self.dut, f"m_axi_gmem_{channel}{name}") for name in names]
+        valid, ready = (getattr(self.dut, f"{port}_{channel}{name}") for name in ("VALID", "READY"))
+        signals = [getattr(self.dut, f"{port}_{channel}{name}") for name in names]
         waiting = None
         while True:
             await RisingEdge(self.dut.ap_clk)
@@ -344,14 +354,12 @@ class Bench:
         if not int(self.dut.interrupt.value):
             await First(RisingEdge(self.dut.interrupt), Timer(limit * 10, "ns"))
             assert int(self.dut.interrupt.value), f"no interrupt in {limit} cycles"
-        for interface in (
-            self.slave.read_if.ar_channel,
-            self.slave.read_if.r_channel,
-            self.slave.write_if.aw_channel,
-            self.slave.write_if.w_channel,
-        ):
-            assert interface.empty(), "a burst in flight at the end of the run"
-        assert not int(self.dut.m_axi_gmem_ARVALID.value) and not int(self.dut.m_axi_gmem_RVALID.value)
+        channels = [self.slave.write_if.aw_channel, self.slave.write_if.w_channel]
+        for reader in self.readers:
+            channels += [reader.ar_channel, reader.r_channel]
+        assert all(channel.empty() for channel in channels), "a burst in flight at the end of the run"
+        for port in ("m_axi_gmem", "m_axi_gmem1")[: DESIGN.ports]:
+            assert not any(int(getattr(self.dut, f"{port}_{name}").value) for name in ("ARVALID", "RVALID"))
         writes = self.memory.writes
         await self.write(STATUS, await self.read(STATUS))
         return writes
@@ -769,6 +777,7 @@ async def memory_errors(dut):
             ("program", head.first),
             ("program", head.first + TABLE_BYTES + 8),
             ("program", head.weights_a),
+            ("program", head.weights_a + word // 2),  # of the second port, where there are two
             ("program", head.weights_a + word * head.words_a - 8),
             ("images", 0),
             ("images", count * head.image_bytes - 8),
@@ -805,3 +814,8 @@ def test_networks_are_what_they_are_named() -> None:
 @pytest.mark.slow
 def test_top(tmp_path) -> None:
     run(__file__, "bnn_top", PARAMETERS, tmp_path, TESTS)
+
+
+@pytest.mark.slow
+def test_top_with_two_memory_ports(tmp_path) -> None:
+    run(__file__, "bnn_top", {**PARAMETERS, "Ports": 2}, tmp_path, TESTS_OF_PORTS)
