@@ -25,6 +25,8 @@ FOLLOW_STEPS = 8
 """Steps of a group at least that another follows so."""
 AHEAD = 3
 """Cycles before a group's last step in which the next one's words are there then, at least."""
+BURST = 8
+"""Cycles from a burst of weights to the next, at least; with two ports a port's part of a word is a burst."""
 WEIGHTS = 4
 """Cycles from a group's last weight in the ring to its first step."""
 SERIAL = 20
@@ -220,7 +222,14 @@ class _Port:
         return begin + cycles
 
 
-def run_cycles(plan: Plan, images: int, keep: bool = False, latency: int = 40, bytes_per_second: float = 1e9) -> int:
+def run_cycles(
+    plan: Plan,
+    images: int,
+    keep: bool = False,
+    latency: int = 40,
+    bytes_per_second: float = 1e9,
+    together: float = 2.1e9,
+) -> int:
     """Cycles of one run of `images` images, from start to done.
 
     The three loops of the core are followed side by side: the weight stream, bounded by the bus and by the
@@ -231,18 +240,25 @@ def run_cycles(plan: Plan, images: int, keep: bool = False, latency: int = 40, b
         images: image count, 0 or more.
         keep: the resident program is in the core already.
         latency: cycles from a read address to its first beat.
-        bytes_per_second: what the bus carries at most.
+        bytes_per_second: what a memory port carries at most.
+        together: what two of them do.
     """
-    return _Timeline(plan, keep, latency, bytes_per_second).cycles(images)
+    return _Timeline(plan, keep, latency, bytes_per_second, together).cycles(images)
 
 
 class _Timeline:
     """One run of a plan in time; see `run_cycles`."""
 
-    def __init__(self, plan: Plan, keep: bool, latency: int, bytes_per_second: float) -> None:
+    def __init__(self, plan: Plan, keep: bool, latency: int, bytes_per_second: float, together: float) -> None:
         self.plan, self.design, self.latency = plan, plan.design, latency
         self.keep = keep and plan.resident
-        self.beat = max(1.0, BEAT_BYTES * plan.design.clock_mhz * 1e6 / bytes_per_second)
+        full = BEAT_BYTES * plan.design.clock_mhz * 1e6  # bytes per second of a port with a beat in every cycle
+        ports = plan.design.ports
+        self.beat = max(1.0, full / bytes_per_second)  # cycles of a beat through the port that carries all
+        weights = max(self.beat / ports, full / together if ports > 1 else 0.0)  # of one of weights, through both
+        self.word = plan.design.word_bytes // BEAT_BYTES * weights
+        if ports > 1:
+            self.word = max(self.word, BURST)
         self.ring: deque[tuple[int, float]] = deque()  # words and end of the groups in the ring
         self.held = 0
         self.stream = self.array = 0.0  # when the next weights come, when the array is free
@@ -261,7 +277,7 @@ class _Timeline:
                 now += self.latency + 8 + size // BEAT_BYTES * self.beat
         self.stream = now + self.latency + 8
         if plan.resident and not self.keep:
-            self.stream += (plan.words_a + plan.words_b) * self.design.word_bytes // BEAT_BYTES * self.beat
+            self.stream += (plan.words_a + plan.words_b) * self.word
         # Images go first on the bus; these come before the weights that fill the ring once.
         image_bus = plan.image_bytes // BEAT_BYTES * self.beat
         ahead = min(images, 3 * plan.sub_batch + 2) if plan.resident and not self.keep else 0
@@ -333,13 +349,12 @@ class _Timeline:
             self.array = max(last, done[0]) + gap
             there = -1.0  # when the group's words are in the ring
             if not self.plan.resident:
-                beats = self.design.word_bytes // BEAT_BYTES * self.beat
-                there = self.stream + words * beats
+                there = self.stream + words * self.word
                 while self.held + words > self.design.weight_depth:
                     waiting = self.held + words - self.design.weight_depth  # words without room until then
                     freed, left = self.ring.popleft()
                     self.held -= freed
-                    there = max(there, left + self.latency + 12 + min(waiting, words) * beats)
+                    there = max(there, left + self.latency + 12 + min(waiting, words) * self.word)
                 self.stream = there
             elif not self.keep:
                 there = self._resident(index, group)
@@ -408,4 +423,4 @@ class _Timeline:
         before = sum(item.weight_words for item in plan.descriptors[:index])
         words = before + (group + 1) * (plan.descriptors[index].weight_words // plan.descriptors[index].groups)
         after = plan.words_a + plan.words_b - words
-        return self.stream - after * (self.design.word_bytes // BEAT_BYTES) * self.beat
+        return self.stream - after * self.word

@@ -1,9 +1,9 @@
 """`bnn bench`: whole networks through the Verilated core, in cycles, against published figures.
 
 Every number is cycles that the simulation counted from start to done, at the design's clock: "simulated cycles x
-clock", not a measurement on a board. The memory answers after 40 cycles with at most 1.0 GB/s. Networks without a
-shipped model get random weights and thresholds. Where a program stays in the core, it is run twice, and the second
-run counts: it reads images only.
+clock", not a measurement on a board. The memory answers after 40 cycles with at most 1.0 GB/s through a port
+(--bandwidth), 2.1 GB/s through two. Networks without a shipped model get random weights and thresholds. Where a
+program stays in the core, it is run twice, and the second run counts: it reads images only.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from sim import rtl_sim
 from sim.compare import by_name, differences, written
 
 ROOT = Path(__file__).resolve().parent.parent
+MEMORY = rtl_sim.Memory()
 TRACED = 4
 """Images whose layers are compared bit by bit; the scores of all images are."""
 
@@ -125,7 +126,12 @@ def pictures(network: Network, folder: Path, count: int) -> Tuple[np.ndarray, st
 
 
 def measure(
-    core: rtl_sim.RtlSimulation, case: Case, folder: Path, traced: int = TRACED, model: Optional[Model] = None
+    core: rtl_sim.RtlSimulation,
+    case: Case,
+    folder: Path,
+    traced: int = TRACED,
+    model: Optional[Model] = None,
+    memory: rtl_sim.Memory = MEMORY,
 ) -> Dict[str, Any]:
     """Run one case and give its record.
 
@@ -135,6 +141,7 @@ def measure(
         folder: where shipped models and images are.
         traced: images whose layers are compared, at most.
         model: instead of the shipped one.
+        memory: the memory's speed.
 
     Raises:
         rtl_sim.RtlSimError, designs.DesignError, bnn.model.ModelError, OSError.
@@ -148,7 +155,7 @@ def measure(
     jobs = [rtl_sim.Job(content, images)]
     if placed.resident:
         jobs.append(rtl_sim.Job(content, images, keep=True))
-    run = core.sequence(jobs, trace=True)[-1]
+    run = core.sequence(jobs, trace=True, memory=memory)[-1]
     stats = run.stats
     if stats.error or not stats.cycles:
         raise rtl_sim.RtlSimError(f"{case.name}, batch {case.batch}: error code {stats.error}")
@@ -169,6 +176,8 @@ def measure(
         "design": design.name,
         "batch": case.batch,
         "clock_mhz": design.clock_mhz,
+        "ports": design.ports,
+        "gb_per_s": memory.bandwidth / 1e9,
         "cycles_per_image": round(cycles / case.batch, 1),
         "images_per_s": round(clock * case.batch / cycles, 1),
         "latency_ms": round(1000 * cycles / clock, 4),
@@ -184,7 +193,9 @@ def measure(
         "planned_batch": placed.batch,
         "cycles": cycles,
         "array_busy_cycles": stats.busy,
-        "predicted_cycles": placed.run_cycles(case.batch, placed.resident),
+        "predicted_cycles": placed.run_cycles(
+            case.batch, placed.resident, memory.latency, memory.bandwidth, memory.together
+        ),
         "waits": stats.waits,
         "simulation_s": round(time.time() - started, 1),
     }
@@ -194,9 +205,10 @@ def tables(records: Sequence[Dict[str, Any]]) -> str:
     """The records as two tables in Markdown: figures beside targets and anchors, and where the cycles went."""
     wanted = {(case.name, case.batch): case for case in CASES}
     first = records[0]
+    ports = f"{first['ports']} x " if first["ports"] > 1 else ""
     lines = [
         f"Simulated cycles x clock: {first['design']} under Verilator at {first['clock_mhz']:g} MHz, memory of "
-        f"64 bit, {rtl_sim.Memory().latency} cycles latency, {rtl_sim.Memory().bandwidth / 1e9:.1f} GB/s.",
+        f"{ports}64 bit, {MEMORY.latency} cycles latency, {ports}{first['gb_per_s']:.1f} GB/s.",
         "",
         "| network, batch | cycles/image | predicted | images/s | start to done | array used | bit-exact | published |",
         "|---|--:|--:|--:|--:|--:|---|---|",
@@ -235,6 +247,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", action="append", metavar="NETWORK:BATCH", help="this case; more than once if wanted")
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="folder of models and images")
     parser.add_argument("--traced", type=int, default=TRACED, help="images whose layers are compared, at most")
+    parser.add_argument(
+        "--bandwidth",
+        type=float,
+        default=MEMORY.bandwidth / 1e9,
+        metavar="GB/S",
+        help=f"of a port of the memory (default {MEMORY.bandwidth / 1e9:.1f})",
+    )
     parser.add_argument("--core", type=Path, help="a built bnn_sim of the design, instead of building one")
     parser.add_argument("-o", "--output", type=Path, default=BUILD / "bench.json")
 
@@ -244,10 +263,13 @@ def _run(options: argparse.Namespace) -> int:
     cases = chosen(options.only)
     if options.traced < 1:
         raise BenchError(f"--traced {options.traced}: is not positive")
+    if not options.bandwidth > 0:
+        raise BenchError(f"--bandwidth {options.bandwidth:g}: is not positive")
+    memory = replace(MEMORY, bandwidth=options.bandwidth * 1e9)
     core = built(design, options.core)
     records = []
     for case in progress(cases, "bench"):
-        records.append(measure(core, case, options.models, options.traced))
+        records.append(measure(core, case, options.models, options.traced, memory=memory))
         item = records[-1]
         over = f", more than the {case.most:,} wanted" if 0 < case.most < item["cycles_per_image"] else ""
         note(

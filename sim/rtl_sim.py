@@ -56,14 +56,15 @@ class RtlSimError(ExpectedError):
 class Memory:
     """The memory behind the core.
 
-    `latency`: cycles from a read address to its first beat. `bandwidth`: bytes per second, 0 without limit.
-    `outstanding`: bursts it takes at a time. `stall`: probability with which every ready and every new valid
-    is withheld, also by the host, from a generator seeded by `seed`. `error`: run, region (program, images or
-    scores), first byte and bytes that answer with SLVERR.
+    `latency`: cycles from a read address to its first beat. `bandwidth`: bytes per second of a port, 0 without limit.
+    `together`: those of two ports. `outstanding`: bursts that a port takes at a time. `stall`: probability with which
+    every ready and every new valid is withheld, also by the host, from a generator seeded by `seed`. `error`: run,
+    region (program, images or scores), first byte and bytes that answer with SLVERR.
     """
 
     latency: int = 40
     bandwidth: float = 1e9
+    together: float = 2.1e9
     outstanding: int = 8
     stall: float = 0.0
     seed: int = 1
@@ -148,6 +149,7 @@ class RtlSimulation:
             folder = Path(name)
             command = [str(self.binary), "--scores=scores.bin", f"--clock={self.design.clock_mhz}"]
             command += [f"--latency={memory.latency}", f"--bandwidth={memory.bandwidth}", f"--seed={memory.seed}"]
+            command += [f"--together={memory.together}"]
             command += [f"--outstanding={memory.outstanding}", f"--stall={memory.stall}"]
             if memory.error:
                 command.append("--error=" + ":".join(str(part) for part in memory.error))
@@ -277,6 +279,7 @@ def build(
         if shutil.which(tool) is None:
             raise RtlSimError(f"{tool}: not found")
     macros = {"SIMD": design.simd, "LANES": design.lanes, "ACT_DEPTH": design.act_depth, "PE": design.pe}
+    macros["PORTS"] = design.ports
     flags = _FLAGS + [f"-G{name}={value}" for name, value in sources.parameters(design).items()]
     flags += ["-CFLAGS", " ".join(f"-DBNN_{name}={value}" for name, value in macros.items())]
     flags += ["--trace-vcd", "--trace-structs"] if wave else []

@@ -53,6 +53,10 @@ def test_record_of_a_kept_program(core: rtl_sim.RtlSimulation, tmp_path: Path) -
 def test_streamed_weights(core: rtl_sim.RtlSimulation, tmp_path: Path) -> None:
     record = bench.measure(core, Case("LFC", 6), tmp_path, traced=2)
     assert record["bit_exact"] and not record["keep"] and record["waits"]["program"] > 0
+    assert abs(record["predicted_cycles"] / record["cycles"] - 1) < 0.02 and "1.0 GB/s" in bench.tables([record])
+    slow = bench.measure(core, Case("LFC", 6), tmp_path, traced=2, memory=rtl_sim.Memory(bandwidth=5e8))
+    assert abs(slow["predicted_cycles"] / slow["cycles"] - 1) < 0.02 and "0.5 GB/s" in bench.tables([slow])
+    assert slow["cycles"] > 1.2 * record["cycles"]
     # with few images the bus is what a run waits for
     assert record["waits"]["weights"] == max(record["waits"].values()) > record["cycles"] / 3
 
@@ -102,7 +106,14 @@ def test_shipped_models_have_the_topology() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--only", "AlexNet:1"], ["--only", "CNV:0"], ["--only", "CNV"], ["--design", "none"], ["--traced", "0"]],
+    [
+        ["--only", "AlexNet:1"],
+        ["--only", "CNV:0"],
+        ["--only", "CNV"],
+        ["--design", "none"],
+        ["--traced", "0"],
+        ["--bandwidth", "0"],
+    ],
 )
 def test_bad_arguments(arguments: list[str], capsys: pytest.CaptureFixture) -> None:
     assert bench.main(arguments) == 1

@@ -13,6 +13,7 @@ from helpers.models import network
 from bnn import golden
 from bnn.model import Model, ModelError
 from hls.ap_types import find_ap_types
+from hls.designs import Design
 from hls.program import pack
 from hls.schedule import Plan, plan
 from hls.wired import first
@@ -25,6 +26,8 @@ CONVS = [("conv", 34, 0, 0, False), ("conv", 64, 1, 1, True), ("dense", 64), ("d
 pytestmark = pytest.mark.skipif(
     rtl_sim.find_verilator() is None or shutil.which("g++") is None, reason="verilator or g++ is not installed"
 )
+
+TWO_PORTS = replace(TIGHT, ports=2)
 
 
 def convolutions() -> tuple[Model, Plan]:
@@ -82,20 +85,22 @@ def test_a_kept_program_is_not_read_again() -> None:
     assert streamed[1].stats.read_beats > streamed[0].stats.read_beats
 
 
+@pytest.mark.parametrize("design", [TIGHT, TWO_PORTS], ids=["one port", "two ports"])
 @pytest.mark.parametrize(
     "memory",
     [
         Memory(latency=1, bandwidth=0),
+        Memory(bandwidth=1e8, together=1.1e8, stall=0.1),
         Memory(latency=300, outstanding=1),
         Memory(bandwidth=5e7),
         Memory(stall=0.8, seed=2),
         Memory(stall=0.1, seed=3, latency=7, outstanding=2),
     ],
 )
-def test_speeds_of_the_memory(memory: Memory) -> None:
+def test_speeds_of_the_memory(memory: Memory, design: Design) -> None:
     for model, placed in (convolutions(), packed()):
         images = pixels(model, 9)
-        scores, traces = built(TIGHT).run(pack(placed), images, memory=memory)
+        scores, traces = built(design).run(pack(placed), images, memory=memory)
         assert (scores == golden.infer(model, images)).all()
         expected = golden.trace(model, images)
         for name in [layer.name for layer in model.layers[:-1]]:
@@ -112,14 +117,16 @@ def test_speeds_of_the_memory(memory: Memory) -> None:
         ("program", 200),
         ("program", 1000),
         ("program", -8),
+        ("program", -24),
         ("images", 0),
         ("images", 1600),
         ("scores", 0),
         ("scores", 300),
     ],
 )
+@pytest.mark.parametrize("design", [TIGHT, TWO_PORTS], ids=["one port", "two ports"])
 @pytest.mark.parametrize("case", [convolutions, packed])
-def test_a_bus_error_ends_the_run_and_not_the_core(case, region: str, offset: int) -> None:
+def test_a_bus_error_ends_the_run_and_not_the_core(case, region: str, offset: int, design: Design) -> None:
     model, placed = case()
     program = pack(placed)
     offset = offset + len(program) if offset < 0 else offset
@@ -129,7 +136,7 @@ def test_a_bus_error_ends_the_run_and_not_the_core(case, region: str, offset: in
     if region == "scores":
         offset = min(offset, 4 * 9 * len(model.classes) - 8)
     job = Job(program, images)
-    bad, good = built(TIGHT).sequence([job, job], memory=Memory(error=(0, region, offset, 8), stall=0.1))
+    bad, good = built(design).sequence([job, job], memory=Memory(error=(0, region, offset, 8), stall=0.1))
     assert bad.stats.error == 4
     assert good.stats.error == 0 and (good.scores == golden.infer(model, images)).all()
 
@@ -143,6 +150,20 @@ def test_writes_on_their_way_are_done_before_a_failed_one_resets_the_core() -> N
         memory = Memory(error=(0, "scores", 8 * (seed % 16), 8), stall=0.1, seed=seed)
         bad, good = built(TIGHT).sequence([job, job], memory=memory, trace=False)
         assert bad.stats.error == 4 and good.stats.error == 0 and (good.scores == want).all(), seed
+
+
+def test_two_ports_are_as_fast_as_each_of_them_and_the_memory() -> None:
+    """Weights that stream: half the cycles through two ports, and no more than both may carry together."""
+    model, placed = convolutions()
+    job = Job(pack(placed), pixels(model, 1))
+
+    def cycles(design: Design, **speed: float) -> int:
+        return built(design).sequence([job], trace=False, memory=Memory(latency=1, **speed))[0].stats.cycles
+
+    one, two = cycles(TIGHT, bandwidth=1e8), cycles(TWO_PORTS, bandwidth=1e8)
+    assert 0.5 < two / one < 0.6
+    shared = cycles(TWO_PORTS, bandwidth=1e8, together=1e8)
+    assert shared == pytest.approx(one, rel=0.01) and cycles(TIGHT, bandwidth=1e8, together=1e7) == one
 
 
 def test_cycles_are_counted() -> None:

@@ -2,7 +2,7 @@
 //
 // Reads answer in order, the first beat `latency` cycles after its address, every beat takes
 // 8 bytes out of a bucket that fills with `bytes_per_cycle`; written beats take from the same
-// bucket. With `stall`, every ready and every new valid is withheld with that probability.
+// bucket. Ports of one memory can share another bucket. With `stall`, every ready and every new valid is withheld with that probability.
 // What breaks the protocol, and any byte outside of the regions, throws.
 #ifndef BNN_AXI_MEMORY_H
 #define BNN_AXI_MEMORY_H
@@ -69,6 +69,21 @@ struct Region {
   }
 };
 
+// Bytes that can be carried: so many more every cycle, at most 64 when nothing was; 0: without limit.
+class Bucket {
+ public:
+  explicit Bucket(double bytes_per_cycle) : rate_(bytes_per_cycle), bytes_(SIZE) {}
+
+  void fill() { bytes_ = bytes_ + rate_ > SIZE + rate_ ? SIZE + rate_ : bytes_ + rate_; }
+  bool holds_beat() const { return rate_ <= 0 || bytes_ >= 8; }
+  void take_beat() { bytes_ -= 8; }
+
+ private:
+  static constexpr double SIZE = 64;
+  const double rate_;
+  double bytes_;
+};
+
 class AxiMemory {
  public:
   virtual ~AxiMemory() {}
@@ -82,8 +97,15 @@ class AxiMemory {
     uint64_t seed = 1;
   };
 
-  AxiMemory(const Config& config, std::vector<Region>* regions)
-      : config_(config), regions_(regions), random_(config.seed), tokens_(bucket_) {}
+  // `name` is that of the port; `shared`, which its owner fills, what it has in common with others.
+  AxiMemory(const Config& config, std::vector<Region>* regions, const char* name = "m_axi_gmem",
+            Bucket* shared = nullptr)
+      : config_(config),
+        regions_(regions),
+        name_(name),
+        shared_(shared),
+        random_(config.seed),
+        bucket_(config.bytes_per_cycle) {}
 
   ToCore to_core = {};
   uint64_t read_beats = 0, write_beats = 0;
@@ -156,15 +178,15 @@ class AxiMemory {
   void check_stable(const FromCore& from) const {
     if (before_.arvalid && !was_.arready &&
         (!from.arvalid || from.araddr != before_.araddr || from.arlen != before_.arlen)) {
-      throw failure("m_axi_gmem: the read address 0x%llx changed before ARREADY", ull(before_.araddr));
+      throw failure("%s: the read address 0x%llx changed before ARREADY", name_, ull(before_.araddr));
     }
     if (before_.awvalid && !was_.awready &&
         (!from.awvalid || from.awaddr != before_.awaddr || from.awlen != before_.awlen)) {
-      throw failure("m_axi_gmem: the write address 0x%llx changed before AWREADY", ull(before_.awaddr));
+      throw failure("%s: the write address 0x%llx changed before AWREADY", name_, ull(before_.awaddr));
     }
     if (before_.wvalid && !was_.wready &&
         (!from.wvalid || from.wdata != before_.wdata || from.wstrb != before_.wstrb || from.wlast != before_.wlast)) {
-      throw failure("m_axi_gmem: the write data 0x%llx changed before WREADY", ull(before_.wdata));
+      throw failure("%s: the write data 0x%llx changed before WREADY", name_, ull(before_.wdata));
     }
   }
 
@@ -172,12 +194,12 @@ class AxiMemory {
     const uint32_t beats = length + 1;
     last_address = address;
     if (size != 3 || type != 1) {
-      throw failure("m_axi_gmem: %s at 0x%llx has size %u and burst type %u, expected 3 (8 bytes) and 1 (INCR)", what,
+      throw failure("%s: %s at 0x%llx has size %u and burst type %u, expected 3 (8 bytes) and 1 (INCR)", name_, what,
                     ull(address), size, type);
     }
-    if (address % 8 != 0) throw failure("m_axi_gmem: %s at 0x%llx is not aligned to 8 bytes", what, ull(address));
+    if (address % 8 != 0) throw failure("%s: %s at 0x%llx is not aligned to 8 bytes", name_, what, ull(address));
     if (address / 4096 != (address + 8 * beats - 1) / 4096) {
-      throw failure("m_axi_gmem: %s of %u beats at 0x%llx crosses a 4 KiB boundary", what, beats, ull(address));
+      throw failure("%s: %s of %u beats at 0x%llx crosses a 4 KiB boundary", name_, what, beats, ull(address));
     }
     return {address, beats, id, false};
   }
@@ -196,7 +218,7 @@ class AxiMemory {
   virtual uint64_t load(uint64_t address) {
     const Region* region = find(address, 8, false);
     if (region == nullptr) {
-      throw failure("m_axi_gmem: read of 8 bytes at 0x%llx, outside of the program and the images", ull(address));
+      throw failure("%s: read of 8 bytes at 0x%llx, outside of the program and the images", name_, ull(address));
     }
     uint64_t value = 0;
     for (int n = 7; n >= 0; --n) value = value << 8 | region->data[address - region->base + n];
@@ -206,7 +228,7 @@ class AxiMemory {
   virtual void store(uint64_t address, uint8_t value, bool error) {
     Region* region = find(address, 1, true);
     if (region == nullptr) {
-      throw failure("m_axi_gmem: write of a byte at 0x%llx, outside of the scores", ull(address));
+      throw failure("%s: write of a byte at 0x%llx, outside of the scores", name_, ull(address));
     }
     if (error) return;
     region->data[address - region->base] = value;
@@ -226,7 +248,7 @@ class AxiMemory {
     burst.address += 8;
     --burst.beats;
     if (beat.last != (burst.beats == 0)) {
-      throw failure("m_axi_gmem: WLAST is %d in the beat at 0x%llx, with %u beats to follow", beat.last,
+      throw failure("%s: WLAST is %d in the beat at 0x%llx, with %u beats to follow", name_, beat.last,
                     ull(burst.address - 8), burst.beats);
     }
     if (burst.beats == 0) {
@@ -238,15 +260,15 @@ class AxiMemory {
   bool go() { return !random_.chance(config_.stall); }
 
   bool take() {
-    if (config_.bytes_per_cycle > 0 && tokens_ < 8) return false;
-    tokens_ -= 8;
+    if (!bucket_.holds_beat() || (shared_ != nullptr && !shared_->holds_beat())) return false;
+    bucket_.take_beat();
+    if (shared_ != nullptr) shared_->take_beat();
     return true;
   }
 
   // Sets to_core for the next edge.
   void drive() {
-    tokens_ += config_.bytes_per_cycle;
-    if (tokens_ > bucket_ + config_.bytes_per_cycle) tokens_ = bucket_ + config_.bytes_per_cycle;
+    bucket_.fill();
     const bool more = !reads_.empty() && reads_.front().due <= now_ + 1 && !to_core.rvalid;
     if (!more || !read_turn_) reserve();
     if (more && go() && take()) {
@@ -280,9 +302,10 @@ class AxiMemory {
 
   const Config config_;
   std::vector<Region>* const regions_;
+  const char* const name_;
+  Bucket* const shared_;
   Random random_;
-  const double bucket_ = 64;  // bytes
-  double tokens_;
+  Bucket bucket_;
   bool reserved_ = false, read_turn_ = false;
   uint64_t now_ = 0;
   uint64_t error_base_ = 0, error_bytes_ = 0;

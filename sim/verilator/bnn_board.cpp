@@ -33,8 +33,8 @@ const int CYCLES_PER_LOOK = 1024;  // between looks at whether the core is idle
 // A flat memory, readable and writable everywhere.
 class FlatMemory : public AxiMemory {
  public:
-  FlatMemory(const Config& config, uint8_t* content, uint64_t bytes)
-      : AxiMemory(config, &none_), content_(content), bytes_(bytes) {}
+  FlatMemory(const Config& config, uint8_t* content, uint64_t bytes, const char* name, Bucket* shared)
+      : AxiMemory(config, &none_, name, shared), content_(content), bytes_(bytes) {}
 
  private:
   bool in_error_range(uint64_t address) const override { return address >= bytes_ || bytes_ - address < 8; }
@@ -56,7 +56,7 @@ class FlatMemory : public AxiMemory {
 
 class Server {
  public:
-  Server(const AxiMemory::Config& config, uint8_t* content, uint64_t bytes) : memory_(config, content, bytes) {
+  Server(const AxiMemory::Config& config, uint8_t* content, uint64_t bytes) : memory_(config, 0, content, bytes) {
     context_.randReset(2);
     context_.randSeed(1);
     context_.assertOn(false);  // until the registers have been reset
@@ -130,14 +130,13 @@ class Server {
   void tick() {
     top_->ap_clk = 0;
     top_->eval();
-    const FromCore from = from_core(*top_);
     control_port_ = control_transfers(*top_);
     interrupt_ = interrupt_level(*top_) && !in_reset_;
-    if (!in_reset_) memory_.edge(from);
+    if (!in_reset_) memory_.edge(*top_);
     top_->ap_clk = 1;
     top_->eval();
     ++cycle_;
-    to_core(memory_.to_core, top_.get());
+    memory_.drive(top_.get());
   }
 
   void write(uint32_t offset, uint32_t value) {
@@ -170,7 +169,7 @@ class Server {
 
   VerilatedContext context_;
   std::unique_ptr<Vbnn_top> top_;
-  FlatMemory memory_;
+  MemoryPorts<FlatMemory> memory_;
   uint64_t cycle_ = 0, looked_ = 0;
   uint32_t control_ = 0, sticky_ = 0;
   bool in_reset_ = false, running_ = false, interrupt_ = false;

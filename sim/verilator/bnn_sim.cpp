@@ -10,7 +10,8 @@
 // the cycle of its run. Prints one line of JSON. Options:
 //
 //   --clock=MHZ          clock of the core, 100
-//   --bandwidth=BYTES    bytes per second of the memory, 1e9; 0: no limit
+//   --bandwidth=BYTES    bytes per second of a memory port, 1e9; 0: no limit
+//   --together=BYTES     those of two ports together, 2.1e9; 0: no limit
 //   --latency=CYCLES     from a read address to its first beat, 40
 //   --write-latency=CYCLES  from a last written beat to its response, 12
 //   --outstanding=N      bursts the memory takes at a time, 8
@@ -131,6 +132,7 @@ class Simulation {
  public:
   struct Options {
     AxiMemory::Config memory;
+    double together = 0;  // bytes per cycle through two ports
     uint64_t watchdog = 100000;
     int error_run = -1;
     std::string error_region, wave;
@@ -138,7 +140,7 @@ class Simulation {
   };
 
   Simulation(const Options& options, FILE* trace)
-      : options_(options), trace_(trace), host_(options.memory.seed + 1), memory_(options.memory, &regions_) {
+      : options_(options), trace_(trace), host_(options.memory.seed + 1), memory_(options.memory, options.together, &regions_) {
     context_.randReset(2);  // memories and registers without a reset start with anything
     context_.randSeed(int(options.memory.seed) + 1);
     context_.assertOn(false);  // until they have been reset
@@ -189,18 +191,20 @@ class Simulation {
     regions_.push_back({"images", IMAGES_BASE, job.images, false, {}});
     regions_.push_back({"scores", SCORES_BASE, std::vector<uint8_t>(score_bytes, 0x80), true, {}});
     regions_[2].written.assign(score_bytes, false);
-    memory_.set_error_range(0, 0);
+    for (AxiMemory& port : memory_.ports) port.set_error_range(0, 0);
     if (number == options_.error_run) {
       for (const Region& region : regions_) {
         if (options_.error_region != region.name) continue;
-        memory_.set_error_range(region.base + options_.error_offset, options_.error_bytes);
+        for (AxiMemory& port : memory_.ports) {
+          port.set_error_range(region.base + options_.error_offset, options_.error_bytes);
+        }
       }
     }
     const Order order(job);
     order_ = &order;
     first_done_ = layer_done_ = 0;
     std::fill(waits_, waits_ + CAUSES, 0);
-    memory_.read_beats = memory_.write_beats = 0;
+    for (AxiMemory& port : memory_.ports) port.read_beats = port.write_beats = 0;
 
     write_address(bnn::REG_PROGRAM, PROGRAM_BASE);
     write_address(bnn::REG_IMAGES, IMAGES_BASE);
@@ -214,8 +218,13 @@ class Simulation {
     write(bnn::REG_CONTROL, bnn::mask(bnn::REG_START), &start_);
     while (!interrupt_) tick();
     const uint64_t cycles = cycle_ - start_;
-    if (memory_.reads_in_flight()) throw failure("run %d: interrupt with a read in flight", run_);
-    if (memory_.writes_in_flight()) throw failure("run %d: interrupt with a write in flight", run_);
+    uint64_t read_beats = 0, write_beats = 0;
+    for (const AxiMemory& port : memory_.ports) {
+      if (port.reads_in_flight()) throw failure("run %d: interrupt with a read in flight", run_);
+      if (port.writes_in_flight()) throw failure("run %d: interrupt with a write in flight", run_);
+      read_beats += port.read_beats;
+      write_beats += port.write_beats;
+    }
     const uint32_t control = read(bnn::REG_CONTROL), ended = bnn::mask(bnn::REG_DONE) | bnn::mask(bnn::REG_IDLE);
     if ((control & (ended | bnn::mask(bnn::REG_START))) != ended) {
       throw failure("run %d: control register 0x%x after the interrupt, expected 0xe", run_, control);
@@ -241,7 +250,7 @@ class Simulation {
     std::snprintf(text, sizeof text,
                   "{\"cycles\": %u, \"busy\": %u, \"error\": %u, \"interrupt_cycles\": %llu, \"read_beats\": %llu, "
                   "\"write_beats\": %llu, \"steps\": [",
-                  read(bnn::REG_CYCLES), read(bnn::REG_BUSY), error, ull(cycles), ull(memory_.read_beats), ull(memory_.write_beats));
+                  read(bnn::REG_CYCLES), read(bnn::REG_BUSY), error, ull(cycles), ull(read_beats), ull(write_beats));
     std::string waits;
     for (int cause = 0; cause < CAUSES; ++cause) {
       waits += (cause ? ", \"" : "\"") + std::string(CAUSE_NAMES[cause]) + "\": " + std::to_string(waits_[cause]);
@@ -269,26 +278,25 @@ class Simulation {
     top_->ap_clk = 0;
     top_->eval();
     dump_wave();
-    const FromCore from = from_core(*top_);
     control_port_ = control_transfers(*top_);
     interrupt_ = interrupt_level(*top_) && !in_reset_;
     if (!in_reset_) {
       bool active = sample_writes();
       sample_pulses();
       sample_waits();
-      active |= memory_.edge(from);
+      active |= memory_.edge(*top_);
       if (active) quiet_since_ = cycle_;
     }
     top_->ap_clk = 1;
     top_->eval();
     dump_wave();
     ++cycle_;
-    to_core(memory_.to_core, top_.get());
+    memory_.drive(top_.get());
     if (order_ != nullptr && !interrupt_ && cycle_ - quiet_since_ > options_.watchdog) {
       throw failure("run %d: no transfer and no activation written for %llu cycles, at cycle %llu; %d of %d sub-batches "
                     "of the first layer and %d of %d array layers done, last burst at 0x%llx",
                     run_, ull(options_.watchdog), ull(cycle_ - start_), int(first_done_), int(order_->first.size()),
-                    int(layer_done_), int(order_->layers.size()), ull(memory_.last_address));
+                    int(layer_done_), int(order_->layers.size()), ull(memory_.ports[0].last_address));
     }
   }
 
@@ -438,7 +446,7 @@ class Simulation {
 #endif
   Random host_;
   std::vector<Region> regions_;
-  AxiMemory memory_;
+  MemoryPorts<AxiMemory> memory_;
   std::vector<uint32_t> mirror_;  // [lane][word of the memory][32 bits]
   const Order* order_ = nullptr;
   std::string steps_;
@@ -479,7 +487,7 @@ static void simulate(int argc, char** argv) {
   Simulation::Options options;
   std::string scores_path, trace_path;
   std::vector<std::string> words;
-  double clock = 100, bandwidth = 1e9;
+  double clock = 100, bandwidth = 1e9, together = 2.1e9;
   for (int n = 1; n < argc; ++n) {
     const std::string word = argv[n];
     if (word.compare(0, 2, "--") != 0) {
@@ -493,6 +501,7 @@ static void simulate(int argc, char** argv) {
     else if (name == "--wave") options.wave = value;
     else if (name == "--clock") clock = number(name, value);
     else if (name == "--bandwidth") bandwidth = number(name, value);
+    else if (name == "--together") together = number(name, value);
     else if (name == "--latency") options.memory.latency = int(number(name, value));
     else if (name == "--write-latency") options.memory.write_latency = int(number(name, value));
     else if (name == "--outstanding") options.memory.outstanding = int(number(name, value));
@@ -517,6 +526,7 @@ static void simulate(int argc, char** argv) {
   if (options.memory.stall > 0.95) throw failure("--stall=%g: is more than 0.95", options.memory.stall);
   if (options.memory.outstanding < 1) throw failure("--outstanding=0: is not positive");
   options.memory.bytes_per_cycle = bandwidth / (clock * 1e6);
+  options.together = together / (clock * 1e6);
   FILE* trace = trace_path.empty() ? nullptr : open_output(trace_path);
   FILE* out = open_output(scores_path);
   Simulation simulation(options, trace);

@@ -3,12 +3,29 @@
 #define CORE_PINS_H_
 
 #include <cstdint>
+#include <deque>
 
 #include "Vbnn_top.h"
 #include "axi_memory.h"
 
-inline FromCore from_core(const Vbnn_top& top) {
-  FromCore from;
+// Memory ports: the first has all signals, the second those of reads.
+static const int PORTS = BNN_PORTS;
+static const char* const PORT_NAMES[] = {"m_axi_gmem", "m_axi_gmem1"};
+
+inline FromCore from_core(const Vbnn_top& top, int port) {
+  FromCore from = {};
+#if BNN_PORTS > 1
+  if (port == 1) {
+    from.arvalid = top.m_axi_gmem1_ARVALID;
+    from.araddr = top.m_axi_gmem1_ARADDR;
+    from.arlen = top.m_axi_gmem1_ARLEN;
+    from.arid = top.m_axi_gmem1_ARID;
+    from.arsize = top.m_axi_gmem1_ARSIZE;
+    from.arburst = top.m_axi_gmem1_ARBURST;
+    from.rready = top.m_axi_gmem1_RREADY;
+    return from;
+  }
+#endif
   from.arvalid = top.m_axi_gmem_ARVALID;
   from.araddr = top.m_axi_gmem_ARADDR;
   from.arlen = top.m_axi_gmem_ARLEN;
@@ -30,7 +47,18 @@ inline FromCore from_core(const Vbnn_top& top) {
   return from;
 }
 
-inline void to_core(const ToCore& to, Vbnn_top* top) {
+inline void to_core(const ToCore& to, Vbnn_top* top, int port) {
+#if BNN_PORTS > 1
+  if (port == 1) {
+    top->m_axi_gmem1_ARREADY = to.arready;
+    top->m_axi_gmem1_RVALID = to.rvalid;
+    top->m_axi_gmem1_RDATA = to.rdata;
+    top->m_axi_gmem1_RRESP = to.rresp;
+    top->m_axi_gmem1_RLAST = to.rlast;
+    top->m_axi_gmem1_RID = to.rid;
+    return;
+  }
+#endif
   top->m_axi_gmem_ARREADY = to.arready;
   top->m_axi_gmem_RVALID = to.rvalid;
   top->m_axi_gmem_RDATA = to.rdata;
@@ -43,6 +71,43 @@ inline void to_core(const ToCore& to, Vbnn_top* top) {
   top->m_axi_gmem_BRESP = to.bresp;
   top->m_axi_gmem_BID = to.bid;
 }
+
+// The core's ports on one memory; two have a limit together, in which they take turns. Port is an AxiMemory.
+template <class Port>
+class MemoryPorts {
+ public:
+  // `together`: bytes per cycle through two ports, 0 without limit; `arguments`: more of Port's, behind the config.
+  template <class... Arguments>
+  MemoryPorts(AxiMemory::Config config, double together, Arguments... arguments) : shared_(together) {
+    for (int port = 0; port < PORTS; ++port) {
+      ports.emplace_back(config, arguments..., PORT_NAMES[port], PORTS > 1 ? &shared_ : nullptr);
+      config.seed += 1000;
+    }
+  }
+
+  // One rising clock edge, at which `top` has the values before it. Returns whether anything was transferred.
+  bool edge(const Vbnn_top& top) {
+    bool active = false;
+    shared_.fill();
+    first_ = (first_ + 1) % PORTS;
+    for (int n = 0; n < PORTS; ++n) {
+      const int port = (first_ + n) % PORTS;
+      active |= ports[port].edge(from_core(top, port));
+    }
+    return active;
+  }
+
+  // Sets the core's inputs after an edge.
+  void drive(Vbnn_top* top) const {
+    for (int port = 0; port < PORTS; ++port) to_core(ports[port].to_core, top, port);
+  }
+
+  std::deque<Port> ports;
+
+ private:
+  Bucket shared_;
+  int first_ = 0;
+};
 
 // Transfers on the register port, sampled before the clock edge.
 struct ControlTransfers {
