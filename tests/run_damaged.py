@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,24 +59,29 @@ def campaign(core: str, folder: Path, programs: int) -> Record:
     return record
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; arguments are those of the process if left out. Gives its exit status."""
     parser = argparse.ArgumentParser(description="damaged programs through every core")
     parser.add_argument("cores", nargs="*", metavar="CORE", help=f"of {', '.join(CORES)} (default: all)")
     parser.add_argument("--programs", type=int, default=10_000, help="number of programs (default 10000)")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "build" / "damaged", help="folder of records")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     unknown = [name for name in options.cores if name not in CORES]
     if unknown:
         parser.error(f"{unknown[0]}: unknown, expected one of {', '.join(CORES)}")
     failed = False
-    for core in options.cores or CORES:
-        record = campaign(core, options.output, options.programs)
-        print(
-            f"{core}: {len(record.seeds)} damaged programs, {record.ran} of them run, {len(record.failed)} of which "
-            f"end with another code than the rules'; {datetime.date.today()}, commit {record.commit}",
-            flush=True,
-        )
-        failed = failed or bool(record.failed)
+    try:
+        for core in options.cores or CORES:
+            record = campaign(core, options.output, options.programs)
+            print(
+                f"{core}: {len(record.seeds)} damaged programs, {record.ran} of them run, {len(record.failed)} of "
+                f"which end with another code than the rules'; {datetime.date.today()}, commit {record.commit}",
+                flush=True,
+            )
+            failed = failed or bool(record.failed)
+    except (ExpectedError, OSError) as error:  # a record that is none, a folder, or no tools for a core
+        print(f"error: {line(error)}", file=sys.stderr)
+        return 1
     return int(failed)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.damage import CORES, Board, Damage, Program, can_run, code_of
-from run_damaged import campaign, wrong
+from run_damaged import campaign, main, wrong
 
 from bnn import golden
 from bnn.contract import Error, Header
@@ -81,6 +81,24 @@ def test_a_campaign_goes_on_and_tells_what_fails(
     assert out == (
         f"rtl: program 7: ended with code {expected + 1}, by the rules {expected}\nrtl: program 130: an assertion\n"
     )
+
+
+def test_a_campaign_that_cannot_be_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rtl_sim, "find_verilator", lambda: None)
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "functional.json").write_text('{"seeds": ')
+    for arguments, said in (
+        (["functional", "-o", str(tmp_path)], f"{tmp_path}/functional.json: is no record of a campaign"),
+        (["functional", "-o", str(tmp_path / "file")], f"{tmp_path}/file"),
+        (["rtl", "-o", str(tmp_path / "new")], "verilator: not found"),
+        (["hls", "-o", str(tmp_path / "new")], "not found"),
+    ):
+        assert main([*arguments, "--programs", "1"]) == 1
+        told = capsys.readouterr().err
+        assert told.startswith("error: ") and said in told and told.count("\n") == 1, told
 
 
 def test_scores_take_no_memory_that_a_program_names() -> None:
