@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Match, NamedTuple, NoRetu
 
 from bnn import caches, output
 from bnn.errors import ExpectedError, line
+from bnn.text import printable
 
 if TYPE_CHECKING:
     from bnn.networks import Network
@@ -106,7 +107,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if self.raises:
             raise UsageError(f"{self.prog}: {message}")
-        self.exit(USAGE, f"error: {message}; {self.prog} --help lists the options\n")
+        self.exit(USAGE, f"error: {printable(message)}; {self.prog} --help lists the options\n")
 
 
 class Command:

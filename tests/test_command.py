@@ -232,6 +232,7 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     [
         (["--number", "0"], "argument --number: 0 is not positive"),
         (["--other"], "unrecognized arguments: --other"),
+        (["\x1b[2J\n\udce9.npz"], "unrecognized arguments: \\x1b[2J\\n\\xe9.npz"),
         ([], "give a number"),
     ],
 )

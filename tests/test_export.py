@@ -381,6 +381,10 @@ def foreign(saved: dict[str, Any], name: str) -> tuple[Any, str]:
         "cut": ({"deploy": {**saved["deploy"], first: saved["deploy"][first][:3]}}, "expected (16, 3, 3, 3)"),
         "extra": ({"deploy": {**saved["deploy"], "head.bias": torch.zeros(3)}}, "tensor head.bias is unknown to tiny"),
         "list": ({"deploy": {**saved["deploy"], first: [1, 2]}}, f"tensor {first} is list"),
+        "meta": (
+            {"deploy": {**saved["deploy"], first: saved["deploy"][first].to("meta")}},
+            f"tensor {first} has no numbers, expected 432",
+        ),
         "deploy_7": ({"deploy": 7}, "deploy is int, expected the tensors of a network"),
         "config_text": ({"config": "cnv"}, "config is str, expected dict"),
         "history": ({"history": None}, "history is missing, expected list"),
@@ -402,6 +406,7 @@ def foreign(saved: dict[str, Any], name: str) -> tuple[Any, str]:
         "cut",
         "extra",
         "list",
+        "meta",
         "deploy_7",
         "config_text",
         "history",

@@ -7,12 +7,15 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from bnn.networks import NETWORKS, NetworkError, network
 from train import data, layers, recipes, trainer
@@ -152,6 +155,68 @@ def test_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         trainer.train(config(1, batch=32), train, val, tmp_path)
     with pytest.raises(TrainError, match="is of another run: network tiny, not cnv"):
         trainer.train(config(1, name="cnv"), train, val, tmp_path)
+
+
+def of_state(saved: dict[str, Any], change: Callable[[Tensor], object]) -> dict[str, Any]:
+    """A checkpoint's optimizer with every tensor of its state changed."""
+    state = {
+        number: {key: change(value) if value.dim() else value for key, value in parts.items()}
+        for number, parts in saved["optimizer"]["state"].items()
+    }
+    return {**saved["optimizer"], "state": state}
+
+
+DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
+    "epoch": (lambda saved: {"epoch": -1}, "epoch is -1, expected 0 to 2"),
+    "epochs": (lambda saved: {"epoch": 3}, "epoch is 3, expected 0 to 2"),
+    "history": (lambda saved: {"history": [1]}, "history, row 0: expected numbers of epoch, learning_rate, "),
+    "row": (lambda saved: {"history": [{**saved["history"][0], "seconds": "x"}]}, "history, row 0: expected numbers"),
+    "short row": (lambda saved: {"history": [{"epoch": 1}]}, "history, row 0: expected numbers"),
+    "no average": (lambda saved: {"average": {}}, "average is of 0 tensors, expected 12"),
+    "average": (
+        lambda saved: {"average": {key: value.to("meta") for key, value in saved["average"].items()}},
+        "average of blocks.0.layer.weight has no numbers, expected 432",
+    ),
+    "no state": (lambda saved: {"optimizer": {}}, "optimizer has no state of 12 parameters"),
+    "parameters": (lambda saved: {"optimizer": {"state": {99: {}}}}, "optimizer has no state of 12 parameters"),
+    "parts": (lambda saved: {"optimizer": {"state": {0: {}}}}, "optimizer, parameter 0: expected step, exp_avg, exp"),
+    "meta": (
+        lambda saved: {"optimizer": of_state(saved, lambda part: part.to("meta"))},
+        "optimizer, parameter 0: exp_avg has no numbers",
+    ),
+    "shape": (
+        lambda saved: {"optimizer": of_state(saved, lambda part: part.reshape(-1)[:1])},
+        "optimizer, parameter 0: exp_avg is (1,), expected (16, 3, 3, 3)",
+    ),
+    "no tensor": (
+        lambda saved: {"optimizer": of_state(saved, lambda part: 7)},
+        "optimizer, parameter 0: exp_avg is int, expected (16, 3, 3, 3)",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The checkpoint of a run of two epochs after the first."""
+    folder = tmp_path_factory.mktemp("begun")
+    trainer.train(config(2, average=0.9), make_images(64), make_images(64), folder, stop_after=1)
+    return load_checkpoint(folder / "checkpoint.pt")
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_run_does_not_go_on_from_what_is_damaged(tmp_path: Path, begun: dict[str, Any], name: str) -> None:
+    change, message = DAMAGE[name]
+    torch.save({**begun, **change(begun)}, tmp_path / "checkpoint.pt")
+    with pytest.raises(TrainError) as caught:
+        trainer.train(config(2, average=0.9), make_images(64), make_images(64), tmp_path)
+    said = str(caught.value)
+    assert said.startswith(f"checkpoint {tmp_path / 'checkpoint.pt'}: ") and message in said and "\n" not in said
+
+
+def test_how_an_optimizer_moves_is_the_recipe_s(tmp_path: Path, begun: dict[str, Any]) -> None:
+    groups = [{**group, "betas": 7, "lr": "fast"} for group in begun["optimizer"]["param_groups"]]
+    torch.save({**begun, "optimizer": {**begun["optimizer"], "param_groups": groups}}, tmp_path / "checkpoint.pt")
+    trainer.train(config(2, average=0.9), make_images(64), make_images(64), tmp_path)
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_learning_rate(

@@ -62,6 +62,25 @@ def _kind(value: object) -> str:
     return "missing" if value is None else type(value).__name__
 
 
+def check_tensor(where: str, found: object, wanted: Tensor) -> None:
+    """Hold a tensor of a checkpoint against one that need not have memory.
+
+    Raises:
+        TrainError: it is missing, of another type or shape, or does not have all of its numbers.
+    """
+    shape = tuple(wanted.shape)
+    if not isinstance(found, Tensor) or found.layout is not torch.strided:
+        raise TrainError(f"{where} is {_kind(found)}, expected {shape}")
+    if found.dtype is not wanted.dtype:
+        raise TrainError(f"{where} is {found.dtype}, expected {wanted.dtype}")
+    if found.shape != wanted.shape:
+        raise TrainError(f"{where} is {tuple(found.shape)}, expected {shape}")
+    if found.is_meta:
+        raise TrainError(f"{where} has no numbers, expected {found.numel()}")
+    if found.untyped_storage().nbytes() < found.numel() * found.element_size():
+        raise TrainError(f"{where} repeats its numbers, expected all {found.numel()}")
+
+
 def check_state(model: BinaryNetwork, state: dict[str, Any], path: Path) -> None:
     """Hold the tensors of a checkpoint against those of a network, which need not have memory.
 
@@ -75,17 +94,7 @@ def check_state(model: BinaryNetwork, state: dict[str, Any], path: Path) -> None
             "save those of its module"
         )
     for name, tensor in wanted.items():
-        found = state.get(name)
-        if not isinstance(found, Tensor) or found.layout is not torch.strided:
-            raise TrainError(f"checkpoint {path}: tensor {name} is {_kind(found)}, expected {tuple(tensor.shape)}")
-        if found.dtype is not tensor.dtype:
-            raise TrainError(f"checkpoint {path}: tensor {name} is {found.dtype}, expected {tensor.dtype}")
-        if found.shape != tensor.shape:
-            raise TrainError(
-                f"checkpoint {path}: tensor {name} is {tuple(found.shape)}, expected {tuple(tensor.shape)}"
-            )
-        if found.untyped_storage().nbytes() < found.numel() * found.element_size():
-            raise TrainError(f"checkpoint {path}: tensor {name} repeats its numbers, expected all {found.numel()}")
+        check_tensor(f"checkpoint {path}: tensor {name}", state.get(name), tensor)
     unknown = [name for name in state if name not in wanted]
     if unknown:
         raise TrainError(f"checkpoint {path}: tensor {unknown[0]} is unknown to {model.network.name}")

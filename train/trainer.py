@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -14,13 +16,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from bnn.networks import Network
 from bnn.output import note, progress, result, table
-from bnn.text import first_line
 from train.augment import crop_flip
-from train.checkpoint import CHECKPOINT_FORMAT, load_checkpoint, load_state, save_checkpoint
+from train.checkpoint import CHECKPOINT_FORMAT, check_tensor, load_checkpoint, load_state, save_checkpoint
 from train.config import Config, differences, from_dict, to_dict, topology
 from train.data import Arrays
 from train.errors import TrainError
-from train.log import write_log
+from train.log import LOG_FIELDS, write_log
 from train.methods import LOSSES, average_, distillation
 from train.module import BinaryNetwork
 from train.optimizer import clip, initialise, learning_rate, make_optimizer
@@ -206,12 +207,53 @@ def begin(config: Config, path: Path, images: Tensor, start: Start | None) -> St
     if different:
         raise TrainError(f"checkpoint {path} is of another run: {', '.join(different)}")
     load_state(model, saved["model"], path)
-    try:
-        state.optimizer.load_state_dict(saved["optimizer"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise TrainError(f"checkpoint {path}: optimizer cannot go on ({first_line(error)})") from None
+    check_progress(state, recipe, saved, path)
+    # how it moves is the recipe's; the checkpoint has what it moved by so far
+    state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": saved["optimizer"]["state"]})
     state.average, state.history, state.epoch = saved["average"], saved["history"], saved["epoch"]
     return state
+
+
+def check_progress(state: State, recipe: Recipe, saved: dict[str, Any], path: Path) -> None:
+    """Hold what a checkpoint says of a run, beside its weights, against a new run of the same configuration.
+
+    Raises:
+        TrainError: names what cannot be gone on from.
+    """
+    where = f"checkpoint {path}:"
+    if not 0 <= saved["epoch"] <= recipe.epochs:
+        raise TrainError(f"{where} epoch is {saved['epoch']}, expected 0 to {recipe.epochs}")
+    for number, row in enumerate(saved["history"]):
+        known = isinstance(row, dict) and set(row) == set(LOG_FIELDS)
+        if not known or not all(isinstance(value, (int, float)) for value in row.values()):
+            raise TrainError(f"{where} history, row {number}: expected numbers of {', '.join(LOG_FIELDS)}")
+    parameters = dict(state.model.named_parameters()) if recipe.average else {}
+    if set(saved["average"]) != set(parameters):
+        raise TrainError(f"{where} average is of {len(saved['average'])} tensors, expected {len(parameters)}")
+    for name, parameter in parameters.items():
+        check_tensor(f"{where} average of {name}", saved["average"][name], parameter)
+    moved, wanted = saved["optimizer"].get("state"), _moved(state.model, recipe)
+    if not isinstance(moved, dict) or not set(moved) <= set(wanted):
+        raise TrainError(f"{where} optimizer has no state of {len(wanted)} parameters, expected one")
+    for number, parts in moved.items():
+        if not isinstance(parts, dict) or set(parts) != set(wanted[number]):
+            raise TrainError(f"{where} optimizer, parameter {number}: expected {', '.join(wanted[number])}")
+        for key, value in wanted[number].items():
+            if isinstance(value, Tensor):
+                check_tensor(f"{where} optimizer, parameter {number}: {key}", parts[key], value)
+            elif type(parts[key]) is not type(value):
+                raise TrainError(f"{where} optimizer, parameter {number}: {key} is no {type(value).__name__}")
+
+
+def _moved(model: BinaryNetwork, recipe: Recipe) -> dict[int, dict[str, Any]]:
+    """The state of an optimizer that has made a step, by the parameter's number."""
+    model = copy.deepcopy(model)
+    optimizer = make_optimizer(model, recipe)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    found: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
+    return found
 
 
 def keep(state: State, config: Config, path: Path, command: str) -> None:
