@@ -137,7 +137,7 @@ RULES = (
     Rule("bnn_loop", "limit_not_zero", (*pulse("restart_i"), *pulse("go_i"))),
     Rule("bnn_loop", "limit_constant", (*pulse("restart_i"), {"limit_i": 4, "go_i": 1}), {"limit_i": 3}),
     Rule("bnn_axi_read", "command_fits", ({"addr_i": 4, "beats_i": 1, "command_valid_i": 1},)),
-    Rule("bnn_axi_read", "burst_fits", READ, faults=(("? to_boundary : most", "? to_boundary : 10'd17"),)),
+    Rule("bnn_axi_read", "burst_fits", READ, faults=(("? to_boundary : 10'(MaxBurst)", "? to_boundary : 10'd17"),)),
     Rule(
         "bnn_axi_read",
         "burst_has_credit",

@@ -95,7 +95,7 @@ module bnn_axi_read #(
   logic [Wait:0] step_q;
   logic [60:0] base_q, addr_q;  // in beats: of the command, of the burst
   logic [BeatsBits-1:0] beats_q, offset_q, left_q;  // of the command, issued, not issued
-  logic [9:0] limit_q, burst_q, spent_q, to_boundary, most;  // spent_q: a burst just issued, else 0
+  logic [9:0] limit_q, burst_q, spent_q, limit;  // spent_q: a burst just issued, else 0
   logic [7:0] arlen_q;
   logic [CreditBits-1:0] credit_q;
   logic ready_q, last_q, afford_q, issued_q, arvalid_q, want_q, command, issue;
@@ -105,16 +105,24 @@ module bnn_axi_read #(
   logic [1:0] carry_q;  // of the parts of the burst's address
   logic unused_carry_q;
 
-  // Where the next beat lies behind addr_i, and how many there may be in a burst from it on
+  // Where the next beat lies behind addr_i, and how many there may be in a burst from it on. A piece that the page's end
+  // cuts is cut once: its rest begins a page.
   if (Stripes == 1) begin : gen_whole
+    logic [9:0] to_boundary;
+
     assign offset = 61'(offset_q);
-    assign most   = 10'(MaxBurst);
+    assign to_boundary = 10'(PageBeats) - {1'b0, addr_q[8:0]};
+    assign limit = (to_boundary < 10'(MaxBurst)) ? to_boundary : 10'(MaxBurst);
   end else begin : gen_stripe
     localparam int unsigned StripeBits = $clog2(Stripes);
     logic [9:0] most_q;
+    logic [PieceBits-1:0] low;
+    logic near;
 
     assign offset = 61'({offset_q[BeatsBits-1:PieceBits], StripeBits'(Stripe), offset_q[PieceBits-1:0]});
-    assign most = most_q;
+    assign low = addr_q[PieceBits-1:0];
+    assign near = (&addr_q[8:PieceBits]) & (low != '0);
+    assign limit = near ? 10'(PieceBits'('0 - low)) : most_q;
 
     always_ff @(posedge clk_i) most_q <= 10'(MaxBurst) - 10'(offset_q[PieceBits-1:0]);
   end
@@ -123,7 +131,6 @@ module bnn_axi_read #(
 
   assign command = command_valid_i & ready_q;
   assign issue = step_q[Ask] & afford_q & room_q & ~yield_i & ~abort_i;
-  assign to_boundary = 10'(PageBeats) - {1'b0, addr_q[8:0]};
 
   assign next_idle = rst_i | abort_i | (step_q[Idle] & ~command) | (step_q[Wait] & arready_i & last_q);
   assign next_place = ~rst_i & ~abort_i & (command | (step_q[Wait] & arready_i & ~last_q));
@@ -152,7 +159,7 @@ module bnn_axi_read #(
           {1'b0, base_q[40:21], carry_q[0]} + {1'b0, offset[40:21], carry_q[0]};
     end
     if (step_q[Size]) addr_q[60:41] <= base_q[60:41] + 20'(carry_q[1]);
-    limit_q <= (to_boundary < most) ? to_boundary : most;
+    limit_q <= limit;
     if (step_q[Size]) begin
       burst_q <= (left_q < BeatsBits'(limit_q)) ? left_q[9:0] : limit_q;
       last_q  <= left_q <= BeatsBits'(limit_q);
