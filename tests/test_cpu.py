@@ -271,15 +271,20 @@ for _ in range(2):
 """
 
 FAKE = """#!/bin/sh
+# ends when two processes compile, however long one of them takes to begin
 for last; do :; done
-sleep 0.3
+touch "{running}/$PPID"
+tries=0
+while [ "$(ls "{running}" | wc -l)" -lt 2 ] && [ $tries -lt 6000 ]; do sleep 0.1; tries=$((tries + 1)); done
 cp "{library}" "$last"
 """
 
 
 def test_two_processes_at_once_compile_one_file(tmp_path: Path) -> None:
     compiler = tmp_path / "fake++"
-    compiler.write_text(FAKE.format(library=cpu.library()))
+    running_compilers = tmp_path / "running"
+    running_compilers.mkdir()
+    compiler.write_text(FAKE.format(library=cpu.library(), running=running_compilers))
     compiler.chmod(0o755)
     cache = tmp_path / "cache" / "bnn-fpga"
     cache.mkdir(parents=True)
@@ -316,7 +321,7 @@ def test_without_a_compiler_the_numpy_model_computes(tmp_path: Path, compiler: s
 
 def test_a_home_that_cannot_be_written_is_no_hindrance(tmp_path: Path) -> None:
     compiler = tmp_path / "fake++"
-    compiler.write_text(FAKE.format(library=cpu.library()))
+    compiler.write_text(f'#!/bin/sh\nfor last; do :; done\ncp "{cpu.library()}" "$last"\n')
     compiler.chmod(0o755)
     (tmp_path / "cache").write_text("a file, where root could write into a folder")
     (tmp_path / "tmp").mkdir()

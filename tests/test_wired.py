@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +22,10 @@ from hls.resources import Resources
 from hls.wired import cost, first, heap, levels, measure, network, reuse, rows, timing, topologies, verilog
 from hls.wired.graph import Add, Bit, Chain, Graph, GraphError, Input, Select, adders, evaluate, multiply_out, split
 from sim import wired_demo
+from sim.rtl_sim import find_verilator
 from sim.wired_sim import WiredRun, run_hls, run_rtl
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "hw_templates"
 
 
 def task(seed, outputs, inputs, input_bits=1, taps=1, thresholds=True):
@@ -574,3 +579,76 @@ def test_a_first_layer_with_values_is_refused():
     model = draw(networks.network("tiny_bireal"))
     with pytest.raises(ModelError, match=r"^layer conv1: gives a value, one that is wired in gives bits"):
         first.sources(model, DESIGNS["pynq_z1"])
+
+
+COROUTINES = "-O0 -std=c++20 -fcoroutines"
+BENCH = """
+module bench;
+  logic clk = 0, rst_n = 0, emit = 0, push = 0, ready, valid, out, given;
+  logic [1:0] turn;
+  int unsigned many, spare;
+  wired_fold #(.Passes(4)) i_fold (
+      .clk_i(clk), .rst_ni(rst_n), .emit_i(emit), .ready_o(ready), .valid_o(valid), .pass_o(turn));
+  wired_queue #(.Bits(1), .Depth(4)) i_queue (
+      .clk_i(clk), .rst_ni(rst_n), .valid_i(push), .data_i(1'b1), .valid_o(given), .data_o(out), .ready_i(1'b0));
+  always #1 clk = !clk;
+  initial begin
+    if (!$value$plusargs("push=%d", many)) many = 0;
+    if (!$value$plusargs("spare=%d", spare)) spare = 0;
+    repeat (2) @(negedge clk);
+    rst_n = 1;
+    @(negedge clk);
+    for (int n = 0; n < 3; ++n) begin  // a vector as soon as it may come, the last one earlier
+      emit = 1;
+      @(negedge clk);
+      emit = 0;
+      repeat (n == 1 ? 3 - spare : 3) @(negedge clk);
+    end
+    push = many != 0;
+    repeat (many) @(negedge clk);
+    push = 0;
+    repeat (2) @(negedge clk);
+    $display("done");
+    $finish;
+  end
+endmodule
+"""
+
+
+@pytest.fixture(scope="module")
+def wired_bench(tmp_path_factory):
+    """A simulation of both units that have assertions; arguments say what comes too early, and how much."""
+    folder = tmp_path_factory.mktemp("bench")
+    (folder / "bench.sv").write_text(BENCH)
+    units = [TEMPLATES / "wired/rtl/wired_fold.sv", TEMPLATES / "wired/rtl/wired_queue.sv"]
+    units += [TEMPLATES / "rtl/common/bnn_fifo.sv"]
+    command = [
+        str(find_verilator()),
+        "--binary",
+        "--timing",
+        "-Wno-fatal",
+        "-CFLAGS",
+        COROUTINES,
+        "--top",
+        "bench",
+    ]
+    command += ["--Mdir", str(folder / "made"), str(folder / "bench.sv"), *map(str, units)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert not done.returncode, done.stderr[-2000:]
+    return folder / "made" / "Vbench"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), ""),
+        (("+spare=1",), "wired_fold: a vector too many"),
+        (("+spare=3",), "wired_fold: a vector too many"),
+        (("+push=4",), ""),
+        (("+push=7",), "wired_queue: an element too many"),
+    ],
+)
+def test_what_the_schedule_does_not_allow_ends_a_simulation(wired_bench, arguments, said):
+    done = subprocess.run([wired_bench, *arguments], capture_output=True, text=True)
+    assert (said in done.stdout + done.stderr) and bool(done.returncode) == bool(said), done.stdout
+    assert ("done" in done.stdout) == (not said)
