@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.damage import CORES, Board, Damage, Program, can_run, code_of
+from helpers.damage import CORES, Board, Damage, Program, can_run, code_of, is_short
 from run_damaged import campaign, main, wrong
 
 from bnn import golden
@@ -45,6 +45,12 @@ def test_a_core_ends_with_the_same_code(core: str) -> None:
     assert [item for item in wrong(CORES[core](), programs) if item[1]] == []
     found = Counter(code_of(program) for program, _ in programs.values())
     assert {0, 1, 2, 3, 5} <= set(found) and len(programs) > COUNT / 2, found
+
+
+def test_means_of_no_pixels_are_long() -> None:
+    """Of a map without rows and columns: the HLS core counted on for 15 minutes, and then had the right code."""
+    for number in (1814, 9612):
+        assert code_of(DAMAGE.program(number)[0]) == Error.NONE and not is_short(DAMAGE.program(number))
 
 
 def test_the_functional_core_runs_good_programs() -> None:

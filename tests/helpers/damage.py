@@ -85,8 +85,10 @@ def is_short(one: Program) -> bool:
     program, images = one
     if code_of(program) != Error.NONE:
         return True
-    # where there are no pixels the cores work as on one
-    means = sum(max(1, item.height) * max(1, item.width) * item.groups for item in layers(program) if item.average)
+    # a core that counts rows or columns of a mean to 0 counts through all 16 bits
+    means = sum(
+        (item.height or 1 << 16) * (item.width or 1 << 16) * item.groups for item in layers(program) if item.average
+    )
     return busy_cycles(program, len(images)) + len(images) * means <= CYCLES
 
 
