@@ -106,7 +106,16 @@ def check_layers(header: Header, found: List[Descriptor], core: Registers) -> No
         _check_release(header, found)
     parts = {"A": (found[: header.layers_a], header.words_a), "B": (found[header.layers_a :], header.words_b)}
     for segment, (items, words) in parts.items():
-        taken = sum(item.weight_words for item in items)
+        taken = 0
+        for item in items:
+            taken += item.weight_words
+            if taken > words:
+                break
+            if item.weights_back > taken:
+                raise ProgramFault(
+                    Error.RANGE, f"segment {segment} goes back by {item.weights_back} weight words from word {taken}"
+                )
+            taken -= item.weights_back
         if items and taken != words:
             raise ProgramFault(Error.RANGE, f"segment {segment} has {words} weight words, its layers take {taken}")
 
@@ -227,9 +236,27 @@ def _of_layer(h: Header, d: Descriptor, core: Registers, number: int) -> Iterato
     yield not d.dense or (d.rows == 1 and d.blocks == 1), f"{d.rows} rows and {d.blocks} blocks of a dense layer"
     last = number + 1 == h.layers
     yield d.scores == last, "the last layer gives no scores" if last else "gives scores and is not the last layer"
+    yield from _of_band(h, d, number)
     yield (
         not d.scores or (d.dense and d.outputs == h.classes),
         (f"gives {d.outputs} scores of {h.classes} classes{'' if d.dense else ' and is not dense'}"),
+    )
+
+
+def _of_band(h: Header, d: Descriptor, number: int) -> Iterator[Tuple[bool, str]]:
+    """Layers that end before the first layer does, and weights that come again."""
+    single = h.version == PROGRAM_VERSION_2 and h.sub_batch == 1
+    plain = not (d.vector or d.dense or d.release_first)
+    yield (
+        not d.early or (single and plain),
+        "ends early, and is not of version 2, by pixel and without the vector unit, in a sub-batch of one image, or "
+        "releases the first layer's buffer",
+    )
+    kept = h.version == PROGRAM_VERSION_2 and h.resident == 1 and number + 1 not in (h.layers_a, h.layers)
+    yield (
+        not d.weights_back or kept,
+        f"goes back by {d.weights_back} weight words, expected 0 but in version 2, with resident weights, before the "
+        "last layer of a segment",
     )
 
 

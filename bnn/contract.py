@@ -315,7 +315,9 @@ class Header(Record):
     descriptors = Field(9, "offset of the descriptors")
     weights_a = Field(10, "offset of segment A's weights")
     words_a = Field(
-        11, "its weight-memory words: just what its layers take, the sum of groups × (header words + `group_words`)"
+        11,
+        "its weight-memory words: just what its layers take, the sum of groups × (header words + `group_words`) "
+        "less `weights_back`",
     )
     weights_b = Field(12, "offset of segment B's weights; 0 without one")
     words_b = Field(13, "its weight-memory words")
@@ -389,6 +391,7 @@ class Descriptor(Record):
     shortcut_same = flags.bit(20, "the shortcut has the output's height and width, in a layer with `stride2`")
     shortcut_first = flags.bit(21, "the shortcut, or the value to average, is of the first layer's double buffer")
     release_first = flags.bit(22, "last layer that reads the first layer's double buffer")
+    early = flags.bit(23, "a band of rows that may end while the first layer is at work")
     groups = Field(1, "groups G")
     tap_words = Field(2, "input words per tap CW")
     rows = Field(3, "rows computed (before pool; even if pool)")
@@ -434,6 +437,9 @@ class Descriptor(Record):
     shortcut_words = shortcut_place.part(0, 16, "words per pixel, all planes and the value")
     shortcut_word = shortcut_place.part(16, 16, "first word of the value")
     shortcut_values = Field(30, "words of the value that there are, a multiple of 8: behind them the shortcut is 0")
+    band = Field(31, "what a band of a layer's rows has beside its own descriptor")
+    source_row = band.part(0, 16, "row of the first layer's map at which its source begins (with `from_first`)")
+    weights_back = band.part(16, 16, "weight words by which the ring goes back behind it")
 
     @property
     def bases(self) -> int:

@@ -115,7 +115,7 @@ def layer_weights(program: bytes) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
         in_a = index < header.layers_a
         size = item.weight_words * pe * simd // 8
         raw = np.frombuffer(program, np.uint8, size, at[in_a])
-        at[in_a] += size
+        at[in_a] += (item.weight_words - item.weights_back) * pe * simd // 8
         words = raw.reshape(item.groups, item.headers + item.group_words, pe, simd // 8)
         head = np.ascontiguousarray(words[:, : item.headers, :, :4].swapaxes(0, 1)).view("<u4")
         headers = head.reshape(item.headers, item.groups * pe).astype(np.int64)

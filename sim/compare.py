@@ -32,7 +32,7 @@ def by_name(placed: Union[Plan, Model], traces: Mapping[int, Output]) -> Dict[st
     else:
         has_first, head = bool(placed.first.channels), placed.model.layers[0]
         stages = [(stage.name, stage.outputs, stage.moves) for stage in placed.stages]
-    for key, output in traces.items():
+    for key, output in sorted(traces.items()):
         name, outputs, moves = stages[key] if key >= 0 else ("input", None, False)
         if moves:
             continue
@@ -40,7 +40,9 @@ def by_name(placed: Union[Plan, Model], traces: Mapping[int, Output]) -> Dict[st
             name, outputs = head.name, head.outputs
         planes = output.planes[..., :outputs]
         if len(planes):
-            named[name] = planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, 1)
+            bits = planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, 1)
+            # bands of a layer's rows come one after the other
+            named[name] = np.concatenate([named[name], bits], axis=-3) if name in named else bits
         if output.value is not None:
             named[f"{name}.value"] = output.value[..., :outputs]
     return named

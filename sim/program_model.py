@@ -371,7 +371,7 @@ class Interpreter:
                             self._store(item, dest, group, image, row, column, planes[:, :, lane], value[:, lane])
         if self.observer and not item.scores:
             self.observer(index, start, written.read(self.memory, before, count))
-        return at
+        return at - item.weights_back
 
     def _finish(
         self, item: Descriptor, head: np.ndarray, parts: List[Tuple[np.ndarray, np.ndarray]]

@@ -133,6 +133,11 @@ inline Error check_layer(const Word h[H_WORDS], const Word d[D_WORDS], int numbe
   wrong |= dense && (d[D_ROWS] != 1 || d[D_BLOCKS] != 1);
   wrong |= score != (number + 1 == low16(h[H_LAYERS]));
   wrong |= score && (!dense || d[D_OUTPUTS] != h[H_CLASSES]);
+  // Bands: of one image, by pixel and without the vector unit; weights again where all of them stay.
+  const bool version_2 = h[H_VERSION] == unsigned(PROGRAM_VERSION_2);
+  const bool last = number + 1 == low16(h[H_LAYERS_A]) || number + 1 == low16(h[H_LAYERS]);
+  wrong |= get(d, D_EARLY) && (!version_2 || h[H_SUB_BATCH] != 1 || get(d, D_VECTOR) || dense || get(d, D_RELEASE_FIRST));
+  wrong |= get(d, D_WEIGHTS_BACK) != 0 && (!version_2 || h[H_RESIDENT] == 0 || last);
   return wrong ? E_RANGE : E_NONE;
 }
 
@@ -156,6 +161,16 @@ inline void see_release(const Word h[H_WORDS], const Word d[D_WORDS], int number
 inline unsigned layer_words(const Word d[D_WORDS]) {
 #pragma HLS INLINE  // one product
   return unsigned(low16(d[D_GROUPS])) * unsigned(low16(d[D_GROUP_WORDS]) + header_words(d));
+}
+
+// Goes on behind a layer's words, from `at` of a segment, and back by those that come again. Whether they are all inside.
+inline bool take_words(const Word d[D_WORDS], unsigned segment, unsigned long long& at) {
+#pragma HLS INLINE  // sums and comparisons
+  const unsigned back = unsigned(get(d, D_WEIGHTS_BACK));
+  at += layer_words(d);
+  const bool inside = at <= segment && back <= at;
+  at -= back;
+  return inside;
 }
 
 }  // namespace bnn

@@ -70,7 +70,8 @@ constexpr int H_BATCH = 7;  // batch B (images, a multiple of S; B = S if LA = L
 constexpr int H_RESIDENT = 8;  // 1 if all weight words fit the weight memory and stay there, else 0
 constexpr int H_DESCRIPTORS = 9;  // offset of the descriptors
 constexpr int H_WEIGHTS_A = 10;  // offset of segment A's weights
-// its weight-memory words: just what its layers take, the sum of groups x (header words + group_words)
+// its weight-memory words: just what its layers take, the sum of groups x (header words + group_words) less
+// weights_back
 constexpr int H_WORDS_A = 11;
 constexpr int H_WEIGHTS_B = 12;  // offset of segment B's weights; 0 without one
 constexpr int H_WORDS_B = 13;  // its weight-memory words
@@ -110,7 +111,6 @@ constexpr Field H_SHIFT = {H_FIRST_RESULT, 20, 5};  // bits that it is shifted r
 
 // One array layer.
 constexpr int D_WORDS = 32;
-constexpr int D_USED = 31;  // words up to the last of these
 constexpr int D_FLAGS = 0;  // what the layer does
 constexpr int D_GROUPS = 1;  // groups G
 constexpr int D_TAP_WORDS = 2;  // input words per tap CW
@@ -144,6 +144,7 @@ constexpr int D_SHORTCUT_ROW_STRIDE = 28;  // shortcut row_stride
 constexpr int D_SHORTCUT_PLACE = 29;  // where a pixel's value lies
 // words of the value that there are, a multiple of 8: behind them the shortcut is 0
 constexpr int D_SHORTCUT_VALUES = 30;
+constexpr int D_BAND = 31;  // what a band of a layer's rows has beside its own descriptor
 constexpr Field D_KERNEL3 = {D_FLAGS, 0, 1};  // 3x3 (else 1x1)
 constexpr Field D_PAD = {D_FLAGS, 1, 1};  // pad 1
 constexpr Field D_PAD_ONE = {D_FLAGS, 2, 1};  // padding is +1
@@ -172,6 +173,7 @@ constexpr Field D_SHORTCUT_SAME = {D_FLAGS, 20, 1};
 // the shortcut, or the value to average, is of the first layer's double buffer
 constexpr Field D_SHORTCUT_FIRST = {D_FLAGS, 21, 1};
 constexpr Field D_RELEASE_FIRST = {D_FLAGS, 22, 1};  // last layer that reads the first layer's double buffer
+constexpr Field D_EARLY = {D_FLAGS, 23, 1};  // a band of rows that may end while the first layer is at work
 constexpr Field D_HEIGHT = {D_INPUT_SIZE, 0, 16};  // input height
 constexpr Field D_WIDTH = {D_INPUT_SIZE, 16, 16};  // input width
 constexpr Field D_MORE_BASES = {D_PASSES, 0, 4};  // bases M less 1
@@ -188,6 +190,9 @@ constexpr Field D_VALUE_BITS = {D_RESULT, 4, 4};  // 0: the value is signed, of 
 constexpr Field D_SHIFT = {D_RESULT, 8, 5};  // bits that it is shifted right: 0, 4, ..., 28
 constexpr Field D_SHORTCUT_WORDS = {D_SHORTCUT_PLACE, 0, 16};  // words per pixel, all planes and the value
 constexpr Field D_SHORTCUT_WORD = {D_SHORTCUT_PLACE, 16, 16};  // first word of the value
+// row of the first layer's map at which its source begins (with from_first)
+constexpr Field D_SOURCE_ROW = {D_BAND, 0, 16};
+constexpr Field D_WEIGHTS_BACK = {D_BAND, 16, 16};  // weight words by which the ring goes back behind it
 
 // What the header word of a group has for every PE.
 constexpr int T_WORDS = 1;

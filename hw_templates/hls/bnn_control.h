@@ -125,6 +125,7 @@ passes:
       const bool images_wide = get(d, D_DENSE) || get(d, D_BY_IMAGE), serial = get(d, D_SERIAL) != 0;
       const int groups = low16(d[D_GROUPS]);
       const unsigned group_words = unsigned(low16(d[D_GROUP_WORDS]) + header_words(d));
+      const unsigned back = unsigned(get(d, D_WEIGHTS_BACK));  // R_FINISH takes its place
       d[R_FINISH] = 0;
       d[R_LAYER] = unsigned(n);
       d[R_START] = unsigned(start);
@@ -160,7 +161,7 @@ passes:
       }
       if (beats > 0) order(to_read, READ_WEIGHTS, beat, beats);
       beat += beats;
-      position += unsigned(groups) * group_words;
+      position += unsigned(groups) * group_words - back;
     }
     streamed = resident ? 0 : position;
   rest:

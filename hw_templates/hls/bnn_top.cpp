@@ -113,6 +113,7 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
     code = check_header(header);
     const int layers = code == E_NONE ? low16(header[H_LAYERS]) : 0;
     unsigned long long words_a = 0, words_b = 0;  // that the layers take
+    bool inside = true;  // of those that there are
     Release release = {0, false};
     Word descriptors[MAX_LAYERS][D_WORDS];
   descriptors:
@@ -123,9 +124,9 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
       if (code == E_NONE) code = check_layer(header, d, n);
       see_release(header, d, n, release);
       if (n < low16(header[H_LAYERS_A])) {
-        words_a += layer_words(d);
+        inside &= take_words(d, header[H_WORDS_A].to_uint(), words_a);
       } else {
-        words_b += layer_words(d);
+        inside &= take_words(d, header[H_WORDS_B].to_uint(), words_b);
       }
     fields:
       for (int k = 0; k < D_WORDS; ++k) {
@@ -134,7 +135,7 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
       }
     }
     const bool two_segments = header[H_LAYERS_A] != header[H_LAYERS];
-    const bool whole = words_a == header[H_WORDS_A].to_uint() &&
+    const bool whole = inside && words_a == header[H_WORDS_A].to_uint() &&
                        (!two_segments || words_b == header[H_WORDS_B].to_uint());
     const bool released = header[H_VERSION] == unsigned(PROGRAM_VERSION) || (release.layers == 1 && !release.wrong);
     if (code == E_NONE && !(whole && released)) code = E_RANGE;

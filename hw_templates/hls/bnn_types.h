@@ -60,7 +60,7 @@ typedef hls::stream<Score> ScoreStream;
 
 // A command to the array: a descriptor, and what `control` adds to it, with the number of words.
 enum CommandWord {
-  R_FINISH = D_USED,  // 1: no layer, the run is over
+  R_FINISH = D_BAND,  // 1: no layer, the run is over; in place of what only `control` makes use of
   R_LAYER,            // number of the layer
   R_START,            // number of the first image in the run
   R_IMAGES,           // images to work on

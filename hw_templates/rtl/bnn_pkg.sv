@@ -24,7 +24,7 @@ package bnn_pkg;
   localparam int unsigned PairWords = 32;
   // cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one
   localparam int unsigned ArrayLatency = 9;
-  localparam int unsigned DescriptorUsed = 31;  // words of a descriptor up to the last that is not 0
+  localparam int unsigned DescriptorUsed = 32;  // words of a descriptor up to the last that is not 0
 
   // Cycles from operands to sums in the array.
   function automatic int unsigned array_latency(input int unsigned simd);
@@ -105,7 +105,8 @@ package bnn_pkg;
     logic [31:0] first;  // offset of the first-layer block
     logic [31:0] words_b;  // its weight-memory words
     logic [31:0] weights_b;  // offset of segment B's weights; 0 without one
-    // its weight-memory words: just what its layers take, the sum of groups x (header words + group_words)
+    // its weight-memory words: just what its layers take, the sum of groups x (header words + group_words) less
+    // weights_back
     logic [31:0] words_a;
     logic [31:0] weights_a;  // offset of segment A's weights
     logic [31:0] descriptors;  // offset of the descriptors
@@ -122,7 +123,8 @@ package bnn_pkg;
 
   // What the layer does.
   typedef struct packed {
-    logic [8:0] unused;
+    logic [7:0] unused;
+    logic early;  // a band of rows that may end while the first layer is at work
     logic release_first;  // last layer that reads the first layer's double buffer
     logic shortcut_first;  // the shortcut, or the value to average, is of the first layer's double buffer
     logic shortcut_same;  // the shortcut has the output's height and width, in a layer with stride2
@@ -190,8 +192,15 @@ package bnn_pkg;
     logic [15:0] shortcut_words;  // words per pixel, all planes and the value
   } shortcut_place_t;
 
+  // What a band of a layer's rows has beside its own descriptor.
+  typedef struct packed {
+    logic [15:0] weights_back;  // weight words by which the ring goes back behind it
+    logic [15:0] source_row;  // row of the first layer's map at which its source begins (with from_first)
+  } band_t;
+
   // One array layer. Word 0 is in the least significant bits.
   typedef struct packed {
+    band_t band;  // what a band of a layer's rows has beside its own descriptor
     logic [31:0] shortcut_values;  // words of the value that there are, a multiple of 8: behind them the shortcut is 0
     shortcut_place_t shortcut_place;  // where a pixel's value lies
     logic [31:0] shortcut_row_stride;  // shortcut row_stride

@@ -132,9 +132,9 @@ async def act_write(dut):
 
 
 async def ring_run(dut, rng, words, hold, rounds):
-    """Feeds `words`, reads and pops random groups; `rounds` passes over a held program, some cut short by a rewind.
+    """Feeds `words`, reads and pops random groups.
 
-    Every port brings its part of the words at a pace of its own, which changes.
+    There are `rounds` passes over a held program, some cut short by a rewind, and some pops go back. Every port brings its part of the words at a pace of its own, which changes.
     """
     bits, depth, ports = parameter("WordBits"), parameter("Depth"), parameter("Ports")
     each = bits // 64 // ports  # beats of a word through a port
@@ -178,8 +178,10 @@ async def ring_run(dut, rng, words, hold, rounds):
         expected.append(words[base + index] if read else None)
         if not count and base < len(words):
             count, ready = rng.randrange(1, min(len(words) - base, depth) + 1), step + COUNT_EARLY
-            dut.pop_count_i.value = count
-        pop = 0 < count <= available and step >= ready and rng.random() < 0.3
+            if hold and base and rng.random() < 0.2:
+                count = -rng.randrange(1, base + 1)  # back
+            dut.pop_count_i.value = count % (2 * depth)
+        pop = count and count <= available and step >= ready and rng.random() < 0.3
         rewind = hold and base > 0 and not pop and step >= ready and rng.random() < 0.01
         dut.pop_i.value, dut.rewind_i.value = int(pop), int(rewind)
         rewound = rewind

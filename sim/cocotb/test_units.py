@@ -206,7 +206,7 @@ async def writeback(dut):
                 data = np.array(fields(int(dut.write_data_o.value), 1, lanes * simd), np.uint8).reshape(lanes, simd)
                 memory.write(mask, int(dut.write_group_o.value), int(dut.write_addr_o.value), data)  # noqa: B023
 
-        for _ in range(3):
+        for _ in range(2):
             await cycle()
         dut.start_i.value = 1
         await cycle()

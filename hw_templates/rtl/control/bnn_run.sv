@@ -450,7 +450,7 @@ module bnn_run
           if (settled) state_q <= hot(Settle);
         end
         state_q[Settle]: begin
-          if (wait_q[2]) begin
+          if (wait_q[1]) begin
             wait_q  <= '0;
             state_q <= hot(Start);
             if (bad_layer || bad_vector) begin

@@ -2,10 +2,10 @@
 //
 // load_i writes beat_i at load_index_i. fetch_i fetches layer fetch_index_i; settled_o comes when it is there and
 // checked, copy_i makes it layer_o. bad_o tells that it is out of range, or that the layers up to it, counted by
-// their start_i, with settled_o, do not take the words of their segment (both segments' words are in header_i), or
-// that the first layer's buffer is read when it is released, or not released; vector_o that it needs the vector unit,
-// which the design does not have. in_b_i, last_i, last_b_i: it is of segment B, the last of its segment, the last of
-// all. end_i, with last_i, ends a segment, begin_i all.
+// their start_i, with settled_o, do not take the words of their segment (both segments' words are in header_i; a band
+// may go back by some), or that the first layer's buffer is read when it is released, or not released; vector_o that it
+// needs the vector unit, which the design does not have. in_b_i, last_i, last_b_i: it is of segment B, the last of its
+// segment, the last of all. end_i, with last_i, ends a segment, begin_i all.
 //
 // Latency: settled_o 30 cycles after fetch_i; layer_o 2 after copy_i; bad_o follows last_b_i by two cycles, in_b_i
 // and last_i by one.
@@ -109,7 +109,8 @@ module bnn_run_descriptors
   logic [32:0] product_q, layer_words_q;
   logic [31:0] taken_q;  // before it
   logic [33:0] needed_q;
-  logic [31:0] range_q;
+  logic [32:0] next_q;  // before the next one; not below 2**32 where it goes back beyond the first, or is over
+  logic [33:0] range_q;
   // Header words of a group, and what they follow from
   logic [4:0] bases_q, planes_q;
   logic [7:0] passes_q;
@@ -124,7 +125,7 @@ module bnn_run_descriptors
   logic [31:0] taps_q, words_q;  // taps of a kernel, words of a pass
   logic [19:0] all_words_q;
   logic more_words_q;  // than a group can have, whatever its bases
-  logic over_a_q, under_a_q, over_b_q, under_b_q, bad_words_q, bad_range_q;
+  logic over_a_q, under_a_q, over_b_q, under_b_q, back_q, bad_words_q, bad_range_q;
 
   always_ff @(posedge clk_i) begin
     bases_q       <= 5'(fetched.passes.more_bases) + 5'd1;
@@ -193,6 +194,11 @@ module bnn_run_descriptors
     // The first layer's double buffer is released once, by the last layer of segment A that reads it.
     range_q[30] <= header_i.version[1] && (released_q || in_b_i) && (reads_first || fetched.flags.release_first);
     range_q[31] <= header_i.version[1] && !in_b_i && last_i && !released_q && !fetched.flags.release_first;
+    // Bands: of one image, by pixel and without the vector unit; weights again where all of them stay
+    range_q[32] <= fetched.flags.early && (!header_i.version[1] || header_i.sub_batch != 32'd1 || fetched.flags.vector
+        || fetched.flags.dense || fetched.flags.release_first);
+    range_q[33] <= fetched.band.weights_back != '0 && (!header_i.version[1] || !header_i.resident[0]);
+    back_q      <= fetched.band.weights_back != '0;
     vector_q    <= fetched.flags.vector && Vector == 0;
     bad_range_q <= |range_q;
     if (begin_i || (end_i && last_i)) released_q <= 1'b0;
@@ -203,9 +209,11 @@ module bnn_run_descriptors
     under_a_q   <= needed_q < 34'(header_i.words_a);
     over_b_q    <= needed_q > 34'(header_i.words_b);
     under_b_q   <= needed_q < 34'(header_i.words_b);
-    bad_words_q <= in_b_i ? over_b_q | (last_i & under_b_q) : over_a_q | (last_i & under_a_q);
+    bad_words_q <= next_q[32] | (last_i & back_q)
+        | (in_b_i ? over_b_q | (last_i & under_b_q) : over_a_q | (last_i & under_a_q));
+    next_q      <= needed_q[32:0] - 33'(fetched.band.weights_back);
     if (begin_i || (end_i && last_i)) taken_q <= '0;
-    else if (start_i) taken_q <= needed_q[31:0];
+    else if (start_i) taken_q <= next_q[31:0];
   end
 
   assign reads_first = fetched.flags.from_first | fetched.flags.shortcut_first;

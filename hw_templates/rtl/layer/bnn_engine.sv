@@ -7,9 +7,9 @@
 // there are scores or the vector unit is at work. Sums that leave the engine one by one (scores, serial writes) are
 // started one at a time.
 //
-// With rows_wait_i the first layer is still at work on what the layer reads, and has done rows_i rows of its images. A
-// convolution by pixel without the vector unit begins a row when all that it reads is there, any other layer when
-// rows_wait_i is low; none ends before.
+// With rows_wait_i the first layer is still at work on the sub-batch, and has done rows_i rows of its images. A
+// convolution by pixel of these rows without the vector unit begins a row of its first group when all that it reads is
+// there, any other layer when rows_wait_i is low; none ends before. A layer that is early does not wait for it to be low.
 //
 // start_i: a pulse with idle; layer_i and scores_i are constant from two cycles before it until two cycles
 // after done_o, a pulse. The next start_i comes at least five cycles after it: its reads find all bits
@@ -73,8 +73,8 @@ module bnn_engine
   localparam int unsigned MemoryLatency = 3;  // from the addresses to the operands of the array
   // A write leaves the write-back StepLatency + MemoryLatency + SumLatency + 5 cycles after its
   // step. Finish is entered 6 cycles after the last step, done_o follows its end by one cycle and
-  // layer_i changes 3 cycles after that.
-  localparam int unsigned Drain = StepLatency + MemoryLatency + SumLatency + 5 - 6 - 1 - 3 + 1;
+  // layer_i changes 4 cycles after that, with the last write at the earliest.
+  localparam int unsigned Drain = StepLatency + MemoryLatency + SumLatency + 5 - 6 - 1 - 4;
   localparam int unsigned DrainBits = $clog2(Drain + 1);
 
   // ---- Descriptor ----------------------------------------------------------------------------
@@ -89,7 +89,7 @@ module bnn_engine
   logic [15:0] tap_rows_q, tap_columns_q;
   logic [15:0] blocks, rows_q, group_words, dense_blocks_q, images_q;
   logic [5:0] headers;
-  logic [RingBits:0] group_total_q;
+  logic [RingBits:0] group_total_q, last_total_q;  // words of a group that the ring drops, and of the layer's last one
 
   logic is_vector;
   logic [5:0] vector_headers;
@@ -148,6 +148,7 @@ module bnn_engine
     Load,
     Rows,
     Run,
+    Space,
     Pop,
     Finish
   } state_e;
@@ -155,6 +156,7 @@ module bnn_engine
   state_e state_q;
   logic next_valid, seq_done, step, one_by_one, pending_q, enough_q, block_done, run_q;
   logic ahead_q, follow_q;  // the next group's words are there too; its header may follow this one's last step
+  logic soon_q;  // or not much later
   logic vector_busy, load_ready, load_read, load_done, room, hand_soon, read;
   logic [5:0] load_index;
   logic [1:0] gap_q;  // ones: cycles since a sum's last step
@@ -162,6 +164,7 @@ module bnn_engine
   logic [15:0] average_left_q;  // groups
   logic next_hold, next_last, next_final, next_row_last, next_image_last, next_group_last, next_over;
   logic sequence_over_q, score_busy, done_q;
+  logic over_q;  // the layer's last step is taken
   logic [$clog2(SumLatency+2)-1:0] space_q;  // cycles until a header may come
   logic [3:0] pop_wait_q;  // a one for each cycle to wait, as a count's compare is one more level
   logic [DrainBits-1:0] drain_q;
@@ -230,27 +233,40 @@ module bnn_engine
 
   // ---- Rows of the first layer that the next row of steps reads --------------------------------------
 
-  // Up to that of row y of image i: i*height + y*step + taps + pool - pad, which may be one beyond the image. It is
-  // looked for four cycles after a row's last step.
-  logic [AddrBits:0] rows_begin_q, rows_all_q, rows_left_q, rows_need_q;
-  logic by_rows_q, rows_wait_q, rows_there_q, row_step_q, image_step_q, image_left_q, two_q;
+  // Up to that of row y of image i: i*height + y*step + taps + pool - pad, which may be one beyond the image; in a band
+  // beyond the row at which its source begins. It is looked for four cycles after a row's last step, or, within an
+  // image, a row before it is needed.
+  logic [AddrBits:0] rows_begin_q, rows_first_q, rows_all_q, rows_left_q, rows_need_q, rows_next_q;
+  logic by_rows_q, rows_wait_q, rows_there_q, rows_ahead_q, row_step_q, row_late_q, image_step_q, image_left_q, two_q;
+  logic rows_over_q;  // the first group has had them all
+  logic rows_hold;  // the first row of a group waits for them
+  logic end_wait_q;  // the layer does not end before the first layer
 
   always_ff @(posedge clk_i) begin
     by_rows_q    <= flags.from_first & ~dense & ~vector & ~scores;
     two_q        <= pool | flags.stride2;
     rows_begin_q <= (AddrBits + 1)'(tap_rows_q) + (AddrBits + 1)'(pool) - (AddrBits + 1)'(pad_q);
+    rows_first_q <= rows_begin_q + (AddrBits + 1)'(layer.band.source_row);
     rows_all_q   <= two_q ? (AddrBits + 1)'(rows_q) << 1 : (AddrBits + 1)'(rows_q);
     rows_left_q  <= (AddrBits + 1)'(layer.input_size.height) - rows_all_q;
     row_step_q   <= step & next_row_last;
     image_step_q <= step & next_image_last;
     image_left_q <= image_step_q;
-    if (start_q) rows_need_q <= rows_begin_q;
+    if (start_q) rows_need_q <= rows_first_q;
     else if (row_step_q || image_left_q) begin
       rows_need_q <= rows_need_q + (image_left_q ? rows_left_q : two_q ? (AddrBits + 1)'(2) : (AddrBits + 1)'(1));
     end
-    rows_wait_q  <= rows_wait_i;
-    rows_there_q <= ~rows_wait_i | (rows_i >= rows_need_q);
+    rows_over_q  <= ~start_i & (rows_over_q | (step & next_group_last));
+    rows_wait_q  <= rows_wait_i & ~rows_over_q & ~(flags.early & ~flags.from_first);
+    end_wait_q   <= rows_wait_i & ~flags.early;
+    rows_there_q <= ~rows_wait_i | rows_over_q | (rows_i >= rows_need_q);
+    // Of the next row; not before rows_next_q is that
+    row_late_q   <= row_step_q;
+    rows_next_q  <= rows_need_q + (two_q ? (AddrBits + 1)'(2) : (AddrBits + 1)'(1));
+    rows_ahead_q <= ~(step & next_row_last) & ~row_step_q & ~row_late_q & (rows_i >= rows_next_q);
   end
+
+  assign rows_hold = rows_wait_q & ~rows_over_q & ~rows_there_q;
 
   // Sums leave the array one by one while the next ones are begun, scores before.
   assign one_by_one = serial | scores;
@@ -258,9 +274,12 @@ module bnn_engine
 
   always_ff @(posedge clk_i) begin
     group_total_q <= (RingBits + 1)'(group_words) + (RingBits + 1)'(headers);
+    last_total_q  <= group_total_q - (RingBits + 1)'(layer.band.weights_back);
+    over_q        <= ~start_q & (over_q | (step & next_over));
     enough_q      <= ring_available_i >= group_total_q;
     ahead_q       <= (RingBits + 2)'(ring_available_i) >= {group_total_q, 1'b0};
     follow_q      <= ahead_q & space_q <= 1 & state_q != Header0 & ~scores & ~vector;
+    soon_q        <= ahead_q & ~scores & ~vector;
     if (start_q) average_left_q <= layer.groups[15:0];
     else if (average_pop_q) average_left_q <= average_left_q - 16'd1;
     if (rst_i) begin
@@ -295,8 +314,8 @@ module bnn_engine
           end
         end
         Header0: begin
-          state_q    <= vector ? Load : scores ? Header1 : rows_wait_q ? Rows : Run;
-          run_q      <= ~scores & ~vector & ~rows_wait_q;
+          state_q    <= vector ? Load : scores ? Header1 : rows_hold ? Rows : Run;
+          run_q      <= ~scores & ~vector & ~rows_hold;
           pop_wait_q <= 4'b0111;
         end
         Rows: begin
@@ -319,15 +338,16 @@ module bnn_engine
         end
         Run: begin
           if (step && next_group_last) begin
-            state_q    <= follow_q & ~next_over ? Header0 : Pop;
+            state_q    <= next_over | ~soon_q ? Pop : follow_q ? Header0 : Space;
             run_q      <= 1'b0;
             pop_wait_q <= 4'b1111;
-          end else if (step && next_row_last && rows_wait_q) begin
+          end else if (step && next_row_last && rows_wait_q && (next_image_last || !rows_ahead_q)) begin
             state_q    <= Rows;
             run_q      <= 1'b0;
             pop_wait_q <= 4'b0111;
           end
         end
+        Space: if (space_q == '0) state_q <= Header0;
         // The pop follows the last step by StepLatency cycles; enough_q knows of it two later.
         Pop: begin
           pop_wait_q <= pop_wait_q >> 1;
@@ -337,7 +357,7 @@ module bnn_engine
           end
         end
         Finish: begin
-          if (!pending_q && !score_busy && !vector_busy && !rows_wait_q && drain_q != '0) drain_q <= drain_q - 1'b1;
+          if (!pending_q && !score_busy && !vector_busy && !end_wait_q && drain_q != '0) drain_q <= drain_q - 1'b1;
           if (drain_q == '0) begin
             state_q <= Stop;
             done_q  <= 1'b1;
@@ -358,7 +378,7 @@ module bnn_engine
     tap_engine = 3'd5;
     if (state_q == Stop) tap_engine = 3'd0;
     else if (step) tap_engine = 3'd1;
-    else if (rows_wait_q) tap_engine = 3'd6;
+    else if (rows_wait_q || (state_q == Finish && end_wait_q)) tap_engine = 3'd6;
     else if (state_q == Wait && !enough_q) tap_engine = 3'd2;
     else if ((pending_q || score_busy) && (state_q == Run || state_q == Wait || state_q == Finish)) begin
       tap_engine = scores ? 3'd4 : 3'd3;
@@ -391,7 +411,7 @@ module bnn_engine
   assign ring_read_o      = step_q | header0_d_q[StepLatency-1] | header1_d_q[StepLatency-1] | load_read;
   assign ring_index_o     = index;
   assign ring_pop_o       = (step_q & group_last_q) | average_pop_q;
-  assign ring_pop_count_o = group_total_q;
+  assign ring_pop_count_o = over_q ? last_total_q : group_total_q;
   assign act_read_o       = step_q;
   assign multiply_o       = step_q;
 

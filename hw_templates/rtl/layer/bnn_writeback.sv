@@ -15,7 +15,7 @@
 // block, are not written.
 //
 // start_i comes at least six cycles before the first soon_i; the configuration is constant from
-// three cycles before start_i to the last write. With serial_i the bits hold and the next soon_i
+// two cycles before start_i to the one before the last write. With serial_i the bits hold and the next soon_i
 // does not come before block_done_o, a pulse after the last column.
 //
 // With vector_i, constant as the configuration, writes are those of the vector unit: vector_bit_i to the lanes of
@@ -400,7 +400,7 @@ module bnn_writeback #(
   // Configuration beside the loops' limits, which bnn_loop looks at
   localparam int unsigned Config = 2 + 16 + LaneBits + 4 * AddrBits;
   logic [Config-1:0] config_now, config_q;
-  logic [2:0] constant;  // in this cycle, in the one before, ...
+  logic constant, constant_q;
   logic [4:0] start_before_q;  // ones: cycles since start_i
   logic [Lanes*Pe-1:0] bit_before_q;
   logic pending_q;  // a block of serial writes is at work
@@ -408,11 +408,11 @@ module bnn_writeback #(
   logic hold_q;  // its bits are there
 
   assign config_now = {pool_i, serial_i, columns_i, in_batch_i, base_i, image_stride_i, row_stride_i, words_i};
-  assign constant[0] = config_now == config_q;
+  assign constant = config_now == config_q;
 
   always_ff @(posedge clk_i) begin
     config_q         <= config_now;
-    constant[2:1]    <= constant[1:0];
+    constant_q       <= constant;
     start_before_q   <= {start_before_q[3:0], start_i};
     bit_before_q     <= bit_i;
     pending_q        <= ~rst_i & ((soon_i & serial_i) | (pending_q & ~block_done_o));
@@ -422,10 +422,10 @@ module bnn_writeback #(
 
   soon_late: assert property (soon_i |-> !start_i && start_before_q == '0)
       else $error("soon_i less than six cycles after start_i");
-  start_constant: assert property (start_i |-> &constant)
-      else $error("configuration not constant from three cycles before start_i");
+  start_constant: assert property (start_i |-> constant && constant_q)
+      else $error("configuration not constant from two cycles before start_i");
   writes_constant: assert property (soon_i || once_q || column_valid_q || lane_d_q != '0 || lane_now_q != '0
-      || lane_soon_q != '0 || lane_q != '0 |-> constant[0])
+      || lane_soon_q != '0 |-> constant)
       else $error("configuration changes before the last write");
   serial_in_turn: assert property (soon_i && serial_i |-> !pending_q || block_done_o)
       else $error("soon_i before block_done_o with serial_i");

@@ -7,7 +7,8 @@
 // significant bits; one may be ahead of the others, and a word is there with its last part. Beats are not refused:
 // their senders know the room. available_o is the number of words from base on; a reader reads only indices
 // below it, two cycles after it has seen it at the earliest. pop_i drops pop_count_i words, at
-// most available_o; pop_count_i is constant from three cycles before it, and so is base.
+// most available_o; with hold_i it may go back, by no more than base, with a count of 2*Depth less the words. pop_count_i
+// is constant from three cycles before it, and so is base.
 //
 // hold_i (resident program): popped words stay. words_i, 1 .. Depth, is the number of words of
 // the program; the stream brings exactly these, once, and base returns to word 0 when it
@@ -175,9 +176,11 @@ module bnn_weight_ring #(
   // Words brought since clear_i, as they were up to two cycles before, and the place of base among them.
   // And the number of the word that a port completes its part of.
   int unsigned brought, brought_q, brought_before_q, base, number;
-  logic hold_at_q;
+  logic hold_at_q, back;
   logic [AddrBits:0] words_at_q;
   logic [2:0] moved_q;  // ones: cycles since base moved
+
+  assign back = hold_i & pop_count_i > available_o;
 
   always_ff @(posedge clk_i) begin
     brought_q        <= brought;
@@ -189,7 +192,7 @@ module bnn_weight_ring #(
     end else begin
       brought <= brought + 32'(word);
       if (rewind) base <= '0;
-      else if (pop_i) base <= base + 32'(pop_count_i);
+      else if (pop_i) base <= base + 32'(pop_count_i) - (back ? 2 * Depth : 0);
     end
   end
 
@@ -202,11 +205,11 @@ module bnn_weight_ring #(
 
   read_there: assert property (read_i |-> base + 32'(index_i) < brought_before_q)
       else $error("word %0d read, %0d are there for two cycles", base + 32'(index_i), brought_before_q);
-  pop_there: assert property (pop_i |-> pop_count_i <= available_o)
-      else $error("%0d words popped of %0d", pop_count_i, available_o);
+  pop_there: assert property (pop_i |-> (back ? 2 * Depth - 32'(pop_count_i) <= base : pop_count_i <= available_o))
+      else $error("%0d words popped of %0d, %0d are before them", pop_count_i, available_o, base);
   pop_settled: assert property (pop_i |-> moved_q == '0 && $stable(pop_count_i) && pop_count_i == $past(pop_count_i, 2)
       && pop_count_i == $past(pop_count_i, 3))
-      else $error("pop_count_i or base not constant from three cycles number pop_i");
+      else $error("pop_count_i or base not constant from three cycles before pop_i");
   word_has_room: assert property (|part |-> number - (hold_i ? 0 : base) < (hold_i ? 32'(words_i) : Depth))
       else $error("word %0d beyond the %0d that there is room for", number, hold_i ? 32'(words_i) : Depth);
   rewind_held: assert property (rewind_i |-> hold_i && !pop_i)
