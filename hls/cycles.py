@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from bnn.contract import BEAT_BYTES, PAIR_WORDS, TABLE_BYTES, VALUE_BITS, Descriptor, FirstBeat, FirstValue, Header
@@ -13,7 +13,7 @@ from bnn.geometry import ceil_div
 if TYPE_CHECKING:
     from hls.schedule import FirstLayer, Plan
 
-LAYER_START = 9
+LAYER_START = 10
 """Cycles from the end of a layer to the first step of the next."""
 LAYER_END = 17
 """Cycles from the one after a layer's last step to its end: its bits leave the array."""
@@ -22,7 +22,7 @@ GROUP_GAP = 7
 FOLLOW = 1
 """The same where the next group's words were in the ring before: its header alone."""
 FOLLOW_STEPS = 8
-"""Steps of a group at least that another follows so."""
+"""Cycles at least from a header to the next that follows so, beyond its own."""
 AHEAD = 3
 """Cycles before a group's last step in which the next one's words are there then, at least."""
 BURST = 8
@@ -64,7 +64,7 @@ FILL = -2
 ROW = 5
 """Cycles from a row's last write to the array's first step with it."""
 ROW_GAP = 4
-"""Cycles between the array's last step of a row and the first of the next while the first layer is still at work."""
+"""Cycles at least between the array's last step of a row and the first of the next, where the first layer is behind."""
 RESULTS = 14
 """Groups that are begun in the engine and not written, at most."""
 
@@ -246,6 +246,15 @@ def run_cycles(
     return _Timeline(plan, keep, latency, bytes_per_second, together).cycles(images)
 
 
+def first_rows(plan: Plan) -> list[float]:
+    """When the first layer has written each row of the image in a run of one, with the program kept if it stays."""
+    timeline = _Timeline(plan, True, 40, 1e9)
+    timeline.cycles(1)
+    rows = plan.first.rows // 2 if plan.first.pool else plan.first.rows
+    (parts,) = timeline.given
+    return [parts[len(parts) * (row + 1) // rows - 1] for row in range(rows)]
+
+
 class _Timeline:
     """One run of a plan in time; see `run_cycles`."""
 
@@ -264,11 +273,16 @@ class _Timeline:
         self.stream = self.array = 0.0  # when the next weights come, when the array is free
         self.port = _Port()
         self.steps: list[tuple[int, int]] = []  # layers (-1: the first) and their ends
+        self.given: list[list[float]] = []  # when the parts of each image of the sub-batch are written, as far as known
+        self.first: Iterator[None] = iter(())  # goes on to the next of these
+        self.loaded = self.written = 0.0  # when an image is in the buffer, when the first layer has written all before
+        self.ends = 0.0, 0.0  # when the engine has read image n - 2, n - 1
+        self.first_free = 0.0, 0.0  # when the array has read sub-batch n - 2, n - 1
 
     def cycles(self, images: int) -> int:
         if images == 0:
             return 2
-        plan, model = self.plan, self.plan.model
+        plan = self.plan
         now = 4.0
         if not self.keep:
             first = TABLE_BYTES + plan.first.channels * FirstBeat.size_bytes()
@@ -283,48 +297,26 @@ class _Timeline:
         ahead = min(images, 3 * plan.sub_batch + 2) if plan.resident and not self.keep else 0
         self.stream += ahead * image_bus
         self.array = now
-        by_pixel = plan.first.channels > 0 or plan.first.pixel_map
-        pixels = model.height * model.width if by_pixel else 0
-        load = max(pixels, image_bus)
-        engine = first_layer_engine(plan.first, self.design.first_pe, plan.image_bytes)
-        if not by_pixel:
-            engine, load = engine._replace(cycles=max(engine.cycles, int(load))), 0
-        loaded = now + self.latency + 8  # image n is in the buffer
-        ends = [now, now]  # the engine has read image n - 2, n - 1
-        written = now  # and all before is written
-        first_free = [now, now]  # the array has read sub-batch n - 2, n - 1
+        self.loaded = now + self.latency + 8
+        self.ends = self.first_free = now, now
+        self.written = now
         in_batch = 0
         # what frees the engine's buffer; the first layer in version 1
         frees = next((number for number, item in enumerate(plan.descriptors) if item.release_first), 0)
-        # the rows that the engine begins with
-        first_rows = 2 + plan.first.pool + (not plan.first.pad and plan.first.channels > 0)
-        lead = load * min(1.0, first_rows / model.height)
-        head = plan.descriptors[0]
-        by_rows = head.from_first and not (head.dense or head.by_image or head.vector or head.scores)
         for start in range(0, images, plan.sub_batch):
             count = min(plan.sub_batch, images - start)
-            given = []  # when the rows of an image are written
-            for image in range(start, start + count):
-                loaded = max(loaded, ends[0]) + load
-                begin = max(loaded - load + lead + START, first_free[0] + START, ends[1])
-                rows = []
-                for part in range(engine.parts):
-                    begin = max(begin, written - engine.ahead, loaded + START if part == engine.parts - 1 else 0)
-                    place = max(begin + engine.lead, written + engine.gap)
-                    begin += engine.cycles
-                    written = max(begin + engine.latency, self.port.give(place, engine.writes))
-                    rows.append(written)
-                given.append(rows)
-                ends = [ends[1], begin]
-                if image >= ahead:
-                    self.stream += image_bus
-            if not by_rows:
-                self.array = max(self.array, written + FILL)
-            self.steps.append((-1, int(written)))
+            self.given = [[] for _ in range(count)]
+            self.first = self._first()
+            self.stream += max(0, start + count - max(start, ahead)) * image_bus
             for index in range(plan.segment_a):
-                self._layer(index, count, given if by_rows and index == 0 else [])
+                item = plan.descriptors[index]
+                by_rows = item.from_first and not (item.dense or item.by_image or item.vector or item.scores)
+                if not (by_rows or item.early):
+                    self._finish_first()
+                    self.array = max(self.array, self.written + FILL)
+                self._layer(index, count, by_rows)
                 if index == frees:
-                    first_free = [first_free[1], self.array]
+                    self.first_free = self.first_free[1], self.array
             in_batch += count
             if in_batch == plan.batch or start + count == images:
                 for index in range(plan.segment_a, len(plan.descriptors)):
@@ -332,8 +324,42 @@ class _Timeline:
                 in_batch = 0
         return int(self.array) + 8
 
-    def _layer(self, index: int, images: int, given: Sequence[Sequence[float]] = ()) -> None:
-        """Follow the array through one layer; `given`: when the rows of every image that it reads are written."""
+    def _first(self) -> Iterator[None]:
+        """Follow the first layer through a sub-batch, whose images are those of `given`, part by part.
+
+        A part is looked at when the array waits for it, so that all is known by then for which the array has taken the
+        port.
+        """
+        plan = self.plan
+        by_pixel = plan.first.channels > 0 or plan.first.pixel_map
+        load = max(plan.model.height * plan.model.width if by_pixel else 0, plan.image_bytes // BEAT_BYTES * self.beat)
+        engine = first_layer_engine(plan.first, self.design.first_pe, plan.image_bytes)
+        if not by_pixel:
+            engine, load = engine._replace(cycles=max(engine.cycles, int(load))), 0
+        # the rows that the engine begins with
+        first_rows = 2 + plan.first.pool + (not plan.first.pad and plan.first.channels > 0)
+        lead = load * min(1.0, first_rows / plan.model.height)
+        for rows in self.given:
+            self.loaded = max(self.loaded, self.ends[0]) + load
+            begin = max(self.loaded - load + lead + START, self.first_free[0] + START, self.ends[1])
+            for part in range(engine.parts):
+                last = part == engine.parts - 1
+                begin = max(begin, self.written - engine.ahead, self.loaded + START if last else 0)
+                place = max(begin + engine.lead, self.written + engine.gap)
+                begin += engine.cycles
+                self.written = max(begin + engine.latency, self.port.give(place, engine.writes))
+                rows.append(self.written)
+                yield
+            self.ends = self.ends[1], begin
+        self.steps.append((-1, int(self.written)))
+
+    def _finish_first(self) -> None:
+        """Follow the first layer to the end of the sub-batch."""
+        for _ in self.first:
+            pass
+
+    def _layer(self, index: int, images: int, by_rows: bool = False) -> None:
+        """Follow the array through one layer; `by_rows`: it waits for rows of the first layer."""
         layer, lanes = self.plan.descriptors[index], self.design.lanes
         blocks = layer.units(images, lanes) * layer.blocks
         blocks *= layer.rows // 2 if layer.pool else layer.rows
@@ -343,7 +369,7 @@ class _Timeline:
         self.array += LAYER_START - GROUP_GAP
         tail = 0
         done = [0.0, 0.0]  # when the vector unit has group n - 2, n - 1
-        follows = not (layer.vector or layer.scores) and blocks * steps >= FOLLOW_STEPS
+        follows = not (layer.vector or layer.scores)
         for group in range(layer.groups):
             last = self.array
             self.array = max(last, done[0]) + gap
@@ -363,7 +389,7 @@ class _Timeline:
             self.array = max(self.array, there + WEIGHTS)
             word = group * self.design.pe // self.design.simd
             parts = block_parts(layer, layer.shortcut and VALUE_BITS * word < layer.shortcut_values)
-            body: float = max(blocks * steps, 4)  # headers come at most every nine cycles
+            body: float = max(blocks * steps, FOLLOW_STEPS if follows else 4)
             if layer.vector and layer.scores:
                 body = steps + blocks * max(steps, 8 * (layer.hand_overs + CHANNEL))
                 tail = VECTOR - DRAIN
@@ -391,8 +417,8 @@ class _Timeline:
                     emitted = min(left_images, lanes) * (1 + layer.outputs % 2) * max(self.beat, WRITE)
                     body += steps + SCORES + int((ceil_div(classes, 2) - 1) * max(emitted, PAIR))
                 tail = int(emitted)
-            if group == 0 and given:
-                body = max(body, self._rows(layer, given, layer.blocks * steps) - self.array)
+            if group == 0 and by_rows:
+                body = max(body, self._rows(layer, layer.blocks * steps) - self.array)
             self.array += body
             if not layer.vector:
                 self.port.take(self.array + LAYER_END - body, blocks, body / blocks, parts.port)
@@ -405,22 +431,31 @@ class _Timeline:
             self.array += DRAIN + tail if layer.serial or layer.scores else LAYER_END
         self.steps.append((index, int(self.array)))
 
-    def _rows(self, layer: Descriptor, given: Sequence[Sequence[float]], cycles: int) -> float:
+    def _rows(self, layer: Descriptor, cycles: int) -> float:
         """When a layer's first group ends, whose rows, of so many cycles each, wait for those of the first layer."""
-        at, over = self.array, given[-1][-1] + ROW
-        more = layer.kernel[0] + layer.pool - layer.padding
+        at, first = self.array, self.plan.first
+        height = first.rows // 2 if first.pool else first.rows
+        more = layer.source_row + layer.kernel[0] + layer.pool - layer.padding
         step = 2 if layer.pool or layer.stride2 else 1
-        for rows in given:
+        parts = first_layer_engine(first, self.design.first_pe, self.plan.image_bytes).parts
+        for rows in self.given:
             for y in range(0, layer.rows * (2 if layer.stride2 else 1), step):
-                if at < over:
-                    at = max(at + ROW_GAP, rows[len(rows) * min(layer.height, y + more) // layer.height - 1] + ROW)
+                needed = parts * min(height, y + more) // height
+                while len(rows) < needed:
+                    next(self.first)
+                there = rows[needed - 1] + ROW
+                if at < there:
+                    at = max(at + ROW_GAP, there)
                 at += cycles
-        return max(at, over)
+        if layer.early:
+            return at
+        self._finish_first()
+        return max(at, self.written + ROW)
 
     def _resident(self, index: int, group: int) -> float:
         """When the stream that fills the ring once has brought a group."""
         plan = self.plan
-        before = sum(item.weight_words for item in plan.descriptors[:index])
+        before = sum(item.weight_words - item.weights_back for item in plan.descriptors[:index])
         words = before + (group + 1) * (plan.descriptors[index].weight_words // plan.descriptors[index].groups)
         after = plan.words_a + plan.words_b - words
         return self.stream - after * self.word

@@ -159,7 +159,7 @@ _PYNQ = Design(
     act_depth=4096,
     first_pe=16,
     image_pixels=1024,
-    max_layers=16,
+    max_layers=32,
     clock_mhz=142.857,
     vector=True,
 )
@@ -187,15 +187,26 @@ DESIGNS: dict[str, Design] = {
         _ZYBO,
         _ULTRA96,
         _KV260,
-        replace(_PYNQ, name="pynq_z1_hls", pe=16),
-        replace(_PYNQ, name="pynq_z2_hls", board=BOARDS["pynq_z2"], pe=16),
-        replace(_ZYBO, name="zybo_z7_10_hls", pe=8),
-        replace(_ULTRA96, name="ultra96v2_hls", pe=16),
-        replace(_KV260, name="kv260_hls", pe=32, first_pe=16),
-        replace(_PYNQ, name="sim_small", pe=8, simd=32, lanes=4, weight_depth=512, first_pe=4, clock_mhz=100.0),
+        replace(_PYNQ, name="pynq_z1_hls", pe=16, max_layers=16),
+        replace(_PYNQ, name="pynq_z2_hls", board=BOARDS["pynq_z2"], pe=16, max_layers=16),
+        replace(_ZYBO, name="zybo_z7_10_hls", pe=8, max_layers=16),
+        replace(_ULTRA96, name="ultra96v2_hls", pe=16, max_layers=16),
+        replace(_KV260, name="kv260_hls", pe=32, first_pe=16, max_layers=16),
+        replace(
+            _PYNQ,
+            name="sim_small",
+            pe=8,
+            simd=32,
+            lanes=4,
+            weight_depth=512,
+            first_pe=4,
+            max_layers=16,
+            clock_mhz=100.0,
+        ),
     )
 }
-"""By name; those that end in _hls are of half the PEs, as the HLS core takes more LUTs for the same array."""
+"""By name; those that end in _hls are of half the PEs, as the HLS core takes more LUTs for the same array, and have room
+for half the layers, as that core does not begin a layer on rows of the first one."""
 
 
 BACKENDS = ("hls", "rtl")

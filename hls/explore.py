@@ -144,7 +144,7 @@ class Plans:
     def __call__(self, given: tuple[Design, Area]) -> Point | str:
         design, cells = given
         try:
-            plans = [schedule.plan(model, design, self._batch) for model in self._found]
+            plans = [schedule.plan(model, design, self._batch, keep=self._keep) for model in self._found]
         except DesignError as error:
             return str(error)
         return Point(design, cells, tuple(plan.run_cycles(self._batch, self._keep) / self._batch for plan in plans))

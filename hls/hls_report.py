@@ -187,8 +187,7 @@ def estimated(plan: Plan, figures: Figures) -> dict[str, Any]:
     """
     design, first = plan.design, plan.first
     passes = ceil_div(plan.batch, plan.sub_batch)
-    weights = sum(item.weight_words for item in plan.descriptors[: plan.segment_a]) * passes
-    weights += sum(item.weight_words for item in plan.descriptors[plan.segment_a :])
+    weights = plan.words_a * passes + plan.words_b
     array = []
     names = [stage.name for stage in plan.stages]
     for index, item in enumerate(plan.descriptors):

@@ -84,8 +84,12 @@ def pack(plan: Plan) -> bytes:
     """The program of `plan`, a multiple of 8 bytes long."""
     model, design, first = plan.model, plan.design, plan.first
     block = first_block(plan)
-    words = [_layer_words(plan, index).tobytes() for index in range(len(plan.stages))]
-    segment_a, segment_b = b"".join(words[: plan.segment_a]), b"".join(words[plan.segment_a :])
+    # the bands of a layer have the same words
+    given = {stage.name: _layer_words(plan, index).tobytes() for index, stage in enumerate(plan.stages)}
+    in_a = {stage.name for stage in plan.stages[: plan.segment_a]}
+    segment_a, segment_b = (
+        b"".join(words for name, words in given.items() if (name in in_a) == a) for a in (True, False)
+    )
     at_descriptors = Header.size_bytes()
     at_first = at_descriptors + Descriptor.size_bytes() * len(plan.descriptors)
     at_a = at_first + len(block)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -18,7 +18,8 @@ from bnn.contract import (
 )
 from bnn.geometry import Shape, ceil_div, step, walk
 from bnn.model import Model, shapes
-from hls import cycles
+from hls import bands, cycles
+from hls.bands import Band
 from hls.designs import Design, DesignError
 from hls.lowering import Lowered, Map, Stage, lower
 
@@ -70,7 +71,10 @@ class FirstLayer:
 
 @dataclass(frozen=True)
 class Plan:
-    """A model placed on a design: batch sizes, memory regions, the first layer, array layers and their descriptors."""
+    """A model placed on a design: batch sizes, memory regions, the first layer, array layers and their descriptors.
+
+    A layer that runs by bands of rows (`hls.bands`) has a stage and a descriptor for each of them.
+    """
 
     model: Model
     design: Design
@@ -96,7 +100,7 @@ class Plan:
     @cached_property
     def words_a(self) -> int:
         """Weight words of segment A."""
-        return sum(layer.weight_words for layer in self.descriptors[: self.segment_a])
+        return sum(layer.weight_words - layer.weights_back for layer in self.descriptors[: self.segment_a])
 
     @cached_property
     def words_b(self) -> int:
@@ -163,10 +167,12 @@ PARITIES = ("first.even", "first.odd")
 """Regions of the first layer's double buffer."""
 
 
-def _lives(lowered: Lowered, design: Design, cut: Sizes) -> dict[str, tuple[int, int, int]]:
-    """Words of every region, and the first and last array layer at which it is live."""
-    stages = lowered.stages
-    numbers = {stage.name: index for index, stage in enumerate(stages)}
+def _lives(
+    lowered: Lowered, design: Design, cut: Sizes, order: Sequence[Stage] = ()
+) -> dict[str, tuple[int, int, int]]:
+    """Words of every region, and the first and last array layer, of those in `order`, at which it is live."""
+    stages = order or lowered.stages
+    numbers = {stage.name: index for index, stage in reversed(list(enumerate(stages)))}
     lives: dict[str, tuple[int, int, int]] = {}
     for name, item in lowered.maps.items():
         if item.from_first:
@@ -182,9 +188,9 @@ def _lives(lowered: Lowered, design: Design, cut: Sizes) -> dict[str, tuple[int,
     return lives
 
 
-def _place(lowered: Lowered, design: Design, cut: Sizes) -> tuple[tuple[Region, ...], int]:
+def _place(lowered: Lowered, design: Design, cut: Sizes, order: Sequence[Stage] = ()) -> tuple[tuple[Region, ...], int]:
     """The regions and the depth they take."""
-    regions = _allocate(_lives(lowered, design, cut))
+    regions = _allocate(_lives(lowered, design, cut, order))
     return regions, max(region.base + region.words for region in regions)
 
 
@@ -305,7 +311,16 @@ def _plain(descriptors: list[Descriptor], first: FirstLayer) -> bool:
     ):
         return False
     for item in descriptors:
-        later = (item.vector, item.by_image, item.stride2, item.pad2, item.pad_first, item.passes, item.taps)
+        later = (
+            item.vector,
+            item.by_image,
+            item.stride2,
+            item.pad2,
+            item.pad_first,
+            item.passes,
+            item.taps,
+            item.early,
+        )
         if any(later) or item.dest_words != item.plane_words or item.source_words != item.tap_words:
             return False
     for item in descriptors:
@@ -337,7 +352,15 @@ def _first(model: Model, lowered: Lowered, base: tuple[int, int], design: Design
     return FirstLayer(0, False, False, *size, planes=lowered.input_planes, pixel_map=not given.packed, **place)
 
 
-def _build(model: Model, design: Design, lowered: Lowered, cut: Sizes, regions: tuple[Region, ...]) -> Plan:
+def _build(
+    model: Model,
+    design: Design,
+    lowered: Lowered,
+    cut: Sizes,
+    regions: tuple[Region, ...],
+    parts: Sequence[Band] = (),
+) -> Plan:
+    """The plan; `parts` are the bands by which its first layers run, in their order."""
     base = {region.name: region.base for region in regions}
     double = (base[PARITIES[0]], base[PARITIES[1]])
 
@@ -357,7 +380,17 @@ def _build(model: Model, design: Design, lowered: Lowered, cut: Sizes, regions: 
         made.segment_end = index in (cut.segment_a - 1, len(lowered.stages) - 1)
         made.batch_source = index >= cut.segment_a
         descriptors.append(made)
+    stages, segment_a = lowered.stages, cut.segment_a
+    if parts:
+        count = len({part.layer for part in parts})
+        stages = (*(stages[part.layer] for part in parts), *stages[count:])
+        descriptors = [*_bands(descriptors, parts), *descriptors[count:]]
+        segment_a += len(parts) - count
     [item for item in descriptors if item.from_first or item.shortcut_first][-1].release_first = True
+    for item in descriptors[: len(parts)]:
+        if item.release_first:
+            break
+        item.early = True
     first = _first(model, lowered, double, design)
     version = PROGRAM_VERSION if _plain(descriptors, first) else PROGRAM_VERSION_2
     return Plan(
@@ -365,13 +398,55 @@ def _build(model: Model, design: Design, lowered: Lowered, cut: Sizes, regions: 
         design,
         cut.sub_batch,
         cut.batch,
-        cut.segment_a,
+        segment_a,
         first,
-        lowered.stages,
+        stages,
         tuple(descriptors),
         regions,
         version,
     )
+
+
+def _bands(descriptors: Sequence[Descriptor], parts: Sequence[Band]) -> list[Descriptor]:
+    """A descriptor for each band, of those of the whole layers; the stride from image to image is that of a band."""
+    found = []
+    for number, (layer, first, rows) in enumerate(parts):
+        made = Descriptor.unpack(descriptors[layer].words)
+        step = 2 if made.pool else 1
+        made.rows, made.height = step * rows, bands.rows_read(made, rows)
+        made.source_even += step * first * made.source_row_stride
+        made.source_odd += step * first * made.source_row_stride
+        made.dest_base += first * made.dest_row_stride
+        made.dest_image_stride = rows * made.dest_row_stride
+        if made.from_first:
+            made.source_row = step * first
+        if number + 1 < len(parts):
+            again = descriptors[parts[number + 1].layer : layer + 1]  # none where the next layer follows
+            made.weights_back = sum(item.weight_words for item in again)
+        found.append(made)
+    return found
+
+
+def _by_bands(whole: Plan, lowered: Lowered, cut: Sizes, images: int, keep: bool) -> Plan | None:
+    """The plan, whose batch is one image, with its first layers cut into bands; None where that is not faster."""
+    design, stages = whole.design, whole.stages
+    readers = [sum(stage.name in other.inputs for other in stages) for stage in stages]
+    count = bands.chain(whole.descriptors, readers)
+    if not count or not whole.resident:
+        return None
+    room = design.max_layers - (len(stages) - count)
+    best, least = None, whole.run_cycles(images, keep)
+    for _ in range(2):  # the bands' own writes hold up the first layer
+        for parts in bands.choose(whole.descriptors[:count], cycles.first_rows(best or whole), room):
+            order = [*(stages[part.layer] for part in parts), *stages[count:]]
+            regions, depth = _place(lowered, design, cut, order)
+            if len(parts) == count or depth > design.act_depth:
+                continue
+            found = _build(whole.model, design, lowered, cut, regions, parts)
+            taken = found.run_cycles(images, keep)
+            if taken < least:
+                best, least = found, taken
+    return best
 
 
 def _sizes(lowered: Lowered, design: Design, batch: int, few: bool) -> Iterator[tuple[Sizes, tuple[Region, ...]]]:
@@ -438,11 +513,12 @@ def _no_room(model: Model, design: Design, lowered: Lowered, cut: Sizes) -> Desi
     )
 
 
-def plan(model: Model, design: Design, batch: int = 64, sizes: Sizes | None = None) -> Plan:
+def plan(model: Model, design: Design, batch: int = 64, sizes: Sizes | None = None, keep: bool = True) -> Plan:
     """Place `model` on `design` for batches of at most `batch` images.
 
-    Of the sizes that fit, those with the fewest estimated cycles of two runs of `batch` images, the second with the
-    program kept, are taken, the larger sub-batch if equal; or those that are given.
+    Of the sizes that fit, those with the fewest estimated cycles of a run of `batch` images are taken, the larger
+    sub-batch if equal; or those that are given. With `keep` it is a run that finds the program in the core, where that
+    stays there: a run that loads it comes once.
 
     Raises:
         DesignError: the model does not fit the design; one line names the layer, what it needs and the limit.
@@ -468,15 +544,15 @@ def plan(model: Model, design: Design, batch: int = 64, sizes: Sizes | None = No
         ):
             raise DesignError(f"{model.name}: {tuple(sizes)} do not cut a batch of its {count} array layers")
     best: Plan | None = None
+    made: tuple[Lowered, Sizes] | None = None
     least = 1 << 62
     for way in ways:
         cuts = _sizes(way, design, batch, way is not ways[0]) if sizes is None else _given(way, design, sizes)
         for cut, regions in cuts:
             found = _build(model, design, way, cut, regions)
-            loaded = found.run_cycles(batch)
-            cost = loaded + (found.run_cycles(batch, keep=True) if found.resident and loaded < least else loaded)
+            cost = found.run_cycles(batch, keep)
             if cost < least:
-                best, least = found, cost
-    if best is None:
+                best, made, least = found, (way, cut), cost
+    if best is None or made is None:
         raise _no_room(model, design, lowered, sizes or Sizes(1, 1, count))
-    return best
+    return (_by_bands(best, *made, batch, keep) if best.batch == 1 and sizes is None else None) or best

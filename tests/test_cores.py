@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.cores import SMALL, Backend, built, pixels
-from helpers.models import network
-from helpers.programs import change
+from helpers.models import chain, network
+from helpers.programs import change, wrong_bands
 
 from bnn import golden
 from bnn.contract import PROGRAM_VERSION_2, Error
@@ -22,6 +22,7 @@ from hls.designs import DESIGNS, Design
 from hls.program import pack
 from hls.schedule import Plan, plan
 from sim import hls_csim, rtl_sim
+from sim.compare import by_name, differences, written
 
 
 @pytest.fixture(scope="module", params=["hls", "rtl"])
@@ -135,6 +136,24 @@ def test_weight_ring(backend: Backend, depth: int, resident: bool) -> None:
     assert placed.resident == resident
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_bands(backend: Backend, seed: int) -> None:
+    placed = plan(chain(seed), SMALL, 1)
+    assert sum(item.early for item in placed.descriptors) > 2
+    images = pixels(placed.model, 3)
+    expected = golden.trace(placed.model, images)
+    scores, traces = backend.run(pack(placed), images, SMALL)
+    assert not differences(written(placed, expected), by_name(placed, traces))
+    assert (scores == expected[placed.model.layers[-1].name]).all()
+
+
+def test_bands_that_break_a_rule(backend: Backend) -> None:
+    placed = plan(chain(1), SMALL, 1)
+    for fields in wrong_bands(pack(placed)):
+        with pytest.raises((hls_csim.CsimError, rtl_sim.RtlSimError), match=f"error code {Error.RANGE:d}$"):
+            backend.run(change(pack(placed), **fields), pixels(placed.model, 1), SMALL)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "code"),
     [
@@ -213,6 +232,11 @@ def test_the_cycle_model_tells_the_cycles_of_the_rtl(
     size: tuple[int, int, int], stages: list[tuple], depth: int
 ) -> None:
     hold_the_cycle_model(replace(SMALL, weight_depth=depth), network(8, size, stages))
+
+
+def test_the_cycle_model_tells_the_cycles_of_bands() -> None:
+    for seed in range(3):
+        hold_the_cycle_model(SMALL, chain(seed))
 
 
 def test_the_cycle_model_tells_the_cycles_of_planes_bases_and_values() -> None:

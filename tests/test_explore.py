@@ -136,7 +136,7 @@ def test_a_network_is_sized_before_it_is_trained(
     assert command.main(call) == 0
     assert "IMAGE_PIXELS=4096" in capsys.readouterr().out
     found = designs.find("design.toml")
-    assert (found.name, found.image_pixels, found.max_layers, found.board.name) == ("design", 4096, 16, "pynq_z1")
+    assert (found.name, found.image_pixels, found.max_layers, found.board.name) == ("design", 4096, 32, "pynq_z1")
     model = explore.find("tiny", 64, 3)
     assert len(model.classes) == 3
     best = explore.explore([model], "pynq_z1", found.clock_mhz, 2)[0]

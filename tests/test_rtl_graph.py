@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers.cores import SMALL, built, pixels
-from helpers.models import STEMS, network, stem
+from helpers.models import STEMS, chain, network, stem
 from helpers.programs import change, wrong_values
 
 from bnn import golden
@@ -101,6 +101,18 @@ def test_rows_that_the_array_waits_for(size: tuple[int, int, int], second: tuple
     expected = golden.trace(model, jobs[-1].images)
     assert not differences(written(placed, expected), by_name(placed, run.traces))
     assert np.array_equal(run.scores, expected[model.layers[-1].name])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_bands_wait_for_rows(seed: int) -> None:
+    """As above, of layers that go on by bands of rows while the first layer is at work."""
+    placed = plan(chain(seed), SMALL, 1)
+    assert sum(item.early for item in placed.descriptors) > 2
+    jobs = [rtl_sim.Job(pack(placed), pixels(placed.model, count), keep=True) for count in (2, 3)]
+    *_, run = built(SMALL).sequence(jobs, memory=rtl_sim.Memory(bandwidth=2e7))
+    expected = golden.trace(placed.model, jobs[-1].images)
+    assert not differences(written(placed, expected), by_name(placed, run.traces))
+    assert np.array_equal(run.scores, expected[placed.model.layers[-1].name])
 
 
 def test_seeds_use_everything() -> None:

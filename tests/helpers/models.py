@@ -22,6 +22,13 @@ def network(seed: int, size: tuple[int, int, int], stages: list[tuple], binary: 
     )
 
 
+def chain(seed: int, pad: int = 0) -> Model:
+    """A random network of convolutions that follow each other; without padding they run by bands of rows."""
+    convs = [(32, False), (8, True), (16, False), (40, seed % 2 > 0)]
+    stages = [("conv", outputs, pad, -pad, pool) for outputs, pool in convs]
+    return network(seed, (29 + seed, 24, 3), [*stages, ("conv", 8, 0, 0, False), ("dense", 7)])
+
+
 def stem(seed: int, channels: int = Sizes.channels) -> Model:
     """A random network whose first layer, where it has sums of 8-bit pixels, is one that the engine can run."""
     return random_graph(seed, set(FEATURES) - {"kernels", "bases", "pixel planes"}, Sizes(channels=channels))

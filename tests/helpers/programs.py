@@ -44,6 +44,20 @@ def wrong_values(program: bytes) -> list[dict[str, int]]:
     ]
 
 
+def wrong_bands(program: bytes) -> list[dict[str, int]]:
+    """Fields of a program that runs by bands of rows, which break one rule on them each; the code is RANGE."""
+    first = layers(program)[0]
+    return [
+        {"version": 1},
+        {"sub_batch": 2, "batch": 2},
+        {"first_release_first": 1},
+        {"first_weights_back": first.weight_words + 1},
+        {"first_weights_back": 0xFFFF},
+        {"last_weights_back": 1},
+        {"resident": 0},
+    ]
+
+
 def change(program: bytes, **fields: int) -> bytes:
     """The program with other fields: `batch` is the header's, `first_rows` and `last_rows` those of descriptors.
 
