@@ -284,7 +284,7 @@ RULES = (
         (("        .images_i      (images),\n", "        .images_i      (1'b0),\n"),),
     ),
     Rule("bnn_writeback", "soon_late", (*pulse("start_i"), *pulse("soon_i")), BLOCK),
-    Rule("bnn_writeback", "start_constant", ({"base_i": 1}, 1, *pulse("start_i")), BLOCK),
+    Rule("bnn_writeback", "start_constant", ({"base_i": 1}, *pulse("start_i")), BLOCK),
     Rule("bnn_writeback", "writes_constant", (*pulse("start_i"), 6, *pulse("soon_i"), {"base_i": 1}), BLOCK),
     Rule("bnn_writeback", "serial_in_turn", (*pulse("start_i"), 6, *(2 * pulse("soon_i"))), {**BLOCK, "serial_i": 1}),
     Rule(
