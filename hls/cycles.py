@@ -248,7 +248,7 @@ def run_cycles(
 
 def first_rows(plan: Plan) -> list[float]:
     """When the first layer has written each row of the image in a run of one, with the program kept if it stays."""
-    timeline = _Timeline(plan, True, 40, 1e9)
+    timeline = _Timeline(plan, True, 40, 1e9, 2.1e9)
     timeline.cycles(1)
     rows = plan.first.rows // 2 if plan.first.pool else plan.first.rows
     (parts,) = timeline.given

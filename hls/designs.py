@@ -205,8 +205,8 @@ DESIGNS: dict[str, Design] = {
         ),
     )
 }
-"""By name; those that end in _hls are of half the PEs, as the HLS core takes more LUTs for the same array, and have room
-for half the layers, as that core does not begin a layer on rows of the first one."""
+"""By name; those that end in _hls are of half the PEs, as the HLS core takes more LUTs for the same array, and have
+room for half the layers, as that core does not begin a layer on rows of the first one."""
 
 
 BACKENDS = ("hls", "rtl")

@@ -134,7 +134,8 @@ async def act_write(dut):
 async def ring_run(dut, rng, words, hold, rounds):
     """Feeds `words`, reads and pops random groups.
 
-    There are `rounds` passes over a held program, some cut short by a rewind, and some pops go back. Every port brings its part of the words at a pace of its own, which changes.
+    There are `rounds` passes over a held program, some cut short by a rewind, and some pops go back. Every port brings
+    its part of the words at a pace of its own, which changes.
     """
     bits, depth, ports = parameter("WordBits"), parameter("Depth"), parameter("Ports")
     each = bits // 64 // ports  # beats of a word through a port
