@@ -194,7 +194,10 @@ def test_a_constraint_is_checked_when_the_core_is_built(tmp_path: Path) -> None:
         rtl_sim.build(broken, tmp_path / "rtl")
 
 
-def hold_the_cycle_model(design: Design, model: Model) -> None:
+MEMORY = rtl_sim.Memory()
+
+
+def hold_the_cycle_model(design: Design, model: Model, memory: rtl_sim.Memory = MEMORY) -> None:
     """Its cycles against those of the RTL, of one image and of three batches, with the program loaded and kept."""
     if rtl_sim.find_verilator() is None or shutil.which("g++") is None:
         pytest.skip("verilator or g++ is not installed")
@@ -202,8 +205,8 @@ def hold_the_cycle_model(design: Design, model: Model) -> None:
     for batch, count in ((1, 1), (4, 12)):
         placed = plan(model, design, batch)
         jobs = [rtl_sim.Job(pack(placed), images[:count], keep) for keep in (False, True)]
-        for job, run in zip(jobs, core.sequence(jobs, trace=False), strict=True):
-            predicted = placed.run_cycles(count, job.keep)
+        for job, run in zip(jobs, core.sequence(jobs, trace=False, memory=memory), strict=True):
+            predicted = placed.run_cycles(count, job.keep, memory.latency, memory.bandwidth, memory.together)
             assert abs(predicted / run.stats.cycles - 1) < 0.02, (batch, job.keep, predicted, run.stats.cycles)
 
 
@@ -237,6 +240,22 @@ def test_the_cycle_model_tells_the_cycles_of_the_rtl(
 def test_the_cycle_model_tells_the_cycles_of_bands() -> None:
     for seed in range(3):
         hold_the_cycle_model(SMALL, chain(seed))
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        MEMORY,
+        rtl_sim.Memory(bandwidth=2e8),
+        rtl_sim.Memory(bandwidth=2e8, together=3e8),
+    ],
+)
+def test_the_cycle_model_tells_the_cycles_with_two_memory_ports(memory: rtl_sim.Memory) -> None:
+    stages = [("conv", 32, 1, 0, False), ("conv", 64, 1, 1, True), ("conv", 64, 1, -1, False), ("dense", 256)]
+    model = network(8, (8, 8, 3), [*stages, ("dense", 10)])
+    design = replace(SMALL, pe=32, lanes=2, weight_depth=128, vector=False, ports=2)
+    assert not plan(model, design, 1).resident
+    hold_the_cycle_model(design, model, memory)
 
 
 def test_the_cycle_model_tells_the_cycles_of_planes_bases_and_values() -> None:

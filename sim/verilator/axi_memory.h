@@ -76,7 +76,12 @@ class Bucket {
 
   void fill() { bytes_ = bytes_ + rate_ > SIZE + rate_ ? SIZE + rate_ : bytes_ + rate_; }
   bool holds_beat() const { return rate_ <= 0 || bytes_ >= 8; }
-  void take_beat() { bytes_ -= 8; }
+  void take_beat() {
+    bytes_ -= 8;
+    ++beats;
+  }
+
+  uint64_t beats = 0;  // taken
 
  private:
   static constexpr double SIZE = 64;

@@ -72,7 +72,8 @@ inline void to_core(const ToCore& to, Vbnn_top* top, int port) {
   top->m_axi_gmem_BID = to.bid;
 }
 
-// The core's ports on one memory; two have a limit together, in which they take turns. Port is an AxiMemory.
+// The core's ports on one memory; two have a limit together: the one that has taken a beat lets the other go first.
+// Port is an AxiMemory.
 template <class Port>
 class MemoryPorts {
  public:
@@ -89,10 +90,12 @@ class MemoryPorts {
   bool edge(const Vbnn_top& top) {
     bool active = false;
     shared_.fill();
-    first_ = (first_ + 1) % PORTS;
+    const int first = first_;
     for (int n = 0; n < PORTS; ++n) {
-      const int port = (first_ + n) % PORTS;
+      const int port = (first + n) % PORTS;
+      const uint64_t before = shared_.beats;
       active |= ports[port].edge(from_core(top, port));
+      if (shared_.beats != before) first_ = (port + 1) % PORTS;
     }
     return active;
   }
