@@ -167,7 +167,7 @@ async def ring_run(dut, rng, words, hold, rounds):
         # its sender knows the room
         room = each * (len(words) if hold else min(len(words), base + depth))
         if ports > 1 and step % 100 == 0:
-            paces = [rng.choice((0.02, 0.4, 1.0)) for _ in range(ports)]
+            paces = [rng.choice((0.02, 0.4, 1.0)) for _ in range(ports)] if step else [1.0, *[0.02] * (ports - 1)]
         offer = [sent[p] < room and rng.random() < paces[p] for p in range(ports)]
         dut.beat_valid_i.value = join(offer, 1)
         dut.beat_i.value = join((beats[p][sent[p]] if offer[p] else rng.getrandbits(64) for p in range(ports)), 64)
