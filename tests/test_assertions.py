@@ -165,7 +165,11 @@ RULES = (
         "bnn_axi_write",
         "command_has_room",
         WRITES,
-        faults=(("(level_q <= LevelBits'(Depth / 2))", "1'b1"), ("(flight_q < FlightBits'(MaxOutstanding))", "1'b1")),
+        faults=(
+            ("(level_q[0] <= LevelBits'(Depth / 2))", "1'b1"),
+            ("(level_q[1] <= LevelBits'(Depth / 2))", "1'b1"),
+            ("(flight_q < FlightBits'(MaxOutstanding))", "1'b1"),
+        ),
     ),
     Rule("bnn_axi_write", "command_fits", ({"addr_i": 4, "command_valid_i": 1},)),
     Rule("bnn_axi_write", "held", ({"hold_i": 1}, 4), faults=((" & ~hold_i", ""),)),

@@ -118,15 +118,27 @@ module bnn_top
     $error("bnn_top: Ports = %0d, must be 1 or 2", Ports);
   end
 
-  logic clk, rst, flush, control_rst, run_rst, first_rst, engine_rst;
+  logic clk, rst, flush, control_rst, run_rst, first_rst, engine_rst, ring_rst, write_rst;
   assign clk = ap_clk;
   always_ff @(posedge clk) rst <= ~ap_rst_n;
 
-  // The large units have resets of their own; the last two are reset at the end of a run too.
+  // The large units have resets of their own; first layer and engine are reset at the end of a run too.
   bnn_register u_control_rst (
       .clk_i (clk),
       .data_i(rst),
       .data_o(control_rst)
+  );
+
+  bnn_register u_ring_rst (
+      .clk_i (clk),
+      .data_i(rst),
+      .data_o(ring_rst)
+  );
+
+  bnn_register u_write_rst (
+      .clk_i (clk),
+      .data_i(rst),
+      .data_o(write_rst)
   );
 
   bnn_register u_run_rst (
@@ -329,6 +341,13 @@ module bnn_top
   assign read_command_beats[Weight]  = section_beats >> (Ports - 1);
 
   for (genvar m = 0; m < 3; m++) begin : gen_reader
+    logic reader_rst;
+
+    bnn_register u_rst (
+        .clk_i (clk),
+        .data_i(rst),
+        .data_o(reader_rst)
+    );
     bnn_axi_read #(
         .MaxBurst      (MaxBurst[m]),
         .MaxOutstanding(Outstanding[m]),
@@ -337,7 +356,7 @@ module bnn_top
         .Credit        (Credit[m])
     ) u_read (
         .clk_i          (clk),
-        .rst_i          (rst),
+        .rst_i          (reader_rst),
         .command_valid_i(read_command_valid[m] & (m == Weight ? second_ready : 1'b1)),
         .command_ready_o(read_command_ready[m]),
         .addr_i         (read_command_addr[m]),
@@ -473,7 +492,7 @@ module bnn_top
       .Ports   (Ports)
   ) u_ring (
       .clk_i        (clk),
-      .rst_i        (rst),
+      .rst_i        (ring_rst),
       .clear_i      (ring_clear),
       .hold_i       (ring_hold),
       .words_i      (ring_words),
@@ -662,7 +681,7 @@ module bnn_top
 
   bnn_axi_write u_write (
       .clk_i          (clk),
-      .rst_i          (rst),
+      .rst_i          (write_rst),
       .command_valid_i(score_valid),
       .command_ready_o(score_ready),
       .addr_i         (score_addr),

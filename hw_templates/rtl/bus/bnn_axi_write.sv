@@ -3,7 +3,7 @@
 //   memory[addr_i + 4*n +: 4] = data_i[32*n +: 32]  for n = 0, 1 with half_i[n]
 //
 // addr_i is a multiple of 8. Commands are queued: after command_ready_o has fallen
-// Depth / 4 more are taken. Address and data are offered together and may be taken in either order.
+// Depth / 4 more are taken. Addresses and data have queues of their own and may be taken in any order.
 // At most MaxOutstanding + Depth / 4 + 2 writes wait for their response. command_ready_o is low in the cycle
 // after one with hold_i.
 //
@@ -50,47 +50,53 @@ module bnn_axi_write #(
     $error("bnn_axi_write: MaxOutstanding = %0d, must be at least 1", MaxOutstanding);
   end
 
-  logic awvalid_d, wvalid_d, bad_q, done_q, error_q, ready_q, busy_q, command;
-  logic [3:0] queued, room, awvalid, wvalid, free, take;  // in parts that agree
-  logic [127:0] pushed, write;
+  localparam int unsigned PartBits = 33;
+  localparam int unsigned Data = 0, Addr = 2;  // the first one of two parts that agree
+
+  logic bad_q, done_q, error_q, ready_q, busy_q, command;
+  logic [3:0] queued, room, valid, take;
+  logic [3:0][PartBits-1:0] pushed, write;
+  logic [1:0][LevelBits-1:0] level_q;  // of data and addresses, with what was taken in the last cycle
+  logic [1:0] take_q;
   logic [60:0] addr;  // in beats
   logic [1:0] half;
   logic [63:0] data;
-  logic [LevelBits-1:0] level_q;
   logic [FlightBits-1:0] flight_q;
 
   assign command = command_valid_i;
-  assign awvalid_d = ~rst_i & (take[0] | (awvalid[0] & ~awready_i));
-  assign wvalid_d = ~rst_i & (take[0] | (wvalid[0] & ~wready_i));
-  assign pushed = {addr_i[63:3], 1'b0, half_i, data_i};
+  assign {pushed[Addr+1], pushed[Addr]} = (2 * PartBits)'(addr_i[63:3]);
+  assign {pushed[Data+1], pushed[Data]} = {half_i[1], data_i[63:32], half_i[0], data_i[31:0]};
 
   // In parts, so that neither an address of their memories nor an enable has many loads
   for (genvar i = 0; i < 4; i++) begin : gen_part
-    logic [31:0] popped, write_q;
+    logic [PartBits-1:0] popped, write_q;
+    logic valid_again, free, ready;
 
-    assign free[i] = (~awvalid[i] | awready_i) & (~wvalid[i] | wready_i);
-    assign take[i] = queued[i] & free[i];
-    assign write[32*i+:32] = write_q;
+    // Of the queue there is another register than of the word, whose enable has many loads.
+    assign ready = i < Addr ? wready_i : awready_i;
+    assign free = ~valid[i] | ready;
+    assign take[i] = queued[i] & (~valid_again | ready);
+    assign write[i] = write_q;
 
     always_ff @(posedge clk_i) begin
-      if (free[i]) write_q <= popped;
+      if (free) write_q <= popped;
     end
 
     bnn_register #(
         .Bits(2)
     ) u_valid (
         .clk_i,
-        .data_i({awvalid_d, wvalid_d}),
-        .data_o({awvalid[i], wvalid[i]})
+        .data_i({2{~rst_i & (queued[i] | ~free)}}),
+        .data_o({valid_again, valid[i]})
     );
     bnn_fifo #(
-        .Width(32),
+        .Width(PartBits),
         .Depth(Depth)
     ) u_queue (
         .clk_i,
         .rst_i,
         .push_i (command),
-        .data_i (pushed[32*i+:32]),
+        .data_i (pushed[i]),
         .room_o (room[i]),
         .valid_o(queued[i]),
         .pop_i  (take[i]),
@@ -98,17 +104,24 @@ module bnn_axi_write #(
     );
   end
 
+  for (genvar i = 0; i < 2; i++) begin : gen_level
+    always_ff @(posedge clk_i) begin
+      take_q[i] <= take[i == 0 ? Data : Addr] & ~rst_i;
+      if (rst_i) level_q[i] <= '0;
+      else level_q[i] <= level_q[i] + LevelBits'(command) - LevelBits'(take_q[i]);
+    end
+  end
+
   always_ff @(posedge clk_i) begin
-    ready_q <= (level_q <= LevelBits'(Depth / 2)) & (flight_q < FlightBits'(MaxOutstanding)) & ~hold_i;
+    ready_q <= (level_q[0] <= LevelBits'(Depth / 2)) & (level_q[1] <= LevelBits'(Depth / 2))
+        & (flight_q < FlightBits'(MaxOutstanding)) & ~hold_i;
     bad_q   <= bvalid_i & (bresp_i != 2'b00);
     if (rst_i) begin
-      level_q  <= '0;
       flight_q <= '0;
       busy_q   <= 1'b0;
       done_q   <= 1'b0;
       error_q  <= 1'b0;
     end else begin
-      level_q  <= level_q + LevelBits'(command) - LevelBits'(take[0]);
       flight_q <= flight_q + FlightBits'(command) - FlightBits'(done_q);
       done_q   <= bvalid_i;
       busy_q   <= command | (flight_q != '0);
@@ -117,16 +130,16 @@ module bnn_axi_write #(
   end
 
   logic unused_addr;
-  assign unused_addr = ^{addr_i[2:0], write[66], take[3:1], awvalid[3:1], wvalid[3:1]};
+  assign unused_addr = ^{addr_i[2:0], write[Addr+1][PartBits-1:61-PartBits], take, valid};
 
-  assign addr = write[127:67];
-  assign {half, data} = write[65:0];
+  assign addr = {write[Addr+1][60-PartBits:0], write[Addr]};
+  assign {half[1], data[63:32], half[0], data[31:0]} = {write[Data+1], write[Data]};
 
   assign command_ready_o = ready_q;
-  assign awvalid_o = awvalid[0];
+  assign awvalid_o = valid[Addr];
   assign awaddr_o  = {addr, 3'b000};
   assign awlen_o   = 8'd0;
-  assign wvalid_o  = wvalid[0];
+  assign wvalid_o  = valid[Data];
   assign wdata_o   = data;
   assign wstrb_o   = {{4{half[1]}}, {4{half[0]}}};
   assign wlast_o   = 1'b1;

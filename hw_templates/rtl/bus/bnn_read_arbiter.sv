@@ -62,15 +62,16 @@ module bnn_read_arbiter #(
   end
 
   for (genvar p = 0; p < Parts; p++) begin : gen_part
+    logic part_take;
     logic [Masters-1:0] part_winner_q;
     logic [PartBits-1:0] part;
 
     bnn_register #(
-        .Bits(Masters)
+        .Bits(Masters + 1)
     ) u_winner (
         .clk_i,
-        .data_i(winner),
-        .data_o(part_winner_q)
+        .data_i({|winner, winner}),
+        .data_o({part_take, part_winner_q})
     );
 
     always_comb begin
@@ -80,7 +81,7 @@ module bnn_read_arbiter #(
       end
     end
 
-    always_ff @(posedge clk_i) if (take_q) asked_q[p*PartBits+:PartBits] <= part;
+    always_ff @(posedge clk_i) if (part_take) asked_q[p*PartBits+:PartBits] <= part;
   end
 
   bnn_fifo #(
