@@ -493,14 +493,23 @@ async def control(dut):
     async def write(offset, value):
         dut.awvalid_i.value = dut.wvalid_i.value = 1
         dut.awaddr_i.value, dut.wdata_i.value, dut.wstrb_i.value = offset, value, 15
+        waited = 0  # one more cycle if the last one's response is taken in this one
+        while not int(dut.awready_o.value):
+            await FallingEdge(dut.clk_i)
+            waited += 1
+        assert 1 <= waited <= 2 and int(dut.wready_o.value) == 1
         await FallingEdge(dut.clk_i)
         assert int(dut.bvalid_o.value) == 1
         dut.awvalid_i.value = dut.wvalid_i.value = 0
 
     async def read(offset):
+        while not int(dut.arready_o.value):
+            await FallingEdge(dut.clk_i)
         dut.arvalid_i.value, dut.araddr_i.value = 1, offset
         await FallingEdge(dut.clk_i)
         dut.arvalid_i.value = 0
+        assert int(dut.rvalid_o.value) == 0
+        await FallingEdge(dut.clk_i)
         assert int(dut.rvalid_o.value) == 1
         return int(dut.rdata_o.value)
 

@@ -13,9 +13,9 @@
 // The statistics inputs are read as they are: the core holds them from done_i on. Reads of
 // unlisted offsets give 0, writes to them do nothing; responses are always OKAY.
 //
-// Latency: a write is accepted when address and data are both present, with the response one
-// cycle later; a read gives its data one cycle after the address. One transaction each at a
-// time. start_o follows the write by one cycle.
+// Latency: a write is accepted a cycle after address and data are both present, with the response one cycle later;
+// a read gives its data two cycles after the address. One transaction each at a time. start_o follows the write by
+// one cycle.
 module bnn_control
   import bnn_pkg::*;
 #(
@@ -78,60 +78,105 @@ module bnn_control
   localparam reg_weights_t Weights = '{first_pe: 16'(FirstPe), weight_depth: 16'(WeightDepth)};
   localparam reg_activations_t Activations = '{image_pixels: 16'(ImagePixels), act_depth: 16'(ActDepth)};
 
-  logic start_q, done_q, ready_q, run_q, restart_q, global_q, bvalid_q, rvalid_q;
+  logic start_q, done_q, ready_q, run_q, restart_q, global_q, bvalid_q, rvalid_q, start;
   logic [1:0] enable_q, status_q;
   reg_control_t control, written;
-  logic [63:0] program_q, images_q, scores_q;
-  logic [31:0] count_q, rdata_q, read_word;
-  logic [7:0] read_addr, write_addr;
-  logic write, read, read_control, start;
+  logic [63:0] program_addr, images, scores;
+  logic [31:0] count, rdata_q, read_word;
 
-  function automatic logic [31:0] merge(input logic [31:0] old, input logic [31:0] data,
-                                        input logic [3:0] strobe);
-    for (int unsigned i = 0; i < 4; i++) begin
-      merge[8*i+:8] = strobe[i] ? data[8*i+:8] : old[8*i+:8];
-    end
-  endfunction
-
-  assign read_addr = {araddr_i[7:2], 2'b00};
-  assign write_addr = {awaddr_i[7:2], 2'b00};
   assign control = '{restart: restart_q, ready: ready_q, idle: ~run_q & ~start_q, done: done_q, start: start_q,
                      default: '0};
   assign written = wdata_i;
-  assign write = awvalid_i & wvalid_i & (~bvalid_q | bready_i) & ~rst_i;
-  assign read = arvalid_i & arready_o;
-  assign read_control = read & (read_addr == RegControl);
   assign start = start_q & ~run_q;
 
+  // ---- Which register: known in the cycle in which a write is accepted, and that after a read ------
+
+  localparam int unsigned Arguments = 7, Controls = 4, Words = 21;
+  localparam int unsigned Status = Arguments + 3, Enable = Arguments + 2, Global = Arguments + 1, Control = Arguments;
+  localparam logic [Words-1:0][7:0] Offsets = {
+    RegFeatures, RegError, RegBusy, RegCycles, RegMaxLayers, RegActivations, RegWeights, RegGeometry, RegVersion, RegId,
+    RegStatus, RegEnable, RegGlobalEnable, RegControl,
+    RegCount, RegScoresHigh, RegScores, RegImagesHigh, RegImages, RegProgramHigh, RegProgram
+  };
+
+  logic [Words-1:0][31:0] words;
+  logic [Words-1:0] read_q;
+  logic [Arguments-1:0][3:0] write_bytes_q;
+  logic [Arguments+Controls-1:Arguments] write_q;
+  logic read, reading_q, read_ready_q, write, written_q;
+
+  assign words = {
+    32'(Vector != 0), 32'(error_code_i), busy_cycles_i, cycles_i, 32'(MaxLayers), Activations, Weights, Geometry,
+    32'(InterfaceVersion), CoreId,
+    {30'd0, status_q}, {30'd0, enable_q}, {31'd0, global_q}, control,
+    count, scores, images, program_addr
+  };
+  assign write = awvalid_i & wvalid_i & ~written_q & ~bvalid_q & ~rst_i;
+  assign read = arvalid_i & read_ready_q;
+
+  for (genvar r = 0; r < Words; r++) begin : gen_register
+    always_ff @(posedge clk_i) read_q[r] <= read & (araddr_i[7:2] == Offsets[r][7:2]);
+
+    if (r < Arguments) begin : gen_argument
+      always_ff @(posedge clk_i) begin
+        write_bytes_q[r] <= wstrb_i & {4{write & (awaddr_i[7:2] == Offsets[r][7:2])}};
+      end
+    end else if (r < Arguments + Controls) begin : gen_control
+      always_ff @(posedge clk_i) write_q[r] <= write & wstrb_i[0] & (awaddr_i[7:2] == Offsets[r][7:2]);
+    end
+  end
+
   always_comb begin
-    unique case (read_addr)
-      RegControl:      read_word = control;
-      RegGlobalEnable: read_word = {31'd0, global_q};
-      RegEnable:       read_word = {30'd0, enable_q};
-      RegStatus:       read_word = {30'd0, status_q};
-      RegProgram:      read_word = program_q[31:0];
-      RegProgramHigh:  read_word = program_q[63:32];
-      RegImages:       read_word = images_q[31:0];
-      RegImagesHigh:   read_word = images_q[63:32];
-      RegScores:       read_word = scores_q[31:0];
-      RegScoresHigh:   read_word = scores_q[63:32];
-      RegCount:        read_word = count_q;
-      RegId:           read_word = CoreId;
-      RegVersion:      read_word = 32'(InterfaceVersion);
-      RegGeometry:     read_word = Geometry;
-      RegWeights:      read_word = Weights;
-      RegActivations:  read_word = Activations;
-      RegMaxLayers:    read_word = 32'(MaxLayers);
-      RegCycles:       read_word = cycles_i;
-      RegBusy:         read_word = busy_cycles_i;
-      RegError:        read_word = 32'(error_code_i);
-      RegFeatures:     read_word = 32'(Vector != 0);
-      default:         read_word = '0;
-    endcase
+    read_word = '0;
+    for (int unsigned r = 0; r < Words; r++) read_word |= words[r] & {32{read_q[r]}};
   end
 
   always_ff @(posedge clk_i) begin
-    if (read) rdata_q <= read_word;
+    if (reading_q) rdata_q <= read_word;
+    if (rst_i) begin
+      written_q    <= 1'b0;
+      reading_q    <= 1'b0;
+      read_ready_q <= 1'b0;
+      bvalid_q     <= 1'b0;
+      rvalid_q     <= 1'b0;
+    end else begin
+      written_q    <= write;
+      reading_q    <= read;
+      read_ready_q <= ~read & ~reading_q & (~rvalid_q | rready_i);
+      bvalid_q     <= written_q | (bvalid_q & ~bready_i);
+      rvalid_q     <= reading_q | (rvalid_q & ~rready_i);
+    end
+  end
+
+  // ---- Arguments of a run --------------------------------------------------------------------------
+
+  logic [Arguments-1:0][31:0] argument;
+
+  for (genvar r = 0; r < Arguments; r++) begin : gen_word
+    logic rst;
+    logic [31:0] word_q;
+
+    bnn_register u_rst (
+        .clk_i,
+        .data_i(rst_i),
+        .data_o(rst)
+    );
+
+    always_ff @(posedge clk_i) begin
+      for (int unsigned i = 0; i < 4; i++) begin
+        if (rst) word_q[8*i+:8] <= '0;
+        else if (write_bytes_q[r][i]) word_q[8*i+:8] <= wdata_i[8*i+:8];
+      end
+    end
+
+    assign argument[r] = word_q;
+  end
+
+  assign {count, scores, images, program_addr} = argument;
+
+  // ---- State ---------------------------------------------------------------------------------------
+
+  always_ff @(posedge clk_i) begin
     if (rst_i) begin
       start_q   <= 1'b0;
       done_q    <= 1'b0;
@@ -141,33 +186,12 @@ module bnn_control
       global_q  <= 1'b0;
       enable_q  <= '0;
       status_q  <= '0;
-      program_q <= '0;
-      images_q  <= '0;
-      scores_q  <= '0;
-      count_q   <= '0;
-      bvalid_q  <= 1'b0;
-      rvalid_q  <= 1'b0;
     end else begin
-      bvalid_q <= write | (bvalid_q & ~bready_i);
-      rvalid_q <= read | (rvalid_q & ~rready_i);
+      if (write_q[Control]) restart_q <= written.restart;
+      if (write_q[Global]) global_q <= wdata_i[0];
+      if (write_q[Enable]) enable_q <= wdata_i[1:0];
 
-      if (write) begin
-        unique case (write_addr)
-          RegControl:      if (wstrb_i[0]) restart_q <= written.restart;
-          RegGlobalEnable: if (wstrb_i[0]) global_q <= wdata_i[0];
-          RegEnable:       if (wstrb_i[0]) enable_q <= wdata_i[1:0];
-          RegProgram:      program_q[31:0] <= merge(program_q[31:0], wdata_i, wstrb_i);
-          RegProgramHigh:  program_q[63:32] <= merge(program_q[63:32], wdata_i, wstrb_i);
-          RegImages:       images_q[31:0] <= merge(images_q[31:0], wdata_i, wstrb_i);
-          RegImagesHigh:   images_q[63:32] <= merge(images_q[63:32], wdata_i, wstrb_i);
-          RegScores:       scores_q[31:0] <= merge(scores_q[31:0], wdata_i, wstrb_i);
-          RegScoresHigh:   scores_q[63:32] <= merge(scores_q[63:32], wdata_i, wstrb_i);
-          RegCount:        count_q <= merge(count_q, wdata_i, wstrb_i);
-          default: ;
-        endcase
-      end
-
-      if (write && write_addr == RegControl && wstrb_i[0] && written.start) start_q <= 1'b1;
+      if (write_q[Control] && written.start) start_q <= 1'b1;
       else if (done_i && restart_q) start_q <= 1'b1;
       else if (start) start_q <= 1'b0;
 
@@ -177,37 +201,33 @@ module bnn_control
       if (done_i) begin
         done_q  <= 1'b1;
         ready_q <= 1'b1;
-      end else if (read_control) begin
+      end else if (read_q[Control]) begin
         done_q  <= 1'b0;
         ready_q <= 1'b0;
       end
 
       // A toggle and an event in the same cycle leave the bit set.
-      if (write && write_addr == RegStatus && wstrb_i[0]) begin
-        status_q <= (status_q ^ wdata_i[1:0]) | ({2{done_i}} & enable_q);
-      end else begin
-        status_q <= status_q | ({2{done_i}} & enable_q);
-      end
+      status_q <= (status_q ^ (wdata_i[1:0] & {2{write_q[Status]}})) | ({2{done_i}} & enable_q);
     end
   end
 
   logic unused_addr;
   assign unused_addr = ^{awaddr_i[1:0], araddr_i[1:0], written};
 
-  assign awready_o   = write;
-  assign wready_o    = write;
+  assign awready_o   = written_q;
+  assign wready_o    = written_q;
   assign bvalid_o    = bvalid_q;
   assign bresp_o     = 2'b00;
-  assign arready_o   = (~rvalid_q | rready_i) & ~rst_i;
+  assign arready_o   = read_ready_q;
   assign rvalid_o    = rvalid_q;
   assign rdata_o     = rdata_q;
   assign rresp_o     = 2'b00;
   assign interrupt_o = global_q & (|status_q);
   assign start_o     = start;
-  assign program_o   = program_q;
-  assign images_o    = images_q;
-  assign scores_o    = scores_q;
-  assign count_o     = count_q;
+  assign program_o   = program_addr;
+  assign images_o    = images;
+  assign scores_o    = scores;
+  assign count_o     = count;
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------
