@@ -128,6 +128,22 @@ module bnn_run
   // Weights asked for
   logic weight_step, weight_to_b;
 
+  // ---- The begin, in the next cycle, and what a fetch of a descriptor follows -----------------
+
+  localparam int unsigned ForDescriptors = 0, ForLayers = 1, ForWeights = 2;
+  logic [2:0] begins;
+  logic layer_start_q;
+
+  for (genvar i = 0; i < 3; i++) begin : gen_begin
+    bnn_register u_begin (
+        .clk_i,
+        .data_i(state_q[Begin]),
+        .data_o(begins[i])
+    );
+  end
+
+  always_ff @(posedge clk_i) layer_start_q <= state_q[Start];
+
   // ---- Program: header, parts, descriptors ---------------------------------------------------
 
   assign beat = state_q[Read] & beat_valid_i;
@@ -202,8 +218,8 @@ module bnn_run
       .load_i       (beat & in_descriptors),
       .load_index_i (index[LayerBits+DescriptorBeatBits-1:0]),
       .beat_i,
-      .fetch_i      (state_q[Begin] | state_q[Start]),
-      .fetch_index_i(state_q[Begin] ? '0 : next_layer),
+      .fetch_i      (begins[ForDescriptors] | layer_start_q),
+      .fetch_index_i(begins[ForDescriptors] ? '0 : next_layer),
       .settled_o    (settled),
       .bad_o        (bad_layer),
       .vector_o     (bad_vector),
@@ -212,7 +228,7 @@ module bnn_run
       .in_b_i       (in_b),
       .last_i       (last_layer),
       .last_b_i     (last_layer_b),
-      .begin_i      (state_q[Begin]),
+      .begin_i      (begins[ForDescriptors]),
       .start_i      (state_q[Start]),
       .end_i        (layer_end)
   );
@@ -236,8 +252,6 @@ module bnn_run
 
   // ---- Array layers --------------------------------------------------------------------------
 
-  logic layer_start_q;
-
   assign sub_begin = state_q[SubBatch] & wait_q[3];
 
   bnn_run_layers #(
@@ -245,7 +259,7 @@ module bnn_run
       .RowBits  (RowBits)
   ) u_layers (
       .clk_i,
-      .begin_i       (state_q[Begin]),
+      .begin_i       (begins[ForLayers]),
       .count_i       (count_q),
       .header_i      (header),
       .two_segments_i(two_segments),
@@ -271,8 +285,6 @@ module bnn_run
       .run_end_o     (run_end)
   );
 
-  always_ff @(posedge clk_i) layer_start_q <= state_q[Start];
-
   assign layer_start_o = layer_start_q;
 
   // ---- Weights and images --------------------------------------------------------------------
@@ -282,7 +294,7 @@ module bnn_run
   ) u_weights (
       .clk_i,
       .rst_i,
-      .begin_i       (state_q[Begin]),
+      .begin_i       (begins[ForWeights]),
       .keep_i        (keep_q),
       .abort_i       (state_q[Abort]),
       .count_i       (count_q),
@@ -377,7 +389,7 @@ module bnn_run
   always_ff @(posedge clk_i) begin
     multiply_q <= multiply_i;
     if (clear[0]) cycles_q <= '0;
-    else cycles_q <= cycles_q + {31'd0, ~state_q[Idle]};
+    else if (!state_q[Idle]) cycles_q <= cycles_q + 32'd1;
     if (clear[1]) busy_q <= '0;
     else busy_q <= busy_q + 32'(multiply_q);
     none_q       <= count_q == '0;

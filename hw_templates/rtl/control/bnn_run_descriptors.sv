@@ -112,13 +112,14 @@ module bnn_run_descriptors
   logic [32:0] next_q;  // before the next one; not below 2**32 where it goes back beyond the first, or is over
   logic [33:0] range_q;
   // Header words of a group, and what they follow from
-  logic [4:0] bases_q, planes_q;
+  logic [3:0] bases_q, planes_q;  // up to 8, of the lower bits: more are out of range
   logic [7:0] passes_q;
   logic [5:0] headers_q;
-  logic [3:0] given_q;  // twice the planes with values of their own
+  logic [3:0] given_q;  // twice the planes with values of their own, 0 without the vector unit
   logic [7:0] hands_q;
   logic vector_q, released_q, reads_first;
   // What groups, blocks and words of a group must be.
+  logic more_groups_q, more_blocks_q;  // one that is not whole
   logic [16-PeBits:0] groups_q;
   logic [16:0] blocks_q;
   logic [15:0] tap_rows_q, tap_columns_q;
@@ -128,28 +129,29 @@ module bnn_run_descriptors
   logic over_a_q, under_a_q, over_b_q, under_b_q, back_q, bad_words_q, bad_range_q;
 
   always_ff @(posedge clk_i) begin
-    bases_q       <= 5'(fetched.passes.more_bases) + 5'd1;
-    planes_q      <= 5'(fetched.passes.more_planes) + 5'd1;
+    bases_q       <= 4'(fetched.passes.more_bases[2:0]) + 4'd1;
+    planes_q      <= 4'(fetched.passes.more_planes[2:0]) + 4'd1;
     passes_q      <= 8'(bases_q) * 8'(planes_q);
-    hands_q       <= fetched.passes.hand == '0 ? 8'd1 : fetched.passes.hand[1] ? passes_q
+    hands_q       <= !fetched.flags.vector ? (fetched.flags.scores ? 8'd2 : 8'd1)
+        : fetched.passes.hand == '0 ? 8'd1 : fetched.passes.hand[1] ? passes_q
         : 8'(fetched.passes.planes_outer ? planes_q : bases_q);
-    given_q       <= fetched.result.thresholds == '0 ? 4'd2 : {1'b0, fetched.result.thresholds, 1'b0};
-    headers_q     <= (fetched.flags.vector ? 6'(hands_q) : fetched.flags.scores ? 6'd2 : 6'd1)
-        + (fetched.flags.vector ? 6'(given_q) : 6'd0);
+    given_q       <= !fetched.flags.vector ? 4'd0
+        : fetched.result.thresholds == '0 ? 4'd2 : {1'b0, fetched.result.thresholds, 1'b0};
+    headers_q     <= 6'(hands_q) + 6'(given_q);
     group_words_q <= 17'(fetched.group_words[15:0]) + 17'(headers_q);
     product_q     <= 33'(fetched.groups[15:0]) * 33'(group_words_q);
     layer_words_q <= product_q;
-    groups_q      <= (17 - PeBits)'(fetched.outputs[15:PeBits]) + (17 - PeBits)'(fetched.outputs[PeBits-1:0] != '0);
+    more_groups_q <= fetched.outputs[PeBits-1:0] != '0;
+    groups_q      <= (17 - PeBits)'(fetched.outputs[15:PeBits]) + (17 - PeBits)'(more_groups_q);
     tap_rows_q    <= fetched.taps != '0 ? fetched.taps.tap_rows : fetched.flags.kernel3 ? 16'd3 : 16'd1;
     tap_columns_q <= fetched.taps != '0 ? fetched.taps.tap_columns : fetched.flags.kernel3 ? 16'd3 : 16'd1;
     taps_q        <= 32'(tap_rows_q) * 32'(tap_columns_q);
     words_q       <= 32'(taps_q[15:0]) * 32'(fetched.tap_words[15:0]);
-    all_words_q   <= 20'(words_q[15:0]) * 20'(bases_q[3:0]);
+    all_words_q   <= 20'(words_q[15:0]) * 20'(bases_q);
     more_words_q  <= words_q[31:16] != '0;
-    blocks_q      <= fetched.flags.by_image
-        ? 17'(fetched.flags.pool ? {1'b0, fetched.columns[15:1]} : fetched.columns[15:0])
-        : 17'(fetched.columns[15:LaneBits])
-        + 17'(fetched.columns[LaneBits-1:0] != '0);
+    more_blocks_q <= fetched.columns[LaneBits-1:0] != '0 && !fetched.flags.by_image;
+    blocks_q      <= (!fetched.flags.by_image ? 17'(fetched.columns[15:LaneBits])
+        : fetched.flags.pool ? 17'(fetched.columns[15:1]) : 17'(fetched.columns[15:0])) + 17'(more_blocks_q);
 
     range_q[0] <= fetched.groups == '0;
     range_q[1] <= fetched.groups[31:16] != '0 || fetched.tap_words[31:16] != '0;

@@ -4,7 +4,7 @@
 // ErrorMagic, ErrorGeometry, ErrorLayers, ErrorVector or ErrorRange, else ErrorNone; two_segments_o and words_o, the weight
 // words of both segments, are derived values.
 //
-// Latency: header_o 2 cycles after the beat, two_segments_o and words_o 1 more, error_o 6 cycles after the last beat.
+// Latency: header_o 2 cycles after the beat, two_segments_o and words_o 1 more, error_o 8 cycles after the last beat.
 module bnn_run_header
   import bnn_pkg::*;
 #(
@@ -28,6 +28,7 @@ module bnn_run_header
 );
   localparam int unsigned AddrBits = $clog2(ActDepth);
   localparam int unsigned SimdBits = $clog2(Simd);
+  localparam int unsigned PixelBits = $clog2(ImagePixels);
   localparam geometry_t Geometry = '{simd: 16'(Simd), lanes: 8'(Lanes), pe: 8'(Pe)};
 
   localparam int unsigned Bits = $bits(header_t);
@@ -76,7 +77,7 @@ module bnn_run_header
   logic [3:0] planes_q;  // at least 1
   logic [19:0] planes_words_q;  // of all planes
   logic [16:0] rows_q, columns_q;
-  logic no_words_b_q;
+  logic no_words_b_q, more_beats_q, more_packed_q;  // the latter: one that is not whole
   logic pack_q, bad_magic_q, bad_geometry_q, bad_layers_q, bad_range_q, bad_vector, bad_values;
   error_e error_q;
 
@@ -121,8 +122,10 @@ module bnn_run_header
     pack_q        <= header_q.first_channels[15:0] == '0;
     area_q        <= 32'(header_q.image_size.height) * 32'(header_q.image_size.width);
     elements_q    <= 32'(header_q.pixels[15:0]) * 32'(header_q.image_mode.channels[2:0]);
-    beats_q       <= header_q.elements[31:3] + 29'(header_q.elements[2:0] != '0);
-    packed_q      <= 16'(header_q.elements[31:SimdBits]) + 16'(header_q.elements[SimdBits-1:0] != '0);
+    more_beats_q  <= header_q.elements[2:0] != '0;
+    more_packed_q <= header_q.elements[SimdBits-1:0] != '0;
+    beats_q       <= header_q.elements[31:3] + 29'(more_beats_q);
+    packed_q      <= 16'(header_q.elements[31:SimdBits]) + 16'(more_packed_q);
     planes_q      <= header_q.image_mode.first_planes == '0 ? 4'd1 : header_q.image_mode.first_planes;
     // More words than 16 bits hold are of more elements than the image has, which is a fault of its own.
     planes_words_q <= 20'(packed_q) * 20'(planes_q);
@@ -142,7 +145,7 @@ module bnn_run_header
     range_q[9]  <= (header_q.first_channels & 32'(FirstPe - 1)) != '0
         || header_q.image_mode.channels == '0 || header_q.image_mode.channels > 8'(MaxChannels);
     range_q[10] <= header_q.pixels == '0;
-    range_q[11] <= header_q.pixels > 32'(ImagePixels);
+    range_q[11] <= (header_q.pixels >> PixelBits) != '0 && header_q.pixels != 32'(ImagePixels);
     range_q[12] <= header_q.image_bytes == '0 || header_q.image_bytes[2:0] != '0;
     range_q[13] <= pack_q ? header_q.elements == '0
         : header_q.computed.rows == '0 || header_q.computed.columns == '0;

@@ -19,20 +19,19 @@ module bnn_run_read (
     output logic        last_o
 );
   logic valid_q, last_q;
-  logic [12:0] left_q, index_q;
+  logic [12:0] before_last_q, index_q;  // the index of the last beat but one
 
   assign taken_o = valid_q & ready_i;
 
   always_ff @(posedge clk_i) begin
     valid_q <= ~rst_i & ask_i & settled_i & ~taken_o;
     if (ask_i) begin
-      index_q <= '0;
-      left_q  <= beats_i;
-      last_q  <= 1'b0;
+      index_q       <= '0;
+      before_last_q <= beats_i - 13'd2;
+      last_q        <= 1'b0;
     end else if (beat_valid_i) begin
       index_q <= index_q + 13'd1;
-      left_q  <= left_q - 13'd1;
-      last_q  <= left_q == 13'd2;
+      last_q  <= index_q == before_last_q;
     end
   end
 
