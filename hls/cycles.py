@@ -57,7 +57,7 @@ START = 12
 """Cycles from an image's first rows in the buffer to its first window, where the first layer's engine has waited."""
 WINDOW = 20
 """Cycles from a column in the first layer's engine to its last group of channels in work."""
-BITS, VALUES = 12, 28
+BITS, VALUES = 13, 29
 """Cycles from there to the write of the group's bits, or of its values."""
 FILL = -2
 """Cycles from an image's last write to the array's next layer, whose LAYER_START has begun before."""
@@ -65,8 +65,8 @@ ROW = 5
 """Cycles from a row's last write to the array's first step with it."""
 ROW_GAP = 4
 """Cycles at least between the array's last step of a row and the first of the next, where the first layer is behind."""
-RESULTS = 14
-"""Groups that are begun in the engine and not written, at most."""
+RESULTS = 29, 13
+"""Groups that are begun in the engine and not written, at most: sums of one window, of four."""
 
 
 def array_cycles(layer: Descriptor, images: int, lanes: int) -> int:
@@ -161,7 +161,7 @@ def first_layer_engine(first: FirstLayer, first_pe: int, image_bytes: int) -> En
         return Engine(1, cycles, first.words, 0, WINDOW + BITS, WINDOW + BITS, WINDOW + BITS)
     rows, columns = (size // 2 if first.pool else size for size in (first.rows, first.columns))
     groups = first.planes or first.channels // first_pe
-    ahead = WINDOW + RESULTS * cycles / (rows * columns * groups)
+    ahead = WINDOW + RESULTS[first.pool or first.value_channels > 0] * cycles / (rows * columns * groups)
     if not first.value_channels:
         return Engine(rows, cycles / rows, columns * groups, 0, WINDOW + BITS, WINDOW + BITS, ahead)
     if first.words >= PAIR_WORDS:

@@ -6,12 +6,12 @@
 //
 // Layout: window_i[i*8 +: 8] is signed, i = tap*4 + c, tap = 3*ky + kx; absent channels and padding are 0.
 // channel_i[p*64 +: 64] is the beat of channel p of the program's first-layer block (first_beat_t), its weights two
-// cycles after the window, threshold and flip five. Without a pool first_i and last_i come with every window; with a
+// cycles after the window, threshold and flip six. Without a pool first_i and last_i come with every window; with a
 // 2x2 pool, or for values, they mark the first and last of four: a window without first_i follows one without last_i.
 // A cycle without valid_i is a bubble. One window per cycle.
 //
 // The sums of pairs of the window are made once and registered for every eight channels.
-// Latency: valid_o and bit_o come 7 cycles after the last window. valid_o is high for one cycle; most_o comes a cycle
+// Latency: valid_o and bit_o come 8 cycles after the last window. valid_o is high for one cycle; most_o comes a cycle
 // after it and holds until the next.
 module bnn_first_array
   import bnn_pkg::*;
@@ -39,18 +39,20 @@ module bnn_first_array
 
   // [n] is n + 1 cycles after the window.
   logic [6:0] valid_q;
-  logic [4:0] first_q;
+  logic [5:0] first_q;
   logic [6:0] last_q;
+  logic valid_out_q;
   logic [Inputs/2*25-1:0] pair_q;  // 8, 8 and 9 bits each: bnn_first_pe
-  logic signed [10:0] tap_q[FirstTaps];
-  logic signed [12:0] row_q[3];
-  logic [13:0] less;
+  logic [10:0] tap_q[FirstTaps];
+  logic [12:0] row_q[3];
+  logic [13:0] less_q;
 
   always_ff @(posedge clk_i) begin
-    first_q <= {first_q[3:0], first_i};
+    first_q <= {first_q[4:0], first_i};
     last_q  <= {last_q[5:0], last_i};
     if (rst_i) valid_q <= '0;
     else valid_q <= {valid_q[5:0], valid_i};
+    valid_out_q <= ~rst_i & valid_q[6] & last_q[6];
   end
 
   for (genvar j = 0; j < Inputs / 2; j++) begin : gen_pair
@@ -63,19 +65,21 @@ module bnn_first_array
     end
   end
 
-  // The sum of the whole window, negated, once: 4 cycles after it
+  // The sum of the whole window, negated, once: 4 cycles after it. A pair is a number without a sign, by 512 too large, so
+  // that no bit of it goes to several of a sum: the 18 * 512 are what bnn_first_pe has too much. That less_q is the
+  // complement makes up for the 1 that tap 0 has too little.
   for (genvar t = 0; t < FirstTaps; t++) begin : gen_tap
-    logic signed [8:0] low, high;
+    logic [8:0] low, high;
     assign low = pair_q[50*t+16+:9];
     assign high = pair_q[50*t+41+:9];
-    always_ff @(posedge clk_i) tap_q[t] <= 11'(low) + 11'(high);
-  end
-  for (genvar r = 0; r < 3; r++) begin : gen_row
     always_ff @(posedge clk_i) begin
-      row_q[r] <= 13'(tap_q[3*r]) + 13'(tap_q[3*r+1]) + 13'(tap_q[3*r+2]);
+      tap_q[t] <= 11'({~low[8], low}) + 11'({~high[8], high}) - 11'(t == 0);
     end
   end
-  assign less = -14'(row_q[0]) - 14'(row_q[1]) - 14'(row_q[2]);
+  for (genvar r = 0; r < 3; r++) begin : gen_row
+    always_ff @(posedge clk_i) row_q[r] <= 13'(tap_q[3*r]) + 13'(tap_q[3*r+1]) + 13'(tap_q[3*r+2]);
+  end
+  always_ff @(posedge clk_i) less_q <= ~(14'(row_q[0]) + 14'(row_q[1]) + 14'(row_q[2]));
 
   for (genvar g = 0; g < FirstPe; g += GroupPe) begin : gen_group
     bnn_first_group #(
@@ -84,17 +88,17 @@ module bnn_first_array
     ) u_group (
         .clk_i,
         .pair_i   (pair_q),
-        .less_i   (less),
-        .valid_i  (valid_q[4]),
-        .first_i  (first_q[4]),
-        .last_i   (last_q[4]),
+        .less_i   (less_q),
+        .valid_i  (valid_q[5]),
+        .first_i  (first_q[5]),
+        .last_i   (last_q[5]),
         .channel_i(channel_i[g*64+:GroupPe*64]),
         .bit_o    (bit_o[g+:GroupPe]),
         .most_o   (most_o[g*15+:GroupPe*15])
     );
   end
 
-  assign valid_o = valid_q[6] & last_q[6];
+  assign valid_o = valid_out_q;
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------

@@ -27,22 +27,26 @@ module bnn_first_group
     last_q  <= last_i;
   end
 
-  for (genvar p = 0; p < Pe; p++) begin : gen_pe
-    logic [13:0] less;
+  logic [Pe/2-1:0][13:0] less;
+
+  for (genvar i = 0; i < Pe / 2; i++) begin : gen_less
     bnn_register #(
         .Bits(14)
     ) u_less (
         .clk_i,
         .data_i(less_i),
-        .data_o(less)
+        .data_o(less[i])
     );
+  end
+
+  for (genvar p = 0; p < Pe; p++) begin : gen_pe
     bnn_first_pe #(
         .Values(Values)
     ) u_pe (
         .clk_i,
         .channel_i(channel_i[p*64+:64]),
         .pair_i   (pair_q),
-        .less_i   (less),
+        .less_i   (less[p/2]),
         .valid_i  (valid_q),
         .first_i  (first_q),
         .last_i   (last_q),

@@ -76,21 +76,21 @@ module bnn_first_layer
   localparam int unsigned OffsetBits = $clog2((FirstChannels + 8 * FirstValues) / Simd + 1);
   localparam bit Values = Vector && !FirstWired;
   localparam int unsigned BeatFifo = 128;
-  // More than the sums that are on their way: those of a wired engine take longer
-  localparam int unsigned Results = FirstWired ? 32 : 16;
+  localparam int unsigned Results = 32;  // more than the sums that are on their way, twice as many as of four windows
 
   // ---- Configuration, as it is used; a run begins two cycles after start_i -------------------------
 
   // A copy of the mode for each part.
-  localparam int unsigned Parts = 7;
-  localparam int unsigned Read = 0, Table = 1, Column = 2, Window = 3, Pack = 4, Write = 5, Slice = 6;
+  localparam int unsigned Parts = 8;
+  localparam int unsigned Read = 0, Table = 1, Column = 2, Window = 3, Pack = 4, Write = 5, Slice = 6, Image = 7;
 
   logic [Parts-1:0] clear, pack, pool, values;
   logic [2:0] channels_q;
   logic [3:0] planes_q, pack_planes_q;
   logic [AddrBits-1:0] plane_words_q;
   logic pad_q, begin_q, run_q;
-  logic [15:0] column_limit_q, columns_q, rows_q;
+  logic [15:0] all_columns_q, column_limit_q, columns_q, rows_q;
+  logic more_words_q;
   logic [GroupBits:0] group_end_q;
 
   for (genvar i = 0; i < Parts; i++) begin : gen_part
@@ -116,13 +116,15 @@ module bnn_first_layer
   always_ff @(posedge clk_i) begin
     channels_q     <= header_i.image_mode.channels[2:0];
     pack_planes_q  <= header_i.image_mode.pixel_map ? '0 : header_i.image_mode.first_planes;
-    plane_words_q  <= AddrBits'(header_i.elements[31:SimdBits]) + AddrBits'(header_i.elements[SimdBits-1:0] != '0);
+    more_words_q   <= header_i.elements[SimdBits-1:0] != '0;
+    plane_words_q  <= AddrBits'(header_i.elements[31:SimdBits]) + AddrBits'(more_words_q);
     // A plane of pixels is a group of its own, of the window's middle
     planes_q       <= header_i.image_mode.pixel_map ? header_i.image_mode.first_planes : '0;
     pad_q          <= header_i.image_mode.pad | header_i.image_mode.pixel_map;
     group_end_q    <= header_i.image_mode.pixel_map ? (GroupBits + 1)'(header_i.image_mode.first_planes)
         : (GroupBits + 1)'(header_i.first_channels[15:0] >> PeBits);
-    column_limit_q <= header_i.computed.columns + 16'd2;
+    all_columns_q  <= header_i.computed.columns;
+    column_limit_q <= all_columns_q + 16'd2;
     columns_q      <= pool[Read] ? header_i.computed.columns >> 1 : header_i.computed.columns;
     rows_q         <= pool[Write] ? header_i.computed.rows >> 1 : header_i.computed.rows;
     begin_q        <= start_i & ~rst_i;
@@ -202,16 +204,19 @@ module bnn_first_layer
 
   // ---- Sub-batches: which image may be begun -------------------------------------------------------
 
-  logic some, image_begin, pack_begin;
+  logic some, image_begin, pack_begin, image_begun_q;
+
+  // One of them has nothing to begin. An image takes three cycles or more: the next one is begun with what follows.
+  always_ff @(posedge clk_i) image_begun_q <= ~clear[Image] & (image_begin | pack_begin);
 
   bnn_first_turn u_turn (
       .clk_i,
       .rst_i,
-      .clear_i    (clear[Column]),
+      .clear_i    (clear[Image]),
       .run_i      (run_q),
       .count_i,
       .sub_batch_i(header_i.sub_batch[15:0]),
-      .begin_i    (image_begin | pack_begin),  // one of them has nothing to begin
+      .begin_i    (image_begun_q),
       .consumed_i,
       .some_o     (some)
   );
@@ -235,8 +240,8 @@ module bnn_first_layer
       .ImagePixels(ImagePixels)
   ) u_image (
       .clk_i,
-      .clear_i     (clear[Column]),
-      .pack_i      (pack[Column]),
+      .clear_i     (clear[Image]),
+      .pack_i      (pack[Image]),
       .channels_i  (channels_q),
       .pixels_i    (header_i.pixels[15:0]),
       .beat_valid_i(beat_valid),
@@ -345,7 +350,7 @@ module bnn_first_layer
         .Simd     (Simd),
         .FirstPe  (FirstPe),
         .GroupBits(GroupBits),
-        .Results  (Results)
+        .Results  (Results / 2)
     ) u_values (
         .clk_i,
         .clear_i      (clear[Window]),

@@ -5,7 +5,8 @@
 //   most = maximum of the sums over the windows from first to last, with Values
 //
 // pair_i[j*25 +: 25] has window[2j] (8 bits), window[2j+1] (8) and their sum (9): the weights pick
-// 0, one of them or the sum. Timing: bnn_first_array.
+// 0, one of them or the sum. What was picked is a number without a sign, by 256 too large, so that no bit of it goes to
+// several of a sum; less_i has the 18 * 512 that make up for it. Timing: bnn_first_array.
 (* keep_hierarchy = "yes" *)
 module bnn_first_pe
   import bnn_pkg::*;
@@ -13,52 +14,53 @@ module bnn_first_pe
     parameter bit Values = 1'b0
 ) (
     input  logic                clk_i,
-    input  first_beat_t         channel_i,  // weights with the pairs, threshold and flip 3 cycles after them
+    input  first_beat_t         channel_i,  // weights with the pairs, threshold and flip 4 cycles after them
     input  logic [FirstTaps*MaxChannels/2*25-1:0] pair_i,
-    input  logic [13:0]         less_i,  // -all, 2 cycles after the pairs
-    input  logic                valid_i,  // 4 cycles after the pairs
-    input  logic                first_i,  // 4 cycles after the pairs
-    input  logic                last_i,  // 4 cycles after the pairs
-    output logic                bit_o,  // 5 cycles after the pairs
-    output logic [14:0]         most_o  // bit and most, 6 cycles after the last pairs; they hold until the next
+    input  logic [13:0]         less_i,  // -all - 18 * 512, 3 cycles after the pairs
+    input  logic                valid_i,  // 5 cycles after the pairs
+    input  logic                first_i,  // 5 cycles after the pairs
+    input  logic                last_i,  // 5 cycles after the pairs
+    output logic                bit_o,  // 6 cycles after the pairs
+    output logic [14:0]         most_o  // bit and most, 7 cycles after the last pairs; they hold until the next
 );
   /* verilator no_inline_module */
-  logic signed [10:0] tap_q[FirstTaps];
-  logic signed [12:0] row_q[3];
+  logic [9:0] tap_q[FirstTaps];
+  logic [11:0] row_q[3];
+  logic [12:0] part_q;  // of the sum's half
   logic signed [13:0] sum_q;  // fits: 36 entries of the table
   logic signed [15:0] threshold;
   logic hit_q, any_q, bit_q, flip_q, any;
 
   for (genvar t = 0; t < FirstTaps; t++) begin : gen_tap
-    logic signed [8:0] pick[2];
+    logic [8:0] pick[2];
     for (genvar j = 0; j < 2; j++) begin : gen_pick
-      logic signed [8:0] low, high, both;
-      assign low = 9'(signed'(pair_i[(2*t+j)*25+:8]));
-      assign high = 9'(signed'(pair_i[(2*t+j)*25+8+:8]));
+      logic [7:0] low, high;
+      logic [8:0] both;
+      assign low = pair_i[(2*t+j)*25+:8];
+      assign high = pair_i[(2*t+j)*25+8+:8];
       assign both = pair_i[(2*t+j)*25+16+:9];
       always_comb begin
         unique case (channel_i.weights[4*t+2*j+:2])
-          2'd0:    pick[j] = '0;
-          2'd1:    pick[j] = low;
-          2'd2:    pick[j] = high;
-          default: pick[j] = both;
+          2'd0:    pick[j] = 9'h100;
+          2'd1:    pick[j] = {~low[7], low};
+          2'd2:    pick[j] = {~high[7], high};
+          default: pick[j] = {~both[8], both[7:0]};
         endcase
       end
     end
-    always_ff @(posedge clk_i) tap_q[t] <= 11'(pick[0]) + 11'(pick[1]);
+    always_ff @(posedge clk_i) tap_q[t] <= 10'(pick[0]) + 10'(pick[1]);
   end
 
   for (genvar r = 0; r < 3; r++) begin : gen_row
-    always_ff @(posedge clk_i) begin
-      row_q[r] <= 13'(tap_q[3*r]) + 13'(tap_q[3*r+1]) + 13'(tap_q[3*r+2]);
-    end
+    always_ff @(posedge clk_i) row_q[r] <= 12'(tap_q[3*r]) + 12'(tap_q[3*r+1]) + 12'(tap_q[3*r+2]);
   end
 
   assign threshold = channel_i.threshold;
   assign any = hit_q | (any_q & ~first_i);
 
   always_ff @(posedge clk_i) begin
-    sum_q  <= {row_q[0] + row_q[1] + row_q[2] + less_i[13:1], less_i[0]};
+    part_q <= 13'(row_q[0]) + 13'(row_q[1]) + 13'(row_q[2]);
+    sum_q  <= {part_q + less_i[13:1], less_i[0]};
     hit_q  <= 16'(sum_q) >= threshold;
     flip_q <= channel_i.flip;
     if (valid_i) any_q <= any;

@@ -5,8 +5,8 @@
 //
 // A window lies at window_o[(3*ky + kx)*32 +: 32]. first_o and last_o mark the first and the last window of a sum: the
 // same one without a pool. With four_i a sum has four windows in any case: without a pool they are the same. group_o,
-// twice the same, comes with the window. A sum is begun only if the queue of results has room: Results, less those
-// begun, more those popped (pop_i).
+// twice the same, comes with the window. A sum is begun only if the queue of results has room: Results, half of
+// them with four_i, less those begun, more those popped (pop_i).
 //
 // The configuration is constant from two cycles before clear_i ends to the end of the run. A column is taken
 // with column_valid_i and column_pop_o.
@@ -16,7 +16,7 @@ module bnn_first_windows
   import bnn_pkg::*;
 #(
     parameter int unsigned GroupBits = 5,
-    parameter int unsigned Results = 16,
+    parameter int unsigned Results = 32,
     localparam int unsigned WindowBits = FirstTaps * MaxChannels * 8
 ) (
     input  logic                      clk_i,
@@ -42,7 +42,7 @@ module bnn_first_windows
 
   // ---- Which window, which group -------------------------------------------------------------
 
-  logic busy_q, issue, sum_last, first_now_q, last_now_q, room_q, pop, pop_q;
+  logic busy_q, issue, sum_last, begun_q, first_now_q, last_now_q, room_q, pop, pop_q;
   logic group_last, unused_group_top;
   logic [GroupBits:0] group;
   logic [1:0] quad_q, quad_next;
@@ -69,16 +69,18 @@ module bnn_first_windows
     pop_q       <= pop_i & ~clear_i;
     first_now_q <= ~four_i | quad_next == 2'd0;
     last_now_q  <= ~four_i | quad_next == 2'd3;
-    room_q      <= credit_q > CreditBits'(2);  // one may be taken in this cycle
+    room_q      <= credit_q > CreditBits'(3);  // two may be taken until then, and one in that cycle
     if (clear_i) begin
       busy_q   <= 1'b0;
+      begun_q  <= 1'b0;
       quad_q   <= '0;
-      credit_q <= CreditBits'(Results);
+      credit_q <= four_i ? CreditBits'(Results / 2) : CreditBits'(Results);
     end else begin
       if (pop) busy_q <= complete_i;
       else if (sum_last && group_last) busy_q <= 1'b0;
+      begun_q  <= sum_last;
       quad_q   <= quad_next;
-      credit_q <= credit_q - CreditBits'(sum_last) + CreditBits'(pop_q);
+      credit_q <= credit_q - CreditBits'(begun_q) + CreditBits'(pop_q);
     end
   end
 
