@@ -84,16 +84,24 @@ async def unpack(dut):
             for n in range(pixels):
                 want.append((int.from_bytes(image[n * channels : (n + 1) * channels], "little"), n == pixels - 1))
         often = rng.choice([0.3, 0.9])
+        begun, ready, waited = False, deque([0, 0, 0]), False  # ready_i of this cycle and the two before
         for _ in range(3000):
             if not want:
                 break
             offer = bool(beats) and rng.random() < often
             dut.beat_valid_i.value = int(offer)
             dut.beat_i.value = beats[0] if beats else 0
-            dut.ready_i.value = int(rng.random() < 0.7)
+            ready.append(int(rng.random() < (0.7 if often < 0.5 else 0.1)))
+            dut.ready_i.value = ready[-1]
+            ready.popleft()
             await ReadOnly()
-            if int(dut.valid_o.value) and int(dut.ready_i.value):
+            waited = waited or bool(ready[0])
+            if int(dut.valid_o.value):
                 pixel, last = want.popleft()
+                assert begun or waited, f"{channels} channels, {pixels} pixels: an image that nobody is ready for"
+                begun = not last
+                if last:
+                    waited, ready = False, deque([0, 0, 0])
                 got = int(dut.pixel_o.value) & ((1 << (8 * channels)) - 1)
                 assert (got, int(dut.last_o.value)) == (pixel, last), f"{channels} channels, {pixels} pixels"
             if offer and int(dut.beat_take_o.value):

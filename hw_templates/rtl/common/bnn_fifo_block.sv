@@ -24,13 +24,12 @@ module bnn_fifo_block #(
 
   (* ram_style = "block" *) logic [Width-1:0] mem[Depth];
   logic [Width-1:0] data_q;
-  logic [AddrBits-1:0] write_q, read_q;
-  logic [AddrBits:0] level_q;  // in the memory
-  logic some_q, one, read_valid_q, valid_q, valid_d, fetch, move;
+  logic [AddrBits-1:0] write_q, read_q, read_next_q;
+  logic some_q, one, read_valid_q, valid_q, valid_d, full_q, fetch, move;
 
-  assign one = level_q == (AddrBits + 1)'(1);
+  assign one = read_next_q == write_q;  // word in the memory
   assign move = ~valid_q | pop_i;  // to the output register
-  assign fetch = some_q & (~read_valid_q | move);
+  assign fetch = some_q & (~full_q | pop_i);  // full_q: read_valid_q and valid_q
   assign valid_d = ~rst_i & (move ? read_valid_q : valid_q);
 
   always_ff @(posedge clk_i) begin
@@ -40,13 +39,17 @@ module bnn_fifo_block #(
     if (rst_i) begin
       write_q      <= '0;
       read_q       <= '0;
-      level_q      <= '0;
+      read_next_q  <= AddrBits'(1);
+      full_q       <= 1'b0;
       some_q       <= 1'b0;
       read_valid_q <= 1'b0;
     end else begin
       if (push_i) write_q <= write_q + 1'b1;
-      if (fetch) read_q <= read_q + 1'b1;
-      if (push_i != fetch) level_q <= push_i ? level_q + 1'b1 : level_q - 1'b1;
+      if (fetch) begin
+        read_q      <= read_next_q;
+        read_next_q <= read_next_q + 1'b1;
+      end
+      full_q       <= move ? read_valid_q & some_q : read_valid_q | some_q;
       some_q       <= push_i | (some_q & ~(fetch & one));
       read_valid_q <= fetch | (read_valid_q & ~move);
     end
@@ -78,6 +81,12 @@ module bnn_fifo_block #(
 
   default clocking @(posedge clk_i); endclocking
   default disable iff (rst_i);
+
+  logic [AddrBits:0] level_q;  // in the memory
+
+  always_ff @(posedge clk_i) begin
+    level_q <= rst_i ? '0 : level_q + (AddrBits + 1)'(push_i) - (AddrBits + 1)'(fetch);
+  end
 
   push_with_room: assert property (push_i |-> 32'(level_q) + 32'(read_valid_q) + 32'(valid_q) < Depth)
       else $error("push_i with Depth = %0d words in", Depth);

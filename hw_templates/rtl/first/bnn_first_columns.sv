@@ -7,7 +7,7 @@
 // on. rows_i are those after the pool, column_limit_i is the columns computed and two more. begin_o is a pulse when an
 // image is begun: with some_i, when its first rows are there. Rows y are read as soon as all of their pixels are there:
 // the half is full_i, or they are among the first filled_i pixels of the image. read_last_o, after the last read and
-// with full_i, frees the half.
+// with full_i, frees the half. An image has at most 2^PixelBits rows and columns.
 //
 // The configuration is constant from two cycles before clear_i ends to the end of the run; with pack_i nothing is
 // read. valid_o and pop_i: bnn_fifo. Latency: a column is there 8 (with a pool 9) cycles after begin_o, one every three
@@ -43,102 +43,139 @@ module bnn_first_columns #(
 
   // ---- Reads ---------------------------------------------------------------------------------
 
-  localparam int unsigned R = 0, Cx = 1, Y = 2;
-
-  logic scan_q, step, room_q, half_q, read_last, row_last, unused_r;
-  logic [2:0] last;
-  logic [1:0] r;
-  logic [15:0] cx, y_q, unused_row;
-  logic [PixelBits-1:0] width, line_q, addr_q, line_begin_q, line_next;
-  logic signed [17:0] row, column;
-  logic row_inside_q, column_inside_q;
+  logic scan_q, begin_column, step, first_q, room_q, half_q, read_last, row_end, image_end;
+  logic [1:0] r_q;  // r is 1, r is 2
+  logic last_column, last_row;
+  logic [15:0] unused_column, unused_row;
   logic [3:0] credit_q;
-  logic pop_q;
+  logic pop_q, taken_q;
   logic open_q, enough_q, over_q;  // the row at work, the one after it can be read; all rows are
   logic open;
+  logic [PixelBits-1:0] width_q;
   logic [PixelBits+2:0] two_rows_q, need_first_q, need_step_q, need_q;  // pixels for the row after that at work
+
+  // Copies of a register that marks the last read of a column: for the loops, for addresses, for places, for the rest
+  localparam int unsigned Loops = 0, Address = 1, Place = 2, Rest = 3;
+  logic [3:0] last;
 
   // A column that is begun goes on: its last read, and with it whatever ends, waits for nothing. The row after the one
   // at work has been looked for long before, as a row takes nine cycles or more.
   assign begin_o = ~scan_q & ~over_q & enough_q & some_i;
-  assign row_last = last[R] & last[Cx];
-  assign open = enough_q & (begin_o | row_last | (scan_q & ~open_q));
-  assign step = scan_q & (r != '0 | (room_q & open_q));
+  assign begin_column = scan_q & first_q & room_q & open_q;
+  assign step = begin_column | ~first_q;
+  assign row_end = last[Rest] & last_column;
+  assign image_end = last[Rest] & last_column & last_row;
+  assign open = enough_q & (begin_o | row_end | (scan_q & ~open_q));
   assign read_last = over_q & full_i[half_q];
-  assign row = 18'(y_q) + 18'(r) - 18'(pad_i);
-  assign column = 18'(cx) - 18'(pad_i);
-  assign width = width_i[PixelBits-1:0];
-  assign line_next = line_q + need_step_q[PixelBits-1:0];
+
+  for (genvar i = 0; i < 4; i++) begin : gen_last
+    bnn_register u_last (
+        .clk_i,
+        .data_i(r_q[pool_i] & ~clear_i),
+        .data_o(last[i])
+    );
+  end
 
   bnn_loop #(
-      .Bits(3)
-  ) u_r (
+      .Value(1'b0)
+  ) u_cx (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     (step),
-      .limit_i  (pool_i ? 3'd4 : 3'd3),
-      .value_o  ({unused_r, r}),
-      .last_o   (last[R])
-  );
-  bnn_loop u_cx (
-      .clk_i,
-      .restart_i(clear_i),
-      .go_i     (last[R]),
+      .go_i     (last[Loops]),
       .limit_i  (column_limit_i),
-      .value_o  (cx),
-      .last_o   (last[Cx])
+      .value_o  (unused_column),
+      .last_o   (last_column)
   );
   bnn_loop #(
-      .Gates(2)
+      .Gates(2),
+      .Value(1'b0)
   ) u_y (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     (last[Cx:R]),
+      .go_i     ({last_column, last[Loops]}),
       .limit_i  (rows_i),
       .value_o  (unused_row),
-      .last_o   (last[Y])
+      .last_o   (last_row)
   );
 
   always_ff @(posedge clk_i) begin
-    line_begin_q <= pad_i ? '0 - width - 1'b1 : '0;
     // Of the first row: two, with a pool three, and one more without padding
-    two_rows_q   <= (PixelBits + 3)'(width) << 1;
-    need_step_q  <= pool_i ? two_rows_q : (PixelBits + 3)'(width);
-    need_first_q <= two_rows_q + (pool_i == pad_i ? (PixelBits + 3)'(width) : pool_i ? two_rows_q : '0);
+    two_rows_q   <= (PixelBits + 3)'(width_q) << 1;
+    need_step_q  <= pool_i ? two_rows_q : (PixelBits + 3)'(width_q);
+    need_first_q <= two_rows_q + (pool_i == pad_i ? (PixelBits + 3)'(width_q) : pool_i ? two_rows_q : '0);
     if (!scan_q && !begin_o) need_q <= need_first_q;
     else if (open) need_q <= need_q + need_step_q;
-    if (!scan_q) begin
-      y_q    <= '0;
-      line_q <= line_begin_q;
-      addr_q <= line_begin_q;
-    end else if (step) begin
-      if (row_last) begin
-        y_q    <= y_q + (pool_i ? 16'd2 : 16'd1);
-        line_q <= line_next;
-        addr_q <= line_next;
-      end else if (last[R]) begin
-        addr_q <= line_q + cx[PixelBits-1:0] + 1'b1;
-      end else begin
-        addr_q <= addr_q + width;
-      end
-    end
-    room_q <= credit_q > 4'd1;  // one may be taken in this cycle
+    room_q <= credit_q != '0;  // a column is begun two cycles after the one before has been taken off, or later
     pop_q  <= pop_i & ~clear_i;
     if (clear_i || pack_i) begin
       scan_q   <= 1'b0;
+      first_q  <= 1'b1;
+      r_q      <= '0;
+      taken_q  <= 1'b0;
       half_q   <= 1'b0;
       credit_q <= 4'(Depth);
       open_q   <= 1'b0;
       enough_q <= 1'b0;
       over_q   <= 1'b0;
     end else begin
-      open_q   <= open | (open_q & ~row_last);
+      open_q   <= open | (open_q & ~row_end);
       enough_q <= ~read_last & (full_i[half_q] | (PixelBits + 3)'(filled_i) >= need_q);
-      over_q   <= (&last) | (over_q & ~read_last);
-      scan_q   <= begin_o | (scan_q & ~(&last));
+      over_q   <= image_end | (over_q & ~read_last);
+      scan_q   <= begin_o | (scan_q & ~image_end);
+      first_q  <= (first_q & ~begin_column) | last[Rest];
+      r_q      <= {r_q[0], begin_column};
       half_q   <= half_q ^ read_last;
-      credit_q <= credit_q - 4'(step && r == '0) + 4'(pop_q);
+      taken_q  <= begin_column;
+      credit_q <= credit_q - 4'(taken_q) + 4'(pop_q);
     end
+  end
+
+  // ---- Where: the addresses, and the places in the image, of which -1 and the size lie outside ------
+
+  logic [PixelBits-1:0] line_begin_q, line_q, line_next_q;  // of the image, of the row at work, of the next
+  logic [PixelBits-1:0] top_q, addr_q;  // of the column's first pixel, of the pixel
+  logic [PixelBits+1:0] row_begin_q, row_next_q, row_q, column_q;
+  logic row_inside_q, column_inside_q, to_row, to_row_place;
+  logic [1:0] before_q;  // ones: columns of the row before this one
+  logic odd_q;
+
+  assign to_row = ~scan_q | (last[Address] & last_column);
+  assign to_row_place = ~scan_q | (last[Place] & last_column);
+
+  always_ff @(posedge clk_i) begin
+    width_q      <= width_i[PixelBits-1:0];
+    line_begin_q <= pad_i ? '0 - width_q - 1'b1 : '0;
+    line_next_q  <= scan_q ? line_q + need_step_q[PixelBits-1:0] : line_begin_q;
+    if (to_row) begin
+      line_q <= line_next_q;
+      top_q  <= line_next_q;
+      addr_q <= line_next_q;
+    end else if (last[Address]) begin
+      top_q  <= top_q + 1'b1;
+      addr_q <= top_q + 1'b1;
+    end else if (step) begin
+      addr_q <= addr_q + width_q;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    row_next_q <= scan_q ? row_begin_q + (pool_i ? (PixelBits + 2)'(2) : (PixelBits + 2)'(1)) : {PixelBits + 2{pad_i}};
+    if (to_row_place) begin
+      row_begin_q <= row_next_q;
+      row_q       <= row_next_q;
+      column_q    <= {PixelBits + 2{pad_i}};
+      before_q    <= '0;
+      odd_q       <= 1'b0;
+    end else if (last[Place]) begin
+      row_q    <= row_begin_q;
+      column_q <= column_q + 1'b1;
+      before_q <= {before_q[0], 1'b1};
+      odd_q    <= ~odd_q;
+    end else if (step) begin
+      row_q <= row_q + 1'b1;
+    end
+    row_inside_q    <= row_q < (PixelBits + 2)'(height_i);
+    column_inside_q <= column_q < (PixelBits + 2)'(width_i);
   end
 
   assign read_last_o = read_last;
@@ -152,17 +189,15 @@ module bnn_first_columns #(
   logic [127:0] pixels;
   logic push_q, third_q, pair_q;
   logic [2:0] complete_q;  // the last one with push_q
-  logic [1:0] shift;
+  logic [3:0] shift;
   logic room;
 
   always_ff @(posedge clk_i) begin
-    row_inside_q    <= (row >= 0) & (row < 18'(height_i));
-    column_inside_q <= (column >= 0) & (column < 18'(width_i));
-    inside_q        <= {inside_q[0], row_inside_q & column_inside_q};
-    read_last_q     <= {read_last_q[1:0], last[R]};
-    third_q         <= cx >= 16'd2;
-    pair_q          <= cx[0] | ~pool_i;
-    complete_q      <= {complete_q[1:0], third_q & pair_q};
+    inside_q    <= {inside_q[0], row_inside_q & column_inside_q};
+    read_last_q <= {read_last_q[1:0], last[Rest]};
+    third_q     <= before_q[1];
+    pair_q      <= odd_q | ~pool_i;
+    complete_q  <= {complete_q[1:0], third_q & pair_q};
     if (clear_i) begin
       read_valid_q <= '0;
       push_q       <= 1'b0;
@@ -172,18 +207,18 @@ module bnn_first_columns #(
     end
   end
 
-  for (genvar h = 0; h < 2; h++) begin : gen_half
-    logic [63:0] part_q;
+  for (genvar i = 0; i < 4; i++) begin : gen_pixel
+    logic [31:0] pixel_q;
 
     bnn_register u_shift (
         .clk_i,
         .data_i(read_valid_q[1] & ~clear_i),
-        .data_o(shift[h])
+        .data_o(shift[i])
     );
 
-    assign pixels[64*h+:64] = part_q;
+    assign pixels[32*i+:32] = pixel_q;
     always_ff @(posedge clk_i) begin
-      if (shift[h]) part_q <= {h == 0 ? pixels[95:64] : inside_q[1] ? read_data_i : 32'd0, part_q[63:32]};
+      if (shift[i]) pixel_q <= i < 3 ? pixels[32*((i+1)%4)+:32] : inside_q[1] ? read_data_i : 32'd0;
     end
   end
 
@@ -200,6 +235,9 @@ module bnn_first_columns #(
       .pop_i,
       .data_o ({complete_o, data_o})
   );
+
+  logic unused_columns;
+  assign unused_columns = ^{unused_column, unused_row, height_i, width_i};
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------

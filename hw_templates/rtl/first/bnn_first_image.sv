@@ -31,7 +31,8 @@ module bnn_first_image #(
     input  logic [PixelBits:0] read_addr_i,
     output logic [31:0]        read_data_o
 );
-  logic valid, ready, last;
+  logic valid, last;
+  logic free_q;  // whether the half that is filled is free
 
   bnn_unpack u_unpack (
       .clk_i,
@@ -42,7 +43,7 @@ module bnn_first_image #(
       .beat_take_o,
       .beat_i,
       .valid_o     (valid),
-      .ready_i     (ready),
+      .ready_i     (free_q),
       .last_o      (last),
       .pixel_o
   );
@@ -51,14 +52,13 @@ module bnn_first_image #(
 
   (* ram_style = "block" *) logic [31:0] image_mem[2*ImagePixels];
   logic [1:0] full_q, full;
-  logic free_q, filled, half, half_q;
+  logic filled, half, half_q;
   logic [PixelBits-1:0] fill_q;
   logic store_q, store_half_q;
   logic [PixelBits-1:0] store_addr_q;
   logic [31:0] store_data_q, store_data;
 
-  assign ready = free_q;  // whether the half that is filled is free, in a register
-  assign filled = valid & free_q & last;
+  assign filled = valid & last;
   assign half = half_q ^ filled;
 
   for (genvar h = 0; h < 2; h++) begin : gen_full
@@ -82,11 +82,11 @@ module bnn_first_image #(
       fill_q  <= '0;
       store_q <= 1'b0;
     end else begin
-      store_q <= valid & ready;
+      store_q <= valid;
       full_q  <= full;
       half_q  <= half;
       free_q  <= ~full[half];
-      if (valid && ready) fill_q <= last ? '0 : fill_q + 1'b1;
+      if (valid) fill_q <= last ? '0 : fill_q + 1'b1;
     end
   end
 

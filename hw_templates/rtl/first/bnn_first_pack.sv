@@ -72,7 +72,8 @@ module bnn_first_pack #(
   end
 
   bnn_loop #(
-      .Bits(24)
+      .Bits (24),
+      .Value(1'b0)
   ) u_beat (
       .clk_i,
       .restart_i(clear_i),

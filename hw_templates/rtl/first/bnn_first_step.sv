@@ -3,12 +3,13 @@
 //
 // last_i are the flags of the loops over groups, columns and rows, value_last_i is high with the last of the latter words
 // of a pixel; the outputs tell that a pixel, a row, a map (without pack_i), an image or a sub-batch ends with the write,
-// lane_o that the next pixel lies behind all lanes, word_lane_o the same of images.
+// lane_o that the next pixel, or with pack_i the next image, lies behind all lanes. room_i are copies of one register:
+// none of the outputs is made from another.
 //
 // Latency: none. A module of its own, so that its logic is made for speed.
 (* keep_hierarchy = "yes" *)
 module bnn_first_step (
-    input  logic       room_i,
+    input  logic [5:0] room_i,
     input  logic       open_i,
     input  logic       pack_i,
     input  logic       bits_i,
@@ -29,25 +30,26 @@ module bnn_first_step (
     output logic       lane_o,
     output logic       row_o,
     output logic       map_o,
-    output logic       word_lane_o,
     output logic       image_o,
     output logic       sub_o
 );
-  logic bits, word, pixel;  // pixel: its last bits
+  localparam int unsigned Bits = 0, Write = 1, Pixel = 2, Row = 3, Map = 4, Lane = 5;
 
-  assign bits = room_i & open_i & (bits_i | (value_i & ready_i) | plane_i);
-  assign word = room_i & pack_i & word_i;
-  assign pixel = room_i & open_i & last_i[0] & (bits_i | value_last_i);
+  logic bits, word, pixel, image;  // that there are; the last ones of a pixel, of an image
 
-  assign write_o     = bits | word;
-  assign bits_o      = bits;
-  assign go_o        = {pixel & last_i[1], pixel, bits};
-  assign word_o      = word;
-  assign pixel_o     = pixel | (word & word_last_i);
-  assign lane_o      = pixel & lane_last_i;
-  assign row_o       = pixel & last_i[1];
-  assign map_o       = pixel & (&last_i[2:1]);
-  assign word_lane_o = word & word_last_i & lane_last_i;
-  assign image_o     = (pixel & (&last_i[2:1])) | (word & word_last_i);
-  assign sub_o       = image_last_i & ((pixel & (&last_i[2:1])) | (word & word_last_i));
+  assign bits = open_i & (bits_i | (value_i & ready_i) | plane_i);
+  assign word = pack_i & word_i;
+  assign pixel = open_i & last_i[0] & (bits_i | value_last_i);
+  assign image = (pixel & (&last_i[2:1])) | (word & word_last_i);
+
+  assign write_o = room_i[Write] & (bits | word);
+  assign bits_o  = room_i[Bits] & bits;
+  assign word_o  = room_i[Bits] & word;
+  assign go_o    = {room_i[Row] & pixel & last_i[1], room_i[Pixel] & pixel, room_i[Bits] & bits};
+  assign pixel_o = room_i[Pixel] & (pixel | (word & word_last_i));
+  assign lane_o  = room_i[Lane] & lane_last_i & (pixel | (word & word_last_i));
+  assign row_o   = room_i[Row] & pixel & last_i[1];
+  assign map_o   = room_i[Map] & pixel & (&last_i[2:1]);
+  assign image_o = room_i[Map] & image;
+  assign sub_o   = room_i[Map] & image_last_i & image;
 endmodule

@@ -90,8 +90,13 @@ module bnn_first_write
 
   localparam int unsigned G = 0, X = 1, Y = 2;
 
-  logic write, active_q, room_q, image_last_q;
-  logic word_last, word_go, pixel_end, lane_end, row_end, map_end, word_lane_end, image_end, sub_end;
+  // Copies of a register: whether the write port has room. Those from Here on are for the counters, for addresses and for
+  // what is wide.
+  localparam int unsigned Steps = 6, Here = 6, Place = 7, Slice = 8, Pair = 9;
+
+  logic [9:0] room;
+  logic write, active_q, image_last_q;
+  logic word_last, word_go, pixel_end, lane_end, row_end, map_end, image_end, sub_end;
   logic open_q, packed_q;  // active_q, without and with pack_i
   logic [2:0] go, last;
   logic [15:0] unused_value[2];
@@ -100,7 +105,7 @@ module bnn_first_write
   logic [LaneBits-1:0] lane_q;
 
   bnn_first_step u_step (
-      .room_i       (room_q),
+      .room_i       (room[Steps-1:0]),
       .open_i       (open_q),
       .pack_i       (packed_q),
       .bits_i       (bits_valid_i),
@@ -121,13 +126,13 @@ module bnn_first_write
       .lane_o       (lane_end),
       .row_o        (row_end),
       .map_o        (map_end),
-      .word_lane_o  (word_lane_end),
       .image_o      (image_end),
       .sub_o        (sub_end)
   );
 
   bnn_loop #(
-      .Bits(GroupBits + 1)
+      .Bits (GroupBits + 1),
+      .Value(1'b0)
   ) u_group (
       .clk_i,
       .restart_i(clear_i),
@@ -136,7 +141,9 @@ module bnn_first_write
       .value_o  (unused_group),
       .last_o   (last[G])
   );
-  bnn_loop u_x (
+  bnn_loop #(
+      .Value(1'b0)
+  ) u_x (
       .clk_i,
       .restart_i(clear_i),
       .go_i     (go[X]),
@@ -144,7 +151,9 @@ module bnn_first_write
       .value_o  (unused_value[0]),
       .last_o   (last[X])
   );
-  bnn_loop u_y (
+  bnn_loop #(
+      .Value(1'b0)
+  ) u_y (
       .clk_i,
       .restart_i(clear_i),
       .go_i     (go[Y]),
@@ -153,11 +162,13 @@ module bnn_first_write
       .last_o   (last[Y])
   );
   bnn_loop #(
-      .Bits(AddrBits)
+      .Bits (AddrBits),
+      .Gates(2),
+      .Value(1'b0)
   ) u_word (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     (word_go & word_last_i),
+      .go_i     ({word_go, word_last_i}),
       .limit_i  (plane_words_i),
       .value_o  (unused_word),
       .last_o   (word_last)
@@ -168,7 +179,8 @@ module bnn_first_write
   // ---- Sub-batches ---------------------------------------------------------------------------
 
   // Counted apart from those that are begun: the writes lag behind.
-  logic parity_q, begin_d, begin_q, left_some_q;
+  logic parity_q, begin_d, begin_q, left_some_q, given_q;
+  logic pause_q, run_d;  // a row has ended, for one cycle with room; active_q in the next cycle
   logic [3:0] begins;  // one for each address, and for the images
   logic [2:0] settle_q;  // ones: cycles since next changed
   logic [31:0] left;
@@ -186,7 +198,9 @@ module bnn_first_write
       .images_o (next)
   );
 
-  assign begin_d = ~active_q & ~begin_q & settle_q[2] & left_some_q;
+  // What was written last has left the first one of the registers below, which are placed by the bases' old values.
+  assign begin_d = ~active_q & ~begin_q & settle_q[2] & left_some_q & ~given_q;
+  assign run_d = begin_q | (active_q & ~sub_end);
 
   for (genvar i = 0; i < 4; i++) begin : gen_begin
     bnn_register u_begin (
@@ -209,6 +223,7 @@ module bnn_first_write
       active_q <= 1'b0;
       open_q   <= 1'b0;
       packed_q <= 1'b0;
+      pause_q  <= 1'b0;
       begin_q  <= 1'b0;
       settle_q <= '0;
       parity_q <= 1'b0;
@@ -217,13 +232,14 @@ module bnn_first_write
       ended_q  <= '0;
     end else begin
       begin_q  <= begin_d;
-      active_q <= begin_q | (active_q & ~sub_end);
-      open_q   <= ~pack_i & (begin_q | (active_q & ~sub_end));
-      packed_q <= pack_i & (begin_q | (active_q & ~sub_end));
+      active_q <= run_d;
+      open_q   <= ~pack_i & run_d & ~row_end & (~pause_q | room[Here]);
+      packed_q <= pack_i & run_d;
+      pause_q  <= row_end | (pause_q & ~room[Here]);
       settle_q <= active_q ? '0 : {settle_q[1:0], run_i};
       parity_q <= parity_q ^ sub_end;
-      if (room_q) end_q <= {row_end, sub_end};
-      ended_q  <= (end_q & {2{room_q}}) | (ended_q & {2{~write_ready_i}});
+      if (room[Here]) end_q <= {row_end, sub_end};
+      ended_q  <= (end_q & {2{room[Here]}}) | (ended_q & {2{~write_ready_i}});
       done_q   <= {done_q[0], ended_q & {2{write_ready_i}}};
     end
   end
@@ -235,13 +251,14 @@ module bnn_first_write
   logic [AddrBits-1:0] base_q, pixel_stride_q, image_base_q, row_base_q, pixel_base_q, word_q;
   logic [AddrBits-1:0] plane_q;  // of pack mode, else 0
   logic [AddrBits-1:0] later;  // words
-  logic [AddrBits-1:0] image_next, row_next;
+  // Where the next image, row and place behind all lanes begin: a cycle after the bases have changed, and before they do
+  // so again, as a row is followed by a pause and there are two lanes or more.
+  logic [AddrBits-1:0] image_next_q, row_next_q, pixel_next_q;
+  logic map_q, row_q, lane_end_q;  // of the write before: what it ends moves the bases with the next one
   logic [Slots-1:0] here_q;  // slot_q, one-hot
   logic [SlotBits-1:0] slot_q;
   logic slot_end, slots_end;
 
-  assign image_next = image_base_q + image_stride_i;
-  assign row_next = row_base_q + row_stride_i;
   assign slot_end = slot_q == SlotBits'(Slots - 1) | planes_i;
   assign slots_end = last[G] | slot_end;  // the word's last write
   assign later = Values ? plane_q | AddrBits'(value_offset_i) : plane_q;
@@ -249,15 +266,19 @@ module bnn_first_write
   always_ff @(posedge clk_i) begin
     base_q         <= parity_q ? base_odd_i : base_even_i;
     pixel_stride_q <= pack_data_i ? image_stride_i : words_i;
+    image_next_q   <= image_base_q + image_stride_i;
+    row_next_q     <= row_base_q + row_stride_i;
+    pixel_next_q   <= pixel_base_q + pixel_stride_q;
     if (begins[0]) image_base_q <= base_q;
-    else if (map_end) image_base_q <= image_next;
+    else if (room[Place] && map_q) image_base_q <= image_next_q;
     if (begins[1]) row_base_q <= base_q;
-    else if (map_end) row_base_q <= image_next;
-    else if (row_end) row_base_q <= row_next;
+    else if (room[Place] && row_q) row_base_q <= map_q ? image_next_q : row_next_q;
     if (begins[2]) pixel_base_q <= base_q;
-    else if (map_end) pixel_base_q <= image_next;
-    else if (row_end) pixel_base_q <= row_next;
-    else if (lane_end || word_lane_end) pixel_base_q <= pixel_base_q + pixel_stride_q;
+    else if (room[Place] && (row_q || lane_end_q)) begin
+      pixel_base_q <= map_q ? image_next_q : row_q ? row_next_q : pixel_next_q;
+    end
+    if (rst_i || clear_i) {map_q, row_q, lane_end_q} <= '0;
+    else if (room[Place]) {map_q, row_q, lane_end_q} <= {map_end, row_end, lane_end};
     if (!active_q) begin  // between sub-batches
       {lane_q, slot_q, word_q, plane_q} <= '0;
       here_q <= Slots'(1);
@@ -274,19 +295,14 @@ module bnn_first_write
   // ---- Write port ----------------------------------------------------------------------------
 
   // The write, registered twice: it waits for the array's, and both registers with it.
-  logic pairs_q, given_q, valid_q, valid, first, first_next;  // first: here_q[0] again, for the slices
+  logic pairs_q, valid_q, valid, first, first_next;  // first: here_q[0] again, for the slices
   logic even_q;  // the write is one of an even lane
   logic [IndexBits-1:0] index_q;
   logic [1:0][Lanes-1:0] lane_mask_q;
-  logic [1:0][AddrBits-1:0] addr_q;
+  logic [AddrBits-1:0] offset_q, addr_q;  // from the pixel's base; the address
   logic [Simd-1:0] data;
 
-  // room_q for the counters, and again for what is wide
-  localparam int unsigned Narrow = 0, Slice = 1, Pair = 2;
-
-  logic [2:0] room;
-
-  for (genvar i = 0; i < 3; i++) begin : gen_room
+  for (genvar i = 0; i < 10; i++) begin : gen_room
     bnn_register u_room (
         .clk_i,
         .data_i(rst_i | clear_i | ~valid | write_soon_i),
@@ -294,8 +310,7 @@ module bnn_first_write
     );
   end
 
-  assign room_q = room[Narrow];
-  assign valid = room_q ? given_q : valid_q;
+  assign valid = room[Here] ? given_q : valid_q;
 
   always_comb begin
     first_next = first;
@@ -311,20 +326,23 @@ module bnn_first_write
 
   always_ff @(posedge clk_i) begin
     pairs_q <= Values & values_i & (words_i >> IndexBits) == '0;
-    if (room_q) begin
+    if (room[Here]) begin
       even_q  <= write & ~lane_q[0];
       index_q <= IndexBits'(value_offset_i);
       for (int unsigned l = 0; l < Lanes; l++) begin
         lane_mask_q[0][l] <= lane_q == LaneBits'(l) | (pairs_q & lane_q == LaneBits'(l | 1));
       end
       lane_mask_q[1] <= lane_mask_q[0];
-      addr_q         <= {addr_q[0], pixel_base_q + word_q + later};
+    end
+    if (room[Place]) begin
+      offset_q <= word_q + later;
+      addr_q   <= pixel_base_q + offset_q;
     end
     if (rst_i || clear_i) begin
       given_q <= 1'b0;
       valid_q <= 1'b0;
     end else begin
-      if (room_q) given_q <= write & ~(pairs_q & ~lane_q[0] & ~last[X]);
+      if (room[Here]) given_q <= write & ~(pairs_q & ~lane_q[0] & ~last[X]);
       valid_q <= valid;
     end
   end
@@ -373,7 +391,7 @@ module bnn_first_write
 
   assign write_valid_o = valid_q;
   assign write_lane_o  = lane_mask_q[1];
-  assign write_addr_o  = addr_q[1];
+  assign write_addr_o  = addr_q;
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------

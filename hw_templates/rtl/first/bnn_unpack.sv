@@ -4,8 +4,9 @@
 //
 // An image has pixels_i pixels (constant from the cycle before reset on) and starts at a beat; the bytes of its last
 // beat behind the last pixel are dropped. channels_i is 1 .. 4. A beat is taken when beat_valid_i and beat_take_o are
-// high, the latter never with rst_i since the cycle before; a pixel when valid_o and ready_i are; last_o marks the last
-// pixel of an image.
+// high, the latter never with rst_i since the cycle before. A pixel is there in each cycle with valid_o, the last one of
+// an image with last_o. Before an image ready_i is waited for, from the cycle after the last pixel of the one before on;
+// its pixels then come without it.
 //
 // Latency: a pixel is there two or three cycles after its beat is taken; one pixel a cycle.
 module bnn_unpack
@@ -24,8 +25,13 @@ module bnn_unpack
     output logic [31:0] pixel_o
 );
   logic [63:0] here_q, next_q;
-  logic here_valid_d, next_valid_q, next_valid_d, skip_q, take, last, there, ready;
-  logic [1:0] here_valid, move, empty;  // copies for the halves of here_q and next_q
+  logic here_valid_d, next_valid_q, next_valid_d, skip_q, last, there;
+  logic open_q, over_q;  // an image may begin or is at work; one was ended in the last cycle
+  // Copies: for the halves of here_q and next_q, for the counters, for what is valid
+  localparam int unsigned Counts = 2, Valid = 3;
+  logic [3:0] here_valid, take, empty;
+  logic [1:0] move;
+  logic moved;
   logic [2:0] offset_q, offset_next;
   logic [3:0] end_q, end_next;  // first byte behind the pixel
   logic both_q;  // the pixel lies in both beats
@@ -33,38 +39,38 @@ module bnn_unpack
   logic valid_q, last_q;
   logic [31:0] pixel, pixel_q;
 
-  bnn_loop u_pixels (
+  bnn_loop #(
+      .Value(1'b0)
+  ) u_pixels (
       .clk_i,
       .restart_i(rst_i),
-      .go_i     (take),
+      .go_i     (take[Counts]),
       .limit_i  (pixels_i),
       .value_o  (unused_value),
       .last_o   (last)
   );
 
   // next_q follows here_q; a pixel may lie in both.
-  assign ready = ~valid_q | ready_i;
-  assign there = here_valid[0] & ~skip_q & (next_valid_q | ~both_q);
-  assign take = there & ready;
-  assign move[0] = (take & (end_q[3] | last)) | skip_q | ~here_valid[0];
-  assign move[1] = (take & (end_q[3] | last)) | skip_q | ~here_valid[1];
-  assign here_valid_d = ~rst_i & (move[0] ? next_valid_q : here_valid[0]);
-  assign next_valid_d = ~rst_i & (empty[0] ? beat_valid_i : next_valid_q & ~move[0]);
-  assign beat_take_o = empty[0];  // a beat has two pixels or more
+  assign there = open_q & ~skip_q & (next_valid_q | ~both_q);
+  assign take = here_valid & {4{there}};
+  assign moved = (take[Valid] & (end_q[3] | last)) | skip_q | ~here_valid[Valid];
+  assign here_valid_d = ~rst_i & (moved ? next_valid_q : here_valid[Valid]);
+  assign next_valid_d = ~rst_i & (empty[Valid] ? beat_valid_i : next_valid_q & ~moved);
+  assign beat_take_o = empty[Counts];  // a beat has two pixels or more
 
   always_comb begin
     offset_next = offset_q;
     end_next = end_q;
-    if (rst_i || (take && last)) begin
+    if (rst_i || (take[Counts] && last)) begin
       offset_next = '0;
       end_next = 4'(channels_i);
-    end else if (take) begin
+    end else if (take[Counts]) begin
       offset_next = end_q[2:0];
       end_next = {1'b0, end_q[2:0]} + 4'(channels_i);
     end
   end
 
-  for (genvar h = 0; h < 2; h++) begin : gen_half
+  for (genvar h = 0; h < 4; h++) begin : gen_copy
     bnn_register #(
         .Bits(2)
     ) u_valid (
@@ -72,6 +78,10 @@ module bnn_unpack
         .data_i({here_valid_d, ~rst_i & ~next_valid_d}),
         .data_o({here_valid[h], empty[h]})
     );
+  end
+
+  for (genvar h = 0; h < 2; h++) begin : gen_half
+    assign move[h] = (take[h] & (end_q[3] | last)) | skip_q | ~here_valid[h];
 
     always_ff @(posedge clk_i) begin
       if (move[h]) here_q[32*h+:32] <= next_q[32*h+:32];
@@ -100,10 +110,8 @@ module bnn_unpack
   end
 
   always_ff @(posedge clk_i) begin
-    if (ready) begin
-      pixel_q <= pixel;
-      last_q  <= last;
-    end
+    pixel_q      <= pixel;
+    last_q       <= last;
     offset_q     <= offset_next;
     end_q        <= end_next;
     both_q       <= end_next[3] & (end_next[2:0] != '0);
@@ -111,10 +119,14 @@ module bnn_unpack
     if (rst_i) begin
       skip_q  <= 1'b0;
       valid_q <= 1'b0;
+      open_q  <= 1'b0;
+      over_q  <= 1'b0;
     end else begin
-      valid_q <= take | (valid_q & ~ready_i);
+      valid_q <= take[Valid];
       // A last pixel in two beats uses up both: the second is skipped.
-      skip_q  <= take & last & both_q;
+      skip_q  <= take[Valid] & last & both_q;
+      over_q  <= take[Valid] & last;
+      open_q  <= open_q ? ~(take[Valid] & last) : ready_i & ~over_q;
     end
   end
 
