@@ -253,7 +253,7 @@ RULES = (
         "column_has_room",
         (*pulse("clear_i"), 60),
         {"rows_i": 4, "column_limit_i": 12, "full_i": 3, "some_i": 1},
-        (("credit_q > 4'd1;", "1'b1;"),),
+        (("credit_q != '0;", "1'b1;"),),
     ),
     Rule("bnn_first_bits", "bits_have_room", ({"valid_i": 1, "first_i": 1, "last_i": 1}, 20)),
     Rule("bnn_first_values", "groups_apart", (*pulse("soon_i"), *pulse("soon_i")), {"group_end_i": 1}),

@@ -24,12 +24,11 @@ module bnn_fifo #(
 
   (* ram_style = "distributed" *) logic [Width-1:0] mem[Depth];
   logic [AddrBits-1:0] write_q, read_q, read_next_q;
-  logic [AddrBits:0] level_q;  // with the word of pop_q, popped in the last cycle, so that pop_i has few loads
-  logic valid_q, pop_q, one, push;
+  logic valid_q, one, push;
 
   assign push = push_i & room_o;
   assign one = read_next_q == write_q;
-  assign room_o = ~level_q[AddrBits] | pop_q;
+  assign room_o = ~valid_q | (read_q != write_q);
   assign valid_o = valid_q;
   assign data_o = mem[read_q];
 
@@ -39,17 +38,13 @@ module bnn_fifo #(
       write_q     <= '0;
       read_q      <= '0;
       read_next_q <= AddrBits'(1);
-      level_q     <= '0;
       valid_q     <= 1'b0;
-      pop_q       <= 1'b0;
     end else begin
-      pop_q <= pop_i;
       if (push) write_q <= write_q + 1'b1;
       if (pop_i) begin
         read_q      <= read_next_q;
         read_next_q <= read_next_q + 1'b1;
       end
-      if (push != pop_q) level_q <= push ? level_q + 1'b1 : level_q - 1'b1;
       valid_q <= push | (valid_q & ~(pop_i & one));
     end
   end

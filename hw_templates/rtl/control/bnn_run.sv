@@ -119,7 +119,7 @@ module bnn_run
   logic [32:0] words;  // weight words of both segments
   // Its part at hand, and the beats of that
   logic in_header, in_descriptors, in_first, in_segment_a, bad_section;
-  logic program_taken, beat, last_beat, part_end;
+  logic program_taken, beat, last_beat, part_end, part_ended_q;
   logic [12:0] index;
   // The next layer
   logic settled, bad_layer, bad_vector, in_b, last_layer, last_layer_b, layer_end, segment_end, run_end;
@@ -148,6 +148,8 @@ module bnn_run
 
   assign beat = state_q[Read] & beat_valid_i;
   assign part_end = beat & last_beat;
+
+  always_ff @(posedge clk_i) part_ended_q <= ~rst_i & part_end & ~in_header;
 
   bnn_run_header #(
       .Pe         (Pe),
@@ -179,7 +181,7 @@ module bnn_run
       .program_i       (header),
       .base_i          (program_q),
       .header_i        (state_q[Idle]),
-      .next_i          ((state_q[Check] & ~wait_q[5]) | (part_end & ~in_header) | (weight_step & weight_to_b)),
+      .next_i          ((state_q[Check] & ~wait_q[5]) | part_ended_q | (weight_step & weight_to_b)),
       .segment_a_i     (weight_step),
       .in_header_o     (in_header),
       .in_descriptors_o(in_descriptors),
@@ -196,7 +198,7 @@ module bnn_run
       .clk_i,
       .rst_i,
       .ask_i       (state_q[Ask]),
-      .settled_i   (wait_q[2]),
+      .settled_i   (wait_q[3]),
       .beats_i     (section_beats_o[12:0]),
       .valid_o     (program_valid_o),
       .ready_i     (program_ready_i),

@@ -121,6 +121,7 @@ module bnn_run_descriptors
   // What groups, blocks and words of a group must be.
   logic more_groups_q, more_blocks_q;  // one that is not whole
   logic [16-PeBits:0] groups_q;
+  logic [15:0] whole_blocks_q;
   logic [16:0] blocks_q;
   logic [15:0] tap_rows_q, tap_columns_q;
   logic [31:0] taps_q, words_q;  // taps of a kernel, words of a pass
@@ -128,10 +129,20 @@ module bnn_run_descriptors
   logic more_words_q;  // than a group can have, whatever its bases
   logic over_a_q, under_a_q, over_b_q, under_b_q, back_q, bad_words_q, bad_range_q;
 
+  // A product as a table: a function of six bits is a LUT.
+  function automatic logic [7:0] passes(input logic [2:0] more_bases, input logic [2:0] more_planes);
+    passes = '0;
+    for (int unsigned i = 0; i < 8; i++) begin
+      for (int unsigned j = 0; j < 8; j++) begin
+        if (more_bases == 3'(i) && more_planes == 3'(j)) passes |= 8'((i + 1) * (j + 1));
+      end
+    end
+  endfunction
+
   always_ff @(posedge clk_i) begin
     bases_q       <= 4'(fetched.passes.more_bases[2:0]) + 4'd1;
     planes_q      <= 4'(fetched.passes.more_planes[2:0]) + 4'd1;
-    passes_q      <= 8'(bases_q) * 8'(planes_q);
+    passes_q      <= passes(fetched.passes.more_bases[2:0], fetched.passes.more_planes[2:0]);
     hands_q       <= !fetched.flags.vector ? (fetched.flags.scores ? 8'd2 : 8'd1)
         : fetched.passes.hand == '0 ? 8'd1 : fetched.passes.hand[1] ? passes_q
         : 8'(fetched.passes.planes_outer ? planes_q : bases_q);
@@ -150,8 +161,9 @@ module bnn_run_descriptors
     all_words_q   <= 20'(words_q[15:0]) * 20'(bases_q);
     more_words_q  <= words_q[31:16] != '0;
     more_blocks_q <= fetched.columns[LaneBits-1:0] != '0 && !fetched.flags.by_image;
-    blocks_q      <= (!fetched.flags.by_image ? 17'(fetched.columns[15:LaneBits])
-        : fetched.flags.pool ? 17'(fetched.columns[15:1]) : 17'(fetched.columns[15:0])) + 17'(more_blocks_q);
+    whole_blocks_q <= !fetched.flags.by_image ? 16'(fetched.columns[15:LaneBits])
+        : fetched.flags.pool ? 16'(fetched.columns[15:1]) : fetched.columns[15:0];
+    blocks_q      <= 17'(whole_blocks_q) + 17'(more_blocks_q);
 
     range_q[0] <= fetched.groups == '0;
     range_q[1] <= fetched.groups[31:16] != '0 || fetched.tap_words[31:16] != '0;

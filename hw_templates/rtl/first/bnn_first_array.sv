@@ -45,7 +45,7 @@ module bnn_first_array
   logic [Inputs/2*25-1:0] pair_q;  // 8, 8 and 9 bits each: bnn_first_pe
   logic [10:0] tap_q[FirstTaps];
   logic [12:0] row_q[3];
-  logic [13:0] less_q;
+  logic [13:0] all_q;
 
   always_ff @(posedge clk_i) begin
     first_q <= {first_q[4:0], first_i};
@@ -65,21 +65,18 @@ module bnn_first_array
     end
   end
 
-  // The sum of the whole window, negated, once: 4 cycles after it. A pair is a number without a sign, by 512 too large, so
-  // that no bit of it goes to several of a sum: the 18 * 512 are what bnn_first_pe has too much. That less_q is the
-  // complement makes up for the 1 that tap 0 has too little.
+  // The sum of the whole window, once: 4 cycles after it. A pair is a number without a sign, by 512 too large, so
+  // that no bit of it goes to several of a sum: the 18 * 512 are what bnn_first_pe has too much.
   for (genvar t = 0; t < FirstTaps; t++) begin : gen_tap
     logic [8:0] low, high;
     assign low = pair_q[50*t+16+:9];
     assign high = pair_q[50*t+41+:9];
-    always_ff @(posedge clk_i) begin
-      tap_q[t] <= 11'({~low[8], low}) + 11'({~high[8], high}) - 11'(t == 0);
-    end
+    always_ff @(posedge clk_i) tap_q[t] <= 11'({~low[8], low}) + 11'({~high[8], high});
   end
   for (genvar r = 0; r < 3; r++) begin : gen_row
     always_ff @(posedge clk_i) row_q[r] <= 13'(tap_q[3*r]) + 13'(tap_q[3*r+1]) + 13'(tap_q[3*r+2]);
   end
-  always_ff @(posedge clk_i) less_q <= ~(14'(row_q[0]) + 14'(row_q[1]) + 14'(row_q[2]));
+  always_ff @(posedge clk_i) all_q <= 14'(row_q[0]) + 14'(row_q[1]) + 14'(row_q[2]);
 
   for (genvar g = 0; g < FirstPe; g += GroupPe) begin : gen_group
     bnn_first_group #(
@@ -88,7 +85,7 @@ module bnn_first_array
     ) u_group (
         .clk_i,
         .pair_i   (pair_q),
-        .less_i   (less_q),
+        .all_i    (all_q),
         .valid_i  (valid_q[5]),
         .first_i  (first_q[5]),
         .last_i   (last_q[5]),

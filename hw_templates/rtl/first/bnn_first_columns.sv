@@ -43,7 +43,7 @@ module bnn_first_columns #(
 
   // ---- Reads ---------------------------------------------------------------------------------
 
-  logic scan_q, begin_column, step, first_q, room_q, half_q, read_last, row_end, image_end;
+  logic scan_q, scan_d, begin_column, step, first_q, room_q, half_q, read_last, row_end, image_end;
   logic [1:0] r_q;  // r is 1, r is 2
   logic last_column, last_row;
   logic [15:0] unused_column, unused_row;
@@ -51,6 +51,7 @@ module bnn_first_columns #(
   logic pop_q, taken_q;
   logic open_q, enough_q, over_q;  // the row at work, the one after it can be read; all rows are
   logic open;
+  logic more_width_q, more_rows_q;
   logic [PixelBits-1:0] width_q;
   logic [PixelBits+2:0] two_rows_q, need_first_q, need_step_q, need_q;  // pixels for the row after that at work
 
@@ -67,6 +68,7 @@ module bnn_first_columns #(
   assign image_end = last[Rest] & last_column & last_row;
   assign open = enough_q & (begin_o | row_end | (scan_q & ~open_q));
   assign read_last = over_q & full_i[half_q];
+  assign scan_d = begin_o | (scan_q & ~image_end);
 
   for (genvar i = 0; i < 4; i++) begin : gen_last
     bnn_register u_last (
@@ -102,7 +104,9 @@ module bnn_first_columns #(
     // Of the first row: two, with a pool three, and one more without padding
     two_rows_q   <= (PixelBits + 3)'(width_q) << 1;
     need_step_q  <= pool_i ? two_rows_q : (PixelBits + 3)'(width_q);
-    need_first_q <= two_rows_q + (pool_i == pad_i ? (PixelBits + 3)'(width_q) : pool_i ? two_rows_q : '0);
+    need_first_q <= two_rows_q + (more_width_q ? (PixelBits + 3)'(width_q) : more_rows_q ? two_rows_q : '0);
+    more_width_q <= pool_i == pad_i;
+    more_rows_q  <= pool_i & ~pad_i;
     if (!scan_q && !begin_o) need_q <= need_first_q;
     else if (open) need_q <= need_q + need_step_q;
     room_q <= credit_q != '0;  // a column is begun two cycles after the one before has been taken off, or later
@@ -121,7 +125,7 @@ module bnn_first_columns #(
       open_q   <= open | (open_q & ~row_end);
       enough_q <= ~read_last & (full_i[half_q] | (PixelBits + 3)'(filled_i) >= need_q);
       over_q   <= image_end | (over_q & ~read_last);
-      scan_q   <= begin_o | (scan_q & ~image_end);
+      scan_q   <= scan_d;
       first_q  <= (first_q & ~begin_column) | last[Rest];
       r_q      <= {r_q[0], begin_column};
       half_q   <= half_q ^ read_last;
@@ -136,44 +140,53 @@ module bnn_first_columns #(
   logic [PixelBits-1:0] top_q, addr_q;  // of the column's first pixel, of the pixel
   logic [PixelBits+1:0] row_begin_q, row_next_q, row_q, column_q;
   logic row_inside_q, column_inside_q, to_row, to_row_place;
+  logic [1:0] idle, pad;  // ~scan_q again, for addresses and for places; pad_i, late
+  logic [1:0] rows_q;  // from a row to the next
   logic [1:0] before_q;  // ones: columns of the row before this one
   logic odd_q;
 
-  assign to_row = ~scan_q | (last[Address] & last_column);
-  assign to_row_place = ~scan_q | (last[Place] & last_column);
+  for (genvar i = 0; i < 2; i++) begin : gen_idle
+    bnn_register #(
+        .Bits(2)
+    ) u_idle (
+        .clk_i,
+        .data_i({clear_i | pack_i | ~scan_d, pad_i}),
+        .data_o({idle[i], pad[i]})
+    );
+  end
+
+  assign to_row = idle[0] | (last[Address] & last_column);
+  assign to_row_place = idle[1] | (last[Place] & last_column);
 
   always_ff @(posedge clk_i) begin
     width_q      <= width_i[PixelBits-1:0];
-    line_begin_q <= pad_i ? '0 - width_q - 1'b1 : '0;
-    line_next_q  <= scan_q ? line_q + need_step_q[PixelBits-1:0] : line_begin_q;
+    line_begin_q <= pad[0] ? '0 - width_q - 1'b1 : '0;
+    line_next_q  <= (idle[0] ? line_begin_q : line_q) + (idle[0] ? '0 : need_step_q[PixelBits-1:0]);
     if (to_row) begin
       line_q <= line_next_q;
       top_q  <= line_next_q;
-      addr_q <= line_next_q;
     end else if (last[Address]) begin
-      top_q  <= top_q + 1'b1;
-      addr_q <= top_q + 1'b1;
-    end else if (step) begin
-      addr_q <= addr_q + width_q;
+      top_q <= top_q + 1'b1;
+    end
+    if (idle[0] || step) begin
+      addr_q <= to_row ? line_next_q : last[Address] ? top_q + 1'b1 : addr_q + width_q;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    row_next_q <= scan_q ? row_begin_q + (pool_i ? (PixelBits + 2)'(2) : (PixelBits + 2)'(1)) : {PixelBits + 2{pad_i}};
+    rows_q     <= pool_i ? 2'd2 : 2'd1;
+    row_next_q <= idle[1] ? {PixelBits + 2{pad[1]}} : row_begin_q + (PixelBits + 2)'(rows_q);
     if (to_row_place) begin
       row_begin_q <= row_next_q;
-      row_q       <= row_next_q;
-      column_q    <= {PixelBits + 2{pad_i}};
+      column_q    <= {PixelBits + 2{pad[1]}};
       before_q    <= '0;
       odd_q       <= 1'b0;
     end else if (last[Place]) begin
-      row_q    <= row_begin_q;
       column_q <= column_q + 1'b1;
       before_q <= {before_q[0], 1'b1};
       odd_q    <= ~odd_q;
-    end else if (step) begin
-      row_q <= row_q + 1'b1;
     end
+    if (idle[1] || step) row_q <= to_row_place ? row_next_q : last[Place] ? row_begin_q : row_q + 1'b1;
     row_inside_q    <= row_q < (PixelBits + 2)'(height_i);
     column_inside_q <= column_q < (PixelBits + 2)'(width_i);
   end

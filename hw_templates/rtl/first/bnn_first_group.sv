@@ -9,7 +9,7 @@ module bnn_first_group
 ) (
     input  logic               clk_i,
     input  logic [PairBits-1:0] pair_i,
-    input  logic [13:0]        less_i,  // a cycle before its register
+    input  logic [13:0]        all_i,  // a cycle before its register
     input  logic               valid_i,
     input  logic               first_i,
     input  logic               last_i,
@@ -27,15 +27,15 @@ module bnn_first_group
     last_q  <= last_i;
   end
 
-  logic [Pe/2-1:0][13:0] less;
+  logic [Pe/2-1:0][13:0] all;
 
-  for (genvar i = 0; i < Pe / 2; i++) begin : gen_less
+  for (genvar i = 0; i < Pe / 2; i++) begin : gen_all
     bnn_register #(
         .Bits(14)
-    ) u_less (
+    ) u_all (
         .clk_i,
-        .data_i(less_i),
-        .data_o(less[i])
+        .data_i(all_i),
+        .data_o(all[i])
     );
   end
 
@@ -46,7 +46,7 @@ module bnn_first_group
         .clk_i,
         .channel_i(channel_i[p*64+:64]),
         .pair_i   (pair_q),
-        .less_i   (less[p/2]),
+        .all_i    (all[p/2]),
         .valid_i  (valid_q),
         .first_i  (first_q),
         .last_i   (last_q),

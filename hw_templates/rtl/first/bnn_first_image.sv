@@ -34,9 +34,17 @@ module bnn_first_image #(
   logic valid, last;
   logic free_q;  // whether the half that is filled is free
 
+  logic unpack_rst;
+
+  bnn_register u_unpack_rst (
+      .clk_i,
+      .data_i(clear_i | pack_i),
+      .data_o(unpack_rst)
+  );
+
   bnn_unpack u_unpack (
       .clk_i,
-      .rst_i       (clear_i | pack_i),
+      .rst_i       (unpack_rst),
       .channels_i,
       .pixels_i,
       .beat_valid_i,

@@ -422,7 +422,6 @@ module bnn_first_layer
       .Values    (Values)
   ) u_write (
       .clk_i,
-      .rst_i,
       .clear_i       (clear[Write]),
       .run_i         (run_q),
       .pack_i        (pack[Write]),

@@ -45,6 +45,7 @@ module bnn_first_pack #(
   logic [Bytes-1:0] here_q, here_d;  // where the next byte goes
   logic [7:0] valid_byte;
   logic sign_valid_q, sign_valid_d, free, free_d, word_taken;
+  logic beat_loop, beat_take;  // beat and free again
 
   // What many registers wait for is known a cycle ahead: whether a beat goes on, and whether the next one may come.
   assign begin_o = ~busy_q & ~word_valid_q & some_i & sign_valid_q;
@@ -55,14 +56,14 @@ module bnn_first_pack #(
   assign sign_valid_d = ~stop & (free ? beat_valid_i : sign_valid_q);
   assign beat_d = busy_d & sign_valid_d & ~word_valid_d;
   assign free_d = ~stop & (~sign_valid_d | beat_d);
-  assign beat_take_o = free;
+  assign beat_take_o = beat_take;
 
   bnn_register #(
-      .Bits(2)
+      .Bits(4)
   ) u_state (
       .clk_i,
-      .data_i({beat_d, free_d}),
-      .data_o({beat, free})
+      .data_i({{2{beat_d}}, {2{free_d}}}),
+      .data_o({beat_loop, beat, beat_take, free})
   );
 
   always_comb begin
@@ -77,7 +78,7 @@ module bnn_first_pack #(
   ) u_beat (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     (beat),
+      .go_i     (beat_loop),
       .limit_i  (beats_i),
       .value_o  (unused_beat),
       .last_o   (last)

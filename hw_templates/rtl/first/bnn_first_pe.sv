@@ -6,7 +6,7 @@
 //
 // pair_i[j*25 +: 25] has window[2j] (8 bits), window[2j+1] (8) and their sum (9): the weights pick
 // 0, one of them or the sum. What was picked is a number without a sign, by 256 too large, so that no bit of it goes to
-// several of a sum; less_i has the 18 * 512 that make up for it. Timing: bnn_first_array.
+// several of a sum; all_i has the 18 * 512 that make up for it. Timing: bnn_first_array.
 (* keep_hierarchy = "yes" *)
 module bnn_first_pe
   import bnn_pkg::*;
@@ -16,7 +16,7 @@ module bnn_first_pe
     input  logic                clk_i,
     input  first_beat_t         channel_i,  // weights with the pairs, threshold and flip 4 cycles after them
     input  logic [FirstTaps*MaxChannels/2*25-1:0] pair_i,
-    input  logic [13:0]         less_i,  // -all - 18 * 512, 3 cycles after the pairs
+    input  logic [13:0]         all_i,  // all + 18 * 512, 3 cycles after the pairs
     input  logic                valid_i,  // 5 cycles after the pairs
     input  logic                first_i,  // 5 cycles after the pairs
     input  logic                last_i,  // 5 cycles after the pairs
@@ -48,7 +48,12 @@ module bnn_first_pe
         endcase
       end
     end
-    always_ff @(posedge clk_i) tap_q[t] <= 10'(pick[0]) + 10'(pick[1]);
+    // The lowest bit apart: what makes it does not lie before the carry chain then.
+    logic unused_low;
+    always_ff @(posedge clk_i) begin
+      tap_q[t][0] <= pick[0][0] ^ pick[1][0];
+      {tap_q[t][9:1], unused_low} <= {1'b0, pick[0][8:1], 1'b1} + {1'b0, pick[1][8:1], pick[0][0] & pick[1][0]};
+    end
   end
 
   for (genvar r = 0; r < 3; r++) begin : gen_row
@@ -60,7 +65,7 @@ module bnn_first_pe
 
   always_ff @(posedge clk_i) begin
     part_q <= 13'(row_q[0]) + 13'(row_q[1]) + 13'(row_q[2]);
-    sum_q  <= {part_q + less_i[13:1], less_i[0]};
+    sum_q  <= {part_q, 1'b0} - all_i;
     hit_q  <= 16'(sum_q) >= threshold;
     flip_q <= channel_i.flip;
     if (valid_i) any_q <= any;

@@ -24,7 +24,6 @@ module bnn_first_step (
     input  logic       image_last_i,
     output logic       write_o,
     output logic       bits_o,
-    output logic [2:0] go_o,
     output logic       word_o,
     output logic       pixel_o,
     output logic       lane_o,
@@ -45,7 +44,6 @@ module bnn_first_step (
   assign write_o = room_i[Write] & (bits | word);
   assign bits_o  = room_i[Bits] & bits;
   assign word_o  = room_i[Bits] & word;
-  assign go_o    = {room_i[Row] & pixel & last_i[1], room_i[Pixel] & pixel, room_i[Bits] & bits};
   assign pixel_o = room_i[Pixel] & (pixel | (word & word_last_i));
   assign lane_o  = room_i[Lane] & lane_last_i & (pixel | (word & word_last_i));
   assign row_o   = room_i[Row] & pixel & last_i[1];

@@ -55,11 +55,12 @@ module bnn_first_windows
   assign quad_next = quad_q + 2'(issue & four_i);
 
   bnn_loop #(
-      .Bits(GroupBits + 1)
+      .Bits (GroupBits + 1),
+      .Gates(3)
   ) u_group (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     (sum_last),
+      .go_i     ({busy_q, last_now_q, room_q}),
       .limit_i  (group_end_i),
       .value_o  (group),
       .last_o   (group_last)

@@ -34,7 +34,6 @@ module bnn_first_write
     parameter bit Values = 1'b0
 ) (
     input  logic                clk_i,
-    input  logic                rst_i,
     input  logic                clear_i,
     input  logic                run_i,
     // Configuration
@@ -90,15 +89,16 @@ module bnn_first_write
 
   localparam int unsigned G = 0, X = 1, Y = 2;
 
-  // Copies of a register: whether the write port has room. Those from Here on are for the counters, for addresses and for
-  // what is wide.
-  localparam int unsigned Steps = 6, Here = 6, Place = 7, Slice = 8, Pair = 9;
+  // Copies of a register: whether the write port has room. Those from Here on are for the counters, for addresses, for
+  // what is wide and for the loops.
+  localparam int unsigned Steps = 6, Here = 6, Place = 7, Slice = 8, Pair = 9, Loop = 10;
 
-  logic [9:0] room;
+  logic [10:0] room;
   logic write, active_q, image_last_q;
   logic word_last, word_go, pixel_end, lane_end, row_end, map_end, image_end, sub_end;
   logic open_q, packed_q;  // active_q, without and with pack_i
-  logic [2:0] go, last;
+  logic some_bits, last_bits;  // there are bits or a word of values, the last ones of a group
+  logic [2:0] last;
   logic [15:0] unused_value[2];
   logic [GroupBits:0] unused_group;
   logic [AddrBits-1:0] unused_word;
@@ -120,7 +120,6 @@ module bnn_first_write
       .image_last_i (image_last_q),
       .write_o      (write),
       .bits_o       (bits_pop_o),
-      .go_o         (go),
       .word_o       (word_go),
       .pixel_o      (pixel_end),
       .lane_o       (lane_end),
@@ -130,45 +129,52 @@ module bnn_first_write
       .sub_o        (sub_end)
   );
 
+  // What goes on is told to each loop by registers, so that it is made from them there.
+  assign some_bits = bits_valid_i | (Values & ((value_valid_i & value_ready_i) | plane_i));
+  assign last_bits = bits_valid_i | (Values & value_last_i);
+
   bnn_loop #(
       .Bits (GroupBits + 1),
+      .Gates(3),
       .Value(1'b0)
   ) u_group (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     (go[G]),
+      .go_i     ({room[Loop], open_q, some_bits}),
       .limit_i  (Values && values_i ? (GroupBits + 1)'(1) : group_end_i),  // value_last_i ends a pixel
       .value_o  (unused_group),
       .last_o   (last[G])
   );
   bnn_loop #(
+      .Gates(4),
       .Value(1'b0)
   ) u_x (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     (go[X]),
+      .go_i     ({room[Loop], open_q, last_bits, last[G]}),
       .limit_i  (columns_i),
       .value_o  (unused_value[0]),
       .last_o   (last[X])
   );
   bnn_loop #(
+      .Gates(5),
       .Value(1'b0)
   ) u_y (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     (go[Y]),
+      .go_i     ({room[Loop], open_q, last_bits, last[X:G]}),
       .limit_i  (rows_i),
       .value_o  (unused_value[1]),
       .last_o   (last[Y])
   );
   bnn_loop #(
       .Bits (AddrBits),
-      .Gates(2),
+      .Gates(4),
       .Value(1'b0)
   ) u_word (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     ({word_go, word_last_i}),
+      .go_i     ({room[Loop], packed_q, word_valid_i, word_last_i}),
       .limit_i  (plane_words_i),
       .value_o  (unused_word),
       .last_o   (word_last)
@@ -219,7 +225,7 @@ module bnn_first_write
       images_q     <= images_q - 16'd1;
       image_last_q <= images_q == 16'd2;
     end
-    if (rst_i || clear_i) begin
+    if (clear_i) begin
       active_q <= 1'b0;
       open_q   <= 1'b0;
       packed_q <= 1'b0;
@@ -277,7 +283,7 @@ module bnn_first_write
     else if (room[Place] && (row_q || lane_end_q)) begin
       pixel_base_q <= map_q ? image_next_q : row_q ? row_next_q : pixel_next_q;
     end
-    if (rst_i || clear_i) {map_q, row_q, lane_end_q} <= '0;
+    if (clear_i) {map_q, row_q, lane_end_q} <= '0;
     else if (room[Place]) {map_q, row_q, lane_end_q} <= {map_end, row_end, lane_end};
     if (!active_q) begin  // between sub-batches
       {lane_q, slot_q, word_q, plane_q} <= '0;
@@ -302,10 +308,10 @@ module bnn_first_write
   logic [AddrBits-1:0] offset_q, addr_q;  // from the pixel's base; the address
   logic [Simd-1:0] data;
 
-  for (genvar i = 0; i < 10; i++) begin : gen_room
+  for (genvar i = 0; i < 11; i++) begin : gen_room
     bnn_register u_room (
         .clk_i,
-        .data_i(rst_i | clear_i | ~valid | write_soon_i),
+        .data_i(clear_i | ~valid | write_soon_i),
         .data_o(room[i])
     );
   end
@@ -338,7 +344,7 @@ module bnn_first_write
       offset_q <= word_q + later;
       addr_q   <= pixel_base_q + offset_q;
     end
-    if (rst_i || clear_i) begin
+    if (clear_i) begin
       given_q <= 1'b0;
       valid_q <= 1'b0;
     end else begin
@@ -397,7 +403,7 @@ module bnn_first_write
   // ---- Rules, checked in simulation --------------------------------------------------------------
 
   default clocking @(posedge clk_i); endclocking
-  default disable iff (rst_i || clear_i);
+  default disable iff (clear_i);
 
   one_source: assert property (bits_valid_i |-> !value_valid_i && !plane_i)
       else $error("bits_valid_i together with value_valid_i or plane_i");

@@ -25,11 +25,11 @@ module bnn_unpack
     output logic [31:0] pixel_o
 );
   logic [63:0] here_q, next_q;
-  logic here_valid_d, next_valid_q, next_valid_d, skip_q, last, there;
-  logic open_q, over_q;  // an image may begin or is at work; one was ended in the last cycle
+  logic here_valid_d, next_valid_q, next_valid_d, skip_q, last, open_d;
+  logic over_q;  // an image was ended in the last cycle
   // Copies: for the halves of here_q and next_q, for the counters, for what is valid
   localparam int unsigned Counts = 2, Valid = 3;
-  logic [3:0] here_valid, take, empty;
+  logic [3:0] open, here_valid, take, empty;  // open: an image may begin or is at work
   logic [1:0] move;
   logic moved;
   logic [2:0] offset_q, offset_next;
@@ -51,8 +51,9 @@ module bnn_unpack
   );
 
   // next_q follows here_q; a pixel may lie in both.
-  assign there = open_q & ~skip_q & (next_valid_q | ~both_q);
-  assign take = here_valid & {4{there}};
+  // skip_q comes after an image's last pixel, when none is open.
+  assign take = here_valid & open & {4{next_valid_q | ~both_q}};
+  assign open_d = ~rst_i & (open[Valid] ? ~(take[Valid] & last) : ready_i & ~over_q);
   assign moved = (take[Valid] & (end_q[3] | last)) | skip_q | ~here_valid[Valid];
   assign here_valid_d = ~rst_i & (moved ? next_valid_q : here_valid[Valid]);
   assign next_valid_d = ~rst_i & (empty[Valid] ? beat_valid_i : next_valid_q & ~moved);
@@ -72,11 +73,11 @@ module bnn_unpack
 
   for (genvar h = 0; h < 4; h++) begin : gen_copy
     bnn_register #(
-        .Bits(2)
+        .Bits(3)
     ) u_valid (
         .clk_i,
-        .data_i({here_valid_d, ~rst_i & ~next_valid_d}),
-        .data_o({here_valid[h], empty[h]})
+        .data_i({open_d, here_valid_d, ~rst_i & ~next_valid_d}),
+        .data_o({open[h], here_valid[h], empty[h]})
     );
   end
 
@@ -119,14 +120,12 @@ module bnn_unpack
     if (rst_i) begin
       skip_q  <= 1'b0;
       valid_q <= 1'b0;
-      open_q  <= 1'b0;
       over_q  <= 1'b0;
     end else begin
       valid_q <= take[Valid];
       // A last pixel in two beats uses up both: the second is skipped.
       skip_q  <= take[Valid] & last & both_q;
       over_q  <= take[Valid] & last;
-      open_q  <= open_q ? ~(take[Valid] & last) : ready_i & ~over_q;
     end
   end
 
