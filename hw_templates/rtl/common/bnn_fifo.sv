@@ -23,29 +23,35 @@ module bnn_fifo #(
   end
 
   (* ram_style = "distributed" *) logic [Width-1:0] mem[Depth];
-  logic [AddrBits-1:0] write_q, read_q, read_next_q;
-  logic valid_q, one, push;
+  logic [AddrBits-1:0] write_q, write_next_q, read_q, read_next_q;
+  logic valid_q, full_q, one, push;
 
   assign push = push_i & room_o;
   assign one = read_next_q == write_q;
-  assign room_o = ~valid_q | (read_q != write_q);
+  assign room_o = ~full_q;
   assign valid_o = valid_q;
   assign data_o = mem[read_q];
 
   always_ff @(posedge clk_i) begin
     if (push) mem[write_q] <= data_i;
     if (rst_i) begin
-      write_q     <= '0;
-      read_q      <= '0;
-      read_next_q <= AddrBits'(1);
-      valid_q     <= 1'b0;
+      write_q      <= '0;
+      write_next_q <= AddrBits'(1);
+      read_q       <= '0;
+      read_next_q  <= AddrBits'(1);
+      full_q       <= 1'b0;
+      valid_q      <= 1'b0;
     end else begin
-      if (push) write_q <= write_q + 1'b1;
+      if (push) begin
+        write_q      <= write_next_q;
+        write_next_q <= write_next_q + 1'b1;
+      end
       if (pop_i) begin
         read_q      <= read_next_q;
         read_next_q <= read_next_q + 1'b1;
       end
       valid_q <= push | (valid_q & ~(pop_i & one));
+      full_q  <= ~pop_i & (full_q | (push & write_next_q == read_q));
     end
   end
 

@@ -113,6 +113,7 @@ module bnn_run_descriptors
   logic [33:0] range_q;
   // Header words of a group, and what they follow from
   logic [3:0] bases_q, planes_q;  // up to 8, of the lower bits: more are out of range
+  logic [5:0] low_passes_q, high_passes_q;  // of the lower and of the upper bits of bases_q
   logic [7:0] passes_q;
   logic [5:0] headers_q;
   logic [3:0] given_q;  // twice the planes with values of their own, 0 without the vector unit
@@ -129,20 +130,17 @@ module bnn_run_descriptors
   logic more_words_q;  // than a group can have, whatever its bases
   logic over_a_q, under_a_q, over_b_q, under_b_q, back_q, bad_words_q, bad_range_q;
 
-  // A product as a table: a function of six bits is a LUT.
-  function automatic logic [7:0] passes(input logic [2:0] more_bases, input logic [2:0] more_planes);
-    passes = '0;
-    for (int unsigned i = 0; i < 8; i++) begin
-      for (int unsigned j = 0; j < 8; j++) begin
-        if (more_bases == 3'(i) && more_planes == 3'(j)) passes |= 8'((i + 1) * (j + 1));
-      end
-    end
+  // x + 1, in LUTs
+  function automatic logic [3:0] more(input logic [2:0] x);
+    return {&x, x[2] ^ (&x[1:0]), x[1] ^ x[0], ~x[0]};
   endfunction
 
   always_ff @(posedge clk_i) begin
-    bases_q       <= 4'(fetched.passes.more_bases[2:0]) + 4'd1;
-    planes_q      <= 4'(fetched.passes.more_planes[2:0]) + 4'd1;
-    passes_q      <= passes(fetched.passes.more_bases[2:0], fetched.passes.more_planes[2:0]);
+    bases_q       <= more(fetched.passes.more_bases[2:0]);
+    planes_q      <= more(fetched.passes.more_planes[2:0]);
+    low_passes_q  <= 6'(planes_q) * 6'(bases_q[1:0]);
+    high_passes_q <= 6'(planes_q) * 6'(bases_q[3:2]);
+    passes_q      <= 8'(low_passes_q) + {high_passes_q, 2'd0};
     hands_q       <= !fetched.flags.vector ? (fetched.flags.scores ? 8'd2 : 8'd1)
         : fetched.passes.hand == '0 ? 8'd1 : fetched.passes.hand[1] ? passes_q
         : 8'(fetched.passes.planes_outer ? planes_q : bases_q);

@@ -71,7 +71,12 @@ module bnn_first_array
     logic [8:0] low, high;
     assign low = pair_q[50*t+16+:9];
     assign high = pair_q[50*t+41+:9];
-    always_ff @(posedge clk_i) tap_q[t] <= 11'({~low[8], low}) + 11'({~high[8], high});
+    // The lowest bit apart: what makes it does not lie before the carry chain then.
+    logic unused_low;
+    always_ff @(posedge clk_i) begin
+      tap_q[t][0] <= low[0] ^ high[0];
+      {tap_q[t][10:1], unused_low} <= {1'b0, ~low[8], low[8:1], 1'b1} + {1'b0, ~high[8], high[8:1], low[0] & high[0]};
+    end
   end
   for (genvar r = 0; r < 3; r++) begin : gen_row
     always_ff @(posedge clk_i) row_q[r] <= 13'(tap_q[3*r]) + 13'(tap_q[3*r+1]) + 13'(tap_q[3*r+2]);

@@ -60,11 +60,19 @@ module bnn_first_pe
     always_ff @(posedge clk_i) row_q[r] <= 12'(tap_q[3*r]) + 12'(tap_q[3*r+1]) + 12'(tap_q[3*r+2]);
   end
 
+  logic [11:0] row_s, row_c;  // sum and carries of the rows, bit by bit
+  logic unused_low;
+
+  assign row_s = row_q[0] ^ row_q[1] ^ row_q[2];
+  assign row_c = (row_q[0] & row_q[1]) | (row_q[2] & (row_q[0] | row_q[1]));
+
   assign threshold = channel_i.threshold;
   assign any = hit_q | (any_q & ~first_i);
 
   always_ff @(posedge clk_i) begin
-    part_q <= 13'(row_q[0]) + 13'(row_q[1]) + 13'(row_q[2]);
+    // s + 2c, the two lowest bits apart as above
+    part_q[1:0] <= {row_s[1] ^ row_c[0], row_s[0]};
+    {part_q[12:2], unused_low} <= {1'b0, row_s[11:2], 1'b1} + {row_c[11:1], row_s[1] & row_c[0]};
     sum_q  <= {part_q, 1'b0} - all_i;
     hit_q  <= 16'(sum_q) >= threshold;
     flip_q <= channel_i.flip;

@@ -40,11 +40,12 @@ module bnn_unpack
   logic [31:0] pixel, pixel_q;
 
   bnn_loop #(
+      .Gates(3),
       .Value(1'b0)
   ) u_pixels (
       .clk_i,
       .restart_i(rst_i),
-      .go_i     (take[Counts]),
+      .go_i     ({here_valid[Counts], open[Counts], next_valid_q | ~both_q}),
       .limit_i  (pixels_i),
       .value_o  (unused_value),
       .last_o   (last)
