@@ -8,7 +8,7 @@ from cocotb.triggers import FallingEdge
 
 from bnn.contract import ThresholdHeader, array_latency
 
-COUNT_LATENCY = 3  # of a leaf of bnn_count
+COUNT_LATENCY = 2  # of a leaf of bnn_count
 SHIFT_WAIT = 7  # cycles from the first of two of shift_i of the array to the sums: ShiftWait of bnn_score
 
 

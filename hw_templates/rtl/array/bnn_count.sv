@@ -1,11 +1,11 @@
-// Number of ones in a word, from LUT6-sized compressors with a register after each.
+// Number of ones in a word, from LUT6-sized compressors with a register after one or two.
 //
 // Six bits become a 3-bit number in three LUT6; the three bit planes of up to six such numbers are
-// compressed the same way; what is left is merged in two more levels. Words of more than 36 bits
+// compressed the same way, then registered; what is left is merged in two more levels. Words of more than 36 bits
 // are split into leaves of 32 bits and their counts added in a registered tree. No adder of a
 // leaf is left to a carry chain.
 //
-// Latency: Depth = 3 + clog2(leaves) cycles; the last level is not registered, its register is
+// Latency: Depth = 2 + clog2(leaves) cycles; the last level is not registered, its register is
 // the user's. Data only, no reset.
 module bnn_count #(
     parameter int unsigned Bits = 32,
@@ -16,11 +16,7 @@ module bnn_count #(
     input  logic [Bits-1:0]      word_i,
     output logic [CountBits-1:0] count_o
 );
-  // Bit k of the number of ones of six bits; of i0 + i1 + 2*(i2 + i3 + i4); of
-  // i0 + i1 + i2 + 2*(i3 + i4).
-  localparam logic [63:0] Ones0 = 64'h6996966996696996;
-  localparam logic [63:0] Ones1 = 64'h8117177E177E7EE8;
-  localparam logic [63:0] Ones2 = 64'hFEE8E880E8808000;
+  // Bit k of i0 + i1 + 2*(i2 + i3 + i4); of i0 + i1 + i2 + 2*(i3 + i4).
   localparam logic [31:0] Low0 = 32'h66666666;
   localparam logic [31:0] Low1 = 32'h78878778;
   localparam logic [31:0] Low2 = 32'h7FF8F880;
@@ -31,8 +27,7 @@ module bnn_count #(
 
   if (Leaves == 1) begin : gen_leaf
     localparam int unsigned Chunks = (Bits + 5) / 6;
-    logic [6*Chunks-1:0] word;
-    logic [5:0] plane_q[3];
+    logic [5:0] plane[3];
     logic [2:0] sum_q[3];
     logic [4:0] low, high;
     logic [3:0] low_q;
@@ -40,26 +35,31 @@ module bnn_count #(
     logic one_q;
     logic [5:0] count;
 
-    assign word = (6 * Chunks)'(word_i);
-
     for (genvar i = 0; i < 6; i++) begin : gen_chunk
       if (i < Chunks) begin : gen_used
-        always_ff @(posedge clk_i) begin
-          plane_q[0][i] <= Ones0[word[6*i+:6]];
-          plane_q[1][i] <= Ones1[word[6*i+:6]];
-          plane_q[2][i] <= Ones2[word[6*i+:6]];
-        end
+        localparam int unsigned Width = (i < Bits / 6) ? 6 : Bits % 6;
+
+        bnn_compress #(
+            .Bits(Width)
+        ) u_ones (
+            .bit_i  (word_i[6*i+:Width]),
+            .count_o({plane[2][i], plane[1][i], plane[0][i]})
+        );
       end else begin : gen_empty
-        assign plane_q[0][i] = 1'b0;
-        assign plane_q[1][i] = 1'b0;
-        assign plane_q[2][i] = 1'b0;
+        assign plane[0][i] = 1'b0;
+        assign plane[1][i] = 1'b0;
+        assign plane[2][i] = 1'b0;
       end
     end
 
     for (genvar p = 0; p < 3; p++) begin : gen_plane
-      always_ff @(posedge clk_i) begin
-        sum_q[p] <= {Ones2[plane_q[p]], Ones1[plane_q[p]], Ones0[plane_q[p]]};
-      end
+      logic [2:0] sum;
+
+      bnn_compress u_sum (
+          .bit_i  (plane[p]),
+          .count_o(sum)
+      );
+      always_ff @(posedge clk_i) sum_q[p] <= sum;
     end
 
     assign low = {sum_q[2][0], sum_q[1][1], sum_q[0][2], sum_q[1][0], sum_q[0][1]};

@@ -8,7 +8,7 @@
 // accumulator, so that a row of them can be read out; shift_i comes without valid words.
 //
 // count_clear_i, acc_first_i and the parities of all positions of both operands come with the
-// count, 4 + clog2(leaves of bnn_count) cycles after the operands; acc_o has the sum 2 cycles
+// count, 3 + clog2(leaves of bnn_count) cycles after the operands; acc_o has the sum 2 cycles
 // after that, and the neighbour's 2 cycles after shift_i.
 (* keep_hierarchy = "yes" *)
 module bnn_dot #(
