@@ -624,8 +624,8 @@ def test_the_wrapper_has_the_ports_of_both_cores() -> None:
     assert {"ap_clk", "ap_rst_n", "interrupt", "s_axi_control_AWADDR", "m_axi_gmem_ARADDR"} <= set(ports)
     assert all(text.count(f".{name}({name})") == 1 for name in ports)
     design = DESIGNS["pynq_z1"]
-    for name, value in (("Pe", design.pe), ("Simd", design.simd), ("ActDepth", design.act_depth), ("MaxLayers", 16)):
-        assert f".{name}({value})" in text
+    for name in ("pe", "simd", "act_depth", "max_layers"):
+        assert f".{name.title().replace('_', '')}({getattr(design, name)})" in text
 
 
 def test_the_wrapper_has_a_second_memory_port_where_the_design_has_it() -> None:
