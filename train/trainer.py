@@ -239,20 +239,17 @@ def check_progress(state: State, recipe: Recipe, saved: dict[str, Any], path: Pa
         if not isinstance(parts, dict) or set(parts) != set(wanted[number]):
             raise TrainError(f"{where} optimizer, parameter {number}: expected {', '.join(wanted[number])}")
         for key, value in wanted[number].items():
-            if isinstance(value, Tensor):
-                check_tensor(f"{where} optimizer, parameter {number}: {key}", parts[key], value)
-            elif type(parts[key]) is not type(value):
-                raise TrainError(f"{where} optimizer, parameter {number}: {key} is no {type(value).__name__}")
+            check_tensor(f"{where} optimizer, parameter {number}: {key}", parts[key], value)
 
 
-def _moved(model: BinaryNetwork, recipe: Recipe) -> dict[int, dict[str, Any]]:
-    """The state of an optimizer that has made a step, by the parameter's number."""
+def _moved(model: BinaryNetwork, recipe: Recipe) -> dict[int, dict[str, Tensor]]:
+    """The state of an optimizer that has made a step, by the parameter's number: tensors, of every optimizer."""
     model = copy.deepcopy(model)
     optimizer = make_optimizer(model, recipe)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
-    found: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
+    found: dict[int, dict[str, Tensor]] = optimizer.state_dict()["state"]
     return found
 
 
