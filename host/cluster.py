@@ -24,7 +24,7 @@ from bnn.text import printable
 from .accelerator import Accelerator
 from .backend import REMOTE
 from .errors import HostError
-from .images import Pictures
+from .images import Pictures, count_of
 from .program import Program
 
 ITEM_BYTES = 4 << 20
@@ -175,6 +175,6 @@ def over_processors(where: str, model: Model, count: int | None = None, report: 
     Raises:
         ClusterError: as `Spread`'s.
     """
-    size = max(1, ITEM_BYTES // (model.height * model.width * model.channels))
+    size = count_of(ITEM_BYTES, (model.height, model.width, model.channels))
     workers = by_number(count or cores())
     return Spread(where, OnProcessors(model), size, workers, False, report)

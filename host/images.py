@@ -29,6 +29,11 @@ KEPT_BYTES = 64 << 20
 """Pixels of pictures that are kept in memory; of more, each picture is read again when its turn comes."""
 
 
+def count_of(size: int, shape: Sequence[int]) -> int:
+    """Images of `shape` whose pixels take at most `size` bytes, or one that takes more."""
+    return max(1, size // math.prod(shape))
+
+
 class Pictures:
     """Pictures as images uint8 (N, H, W, C) that are read when they are asked for.
 

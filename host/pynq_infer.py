@@ -58,7 +58,8 @@ class Engine:
         self._model = model
         self._part = options.batch
         if options.cpu and model is not None:
-            self._part = min(CPU_IMAGES, max(1, CPU_BYTES // (model.height * model.width * model.channels)))
+            shape = model.height, model.width, model.channels
+            self._part = min(CPU_IMAGES, sources.count_of(CPU_BYTES, shape))
         self._device: Accelerator | None = None
         self._many: Spread | None = None
         self.program: Program | None = None
@@ -158,7 +159,7 @@ def validate(model: Model, images: np.ndarray | sources.Pictures, scores: np.nda
     """
     from bnn import golden
 
-    part = max(1, CPU_BYTES // math.prod(images.shape[1:]))
+    part = sources.count_of(CPU_BYTES, images.shape[1:])
     parts = [golden.infer(model, np.asarray(images[at : at + part])) for at in range(0, len(images), part)]
     expected = np.concatenate(parts)
     wrong = np.flatnonzero((expected != scores).any(axis=1))

@@ -101,10 +101,10 @@ def test_the_middle_of_a_picture_is_taken(tmp_path: Path) -> None:
     assert (sources.read_picture(tmp_path / "wide.png", (10, 10, 3))[0] == 200).all()
 
 
-def many_pictures(folder: Path, count: int = 120) -> Path:
+def many_pictures(folder: Path, count: int = 120, seed: int = 5) -> Path:
     """Pictures of 16 random colours each."""
     folder.mkdir()
-    for number, pixels in enumerate(np.random.default_rng(5).integers(0, 256, (count, 4, 4, 3), np.uint8)):
+    for number, pixels in enumerate(np.random.default_rng(seed).integers(0, 256, (count, 4, 4, 3), np.uint8)):
         Image.fromarray(pixels).save(folder / f"{number:03}.png")
     return folder
 
@@ -151,6 +151,25 @@ def test_large_folders_are_joined_and_chosen_from(tmp_path: Path, monkeypatch: p
     (tmp_path / "b" / "002.png").unlink()
     with pytest.raises(HostError, match=r"b/002.png: .*No such file"):
         np.asarray(found.images)
+
+
+@pytest.mark.parametrize("engine", [DEVICE, CPU])
+def test_every_engine_takes_pictures_that_are_due_later(
+    files: Path, engine: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With labels, and some of them."""
+    (files / "in").mkdir()
+    for seed, name in enumerate(CLASSES):
+        many_pictures(files / "in" / name, 5, seed)
+    line = [*engine, "--model", "model.npz", "--images", "in", "--limit", "7", "--batch", "3", "--validate", "--json"]
+    found = []
+    for kept in (sources.KEPT_BYTES, 0):
+        monkeypatch.setattr(sources, "KEPT_BYTES", kept)
+        assert pynq_infer.main(line) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    for key in ("scores", "correct", "remarks"):
+        assert found[0][key] == found[1][key], key
+    assert len({tuple(row) for row in found[0]["scores"]}) == 7
 
 
 def test_sources_are_joined(tmp_path: Path) -> None:
