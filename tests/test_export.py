@@ -385,6 +385,14 @@ def foreign(saved: dict[str, Any], name: str) -> tuple[Any, str]:
             {"deploy": {**saved["deploy"], first: saved["deploy"][first].to("meta")}},
             f"tensor {first} has no numbers, expected 432",
         ),
+        "repeated": (
+            {"deploy": {**saved["deploy"], first: torch.zeros(1).expand(16, 3, 3, 3)}},
+            f"tensor {first} repeats its numbers, expected all 432",
+        ),
+        "double": (
+            {"deploy": {**saved["deploy"], first: saved["deploy"][first].double()}},
+            f"tensor {first} is torch.float64, expected torch.float32",
+        ),
         "deploy_7": ({"deploy": 7}, "deploy is int, expected the tensors of a network"),
         "config_text": ({"config": "cnv"}, "config is str, expected dict"),
         "history": ({"history": None}, "history is missing, expected list"),
@@ -407,6 +415,8 @@ def foreign(saved: dict[str, Any], name: str) -> tuple[Any, str]:
         "extra",
         "list",
         "meta",
+        "repeated",
+        "double",
         "deploy_7",
         "config_text",
         "history",
