@@ -167,11 +167,15 @@ PARITIES = ("first.even", "first.odd")
 """Regions of the first layer's double buffer."""
 
 
-def _lives(
-    lowered: Lowered, design: Design, cut: Sizes, order: Sequence[Stage] = ()
-) -> dict[str, tuple[int, int, int]]:
-    """Words of every region, and the first and last array layer, of those in `order`, at which it is live."""
-    stages = order or lowered.stages
+def _order(stages: Sequence[Stage], parts: Sequence[Band]) -> tuple[Stage, ...]:
+    """The stages of a plan whose first layers run by `parts`, their bands: one for each of these, then the others."""
+    return (*(stages[part.layer] for part in parts), *stages[len({part.layer for part in parts}) :])
+
+
+def _lives(lowered: Lowered, design: Design, cut: Sizes, parts: Sequence[Band] = ()) -> dict[str, tuple[int, int, int]]:
+    """Words of every region, and the first and last array layer, of the plan's (`_order`), at which it is live."""
+    stages = _order(lowered.stages, parts)
+    segment_a = cut.segment_a + len(stages) - len(lowered.stages)
     numbers = {stage.name: index for index, stage in reversed(list(enumerate(stages)))}
     lives: dict[str, tuple[int, int, int]] = {}
     for name, item in lowered.maps.items():
@@ -181,16 +185,16 @@ def _lives(
             continue
         last = max(index for index, stage in enumerate(stages) if name in stage.inputs)
         made = numbers[name]
-        images = cut.batch if last >= cut.segment_a else cut.sub_batch
+        images = cut.batch if last >= segment_a else cut.sub_batch
         # what segment B reads stays while segment A goes on with more images
-        start = 0 if made < cut.segment_a <= last else made
+        start = 0 if made < segment_a <= last else made
         lives[name] = (item.region_words(images, design.lanes), start, last)
     return lives
 
 
-def _place(lowered: Lowered, design: Design, cut: Sizes, order: Sequence[Stage] = ()) -> tuple[tuple[Region, ...], int]:
+def _place(lowered: Lowered, design: Design, cut: Sizes, parts: Sequence[Band] = ()) -> tuple[tuple[Region, ...], int]:
     """The regions and the depth they take."""
-    regions = _allocate(_lives(lowered, design, cut, order))
+    regions = _allocate(_lives(lowered, design, cut, parts))
     return regions, max(region.base + region.words for region in regions)
 
 
@@ -380,12 +384,9 @@ def _build(
         made.segment_end = index in (cut.segment_a - 1, len(lowered.stages) - 1)
         made.batch_source = index >= cut.segment_a
         descriptors.append(made)
-    stages, segment_a = lowered.stages, cut.segment_a
-    if parts:
-        count = len({part.layer for part in parts})
-        stages = (*(stages[part.layer] for part in parts), *stages[count:])
-        descriptors = [*_bands(descriptors, parts), *descriptors[count:]]
-        segment_a += len(parts) - count
+    stages = _order(lowered.stages, parts)
+    more = len(stages) - len(descriptors)  # bands than layers that have some
+    descriptors = [*_bands(descriptors, parts), *descriptors[len(parts) - more :]]
     [item for item in descriptors if item.from_first or item.shortcut_first][-1].release_first = True
     for item in descriptors[: len(parts)]:
         if item.release_first:
@@ -398,7 +399,7 @@ def _build(
         design,
         cut.sub_batch,
         cut.batch,
-        segment_a,
+        cut.segment_a + more,
         first,
         stages,
         tuple(descriptors),
@@ -438,8 +439,7 @@ def _by_bands(whole: Plan, lowered: Lowered, cut: Sizes, images: int, keep: bool
     best, least = None, whole.run_cycles(images, keep)
     for _ in range(2):  # the bands' own writes hold up the first layer
         for parts in bands.choose(whole.descriptors[:count], cycles.first_rows(best or whole), room):
-            order = [*(stages[part.layer] for part in parts), *stages[count:]]
-            regions, depth = _place(lowered, design, cut, order)
+            regions, depth = _place(lowered, design, cut, parts)
             if len(parts) == count or depth > design.act_depth:
                 continue
             found = _build(whole.model, design, lowered, cut, regions, parts)
