@@ -8,7 +8,7 @@ import pytest
 from helpers.cores import SMALL, pixels
 from helpers.interpreter import interpreted
 from helpers.models import chain
-from helpers.programs import change, wrong_bands
+from helpers.programs import wrong_bands
 
 from bnn.check import ProgramFault, check
 from bnn.contract import PROGRAM_VERSION_2, Error
@@ -70,8 +70,8 @@ def test_no_bands(model: Model, design: Design, batch: int) -> None:
 
 
 def test_what_programs_with_bands_must_be() -> None:
-    good = pack(plan(chain(1), SMALL, 1))
-    for fields in wrong_bands(good):
+    programs = [pack(plan(chain(1, pad), SMALL, 1)) for pad in (0, 1)]
+    for number, program in enumerate(wrong_bands(*programs)):
         with pytest.raises(ProgramFault) as fault:
-            check(change(good, **fields), SMALL.registers())
-        assert fault.value.code == Error.RANGE, fields
+            check(program, SMALL.registers())
+        assert fault.value.code == Error.RANGE, number

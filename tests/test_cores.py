@@ -148,10 +148,10 @@ def test_bands(backend: Backend, seed: int) -> None:
 
 
 def test_bands_that_break_a_rule(backend: Backend) -> None:
-    placed = plan(chain(1), SMALL, 1)
-    for fields in wrong_bands(pack(placed)):
+    model = chain(1)
+    for program in wrong_bands(*(pack(plan(chain(1, pad), SMALL, 1)) for pad in (0, 1))):
         with pytest.raises((hls_csim.CsimError, rtl_sim.RtlSimError), match=f"error code {Error.RANGE:d}$"):
-            backend.run(change(pack(placed), **fields), pixels(placed.model, 1), SMALL)
+            backend.run(program, pixels(model, 1), SMALL)
 
 
 @pytest.mark.parametrize(

@@ -44,22 +44,42 @@ def wrong_values(program: bytes) -> list[dict[str, int]]:
     ]
 
 
-def wrong_bands(program: bytes) -> list[dict[str, int]]:
-    """Fields of a program that runs by bands of rows, which break one rule on them each; the code is RANGE."""
-    first = layers(program)[0]
-    return [
-        {"version": 1},
+def wrong_bands(banded: bytes, plain: bytes) -> list[bytes]:
+    """Programs that break one rule on bands of rows each; the code is RANGE.
+
+    Args:
+        banded: a program that runs by bands, of one segment.
+        plain: one of version 1, without them.
+    """
+    found = layers(banded)
+    head, first, before, last = Header.read(banded), found[0], found[-2], found[-1]
+    release = next(number for number, item in enumerate(found) if item.release_first)
+    back = first.weight_words + 1 - first.weights_back  # more than up to the place before the first layer
+    size = len(banded) + 2 * before.groups * head.pe * head.simd // 8
+    vector = dict.fromkeys(("vector", "thresholds", "early"), 1)
+    behind = {f"layer{len(found) - 2}_{name}": value for name, value in vector.items()}
+    late = {f"layer{number}_early": 0 for number in range(release)}
+    wrong: list[dict[str, int]] = [
+        {"version": 1, **late},
         {"sub_batch": 2, "batch": 2},
-        {"first_release_first": 1},
-        {"first_weights_back": first.weight_words + 1},
+        {f"layer{release}_early": 1},
+        {"last_early": 1},
+        {"words_a": head.words_a + 2 * before.groups, "size": size, **behind},
         {"first_weights_back": 0xFFFF},
+        {"first_weights_back": first.weight_words + 1, "words_a": head.words_a - back},
+        {
+            f"layer{len(found) - 2}_weights_back": last.weight_words + 1,
+            "words_a": head.words_a - last.weight_words - 1,
+        },
         {"last_weights_back": 1},
         {"resident": 0},
     ]
+    programs = [change(banded.ljust(fields.get("size", 0), b"\0"), **fields) for fields in wrong]
+    return [*programs, change(plain, first_early=1)]
 
 
 def change(program: bytes, **fields: int) -> bytes:
-    """The program with other fields: `batch` is the header's, `first_rows` and `last_rows` those of descriptors.
+    """The program with other fields: `batch` is the header's; `first_rows`, `layer2_rows`, `last_rows` descriptors'.
 
     A field of the header that is called so itself goes before. Negative values are in two's complement.
     """
@@ -68,7 +88,8 @@ def change(program: bytes, **fields: int) -> bytes:
         part, _, rest = name.partition("_")
         record: Record = header
         if not hasattr(Header, name):
-            record, name = {"first": descriptors[0], "last": descriptors[-1]}[part], rest
+            number = {"first": 0, "last": -1}.get(part)
+            record, name = descriptors[int(part[len("layer") :]) if number is None else number], rest
         setattr(record, name, value & 0xFFFFFFFF)
     at, size = Header.read(program).descriptors, Descriptor.size_bytes()
     changed = bytearray(program)
