@@ -480,6 +480,11 @@ class Descriptor(Record):
         return 2 if self.pad2 else int(self.pad)
 
     @property
+    def output_rows(self) -> int:
+        """Rows of the output, behind the pool."""
+        return self.rows // 2 if self.pool else self.rows
+
+    @property
     def record(self) -> int:
         """Words of a pixel of the source."""
         return self.source_words or self.tap_words

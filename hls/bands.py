@@ -41,11 +41,6 @@ def chain(descriptors: Sequence[Descriptor], readers: Sequence[int]) -> int:
     return count
 
 
-def rows_of(item: Descriptor) -> int:
-    """Rows of a layer's output."""
-    return item.rows // 2 if item.pool else item.rows
-
-
 def rows_read(item: Descriptor, rows: int) -> int:
     """Rows of its source that the first `rows` rows of a layer's output read, without padding."""
     return (2 * rows if item.pool else rows) + item.kernel[0] - 1
@@ -71,7 +66,7 @@ def choose(layers: Sequence[Descriptor], given: Sequence[float], most: int) -> l
         given: when the first layer has written each of its rows.
         most: bands that there is room for, no less than layers.
     """
-    whole = tuple(rows_of(item) for item in layers)
+    whole = tuple(item.output_rows for item in layers)
     costs = [block_parts(item, False).array * item.blocks for item in layers]
 
     def end(at: float, number: int, first: int, rows: int) -> float:

@@ -361,8 +361,7 @@ class _Timeline:
     def _layer(self, index: int, images: int, by_rows: bool = False) -> None:
         """Follow the array through one layer; `by_rows`: it waits for rows of the first layer."""
         layer, lanes = self.plan.descriptors[index], self.design.lanes
-        blocks = layer.units(images, lanes) * layer.blocks
-        blocks *= layer.rows // 2 if layer.pool else layer.rows
+        blocks = layer.units(images, lanes) * layer.output_rows * layer.blocks
         steps = block_parts(layer, layer.shortcut).array
         words = layer.headers + layer.group_words
         gap = LOAD + 8 * layer.headers if layer.vector else GROUP_GAP + layer.headers - 1

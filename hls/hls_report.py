@@ -129,7 +129,7 @@ def _steps(item: Descriptor, images: int, design: Design) -> float:
     lanes, pe = design.lanes, design.pe
     by_image = item.dense or item.by_image
     parts = (4 if item.by_image else 2) if item.pool else 1
-    blocks = item.units(images, lanes) * (item.rows // 2 if item.pool else item.rows) * item.blocks
+    blocks = item.units(images, lanes) * item.output_rows * item.blocks
     pieces = item.outputs / item.groups if item.scores else item.given_planes + VALUE_BITS * item.value
     halved = 2 if not by_image and (item.pool or item.stride2) else 1
     leaving = pieces * (lanes if item.scores else lanes // halved if item.serial else 1)

@@ -34,7 +34,7 @@ def test_bands_of_the_shipped_network(most: int) -> None:
             assert rows > 0 and first == done[layer] and layer <= before + 1 and layer != before
             done[layer] += rows
             assert layer == 0 or bands.rows_read(layers[layer], done[layer]) <= done[layer - 1]
-        assert done == [bands.rows_of(item) for item in layers]
+        assert done == [item.output_rows for item in layers]
 
 
 def test_more_bands_are_faster() -> None:
