@@ -5,39 +5,32 @@
 //
 // Latency: outputs follow by one cycle. What is compared with the limit counts two ahead of the value, so that no
 // comparison lies between the loops of a nest; without Value value_o is 0, and there is no counter for it.
-// last_o has registers of its own for each of Copies.
 (* keep_hierarchy = "yes" *)
 module bnn_loop #(
     parameter int unsigned Bits = 16,
     parameter int unsigned Gates = 1,
-    parameter bit Value = 1'b1,
-    parameter int unsigned Copies = 1
+    parameter bit Value = 1'b1
 ) (
     input  logic             clk_i,
     input  logic             restart_i,
     input  logic [Gates-1:0] go_i,
     input  logic [Bits-1:0]  limit_i,
     output logic [Bits-1:0]  value_o,
-    output logic [Copies-1:0] last_o
+    output logic             last_o
 );
   logic [Bits-1:0] ahead_q;
-  logic one_q, last_q, last_d, go;
+  logic one_q, last_q, go;
 
   assign go = &go_i;
 
-  always_comb begin
-    last_d = last_q;
-    if (restart_i || (go && last_q)) last_d = one_q;
-    else if (go) last_d = ahead_q == limit_i;
-  end
-
   always_ff @(posedge clk_i) begin
-    one_q  <= limit_i == Bits'(1);
-    last_q <= last_d;
+    one_q <= limit_i == Bits'(1);
     if (restart_i || (go && last_q)) begin
       ahead_q <= Bits'(2);
+      last_q  <= one_q;
     end else if (go) begin
       ahead_q <= ahead_q + 1'b1;
+      last_q  <= ahead_q == limit_i;
     end
   end
 
@@ -54,15 +47,7 @@ module bnn_loop #(
     assign value_o = '0;
   end
 
-  assign last_o[0] = last_q;
-
-  for (genvar i = 1; i < Copies; i++) begin : gen_copy
-    bnn_register u_last (
-        .clk_i,
-        .data_i(last_d),
-        .data_o(last_o[i])
-    );
-  end
+  assign last_o = last_q;
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------
