@@ -20,6 +20,8 @@ class Case:
         self.sub_batch, self.count = int(rng.integers(1, 4)), int(rng.integers(1, 8))
         self.planes = mode == "bits" and bool(rng.integers(2))
         self.groups = int(rng.integers(1, 3 * simd // pe))
+        if rng.integers(3) == 0:  # rows of one write, which may come without a gap
+            self.columns = self.groups = 1
         slots = 1 if self.planes else simd // pe
         self.words = -(-self.groups // slots)
         if mode == "values":

@@ -7,7 +7,7 @@ import pytest
 from bench import begin, fields, join, parameter, run
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 
-from bnn.contract import CORE_ID, INTERFACE_VERSION, Registers
+from bnn.contract import CORE_ID, INTERFACE_VERSION, WRITABLE, Registers
 
 CONTROL_EARLY = 2  # cycles by which bnn_align has its control before the data
 WRITE_LATENCY = 2  # of bnn_act_write
@@ -408,20 +408,19 @@ async def read_arbiter(dut):
 async def writes(dut, rng, often, answers, hold):
     """200 commands; the most in flight, and for how many cycles commands had to wait.
 
-    The ports are ready and a response comes in a share `often`, `answers` of the cycles; `hold` is how often
-    commands are held.
+    The ports of addresses and of data are ready in shares `often` of the cycles, a response comes in a share `answers`;
+    `hold` is how often commands are held.
     """
     want = [(rng.randrange(1 << 40) & ~7, rng.randrange(1, 4), rng.getrandbits(64)) for _ in range(200)]
     sent, addresses, data, answered, waited, most = 0, [], [], 0, 0, 0
     ready = [0] * WRITES_AHEAD
     held = False
     while answered < len(want):
-        dut.awready_i.value = int(rng.random() < often)
-        dut.wready_i.value = int(rng.random() < often)
+        dut.awready_i.value, dut.wready_i.value = (int(rng.random() < share) for share in often)
         respond = min(len(addresses), len(data)) > answered and rng.random() < answers
         dut.bvalid_i.value = int(respond)
         answered += int(respond)
-        command = sent < len(want) and ready[0] and (often == 1 or rng.random() < 0.9)
+        command = sent < len(want) and ready[0] and (min(often) == 1 or rng.random() < 0.9)
         waited += sent < len(want) and not ready[0]
         dut.command_valid_i.value = int(command)
         if command:
@@ -452,13 +451,19 @@ async def axi_write(dut):
     names = ("command_valid_i", "clear_error_i", "awready_i", "wready_i", "bvalid_i", "bresp_i", "hold_i")
     rng = await begin(dut, **dict.fromkeys(names, 0))
     outstanding = parameter("MaxOutstanding")
-    for often, answers, hold in ((0.5, 0.5, 0.1), (1.0, 0.6, 0), (0.9, 0.05, 0)):
+    for often, answers, hold in (
+        ((0.5, 0.5), 0.5, 0.1),
+        ((1.0, 1.0), 0.6, 0),
+        ((0.9, 0.9), 0.05, 0),
+        ((0.1, 0.9), 1.0, 0),
+        ((0.9, 0.1), 1.0, 0),
+    ):
         most, waited = await writes(dut, rng, often, answers, hold)
-        if answers < often / 2 and outstanding < 100:
+        if answers < min(often) / 2 and outstanding < 100:
             assert outstanding <= most <= outstanding + WRITES_AHEAD + 2, f"{most} writes in flight"
-        elif often == 1 and outstanding > 100:
+        elif min(often) == 1 and outstanding > 100:
             assert waited <= WRITES_AHEAD + 1, "less than a write per cycle"
-        elif often < 0.9:
+        elif min(often) < 0.9:
             assert waited > 20
     assert int(dut.busy_o.value) == 0 and int(dut.error_o.value) == 0
     dut.command_valid_i.value = dut.awready_i.value = dut.wready_i.value = 1
@@ -475,9 +480,60 @@ async def axi_write(dut):
         assert int(dut.error_o.value) == error
 
 
+async def transfers(dut, rng, words):
+    """Reads and writes of any word, of bytes of it, with every channel at its own pace; `words` are the registers'."""
+    words = list(words)
+    status = Registers.status.offset
+    events = Registers.status_done.mask | Registers.status_ready.mask
+    stays = dict.fromkeys(WRITABLE, 0xFFFFFFFF)  # bits of a register that stay as they were written
+    stays[Registers.control.offset] = Registers.restart.mask
+    stays[Registers.global_enable.offset] = Registers.interrupts.mask
+    stays[Registers.enable.offset] = events
+    offered = dict.fromkeys(("aw", "w", "ar"))  # what waits on a channel
+    unanswered, read, writes, reads = 0, [], 0, 0
+    for step in range(4000):
+        for channel in offered:
+            if offered[channel] is None and step < 3900 and rng.random() < 0.5:
+                offered[channel] = 4 * rng.randrange(64)
+                if channel == "w":
+                    offered[channel] = rng.getrandbits(32) & ~Registers.start.mask, rng.randrange(16)
+            getattr(dut, f"{channel}valid_i").value = int(offered[channel] is not None)
+        dut.awaddr_i.value, dut.araddr_i.value = offered["aw"] or 0, offered["ar"] or 0
+        dut.wdata_i.value, dut.wstrb_i.value = offered["w"] or (0, 0)
+        pace = (0.1, 0.5, 1.0)[step // 100 % 3] if step < 3900 else 1.0
+        ready = [rng.random() < pace for _ in "br"]
+        dut.bready_i.value, dut.rready_i.value = map(int, ready)
+        await ReadOnly()
+        answered, given = int(dut.bvalid_o.value), int(dut.rvalid_o.value)
+        assert answered <= unanswered and given <= len(read)
+        if given:
+            assert int(dut.rdata_o.value) == read[0], f"step {step}"
+        taken = [name for name in offered if offered[name] is not None and int(getattr(dut, f"{name}ready_o").value)]
+        assert ("aw" in taken) == ("w" in taken)
+        if "aw" in taken:
+            at, (data, strobe) = offered["aw"], offered["w"]
+            mask = join((0xFF * (strobe >> i & 1) for i in range(4)), 8)
+            if at == status:  # toggles
+                words[at // 4] ^= data & mask & events
+            else:
+                mask &= stays.get(at, 0)
+                words[at // 4] = (words[at // 4] & ~mask) | (data & mask)
+            unanswered, writes = unanswered + 1, writes + 1
+        if "ar" in taken:
+            read.append(words[offered["ar"] // 4])
+        if answered and ready[0]:
+            unanswered -= 1
+        if given and ready[1]:
+            del read[0]
+            reads += 1
+        offered.update(dict.fromkeys(taken))
+        await FallingEdge(dut.clk_i)
+    assert writes > 300 and reads > 300 and not unanswered and not read
+
+
 @cocotb.test()
 async def control(dut):
-    await begin(
+    rng = await begin(
         dut,
         awvalid_i=0,
         wvalid_i=0,
@@ -553,11 +609,17 @@ async def control(dut):
     assert int(dut.start_o.value) == 0 and await read(control) == 0
     await done()
     assert int(dut.interrupt_o.value) == 1
+    assert await read(status) == Registers.status_done.mask  # clears nothing
     assert await read(control) == Registers(done=True, idle=True, ready=True).control
     assert await read(control) == values.control
-    assert await read(status) == Registers.status_done.mask
     await write(status, Registers.status_done.mask)
     assert int(dut.interrupt_o.value) == 0 and await read(status) == 0
+    for _ in range(2):
+        dut.rst_i.value = 1
+        await FallingEdge(dut.clk_i)
+        await FallingEdge(dut.clk_i)
+        dut.rst_i.value = 0
+        await transfers(dut, rng, values.words)
 
 
 MEMORY = {"Simd": 32, "Lanes": 4, "Depth": 16, "GroupBits": 8}

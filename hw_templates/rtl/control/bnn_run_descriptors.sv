@@ -7,8 +7,8 @@
 // needs the vector unit, which the design does not have. in_b_i, last_i, last_b_i: it is of segment B, the last of its
 // segment, the last of all. end_i, with last_i, ends a segment, begin_i all.
 //
-// Latency: settled_o 30 cycles after fetch_i; layer_o 2 after copy_i; bad_o follows last_b_i by two cycles, in_b_i
-// and last_i by one.
+// Latency: settled_o 29 cycles after fetch_i; layer_o 2 after copy_i; bad_o follows in_b_i, last_i and last_b_i by two
+// cycles.
 module bnn_run_descriptors
   import bnn_pkg::*;
 #(

@@ -9,7 +9,7 @@
 // the half is full_i, or they are among the first filled_i pixels of the image. read_last_o, after the last read and
 // with full_i, frees the half. An image has at most 2^PixelBits rows and columns.
 //
-// The configuration is constant from two cycles before clear_i ends to the end of the run; with pack_i nothing is
+// The configuration is constant from four cycles before clear_i ends to the end of the run; with pack_i nothing is
 // read. valid_o and pop_i: bnn_fifo. Latency: a column is there 8 (with a pool 9) cycles after begin_o, one every three
 // (four) cycles.
 module bnn_first_columns #(
