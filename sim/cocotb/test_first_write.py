@@ -107,7 +107,7 @@ async def first_write(dut):
     await begin(dut, clear_i=1, write_ready_i=1, write_soon_i=1, value_offset_i=0, **dict.fromkeys(zero.split(), 0))
     modes = ("bits", "values", "pack") if parameter("Values") else ("bits", "pack")
     pairs = singles = 0
-    for number in range(30):
+    for number in range(45):
         case = Case(rng, modes[number % len(modes)], simd, lanes, pe)
         pack, values = int(case.mode == "pack"), int(case.mode == "values")
         dut.clear_i.value, dut.run_i.value = 1, 0
