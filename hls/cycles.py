@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from bnn.contract import BEAT_BYTES, PAIR_WORDS, TABLE_BYTES, VALUE_BITS, Descriptor, FirstBeat, FirstValue, Header
@@ -222,14 +223,24 @@ class _Port:
         return begin + cycles
 
 
-def run_cycles(
-    plan: Plan,
-    images: int,
-    keep: bool = False,
-    latency: int = 40,
-    bytes_per_second: float = 1e9,
-    together: float = 2.1e9,
-) -> int:
+@dataclass(frozen=True)
+class MemorySpeed:
+    """What a memory gives the core: by default what is assumed of a PYNQ-Z1's.
+
+    `latency`: cycles from a read address to its first beat. `bandwidth`: bytes per second of a port. `together`: those
+    of two ports. Both are 0 without limit.
+    """
+
+    latency: int = 40
+    bandwidth: float = 1e9
+    together: float = 2.1e9
+
+
+ASSUMED = MemorySpeed()
+"""Where nothing else is said."""
+
+
+def run_cycles(plan: Plan, images: int, keep: bool = False, memory: MemorySpeed = ASSUMED) -> int:
     """Cycles of one run of `images` images, from start to done.
 
     The three loops of the core are followed side by side: the weight stream, bounded by the bus and by the
@@ -239,16 +250,14 @@ def run_cycles(
         plan: what runs.
         images: image count, 0 or more.
         keep: the resident program is in the core already.
-        latency: cycles from a read address to its first beat.
-        bytes_per_second: what a memory port carries at most.
-        together: what two of them do.
+        memory: its speed.
     """
-    return _Timeline(plan, keep, latency, bytes_per_second, together).cycles(images)
+    return _Timeline(plan, keep, memory).cycles(images)
 
 
 def first_rows(plan: Plan) -> list[float]:
     """When the first layer has written each row of the image in a run of one, with the program kept if it stays."""
-    timeline = _Timeline(plan, True, 40, 1e9, 2.1e9)
+    timeline = _Timeline(plan, True, ASSUMED)
     timeline.cycles(1)
     rows = plan.first.rows // 2 if plan.first.pool else plan.first.rows
     (parts,) = timeline.given
@@ -258,13 +267,14 @@ def first_rows(plan: Plan) -> list[float]:
 class _Timeline:
     """One run of a plan in time; see `run_cycles`."""
 
-    def __init__(self, plan: Plan, keep: bool, latency: int, bytes_per_second: float, together: float) -> None:
-        self.plan, self.design, self.latency = plan, plan.design, latency
+    def __init__(self, plan: Plan, keep: bool, memory: MemorySpeed) -> None:
+        self.plan, self.design, self.latency = plan, plan.design, memory.latency
         self.keep = keep and plan.resident
         full = BEAT_BYTES * plan.design.clock_mhz * 1e6  # bytes per second of a port with a beat in every cycle
         ports = plan.design.ports
-        self.beat = max(1.0, full / bytes_per_second)  # cycles of a beat through the port that carries all
-        weights = max(self.beat / ports, full / together if ports > 1 else 0.0)  # of one of weights, through both
+        alone, both = (full / limit if limit else 0.0 for limit in (memory.bandwidth, memory.together))
+        self.beat = max(1.0, alone)  # cycles of a beat through the port that carries all
+        weights = max(self.beat / ports, both if ports > 1 else 0.0)  # of one of weights, through both
         self.word = plan.design.word_bytes // BEAT_BYTES * weights
         if ports > 1:
             self.word = max(self.word, BURST)

@@ -119,16 +119,9 @@ class Plan:
             return self.batch // self.sub_batch * cycles.array_cycles(layer, self.sub_batch, lanes)
         return cycles.array_cycles(layer, self.batch, lanes)
 
-    def run_cycles(
-        self,
-        images: int,
-        keep: bool = False,
-        latency: int = 40,
-        bytes_per_second: float = 1e9,
-        together: float = 2.1e9,
-    ) -> int:
+    def run_cycles(self, images: int, keep: bool = False, memory: cycles.MemorySpeed = cycles.ASSUMED) -> int:
         """Cycles of one run of `images` images, see `hls.cycles.run_cycles`."""
-        return cycles.run_cycles(self, images, keep, latency, bytes_per_second, together)
+        return cycles.run_cycles(self, images, keep, memory)
 
     def batch_cycles(self) -> int:
         """Estimated cycles of a run of one full batch."""

@@ -193,9 +193,7 @@ def measure(
         "planned_batch": placed.batch,
         "cycles": cycles,
         "array_busy_cycles": stats.busy,
-        "predicted_cycles": placed.run_cycles(
-            case.batch, placed.resident, memory.latency, memory.bandwidth, memory.together
-        ),
+        "predicted_cycles": placed.run_cycles(case.batch, placed.resident, memory),
         "waits": stats.waits,
         "simulation_s": round(time.time() - started, 1),
     }

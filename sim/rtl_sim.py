@@ -31,6 +31,7 @@ from bnn.golden import Output
 from bnn.paths import build_place, is_plain, plain, private_folder
 from bnn.program import image_bytes, score_columns
 from hls import sources
+from hls.cycles import MemorySpeed
 from hls.designs import Design
 from sim.builds import build_folder
 from sim.core_io import RUNS, Stats, decode, same_runs
@@ -53,18 +54,14 @@ class RtlSimError(ExpectedError):
 
 
 @dataclass(frozen=True)
-class Memory:
-    """The memory behind the core.
+class Memory(MemorySpeed):
+    """The memory behind the core: its speed, and beyond what the cycle model follows.
 
-    `latency`: cycles from a read address to its first beat. `bandwidth`: bytes per second of a port, 0 without limit.
-    `together`: those of two ports. `outstanding`: bursts that a port takes at a time. `stall`: probability with which
-    every ready and every new valid is withheld, also by the host, from a generator seeded by `seed`. `error`: run,
-    region (program, images or scores), first byte and bytes that answer with SLVERR.
+    `outstanding`: bursts that a port takes at a time. `stall`: probability with which every ready and every new valid
+    is withheld, also by the host, from a generator seeded by `seed`. `error`: run, region (program, images or scores),
+    first byte and bytes that answer with SLVERR.
     """
 
-    latency: int = 40
-    bandwidth: float = 1e9
-    together: float = 2.1e9
     outstanding: int = 8
     stall: float = 0.0
     seed: int = 1
@@ -148,9 +145,9 @@ class RtlSimulation:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             command = [str(self.binary), "--scores=scores.bin", f"--clock={self.design.clock_mhz}"]
-            command += [f"--latency={memory.latency}", f"--bandwidth={memory.bandwidth}", f"--seed={memory.seed}"]
-            command += [f"--together={memory.together}"]
-            command += [f"--outstanding={memory.outstanding}", f"--stall={memory.stall}"]
+            command += [f"--latency={memory.latency}", f"--bandwidth={memory.bandwidth}"]
+            command += [f"--together={memory.together}", f"--outstanding={memory.outstanding}"]
+            command += [f"--stall={memory.stall}", f"--seed={memory.seed}"]
             if memory.error:
                 command.append("--error=" + ":".join(str(part) for part in memory.error))
             if wave:
@@ -278,8 +275,8 @@ def build(
     for tool in ("make", "g++"):
         if shutil.which(tool) is None:
             raise RtlSimError(f"{tool}: not found")
-    macros = {"SIMD": design.simd, "LANES": design.lanes, "ACT_DEPTH": design.act_depth, "PE": design.pe}
-    macros["PORTS"] = design.ports
+    names = ("simd", "lanes", "act_depth", "pe", "ports")
+    macros = {name.upper(): getattr(design, name) for name in names}
     flags = _FLAGS + [f"-G{name}={value}" for name, value in sources.parameters(design).items()]
     flags += ["-CFLAGS", " ".join(f"-DBNN_{name}={value}" for name, value in macros.items())]
     flags += ["--trace-vcd", "--trace-structs"] if wave else []

@@ -206,7 +206,7 @@ def hold_the_cycle_model(design: Design, model: Model, memory: rtl_sim.Memory = 
         placed = plan(model, design, batch)
         jobs = [rtl_sim.Job(pack(placed), images[:count], keep) for keep in (False, True)]
         for job, run in zip(jobs, core.sequence(jobs, trace=False, memory=memory), strict=True):
-            predicted = placed.run_cycles(count, job.keep, memory.latency, memory.bandwidth, memory.together)
+            predicted = placed.run_cycles(count, job.keep, memory)
             assert abs(predicted / run.stats.cycles - 1) < 0.02, (batch, job.keep, predicted, run.stats.cycles)
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from bnn import model as models
 from bnn.model import Model
 from hls import __main__ as command
-from hls.cycles import array_cycles
+from hls.cycles import MemorySpeed, array_cycles
 from hls.designs import DESIGNS, Design, DesignError
 from hls.program import pack, summary
 from hls.schedule import Plan, Sizes, plan
@@ -141,7 +141,8 @@ def test_a_run_takes_longer_with_more_images_less_memory_and_a_slow_bus() -> Non
     assert placed.resident and placed.run_cycles(4, keep=True) < placed.run_cycles(4)
     thin = replace(placed, design=replace(SMALL, weight_depth=32))
     assert not thin.resident and thin.run_cycles(4, keep=True) == thin.run_cycles(4) > placed.run_cycles(4)
-    assert thin.run_cycles(4, bytes_per_second=1e8) > 1.5 * thin.run_cycles(4)
+    slow, unlimited = (thin.run_cycles(4, memory=MemorySpeed(bandwidth=limit)) for limit in (1e8, 0))
+    assert slow > 1.5 * thin.run_cycles(4) and unlimited == thin.run_cycles(4, memory=MemorySpeed(bandwidth=1e12))
 
 
 def test_sizes_that_are_given() -> None:
