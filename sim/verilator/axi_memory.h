@@ -2,7 +2,8 @@
 //
 // Reads answer in order, the first beat `latency` cycles after its address, every beat takes
 // 8 bytes out of a bucket that fills with `bytes_per_cycle`; written beats take from the same
-// bucket. Ports of one memory can share another bucket. With `stall`, every ready and every new valid is withheld with that probability.
+// bucket. Ports of one memory can share another bucket. With `stall`, every ready and every new
+// valid is withheld with that probability.
 // What breaks the protocol, and any byte outside of the regions, throws.
 #ifndef BNN_AXI_MEMORY_H
 #define BNN_AXI_MEMORY_H
@@ -102,9 +103,8 @@ class AxiMemory {
     uint64_t seed = 1;
   };
 
-  // `name` is that of the port; `shared`, which its owner fills, what it has in common with others.
-  AxiMemory(const Config& config, std::vector<Region>* regions, const char* name = "m_axi_gmem",
-            Bucket* shared = nullptr)
+  // `name` is that of the port; `shared`, which its owner fills, what it has in common with others, or null.
+  AxiMemory(const Config& config, std::vector<Region>* regions, const char* name, Bucket* shared)
       : config_(config),
         regions_(regions),
         name_(name),

@@ -12,27 +12,30 @@
 static const int PORTS = BNN_PORTS;
 static const char* const PORT_NAMES[] = {"m_axi_gmem", "m_axi_gmem1"};
 
+// Signals of reads, those of every port.
+#define READS_FROM_CORE(from, top, name)\
+  from.arvalid = top.name##_ARVALID;    \
+  from.araddr = top.name##_ARADDR;      \
+  from.arlen = top.name##_ARLEN;        \
+  from.arid = top.name##_ARID;          \
+  from.arsize = top.name##_ARSIZE;      \
+  from.arburst = top.name##_ARBURST;    \
+  from.rready = top.name##_RREADY
+#define READS_TO_CORE(to, top, name)    \
+  top->name##_ARREADY = to.arready;     \
+  top->name##_RVALID = to.rvalid;       \
+  top->name##_RDATA = to.rdata;         \
+  top->name##_RRESP = to.rresp;         \
+  top->name##_RLAST = to.rlast;         \
+  top->name##_RID = to.rid
+
 inline FromCore from_core(const Vbnn_top& top, int port) {
   FromCore from = {};
-#if BNN_PORTS > 1
   if (port == 1) {
-    from.arvalid = top.m_axi_gmem1_ARVALID;
-    from.araddr = top.m_axi_gmem1_ARADDR;
-    from.arlen = top.m_axi_gmem1_ARLEN;
-    from.arid = top.m_axi_gmem1_ARID;
-    from.arsize = top.m_axi_gmem1_ARSIZE;
-    from.arburst = top.m_axi_gmem1_ARBURST;
-    from.rready = top.m_axi_gmem1_RREADY;
+    READS_FROM_CORE(from, top, m_axi_gmem1);
     return from;
   }
-#endif
-  from.arvalid = top.m_axi_gmem_ARVALID;
-  from.araddr = top.m_axi_gmem_ARADDR;
-  from.arlen = top.m_axi_gmem_ARLEN;
-  from.arid = top.m_axi_gmem_ARID;
-  from.arsize = top.m_axi_gmem_ARSIZE;
-  from.arburst = top.m_axi_gmem_ARBURST;
-  from.rready = top.m_axi_gmem_RREADY;
+  READS_FROM_CORE(from, top, m_axi_gmem);
   from.awvalid = top.m_axi_gmem_AWVALID;
   from.awaddr = top.m_axi_gmem_AWADDR;
   from.awlen = top.m_axi_gmem_AWLEN;
@@ -48,29 +51,20 @@ inline FromCore from_core(const Vbnn_top& top, int port) {
 }
 
 inline void to_core(const ToCore& to, Vbnn_top* top, int port) {
-#if BNN_PORTS > 1
   if (port == 1) {
-    top->m_axi_gmem1_ARREADY = to.arready;
-    top->m_axi_gmem1_RVALID = to.rvalid;
-    top->m_axi_gmem1_RDATA = to.rdata;
-    top->m_axi_gmem1_RRESP = to.rresp;
-    top->m_axi_gmem1_RLAST = to.rlast;
-    top->m_axi_gmem1_RID = to.rid;
+    READS_TO_CORE(to, top, m_axi_gmem1);
     return;
   }
-#endif
-  top->m_axi_gmem_ARREADY = to.arready;
-  top->m_axi_gmem_RVALID = to.rvalid;
-  top->m_axi_gmem_RDATA = to.rdata;
-  top->m_axi_gmem_RRESP = to.rresp;
-  top->m_axi_gmem_RLAST = to.rlast;
-  top->m_axi_gmem_RID = to.rid;
+  READS_TO_CORE(to, top, m_axi_gmem);
   top->m_axi_gmem_AWREADY = to.awready;
   top->m_axi_gmem_WREADY = to.wready;
   top->m_axi_gmem_BVALID = to.bvalid;
   top->m_axi_gmem_BRESP = to.bresp;
   top->m_axi_gmem_BID = to.bid;
 }
+
+#undef READS_FROM_CORE
+#undef READS_TO_CORE
 
 // The core's ports on one memory; two have a limit together: the one that has taken a beat lets the other go first.
 // Port is an AxiMemory.
