@@ -16,23 +16,34 @@ class DesignError(ExpectedError):
     """A board, a design, or a model on a design, breaks a constraint; one line names object, value and constraint."""
 
 
+class MemoryPort(NamedTuple):
+    """A port of a processing system through which the core reaches the memory.
+
+    `clock` is the pin of its clock, `use` and `width` are the parameters of the IP that enable it and set its data
+    width, `segment` is the memory behind it.
+    """
+
+    name: str
+    clock: str
+    use: str
+    width: str
+    segment: str
+
+
 @dataclass(frozen=True)
 class ProcessingSystem:
     """The hard processors of a family of parts, and what their parts are called in Vivado.
 
-    `ip` is the name of its IP and `family` that of its parts. `control` and `memory` are its ports to the core's
-    registers and from the core, `segment` the memory behind the latter, `second` and `second_segment` those of a
-    core's second memory port, `control_base` the registers' address. The core's clock is a PLL of `pll_mhz` over an
-    integer: timing calls it `clock`, the IP's parameter `frequency` asks for it and `actual` tells what it became.
+    `ip` is the name of its IP and `family` that of its parts. `control` is its port to the core's registers, `memory`
+    those from the core's memory ports, `control_base` the registers' address. The core's clock is a PLL of `pll_mhz`
+    over an integer: timing calls it `clock`, the IP's parameter `frequency` asks for it and `actual` tells what it
+    became.
     """
 
     ip: str
     family: str
     control: str
-    memory: str
-    segment: str
-    second: str
-    second_segment: str
+    memory: tuple[MemoryPort, MemoryPort]
     control_base: int
     pll_mhz: float
     clock: str
@@ -48,10 +59,22 @@ ZYNQ7 = ProcessingSystem(
     "processing_system7",
     "zynq",
     "M_AXI_GP0",
-    "S_AXI_HP0",
-    "ps/S_AXI_HP0/HP0_DDR_LOWOCM",
-    "S_AXI_HP1",
-    "ps/S_AXI_HP1/HP1_DDR_LOWOCM",
+    (
+        MemoryPort(
+            "S_AXI_HP0",
+            "S_AXI_HP0_ACLK",
+            "PCW_USE_S_AXI_HP0",
+            "PCW_S_AXI_HP0_DATA_WIDTH",
+            "ps/S_AXI_HP0/HP0_DDR_LOWOCM",
+        ),
+        MemoryPort(
+            "S_AXI_HP1",
+            "S_AXI_HP1_ACLK",
+            "PCW_USE_S_AXI_HP1",
+            "PCW_S_AXI_HP1_DATA_WIDTH",
+            "ps/S_AXI_HP1/HP1_DDR_LOWOCM",
+        ),
+    ),
     0x43C00000,
     1000.0,
     "clk_fpga_0",
@@ -63,10 +86,22 @@ ZYNQMP = ProcessingSystem(
     "zynq_ultra_ps_e",
     "zynquplus",
     "M_AXI_HPM0_FPD",
-    "S_AXI_HP0_FPD",
-    "ps/SAXIGP2/HP0_DDR_LOW",
-    "S_AXI_HP1_FPD",
-    "ps/SAXIGP3/HP1_DDR_LOW",
+    (
+        MemoryPort(
+            "S_AXI_HP0_FPD",
+            "saxihp0_fpd_aclk",
+            "PSU__USE__S_AXI_GP2",
+            "PSU__SAXIGP2__DATA_WIDTH",
+            "ps/SAXIGP2/HP0_DDR_LOW",
+        ),
+        MemoryPort(
+            "S_AXI_HP1_FPD",
+            "saxihp1_fpd_aclk",
+            "PSU__USE__S_AXI_GP3",
+            "PSU__SAXIGP3__DATA_WIDTH",
+            "ps/SAXIGP3/HP1_DDR_LOW",
+        ),
+    ),
     0xA0000000,
     1500.0,
     "clk_pl_0",

@@ -12,7 +12,7 @@ import json
 import struct
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from bnn.command import Command
 from bnn.files import SIMULATION, write_atomically
@@ -33,26 +33,6 @@ SIMULATED = BOARDS["pynq_z1"]
 """The board that is simulated, whatever board the design is for; only the PLL of its clocks is that of the latter."""
 
 
-class MemoryPath(NamedTuple):
-    """From a port of the core, through a SmartConnect `cell`, to one of the processing system, before `block`.
-
-    Of all its signals the `.hwh` has `signal` alone.
-    """
-
-    master: str
-    cell: str
-    slave: str
-    block: str
-    signal: str
-
-
-MEMORY_PATHS = (
-    MemoryPath("m_axi_gmem", "memory", "S_AXI_HP0", "HP0_DDR_LOWOCM", "AWADDR"),
-    MemoryPath("m_axi_gmem1", "memory1", "S_AXI_HP1", "HP1_DDR_LOWOCM", "ARADDR"),
-)
-"""By port of the core, of which the second reads."""
-
-
 def divisors(clock_mhz: float, pll_mhz: float) -> tuple[int, int]:
     """The two clock divisors (1 to 63 each) that come closest to `clock_mhz` from `pll_mhz`."""
     pairs = ((a, b) for a in range(1, 64) for b in range(1, 64))
@@ -70,8 +50,8 @@ def _ps_parameters(design: Design) -> list[tuple[str, str]]:
         "PCW_USE_FABRIC_INTERRUPT": "1",
         "PCW_USE_M_AXI_GP0": "1",
     }
-    for path in MEMORY_PATHS[: design.ports]:
-        result |= {f"PCW_USE_{path.slave}": "1", f"PCW_{path.slave}_DATA_WIDTH": "64"}
+    for port in SIMULATED.ps.memory[: design.ports]:
+        result |= {port.use: "1", port.width: "64"}
     for index in range(4):
         used = index == 0
         result[f"PCW_FPGA_FCLK{index}_ENABLE"] = "1" if used else "0"
@@ -90,7 +70,7 @@ def render_hwh(design: Design) -> str:
     part = SIMULATED.part  # as xc7z020clg400-1
     device, speed = part.rsplit("-", 1)
     at = device.index("clg") if "clg" in device else len(device)
-    paths = MEMORY_PATHS[: design.ports]
+    paths = render.memory_paths(design.ports, SIMULATED.ps)
     cells = [("control", "ps", "M_AXI_GP0", "core", "s_axi_control", "AWADDR")]
     names: dict[str, Any] = {
         "name": design.name,
@@ -105,7 +85,7 @@ def render_hwh(design: Design) -> str:
         "clock_hz": round(design.clock_mhz * 1e6),
         "registers": registers(),
         "memory_paths": paths,
-        "bus_cells": cells + [(path.cell, "core", path.master, "ps", path.slave, path.signal) for path in paths],
+        "bus_cells": cells + [(path.cell, "core", path.master, "ps", path.slave.name, path.address) for path in paths],
         "ps_parameters": _ps_parameters(design),
         "fixed_io": [("FIXED_IO_mio", "IO", "53"), ("FIXED_IO_ps_clk", "IO", ""), ("FIXED_IO_ps_porb", "IO", "")],
         "ddr": [("DDR_addr", "IO", "14"), ("DDR_dq", "IO", "31"), ("DDR_cas_n", "IO", "")],

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 
 from bnn.errors import ExpectedError
 from hls import sources
+from hls.boards import MemoryPort, ProcessingSystem
 from hls.designs import BACKENDS, Design, DesignError, check_backend
 from hls.directives import DEFAULT_VERSION, dialect, translate
 from hls.registers import registers
@@ -57,6 +58,25 @@ def environment() -> jinja2.Environment:
 def number(value: float) -> str:
     """`value` without trailing zeros."""
     return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+class MemoryPath(NamedTuple):
+    """From a memory port of the core, through the SmartConnect `cell`, to a port of the processing system.
+
+    `address` is a signal of the core's port, by which the simulated board's overlay stands for all of them.
+    """
+
+    master: str
+    cell: str
+    address: str
+    slave: MemoryPort
+
+
+def memory_paths(memory_ports: int, ps: ProcessingSystem) -> list[MemoryPath]:
+    """The paths of a core with one or two memory ports, of which the second reads."""
+    masters = (("m_axi_gmem", "memory", "AWADDR"), ("m_axi_gmem1", "memory1", "ARADDR"))
+    paths = [MemoryPath(*master, slave) for master, slave in zip(masters, ps.memory, strict=True)]
+    return paths[:memory_ports]
 
 
 SECOND_PORT = "m_axi_gmem1_"
@@ -105,10 +125,7 @@ def variables(
         "preset": board.preset,
         "ps_ip": ps.ip,
         "ps_control": ps.control,
-        "ps_memory": ps.memory,
-        "ps_segment": ps.segment,
-        "ps_second": ps.second,
-        "ps_second_segment": ps.second_segment,
+        "memory_paths": memory_paths(design.ports, ps),
         "ps_clock": ps.clock,
         "ps_frequency": ps.frequency,
         "control_base": ps.control_base,
