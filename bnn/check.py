@@ -6,12 +6,14 @@ the reason is told too.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Iterator, List, Tuple
 
 from bnn.contract import (
     BEAT_BYTES,
     FIRST_CHANNELS,
     FIRST_VALUES,
+    MAX_AVERAGE,
     MAX_BATCH,
     MAX_CHANNELS,
     MAX_HAND_OVERS,
@@ -96,40 +98,21 @@ def check_layers(header: Header, found: List[Descriptor], core: Registers) -> No
     Raises:
         ProgramFault: as `check`'s.
     """
+    taken, released = 0, False  # weight words of the segment before a layer; the first layer's double buffer is free
     for number, item in enumerate(found):
         if item.vector and not core.vector:
             raise ProgramFault(Error.VECTOR, f"layer {number}: needs the vector unit, which the core does not have")
-        for good, message in _of_layer(header, item, core, number):
+        if number == header.layers_a:
+            taken = 0
+        for good, message in chain(
+            _of_layer(header, item, core, number),
+            _of_release(header, item, number, released),
+            _of_segment(header, item, number, taken),
+        ):
             if not good:
                 raise ProgramFault(Error.RANGE, f"layer {number}: {message}")
-    if header.version == PROGRAM_VERSION_2:
-        _check_release(header, found)
-    parts = {"A": (found[: header.layers_a], header.words_a), "B": (found[header.layers_a :], header.words_b)}
-    for segment, (items, words) in parts.items():
-        taken = 0
-        for item in items:
-            taken += item.weight_words
-            if taken > words:
-                break
-            if item.weights_back > taken:
-                raise ProgramFault(
-                    Error.RANGE, f"segment {segment} goes back by {item.weights_back} weight words from word {taken}"
-                )
-            taken -= item.weights_back
-        if items and taken != words:
-            raise ProgramFault(Error.RANGE, f"segment {segment} has {words} weight words, its layers take {taken}")
-
-
-def _check_release(header: Header, found: List[Descriptor]) -> None:
-    """Hold the layer that frees the first layer's double buffer against those that read it."""
-    readers = [number for number, item in enumerate(found) if item.from_first or item.shortcut_first]
-    releases = [number for number, item in enumerate(found) if item.release_first]
-    if len(releases) != 1 or releases[0] >= header.layers_a or any(number > releases[0] for number in readers):
-        raise ProgramFault(
-            Error.RANGE,
-            f"layers {releases} release the first layer's buffer and {readers} read it, expected one of segment A, "
-            "the last that reads it",
-        )
+        taken += item.weight_words - item.weights_back
+        released = released or item.release_first
 
 
 def _size(name: str, value: int) -> Tuple[bool, str]:
@@ -146,9 +129,8 @@ def _of_header(h: Header, core: Registers) -> Iterator[Tuple[bool, str]]:
     simd, word_bytes = core.simd, core.pe * core.simd // 8
     first, two_segments = h.first_channels != 0, h.layers_a != h.layers
     yield 1 <= h.layers_a <= h.layers, f"segment A has {h.layers_a} of {h.layers} layers"
-    yield _size("sub-batch", h.sub_batch)
-    yield _size("batch", h.batch)
-    yield h.batch >= h.sub_batch, f"batch is {h.batch}, less than the sub-batch {h.sub_batch}"
+    yield h.batch <= MAX_BATCH, f"batch is {h.batch}, expected at most {MAX_BATCH}"
+    yield 1 <= h.sub_batch <= h.batch, f"sub-batch is {h.sub_batch}, expected 1 to the batch's {h.batch}"
     words = (h.words_a + h.words_b) & 0xFFFFFFFF
     yield h.resident <= 1, f"resident is {h.resident}, expected 0 or 1"
     yield not h.resident or words <= core.weight_depth, f"{words} resident words, WEIGHT_DEPTH is {core.weight_depth}"
@@ -191,9 +173,7 @@ def _of_header(h: Header, core: Registers) -> Iterator[Tuple[bool, str]]:
     yield _inside("the first layer", h.first, TABLE_BYTES + channels, h)
     yield _inside("segment A", h.weights_a, h.words_a * word_bytes, h)
     yield _inside("segment B", h.weights_b, h.words_b * word_bytes, h)
-    yield _size("classes", h.classes)
-    odd = h.classes % 2 == 1 and h.classes > core.pe
-    yield not odd or h.batch <= MAX_BATCH, f"batch is {h.batch} of {h.classes} classes, expected at most {MAX_BATCH}"
+    yield h.classes <= MOST, f"{h.classes} classes, expected at most {MOST}"  # the last layer's, so not none
 
 
 def _of_values(h: Header, simd: int) -> Iterator[Tuple[bool, str]]:
@@ -224,7 +204,10 @@ def _of_layer(h: Header, d: Descriptor, core: Registers, number: int) -> Iterato
     wanted = (d.columns // 2 if d.pool else d.columns) if d.by_image else -(-d.columns // core.lanes)
     yield d.blocks == wanted, f"{d.blocks} blocks of {d.columns} columns, expected {wanted}"
     if d.average:
-        yield d.group_words == 0, f"{d.group_words} weight words of an average"
+        none = d.tap_words == d.group_words == 0
+        yield none, f"{d.tap_words} words of a tap and {d.group_words} of a group of an average, expected none"
+        edges = 1 <= min(d.height, d.width) and max(d.height, d.width) <= MAX_AVERAGE
+        yield edges, f"an average of {d.height}x{d.width} pixels, expected 1x1 to {MAX_AVERAGE}x{MAX_AVERAGE}"
     else:
         yield _size("tap_words", d.tap_words)
         yield _size("group_words", d.group_words)
@@ -241,6 +224,26 @@ def _of_layer(h: Header, d: Descriptor, core: Registers, number: int) -> Iterato
         not d.scores or (d.dense and d.outputs == h.classes),
         (f"gives {d.outputs} scores of {h.classes} classes{'' if d.dense else ' and is not dense'}"),
     )
+
+
+def _of_release(h: Header, d: Descriptor, number: int, released: bool) -> Iterator[Tuple[bool, str]]:
+    """One layer frees the first layer's double buffer: of segment A, the last that reads it."""
+    if h.version != PROGRAM_VERSION_2:
+        return
+    uses = d.from_first or d.shortcut_first or d.release_first
+    yield not uses or number < h.layers_a, "reads or releases the first layer's buffer in segment B"
+    yield not uses or not released, "reads or releases the first layer's buffer, which an earlier layer releases"
+    freed = released or d.release_first or number + 1 != h.layers_a
+    yield freed, "is the last of segment A, of which none releases the first layer's buffer"
+
+
+def _of_segment(h: Header, d: Descriptor, number: int, taken: int) -> Iterator[Tuple[bool, str]]:
+    """The weight words of a segment, of which its layers before this one take `taken`."""
+    segment, words, last = ("A", h.words_a, h.layers_a) if number < h.layers_a else ("B", h.words_b, h.layers)
+    end = taken + d.weight_words
+    yield end <= words, f"segment {segment} has {words} weight words, the layers up to this one take {end}"
+    yield number + 1 != last or end == words, f"segment {segment} has {words} weight words, its layers take {end}"
+    yield d.weights_back <= end, f"segment {segment} goes back by {d.weights_back} weight words from word {end}"
 
 
 def _of_band(h: Header, d: Descriptor, number: int) -> Iterator[Tuple[bool, str]]:

@@ -54,6 +54,7 @@ FIRST_VALUES = Constant(256, "output channels of the first layer that give a val
 ACC_BITS = Constant(16, "bits of an accumulator: a fan-in is below 2^ACC_BITS - 1")
 VALUE_BITS = Constant(8, "bits of a value in memory")
 MAX_HAND_OVERS = Constant(16, "hand-overs of a sum at most")
+MAX_AVERAGE = Constant(255, "rows, and columns, of a map that is averaged at most")
 MAX_BATCH = Constant(1024, "images of a batch at most")
 PAIR_WORDS = Constant(
     32, "words of a pixel with values below which the RTL core's first layer writes those of two lanes at once"
@@ -100,8 +101,8 @@ class Error(enum.IntEnum):
         "a value of the program out of range",
         (
             "a value of the header or of a descriptor out of range, sizes or counts of them that disagree, a part of "
-            "the program that ends beyond its total size, or layers that take another number of weight words than "
-            "their segment has"
+            "the program that ends beyond its total size, layers that take another number of weight words than "
+            "their segment has, or an average of a map without rows or columns, or of too many"
         ),
     )
     VECTOR = 6, "the program needs the vector unit, which the design does not have"

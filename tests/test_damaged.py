@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.damage import CORES, Board, Damage, Program, can_run, code_of, is_short
+from helpers.cores import SMALL
+from helpers.damage import CORES, Board, Damage, Program, Run, can_run, code_of, hls_core, is_short, rtl_core
+from helpers.programs import change
 from run_damaged import campaign, main, wrong
 
 from bnn import golden
-from bnn.contract import Descriptor, Error, Header, layers
+from bnn.contract import MAX_AVERAGE, MAX_BATCH, Descriptor, Error, Header, layers
 from bnn.program import score_columns
 from hls.ap_types import find_ap_types
+from hls.designs import Design
 from host.errors import HostError
 from host.program import Program as HostProgram
 from sim import rtl_sim
@@ -47,30 +52,87 @@ def test_a_core_ends_with_the_same_code(core: str) -> None:
     assert {0, 1, 2, 3, 5} <= set(found) and len(programs) > COUNT / 2, found
 
 
-def means_of_no_pixels() -> list[Program]:
-    """The good programs with a mean, each of a map without rows and columns instead."""
-    programs = []
+AVERAGES = (
+    (Error.RANGE, {"height": 0}),  # a counter that ends at 0 counts through all of its values
+    (Error.RANGE, {"width": 0}),
+    (Error.RANGE, {"height": 0, "width": 0}),
+    (Error.RANGE, {"height": MAX_AVERAGE + 1}),
+    (Error.RANGE, {"height": 256, "width": 256}),  # 65,536 pixels, which are none in 16 bits
+    (Error.RANGE, {"tap_words": 1}),
+    (Error.RANGE, {"tap_words": 1 << 16}),  # though no core reads it
+    (Error.RANGE, {"group_words": 1 << 16}),
+    (Error.NONE, {"height": 1, "width": MAX_AVERAGE}),
+    (Error.NONE, {"pass_words": 1 << 16, "tap_columns": 7}),  # which an average does not have
+)
+HEADERS = (
+    (Error.RANGE, {"batch": MAX_BATCH + 1}),
+    (Error.RANGE, {"batch": 1 << 16}),
+    (Error.RANGE, {"sub_batch": 1 << 16}),
+    (Error.RANGE, {"batch": MAX_BATCH, "sub_batch": MAX_BATCH + 1}),
+    (Error.RANGE, {"classes": 0}),
+    (Error.NONE, {"batch": MAX_BATCH}),
+)
+
+
+def with_averages(fields: dict[str, int]) -> Iterator[Program]:
+    """The good programs with an average, with other fields of its descriptor."""
     for program, images in zip(DAMAGE.good, DAMAGE.images, strict=True):
-        for number, layer in enumerate(layers(program)):
-            if layer.average:
-                words = np.frombuffer(program, "<u4").copy()
-                assert Descriptor.height.word == Descriptor.width.word
-                words[Header.read(program).descriptors // 4 + Descriptor.WORDS * number + Descriptor.height.word] = 0
-                programs.append((words.tobytes(), images))
-    assert programs
-    return programs
+        at, size = Header.read(program).descriptors, Descriptor.size_bytes()
+        for item in layers(program):
+            if item.average:
+                for name, value in fields.items():
+                    setattr(item, name, value)
+                yield program[:at] + bytes(item) + program[at + size :], images
+            at += size
 
 
-def test_means_of_no_pixels_are_long() -> None:
-    """The HLS core counted on for 15 minutes, and then had the right code."""
-    for one in means_of_no_pixels():
-        assert code_of(one[0]) == Error.NONE and not is_short(one)
+def with_headers(fields: dict[str, int]) -> Iterator[Program]:
+    """The good programs of a single segment, with other fields of their headers."""
+    for program, images in zip(DAMAGE.good, DAMAGE.images, strict=True):
+        head = Header.read(program)
+        if head.layers_a == head.layers:
+            for name, value in fields.items():
+                setattr(head, name, value)
+            yield bytes(head) + program[head.size_bytes() :], images
+
+
+@pytest.mark.parametrize(
+    "core", [pytest.param("hls", marks=needs_csim), pytest.param("rtl", marks=needs_rtl), "functional"]
+)
+def test_counts_of_averages_and_headers(core: str) -> None:
+    """What would count on for minutes, what only one of the cores can do, and what no core reads."""
+    expected = [(code, fields, one) for code, fields in AVERAGES for one in with_averages(fields)]
+    expected += [(code, fields, one) for code, fields in HEADERS for one in with_headers(fields)]
+    codes = CORES[core]()([one for _, _, one in expected])
+    for (code, fields, one), got in zip(expected, codes, strict=True):
+        assert code_of(one[0]) == code == got, fields
+        assert is_short(one)
+
+
+@pytest.mark.parametrize("build", [pytest.param(hls_core, marks=needs_csim), pytest.param(rtl_core, marks=needs_rtl)])
+def test_a_core_tells_the_first_layer_with_a_fault(build: Callable[[Design], Run]) -> None:
+    """And of that layer first that it needs the vector unit, which is not there."""
+    plain = replace(SMALL, name="plain", vector=False)
+    good, images = DAMAGE.good[0], DAMAGE.images[0]
+    words, short = Header.read(good).words_a, layers(good)[0].weight_words - 1
+    assert short < words
+    cases = (
+        (Error.VECTOR, {"last_vector": 1}),
+        (Error.RANGE, {"last_vector": 1, "first_out_columns": 0}),
+        (Error.RANGE, {"last_vector": 1, "words_a": short}),  # which the first layer takes more than
+        (Error.VECTOR, {"last_vector": 1, "words_a": words - 1}),
+        (Error.VECTOR, {"last_vector": 1, "last_out_columns": 0}),
+        (Error.RANGE, {"last_vector": 1, "version": 2, "first_release_first": 1, "first_early": 1}),
+        (Error.VECTOR, {"last_vector": 1, "version": 2}),
+        (Error.RANGE, {"last_vector": 1, "classes": 1 << 16}),  # the header comes before the layers
+    )
+    programs = [change(good, **fields) for _, fields in cases]
+    assert [code_of(program, plain) for program in programs] == [code for code, _ in cases]
+    assert build(plain)([(program, images) for program in programs]) == [code for code, _ in cases]
 
 
 def test_the_functional_core_runs_good_programs() -> None:
     board = Board()
-    for one in means_of_no_pixels():
-        assert board.run(*one) == Error.NONE
     for program, images, model in zip(DAMAGE.good, DAMAGE.images, DAMAGE.models, strict=True):
         assert board.run(program, images) == Error.NONE
         assert (board.scores(len(images), len(model.classes)) == golden.infer(model, images)).all()
@@ -80,7 +142,7 @@ def test_a_campaign_goes_on_and_tells_what_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran: list[int] = []
-    numbers = {DAMAGE.program(number)[0]: number for number in range(250)}
+    numbers = {DAMAGE.program(number)[0]: number for number in range(700)}
 
     def run(programs: list[Program]) -> list[int]:
         codes = []
@@ -94,9 +156,9 @@ def test_a_campaign_goes_on_and_tells_what_fails(
 
     monkeypatch.setitem(CORES, "rtl", lambda: run)
     assert not campaign("rtl", tmp_path, 5).failed
-    record = campaign("rtl", tmp_path, 250)
+    record = campaign("rtl", tmp_path, 700)
     assert record.failed == [7, 130] and record.seeds[130] == ["an assertion"]
-    assert len(record.seeds) == 250 and 240 < record.ran < 250 and ran.count(3) == 1
+    assert len(record.seeds) == 700 and 690 < record.ran < 700 and ran.count(3) == 1
     expected = code_of(DAMAGE.program(7)[0])
     out = capsys.readouterr().out
     assert out == (
@@ -134,7 +196,7 @@ def test_scores_take_no_memory_that_a_program_names() -> None:
 def test_the_host_says_what_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "program.bin"
     for field, value, message in (
-        (Header.classes, 0x04000000, "classes is 67108864, expected 1 to 65535"),
+        (Header.classes, 0x04000000, "67108864 classes, expected at most 65535"),
         (Header.layers_a, 0x7FFFFFFF, "segment A has 2147483647 of 2 layers"),
         (Header.layers, 0x4E24B9B0, "1311029680 layers, expected 1 to"),
         (Header.geometry, 0, "0x0x0, FIRST_PE 4 is no array"),

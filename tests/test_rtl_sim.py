@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.cores import SMALL, TIGHT, built, pixels
 from helpers.models import network
+from helpers.programs import change
 
 from bnn import golden
 from bnn.model import Model, ModelError
@@ -270,15 +271,15 @@ def test_waveforms(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("size", "head", "change"),
+    ("size", "head", "fields"),
     [
         ((8, 8, 3), ("conv", 40, 1, 0, True), {}),
         ((9, 7, 1), ("conv", 19, 0, 0, False), {"first_pe": 8}),
     ],
 )
-def test_a_wired_first_layer(size: tuple[int, int, int], head: tuple, change: dict[str, int], tmp_path: Path) -> None:
+def test_a_wired_first_layer(size: tuple[int, int, int], head: tuple, fields: dict[str, int], tmp_path: Path) -> None:
     # a build for each
-    design = replace(SMALL, **change)
+    design = replace(SMALL, **fields)
     stages = [head, ("conv", 33, 1, -1, False), ("dense", 10)]
     model, other = network(3, size, stages), network(4, size, stages)
     wider = network(3, size, [(*head[:1], 70, *head[2:]), *stages[1:]])
@@ -287,20 +288,22 @@ def test_a_wired_first_layer(size: tuple[int, int, int], head: tuple, change: di
     core = rtl_sim.build(design, tmp_path / "core", first=files)
     images = pixels(model, 9)
     jobs = [Job(pack(plan(each, design, 4)), images) for each in (model, other, wider, model, binary)]
+    # the first layer comes before the others
+    jobs += [Job(change(job.program, last_out_columns=0), images) for job in jobs[:2]]
     jobs.append(Job(jobs[0].program, images))
     runs = core.sequence([*jobs, Job(jobs[0].program, images, keep=True)], memory=Memory(stall=0.3, seed=2))
-    assert [run.stats.error for run in runs] == [0, 2, 2, 0, 2, 0, 0]
+    assert [run.stats.error for run in runs] == [0, 2, 2, 0, 2, 5, 2, 0, 0]
     want = golden.trace(model, images)
-    for run in (runs[0], runs[3], runs[5], runs[6]):
+    for run in (runs[0], runs[3], runs[7], runs[8]):
         got = by_name(plan(model, design, 4), run.traces)
         assert not differences({name: want[name] for name in got}, got)
         assert (run.scores == want[model.layers[-1].name]).all()
     if find_ap_types() is None:
         pytest.skip("the HLS core: ap_int.h is not installed")
     other_core = hls_csim.build(design, tmp_path / "hls", flags=["-Werror"], first=files)
-    for job, error in zip(jobs, (0, 2, 2, 0, 2), strict=False):
+    for job, error in zip(jobs, (0, 2, 2, 0, 2, 5, 2, 0), strict=True):
         if error:
-            with pytest.raises(hls_csim.CsimError, match="error code 2$"):
+            with pytest.raises(hls_csim.CsimError, match=f"error code {error}$"):
                 other_core.run(job.program, images)
         else:
             scores, traces = other_core.run(job.program, images)

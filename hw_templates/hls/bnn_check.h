@@ -42,12 +42,12 @@ inline Error check_header(const Word h[H_WORDS]) {
   const unsigned values = unsigned(get(h, H_VALUE_CHANNELS));
   if (values != 0 && !VECTOR) return E_VECTOR;
   const unsigned words_a = h[H_WORDS_A].to_uint(), words_b = h[H_WORDS_B].to_uint();
-  const unsigned classes = h[H_CLASSES].to_uint(), channels = unsigned(get(h, H_CHANNELS));
+  const unsigned channels = unsigned(get(h, H_CHANNELS));
   const bool two_segments = h[H_LAYERS_A] != h[H_LAYERS];
   const bool first = h[H_FIRST_CHANNELS] != 0, map = get(h, H_PIXEL_MAP) != 0;
   const int planes = get(h, H_FIRST_PLANES), packed_words = round_up(to_int(h[H_ELEMENTS]), SIMD);
   bool wrong = h[H_LAYERS_A] == 0 || h[H_LAYERS_A] > h[H_LAYERS];
-  wrong |= !is_size(h[H_SUB_BATCH]) || !is_size(h[H_BATCH]) || h[H_BATCH] < h[H_SUB_BATCH];
+  wrong |= h[H_SUB_BATCH] == 0 || h[H_BATCH] > unsigned(MAX_BATCH) || h[H_BATCH] < h[H_SUB_BATCH];
   wrong |= h[H_RESIDENT] > 1U;
   wrong |= h[H_RESIDENT] != 0 && words_a + words_b > unsigned(WEIGHT_DEPTH);
   wrong |= words_a == 0 || two_segments != (words_b != 0);
@@ -73,9 +73,7 @@ inline Error check_header(const Word h[H_WORDS]) {
                       size);
   wrong |= !is_inside(h[H_WEIGHTS_A], (unsigned long long)(words_a) * WORD_BEATS, size);
   wrong |= !is_inside(h[H_WEIGHTS_B], (unsigned long long)(words_b) * WORD_BEATS, size);
-  wrong |= !is_size(h[H_CLASSES]);
-  // `store` keeps a half of a beat for every other image where scores of several groups are odd in number.
-  wrong |= classes % 2 == 1 && classes > unsigned(PE) && h[H_BATCH] > unsigned(MAX_BATCH);
+  wrong |= h[H_CLASSES] > 0xFFFFU;  // the last layer's, so not none
   // The image buffer holds a packed image in words of 32 bits.
   wrong |= !first && !map && packed_words > IMAGE_PIXELS / (SIMD / 32);
   return wrong ? E_RANGE : E_NONE;
@@ -101,10 +99,14 @@ inline bool wrong_vector(const Word d[D_WORDS]) {
   return wrong;
 }
 
-// The words of a group and of a pass, by the kernel.
+// The words of a group and of a pass, by the kernel; of an average, which has none, the pixels.
 inline bool wrong_words(const Word d[D_WORDS]) {
 #pragma HLS INLINE  // products of 16 bits
-  if (get(d, D_AVERAGE)) return d[D_GROUP_WORDS] != 0;
+  if (get(d, D_AVERAGE)) {
+    const int height = get(d, D_HEIGHT), width = get(d, D_WIDTH);
+    const bool pixels = height >= 1 && height <= MAX_AVERAGE && width >= 1 && width <= MAX_AVERAGE;
+    return d[D_TAP_WORDS] != 0 || d[D_GROUP_WORDS] != 0 || !pixels;
+  }
   const Taps kernel = taps_of(d);
   const unsigned taps = unsigned(kernel.rows) * unsigned(kernel.columns);
   const unsigned words = (taps & 0xFFFFU) * unsigned(low16(d[D_TAP_WORDS]));
@@ -141,21 +143,12 @@ inline Error check_layer(const Word h[H_WORDS], const Word d[D_WORDS], int numbe
   return wrong ? E_RANGE : E_NONE;
 }
 
-// What the layers say together: who frees the first layer's buffer, and whose readers are behind it.
-struct Release {
-  int layers;   // that free it
-  bool wrong;   // a reader behind one, or one outside of segment A
+// What the layers before one leave: the weight words that they take of its segment, and whether the first layer's buffer
+// is free again.
+struct Before {
+  unsigned long long words;
+  bool released;
 };
-
-inline void see_release(const Word h[H_WORDS], const Word d[D_WORDS], int number, Release& seen) {
-#pragma HLS INLINE  // comparisons only
-  const bool reads = get(d, D_FROM_FIRST) || get(d, D_SHORTCUT_FIRST);
-  seen.wrong |= reads && seen.layers > 0;
-  if (get(d, D_RELEASE_FIRST)) {
-    seen.wrong |= number >= low16(h[H_LAYERS_A]);
-    ++seen.layers;
-  }
-}
 
 // Words of the weight memory that a checked layer takes.
 inline unsigned layer_words(const Word d[D_WORDS]) {
@@ -163,14 +156,25 @@ inline unsigned layer_words(const Word d[D_WORDS]) {
   return unsigned(low16(d[D_GROUPS])) * unsigned(low16(d[D_GROUP_WORDS]) + header_words(d));
 }
 
-// Goes on behind a layer's words, from `at` of a segment, and back by those that come again. Whether they are all inside.
-inline bool take_words(const Word d[D_WORDS], unsigned segment, unsigned long long& at) {
+// Whether checked layer `number` does not go with those before it, and goes on behind it, or back by words that come
+// again. In version 2 one layer of segment A frees the first layer's buffer, the last that reads it.
+inline bool wrong_order(const Word h[H_WORDS], const Word d[D_WORDS], int number, Before& before) {
 #pragma HLS INLINE  // sums and comparisons
+  const int layers_a = low16(h[H_LAYERS_A]);
+  const bool in_a = number < layers_a, last_a = number + 1 == layers_a;
+  const bool last = last_a || number + 1 == low16(h[H_LAYERS]);
+  const unsigned segment = in_a ? h[H_WORDS_A].to_uint() : h[H_WORDS_B].to_uint();
   const unsigned back = unsigned(get(d, D_WEIGHTS_BACK));
-  at += layer_words(d);
-  const bool inside = at <= segment && back <= at;
-  at -= back;
-  return inside;
+  const unsigned long long end = (number == layers_a ? 0ULL : before.words) + layer_words(d);
+  bool wrong = end > segment || (last && end != segment) || back > end;
+  const bool release = get(d, D_RELEASE_FIRST) != 0;
+  const bool uses = release || get(d, D_FROM_FIRST) || get(d, D_SHORTCUT_FIRST);
+  if (h[H_VERSION] == unsigned(PROGRAM_VERSION_2)) {
+    wrong |= (uses && (!in_a || before.released)) || (last_a && !before.released && !release);
+  }
+  before.words = end - back;
+  before.released |= release;
+  return wrong;
 }
 
 }  // namespace bnn

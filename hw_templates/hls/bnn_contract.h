@@ -19,6 +19,7 @@ constexpr int FIRST_VALUES = 256;  // output channels of the first layer that gi
 constexpr int ACC_BITS = 16;  // bits of an accumulator: a fan-in is below 2^ACC_BITS - 1
 constexpr int VALUE_BITS = 8;  // bits of a value in memory
 constexpr int MAX_HAND_OVERS = 16;  // hand-overs of a sum at most
+constexpr int MAX_AVERAGE = 255;  // rows, and columns, of a map that is averaged at most
 constexpr int MAX_BATCH = 1024;  // images of a batch at most
 // words of a pixel with values below which the RTL core's first layer writes those of two lanes at once
 constexpr int PAIR_WORDS = 32;
@@ -33,7 +34,8 @@ enum Error {
   E_LAYERS = 3,  // too many layers, or none
   E_RESPONSE = 4,  // AXI error response
   // a value of the header or of a descriptor out of range, sizes or counts of them that disagree, a part of the program
-  // that ends beyond its total size, or layers that take another number of weight words than their segment has
+  // that ends beyond its total size, layers that take another number of weight words than their segment has, or an
+  // average of a map without rows or columns, or of too many
   E_RANGE = 5,
   E_VECTOR = 6,  // the program needs the vector unit, which the design does not have
 };

@@ -227,7 +227,8 @@ planes:
 // `beat`.
 inline bool first_fits(const Beat* program, unsigned beat, int channels, int inputs, int values) {
 #ifdef BNN_FIRST_WIRED
-  bool same = channels == WIRED_CHANNELS && inputs == WIRED_INPUTS && values == 0;
+  if (channels != WIRED_CHANNELS || inputs != WIRED_INPUTS || values != 0) return false;  // nor are there as many beats
+  bool same = true;
 wired_beats:
   for (int n = 0; n < WIRED_CHANNELS; ++n) {
 #pragma HLS PIPELINE II=1  // one beat a cycle is what the bus gives

@@ -111,10 +111,12 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
 #pragma HLS ARRAY_PARTITION variable=header type=complete  // the fields are used together
     read_words(program, 0, H_WORDS, header);
     code = check_header(header);
+    if (code == E_NONE && !first_fits(program, header[H_FIRST].to_uint() / 8 + unsigned(TABLE_BEATS), low16(header[H_FIRST_CHANNELS]),
+                                      get(header, H_CHANNELS), get(header, H_VALUE_CHANNELS))) {
+      code = E_GEOMETRY;
+    }
     const int layers = code == E_NONE ? low16(header[H_LAYERS]) : 0;
-    unsigned long long words_a = 0, words_b = 0;  // that the layers take
-    bool inside = true;  // of those that there are
-    Release release = {0, false};
+    Before before = {0, false};
     Word descriptors[MAX_LAYERS][D_WORDS];
   descriptors:
     for (int n = 0; n < layers; ++n) {
@@ -122,26 +124,12 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
 #pragma HLS ARRAY_PARTITION variable=d type=complete  // the fields are checked together
       read_words(program, header[H_DESCRIPTORS].to_uint() / 8 + unsigned(n * (D_WORDS / 2)), D_WORDS, d);
       if (code == E_NONE) code = check_layer(header, d, n);
-      see_release(header, d, n, release);
-      if (n < low16(header[H_LAYERS_A])) {
-        inside &= take_words(d, header[H_WORDS_A].to_uint(), words_a);
-      } else {
-        inside &= take_words(d, header[H_WORDS_B].to_uint(), words_b);
-      }
+      if (code == E_NONE && wrong_order(header, d, n, before)) code = E_RANGE;
     fields:
       for (int k = 0; k < D_WORDS; ++k) {
 #pragma HLS PIPELINE II=1  // the memory takes one word a cycle
         descriptors[n][k] = d[k];
       }
-    }
-    const bool two_segments = header[H_LAYERS_A] != header[H_LAYERS];
-    const bool whole = inside && words_a == header[H_WORDS_A].to_uint() &&
-                       (!two_segments || words_b == header[H_WORDS_B].to_uint());
-    const bool released = header[H_VERSION] == unsigned(PROGRAM_VERSION) || (release.layers == 1 && !release.wrong);
-    if (code == E_NONE && !(whole && released)) code = E_RANGE;
-    if (code == E_NONE && !first_fits(program, header[H_FIRST].to_uint() / 8 + unsigned(TABLE_BEATS), low16(header[H_FIRST_CHANNELS]),
-                                      get(header, H_CHANNELS), get(header, H_VALUE_CHANNELS))) {
-      code = E_GEOMETRY;
     }
     if (code == E_NONE) {
       const int classes = low16(header[H_CLASSES]);

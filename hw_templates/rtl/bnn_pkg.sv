@@ -19,6 +19,7 @@ package bnn_pkg;
   localparam int unsigned AccBits = 16;  // bits of an accumulator: a fan-in is below 2^ACC_BITS - 1
   localparam int unsigned ValueBits = 8;  // bits of a value in memory
   localparam int unsigned MaxHandOvers = 16;  // hand-overs of a sum at most
+  localparam int unsigned MaxAverage = 255;  // rows, and columns, of a map that is averaged at most
   localparam int unsigned MaxBatch = 1024;  // images of a batch at most
   // words of a pixel with values below which the RTL core's first layer writes those of two lanes at once
   localparam int unsigned PairWords = 32;
@@ -39,8 +40,8 @@ package bnn_pkg;
     ErrorLayers = 3'd3,  // too many layers, or none
     ErrorResponse = 3'd4,  // AXI error response
     // a value of the header or of a descriptor out of range, sizes or counts of them that disagree, a part of the
-    // program that ends beyond its total size, or layers that take another number of weight words than their segment
-    // has
+    // program that ends beyond its total size, layers that take another number of weight words than their segment has,
+    // or an average of a map without rows or columns, or of too many
     ErrorRange = 3'd5,
     ErrorVector = 3'd6  // the program needs the vector unit, which the design does not have
   } error_e;

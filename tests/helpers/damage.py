@@ -13,6 +13,7 @@ from bnn.contract import Descriptor, Error, Header, Registers, layers
 from bnn.model import Model
 from bnn.program import busy_cycles
 from bnn.random_models import Sizes, random_graph
+from hls.designs import Design
 from hls.program import pack
 from hls.schedule import plan
 from sim import hls_csim, rtl_sim
@@ -35,6 +36,7 @@ def models() -> list[Model]:
     return [
         network(4, (8, 8, 3), [("conv", 9, 1, 0, False), ("conv", 8, 1, 1, True), ("dense", 5)]),
         network(2, (5, 5, 1), [("dense", 40), ("dense", 65), ("dense", 7)], binary=True),
+        network(3, (4, 4, 1), [("dense", 16), ("dense", 17)], binary=True),  # an odd number of scores, in groups
         *(random_graph(seed, sizes=SMALL) for seed in GRAPHS),
     ]
 
@@ -44,7 +46,7 @@ class Damage:
 
     def __init__(self) -> None:
         self.models = models()
-        self.good = [pack(plan(model, TIGHT, 8 if number < 2 else 4)) for number, model in enumerate(self.models)]
+        self.good = [pack(plan(model, TIGHT, 8 if number < 3 else 4)) for number, model in enumerate(self.models)]
         self.images = [pixels(model, 3) for model in self.models]
 
     def program(self, number: int) -> Program:
@@ -70,10 +72,10 @@ class Damage:
         return words.tobytes(), self.images[which]
 
 
-def code_of(program: bytes) -> int:
+def code_of(program: bytes, design: Design = TIGHT) -> int:
     """By the rules in Python."""
     try:
-        check(program, TIGHT.registers())
+        check(program, design.registers())
     except ProgramFault as fault:
         assert str(fault)
         return int(fault.code)
@@ -85,10 +87,7 @@ def is_short(one: Program) -> bool:
     program, images = one
     if code_of(program) != Error.NONE:
         return True
-    # a core that counts rows or columns of a mean to 0 counts through all 16 bits
-    means = sum(
-        (item.height or 1 << 16) * (item.width or 1 << 16) * item.groups for item in layers(program) if item.average
-    )
+    means = sum(item.height * item.width * item.groups for item in layers(program) if item.average)
     return busy_cycles(program, len(images)) + len(images) * means <= CYCLES
 
 
@@ -153,15 +152,15 @@ Run = Callable[[list[Program]], list[int]]
 """Gives the code with which a core ends each program."""
 
 
-def hls_core() -> Run:
+def hls_core(design: Design = TIGHT) -> Run:
     """The HLS core, whose simulation ends at an index behind an array."""
-    core = hls_csim.build(TIGHT, BUILD / "damaged", flags=("-fsanitize=address,bounds", "-fno-sanitize-recover=all"))
+    core = hls_csim.build(design, BUILD / "damaged", flags=("-fsanitize=address,bounds", "-fno-sanitize-recover=all"))
     return lambda programs: of_hls(core, programs)
 
 
-def rtl_core() -> Run:
+def rtl_core(design: Design = TIGHT) -> Run:
     """The RTL core; no access of its may leave the program, the images and the scores."""
-    core = built(TIGHT)
+    core = built(design)
     return lambda programs: of_rtl(core, programs)
 
 

@@ -102,7 +102,7 @@ module bnn_run_descriptors
 
   // ---- Checks --------------------------------------------------------------------------------
 
-  localparam int unsigned PeBits = $clog2(Pe), LaneBits = $clog2(Lanes);
+  localparam int unsigned PeBits = $clog2(Pe), LaneBits = $clog2(Lanes), AverageBits = $clog2(MaxAverage);
 
   // Words of weight memory: of a group, of the layer, of the segment's layers up to it.
   logic [16:0] group_words_q;
@@ -129,6 +129,11 @@ module bnn_run_descriptors
   logic [19:0] all_words_q;
   logic more_words_q;  // than a group can have, whatever its bases
   logic over_a_q, under_a_q, over_b_q, under_b_q, back_q, bad_words_q, bad_range_q;
+
+  // Not 1 to MaxAverage
+  function automatic logic no_edge(input logic [15:0] x);
+    return x[AverageBits-1:0] == '0 || x[15:AverageBits] != '0;
+  endfunction
 
   // x + 1, in LUTs
   function automatic logic [3:0] more(input logic [2:0] x);
@@ -165,7 +170,7 @@ module bnn_run_descriptors
 
     range_q[0] <= fetched.groups == '0;
     range_q[1] <= fetched.groups[31:16] != '0 || fetched.tap_words[31:16] != '0;
-    range_q[2] <= fetched.tap_words == '0 && !fetched.flags.average;
+    range_q[2] <= (fetched.tap_words == '0) != fetched.flags.average;
     range_q[3] <= fetched.rows == '0 || (fetched.flags.pool && fetched.rows[0]);
     range_q[4] <= fetched.blocks == '0;
     range_q[5] <= fetched.blocks[31:16] != '0 || fetched.group_words[31:16] != '0;
@@ -200,15 +205,16 @@ module bnn_run_descriptors
         || fetched.flags.value) == fetched.flags.scores;
     range_q[26] <= fetched.flags.vector && fetched.flags.pool && (fetched.flags.stride2 || fetched.flags.shortcut);
     range_q[27] <= fetched.flags.vector && fetched.flags.scores && fetched.flags.shortcut;
-    range_q[28] <= fetched.flags.average && (!fetched.flags.dense || fetched.flags.pool || fetched.flags.shortcut);
+    range_q[28] <= fetched.flags.average && (!fetched.flags.dense || fetched.flags.pool || fetched.flags.shortcut
+        || no_edge(fetched.input_size.height));
     range_q[29] <= fetched.flags.average && (fetched.passes.more_bases != '0 || fetched.passes.more_planes != '0
-        || fetched.passes.hand != '0);
+        || fetched.passes.hand != '0 || no_edge(fetched.input_size.width));
     // The first layer's double buffer is released once, by the last layer of segment A that reads it.
     range_q[30] <= header_i.version[1] && (released_q || in_b_i) && (reads_first || fetched.flags.release_first);
     range_q[31] <= header_i.version[1] && !in_b_i && last_i && !released_q && !fetched.flags.release_first;
     // Bands: of one image, by pixel and without the vector unit; weights again where all of them stay
-    range_q[32] <= fetched.flags.early && (!header_i.version[1] || header_i.sub_batch != 32'd1 || fetched.flags.vector
-        || fetched.flags.dense || fetched.flags.release_first);
+    range_q[32] <= fetched.flags.early && (!header_i.version[1] || header_i.sub_batch[15:0] != 16'd1
+        || fetched.flags.vector || fetched.flags.dense || fetched.flags.release_first);
     range_q[33] <= fetched.band.weights_back != '0 && (!header_i.version[1] || !header_i.resident[0]);
     back_q      <= fetched.band.weights_back != '0;
     vector_q    <= fetched.flags.vector && Vector == 0;

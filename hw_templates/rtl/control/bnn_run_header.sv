@@ -29,6 +29,7 @@ module bnn_run_header
   localparam int unsigned AddrBits = $clog2(ActDepth);
   localparam int unsigned SimdBits = $clog2(Simd);
   localparam int unsigned PixelBits = $clog2(ImagePixels);
+  localparam int unsigned BatchBits = $clog2(MaxBatch);
   localparam geometry_t Geometry = '{simd: 16'(Simd), lanes: 8'(Lanes), pe: 8'(Pe)};
 
   localparam int unsigned Bits = $bits(header_t);
@@ -69,7 +70,7 @@ module bnn_run_header
 
   // One comparison per term, registered: the check has time.
   logic [1:0] magic_q, geometry_q, layers_q;
-  logic [27:0] range_q;
+  logic [28:0] range_q;
   // What sizes and counts must be.
   logic [31:0] area_q, elements_q;
   logic [28:0] beats_q;
@@ -135,9 +136,10 @@ module bnn_run_header
 
     range_q[0]  <= header_q.layers_a > header_q.layers;
     range_q[1]  <= header_q.layers_a == '0;
-    range_q[2]  <= header_q.sub_batch[15:0] == '0 || header_q.sub_batch[31:16] != '0;
-    range_q[3]  <= header_q.batch < header_q.sub_batch;
-    range_q[4]  <= header_q.batch[31:16] != '0 || header_q.classes[31:16] != '0;
+    range_q[2]  <= header_q.sub_batch[BatchBits:0] == '0 || header_q.sub_batch[31:BatchBits+1] != '0;
+    range_q[3]  <= header_q.batch[BatchBits:0] < header_q.sub_batch[BatchBits:0];
+    range_q[4]  <= header_q.batch[31:BatchBits+1] != '0
+        || (header_q.batch[BatchBits] && header_q.batch[BatchBits-1:0] != '0);
     range_q[5]  <= header_q.resident[0] && words_q > 33'(WeightDepth);
     range_q[6]  <= header_q.words_a == '0;
     range_q[7]  <= two_segments_q == no_words_b_q;
@@ -164,6 +166,7 @@ module bnn_run_header
     range_q[25] <= header_q.image_mode.pixel_map && header_q.computed.rows != header_q.image_size.height;
     range_q[26] <= header_q.image_mode.pixel_map && header_q.computed.columns != header_q.image_size.width;
     range_q[27] <= header_q.resident[31:1] != '0;
+    range_q[28] <= header_q.classes[31:16] != '0;
 
     bad_magic_q    <= |magic_q;
     bad_geometry_q <= |geometry_q;
