@@ -216,6 +216,11 @@ class Cluster:
         self._known = {where: self._known.get(where) or _Worker(name) for where, name in able.items()}
         return self._known
 
+    @property
+    def size(self) -> int:
+        """Workers that may run jobs, as far as is known; 1 at least."""
+        return max(1, len(self._known))
+
     def processor_seconds(self) -> float:
         """What the workers' processes have taken of the processors so far."""
         return float(sum(self._client.run(time.process_time).values()))
@@ -262,7 +267,7 @@ class _Run:
             if time.monotonic() - looked > TICK_S:
                 looked = time.monotonic()
                 self._look()
-            workers = max(1, len(self._cluster._known))
+            workers = self._cluster.size
             for number in [number for number in self._waiting if self._send(number)]:
                 self._waiting.remove(number)
             while (

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import statistics
 import sys
 import time
@@ -79,7 +80,8 @@ def _run(options: argparse.Namespace) -> None:
         for engine in engines.values():
             measure(engine, part, 16, wanted)  # the workers make their engines
         speed = measure(engines[1], part, 16, wanted).images_per_s
-        parts = max(4 * max(counts), round(speed * options.seconds / len(part)))
+        turns = math.lcm(*counts)  # as many parts for every worker, so that none waits at the end
+        parts = turns * max(4, round(speed * options.seconds / len(part) / turns))
         for number in range(options.rounds):
             for count in counts if number % 2 else counts[::-1]:
                 passes[count].append(measure(engines[count], part, parts, wanted))

@@ -7,6 +7,7 @@ others, and it takes part again when it works again.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -27,11 +28,43 @@ from .errors import HostError
 from .images import Pictures, count_of
 from .program import Program
 
-ITEM_BYTES = 4 << 20
-"""Images that a worker gets at a time, about: an item costs Dask some milliseconds, however large it is."""
+ITEM_BYTES = 16 << 20
+"""Images that a worker gets at a time, at most: an item costs Dask some milliseconds, however large it is."""
+PARTS = 4
+"""Parts of a work for each processor, at least, so that all have done at about the same time."""
 RUNS = 4
 """Batches that a board gets at a time, so that the next is written while it works on one."""
 THIS = "this board"
+SHARES = hasattr(os, "memfd_create")
+"""Whether images reach the workers of this machine as a file in memory (Linux)."""
+
+
+class Part:
+    """Images uint8 (n, H, W, C) for a worker of this machine, in a file in memory, whose name is all that is sent: a
+    `Part` is unpickled as that name. Nothing of it is left when the part or this process ends.
+
+    Raises:
+        OSError: there is no memory or no file descriptor for it.
+    """
+
+    def __init__(self, images: np.ndarray) -> None:
+        self._file = -1
+        self._file = os.memfd_create("bnn-images")
+        with open(self._file, "wb", closefd=False) as file:
+            np.save(file, images)
+
+    def __del__(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (f"/proc/{os.getpid()}/fd/{self._file}",)
+
+
+def images_of(part: np.ndarray | str) -> np.ndarray:
+    """The images that a worker was given: an array, or the name of a `Part`, which is mapped."""
+    images: np.ndarray = np.load(part, mmap_mode="r") if isinstance(part, str) else part
+    return images
 
 
 class OnBoards:
@@ -57,7 +90,7 @@ class OnBoards:
         self._bit, self._timeout_s, self._batch = bitfile.name, timeout_s, batch
         self._device: Accelerator | None = None
 
-    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, list[dict[str, float]]]:
+    def __call__(self, part: np.ndarray | str) -> tuple[np.ndarray, list[dict[str, float]]]:
         try:
             if self._device is None:
                 with tempfile.TemporaryDirectory() as name:
@@ -65,7 +98,7 @@ class OnBoards:
                         (Path(name) / file).write_bytes(content)
                     code = Path(name) / "program.bin"
                     self._device = Accelerator(Path(name) / self._bit, code, self._timeout_s)
-            return self._device.infer(images, self._batch), self._device.runs
+            return self._device.infer(images_of(part), self._batch), self._device.runs
         except Exception as error:  # whatever it is, the next batch starts with the bitstream
             self.close()
             raise WorkerError(line(error)) from None
@@ -83,8 +116,8 @@ class OnProcessors:
     def __init__(self, model: Model) -> None:
         self._model = model
 
-    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, list[dict[str, float]]]:
-        return cpu.infer(self._model, images, threads=1), []
+    def __call__(self, part: np.ndarray | str) -> tuple[np.ndarray, list[dict[str, float]]]:
+        return cpu.infer(self._model, images_of(part), threads=1), []
 
 
 class Spread:
@@ -92,8 +125,8 @@ class Spread:
 
     Args:
         where: of the option `--cluster`: a scheduler, or `local`.
-        job: what the workers run.
-        item: images that a worker gets at a time.
+        job: what the workers run on images, as `images_of` takes them.
+        item: images that a worker gets at a time, at most.
         workers: those of a local cluster, by name with their environment variables.
         board: whether every worker owns a board.
         report: called with one line where a worker fails or works again.
@@ -105,13 +138,13 @@ class Spread:
     def __init__(
         self,
         where: str,
-        job: Callable[[np.ndarray], tuple[np.ndarray, list[dict[str, float]]]],
+        job: Callable[[np.ndarray | str], tuple[np.ndarray, list[dict[str, float]]]],
         item: int,
         workers: dict[str, dict[str, str]],
         board: bool,
         report: Callable[[str], Any] = note,
     ) -> None:
-        self._job, self.item = job, item
+        self._job, self.item, self._board, self._shares = job, item, board, where == LOCAL and SHARES
         self.runs: dict[str, list[dict[str, float]]] = {}
         """Of the last work: the runs of every board, by its worker's name."""
         self.shares: dict[str, int] = {}
@@ -126,15 +159,19 @@ class Spread:
         """As `Cluster.processor_seconds`."""
         return self._cluster.processor_seconds()
 
+    def part(self, count: int) -> int:
+        """Images of a part of `count`: `item`, or fewer so that every processor has `PARTS` of them."""
+        return self.item if self._board else max(1, min(self.item, -(-count // (PARTS * self._cluster.size))))
+
     def stream(self, images: np.ndarray | Pictures) -> Iterator[np.ndarray]:
         """Scores int32 (n, classes) of images uint8 (N, H, W, C), an array or `Pictures`, in order, some at a time.
 
         Raises:
             ClusterError: as of `Cluster.map`.
         """
-        starts = range(0, len(images), self.item)
+        item = self.part(len(images))
         # of a file that is mapped the part alone is read
-        return self.scores(np.array(images[at : at + self.item], subok=False) for at in starts)
+        return self.scores(np.array(images[at : at + item], subok=False) for at in range(0, len(images), item))
 
     def scores(self, parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Scores of every part, each images uint8 (n, H, W, C), in order.
@@ -143,7 +180,7 @@ class Spread:
             ClusterError: as of `Cluster.map`.
         """
         self.runs, self.shares = {}, {}
-        for (scores, runs), worker in self._cluster.map(self._job, parts):
+        for (scores, runs), worker in self._cluster.map(self._job, map(Part, parts) if self._shares else parts):
             self.runs.setdefault(worker, []).extend(runs)
             self.shares[worker] = self.shares.get(worker, 0) + len(scores)
             yield scores

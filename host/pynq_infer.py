@@ -68,7 +68,6 @@ class Engine:
         if options.cpu:
             if where is not None and model is not None:
                 self._many = over_processors(where, model, report=_say)
-                self._part = self._many.item
             return
         timeout = options.timeout or (REMOTE_TIMEOUT_S if self.boards or where else LOCAL_TIMEOUT_S)
         if where is not None or len(self.boards) > 1:
@@ -76,7 +75,6 @@ class Engine:
             self._many = over_boards(
                 where or LOCAL, self.boards, options.bit, self.program, timeout, options.batch, _say
             )
-            self._part = self._many.item
         else:
             board = self.boards[0] if self.boards else None
             self._device = Accelerator(options.bit, options.program, timeout, board=board)
@@ -88,6 +86,10 @@ class Engine:
             if held is not None:
                 held.close()
 
+    def _part_of(self, count: int) -> int:
+        """Images of which `stream` gives the scores at a time, of `count`."""
+        return self._part if self._many is None else self._many.part(count)
+
     def stream(self, images: np.ndarray | sources.Pictures) -> Iterator[np.ndarray]:
         """Scores int32 (n, classes), in the images' order, some at a time; pictures are read when they are due."""
         like = images if isinstance(images, np.ndarray) else np.asarray(images[:0])
@@ -95,7 +97,8 @@ class Engine:
             self.program.check_images(like)
         elif self._model is not None:
             check_images(self._model, like)
-        parts = (np.asarray(images[at : at + self._part]) for at in range(0, len(images), self._part))
+        size = self._part_of(len(images))
+        parts = (np.asarray(images[at : at + size]) for at in range(0, len(images), size))
         if self._many is not None:
             yield from self._many.stream(images)
         elif self._device is not None:
@@ -125,7 +128,7 @@ class Engine:
     def timed(self, images: np.ndarray | sources.Pictures, results: report.Results) -> dict[str, Any]:
         """Take the scores of the images; gives figures."""
         began = time.perf_counter()
-        parts, count = self.stream(images), -(-len(images) // self._part)
+        parts, count = self.stream(images), -(-len(images) // self._part_of(len(images)))
         for scores in progress(parts, "infer", count) if count > 1 else parts:
             results.add(scores)
         return {"engine": self.name, **results.summary(time.perf_counter() - began), **self.figures()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -336,6 +337,38 @@ def test_names_of_an_arrays_images() -> None:
     assert list(names[1:3]) == ["x[1]", "x[2]"] and list(names[1:][1:]) == ["x[2]", "x[3]", "x[4]"]
     with pytest.raises(IndexError):
         names[5]
+
+
+# Images for the workers of this machine
+
+
+def test_a_part_is_sent_as_a_name_and_leaves_nothing() -> None:
+    wanted = images(1000)
+    part = cluster.Part(wanted)
+    sent = pickle.dumps(part)
+    name = pickle.loads(sent)
+    assert len(sent) < 200 and isinstance(name, str) and np.array_equal(cluster.images_of(name), wanted)
+    assert cluster.images_of(wanted) is wanted
+    before = len(os.listdir("/proc/self/fd"))
+    del part
+    assert len(os.listdir("/proc/self/fd")) == before - 1
+    with pytest.raises(OSError):
+        cluster.images_of(name)
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_few_images_are_shared_out_evenly(shares: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processors have `PARTS` parts each, a board whole items; with files in memory and without."""
+    monkeypatch.setattr(cluster, "SHARES", shares)
+    engine = cluster.over_processors(LOCAL, make_model(), 2)
+    try:
+        assert [engine.part(count) for count in (0, 1, 17, 80)] == [1, 1, 3, 10]
+        assert engine.part(1 << 30) == engine.item
+        found = list(engine.stream(images(17)))
+        assert [len(scores) for scores in found] == [3, 3, 3, 3, 3, 2]
+        assert np.array_equal(np.concatenate(found), golden.infer(make_model(), images(17)))
+    finally:
+        engine.close()
 
 
 # Searches and studies
