@@ -30,6 +30,10 @@ def resident() -> int:
     return pages * resource.getpagesize()
 
 
+def peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+
 def mutated_part(data: bytes, most: int, rng: random.Random) -> bytes:
     """An archive with one part of it changed: of raw changes hardly any gets past the checksums."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -149,19 +153,15 @@ def main() -> None:
 
         for seed in targets.FORMATS[name].seeds():  # imports what the reader imports
             targets.read(name, seed)
-    limit, count = resident() + BYTES, 0
 
     def one(data: bytes) -> None:
-        nonlocal limit, count
-        count += 1
-        if count % 1000 == 0:  # the fuzzer's own corpus grows
-            limit = max(limit, resident() + BYTES)
+        limit = max(peak(), resident() + BYTES)  # the fuzzer grows as well
         began = time.process_time()
         targets.read(name, data)
         took = time.process_time() - began
         if took > SECONDS:
             raise RuntimeError(f"takes {took:.1f} s, expected at most {SECONDS:g}")
-        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10 > limit:
+        if peak() > limit:
             raise RuntimeError(f"takes more than {BYTES >> 20} MB")
 
     kind = mutated_part if targets.FORMATS[name].archive else MADE_OF.get(name)

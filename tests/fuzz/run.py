@@ -60,6 +60,7 @@ def fuzz(name: str, out: Path, seconds: int, inputs: int) -> tuple[int, list[Pat
             runs = min(AT_ONCE, inputs - total) if inputs else AT_ONCE
             line = [*start, str(corpus), f"-max_total_time={left}", f"-max_len={MOST_BYTES}", f"-timeout={HANG_S}"]
             line += [f"-runs={runs}", f"-artifact_prefix={found}/", "-print_final_stats=1", f"-seed={total + 1}"]
+            line.append(f"-report_slow_units={HANG_S}")  # by the clock; what is too slow goes by the processor
             done = subprocess.run(
                 line,
                 cwd=out,
