@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LAYER_START = 10
 """Cycles from the end of a layer to the first step of the next."""
-LAYER_END = 17
+LAYER_END = 16
 """Cycles from the one after a layer's last step to its end: its bits leave the array."""
 GROUP_GAP = 7
 """Cycles between the last step of a group and the first of the next, its header among them."""
@@ -30,23 +30,23 @@ BURST = 8
 """Cycles from a burst of weights to the next, at least; with two ports a port's part of a word is a burst."""
 WEIGHTS = 4
 """Cycles from a group's last weight in the ring to its first step."""
-SERIAL = 20
+SERIAL = 19
 """Cycles from the last step of a block with serial writes to that of the next, and one per column."""
-SCORES = 20
+SCORES = 19
 """Cycles from the last step of a block of scores to the first of the next, and those of its pairs but one."""
 PAIR = 8
 """Cycles of the scores of two classes at least: the next sums are shifted meanwhile."""
 WRITE = 1.5
 """Cycles of a beat of scores at least: a memory takes 8 and answers each after 12."""
-DRAIN = 14
+DRAIN = 15
 """Cycles from the last serial write or score to the end of the layer."""
 HAND = 3
 """Cycles after a sum's last step in which it is handed over to the vector unit."""
-LOAD = 12
+LOAD = 13
 """Cycles from a group's last step to the next one's first with the vector unit, beyond eight for each header word."""
 VECTOR = 60
 """Cycles from a step to its result through the vector unit, beyond those in which its three parts work."""
-PORT = 25
+PORT = 15
 """Cycles by which the unit's reads and writes of a block come earlier, on average."""
 QUEUES = 16, 8
 """Hand-overs that the unit holds, and values of a plane of a block that it holds for their results."""
@@ -105,9 +105,9 @@ def block_parts(layer: Descriptor, shortcut: bool) -> Parts:
     turns = max(hand_overs, reads) + max(0, layer.thresholds - 1) * (1 if hand_overs == 1 else 2)
     if layer.average:
         steps = 0
-    values = (8 * turns + 2) * sums
+    values = (8 * turns + 3) * sums
     results = columns * max(layer.given_planes, 1) * (9 if layer.given_planes else 8)
-    turn = results + (values if layer.average else 8 * reads + 2 if shortcut else 0)
+    turn = results + (values if layer.average else 8 * reads + 3 if shortcut else 0)
     port = columns * (8 * layer.value + layer.given_planes)
     port += 8 * (hand_overs if layer.average else reads if shortcut else 0)
     kept = 4 if layer.thresholds == 3 else max(1, layer.thresholds)

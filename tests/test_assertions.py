@@ -324,7 +324,7 @@ RULES = (
         "port_in_turn",
         (2, {"load_i": 1}, {"load_i": 0}, 600),
         {"layer_i": AVERAGE, "units_i": 4, "rows_i": 1},
-        faults=(("average_q ? result_run_d_q[4]", "average_q ? 1'b0"),),
+        faults=(("average_q ? result_run_d_q[3]", "average_q ? 1'b0"),),
     ),
     Rule("bnn_vector_header", "load_in_turn", (*pulse("load_i"), *pulse("load_i")), HEADERS),
     Rule("bnn_vector_header", "counts_fit", pulse("load_i")),

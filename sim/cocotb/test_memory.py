@@ -11,7 +11,7 @@ from bnn.contract import CORE_ID, INTERFACE_VERSION, WRITABLE, Registers
 
 CONTROL_EARLY = 2  # cycles by which bnn_align has its control before the data
 WRITE_LATENCY = 2  # of bnn_act_write
-WRITES_AHEAD = 4  # commands that bnn_axi_write takes after it is no longer ready
+WRITES_AHEAD = 5  # commands that bnn_axi_write takes after it is no longer ready
 RING_LATENCY = 3  # of a read of bnn_weight_ring
 JOINED = 2  # cycles that a word of parts from several ports takes more
 SEEN = 2  # cycles after available_o has shown a word in which it can be read

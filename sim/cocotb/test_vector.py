@@ -210,7 +210,7 @@ async def vector_header(dut):
         dut.load_i.value = 1
         await FallingEdge(dut.clk_i)
         dut.load_i.value = 0
-        asked = [None] * 3
+        asked = [None] * 4
         while not int(dut.done_o.value):
             asked = [*asked[1:], int(dut.index_o.value) if int(dut.read_o.value) else None]
             await FallingEdge(dut.clk_i)

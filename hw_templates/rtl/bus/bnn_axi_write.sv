@@ -3,8 +3,8 @@
 //   memory[addr_i + 4*n +: 4] = data_i[32*n +: 32]  for n = 0, 1 with half_i[n]
 //
 // addr_i is a multiple of 8. Commands are queued: after command_ready_o has fallen
-// Depth / 4 more are taken. Addresses and data have queues of their own and may be taken in any order.
-// At most MaxOutstanding + Depth / 4 + 2 writes wait for their response. command_ready_o is low in the cycle
+// Ahead more are taken. Addresses and data have queues of their own and may be taken in any order.
+// At most MaxOutstanding + Ahead + 2 writes wait for their response. command_ready_o is low in the cycle
 // after one with hold_i.
 //
 // error_o rises and stays with the first response other than OKAY; clear_error_i or reset
@@ -43,6 +43,7 @@ module bnn_axi_write #(
     input  logic [1:0]  bresp_i
 );
   localparam int unsigned Depth = 16;
+  localparam int unsigned Ahead = 5;  // beyond half of it, of which two more are not seen in time
   localparam int unsigned LevelBits = $clog2(Depth) + 1;
   localparam int unsigned FlightBits = $clog2(MaxOutstanding + Depth);
 
@@ -157,15 +158,15 @@ module bnn_axi_write #(
 
   always_ff @(posedge clk_i) late_q <= (rst_i || ready_q) ? '0 : late_q + LevelBits'(command);
 
-  command_in_time: assert property (command && !ready_q |-> 32'(late_q) < Depth / 4)
-      else $error("more than %0d commands after command_ready_o has fallen", Depth / 4);
+  command_in_time: assert property (command && !ready_q |-> 32'(late_q) < Ahead)
+      else $error("more than %0d commands after command_ready_o has fallen", Ahead);
   command_has_room: assert property (command |-> &room)
       else $error("command without room in the queue");
   command_fits: assert property (command |-> addr_i[2:0] == '0)
       else $error("addr_i = %h, must be a multiple of 8", addr_i);
   held: assert property (hold_i |=> !command_ready_o)
       else $error("command_ready_o with hold_i");
-  flight_limited: assert property (32'(flight_q) <= MaxOutstanding + Depth / 4 + 2)
+  flight_limited: assert property (32'(flight_q) <= MaxOutstanding + Ahead + 2)
       else $error("%0d writes wait for their response, MaxOutstanding = %0d", flight_q, MaxOutstanding);
   busy_with_writes: assert property (flight_q != '0 |-> busy_o)
       else $error("%0d writes wait for their response without busy_o", flight_q);

@@ -5,18 +5,20 @@
 //
 // Latency: outputs follow by one cycle. What is compared with the limit counts two ahead of the value, so that no
 // comparison lies between the loops of a nest; without Value value_o is 0, and there is no counter for it.
+// last_o has registers of its own for each of Copies.
 (* keep_hierarchy = "yes" *)
 module bnn_loop #(
     parameter int unsigned Bits = 16,
     parameter int unsigned Gates = 1,
-    parameter bit Value = 1'b1
+    parameter bit Value = 1'b1,
+    parameter int unsigned Copies = 1
 ) (
-    input  logic             clk_i,
-    input  logic             restart_i,
-    input  logic [Gates-1:0] go_i,
-    input  logic [Bits-1:0]  limit_i,
-    output logic [Bits-1:0]  value_o,
-    output logic             last_o
+    input  logic              clk_i,
+    input  logic              restart_i,
+    input  logic [Gates-1:0]  go_i,
+    input  logic [Bits-1:0]   limit_i,
+    output logic [Bits-1:0]   value_o,
+    output logic [Copies-1:0] last_o
 );
   logic [Bits-1:0] ahead_q;
   logic one_q, last_q, go;
@@ -47,7 +49,16 @@ module bnn_loop #(
     assign value_o = '0;
   end
 
-  assign last_o = last_q;
+  assign last_o[0] = last_q;
+
+  for (genvar i = 1; i < Copies; i++) begin : gen_copy
+    bnn_hold u_last (
+        .clk_i,
+        .enable_i(restart_i | go),
+        .data_i  ((restart_i | (go & last_q)) ? one_q : ahead_q == limit_i),
+        .data_o  (last_o[i])
+    );
+  end
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------

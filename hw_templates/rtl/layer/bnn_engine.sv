@@ -11,7 +11,7 @@
 // convolution by pixel of these rows without the vector unit begins a row of its first group when all that it reads is
 // there, any other layer when rows_wait_i is low; none ends before. A layer that is early does not wait for it to be low.
 //
-// start_i: a pulse with idle; layer_i and scores_i are constant from two cycles before it until two cycles
+// start_i: a pulse with idle; layer_i and scores_i are constant from three cycles before it until two cycles
 // after done_o, a pulse. The next start_i comes at least five cycles after it: its reads find all bits
 // written. multiply_o is high in cycles in which the array has a word.
 //
@@ -75,7 +75,6 @@ module bnn_engine
   // step. Finish is entered 6 cycles after the last step, done_o follows its end by one cycle and
   // layer_i changes 4 cycles after that, with the last write at the earliest.
   localparam int unsigned Drain = StepLatency + MemoryLatency + SumLatency + 5 - 6 - 1 - 4;
-  localparam int unsigned DrainBits = $clog2(Drain + 1);
 
   // ---- Descriptor ----------------------------------------------------------------------------
 
@@ -88,7 +87,9 @@ module bnn_engine
   logic [AddrBits-1:0] record_q;  // words of a pixel of the source
   logic [15:0] tap_rows_q, tap_columns_q;
   logic [15:0] blocks, rows_q, group_words, dense_blocks_q, images_q;
-  logic [5:0] headers;
+  logic [5:0] headers_q;
+  logic [63:0] scores_q;
+  logic [AddrBits-1:0] source_base_q;
   logic [RingBits:0] group_total_q, last_total_q;  // words of a group that the ring drops, and of the layer's last one
 
   logic is_vector;
@@ -99,7 +100,6 @@ module bnn_engine
   assign flags       = layer.flags;
   assign blocks      = layer.blocks[15:0];
   assign group_words = layer.group_words[15:0];
-  assign headers     = vector ? vector_headers : scores ? 6'd2 : 6'd1;
 
   bnn_register #(
       .Bits(6)
@@ -126,6 +126,9 @@ module bnn_engine
     rows_q         <= pool ? layer.rows[15:0] >> 1 : layer.rows[15:0];
     dense_blocks_q <= (layer_i.images + 16'(Lanes - 1)) >> LaneBits;
     images_q       <= dense ? dense_blocks_q : layer_i.images;
+    headers_q      <= vector ? vector_headers : scores ? 6'd2 : 6'd1;
+    scores_q       <= scores_i;
+    source_base_q  <= layer_i.odd ? layer.source_odd[AddrBits-1:0] : layer.source_even[AddrBits-1:0];
     // What a program of version 1 leaves 0
     pad_q          <= {flags.pad2, flags.pad};
     inner_q        <= 5'(layer.passes.planes_outer ? layer.passes.more_bases : layer.passes.more_planes) + 5'd1;
@@ -167,13 +170,16 @@ module bnn_engine
   logic over_q;  // the layer's last step is taken
   logic [$clog2(SumLatency+2)-1:0] space_q;  // cycles until a header may come
   logic [3:0] pop_wait_q;  // a one for each cycle to wait, as a count's compare is one more level
-  logic [DrainBits-1:0] drain_q;
+  logic [Drain-1:0] drain_q;  // the same
+  logic quiet_q, finish_q;  // finish_q: in the last state
   // Steps taken, as they read the memories
-  logic step_q, first_q, last_q, second_q, group_last_q, tail_q;
+  logic step_q, first_q, last_q, second_q, tail_q;
   logic [6:0] shift_q;
   logic [Lanes-1:0] outside_q;
   logic zero_plane_q, plus;
-  logic [15:0] weight_index_q;
+  // Of the step that does in the next cycle
+  logic step_soon, group_last;
+  logic [15:0] weight_index;
 
   bnn_sequencer #(
       .Lanes   (Lanes),
@@ -196,7 +202,7 @@ module bnn_engine
       .by_image_i       (flags.by_image),
       .hold_first_i     (step_first),
       .hold_final_i     (step_serial),
-      .index_first_i    (headers),
+      .index_first_i    (headers_q),
       .groups_i         (layer.groups[15:0]),
       .images_i         (images_q),
       .rows_i           (rows_q),
@@ -205,7 +211,7 @@ module bnn_engine
       .record_i         (record_q),
       .height_i         (layer.input_size.height),
       .width_i          (layer.input_size.width),
-      .source_base_i    (layer_i.odd ? layer.source_odd[AddrBits-1:0] : layer.source_even[AddrBits-1:0]),
+      .source_base_i    (source_base_q),
       .image_stride_i   (layer.source_image_stride[AddrBits-1:0]),
       .row_stride_i     (layer.source_row_stride[AddrBits-1:0]),
       .next_valid_o     (next_valid),
@@ -224,11 +230,12 @@ module bnn_engine
       .pad_o            (outside_q),
       .zero_plane_o     (zero_plane_q),
       .tail_o           (tail_q),
-      .index_o          (weight_index_q),
+      .soon_o           (step_soon),
+      .index_o          (weight_index),
       .first_o          (first_q),
       .last_o           (last_q),
       .second_o         (second_q),
-      .group_last_o     (group_last_q)
+      .group_last_o     (group_last)
   );
 
   // ---- Rows of the first layer that the next row of steps reads --------------------------------------
@@ -236,7 +243,8 @@ module bnn_engine
   // Up to that of row y of image i: i*height + y*step + taps + pool - pad, which may be one beyond the image; in a band
   // beyond the row at which its source begins. It is looked for four cycles after a row's last step, or, within an
   // image, a row before it is needed.
-  logic [AddrBits:0] rows_begin_q, rows_first_q, rows_all_q, rows_left_q, rows_need_q, rows_next_q;
+  logic [3:0] rows_reach_q, rows_begin_q;  // of at most eight taps
+  logic [AddrBits:0] rows_first_q, rows_all_q, rows_left_q, rows_more_q, rows_need_q, rows_next_q;
   logic by_rows_q, rows_wait_q, rows_there_q, rows_ahead_q, row_step_q, row_late_q, image_step_q, image_left_q, two_q;
   logic rows_over_q;  // the first group has had them all
   logic rows_hold;  // the first row of a group waits for them
@@ -245,17 +253,17 @@ module bnn_engine
   always_ff @(posedge clk_i) begin
     by_rows_q    <= flags.from_first & ~dense & ~vector & ~scores;
     two_q        <= pool | flags.stride2;
-    rows_begin_q <= (AddrBits + 1)'(tap_rows_q) + (AddrBits + 1)'(pool) - (AddrBits + 1)'(pad_q);
-    rows_first_q <= rows_begin_q + (AddrBits + 1)'(layer.band.source_row);
+    rows_reach_q <= tap_rows_q[3:0] + 4'(step_pool);
+    rows_begin_q <= rows_reach_q - 4'(pad_q);
+    rows_first_q <= (AddrBits + 1)'(rows_begin_q) + (AddrBits + 1)'(layer.band.source_row);
     rows_all_q   <= two_q ? (AddrBits + 1)'(rows_q) << 1 : (AddrBits + 1)'(rows_q);
     rows_left_q  <= (AddrBits + 1)'(layer.input_size.height) - rows_all_q;
     row_step_q   <= step & next_row_last;
     image_step_q <= step & next_image_last;
     image_left_q <= image_step_q;
+    rows_more_q  <= image_step_q ? rows_left_q : two_q ? (AddrBits + 1)'(2) : (AddrBits + 1)'(1);
     if (start_q) rows_need_q <= rows_first_q;
-    else if (row_step_q || image_left_q) begin
-      rows_need_q <= rows_need_q + (image_left_q ? rows_left_q : two_q ? (AddrBits + 1)'(2) : (AddrBits + 1)'(1));
-    end
+    else if (row_step_q || image_left_q) rows_need_q <= rows_need_q + rows_more_q;
     rows_over_q  <= ~start_i & (rows_over_q | (step & next_group_last));
     rows_wait_q  <= rows_wait_i & ~rows_over_q & ~(flags.early & ~flags.from_first);
     end_wait_q   <= rows_wait_i & ~flags.early;
@@ -273,23 +281,26 @@ module bnn_engine
   assign step = next_valid & run_q & ~(pending_q & next_hold);
 
   always_ff @(posedge clk_i) begin
-    group_total_q <= (RingBits + 1)'(group_words) + (RingBits + 1)'(headers);
+    group_total_q <= (RingBits + 1)'(group_words) + (RingBits + 1)'(headers_q);
     last_total_q  <= group_total_q - (RingBits + 1)'(layer.band.weights_back);
     over_q        <= ~start_q & (over_q | (step & next_over));
     enough_q      <= ring_available_i >= group_total_q;
     ahead_q       <= (RingBits + 2)'(ring_available_i) >= {group_total_q, 1'b0};
     follow_q      <= ahead_q & space_q <= 1 & state_q != Header0 & ~scores & ~vector;
     soon_q        <= ahead_q & ~scores & ~vector;
+    pop_wait_q    <= (state_q == Rows || state_q == Pop) ? pop_wait_q >> 1 : '1;
+    quiet_q       <= ~pending_q & ~score_busy & ~vector_busy & ~end_wait_q;
+    if (!finish_q) drain_q <= '1;
+    else if (quiet_q) drain_q <= drain_q >> 1;
     if (start_q) average_left_q <= layer.groups[15:0];
     else if (average_pop_q) average_left_q <= average_left_q - 16'd1;
     if (rst_i) begin
       state_q         <= Stop;
       run_q           <= 1'b0;
       done_q          <= 1'b0;
+      finish_q        <= 1'b0;
       pending_q       <= 1'b0;
       space_q         <= '0;
-      pop_wait_q      <= '0;
-      drain_q         <= '0;
       sequence_over_q <= 1'b0;
       gap_q           <= '0;
       average_pop_q   <= 1'b0;
@@ -316,11 +327,9 @@ module bnn_engine
         Header0: begin
           state_q    <= vector ? Load : scores ? Header1 : rows_hold ? Rows : Run;
           run_q      <= ~scores & ~vector & ~rows_hold;
-          pop_wait_q <= 4'b0111;
         end
         Rows: begin
-          pop_wait_q <= pop_wait_q >> 1;
-          if (!pop_wait_q[0] && rows_there_q) begin
+          if (!pop_wait_q[1] && rows_there_q) begin
             state_q <= Run;
             run_q   <= 1'b1;
           end
@@ -329,7 +338,6 @@ module bnn_engine
           if (load_done) begin
             state_q    <= average ? Pop : Run;
             run_q      <= ~average;
-            pop_wait_q <= 4'b1111;
           end
         end
         Header1: begin
@@ -340,27 +348,24 @@ module bnn_engine
           if (step && next_group_last) begin
             state_q    <= next_over | ~soon_q ? Pop : follow_q ? Header0 : Space;
             run_q      <= 1'b0;
-            pop_wait_q <= 4'b1111;
           end else if (step && next_row_last && rows_wait_q && (next_image_last || !rows_ahead_q)) begin
             state_q    <= Rows;
             run_q      <= 1'b0;
-            pop_wait_q <= 4'b0111;
           end
         end
         Space: if (space_q == '0) state_q <= Header0;
         // The pop follows the last step by StepLatency cycles; enough_q knows of it two later.
         Pop: begin
-          pop_wait_q <= pop_wait_q >> 1;
           if (!pop_wait_q[0]) begin
-            state_q <= sequence_over_q ? Finish : Wait;
-            drain_q <= DrainBits'(Drain);
+            state_q  <= sequence_over_q ? Finish : Wait;
+            finish_q <= sequence_over_q;
           end
         end
         Finish: begin
-          if (!pending_q && !score_busy && !vector_busy && !end_wait_q && drain_q != '0) drain_q <= drain_q - 1'b1;
-          if (drain_q == '0) begin
-            state_q <= Stop;
-            done_q  <= 1'b1;
+          if (!drain_q[0]) begin
+            state_q  <= Stop;
+            finish_q <= 1'b0;
+            done_q   <= 1'b1;
           end
         end
         default: state_q <= Stop;
@@ -387,30 +392,32 @@ module bnn_engine
 
   // ---- Reads -----------------------------------------------------------------------------------
 
-  // Headers pass through the same stages as steps.
+  // Headers pass through the same stages as steps; the ring's inputs are registers of their own.
   logic [StepLatency-1:0] header0_d_q, header1_d_q;
-  logic [RingBits-1:0] index;
+  logic ring_read_q, ring_pop_q;
+  logic [RingBits-1:0] ring_index_q;
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
       header0_d_q <= '0;
       header1_d_q <= '0;
+      ring_read_q <= 1'b0;
+      ring_pop_q  <= 1'b0;
     end else begin
       header0_d_q <= {header0_d_q[StepLatency-2:0], state_q == Header0};
       header1_d_q <= {header1_d_q[StepLatency-2:0], state_q == Header1};
+      ring_read_q <= step_soon | header0_d_q[StepLatency-2] | header1_d_q[StepLatency-2] | load_read;
+      ring_pop_q  <= (step_soon & group_last) | average_pop_q;
     end
+    ring_index_q <= RingBits'(weight_index);
+    if (header0_d_q[StepLatency-2]) ring_index_q <= '0;
+    if (header1_d_q[StepLatency-2]) ring_index_q <= RingBits'(1);
+    if (load_read) ring_index_q <= RingBits'(load_index);
   end
 
-  always_comb begin
-    index = RingBits'(weight_index_q);
-    if (header0_d_q[StepLatency-1]) index = '0;
-    if (header1_d_q[StepLatency-1]) index = RingBits'(1);
-    if (load_read) index = RingBits'(load_index);
-  end
-
-  assign ring_read_o      = step_q | header0_d_q[StepLatency-1] | header1_d_q[StepLatency-1] | load_read;
-  assign ring_index_o     = index;
-  assign ring_pop_o       = (step_q & group_last_q) | average_pop_q;
+  assign ring_read_o      = ring_read_q;
+  assign ring_index_o     = ring_index_q;
+  assign ring_pop_o       = ring_pop_q;
   assign ring_pop_count_o = over_q ? last_total_q : group_total_q;
   assign act_read_o       = step_q;
   assign multiply_o       = step_q;
@@ -482,6 +489,9 @@ module bnn_engine
   logic plain_score_valid, vector_score_valid;
   logic [63:0] plain_score_addr, vector_score_addr, plain_score, vector_score;
   logic [1:0] plain_score_half, vector_score_half;
+  logic plain_q;  // sums become bits
+
+  always_ff @(posedge clk_i) plain_q <= ~scores & ~vector;
 
   bnn_array #(
       .Pe     (Pe),
@@ -530,7 +540,7 @@ module bnn_engine
       .image_stride_i(layer.dest_image_stride[AddrBits-1:0]),
       .row_stride_i  (layer.dest_row_stride[AddrBits-1:0]),
       .words_i       (layer.dest_words[AddrBits-1:0]),
-      .soon_i        (bits_soon & ~scores & ~vector),
+      .soon_i        (bits_soon & plain_q),
       .bit_i         (bits),
       .block_done_o  (serial_done),
       .vector_lane_i (vector_lane),
@@ -559,10 +569,10 @@ module bnn_engine
   ) u_score (
       .clk_i,
       .rst_i,
-      .start_i,
+      .start_i     (start_q),
       .images_i    (layer_i.images),
       .classes_i   (layer.outputs[15:0]),
-      .base_i      (scores_i),
+      .base_i      (scores_q),
       .next_o      (scores_next_o),
       .header0_soon_i(header0_m_q[MemoryLatency-2] & scores),
       .header1_soon_i(header1_m_q[MemoryLatency-2]),
@@ -579,12 +589,25 @@ module bnn_engine
       .score_o      (plain_score)
   );
 
-  assign score_valid_o = plain_score_valid | vector_score_valid;
-  assign score_addr_o  = vector_score_valid ? vector_score_addr : plain_score_addr;
-  assign score_half_o  = vector_score_valid ? vector_score_half : plain_score_half;
-  assign score_o       = vector_score_valid ? vector_score : plain_score;
-
   if (Vector != 0) begin : gen_vector
+    logic from_vector_addr, from_vector_score;
+
+    bnn_register u_from_vector_addr (
+        .clk_i,
+        .data_i(vector),
+        .data_o(from_vector_addr)
+    );
+    bnn_register u_from_vector_score (
+        .clk_i,
+        .data_i(vector),
+        .data_o(from_vector_score)
+    );
+
+    assign score_valid_o = plain_score_valid | vector_score_valid;
+    assign score_addr_o  = from_vector_addr ? vector_score_addr : plain_score_addr;
+    assign score_half_o  = from_vector_addr ? vector_score_half : plain_score_half;
+    assign score_o       = from_vector_score ? vector_score : plain_score;
+
     bnn_vector #(
         .Pe      (Pe),
         .Simd    (Simd),
@@ -610,7 +633,7 @@ module bnn_engine
         .room_o      (room),
         .sum_soon_i  (hand_soon),
         .hand_i      (hand),
-        .scores_i,
+        .scores_i    (scores_q),
         .score_valid_o(vector_score_valid),
         .score_ready_i,
         .score_addr_o (vector_score_addr),
@@ -626,7 +649,12 @@ module bnn_engine
     );
   end else begin : gen_plain
     logic unused_plain;
-    assign unused_plain = ^{hand_soon, hand, second_data_i};
+    assign unused_plain = ^{hand_soon, hand, second_data_i, vector_score_valid, vector_score_addr, vector_score_half,
+                            vector_score};
+    assign score_valid_o = plain_score_valid;
+    assign score_addr_o  = plain_score_addr;
+    assign score_half_o  = plain_score_half;
+    assign score_o       = plain_score;
     assign {vector_score_valid, vector_score_addr, vector_score_half, vector_score} = '0;
     assign {vector_busy, load_ready, load_read, load_done, room, read} = '0;
     assign {vector_headers, load_index, read_addr, vector_lane, vector_addr, vector_slot, vector_bit} = '0;
@@ -635,7 +663,7 @@ module bnn_engine
   assign block_done = scores ? score_done : serial_done;
 
   logic unused_engine;
-  assign unused_engine = ^{layer, flags, group_words, weight_index_q};
+  assign unused_engine = ^{layer, flags, group_words, weight_index};
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------
@@ -645,7 +673,8 @@ module bnn_engine
 
   layer_t layer_q;
   logic [63:0] scores_before_q;
-  logic constant, constant_q;
+  logic constant;
+  logic [1:0] constant_q;
   logic [3:0] done_before_q;  // ones: cycles since done_o
 
   assign constant = layer_i == layer_q && scores_i == scores_before_q;
@@ -653,7 +682,7 @@ module bnn_engine
   always_ff @(posedge clk_i) begin
     layer_q         <= layer_i;
     scores_before_q <= scores_i;
-    constant_q      <= constant;
+    constant_q      <= {constant_q[0], constant};
     done_before_q   <= rst_i ? '0 : {done_before_q[2:0], done_q};
   end
 
@@ -661,8 +690,8 @@ module bnn_engine
       else $error("start_i during a layer");
   start_after_writes: assert property (start_i |-> !done_q && done_before_q == '0)
       else $error("start_i less than five cycles after done_o");
-  start_constant: assert property (start_i |-> constant && constant_q)
-      else $error("layer_i or scores_i not constant from two cycles before start_i");
+  start_constant: assert property (start_i |-> constant && (&constant_q))
+      else $error("layer_i or scores_i not constant from three cycles before start_i");
   layer_constant: assert property (start_q || state_q != Stop || done_q || done_before_q[1:0] != '0 |-> constant)
       else $error("layer_i or scores_i change during a layer, or less than three cycles after done_o");
 `endif

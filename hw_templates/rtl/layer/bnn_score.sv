@@ -4,8 +4,8 @@
 //
 // in 32-bit two's complement. valid_i says that the sums of a block of Lanes images are in the
 // array: sum_i[(p*Lanes + l)*SumBits +: SumBits] is that of PE p = 0, 1 of lane l; two cycles of
-// shift_o ask for the next two PEs, present ShiftWait cycles after the first. Headers are taken from
-// weight_i in the cycle after header0_soon_i, bits [31:0] of every PE as offset, and after header1_soon_i, bits
+// shift_o ask for the next two PEs, present ShiftWait cycles after the first; in that one the sums hold.
+// Headers are taken from weight_i in the cycle after header0_soon_i, bits [31:0] of every PE as offset, and after header1_soon_i, bits
 // [15:0] as signed scale. Blocks come in the order of images, then groups of Pe classes; absent images and classes
 // give no output.
 //
@@ -13,11 +13,11 @@
 // sums are shifted: both in one beat of 64 bits where the first one's address is a multiple of 8, else
 // one after the other. score_half_o tells which half of the beat at score_addr_o, a multiple of 8, is
 // written. block_done_o is a pulse when the last class of a block is copied; headers and sums stay
-// until then. busy_o is high from valid_i until the last score has left.
+// in that cycle too. busy_o is high from valid_i until the last score has left.
 //
 // start_i begins a layer with images_i images, classes_i classes and base_i, constant from two
-// cycles before it to the last score; next_o is the address after the last image, two cycles after
-// these. After score_ready_i has fallen up to four more beats come.
+// cycles before it to the last score; next_o is the address after the last image, four cycles after
+// these. After score_ready_i has fallen up to five more beats come.
 module bnn_score #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
@@ -110,11 +110,16 @@ module bnn_score #(
 
   // ---- Pairs of classes of a block ---------------------------------------------------------------
 
-  logic start_q, active_q, settled_q, pair_last_q, second_q, block_last_q, copy, done_q;
-  logic pair_next_q, block_next_q, group_next_q;
+  // ready_q: the next pair's sums are there and what is counted is settled
+  logic active_q, ready_q, pair_full_q, pair_last_q, second_q, block_last_q, copy, pair_end, done_q;
+  // After a copy: go on to the next pair, block or group
+  logic begin_pairs, begin_group, group_end, pair_clear, pair_clear_q, pair_step;
+  logic image_clear, image_step, block_clear, block_step;
+  logic class_clear, class_take, class_step, group_clear, group_step;
   logic [1:0] shift_q;
   logic [WaitBits-1:0] wait_q;
-  logic [15:0] images_q, classes_q;  // still to come: of the group, of the layer
+  // Still to come: images of the group; classes of the layer, and those of them from this pair on
+  logic [15:0] images_q, classes_q, left_classes_q;
   logic [LaneBits:0] lanes_q;  // images of the block
   logic lanes_one_q;
 
@@ -125,18 +130,46 @@ module bnn_score #(
   logic [17:0] class_q, group_q, class_first_q;
   logic upper_begin_q;
 
-  // Scores of the copied pair
-  logic emit_q, emit, emit_last_q, both_q, upper_q, whole_q, second_write_q, leave, free;
+  // Beats of the copied pair
+  logic emit_q, emit, emit_last_q, both_q, upper_q, whole_q, second_write_q, leave;
   logic [LaneBits:0] left_q;  // lanes after this one
-  logic [31:0] line_q;
-  logic [1:0][Lanes*16-1:0] sum_q;
-  logic signed [1:0][15:0] scale_pair_q;
-  logic [1:0][31:0] offset_pair_q;
 
   assign emit = emit_q & score_ready_i;
   assign leave = emit & whole_q;  // the lane is done
-  assign free = ~emit_q | (score_ready_i & emit_last_q & whole_q);
-  assign copy = active_q & settled_q & free;
+  assign copy = ready_q & (~emit_q | (score_ready_i & emit_last_q & whole_q));
+
+  bnn_score_step u_step (
+      .start_i,
+      .copy_i       (copy),
+      .pair_last_i  (pair_last_q),
+      .block_last_i (block_last_q),
+      .pair_end_o   (pair_end),
+      .group_end_o  (group_end),
+      .begin_pairs_o(begin_pairs),
+      .begin_group_o(begin_group)
+  );
+
+  bnn_register #(
+      .Bits(4)
+  ) u_pair_event (
+      .clk_i,
+      .data_i({begin_pairs, copy, begin_group, pair_end}),
+      .data_o({pair_clear, pair_step, image_clear, image_step})
+  );
+  bnn_register #(
+      .Bits(2)
+  ) u_block_event (
+      .clk_i,
+      .data_i({begin_group, pair_end}),
+      .data_o({block_clear, block_step})
+  );
+  bnn_register #(
+      .Bits(5)
+  ) u_class_event (
+      .clk_i,
+      .data_i({start_i, pair_end, copy, start_i, group_end}),
+      .data_o({class_clear, class_take, class_step, group_clear, group_step})
+  );
 
   always_ff @(posedge clk_i) begin
     // Settled when the first pair of a block is copied
@@ -144,63 +177,55 @@ module bnn_score #(
     block_last_q  <= images_q <= 16'(Lanes);
     lanes_q       <= block_last_q ? images_q[LaneBits:0] : (LaneBits + 1)'(Lanes);
     lanes_one_q   <= lanes_q == (LaneBits + 1)'(1);
-    pair_last_q   <= (&pair_q) | ((17'(pair_q) << 1) + 17'd2 >= 17'(classes_q));
-    second_q      <= (17'(pair_q) << 1) + 17'd1 < 17'(classes_q);
+    pair_clear_q  <= pair_clear;
+    pair_last_q   <= pair_full_q | (left_classes_q[15:2] == '0 & ~(&left_classes_q[1:0]));
+    second_q      <= left_classes_q[15:1] != '0;
     line_begin_q  <= block_q + 32'(class_q);
     class_first_q <= block_last_q ? group_q + 18'(Pe * 4) : group_q;
     upper_begin_q <= base_i[2] ^ block_q[2] ^ class_q[2];
-    // Which pair, block or group comes after the one copied in the cycle before
-    start_q      <= start_i;
-    pair_next_q  <= copy & ~pair_last_q;
-    block_next_q <= copy & pair_last_q & ~block_last_q;
-    group_next_q <= copy & pair_last_q & block_last_q;
-    if (start_q || block_next_q || group_next_q) pair_q <= '0;
-    else if (pair_next_q) pair_q <= pair_q + 1'b1;
-    if (start_q || group_next_q) images_q <= images_i;
-    else if (block_next_q) images_q <= images_q - 16'(Lanes);
-    if (start_q) classes_q <= classes_i;
-    else if (group_next_q) classes_q <= classes_q - 16'(Pe);
-    if (start_q || group_next_q) block_q <= '0;
-    else if (block_next_q) block_q <= block_q + (stride_q << LaneBits);
-    if (start_q) group_q <= '0;
-    else if (group_next_q) group_q <= group_q + 18'(Pe * 4);
-    if (start_q) class_q <= '0;
-    else if (pair_next_q) class_q <= class_q + 18'd8;
-    else if (block_next_q || group_next_q) class_q <= class_first_q;
+    if (pair_clear) pair_full_q <= 1'b0;
+    else if (pair_step) pair_full_q <= pair_q == PairBits'(Pe / 2 - 2);
+    if (pair_clear) pair_q <= '0;
+    else if (pair_step) pair_q <= pair_q + 1'b1;
+    if (pair_clear_q) left_classes_q <= classes_q;
+    else if (pair_step) left_classes_q <= left_classes_q - 16'd2;
+    if (image_clear) images_q <= images_i;
+    else if (image_step) images_q <= images_q - 16'(Lanes);
+    if (group_clear) classes_q <= classes_i;
+    else if (group_step) classes_q <= classes_q - 16'(Pe);
+    if (block_clear) block_q <= '0;
+    else if (block_step) block_q <= block_q + (stride_q << LaneBits);
+    if (group_clear) group_q <= '0;
+    else if (group_step) group_q <= group_q + 18'(Pe * 4);
+    if (class_clear) class_q <= '0;
+    else if (class_take) class_q <= class_first_q;
+    else if (class_step) class_q <= class_q + 18'd8;
     wait_q <= valid_i ? '0 : copy ? WaitBits'(ShiftWait - 1) : wait_q - 1'b1;
     if (rst_i) begin
-      active_q  <= 1'b0;
-      settled_q <= 1'b0;
-      shift_q   <= '0;
-      done_q    <= 1'b0;
+      active_q <= 1'b0;
+      ready_q  <= 1'b0;
+      shift_q  <= '0;
+      done_q   <= 1'b0;
     end else begin
-      active_q  <= valid_i | (active_q & ~(copy & pair_last_q));
-      settled_q <= ~valid_i & ~copy & (settled_q | wait_q == '0);
-      shift_q   <= {shift_q[0], copy & ~pair_last_q};
-      done_q    <= copy & pair_last_q;
+      active_q <= valid_i | (active_q & ~pair_end);
+      ready_q  <= active_q & ~valid_i & ~copy & (ready_q | wait_q == '0);
+      shift_q  <= {shift_q[0], copy & ~pair_last_q};
+      done_q   <= pair_end;
     end
   end
 
-  // ---- Lanes of a pair -----------------------------------------------------------------------------
+  // ---- Beats of a pair -----------------------------------------------------------------------------
 
   always_ff @(posedge clk_i) begin
     if (copy) begin
-      for (int unsigned l = 0; l < Lanes; l++) begin
-        sum_q[0][l*16+:16] <= sum_i[l*SumBits+:16];
-        sum_q[1][l*16+:16] <= sum_i[(Lanes+l)*SumBits+:16];
-      end
-      scale_pair_q  <= scale;
-      offset_pair_q <= {high[1], low[1], high[0], low[0]};
-      left_q        <= lanes_q - 1'b1;
-      emit_last_q   <= lanes_one_q;
-      line_q        <= line_begin_q;
-      both_q        <= second_q;
-      upper_q       <= upper_begin_q;
-      whole_q       <= ~(second_q & upper_begin_q);
+      left_q      <= lanes_q - 1'b1;
+      emit_last_q <= lanes_one_q;
+      both_q      <= second_q;
+      upper_q     <= upper_begin_q;
+      whole_q     <= ~(second_q & upper_begin_q);
     end else if (leave) begin
       left_q      <= left_q - 1'b1;
       emit_last_q <= left_q == (LaneBits + 1)'(1);
-      line_q      <= line_q + stride_q;
       upper_q     <= upper_q ^ stride_q[2];
       whole_q     <= ~(both_q & (upper_q ^ stride_q[2]));
     end else if (emit) begin
@@ -210,25 +235,70 @@ module bnn_score #(
       emit_q         <= 1'b0;
       second_write_q <= 1'b0;
     end else begin
-      emit_q         <= copy | (emit_q & ~free);
+      emit_q         <= copy | (emit_q & ~(leave & emit_last_q));
       second_write_q <= emit ? ~whole_q : second_write_q;
     end
   end
 
-  // Four bits of both sums at a time, with a register of their own for the lane
-  logic [LaneBits-1:0] lane_next, lane[4];
+  // ---- Data of a beat, a cycle later, so that an enable is a register of at most 64 loads -------------
+
+  logic [1:0][Lanes*16-1:0] sum_q;
+  logic signed [1:0][15:0] scale_pair_q;
+  logic [1:0][31:0] offset_pair_q;
+  logic [31:0] line_pair_q;
+  logic [17+LaneBits:0] line_lane_q;  // from the pair's first one on
+  logic scale_copy, offset_copy;
+  logic line_copy_soon, line_step_soon, line_copy, line_step;  // the address comes later still
+
+  bnn_register u_scale_copy (.clk_i, .data_i(copy), .data_o(scale_copy));
+  bnn_register u_offset_copy (.clk_i, .data_i(copy), .data_o(offset_copy));
+  bnn_register #(
+      .Bits(2)
+  ) u_line_soon (
+      .clk_i,
+      .data_i({copy, leave}),
+      .data_o({line_copy_soon, line_step_soon})
+  );
+  bnn_register #(
+      .Bits(2)
+  ) u_line (
+      .clk_i,
+      .data_i({line_copy_soon, line_step_soon}),
+      .data_o({line_copy, line_step})
+  );
+
+  always_ff @(posedge clk_i) begin
+    if (scale_copy) scale_pair_q <= scale;
+    if (offset_copy) offset_pair_q <= {high[1], low[1], high[0], low[0]};
+    if (line_copy) line_pair_q <= line_begin_q;
+    if (line_copy) line_lane_q <= '0;
+    else if (line_step) line_lane_q <= line_lane_q + (18 + LaneBits)'(stride_q);
+  end
+
+  // Four bits of both sums at a time, with registers of their own for the copy and the lane
   logic [1:0][15:0] sum;
 
-  assign lane_next = copy ? '0 : lane[0] + LaneBits'(leave);
-
   for (genvar i = 0; i < 4; i++) begin : gen_sum
+    logic sum_copy, lane_step;
+    logic [LaneBits-1:0] lane_q;
+
     bnn_register #(
-        .Bits(LaneBits)
-    ) u_lane (
+        .Bits(2)
+    ) u_step (
         .clk_i,
-        .data_i(lane_next),
-        .data_o(lane[i])
+        .data_i({copy, leave}),
+        .data_o({sum_copy, lane_step})
     );
+
+    always_ff @(posedge clk_i) begin
+      if (sum_copy) begin
+        for (int unsigned l = 0; l < Lanes; l++) begin
+          sum_q[0][l*16+4*i+:4] <= sum_i[l*SumBits+4*i+:4];
+          sum_q[1][l*16+4*i+:4] <= sum_i[(Lanes+l)*SumBits+4*i+:4];
+        end
+      end
+      lane_q <= sum_copy ? '0 : lane_q + LaneBits'(lane_step);
+    end
 
     for (genvar h = 0; h < 2; h++) begin : gen_class
       logic [Lanes*4-1:0] word;
@@ -240,7 +310,7 @@ module bnn_score #(
           .Words(Lanes),
           .Bits (4)
       ) u_mux (
-          .select_i(lane[i]),
+          .select_i(lane_q),
           .word_i  (word),
           .data_o  (sum[h][4*i+:4])
       );
@@ -249,7 +319,7 @@ module bnn_score #(
 
   // ---- Scores and their addresses ------------------------------------------------------------------
 
-  logic [3:0] valid_q;
+  logic [4:0] valid_q;
   logic signed [1:0][16:0] factor_q;
   logic signed [1:0][15:0] scale_d_q;
   logic [1:0][32:0] product_q;
@@ -258,8 +328,8 @@ module bnn_score #(
   logic [30:0] addr_low_q;  // in words, with its carry
   logic unused_carry_q;
   logic [60:0] addr_q;  // in beats
-  logic [63:0] addr_out_q, data_q;
-  logic [2:0][2:0] how_q;  // upper, both, second write
+  logic [63:0] data_q;
+  logic [3:0][2:0] how_q;  // upper, both, second write
   logic [1:0] half_q, upper, second_write;
 
   for (genvar i = 0; i < 2; i++) begin : gen_how
@@ -267,7 +337,7 @@ module bnn_score #(
         .Bits(2)
     ) u_how (
         .clk_i,
-        .data_i({how_q[1][2], how_q[1][0]}),
+        .data_i({how_q[2][2], how_q[2][0]}),
         .data_o({upper[i], second_write[i]})
     );
     always_ff @(posedge clk_i) begin
@@ -285,36 +355,40 @@ module bnn_score #(
     scale_d_q   <= scale_pair_q;
     offset_d_q  <= offset_pair_q;
     offset_d2_q <= offset_d_q;
-    line_d_q    <= line_q[31:2];
+    line_d_q    <= line_pair_q[31:2] + 30'(line_lane_q[17+LaneBits:2]);
     // In words; the carry of two equal bits is the second write's one more
-    {addr_low_q, unused_carry_q} <= {1'b0, base_i[31:2], how_q[0][0]} + {1'b0, line_d_q, how_q[0][0]};
+    {addr_low_q, unused_carry_q} <= {1'b0, base_i[31:2], how_q[2][0]} + {1'b0, line_d_q, how_q[2][0]};
     addr_q      <= {base_i[63:32] + 32'(addr_low_q[30]), addr_low_q[29:1]};
-    addr_out_q  <= {addr_q, 3'b000};
-    how_q       <= {how_q[1:0], {upper_q, both_q, second_write_q}};
-    half_q      <= how_q[2][0] ? 2'b01 : how_q[2][2] ? 2'b10 : {how_q[2][1], 1'b1};
+    how_q       <= {how_q[2:0], {upper_q, both_q, second_write_q}};
+    half_q      <= how_q[3][0] ? 2'b01 : how_q[3][2] ? 2'b10 : {how_q[3][1], 1'b1};
     if (rst_i) valid_q <= '0;
-    else valid_q <= {valid_q[2:0], emit};
+    else valid_q <= {valid_q[3:0], emit};
   end
 
   // ---- Address after the layer ---------------------------------------------------------------------
 
-  logic [31:0] scores_q;
-  logic [63:0] next_q;
+  // In halves; the carry of two equal bits is that of the lower one
+  logic [31:0] scores_q, scores_d_q, high_next_q;
+  logic [32:0] low_next_q;
+  logic unused_next_q;
 
   always_ff @(posedge clk_i) begin
-    scores_q <= 32'(images_i) * 32'(classes_i);
-    next_q   <= base_i + 64'({scores_q, 2'b00});
+    scores_q    <= 32'(images_i) * 32'(classes_i);
+    scores_d_q  <= scores_q;
+    low_next_q  <= {1'b0, base_i[31:0]} + {1'b0, scores_d_q[29:0], 2'b00};
+    {high_next_q, unused_next_q} <= {base_i[63:32], low_next_q[32]} + {30'd0, scores_d_q[31:30], low_next_q[32]};
   end
 
   logic unused_score;
-  assign unused_score = ^{product_q[1][32], product_q[0][32], unused_carry_q, addr_low_q[0], sum_i, weight_i};
+  assign unused_score = ^{line_pair_q[1:0], line_lane_q[1:0], product_q[1][32], product_q[0][32], unused_carry_q,
+                          unused_next_q, addr_low_q[0], sum_i, weight_i};
 
   assign shift_o       = |shift_q;
   assign block_done_o  = done_q;
   assign busy_o        = active_q | emit_q | (|valid_q);
-  assign next_o        = next_q;
-  assign score_valid_o = valid_q[3];
-  assign score_addr_o  = addr_out_q;
+  assign next_o        = {high_next_q, low_next_q[31:0]};
+  assign score_valid_o = valid_q[4];
+  assign score_addr_o  = {addr_q, 3'b000};
   assign score_half_o  = half_q;
   assign score_o       = data_q;
 
@@ -347,7 +421,7 @@ module bnn_score #(
       else $error("a header before block_done_o");
   block_in_turn: assert property (valid_i |-> !active_q)
       else $error("valid_i before block_done_o");
-  beats_in_time: assert property (score_valid_o && !score_ready_i |-> late_q < 3'd4)
-      else $error("more than four beats after score_ready_i has fallen");
+  beats_in_time: assert property (score_valid_o && !score_ready_i |-> late_q < 3'd5)
+      else $error("more than five beats after score_ready_i has fallen");
 `endif
 endmodule

@@ -20,7 +20,8 @@
 // the cycle after the last step was taken.
 //
 // Latency: next_valid_o is there four cycles after start_i; the outputs of a step, with valid_o,
-// are there 4 cycles after it was taken. One step per cycle.
+// are there 4 cycles after it was taken; index_o and group_last_o come a cycle before them, with soon_o. One step per
+// cycle.
 module bnn_sequencer #(
     parameter int unsigned Lanes = 4,
     parameter int unsigned ActDepth = 1024,
@@ -74,10 +75,11 @@ module bnn_sequencer #(
     output logic [Lanes-1:0]          pad_o,
     output logic                      zero_plane_o,
     output logic                      tail_o,
-    output logic [15:0]               index_o,
     output logic                      first_o,
     output logic                      last_o,
     output logic                      second_o,
+    output logic                      soon_o,
+    output logic [15:0]               index_o,
     output logic                      group_last_o
 );
   localparam int unsigned LaneBits = $clog2(Lanes);
@@ -115,12 +117,13 @@ module bnn_sequencer #(
   } step_t;
 
   logic restart, restart_outside, start_q, busy_q;
-  logic inner_valid_q, output_end_q;  // of inner_q
+  logic inner_valid_q, output_end, output_end_loop;  // of inner_q; the latter in copies
   logic [3:0] go;  // for the inner loops, inner_q, the outer loops, the second step
   logic room;
   logic each_pass_q, each_outer_q;  // when sums are handed over
-  logic [Inside-1:0] last;
-  logic [Outside-1:0] last_outside;
+  // Of each loop, for the gates of loops and for what a step is
+  logic [Inside-1:0] last_gate, last;
+  logic [Outside-1:0] last_outside_gate, last_outside;
   logic [15:0] value[Inside], limit[Inside], limit_outside[Outside];
   logic [15:0] unused_value[Outside];
 
@@ -148,19 +151,21 @@ module bnn_sequencer #(
 
     assign gate[1:0] = {busy_q, go[0]};
     if (i > 0) begin : gen_gate
-      assign gate[i+1:2] = last[i-1:0];
+      assign gate[i+1:2] = last_gate[i-1:0];
     end
 
     bnn_loop #(
-        .Bits (Bits),
-        .Gates(i + 2)
+        .Bits  (Bits),
+        .Gates (i + 2),
+        .Value (i == Kx || i == Ky || i == Pool),
+        .Copies(2)
     ) u_loop (
         .clk_i,
         .restart_i(restart),
         .go_i     (gate),
         .limit_i  (limit[i][Bits-1:0]),
         .value_o  (value[i][Bits-1:0]),
-        .last_o   (last[i])
+        .last_o   ({last[i], last_gate[i]})
     );
     if (Bits < 16) begin : gen_narrow
       assign value[i][15:Bits] = '0;
@@ -170,27 +175,29 @@ module bnn_sequencer #(
   for (genvar i = 0; i < Outside; i++) begin : gen_outside
     logic [i+1:0] gate;
 
-    assign gate[1:0] = {output_end_q, go[2]};
+    assign gate[1:0] = {output_end_loop, go[2]};
     if (i > 0) begin : gen_gate
-      assign gate[i+1:2] = last_outside[i-1:0];
+      assign gate[i+1:2] = last_outside_gate[i-1:0];
     end
 
     bnn_loop #(
-        .Gates(i + 2)
+        .Gates (i + 2),
+        .Value (1'b0),
+        .Copies(2)
     ) u_loop (
         .clk_i,
         .restart_i(restart_outside),
         .go_i     (gate),
         .limit_i  (limit_outside[i]),
         .value_o  (unused_value[i]),
-        .last_o   (last_outside[i])
+        .last_o   ({last_outside[i], last_outside_gate[i]})
     );
   end
 
   // The inner loops' part of a step
   inner_t inner, inner_q;
   step_t behind;  // the step of inner_q
-  logic first_q, images, end_c, end_kx, end_ky, end_inner, end_outer, end_output, more, half, lower, dx;
+  logic first_q, images, end_c, end_kx, end_ky, end_inner, end_outer, end_output, output_end_d, more, half, lower, dx;
 
   assign end_c     = last[C];
   assign end_kx    = &last[Kx:C];
@@ -237,8 +244,8 @@ module bnn_sequencer #(
   assign inner.base_take    = end_inner;
 
   assign behind.in        = inner_q;
-  assign behind.block     = output_end_q & ~last_outside[Block];
-  assign behind.block_end = output_end_q & last_outside[Block];
+  assign behind.block     = output_end & ~last_outside[Block];
+  assign behind.block_end = output_end & last_outside[Block];
   assign behind.row       = behind.block_end & ~last_outside[Row];
   assign behind.row_end   = behind.block_end & last_outside[Row];
   assign behind.image     = behind.row_end & ~last_outside[Image];
@@ -255,35 +262,51 @@ module bnn_sequencer #(
       start_q        <= 1'b0;
       busy_q         <= 1'b0;
       inner_valid_q <= 1'b0;
-      output_end_q   <= 1'b0;
     end else begin
       start_q <= start_i;
       busy_q  <= start_q | (busy_q & ~(go[2] & behind.over));
       if (go[1]) begin
         inner_valid_q <= busy_q & ~behind.over;
-        output_end_q   <= busy_q & ~behind.over & end_output;
       end
     end
   end
 
+  assign output_end_d = busy_q & ~behind.over & end_output;
+
+  bnn_hold u_output_end (.clk_i, .enable_i(go[1]), .data_i(output_end_d), .data_o(output_end));
+  bnn_hold u_output_end_loop (.clk_i, .enable_i(go[1]), .data_i(output_end_d), .data_o(output_end_loop));
+
   // ---- The next step ---------------------------------------------------------------------------------
 
   step_t next_q, second_q;  // the second one waits where the next one is not taken
-  logic valid_q, second_valid_q, second, take, done_q;
+  logic valid_q, valid_d, valid_room, second_valid_q, second, move, take, done_q;
 
-  assign take = valid_q & ready_i & ~(wait_i & next_q.in.hold);
-  assign second = valid_q & ~take & (second_valid_q | inner_valid_q);
-  assign room = rst_i | ~second;
+  bnn_sequencer_step u_step (
+      .valid_i       (valid_q),
+      .valid_room_i  (valid_room),
+      .hold_i        (next_q.in.hold),
+      .ready_i,
+      .wait_i,
+      .second_valid_i(second_valid_q),
+      .inner_valid_i (inner_valid_q),
+      .take_o        (take),
+      .move_o        (move),
+      .second_o      (second),
+      .room_o        (room)
+  );
+
+  assign valid_d = ~rst_i & ((valid_q & ~take) | second_valid_q | inner_valid_q);
+
+  bnn_register u_valid_room (.clk_i, .data_i(valid_d), .data_o(valid_room));
 
   always_ff @(posedge clk_i) begin
-    if (!valid_q || take) next_q <= second_valid_q ? second_q : behind;
+    if (move) next_q <= second_valid_q ? second_q : behind;
     if (go[3]) second_q <= behind;
+    valid_q <= valid_d;
     if (rst_i) begin
-      valid_q        <= 1'b0;
       second_valid_q <= 1'b0;
       done_q         <= 1'b0;
     end else begin
-      valid_q        <= (valid_q & ~take) | second_valid_q | inner_valid_q;
       second_valid_q <= second;
       done_q         <= take & next_q.over;
     end
@@ -451,8 +474,7 @@ module bnn_sequencer #(
   end
 
   logic [6:0] shift_q;
-  logic tail_q, zero_plane_o_q, first_o_q, last_o_q, second_o_q, group_last_o_q;
-  logic [15:0] index_o_q;
+  logic tail_q, zero_plane_o_q, first_o_q, last_o_q, second_o_q;
 
   for (genvar i = 0; i < 8; i++) begin : gen_end
     assign ends[i] = i + 1 > 32'(left_p);
@@ -491,16 +513,15 @@ module bnn_sequencer #(
     first_o_q      <= first_p[1];
     last_o_q       <= last_p[1];
     second_o_q     <= second_p[1];
-    group_last_o_q <= group_last_p[1];
-    index_o_q      <= index_p[1];
   end
 
   logic unused_sequencer;
   assign unused_sequencer = ^{value[C], value[Kx], value[Ky], value[Inner], value[Outer], value[Pool],
-                              unused_value[Block], unused_value[Row], unused_value[Image], unused_value[Group], cw_i};
+                              unused_value[Block], unused_value[Row], unused_value[Image], unused_value[Group], cw_i,
+                              last_gate[Pool], last_outside_gate[Group]};
 
   assign done_o            = done_q;
-  assign next_valid_o      = valid_q;
+  assign next_valid_o      = valid_room;
   assign next_hold_o       = next_q.in.hold;
   assign next_last_o       = next_q.in.last;
   assign next_final_o      = next_q.in.final_step;
@@ -512,11 +533,12 @@ module bnn_sequencer #(
   assign shift_o           = shift_q;
   assign tail_o            = tail_q;
   assign zero_plane_o      = zero_plane_o_q;
-  assign index_o           = index_o_q;
+  assign soon_o            = valid_p[1];
+  assign index_o           = index_p[1];
   assign first_o           = first_o_q;
   assign last_o            = last_o_q;
   assign second_o          = second_o_q;
-  assign group_last_o      = group_last_o_q;
+  assign group_last_o      = group_last_p[1];
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------

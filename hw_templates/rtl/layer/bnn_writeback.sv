@@ -78,7 +78,7 @@ module bnn_writeback #(
   // ---- Configuration -----------------------------------------------------------------------------
 
   logic pool_q, serial_q, serial_write, serial_mask, serial_lane, pool_lane;
-  logic [AddrBits-1:0] skipped_q, first_addr_q;
+  logic [AddrBits-1:0] skipped_q, serial_skipped_q, first_addr_q;
   logic [LaneBits:0] block_columns, last_columns_q, columns_left;  // columns of a block, of a row's last
   logic [Lanes-1:0] last_lane_q;  // lanes of the last block
 
@@ -107,7 +107,8 @@ module bnn_writeback #(
     pool_q         <= pool_i;
     serial_q       <= serial_i;
     skipped_q      <= AddrBits'(in_batch_i >> LaneBits) * image_stride_i;
-    first_addr_q   <= base_i + (serial_q ? skipped_q : '0);
+    serial_skipped_q <= serial_q ? skipped_q : '0;
+    first_addr_q   <= base_i + serial_skipped_q;
     last_columns_q <= (columns_left == '0) ? block_columns : columns_left;
     for (int unsigned l = 0; l < Lanes; l++) begin
       last_lane_q[l] <= (pool_q ? l % (Lanes / 2) : l) < 32'(last_columns_q);
@@ -120,7 +121,7 @@ module bnn_writeback #(
   logic column_valid_q, column_last_q, column_one_q, column_valid, column_last;
   logic [LaneBits-1:0] column_q;
   logic [LaneBits:0] columns_q, count_q;  // of the block; still to come after this one
-  logic once_q, next_q;  // the one; the last of a block
+  logic once_q, next, next_event;  // the one; the last of a block
 
   assign column_valid = (soon_i & serial_q) | (column_valid_q & ~column_last_q);
   assign column_last = column_valid_q ? count_q == (LaneBits + 1)'(1) : column_one_q;
@@ -136,22 +137,29 @@ module bnn_writeback #(
       start_q        <= 1'b0;
       once_q         <= 1'b0;
       column_valid_q <= 1'b0;
-      next_q         <= 1'b0;
     end else begin
       start_q        <= start_i;
       once_q         <= soon_i & ~serial_q;
       column_valid_q <= column_valid;
-      next_q         <= (soon_i & ~serial_q) | (column_valid & column_last);
     end
   end
+
+  assign next = ~rst_i & (serial_q ? column_valid & column_last : soon_i);
+
+  bnn_register u_next_event (
+      .clk_i,
+      .data_i(next),
+      .data_o(next_event)
+  );
 
   // ---- Loops: the position of the block ------------------------------------------------------------
 
   localparam int unsigned Loops = 3;
   localparam int unsigned Block = 0, Row = 1, Image = 2;
 
-  logic odd_q, end_row, end_image;
-  logic [Loops-1:0] last;
+  logic odd_q, row_end, group_end;
+  logic lane_last_q;  // the next image is in the first lane again
+  logic [Loops-1:0] last, last_place;  // the latter for the position
   logic [15:0] limit[Loops];
   logic [15:0] unused_value[Loops];
   logic [LaneBits-1:0] image_lane_q;
@@ -163,110 +171,78 @@ module bnn_writeback #(
   for (genvar i = 0; i < Loops; i++) begin : gen_loop
     logic [i:0] gate;
 
-    assign gate[0] = next_q;
+    bnn_register u_next (
+        .clk_i,
+        .data_i(next),
+        .data_o(gate[0])
+    );
     if (i > 0) begin : gen_gate
       assign gate[i:1] = last[i-1:0];
     end
 
     bnn_loop #(
-        .Gates(i + 1)
+        .Gates (i + 1),
+        .Value (1'b0),
+        .Copies(2)
     ) u_loop (
         .clk_i,
         .restart_i(start_q),
         .go_i     (gate),
         .limit_i  (limit[i]),
         .value_o  (unused_value[i]),
-        .last_o   (last[i])
+        .last_o   ({last_place[i], last[i]})
     );
   end
 
   assign block_last = last[Block];
-  assign end_row = &last[Row:Block];
-  assign end_image = &last;
 
   always_ff @(posedge clk_i) begin
+    lane_last_q <= ~serial_q | (&image_lane_q);
     if (start_q) odd_q <= 1'b0;
-    else if (next_q) odd_q <= ~block_last & ~odd_q;
+    else if (next_event) odd_q <= ~block_last & ~odd_q;
     if (start_q) image_lane_q <= in_batch_i[LaneBits-1:0];
-    else if (next_q && end_row) image_lane_q <= last[Image] ? in_batch_i[LaneBits-1:0] : image_lane_q + 1'b1;
+    else if (row_end) begin
+      image_lane_q <= last_place[Image] ? in_batch_i[LaneBits-1:0] : image_lane_q + 1'b1;
+    end
   end
 
-  // ---- Events: what goes on after the write of the cycle before --------------------------------------
+  // ---- Position of a write ---------------------------------------------------------------------------
 
-  // Exclusive. The address goes to the first one, the next image's, this image's (the next lane), the next
-  // row's or the next word's. Copies for the addresses of images, rows and blocks.
-  logic begin_d, group_d, image_d, lane_d, row_d, word_d, group_next_q;
-  logic image_begin, image_image, row_begin, row_image, row_lane, row_row;
-  logic block_begin, block_image, block_lane, block_row, block_word;
-
-  assign begin_d = start_q | group_d;
-  assign group_d = next_q & end_image;
-  assign image_d = next_q & end_row & ~last[Image] & (~serial_q | (&image_lane_q));
-  assign lane_d  = next_q & end_row & ~last[Image] & serial_q & ~(&image_lane_q);
-  assign row_d   = next_q & block_last & ~last[Row];
-  assign word_d  = column_valid_q ? ~(column_last_q & block_last)
-      : once_q & ~block_last & (~pool_q | odd_q);
-
-  always_ff @(posedge clk_i) group_next_q <= group_d;
-
-  bnn_register #(
-      .Bits(2)
-  ) u_image_event (
-      .clk_i,
-      .data_i({begin_d, image_d}),
-      .data_o({image_begin, image_image})
-  );
-  bnn_register #(
-      .Bits(4)
-  ) u_row_event (
-      .clk_i,
-      .data_i({begin_d, image_d, lane_d, row_d}),
-      .data_o({row_begin, row_image, row_lane, row_row})
-  );
-  bnn_register #(
-      .Bits(5)
-  ) u_block_event (
-      .clk_i,
-      .data_i({begin_d, image_d, lane_d, row_d, word_d}),
-      .data_o({block_begin, block_image, block_lane, block_row, block_word})
-  );
-
-  // ---- Position of the write of the cycle before -----------------------------------------------------
-
-  logic [AddrBits-1:0] word_q, image_addr_q, row_addr_q, block_addr_q;
+  // An address is the sum of these; word_q, the group's word, begins at the first address. The next lane's image is in
+  // the same place.
+  logic [AddrBits-1:0] image_q, row_q, block_q, word_q;
   logic [SlotBits-1:0] slot_q;
-  logic [AddrBits-1:0] next_row, next_image;
-  logic slot_end;
+  logic image_clear, image_step, row_clear, row_step, block_clear, block_step, slot_end_q;
 
-  assign slot_end = slot_q == SlotBits'(Slots - 1);
-  assign next_row = row_addr_q + row_stride_i;
-  assign next_image = image_addr_q + image_stride_i;
+  bnn_place_step u_step (
+      .start_i      (start_q),
+      .go_i         (next_event),
+      .lane_last_i  (lane_last_q),
+      .last_i       (last_place),
+      .block_clear_o(block_clear),
+      .row_step_o   (row_step),
+      .row_clear_o  (row_clear),
+      .row_end_o    (row_end),
+      .image_step_o (image_step),
+      .image_clear_o(image_clear),
+      .group_end_o  (group_end)
+  );
+
+  assign block_step = column_valid_q | (once_q & (~pool_q | odd_q));
 
   always_ff @(posedge clk_i) begin
-    if (image_begin) image_addr_q <= first_addr_q;
-    else if (image_image) image_addr_q <= next_image;
-    unique case (1'b1)
-      row_begin: row_addr_q <= first_addr_q;
-      row_image: row_addr_q <= next_image;
-      row_lane:  row_addr_q <= image_addr_q;
-      row_row:   row_addr_q <= next_row;
-      default: ;
-    endcase
-    unique case (1'b1)
-      block_begin: block_addr_q <= first_addr_q;
-      block_image: block_addr_q <= next_image;
-      block_lane:  block_addr_q <= image_addr_q;
-      block_row:   block_addr_q <= next_row;
-      block_word:  block_addr_q <= block_addr_q + words_i;
-      default: ;
-    endcase
-    if (group_next_q) begin
-      slot_q <= slot_end ? '0 : slot_q + 1'b1;
-      if (slot_end) word_q <= word_q + 1'b1;
-    end else if (image_begin) begin
-      slot_q <= '0;
-      word_q <= '0;
-    end
+    if (image_clear) image_q <= '0;
+    else if (image_step) image_q <= image_q + image_stride_i;
+    if (row_clear) row_q <= '0;
+    else if (row_step) row_q <= row_q + row_stride_i;
+    if (block_clear) block_q <= '0;
+    else if (block_step) block_q <= block_q + words_i;
+    if (start_q) word_q <= first_addr_q;
+    else if (group_end && slot_end_q) word_q <= word_q + 1'b1;
+    if (start_q) slot_q <= '0;
+    else if (group_end) slot_q <= slot_end_q ? '0 : slot_q + 1'b1;
+    if (start_q) slot_end_q <= Slots == 1;
+    else if (group_end) slot_end_q <= slot_q == SlotBits'(Slots - 2) || Slots == 1;
   end
 
   // ---- Control of a write, in step with its data -------------------------------------------------
@@ -274,8 +250,8 @@ module bnn_writeback #(
   localparam int unsigned ControlBits = Lanes + AddrBits + SlotBits;
 
   logic [Lanes-1:0] lane, lane_d_q, lane_now_q, lane_soon_q, lane_q;
-  logic [SlotBits-1:0] slot_now_q, slot_next_q, slot;
-  logic [AddrBits-1:0] addr_now_q, addr_next_q, addr_q;
+  logic [SlotBits-1:0] slot_d_q, slot_now_q, slot_next_q, slot;
+  logic [AddrBits-1:0] line_q, place_q, addr_now_q, addr_next_q, addr_q;
   logic [ControlBits-1:0] late_q, control;  // late_q: a column takes one cycle more than a block
   logic [Groups-1:0] group_q;
   logic [2:0] done_q;
@@ -318,8 +294,11 @@ module bnn_writeback #(
   assign slot = control[SlotBits-1:0];
 
   always_ff @(posedge clk_i) begin
-    addr_now_q  <= block_addr_q + word_q;
-    slot_now_q  <= slot_q;
+    line_q      <= image_q + row_q;
+    place_q     <= block_q + word_q;
+    addr_now_q  <= line_q + place_q;
+    slot_d_q    <= slot_q;
+    slot_now_q  <= slot_d_q;
     addr_next_q <= control[SlotBits+:AddrBits];
     slot_next_q <= slot;
     addr_q      <= read_i ? read_addr_i : addr_next_q;

@@ -79,23 +79,24 @@ module bnn_vector
 
   descriptor_t layer;
   flags_t flags;
-  logic start_q, average_q, pool_q, pairs_q, images_q, serial_q, bit_planes_q, value_q, has_bits_q, unsigned_q;
+  logic clear, average_q, pool_q, pairs_q, images_q, serial_q, bit_planes_q, value_q, has_bits_q, unsigned_q;
   logic scores_q;
-  logic [4:0] bases, planes, bases_q, planes_q, hand_overs_q;
+  logic [4:0] bases_q, planes_q, hand_overs_q;
   logic [4:0] product_q;
   logic [15:0] pixels_q, sums_q;  // sums of an output
-  logic [1:0] kept_q;  // planes with values of their own
+  logic [1:0] kept_q, kept_last_q;  // planes with values of their own
   logic [3:0] last_given_q;  // of the planes that are given, at least one turn
   logic [3:0] phase_end_q, given_end_q;  // the phase and the plane before the last
   logic one_given_q;
-  logic [3:0] fields_q;  // places in the pool's queue of a block
+  logic [2:0] fields_q;  // places in the pool's queue of a block, of eight
   logic [7:0] most_q;
   logic mean_q;
   logic [2:0] reads_q;  // reads of a shortcut
+  logic few_q;  // more of these than sums: there are 1, 2 or 4
   logic single_q;  // one sum
   // A channel's turns: those up to the first plane, or score, then those of the others
   logic [15:0] lead_q, lead_end_q;
-  logic [2:0] more_q;
+  logic [2:0] more_q, more_last_q;
   logic one_lead_q, no_more_q, sum_now_q, read_now_q;  // of the first turn
   logic [1:0] sum_wait_q;  // the turn before the first sum, and before the first read
   logic [3:0] read_wait_q;
@@ -103,18 +104,44 @@ module bnn_vector
   logic [7:0] factor_q;
   logic [15:0] rows_q;
   logic [2:0] pool_blocks_q;
-  logic [5:0] headers_q;
+
+  // What is counted begins with a layer; after a reset a cycle later than the rest
+  bnn_register u_clear (
+      .clk_i,
+      .data_i(rst_i | start_i),
+      .data_o(clear)
+  );
 
   assign layer = layer_i.descriptor;
   assign flags = layer.flags;
-  assign bases = 5'(layer.passes.more_bases) + 5'd1;
-  assign planes = 5'(layer.passes.more_planes) + 5'd1;
-
   // Of up to eight bases and planes; no layer with more than 16 passes hands each over.
   function automatic logic [63:0][4:0] products();
     for (int unsigned i = 0; i < 64; i++) products[i] = 5'((i / 8 + 1) * (i % 8 + 1));
   endfunction
   localparam logic [63:0][4:0] Product = products();
+
+  // Tables, as a LUT is less than a carry chain: one more, the greatest value and the number of its last bit, one less,
+  // the negative
+  function automatic logic [15:0][4:0] nexts();
+    for (int unsigned i = 0; i < 16; i++) nexts[i] = 5'(i + 1);
+  endfunction
+  function automatic logic [15:0][7:0] mosts();
+    for (int unsigned i = 0; i < 16; i++) mosts[i] = i == 0 ? 8'd127 : 8'((32'd1 << i) - 1);
+  endfunction
+  function automatic logic [15:0][3:0] givens();
+    for (int unsigned i = 0; i < 16; i++) givens[i] = i == 0 ? 4'(ValueBits - 1) : 4'(i - 1);
+  endfunction
+  function automatic logic [31:0][4:0] lesses();
+    for (int unsigned i = 0; i < 32; i++) lesses[i] = 5'(i - 1);
+  endfunction
+  function automatic logic [31:0][5:0] minuses();
+    for (int unsigned i = 0; i < 32; i++) minuses[i] = 6'(64 - i);
+  endfunction
+  localparam logic [31:0][4:0] Less = lesses();
+  localparam logic [31:0][5:0] Minus = minuses();
+  localparam logic [15:0][4:0] Next = nexts();
+  localparam logic [15:0][7:0] Most = mosts();
+  localparam logic [15:0][3:0] LastBit = givens();
 
   always_ff @(posedge clk_i) begin
     average_q    <= flags.average;
@@ -126,9 +153,9 @@ module bnn_vector
     value_q      <= flags.value;
     has_bits_q   <= flags.bit_planes | layer.result.thresholds != '0;
     unsigned_q   <= layer.result.value_bits != '0;
-    most_q       <= layer.result.value_bits == '0 ? 8'd127 : 8'((9'd1 << layer.result.value_bits) - 9'd1);
-    bases_q      <= bases;
-    planes_q     <= planes;
+    most_q       <= Most[layer.result.value_bits];
+    bases_q      <= Next[layer.passes.more_bases];
+    planes_q     <= Next[layer.passes.more_planes];
     product_q    <= Product[{layer.passes.more_bases[2:0], layer.passes.more_planes[2:0]}];
     unique case (layer.passes.hand)
       2'd0:    hand_overs_q <= 5'd1;
@@ -138,21 +165,22 @@ module bnn_vector
     pixels_q     <= layer.input_size.height * layer.input_size.width;
     sums_q       <= average_q ? pixels_q : 16'(hand_overs_q);
     kept_q       <= layer.result.thresholds == '0 ? 2'd1 : layer.result.thresholds;
-    last_given_q <= (!bit_planes_q ? 4'(kept_q)
-        : layer.result.value_bits == '0 ? 4'(ValueBits) : layer.result.value_bits) - 4'd1;
+    kept_last_q  <= {kept_q == 2'd3, kept_q == 2'd2};
+    last_given_q <= bit_planes_q ? LastBit[layer.result.value_bits] : 4'(kept_last_q);
     phase_end_q  <= has_bits_q ? 4'd7 : 4'd6;
     given_end_q  <= last_given_q - 4'd1;
     one_given_q  <= last_given_q == '0;
-    fields_q     <= kept_q == 2'd3 ? 4'd4 : 4'(kept_q);
-    headers_q    <= 6'(hand_overs_q) + 6'({kept_q, 1'b0});
+    fields_q     <= kept_q == 2'd3 ? 3'd4 : 3'(kept_q);
     scores_q     <= flags.scores;
     mean_q       <= flags.shortcut & flags.shortcut_average;
     reads_q      <= !mean_q ? 3'd1 : images_q ? 3'd4 : 3'd2;
     single_q     <= sums_q == 16'd1;
-    lead_q       <= sums_q < 16'(reads_q) ? 16'(reads_q) : sums_q;
+    few_q        <= sums_q[15:2] == '0 & (reads_q[2] | (reads_q[1] & ~sums_q[1]));
+    lead_q       <= few_q ? 16'(reads_q) : sums_q;
     lead_end_q   <= lead_q - 16'd2;
     one_lead_q   <= lead_q == 16'd1;
-    more_q       <= scores_q ? 3'd1 : single_q ? 3'(kept_q - 2'd1) : {kept_q - 2'd1, 1'b0};
+    more_q       <= scores_q ? 3'd1 : single_q ? 3'(kept_last_q) : {kept_last_q, 1'b0};
+    more_last_q  <= more_q - 3'd1;
     no_more_q    <= more_q == '0;
     sum_now_q    <= lead_q == sums_q;
     sum_wait_q   <= 2'(lead_q - sums_q - 16'd1);
@@ -162,7 +190,6 @@ module bnn_vector
     factor_q     <= 8'd1 << {layer.result.shift[4], ~layer.result.shift[3:2]};
     rows_q       <= rows_i;
     pool_blocks_q <= !flags.pool ? 3'd1 : flags.by_image ? 3'd4 : 3'd2;
-    start_q      <= ~rst_i & start_i;
   end
 
   // ---- Headers: two groups are kept ----------------------------------------------------------------
@@ -185,7 +212,7 @@ module bnn_vector
 
   assign load_ready_o = ~groups_q[1];
   assign load_done_o  = load_done_q;
-  assign headers_o    = headers_q;
+  assign headers_o    = 6'(hand_overs_q) + 6'({kept_q, 1'b0});
   assign busy_o       = groups_q != '0;
 
   // ---- Store: hand-overs that are there --------------------------------------------------------------
@@ -194,26 +221,36 @@ module bnn_vector
   logic [5:0] there_q;  // less those of a block: negative while one is not whole
   logic [3:0] write_hand_q;
   logic [1:0] write_row_q;
-  logic take_q, write_q, block_end, ended_q, whole_q;  // ended_q: a block of values has
-  logic [4:0] leaving;
+  logic write_q, block_end, ended_q, row_last, leave;  // ended_q: a block of values has
+  // What both change by in the next cycle; with a constant each for hand-overs that leave, and one less or more
+  logic [4:0] free_change_q, take_leave_q;
+  logic [5:0] there_change_q, minus_q, whole_leave_q;
 
-  assign leaving = (ended_q & ~average_q) ? hand_overs_q : 5'd0;
+  assign row_last = &write_row_q;
+  assign leave = block_end & ~average_q;
 
   always_ff @(posedge clk_i) begin
-    take_q <= ~rst_i & take_i;
+    minus_q       <= Minus[hand_overs_q];
+    whole_leave_q <= Minus[take_leave_q];
+    take_leave_q  <= Less[hand_overs_q];
+    free_change_q <= leave ? (take_i ? take_leave_q : hand_overs_q) : {5{take_i}};
+    if (write_q && row_last) there_change_q <= leave ? whole_leave_q : 6'd1;
+    else there_change_q <= leave ? minus_q : 6'd0;
+    if (rst_i) begin
+      free_change_q  <= '0;
+      there_change_q <= '0;
+    end
     if (sum_soon_i) write_row_q <= '0;
     else write_row_q <= write_row_q + 2'd1;
-    whole_q <= write_q & (&write_row_q);
-    if (rst_i || start_q) begin
-      write_q      <= 1'b0;
+    write_q <= ~rst_i & (sum_soon_i | (write_q & ~row_last));
+    if (clear) begin
       write_hand_q <= '0;
       free_q       <= 5'(MaxHandOvers);
-      there_q      <= -6'(hand_overs_q);
+      there_q      <= minus_q;
     end else begin
-      write_q <= sum_soon_i | (write_q & ~(&write_row_q));
-      if (write_q && (&write_row_q)) write_hand_q <= write_hand_q + 4'd1;
-      free_q  <= free_q - 5'(take_q) + leaving;
-      there_q <= there_q + 6'(whole_q) - 6'(leaving);
+      if (write_q && row_last) write_hand_q <= write_hand_q + 4'd1;
+      free_q  <= free_q + free_change_q;
+      there_q <= there_q + there_change_q;
     end
   end
 
@@ -221,29 +258,48 @@ module bnn_vector
 
   // ---- Values: which sum of which channel is next --------------------------------------------------
 
-  logic run_q, go, sum_phase, read_phase, begin_block, pool_first, pool_last_q, value_bank_q;
+  logic run_q, go, sum_phase, read_phase, begin_q, pool_first, pool_last_q, value_bank_q;
   logic group_last_q;
   logic [2:0] channel_q, pool_block_q;
   // What the turn is: sums come from one on, reads up to the lead's last; the first sum; the channel's last
   logic [15:0] lead_turn_q;
   logic [2:0] more_turn_q;
-  logic lead_last_q, turn_last_q, sum_turn_q, read_turn_q, fresh_q, channel_end, channel_last_q;
+  logic lead_last_q, turn_last_q, sum_turn_q, read_turn_q, fresh_q, channel_clear, channel_last_q;
+  logic turn_last_d, read_turn_d;
+  logic phase_last_q, plane_last_q, column_last_q, column_end;  // of a turn of the results
+  logic shortcut_d, port_q, port_wait_q, score_wait_q;  // a result takes the port; the turn waits for that, for scores
   logic [3:0] hand_base_q, hand_q, hand_index_q;
   logic [1:0] read_index_q;
-  logic [AddrBits-1:0] pixel_step;
+  logic [AddrBits-1:0] pixel_step, pixel_step_q;  // to the next turn's pixel
+  logic pixel_clear_q;
   logic [2:0] field_base_q;  // where the block goes
-  logic [4:0] fields_free_q;  // less those of a block
+  logic [7:0] flight_q;  // ones: blocks in the queue, or on their way there
+  logic full;
   logic result_end, pool_end, score_done, score_over_q, result_run_q;
-  logic [4:0] result_run_d_q;
+  logic [3:0] result_run_d_q;
   logic [AddrBits-1:0] source_q, pixel_q, record_q, back_q, shortcut_row_q;
   logic [SlotBits-1:0] slot_q;
   logic shortcut_q, odd_q;
 
   // The scores of a channel leave one by one before the next one's.
   // From its turn to the port a result takes two cycles more than a read of a shortcut, and five more than one of an average.
-  assign go = run_q & (~scores_q | ~turn_last_q | score_over_q)
-      & ~(average_q ? result_run_d_q[4] : result_run_d_q[1] & read_turn_q & shortcut_q);
-  assign channel_end = go & turn_last_q;
+  bnn_vector_step u_step (
+      .run_i          (run_q),
+      .score_wait_i   (score_wait_q),
+      .score_over_i   (score_over_q),
+      .port_i         (port_q),
+      .port_wait_i    (port_wait_q),
+      .turn_last_i    (turn_last_q),
+      .channel_last_i (channel_last_q),
+      .go_o           (go),
+      .channel_clear_o(channel_clear),
+      .block_end_o    (block_end),
+      .phase_last_i   (phase_last_q),
+      .plane_last_i   (plane_last_q),
+      .column_last_i  (column_last_q),
+      .column_end_o   (column_end),
+      .result_end_o   (result_end)
+  );
   assign sum_phase = go & sum_turn_q;
   assign read_phase = go & read_turn_q;
   // From pixel to pixel of an average; of a mean from row to row by pixel, where two lanes have a row's, else along
@@ -254,27 +310,47 @@ module bnn_vector
     else if (mean_q && read_turn_q) pixel_step = !images_q ? shortcut_row_q : read_index_q[0] ? back_q : record_q;
   end
 
-  assign block_end = channel_end & channel_last_q;
+  always_comb begin
+    turn_last_d = turn_last_q;
+    read_turn_d = read_turn_q;
+    if (channel_clear) begin
+      turn_last_d = one_lead_q & no_more_q;
+      read_turn_d = read_now_q;
+    end else if (go && (lead_last_q || more_turn_q != '0)) begin
+      turn_last_d = more_turn_q == more_last_q;
+      read_turn_d = 1'b0;
+    end else if (go) begin
+      turn_last_d = lead_turn_q == lead_end_q & no_more_q;
+      read_turn_d = read_turn_q | lead_turn_q[3:0] == read_wait_q;
+    end
+  end
+
   assign pool_first = pool_block_q == '0;
   assign pool_end = ended_q & pool_last_q;
-  assign begin_block = ~run_q & ~ended_q & ready_q != '0 & ~fields_free_q[4] & (average_q | ~there_q[5]);
+  assign full = fields_q[2] ? flight_q[1] : fields_q[1] ? flight_q[3] : flight_q[7];
   assign value_group = pool_end & group_last_q;
 
   always_ff @(posedge clk_i) begin
     pool_last_q <= pool_block_q == pool_blocks_q - 3'd1;
-    result_run_d_q <= rst_i ? '0 : {result_run_d_q[3:0], result_run_q};
-    if (begin_block || channel_end) begin
-      channel_q    <= begin_block ? '0 : channel_q + 3'd1;
-      channel_last_q <= ~begin_block & channel_q == 3'd6;
+    result_run_d_q <= rst_i ? '0 : {result_run_d_q[2:0], result_run_q};
+    pixel_step_q   <= (go & ~(average_q & single_q)) ? pixel_step : '0;
+    pixel_clear_q  <= channel_clear;
+    if (pixel_clear_q) pixel_q <= '0;
+    else pixel_q <= pixel_q + pixel_step_q;
+    port_q         <= average_q ? result_run_d_q[3] : result_run_d_q[0];
+    port_wait_q    <= average_q | (read_turn_d & shortcut_d);
+    score_wait_q   <= scores_q & turn_last_d;
+    turn_last_q    <= turn_last_d;
+    read_turn_q    <= read_turn_d;
+    if (channel_clear) begin
+      channel_q    <= !run_q ? '0 : channel_q + 3'd1;
+      channel_last_q <= run_q & channel_q == 3'd6;
       lead_turn_q  <= '0;
       more_turn_q  <= '0;
       lead_last_q  <= one_lead_q;
-      turn_last_q  <= one_lead_q & no_more_q;
       sum_turn_q   <= sum_now_q;
-      read_turn_q  <= read_now_q;
       fresh_q      <= 1'b1;
       hand_q       <= hand_base_q;
-      pixel_q      <= '0;
       {hand_index_q, read_index_q} <= '0;
     end else if (go) begin
       // One sum serves all planes.
@@ -284,53 +360,55 @@ module bnn_vector
         hand_index_q <= hand_index_q + 4'd1;
       end
       read_index_q <= read_index_q + 2'(read_turn_q);
-      if (!(average_q && single_q)) pixel_q <= pixel_q + pixel_step;
       if (lead_last_q || more_turn_q != '0) begin
         more_turn_q <= more_turn_q + 3'd1;
         lead_last_q <= 1'b0;
-        turn_last_q <= more_turn_q == more_q - 3'd1;
         sum_turn_q  <= single_q & ~scores_q;
-        read_turn_q <= 1'b0;
       end else begin
         lead_turn_q <= lead_turn_q + 16'd1;
         lead_last_q <= lead_turn_q == lead_end_q;
-        turn_last_q <= lead_turn_q == lead_end_q & no_more_q;
         sum_turn_q  <= sum_turn_q | lead_turn_q[1:0] == sum_wait_q;
-        read_turn_q <= read_turn_q | lead_turn_q[3:0] == read_wait_q;
       end
     end
-    if (rst_i || start_q) begin
-      run_q         <= 1'b0;
+    if (rst_i) begin
+      run_q   <= 1'b0;
+      begin_q <= 1'b0;
+      ended_q <= 1'b0;
+    end else begin
+      begin_q <= ~run_q & ~ended_q & ~begin_q & ready_q != '0 & ~full & (average_q | ~there_q[5]);
+      run_q   <= begin_q | (run_q & ~block_end);
+      ended_q <= block_end;
+    end
+    if (clear) begin
       hand_base_q   <= '0;
       pool_block_q  <= '0;
       field_base_q  <= '0;
-      fields_free_q <= 5'd8 - 5'(fields_q);
+      flight_q      <= '0;
       value_bank_q  <= 1'b0;
-      ended_q       <= 1'b0;
     end else begin
-      run_q   <= begin_block | (run_q & ~block_end);
-      ended_q <= block_end;
       if (ended_q) begin
         hand_base_q  <= hand_base_q + hand_overs_q[3:0];
         pool_block_q <= pool_last_q ? '0 : pool_block_q + 3'd1;
       end
-      if (pool_end) field_base_q <= field_base_q + fields_q[2:0];
-      fields_free_q <= fields_free_q - (pool_end & ~scores_q ? 5'(fields_q) : 5'd0)
-          + (result_end ? 5'(fields_q) : 5'd0);
+      if (pool_end) field_base_q <= field_base_q + fields_q;
+      if ((pool_end & ~scores_q) != result_end) flight_q <= result_end ? flight_q >> 1 : {flight_q[6:0], 1'b1};
       value_bank_q  <= value_bank_q ^ value_group;
     end
-    if (rst_i || start_q || go) score_over_q <= 1'b0;
+    if (clear || go) score_over_q <= 1'b0;
     else if (score_done) score_over_q <= 1'b1;
   end
 
   // ---- Where shortcuts and maps that are averaged lie, a block ahead -----------------------------------
 
   logic [AddrBits-1:0] shortcut_base_q, shortcut_step_q, row_step_q, next_source_q;
+  logic [12:0] shortcut_words_q;  // of SIMD channels that have one
   logic two_q, next_shortcut_q, group_last;  // two_q: steps of two
   logic [LaneBits:0] unused_columns;
   logic [Lanes-1:0] next_lane;
   logic [SlotBits-1:0] next_slot;
   logic [AddrBits-1:0] next_addr, next_word;
+
+  assign shortcut_d = (begin_q & pool_first) ? next_shortcut_q : shortcut_q;
 
   always_ff @(posedge clk_i) begin
     two_q           <= flags.stride2 & ~flags.shortcut_same;
@@ -341,10 +419,11 @@ module bnn_vector
     row_step_q      <= two_q ? shortcut_row_q << 1 : shortcut_row_q;
     shortcut_step_q <= (two_q & images_q) ? record_q << 1 : record_q;
     next_source_q   <= next_addr + AddrBits'(layer.shortcut_place.shortcut_word) + (next_word << 3);
-    next_shortcut_q <= flags.shortcut & (16'(next_word) << 3) < layer.shortcut_values[15:0];
-    if (begin_block && pool_first) begin
+    shortcut_words_q <= flags.shortcut ? 13'((layer.shortcut_values[15:0] + 16'd7) >> 3) : '0;
+    next_shortcut_q <= 13'(next_word) < shortcut_words_q;
+    shortcut_q      <= shortcut_d;
+    if (begin_q && pool_first) begin
       source_q     <= next_source_q;
-      shortcut_q   <= next_shortcut_q;
       slot_q       <= next_slot;
       odd_q        <= next_lane[Lanes-1];
       group_last_q <= group_last;
@@ -373,7 +452,7 @@ module bnn_vector
       .image_stride_i (layer.shortcut_image_stride[AddrBits-1:0]),
       .row_stride_i   (row_step_q),
       .words_i        (shortcut_step_q),
-      .go_i           (begin_block & pool_first),
+      .go_i           (begin_q & pool_first),
       .column_last_i  (1'b1),
       .block_columns_o(unused_columns),
       .group_last_o   (group_last),
@@ -423,11 +502,11 @@ module bnn_vector
   step_t next_step;
   step_t [ValueAt+1:0] step_d;
   logic [SumAt:0][3:0] sum_hand_q, turn_d_q;  // the latter: which coefficient, of an average the only one
-  logic [ShortcutAt:0][AddrBits-1:0] source_d_q;
-  logic [AddrBits-1:0] pixel_d_q;
+  logic [ShortcutAt-1:0][AddrBits-1:0] source_d_q;
   logic [ShortcutAt+4:0] read_valid_q, read_first_q;
   logic [AverageAt+4:0] sum_valid_q;
-  logic block_done, more;
+  logic block_done_q, more, read_q;
+  logic [AddrBits-1:0] read_addr_q;
 
   assign block = '{
       pool_first: pool_first,
@@ -445,7 +524,7 @@ module bnn_vector
       op: sum_turn_q ? (fresh_q ? Load : Add) : more ? Plus : Link,
       minus: ~single_q & more_turn_q[0],
       done: go & (lead_last_q | more & (single_q | ~more_turn_q[0])),
-      last: (single_q ? more_turn_q[1:0] : more_turn_q[2:1]) == kept_q - 2'd1,
+      last: (single_q ? more_turn_q[1:0] : more_turn_q[2:1]) == kept_last_q,
       plane: single_q ? more_turn_q[1:0] : more_turn_q[2:1]
   };
 
@@ -454,8 +533,8 @@ module bnn_vector
     step_d        <= {step_d[ValueAt:0], next_step};
     sum_hand_q    <= {sum_hand_q[SumAt-1:0], hand_q};
     turn_d_q      <= {turn_d_q[SumAt-1:0], average_q ? 4'd0 : hand_index_q};
-    pixel_d_q     <= pixel_q;
-    source_d_q    <= {source_d_q[ShortcutAt-1:1], source_d_q[0] + pixel_d_q, source_q + AddrBits'(channel_q)};
+    source_d_q    <= {source_d_q[ShortcutAt-2:1], source_d_q[0] + pixel_q, source_q + AddrBits'(channel_q)};
+    read_addr_q   <= average_q ? source_d_q[AverageAt-1] : source_d_q[ShortcutAt-1];
     read_first_q  <= {read_first_q[ShortcutAt+3:0], read_index_q == '0};
     if (rst_i) begin
       for (int unsigned i = 0; i <= ValueAt + 1; i++) begin
@@ -464,17 +543,20 @@ module bnn_vector
       end
       sum_valid_q  <= '0;
       read_valid_q <= '0;
+      read_q       <= 1'b0;
+      block_done_q <= 1'b0;
     end else begin
+      read_q       <= average_q ? sum_valid_q[AverageAt-1] : read_valid_q[ShortcutAt-1];
+      // Kept in the pool's queue from the next cycles on
+      block_done_q <= step_d[ValueAt].done & step_d[ValueAt].last & block_d[ValueAt].pool_last
+          & (&block_d[ValueAt].channel) & ~scores_q;
       sum_valid_q  <= {sum_valid_q[AverageAt+3:0], sum_phase};
       read_valid_q <= {read_valid_q[ShortcutAt+3:0], read_phase & shortcut_q};
     end
   end
 
-  assign read_o = average_q ? sum_valid_q[AverageAt] : read_valid_q[ShortcutAt];
-  assign read_addr_o = average_q ? source_d_q[AverageAt] : source_d_q[ShortcutAt];
-  // Kept in the pool's queue from the next cycles on
-  assign block_done = step_d[ValueAt+1].done & step_d[ValueAt+1].last & block_d[ValueAt+1].pool_last
-      & (&block_d[ValueAt+1].channel) & ~scores_q;
+  assign read_o = read_q;
+  assign read_addr_o = read_addr_q;
 
   // ---- Headers -------------------------------------------------------------------------------------
 
@@ -528,6 +610,14 @@ module bnn_vector
 
   localparam int unsigned Half = Lanes / 2;
 
+  logic unit_average;
+
+  bnn_register u_unit_average (
+      .clk_i,
+      .data_i(flags.average),
+      .data_o(unit_average)
+  );
+
   logic [Lanes*Pe-1:0] part, sum, bytes;  // of the words read: the group's Pe bits, their sums, what is added
   logic [Units*Lanes*8-1:0] value, kept;  // of unit u and lane l at (l*Units + u)*8
   logic [(Lanes+1)*Units*48-1:0] link;
@@ -568,7 +658,7 @@ module bnn_vector
     for (genvar u = 0; u < Units; u++) begin : gen_unit
       bnn_vector_unit u_unit (
           .clk_i,
-          .average_i    (average_q),
+          .average_i    (unit_average),
           .far_i        (far_q),
           .factor_i     (factor_q),
           .unsigned_i   (unsigned_q),
@@ -596,19 +686,17 @@ module bnn_vector
 
   // ---- Results: turns over columns, planes and channels -----------------------------------------------
 
-  logic phase_last_q, plane_last_q, column_last_q, column_end;
-  logic [3:0] pending_q;  // blocks that are kept
+  logic [7:0] pending_q;  // ones: blocks that are kept
   logic [3:0] phase_q, plane_q;
   logic [LaneBits:0] column_q, block_columns;
   logic [2:0] result_field_q;
   logic result_bank_q, result_last;
-  logic [AddrBits-1:0] plane_word_q, offset_q[3], word_d_q, addr_d_q[WriteAt+1], result_addr, result_word;
+  logic [AddrBits-1:0] plane_word_q, plane_word_d_q, value_word_q, offset_q[2], word_d_q, addr_d_q[WriteAt+1];
+  logic [AddrBits-1:0] result_addr, result_word;
   logic [Lanes-1:0] result_lane, lane_d_q[WriteAt+1];
   logic [SlotBits-1:0] result_slot, slot_d_q[WriteAt+1];
   logic [LaneBits-1:0] pick_q;
 
-  assign column_end = result_run_q & phase_last_q & plane_last_q;
-  assign result_end = column_end & column_last_q;
   assign result_group = scores_q ? value_group : result_end & result_last;
   assign result = '{
       valid: result_run_q & (phase_q[3] | (value_q & plane_q == '0)),
@@ -640,15 +728,14 @@ module bnn_vector
       if (column_end) column_q <= column_last_q ? '0 : column_q + 1'b1;
     end
     pick_q <= pairs_q ? LaneBits'(column_q << 1) : column_q[LaneBits-1:0];
-    if (rst_i || start_q) begin
-      result_run_q   <= 1'b0;
+    result_run_q <= ~rst_i & ~clear & (result_end ? pending_q[1] : pending_q[0]);
+    if (clear) begin
       pending_q      <= '0;
       result_field_q <= '0;
       result_bank_q  <= 1'b0;
     end else begin
-      pending_q    <= pending_q + 4'(block_done) - 4'(result_end);
-      result_run_q <= result_end ? pending_q >= 4'd2 : pending_q != '0;
-      if (result_end) result_field_q <= result_field_q + fields_q[2:0];
+      if (block_done_q != result_end) pending_q <= result_end ? pending_q >> 1 : {pending_q[6:0], 1'b1};
+      if (result_end) result_field_q <= result_field_q + fields_q;
       result_bank_q <= result_bank_q ^ result_group;
     end
   end
@@ -684,21 +771,31 @@ module bnn_vector
       .word_o         (result_word)
   );
 
+  // Its delay does not begin in the adder's slices
+  logic [AddrBits-1:0] addr_sum;
+
+  bnn_register #(
+      .Bits(AddrBits)
+  ) u_addr (
+      .clk_i,
+      .data_i(addr_d_q[3] + word_d_q),
+      .data_o(addr_sum)
+  );
+
   // The place is that of the block from the third cycle on
   always_ff @(posedge clk_i) begin
     result_d[0] <= result;
     for (int unsigned i = 1; i <= WriteAt; i++) result_d[i] <= result_d[i-1];
-    offset_q[0] <= phase_q[3] ? plane_word_q
-        : AddrBits'(layer.dest_planes.value_word) + AddrBits'(phase_q[2:0]);
+    value_word_q   <= AddrBits'(layer.dest_planes.value_word) + AddrBits'(phase_q[2:0]);
+    plane_word_d_q <= plane_word_q;
+    offset_q[0] <= result_d[0].value ? value_word_q : plane_word_d_q;
     offset_q[1] <= offset_q[0];
-    offset_q[2] <= offset_q[1];
-    addr_d_q[3] <= result_addr + offset_q[2];
+    addr_d_q[3] <= result_addr + offset_q[1];
     word_d_q    <= result_d[2].value ? result_word << 3 : result_word;
-    addr_d_q[4] <= addr_d_q[3] + word_d_q;
     slot_d_q[3] <= result_slot;
     lane_d_q[3] <= result_d[2].valid ? result_lane : '0;
     for (int unsigned i = 4; i <= WriteAt; i++) begin
-      if (i > 4) addr_d_q[i] <= addr_d_q[i-1];
+      if (i > 4) addr_d_q[i] <= i == 5 ? addr_sum : addr_d_q[i-1];
       slot_d_q[i] <= slot_d_q[i-1];
       lane_d_q[i] <= lane_d_q[i-1];
     end
@@ -717,6 +814,10 @@ module bnn_vector
   localparam int unsigned Queued = (Units > 1) ? 2 : 1;  // units of a queue
 
   logic [Units*8-1:0] pick;
+  logic [2:0] place_q;  // of the plane in the queue
+  logic score_begin_q, score_block_q, score_group_q;
+
+  always_ff @(posedge clk_i) place_q <= block_d[ValueAt-1].field + 3'(step_d[ValueAt-1].plane);
 
   for (genvar l = 0; l < Lanes; l += 2) begin : gen_pool
     for (genvar u = 0; u < Units; u += Queued) begin : gen_unit
@@ -730,7 +831,7 @@ module bnn_vector
           .first_i    (block_d[ValueAt].pool_first),
           .last_i     (block_d[ValueAt].pool_last),
           .addr_i     ({step_d[ValueAt].plane, block_d[ValueAt].channel}),
-          .place_i    ({block_d[ValueAt].field + 3'(step_d[ValueAt].plane), block_d[ValueAt].channel}),
+          .place_i    ({place_q, block_d[ValueAt].channel}),
           .even_i     (value[(l*Units+u)*8+:Queued*8]),
           .odd_i      (value[((l+1)*Units+u)*8+:Queued*8]),
           .read_addr_i({result_d[0].field, result_d[0].channel}),
@@ -770,6 +871,12 @@ module bnn_vector
     );
   end
 
+  always_ff @(posedge clk_i) begin
+    score_begin_q <= ~rst_i & scores_q & step_d[ScoreAt-1].done;
+    score_block_q <= scores_q & pool_end;
+    score_group_q <= scores_q & value_group;
+  end
+
   bnn_vector_score #(
       .Pe   (Pe),
       .Lanes(Lanes)
@@ -780,13 +887,13 @@ module bnn_vector
       .images_i  (layer_i.images),
       .classes_i (layer.outputs[15:0]),
       .base_i    (scores_i),
-      .begin_i   (scores_q & step_d[ScoreAt].done),
+      .begin_i   (score_begin_q),
       .channel_i (block_d[ScoreAt].channel),
       .next_o    (score_next),
       .score_i   (score[Units*32-1:0]),
       .done_o    (score_done),
-      .block_i   (scores_q & pool_end),
-      .group_i   (scores_q & value_group),
+      .block_i   (score_block_q),
+      .group_i   (score_group_q),
       .score_valid_o,
       .score_ready_i,
       .score_addr_o,

@@ -8,7 +8,7 @@
 // Order: hand_overs_i coefficient words, then offset and limit of each of planes_i planes. Reads: coefficient_o,
 // [u*25 +: 25], offset_o and limit_o (the limit in [9:0], the flip in [10]) 2 cycles after their addresses.
 //
-// Latency: data_i comes 3 cycles after read_o; done_o 7 cycles after the last one.
+// Latency: data_i comes 4 cycles after read_o; done_o 8 cycles after the last one.
 module bnn_vector_header
   import bnn_pkg::*;
 #(
@@ -42,17 +42,15 @@ module bnn_vector_header
     input  logic [2:0]          limit_channel_i,
     output logic [Units*11-1:0] limit_o
 );
-  localparam int unsigned PickWait = 3;  // cycles from a read to the word at the multiplexers, and one through them
+  localparam int unsigned PickWait = 4;  // cycles from a read to the word at the multiplexers, and one through them
 
   // ---- Reads of the ring -------------------------------------------------------------------------
 
-  logic busy_q, offset_q, limit_q, bank_q, last_q, end_word;
+  logic busy_q, offset_q, limit_q, bank_q, last_q, end_word_q;
   logic [5:0] index_q;
   logic [4:0] left_q;  // coefficients still to come
   logic [1:0] plane_q;
   logic [2:0] channel_q;
-
-  assign end_word = &channel_q;
 
   always_ff @(posedge clk_i) begin
     if (load_i) begin
@@ -62,10 +60,12 @@ module bnn_vector_header
       limit_q   <= 1'b0;
       plane_q   <= '0;
       channel_q <= '0;
+      end_word_q <= 1'b0;
       last_q    <= 1'b0;
     end else if (busy_q) begin
       channel_q <= channel_q + 3'd1;
-      if (end_word) begin
+      end_word_q <= channel_q == 3'd6;
+      if (end_word_q) begin
         index_q  <= index_q + 6'd1;
         left_q   <= left_q - 5'd1;
         offset_q <= limit_q | (~offset_q & left_q == 5'd1);
@@ -78,7 +78,7 @@ module bnn_vector_header
       busy_q <= 1'b0;
       bank_q <= 1'b0;
     end else begin
-      busy_q <= load_i | (busy_q & ~(last_q & end_word));
+      busy_q <= load_i | (busy_q & ~(last_q & end_word_q));
       if (start_i) bank_q <= 1'b0;
       else if (done_o) bank_q <= ~bank_q;
     end
@@ -94,7 +94,7 @@ module bnn_vector_header
   logic [PickWait:0][ControlBits-1:0] control_q;
   logic [PickWait:0] valid_q;
   logic [2:0] over_q;
-  logic [2:0] select_q;
+  logic [2:0] select_q, select_d_q;
   logic [3:0] hand;
   logic [Units*32-1:0] word;
 
@@ -104,6 +104,7 @@ module bnn_vector_header
     control_q <= {control_q[PickWait-1:0], {busy_q & ~offset_q & ~limit_q, busy_q & offset_q, busy_q & limit_q,
                                             channel_q, hand, plane_q}};
     select_q  <= channel_q;
+    select_d_q <= select_q;
     if (rst_i) begin
       valid_q <= '0;
       over_q  <= '0;
@@ -123,7 +124,7 @@ module bnn_vector_header
         .Bits (32)
     ) u_pick (
         .clk_i,
-        .select_i(select_q),
+        .select_i(select_d_q),
         .word_i  (words),
         .data_o  (word[u*32+:32])
     );

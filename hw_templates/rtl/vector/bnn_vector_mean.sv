@@ -42,14 +42,13 @@ module bnn_vector_mean #(
     output logic [Units*8-1:0]  odd_o
 );
   /* verilator no_inline_module */
-  logic mean_q, both_q, same_q, shortcut_q, take_q, first_q, first_d_q;
+  logic mean_q, same_q, shortcut_q, take_q, first_q, first_d_q;
   logic [1:0] take_d_q, select_q;
   logic [SlotBits-1:0] slot_q;
   logic [Units*8-1:0] even_part_q, odd_part_q;
 
   always_ff @(posedge clk_i) begin
     mean_q     <= mean_i;
-    both_q     <= mean_i & pairs_i;
     same_q     <= same_i;
     select_q   <= mean_q ? 2'd1 : same_q ? {1'b1, upper_i} : 2'd0;
     shortcut_q <= shortcut_i;
@@ -72,23 +71,30 @@ module bnn_vector_mean #(
     logic signed [8:0] pair_q;
     logic signed [9:0] even_sum_q, odd_sum_q;
     logic [7:0] even_q, odd_q;
-    logic fresh;
+    logic fresh_even, fresh_odd, both;
 
-    bnn_register u_fresh (
+    bnn_register #(
+        .Bits(2)
+    ) u_fresh (
         .clk_i,
-        .data_i(first_d_q | ~mean_q),
-        .data_o(fresh)
+        .data_i({2{first_d_q | ~mean_q}}),
+        .data_o({fresh_odd, fresh_even})
+    );
+    bnn_register u_both (
+        .clk_i,
+        .data_i(mean_i & pairs_i),
+        .data_o(both)
     );
 
     assign even_part = even_part_q[8*u+:8];
     assign odd_part = odd_part_q[8*u+:8];
 
     always_ff @(posedge clk_i) begin
-      pair_q       <= 9'(even_part) + (both_q ? 9'(odd_part) : 9'sd0);
+      pair_q       <= 9'(even_part) + (both ? 9'(odd_part) : 9'sd0);
       odd_part_d_q <= odd_part;
       if (take_d_q[1]) begin
-        even_sum_q <= (fresh ? {8'd0, mean_q, 1'b0} : even_sum_q) + 10'(pair_q);
-        odd_sum_q  <= (fresh ? {8'd0, mean_q, 1'b0} : odd_sum_q) + 10'(odd_part_d_q);
+        even_sum_q <= (fresh_even ? {8'd0, mean_q, 1'b0} : even_sum_q) + 10'(pair_q);
+        odd_sum_q  <= (fresh_odd ? {8'd0, mean_q, 1'b0} : odd_sum_q) + 10'(odd_part_d_q);
       end
       unique case (select_q)
         2'd0: even_q <= even_sum_q[7:0];

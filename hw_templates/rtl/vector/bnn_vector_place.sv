@@ -50,7 +50,7 @@ module bnn_vector_place #(
   // ---- Configuration -----------------------------------------------------------------------------
 
   logic half_q, serial_q, images_q;
-  logic [AddrBits-1:0] skipped_q, first_addr_q;
+  logic [AddrBits-1:0] skipped_q, serial_skipped_q, first_addr_q;
   logic [LaneBits:0] all_columns, last_columns_q, columns_left;
   logic [Lanes-1:0] last_lane_q;
 
@@ -62,7 +62,8 @@ module bnn_vector_place #(
     serial_q       <= Serial & serial_i;
     images_q       <= images_i;
     skipped_q      <= AddrBits'(in_batch_i >> LaneBits) * image_stride_i;
-    first_addr_q   <= base_i + (serial_q ? skipped_q : '0);
+    serial_skipped_q <= serial_q ? skipped_q : '0;
+    first_addr_q   <= base_i + serial_skipped_q;
     last_columns_q <= (columns_left == '0) ? all_columns : columns_left;
     for (int unsigned l = 0; l < Lanes; l++) begin
       last_lane_q[l] <= images_q | ((half_q ? l % (Lanes / 2) : l) < 32'(last_columns_q));
@@ -73,58 +74,91 @@ module bnn_vector_place #(
 
   localparam int unsigned Block = 0, Row = 1, Image = 2;
 
-  logic start_q, go_q, block_q, odd_q, end_row, end_group;  // block_q: the block ends
-  logic [2:0] last, go;
+  logic start_q, go_q, odd_q, row_end, group_end;
+  logic lane_last_q;  // the next image is in the first lane again
+  logic end_block, end_block_event;  // the block ends; a register
+  logic [2:0] last, last_place;  // the latter for the position
   logic [15:0] unused_value[3];
   logic [LaneBits-1:0] image_lane_q;
 
-  assign go[Block] = block_q;
-  assign go[Row]   = block_q & last[Block];
-  assign go[Image] = block_q & last[Block] & last[Row];
-  assign end_row   = last[Block] & last[Row];
-  assign end_group = &last;
+  assign end_block = ~rst_i & go_i & (~serial_q | column_last_i);
+
+  bnn_register u_event_go (
+      .clk_i,
+      .data_i(end_block),
+      .data_o(end_block_event)
+  );
 
   for (genvar i = 0; i < 3; i++) begin : gen_loop
-    bnn_loop u_loop (
+    logic [i:0] gate;
+
+    bnn_register u_go (
+        .clk_i,
+        .data_i(end_block),
+        .data_o(gate[0])
+    );
+    if (i > 0) begin : gen_gate
+      assign gate[i:1] = last[i-1:0];
+    end
+
+    bnn_loop #(
+        .Gates (i + 1),
+        .Value (1'b0),
+        .Copies(2)
+    ) u_loop (
         .clk_i,
         .restart_i(start_q),
-        .go_i     (go[i]),
+        .go_i     (gate),
         .limit_i  (i == Block ? blocks_i : i == Row ? rows_i : units_i),
         .value_o  (unused_value[i]),
-        .last_o   (last[i])
+        .last_o   ({last_place[i], last[i]})
     );
   end
 
   always_ff @(posedge clk_i) begin
+    lane_last_q <= ~serial_q | (&image_lane_q);
     if (start_q) odd_q <= 1'b0;
-    else if (go[Block]) odd_q <= ~last[Block] & ~odd_q;
+    else if (end_block_event) odd_q <= ~last[Block] & ~odd_q;
     if (start_q) image_lane_q <= in_batch_i[LaneBits-1:0];
-    else if (go[Image]) image_lane_q <= last[Image] ? in_batch_i[LaneBits-1:0] : image_lane_q + 1'b1;
+    else if (row_end) begin
+      image_lane_q <= last_place[Image] ? in_batch_i[LaneBits-1:0] : image_lane_q + 1'b1;
+    end
     if (rst_i) begin
       start_q <= 1'b0;
       go_q    <= 1'b0;
-      block_q <= 1'b0;
     end else begin
       start_q <= start_i;
       go_q    <= go_i;
-      block_q <= go_i & (~serial_q | column_last_i);
     end
   end
 
-  // ---- Events, then addresses --------------------------------------------------------------------
+  // ---- Position of a block -----------------------------------------------------------------------------
 
-  logic begin_q, image_q, lane_d_q, row_q, word_d_q, group_q;
-  logic [AddrBits-1:0] image_addr_q, row_addr_q, block_addr_q, word_q, addr_q;
-  logic [AddrBits-1:0] next_image, next_row;
+  // An address is the sum of these and the first one. The next lane's image is in the same place.
+  logic [AddrBits-1:0] image_q, row_q, block_q, line_q, place_q, addr_q;
+  logic image_clear, image_step, row_clear, row_step, block_clear, block_step, group_next_q;
   logic [SlotBits-1:0] slot_q, slot_d_q;
-  logic [AddrBits-1:0] word_out_q;
+  logic [AddrBits-1:0] word_q, word_out_q;
   logic slot_end, block_last_q, odd_d_q, group_last_q;
   logic [LaneBits:0] block_columns_q;
   logic [LaneBits-1:0] image_lane_d_q;
   logic [Lanes-1:0] lane, lane_out_q;
 
-  assign next_image = image_addr_q + image_stride_i;
-  assign next_row = row_addr_q + row_stride_i;
+  bnn_place_step u_step (
+      .start_i      (start_q),
+      .go_i         (end_block_event),
+      .lane_last_i  (lane_last_q),
+      .last_i       (last_place),
+      .block_clear_o(block_clear),
+      .row_step_o   (row_step),
+      .row_clear_o  (row_clear),
+      .row_end_o    (row_end),
+      .image_step_o (image_step),
+      .image_clear_o(image_clear),
+      .group_end_o  (group_end)
+  );
+
+  assign block_step = go_q & (~half_q | odd_q | serial_q);
   assign slot_end = slot_q == SlotBits'(Slots - 1);
 
   always_comb begin
@@ -139,42 +173,28 @@ module bnn_vector_place #(
   end
 
   always_ff @(posedge clk_i) begin
-    begin_q  <= start_q | (block_q & end_group);
-    group_q  <= block_q & end_group;
-    image_q  <= block_q & end_row & ~last[Image] & (~serial_q | (&image_lane_q));
-    lane_d_q <= block_q & end_row & ~last[Image] & serial_q & ~(&image_lane_q);
-    row_q    <= block_q & last[Block] & ~last[Row];
-    word_d_q <= go_q & ~(block_q & last[Block]) & (~half_q | odd_q | serial_q);
-    if (begin_q) image_addr_q <= first_addr_q;
-    else if (image_q) image_addr_q <= next_image;
-    unique case (1'b1)
-      begin_q:  row_addr_q <= first_addr_q;
-      image_q:  row_addr_q <= next_image;
-      lane_d_q: row_addr_q <= image_addr_q;
-      row_q:    row_addr_q <= next_row;
-      default: ;
-    endcase
-    unique case (1'b1)
-      begin_q:  block_addr_q <= first_addr_q;
-      image_q:  block_addr_q <= next_image;
-      lane_d_q: block_addr_q <= image_addr_q;
-      row_q:    block_addr_q <= next_row;
-      word_d_q: block_addr_q <= block_addr_q + words_i;
-      default: ;
-    endcase
-    if (group_q) begin
-      slot_q <= slot_end ? '0 : slot_q + 1'b1;
-      if (slot_end) word_q <= word_q + 1'b1;
-    end else if (begin_q) begin
+    group_next_q <= group_end;
+    if (image_clear) image_q <= '0;
+    else if (image_step) image_q <= image_q + image_stride_i;
+    if (row_clear) row_q <= '0;
+    else if (row_step) row_q <= row_q + row_stride_i;
+    if (block_clear) block_q <= '0;
+    else if (block_step) block_q <= block_q + words_i;
+    line_q  <= image_q + row_q;
+    place_q <= block_q + first_addr_q;
+    addr_q  <= line_q + place_q;
+    if (start_q) begin
       slot_q <= '0;
       word_q <= '0;
+    end else if (group_next_q) begin
+      slot_q <= slot_end ? '0 : slot_q + 1'b1;
+      if (slot_end) word_q <= word_q + 1'b1;
     end
     block_last_q    <= last[Block];
     odd_d_q         <= odd_q;
     image_lane_d_q  <= image_lane_q;
-    group_last_q    <= end_group;
+    group_last_q    <= &last;
     block_columns_q <= last[Block] ? last_columns_q : all_columns;
-    addr_q          <= block_addr_q;
     lane_out_q      <= lane;
     slot_d_q        <= slot_q;
     word_out_q      <= word_q;

@@ -39,50 +39,60 @@ module bnn_vector_score #(
   localparam int unsigned LaneBits = $clog2(Lanes);
   localparam int unsigned UnitBits = (Units > 1) ? $clog2(Units) : 1;
 
-  logic start_q, busy_q, emit, lane_last, last_q, done_q, next_lane_q, absent_q;
+  logic start_q, busy_q, emit, unit_end, begin_lanes, lane_last_q, last_q, done_q, next_lane_q, absent_q;
   logic [15:0] images_q, class_q, group_q;  // images still to come; class of the unit; the group's first one
   logic [LaneBits-1:0] last_lane_q;  // of the block's images
   logic [LaneBits-1:0] lane_q;
   logic [3:0] valid_q;
   logic [2:0] last_d_q;
   logic [31:0] stride_q, block_q, line_q;  // from an image to the next; of the block's first one, of this one
-  logic [$clog2(Units+1)-1:0] unit_q;
+  logic [Units-1:0] unit_q;  // one-hot
 
   // A unit whose class is absent takes one turn. Units' scores move on every second cycle at most.
-  assign emit = busy_q & score_ready_i & next_lane_q;
-  assign lane_last = absent_q | lane_q == last_lane_q;
+  bnn_vector_score_step u_step (
+      .busy_i     (busy_q),
+      .next_i     (next_lane_q),
+      .ready_i    (score_ready_i),
+      .absent_i   (absent_q),
+      .lane_last_i(lane_last_q),
+      .emit_o     (emit),
+      .unit_end_o (unit_end),
+      .begin_o    (begin_lanes)
+  );
 
   always_ff @(posedge clk_i) begin
     start_q  <= start_i;
     stride_q <= 32'({classes_i, 2'b00});
     last_lane_q <= images_q >= 16'(Lanes) ? '1 : LaneBits'(images_q - 16'd1);
     absent_q <= class_q >= classes_i;
-    last_q   <= unit_q == ($bits(unit_q))'(Units - 1);
+    lane_last_q <= lane_q == last_lane_q;
+    last_q   <= unit_q[Units-1];
     if (start_q || group_i) images_q <= images_i;
     else if (block_i) images_q <= images_q - 16'(Lanes);
     if (start_q || group_i) block_q <= '0;
     else if (block_i) block_q <= block_q + (stride_q << LaneBits);
     if (start_q) group_q <= '0;
     else if (group_i) group_q <= group_q + 16'(Pe);
-    if (begin_i) begin
-      class_q  <= group_q + 16'(channel_i);
-      unit_q   <= '0;
-      lane_q   <= '0;
-      line_q   <= block_q;
+    if (begin_lanes) begin
+      lane_q <= '0;
+      line_q <= block_q;
     end else if (emit) begin
-      lane_q <= lane_last ? '0 : lane_q + 1'b1;
-      line_q <= lane_last ? block_q : line_q + stride_q;
-      if (lane_last) begin
-        unit_q  <= unit_q + 1'b1;
-        class_q <= class_q + 16'd8;
-      end
+      lane_q <= lane_q + 1'b1;
+      line_q <= line_q + stride_q;
+    end
+    if (!busy_q) begin
+      class_q <= group_q + 16'(channel_i);
+      unit_q  <= Units'(1);
+    end else if (unit_end) begin
+      class_q <= class_q + 16'd8;
+      unit_q  <= unit_q << 1;
     end
     if (rst_i) begin
       busy_q      <= 1'b0;
       next_lane_q <= 1'b0;
       done_q      <= 1'b0;
     end else begin
-      busy_q      <= begin_i | (busy_q & ~(emit & lane_last & last_q));
+      busy_q      <= begin_i | (busy_q & ~(unit_end & last_q));
       next_lane_q <= busy_q & ~emit & ~begin_i;
       done_q      <= last_d_q[2];
     end
@@ -90,43 +100,51 @@ module bnn_vector_score #(
 
   // ---- The way of a score ---------------------------------------------------------------------------
 
-  logic [31:0] offset_q;
+  logic [31:0] line_d_q, offset_q;
+  logic [15:0] class_d_q;
   logic [30:0] low_q;  // in words, with a carry
-  logic [63:0] addr_q, addr_out_q;
+  logic [63:0] addr_q;
   logic [1:0][UnitBits-1:0] unit_d_q;
-  logic [UnitBits-1:0] unit_dd_q;
+  logic [UnitBits-1:0] unit, unit_dd_q;
   logic [Units-1:0] next_q;
   logic [31:0] data_q;
 
-  always_ff @(posedge clk_i) begin
-    unit_d_q  <= {unit_d_q[0], UnitBits'(unit_q)};
-    unit_dd_q <= unit_d_q[1];
-    data_q    <= score_i[32'(unit_dd_q)*32+:32];
-    for (int unsigned u = 0; u < Units; u++) next_q[u] <= ~rst_i & emit & unit_q == ($bits(unit_q))'(u);
+  always_comb begin
+    unit = '0;
+    for (int unsigned u = 0; u < Units; u++) if (unit_q[u]) unit |= UnitBits'(u);
   end
 
   always_ff @(posedge clk_i) begin
-    offset_q   <= line_q + 32'({class_q, 2'b00});
+    unit_d_q  <= {unit_d_q[0], unit};
+    unit_dd_q <= unit_d_q[1];
+    data_q    <= score_i[32'(unit_dd_q)*32+:32];
+    for (int unsigned u = 0; u < Units; u++) next_q[u] <= ~rst_i & emit & unit_q[u];
+  end
+
+  always_ff @(posedge clk_i) begin
+    // The adders stand behind the delay, as one that follows them would not begin in their slices
+    line_d_q   <= line_q;
+    class_d_q  <= class_q;
+    offset_q   <= line_d_q + 32'({class_d_q, 2'b00});
     low_q      <= {1'b0, base_i[31:2]} + {1'b0, offset_q[31:2]};
     addr_q     <= {base_i[63:32] + 32'(low_q[30]), low_q[29:0], 2'b00};
-    addr_out_q <= addr_q;
     if (rst_i) begin
       valid_q  <= '0;
       last_d_q <= '0;
     end else begin
       valid_q  <= {valid_q[2:0], emit & ~absent_q};
-      last_d_q <= {last_d_q[1:0], emit & lane_last & last_q};
+      last_d_q <= {last_d_q[1:0], unit_end & last_q};
     end
   end
 
   logic unused_score;
-  assign unused_score = ^{addr_out_q[1:0], offset_q[1:0], base_i[1:0]};
+  assign unused_score = ^{addr_q[1:0], offset_q[1:0], base_i[1:0]};
 
   assign next_o        = next_q;
   assign done_o        = done_q;
   assign score_valid_o = valid_q[3];
-  assign score_addr_o  = {addr_out_q[63:3], 3'b000};
-  assign score_half_o  = addr_out_q[2] ? 2'b10 : 2'b01;
+  assign score_addr_o  = {addr_q[63:3], 3'b000};
+  assign score_half_o  = addr_q[2] ? 2'b10 : 2'b01;
   assign score_o       = {data_q, data_q};
 
 `ifndef SYNTHESIS
