@@ -213,6 +213,7 @@ RULES = (
     Rule("bnn_run_section", "one_section", pulse("next_i")),
     Rule("bnn_run_read", "beats_enough", ({"ask_i": 1, "settled_i": 1, "ready_i": 1, "beats_i": 1}, 4)),
     Rule("bnn_run_descriptors", "start_settled", (*pulse("fetch_i"), *pulse("start_i"))),
+    Rule("bnn_run_descriptors", "start_good", (*pulse("fetch_i"), 40, *pulse("start_i"))),
     Rule("bnn_run_layers", "begin_in_turn", (*pulse("sub_begin_i"), *pulse("sub_begin_i"))),
     Rule("bnn_run_layers", "ready_limited", (*pulse("begin_i"), {"layer_i": 1, "first_done_i": 1}, 4)),
     Rule(

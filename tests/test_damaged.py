@@ -19,7 +19,7 @@ from helpers.programs import change
 from run_damaged import campaign, main, wrong
 
 from bnn import golden
-from bnn.contract import MAX_AVERAGE, MAX_BATCH, Descriptor, Error, Header, layers
+from bnn.contract import MAX_AVERAGE, MAX_BATCH, PROGRAM_VERSION, PROGRAM_VERSION_2, Descriptor, Error, Header, layers
 from bnn.program import score_columns
 from hls.ap_types import find_ap_types
 from hls.designs import Design
@@ -103,6 +103,10 @@ def test_counts_of_averages_and_headers(core: str) -> None:
     """What would count on for minutes, what only one of the cores can do, and what no core reads."""
     expected = [(code, fields, one) for code, fields in AVERAGES for one in with_averages(fields)]
     expected += [(code, fields, one) for code, fields in HEADERS for one in with_headers(fields)]
+    for program, images in zip(DAMAGE.good, DAMAGE.images, strict=True):
+        if Header.read(program).version == PROGRAM_VERSION:
+            fields = {"version": PROGRAM_VERSION_2}  # in which none of its layers frees the first layer's buffer
+            expected.append((Error.RANGE, fields, (change(program, **fields), images)))
     codes = CORES[core]()([one for _, _, one in expected])
     for (code, fields, one), got in zip(expected, codes, strict=True):
         assert code_of(one[0]) == code == got, fields

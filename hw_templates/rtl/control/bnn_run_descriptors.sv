@@ -7,8 +7,8 @@
 // needs the vector unit, which the design does not have. in_b_i, last_i, last_b_i: it is of segment B, the last of its
 // segment, the last of all. end_i, with last_i, ends a segment, begin_i all.
 //
-// Latency: settled_o 29 cycles after fetch_i; layer_o 2 after copy_i; bad_o follows in_b_i, last_i and last_b_i by two
-// cycles.
+// Latency: settled_o 29 cycles after fetch_i; layer_o 2 after copy_i; bad_o follows in_b_i and last_b_i by two cycles,
+// last_i by one.
 module bnn_run_descriptors
   import bnn_pkg::*;
 #(
@@ -110,7 +110,7 @@ module bnn_run_descriptors
   logic [31:0] taken_q;  // before it
   logic [33:0] needed_q;
   logic [32:0] next_q;  // before the next one; not below 2**32 where it goes back beyond the first, or is over
-  logic [33:0] range_q;
+  logic [32:0] range_q;
   // Header words of a group, and what they follow from
   logic [3:0] bases_q, planes_q;  // up to 8, of the lower bits: more are out of range
   logic [5:0] low_passes_q, high_passes_q;  // of the lower and of the upper bits of bases_q
@@ -128,7 +128,7 @@ module bnn_run_descriptors
   logic [31:0] taps_q, words_q;  // taps of a kernel, words of a pass
   logic [19:0] all_words_q;
   logic more_words_q;  // than a group can have, whatever its bases
-  logic over_a_q, under_a_q, over_b_q, under_b_q, back_q, bad_words_q, bad_range_q;
+  logic over_a_q, under_a_q, over_b_q, under_b_q, back_q, unfreed_q, bad_words_q, bad_range_q;
 
   // Not 1 to MaxAverage
   function automatic logic no_edge(input logic [15:0] x);
@@ -209,13 +209,14 @@ module bnn_run_descriptors
         || no_edge(fetched.input_size.height));
     range_q[29] <= fetched.flags.average && (fetched.passes.more_bases != '0 || fetched.passes.more_planes != '0
         || fetched.passes.hand != '0 || no_edge(fetched.input_size.width));
-    // The first layer's double buffer is released once, by the last layer of segment A that reads it.
+    // The first layer's double buffer is released once, by the last layer of segment A that reads it. Which is the last
+    // of the segment is known too late for range_q.
     range_q[30] <= header_i.version[1] && (released_q || in_b_i) && (reads_first || fetched.flags.release_first);
-    range_q[31] <= header_i.version[1] && !in_b_i && last_i && !released_q && !fetched.flags.release_first;
     // Bands: of one image, by pixel and without the vector unit; weights again where all of them stay
-    range_q[32] <= fetched.flags.early && (!header_i.version[1] || header_i.sub_batch[15:0] != 16'd1
+    range_q[31] <= fetched.flags.early && (!header_i.version[1] || header_i.sub_batch[15:0] != 16'd1
         || fetched.flags.vector || fetched.flags.dense || fetched.flags.release_first);
-    range_q[33] <= fetched.band.weights_back != '0 && (!header_i.version[1] || !header_i.resident[0]);
+    range_q[32] <= fetched.band.weights_back != '0 && (!header_i.version[1] || !header_i.resident[0]);
+    unfreed_q   <= header_i.version[1] && !released_q && !fetched.flags.release_first;
     back_q      <= fetched.band.weights_back != '0;
     vector_q    <= fetched.flags.vector && Vector == 0;
     bad_range_q <= |range_q;
@@ -228,7 +229,7 @@ module bnn_run_descriptors
     over_b_q    <= needed_q > 34'(header_i.words_b);
     under_b_q   <= needed_q < 34'(header_i.words_b);
     bad_words_q <= next_q[32] | (last_i & back_q)
-        | (in_b_i ? over_b_q | (last_i & under_b_q) : over_a_q | (last_i & under_a_q));
+        | (in_b_i ? over_b_q | (last_i & under_b_q) : over_a_q | (last_i & (under_a_q | unfreed_q)));
     next_q      <= needed_q[32:0] - 33'(fetched.band.weights_back);
     if (begin_i || (end_i && last_i)) taken_q <= '0;
     else if (start_i) taken_q <= next_q[31:0];
@@ -248,5 +249,7 @@ module bnn_run_descriptors
 
   start_settled: assert property (start_i |-> settled_o)
       else $error("start_i before the descriptor is there and checked");
+  start_good: assert property (start_i && settled_o |-> !bad_o && !vector_o)
+      else $error("start_i of a layer that is out of range");
 `endif
 endmodule
