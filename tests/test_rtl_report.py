@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -341,7 +342,7 @@ def test_a_slow_module_is_mapped_for_delay_too(
 ) -> None:
     ran = []
 
-    def run(name: str, text: str, arrays: object, cache: Path, stem: str, before: str) -> dict:
+    def run(name: str, text: str, arrays: object, place: Path, before: str) -> dict:
         ran.append(before)
         return chain(delay if before else usual)
 
@@ -351,6 +352,28 @@ def test_a_slow_module_is_mapped_for_delay_too(
         assert len(ran) == runs
         luts = [entry for entry in result["slow"].modules["slow"]["cells"].values() if entry["type"] == "LUT1"]
         assert len(luts) == kept
+
+
+def test_two_reports_of_the_same_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one cache: the second waits for the first, and runs nothing."""
+    ran: list[tuple[str, str]] = []
+    source = tmp_path / "inverter.sv"
+    source.write_text("module inverter(input logic i, output logic o);\n  assign o = ~i;\nendmodule\n")
+    run_yosys = synth.yosys.run
+
+    def run(script: str, folder: Path, log: str) -> str:
+        ran.append((folder.name, log))
+        return run_yosys(script, folder, log)
+
+    monkeypatch.setattr(synth.yosys, "run", run)
+
+    def report(number: int) -> dict:
+        modules = synth.elaborate([source], "inverter", {}, tmp_path / "cache")
+        return synth.synthesise(modules, tmp_path / "cache")
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(report, range(2))
+    assert first == second and len(ran) == len(set(ran)) == 3
 
 
 def test_what_is_no_netlist_is_refused() -> None:

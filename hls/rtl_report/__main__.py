@@ -7,6 +7,7 @@ import json
 import math
 import re
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -264,15 +265,16 @@ def _run(options: argparse.Namespace) -> None:
     folder = folder_of(options.output, design)
     wired = first_layer(options.first_layer, options.model, design)
     if wired:
-        for name, text in wired["rtl"].items():
-            write_atomically(folder / "first" / name, text.encode())
-            files.append(folder / "first" / name)
         values["FirstWired"] = 1
     top = options.module if options.alone and options.module else sources.TOP
     if top != sources.TOP:
         values = _declared(sources.find(top, options.rtl), values)
     values.update(_values(options.values))
-    modules = synth.elaborate(files, top, values, options.cache)
+    with tempfile.TemporaryDirectory() as first:  # another report may have another model's
+        for name, text in (wired["rtl"] if wired else {}).items():
+            files.append(Path(first) / name)
+            files[-1].write_text(text)
+        modules = synth.elaborate(files, top, values, options.cache)
     print(f"report: {len(modules)} modules after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     chosen = options.module or sources.TOP
     modules = synth.below(modules, chosen)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bnn.errors import ExpectedError
-from bnn.files import write_atomically
+from bnn.files import locked, write_atomically
 from hls import yosys
 from hls.rtl_report import netlist, rtlil
 
@@ -107,32 +107,36 @@ def elaborate(sources: Sequence[Path], top: str, parameters: Mapping[str, int], 
         *(f"{k}={v}" for k, v in sorted(parameters.items())),
         *(part for path, text in texts.items() for part in (path.name, text)),
     )
-    cache.mkdir(parents=True, exist_ok=True)
-    target = cache / f"{top}-{key}.il"
-    if not target.is_file():
-        flags = " ".join(f"-G {name}={value}" for name, value in sorted(parameters.items()))
-        raw, shared, copies = f"{key}.raw.il", f"{key}.shared.il", f"{key}.src"
-        # yosys, which runs in a sandbox, sees the folder it runs in
-        named = {path.name: text for path, text in texts.items()} | {f"{name}.v": text for name, text in _CELLS.items()}
-        for name, text in named.items():
-            write_atomically(cache / copies / name, text.encode())
-        files = " ".join(f"{copies}/{name}" for name in named)
-        read = f"{_READ} --top {top} {flags} {files}; {_FORGET}; write_rtlil {raw}"
-        yosys.run(read, cache, f"{top}.elaborate.log")
-        shutil.rmtree(cache / copies)
-        made, _ = rtlil.share(rtlil.split((cache / raw).read_text(encoding="utf-8")), f"\\{top}")
-        write_atomically(cache / shared, "".join(made.values()).encode())
-        (cache / raw).unlink()
-        yosys.run(
-            f"{_LIBRARY}; read_rtlil {shared}; hierarchy -check -top {top}; {_PREPARE}; {_FORGET}; write_rtlil {raw}",
-            cache,
-            f"{top}.prepare.log",
-        )
-        (cache / shared).unlink()
-        made, _ = rtlil.share(rtlil.split((cache / raw).read_text(encoding="utf-8")), f"\\{top}")
-        write_atomically(target, "".join(made.values()).encode())
-        (cache / raw).unlink()
+    place, target = cache / f"{top}-{key}", cache / f"{top}-{key}.il"
+    if target.is_file():
+        return rtlil.split(target.read_text(encoding="utf-8"))
+    with locked(place):
+        if not target.is_file():  # else another process was at it
+            _elaborate(texts, top, parameters, place, target)
     return rtlil.split(target.read_text(encoding="utf-8"))
+
+
+def _elaborate(texts: Mapping[Path, str], top: str, parameters: Mapping[str, int], place: Path, target: Path) -> None:
+    """Write the modules of sources to `target`; yosys runs in a folder of its own."""
+    flags = " ".join(f"-G {name}={value}" for name, value in sorted(parameters.items()))
+    # yosys, which runs in a sandbox, sees the folder it runs in
+    named = {path.name: text for path, text in texts.items()} | {f"{name}.v": text for name, text in _CELLS.items()}
+    for name, text in named.items():
+        write_atomically(place / "src" / name, text.encode())
+    files = " ".join(f"src/{name}" for name in named)
+    yosys.run(f"{_READ} --top {top} {flags} {files}; {_FORGET}; write_rtlil raw.il", place, "elaborate.log")
+    shutil.rmtree(place / "src")
+    made, _ = rtlil.share(rtlil.split((place / "raw.il").read_text(encoding="utf-8")), f"\\{top}")
+    write_atomically(place / "shared.il", "".join(made.values()).encode())
+    yosys.run(
+        f"{_LIBRARY}; read_rtlil shared.il; hierarchy -check -top {top}; {_PREPARE}; {_FORGET}; write_rtlil raw.il",
+        place,
+        "prepare.log",
+    )
+    made, _ = rtlil.share(rtlil.split((place / "raw.il").read_text(encoding="utf-8")), f"\\{top}")
+    write_atomically(target, "".join(made.values()).encode())
+    for name in ("shared.il", "raw.il"):
+        (place / name).unlink()
 
 
 def below(modules: Mapping[str, str], top: str) -> dict[str, str]:
@@ -195,13 +199,14 @@ def _one(name: str, text: str, own: str, cache: Path, progress: Callable[[str], 
 
     def kept(stem: str, before: str) -> dict[str, Any]:
         target = cache / f"{stem}.json"
-        if target.is_file():
-            found: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
-            return found
         began = time.monotonic()
-        data = _run(name, text, rtlil.memories(own), cache, stem, before)
-        write_atomically(target, json.dumps(data, separators=(",", ":")).encode())
-        progress(f"{name}: {time.monotonic() - began:.0f} s{', for delay' if before else ''}")
+        if not target.is_file():
+            with locked(cache / stem):
+                if not target.is_file():  # else another process was at it
+                    made = _run(name, text, rtlil.memories(own), cache / stem, before)
+                    write_atomically(target, json.dumps(made, separators=(",", ":")).encode())
+            progress(f"{name}: {time.monotonic() - began:.0f} s{', for delay' if before else ''}")
+        data: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
         return data
 
     data = kept(stem, "")
@@ -225,9 +230,10 @@ _MAPPED = re.compile(r"^mapping memory (\S+) via (\S+)", re.MULTILINE)
 _REGISTERS = re.compile(r"^using FF mapping for memory (\S+)", re.MULTILINE)
 
 
-def _run(name: str, text: str, arrays: Sequence[rtlil.Array], cache: Path, stem: str, before: str) -> dict[str, Any]:
-    source, result, log = f"{stem}.in.il", f"{stem}.out.json", f"{stem}.log"
-    write_atomically(cache / source, text.encode())
+def _run(name: str, text: str, arrays: Sequence[rtlil.Array], place: Path, before: str) -> dict[str, Any]:
+    """Run yosys on a module in a folder of its own."""
+    source, result, log = "in.il", "out.json", "yosys.log"
+    write_atomically(place / source, text.encode())
     flags = f"-family xc7 -noiopad -noclkbuf -top {name}"
     free: list[str] = []
     while True:
@@ -235,10 +241,10 @@ def _run(name: str, text: str, arrays: Sequence[rtlil.Array], cache: Path, stem:
         loosen = "".join(f"setattr -unset ram_style {name}/{memory}; " for memory in free)
         script = f"read_rtlil {source}; {loosen}{before}synth_xilinx {flags}; write_json {result}"
         try:
-            printed = yosys.run(script, cache, log)
+            printed = yosys.run(script, place, log)
             break
         except yosys.YosysError:
-            refused = _REFUSED.search((cache / log).read_text(encoding="utf-8"))
+            refused = _REFUSED.search((place / log).read_text(encoding="utf-8"))
             memory = refused.group(1).removeprefix(f"{name}.") if refused else ""
             if not memory or memory in free:
                 raise
@@ -258,9 +264,9 @@ def _run(name: str, text: str, arrays: Sequence[rtlil.Array], cache: Path, stem:
             else "removed"
         )
         memories.append((array.name, array.words, array.bits, array.style, became))
-    data = json.loads((cache / result).read_text(encoding="utf-8"))
+    data = json.loads((place / result).read_text(encoding="utf-8"))
     chosen = data["modules"][name]
     chosen["attributes"].pop("blackbox", None)
     for path in (source, result):
-        (cache / path).unlink()
+        (place / path).unlink()
     return {"modules": {name: chosen}, "memories": memories}
