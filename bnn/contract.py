@@ -60,7 +60,7 @@ PAIR_WORDS = Constant(
     32, "words of a pixel with values below which the RTL core's first layer writes those of two lanes at once"
 )
 ARRAY_LATENCY = Constant(
-    8, "cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one"
+    7, "cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one"
 )
 
 

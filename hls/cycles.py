@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LAYER_START = 10
 """Cycles from the end of a layer to the first step of the next."""
-LAYER_END = 16
+LAYER_END = 15
 """Cycles from the one after a layer's last step to its end: its bits leave the array."""
 GROUP_GAP = 7
 """Cycles between the last step of a group and the first of the next, its header among them."""
@@ -30,9 +30,9 @@ BURST = 8
 """Cycles from a burst of weights to the next, at least; with two ports a port's part of a word is a burst."""
 WEIGHTS = 4
 """Cycles from a group's last weight in the ring to its first step."""
-SERIAL = 19
+SERIAL = 18
 """Cycles from the last step of a block with serial writes to that of the next, and one per column."""
-SCORES = 19
+SCORES = 18
 """Cycles from the last step of a block of scores to the first of the next, and those of its pairs but one."""
 PAIR = 8
 """Cycles of the scores of two classes at least: the next sums are shifted meanwhile."""

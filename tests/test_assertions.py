@@ -311,7 +311,7 @@ RULES = (
     ),
     Rule("bnn_align", "shift_one_hot", ({"shift_i": 3},)),
     Rule("bnn_array", "header_alone", ({"header_soon_i": 1}, {"header_soon_i": 0, "valid_i": 1})),
-    Rule("bnn_array", "headers_apart", (*pulse("header_soon_i"), 5, *pulse("header_soon_i"))),
+    Rule("bnn_array", "headers_apart", (*pulse("header_soon_i"), 4, *pulse("header_soon_i"))),
     Rule("bnn_array", "shift_without_words", (*pulse("valid_i"), 2, *pulse("shift_i"))),
     Rule("bnn_array", "hand_in_turn", ({"hand_i": 1}, *pulse("valid_i"), *pulse("valid_i")), {"last_i": 1}),
     Rule("bnn_array", "pool_constant", (*pulse("valid_i"), 2, {"pool_i": 1})),

@@ -24,7 +24,7 @@ constexpr int MAX_BATCH = 1024;  // images of a batch at most
 // words of a pixel with values below which the RTL core's first layer writes those of two lanes at once
 constexpr int PAIR_WORDS = 32;
 // cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one
-constexpr int ARRAY_LATENCY = 8;
+constexpr int ARRAY_LATENCY = 7;
 
 // Codes of the error register.
 enum Error {

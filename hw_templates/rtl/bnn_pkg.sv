@@ -24,7 +24,7 @@ package bnn_pkg;
   // words of a pixel with values below which the RTL core's first layer writes those of two lanes at once
   localparam int unsigned PairWords = 32;
   // cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one
-  localparam int unsigned ArrayLatency = 8;
+  localparam int unsigned ArrayLatency = 7;
   localparam int unsigned DescriptorUsed = 32;  // words of a descriptor up to the last that is not 0
 
   // Cycles from operands to sums in the array.

@@ -118,7 +118,7 @@ module bnn_top
     $error("bnn_top: Ports = %0d, must be 1 or 2", Ports);
   end
 
-  logic clk, rst, flush, control_rst, run_rst, first_rst, engine_rst, ring_rst, write_rst;
+  logic clk, rst, flush, control_rst, run_rst, first_rst, ring_rst, write_rst;
   assign clk = ap_clk;
   always_ff @(posedge clk) rst <= ~ap_rst_n;
 
@@ -151,12 +151,6 @@ module bnn_top
       .clk_i (clk),
       .data_i(rst | flush),
       .data_o(first_rst)
-  );
-
-  bnn_register u_engine_rst (
-      .clk_i (clk),
-      .data_i(rst | flush),
-      .data_o(engine_rst)
   );
 
   // ---- Registers -----------------------------------------------------------------------------
@@ -573,7 +567,7 @@ module bnn_top
       .Vector     (Vector)
   ) u_engine (
       .clk_i           (clk),
-      .rst_i           (engine_rst),
+      .rst_i           (rst | flush),
       .start_i         (layer_start),
       .layer_i         (layer),
       .scores_i        (layer_scores),

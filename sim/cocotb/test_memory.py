@@ -15,7 +15,7 @@ WRITES_AHEAD = 5  # commands that bnn_axi_write takes after it is no longer read
 RING_LATENCY = 3  # of a read of bnn_weight_ring
 JOINED = 2  # cycles that a word of parts from several ports takes more
 SEEN = 2  # cycles after available_o has shown a word in which it can be read
-COUNT_EARLY = 3  # cycles by which pop_count_i is constant before pop_i
+COUNT_EARLY = 2  # cycles by which pop_count_i is constant before pop_i
 
 
 @cocotb.test()

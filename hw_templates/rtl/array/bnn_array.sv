@@ -51,7 +51,7 @@ module bnn_array
 );
   localparam int unsigned Nodes = 3 * Simd / 2 - 1;  // bnn_parity
   localparam int unsigned Latency = array_latency(Simd);
-  localparam int unsigned Count = Latency - 5;  // from the operands of a dot product to its count
+  localparam int unsigned Count = Latency - 4;  // from the operands of a dot product to its count
   localparam int unsigned TilePe = 4;
   localparam int unsigned TileLanes = (Lanes < 4) ? Lanes : 4;
 
@@ -77,7 +77,7 @@ module bnn_array
     last_q   <= {last_q[Latency-3:0], last_i};
     second_q <= {second_q[Latency-3:0], second_i};
     pool_q   <= pool_i;
-    clear_q  <= ~valid_q[Count];
+    clear_q  <= ~valid_q[Count-1];
     hand_q   <= hand_i;
     if (rst_i) begin
       valid_q     <= '0;
@@ -96,7 +96,7 @@ module bnn_array
     end
   end
 
-  // Operands with their parities, 2 cycles; the parity of all of a word follows its count.
+  // Operands with their parities, 1 cycle; the parity of all of a word follows its count.
   logic [Pe*Nodes-1:0] weight;
   logic [Lanes*Nodes-1:0] act;
   logic [Pe-1:0] parity_weight;
@@ -186,10 +186,10 @@ module bnn_array
           .parity_weight_i(parity_weight[p+:TilePe]),
           .parity_act_i   (parity_act[l+:TileLanes]),
           .count_clear_i  (clear_q),
-          .acc_first_i    (first_q[Count+1]),
+          .acc_first_i    (first_q[Count]),
           .shift_i        (shift_q),
-          .hit_valid_i    (valid_q[Count+3] & last_q[Count+3]),
-          .second_i       (second_q[Count+3]),
+          .hit_valid_i    (valid_q[Count+2] & last_q[Count+2]),
+          .second_i       (second_q[Count+2]),
           .pool_i         (pool_q),
           .threshold_i    (threshold_q[p*(SumBits-1)+:TilePe*(SumBits-1)]),
           .flip_i         (flip_q[p+:TilePe]),

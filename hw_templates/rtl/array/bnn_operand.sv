@@ -1,7 +1,7 @@
 // A word with its parities (bnn_parity), and the parity of the whole word Delay cycles later: that of the two nodes
 // which no other has taken in, as each node stands for all that it was made of.
 //
-// Latency: node_o 2 cycles, parity_o 2 + Delay cycles; data only, no reset.
+// Latency: node_o 1 cycle, parity_o 1 + Delay cycles; data only, no reset.
 (* keep_hierarchy = "yes" *)
 module bnn_operand #(
     parameter int unsigned Simd = 64,

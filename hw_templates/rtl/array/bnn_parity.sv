@@ -8,7 +8,7 @@
 // 0 .. Simd-1 are the word, node Simd + i is the parity of nodes 3i, 3i+1, 3i+2. Two nodes are
 // left over at the end.
 //
-// Latency: 2 cycles; data only, no reset.
+// Latency: 1 cycle; data only, no reset.
 module bnn_parity #(
     parameter int unsigned Simd = 64,
     parameter int unsigned Nodes = 3 * Simd / 2 - 1
@@ -17,23 +17,15 @@ module bnn_parity #(
     input  logic [Simd-1:0]  word_i,
     output logic [Nodes-1:0] node_o
 );
-  localparam int unsigned First = Simd / 3;  // parities of bits of the word alone
-
-  logic [Simd-1:0] word_q;
-  logic [First-1:0] first_q;
   logic [Nodes-1:0] node, node_q;
 
-  assign node[Simd+First-1:0] = {first_q, word_q};
+  assign node[Simd-1:0] = word_i;
 
-  for (genvar i = First; i < Nodes - Simd; i++) begin : gen_parity
+  for (genvar i = 0; i < Nodes - Simd; i++) begin : gen_parity
     assign node[Simd+i] = ^node[3*i+:3];
   end
 
-  always_ff @(posedge clk_i) begin
-    word_q <= word_i;
-    for (int unsigned i = 0; i < First; i++) first_q[i] <= ^word_i[3*i+:3];
-    node_q <= node;
-  end
+  always_ff @(posedge clk_i) node_q <= node;
 
   assign node_o = node_q;
 endmodule

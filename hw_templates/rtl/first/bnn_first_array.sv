@@ -78,8 +78,16 @@ module bnn_first_array
       {tap_q[t][10:1], unused_low} <= {1'b0, ~low[8], low[8:1], 1'b1} + {1'b0, ~high[8], high[8:1], low[0] & high[0]};
     end
   end
+  // Three numbers are added bit by bit first, s + 2c, which a carry chain adds; the two lowest bits apart as above.
   for (genvar r = 0; r < 3; r++) begin : gen_row
-    always_ff @(posedge clk_i) row_q[r] <= 13'(tap_q[3*r]) + 13'(tap_q[3*r+1]) + 13'(tap_q[3*r+2]);
+    logic [10:0] s, c;
+    logic unused_low;
+    assign s = tap_q[3*r] ^ tap_q[3*r+1] ^ tap_q[3*r+2];
+    assign c = (tap_q[3*r] & tap_q[3*r+1]) | (tap_q[3*r+2] & (tap_q[3*r] | tap_q[3*r+1]));
+    always_ff @(posedge clk_i) begin
+      row_q[r][1:0] <= {s[1] ^ c[0], s[0]};
+      {row_q[r][12:2], unused_low} <= {2'b0, s[10:2], 1'b1} + {1'b0, c[10:1], s[1] & c[0]};
+    end
   end
   always_ff @(posedge clk_i) all_q <= 14'(row_q[0]) + 14'(row_q[1]) + 14'(row_q[2]);
 

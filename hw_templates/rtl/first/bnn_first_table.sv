@@ -3,7 +3,7 @@
 //   data_o[i] = table[pack_i ? beat_i[i] : pixel_i[i]];  of bytes 4 to 7, the beat's, without Whole the top bit
 //
 // load_valid_i: a word of the table, eight entries, with its index; load_data_i comes a cycle after it. pack_i[0] is
-// for bytes 0 and 1, pack_i[1], the same value, for the others.
+// for bytes 0 and 1, pack_i[1], the same value, for the others; both are constant from the cycle before the first byte.
 //
 // Latency: none from a byte; a loaded entry is there three cycles after load_valid_i.
 module bnn_first_table #(
@@ -33,7 +33,17 @@ module bnn_first_table #(
     localparam int unsigned Bits = (i < 4 || Whole) ? 8 : 1;
 
     if (i < 4) begin : gen_pixel
-      assign byte_at[i] = pack_i[i/2] ? beat_i[i] : pixel_i[i];
+      // Two bits with a register for it, as it lies before the memory
+      for (genvar b = 0; b < 8; b += 2) begin : gen_bits
+        logic pack;
+
+        bnn_register u_pack (
+            .clk_i,
+            .data_i(pack_i[i/2]),
+            .data_o(pack)
+        );
+        assign byte_at[i][b+:2] = pack ? beat_i[i][b+:2] : pixel_i[i][b+:2];
+      end
     end else begin : gen_beat
       assign byte_at[i] = beat_i[i];
       if (!Whole) begin : gen_top

@@ -11,9 +11,9 @@
 // convolution by pixel of these rows without the vector unit begins a row of its first group when all that it reads is
 // there, any other layer when rows_wait_i is low; none ends before. A layer that is early does not wait for it to be low.
 //
-// start_i: a pulse with idle; layer_i and scores_i are constant from three cycles before it until two cycles
-// after done_o, a pulse. The next start_i comes at least five cycles after it: its reads find all bits
-// written. multiply_o is high in cycles in which the array has a word.
+// rst_i is a cycle early, for copies of it. start_i: a pulse with idle; layer_i and scores_i are constant from three
+// cycles before it until two cycles after done_o, a pulse. The next start_i comes at least five cycles after it: its
+// reads find all bits written. multiply_o is high in cycles in which the array has a word.
 //
 // Latency, from a step to the array: 7 cycles (addresses 4, memory 2, alignment 1).
 module bnn_engine
@@ -76,12 +76,27 @@ module bnn_engine
   // layer_i changes 4 cycles after that, with the last write at the earliest.
   localparam int unsigned Drain = StepLatency + MemoryLatency + SumLatency + 5 - 6 - 1 - 4;
 
+  // ---- Resets: copies, a cycle after rst_i ------------------------------------------------------
+
+  localparam int unsigned Control = 0, Steps = 1, Sums = 2, Scores = 3, Values = 4;
+
+  logic [4:0] rst;
+
+  for (genvar i = 0; i < 5; i++) begin : gen_rst
+    bnn_register u_rst (
+        .clk_i,
+        .data_i(rst_i),
+        .data_o(rst[i])
+    );
+  end
+
   // ---- Descriptor ----------------------------------------------------------------------------
 
   descriptor_t layer;
   flags_t flags;
   logic pool, serial, scores, dense, step_pool, step_serial, step_first, step_dense, start_q;
   logic vector, average;
+  logic plain_q;  // sums become bits
   logic [1:0] pad_q;
   logic [4:0] inner_q, outer_q;  // passes
   logic [AddrBits-1:0] record_q;  // words of a pixel of the source
@@ -126,6 +141,7 @@ module bnn_engine
     rows_q         <= pool ? layer.rows[15:0] >> 1 : layer.rows[15:0];
     dense_blocks_q <= (layer_i.images + 16'(Lanes - 1)) >> LaneBits;
     images_q       <= dense ? dense_blocks_q : layer_i.images;
+    plain_q        <= ~scores & ~vector;
     headers_q      <= vector ? vector_headers : scores ? 6'd2 : 6'd1;
     scores_q       <= scores_i;
     source_base_q  <= layer_i.odd ? layer.source_odd[AddrBits-1:0] : layer.source_even[AddrBits-1:0];
@@ -137,7 +153,7 @@ module bnn_engine
         : layer.source_words[AddrBits-1:0];
     tap_rows_q     <= (layer.taps.tap_rows != '0) ? layer.taps.tap_rows : flags.kernel3 ? 16'd3 : 16'd1;
     tap_columns_q  <= (layer.taps.tap_columns != '0) ? layer.taps.tap_columns : flags.kernel3 ? 16'd3 : 16'd1;
-    if (rst_i) start_q <= 1'b0;
+    if (rst[Control]) start_q <= 1'b0;
     else start_q <= start_i;
   end
 
@@ -157,7 +173,8 @@ module bnn_engine
   } state_e;
 
   state_e state_q;
-  logic next_valid, seq_done, step, one_by_one, pending_q, enough_q, block_done, run_q;
+  logic next_valid, seq_done, step, one_by_one, pending_q, enough_q, block_done;
+  logic run_q, run_begin, run_end;  // run_q: in Run
   logic ahead_q, follow_q;  // the next group's words are there too; its header may follow this one's last step
   logic soon_q;  // or not much later
   logic vector_busy, load_ready, load_read, load_done, room, hand_soon, read;
@@ -186,7 +203,7 @@ module bnn_engine
       .ActDepth(ActDepth)
   ) u_sequencer (
       .clk_i,
-      .rst_i,
+      .rst_i(rst[Steps]),
       .start_i          (start_i & ~average),
       .done_o           (seq_done),
       .tap_rows_i       (tap_rows_q),
@@ -280,23 +297,35 @@ module bnn_engine
   assign one_by_one = serial | scores;
   assign step = next_valid & run_q & ~(pending_q & next_hold);
 
+  // What ends the steps of a group, or of a row that the first layer has not done the next one of; what begins them
+  assign run_end = next_group_last | (next_row_last & rows_wait_q & (next_image_last | ~rows_ahead_q));
+  always_comb begin
+    unique case (state_q)
+      Header0: run_begin = ~scores & ~vector & ~rows_hold;
+      Rows:    run_begin = ~pop_wait_q[1] & rows_there_q;
+      Load:    run_begin = load_done & ~average;
+      Header1: run_begin = 1'b1;
+      default: run_begin = 1'b0;
+    endcase
+  end
+
   always_ff @(posedge clk_i) begin
     group_total_q <= (RingBits + 1)'(group_words) + (RingBits + 1)'(headers_q);
     last_total_q  <= group_total_q - (RingBits + 1)'(layer.band.weights_back);
     over_q        <= ~start_q & (over_q | (step & next_over));
     enough_q      <= ring_available_i >= group_total_q;
     ahead_q       <= (RingBits + 2)'(ring_available_i) >= {group_total_q, 1'b0};
-    follow_q      <= ahead_q & space_q <= 1 & state_q != Header0 & ~scores & ~vector;
-    soon_q        <= ahead_q & ~scores & ~vector;
+    follow_q      <= ahead_q & space_q <= 1 & state_q != Header0 & plain_q;
+    soon_q        <= ahead_q & plain_q;
     pop_wait_q    <= (state_q == Rows || state_q == Pop) ? pop_wait_q >> 1 : '1;
     quiet_q       <= ~pending_q & ~score_busy & ~vector_busy & ~end_wait_q;
     if (!finish_q) drain_q <= '1;
     else if (quiet_q) drain_q <= drain_q >> 1;
     if (start_q) average_left_q <= layer.groups[15:0];
     else if (average_pop_q) average_left_q <= average_left_q - 16'd1;
-    if (rst_i) begin
+    run_q         <= ~rst[Control] & (run_begin | (run_q & ~(step & run_end)));
+    if (rst[Control]) begin
       state_q         <= Stop;
-      run_q           <= 1'b0;
       done_q          <= 1'b0;
       finish_q        <= 1'b0;
       pending_q       <= 1'b0;
@@ -325,32 +354,20 @@ module bnn_engine
           end
         end
         Header0: begin
-          state_q    <= vector ? Load : scores ? Header1 : rows_hold ? Rows : Run;
-          run_q      <= ~scores & ~vector & ~rows_hold;
+          state_q <= vector ? Load : scores ? Header1 : rows_hold ? Rows : Run;
         end
         Rows: begin
-          if (!pop_wait_q[1] && rows_there_q) begin
-            state_q <= Run;
-            run_q   <= 1'b1;
-          end
+          if (run_begin) state_q <= Run;
         end
         Load: begin
-          if (load_done) begin
-            state_q    <= average ? Pop : Run;
-            run_q      <= ~average;
-          end
+          if (load_done) state_q <= average ? Pop : Run;
         end
-        Header1: begin
-          state_q <= Run;
-          run_q   <= 1'b1;
-        end
+        Header1: state_q <= Run;
         Run: begin
           if (step && next_group_last) begin
-            state_q    <= next_over | ~soon_q ? Pop : follow_q ? Header0 : Space;
-            run_q      <= 1'b0;
-          end else if (step && next_row_last && rows_wait_q && (next_image_last || !rows_ahead_q)) begin
-            state_q    <= Rows;
-            run_q      <= 1'b0;
+            state_q <= next_over | ~soon_q ? Pop : follow_q ? Header0 : Space;
+          end else if (step && run_end) begin
+            state_q <= Rows;
           end
         end
         Space: if (space_q == '0) state_q <= Header0;
@@ -396,9 +413,10 @@ module bnn_engine
   logic [StepLatency-1:0] header0_d_q, header1_d_q;
   logic ring_read_q, ring_pop_q;
   logic [RingBits-1:0] ring_index_q;
+  logic [RingBits:0] pop_count_q;
 
   always_ff @(posedge clk_i) begin
-    if (rst_i) begin
+    if (rst[Control]) begin
       header0_d_q <= '0;
       header1_d_q <= '0;
       ring_read_q <= 1'b0;
@@ -409,6 +427,7 @@ module bnn_engine
       ring_read_q <= step_soon | header0_d_q[StepLatency-2] | header1_d_q[StepLatency-2] | load_read;
       ring_pop_q  <= (step_soon & group_last) | average_pop_q;
     end
+    pop_count_q  <= over_q ? last_total_q : group_total_q;
     ring_index_q <= RingBits'(weight_index);
     if (header0_d_q[StepLatency-2]) ring_index_q <= '0;
     if (header1_d_q[StepLatency-2]) ring_index_q <= RingBits'(1);
@@ -418,7 +437,7 @@ module bnn_engine
   assign ring_read_o      = ring_read_q;
   assign ring_index_o     = ring_index_q;
   assign ring_pop_o       = ring_pop_q;
-  assign ring_pop_count_o = over_q ? last_total_q : group_total_q;
+  assign ring_pop_count_o = pop_count_q;
   assign act_read_o       = step_q;
   assign multiply_o       = step_q;
 
@@ -448,7 +467,7 @@ module bnn_engine
     first_d_q  <= {first_d_q[MemoryLatency-2:0], first_q};
     last_d_q   <= {last_d_q[MemoryLatency-2:0], last_q};
     second_d_q <= {second_d_q[MemoryLatency-2:0], second_q};
-    if (rst_i) begin
+    if (rst[Control]) begin
       valid_d_q   <= '0;
       header0_m_q <= '0;
       header1_m_q <= '0;
@@ -489,10 +508,6 @@ module bnn_engine
   logic plain_score_valid, vector_score_valid;
   logic [63:0] plain_score_addr, vector_score_addr, plain_score, vector_score;
   logic [1:0] plain_score_half, vector_score_half;
-  logic plain_q;  // sums become bits
-
-  always_ff @(posedge clk_i) plain_q <= ~scores & ~vector;
-
   bnn_array #(
       .Pe     (Pe),
       .Simd   (Simd),
@@ -500,7 +515,7 @@ module bnn_engine
       .SumBits(SumBits)
   ) u_array (
       .clk_i,
-      .rst_i,
+      .rst_i(rst[Sums]),
       .valid_i    (valid_d_q[MemoryLatency-1]),
       .first_i    (first_d_q[MemoryLatency-1]),
       .last_i     (last_d_q[MemoryLatency-1]),
@@ -527,7 +542,7 @@ module bnn_engine
       .ActDepth (ActDepth)
   ) u_writeback (
       .clk_i,
-      .rst_i,
+      .rst_i(rst[Sums]),
       .start_i,
       .pool_i        (pool),
       .serial_i      (serial),
@@ -568,7 +583,7 @@ module bnn_engine
       .SumBits(SumBits)
   ) u_score (
       .clk_i,
-      .rst_i,
+      .rst_i(rst[Scores]),
       .start_i     (start_q),
       .images_i    (layer_i.images),
       .classes_i   (layer.outputs[15:0]),
@@ -616,7 +631,7 @@ module bnn_engine
         .ActDepth(ActDepth)
     ) u_vector (
         .clk_i,
-        .rst_i,
+        .rst_i(rst[Values]),
         .start_i,
         .layer_i,
         .units_i     (images_q),
@@ -649,8 +664,8 @@ module bnn_engine
     );
   end else begin : gen_plain
     logic unused_plain;
-    assign unused_plain = ^{hand_soon, hand, second_data_i, vector_score_valid, vector_score_addr, vector_score_half,
-                            vector_score};
+    assign unused_plain = ^{rst[Values], hand_soon, hand, second_data_i, vector_score_valid, vector_score_addr,
+                            vector_score_half, vector_score};
     assign score_valid_o = plain_score_valid;
     assign score_addr_o  = plain_score_addr;
     assign score_half_o  = plain_score_half;
@@ -669,7 +684,7 @@ module bnn_engine
   // ---- Rules, checked in simulation --------------------------------------------------------------
 
   default clocking @(posedge clk_i); endclocking
-  default disable iff (rst_i);
+  default disable iff (rst[Control]);
 
   layer_t layer_q;
   logic [63:0] scores_before_q;
@@ -683,7 +698,7 @@ module bnn_engine
     layer_q         <= layer_i;
     scores_before_q <= scores_i;
     constant_q      <= {constant_q[0], constant};
-    done_before_q   <= rst_i ? '0 : {done_before_q[2:0], done_q};
+    done_before_q   <= rst[Control] ? '0 : {done_before_q[2:0], done_q};
   end
 
   start_when_idle: assert property (start_i |-> state_q == Stop && !start_q)

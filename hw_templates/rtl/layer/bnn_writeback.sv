@@ -194,6 +194,7 @@ module bnn_writeback #(
     );
   end
 
+
   assign block_last = last[Block];
 
   always_ff @(posedge clk_i) begin
@@ -256,6 +257,7 @@ module bnn_writeback #(
   logic [Groups-1:0] group_q;
   logic [2:0] done_q;
   logic vector_mask, vector_write, vector_lane;
+  logic write_next_q;  // any of lane_soon_q
 
   bnn_register u_vector_mask (
       .clk_i,
@@ -307,6 +309,7 @@ module bnn_writeback #(
       lane_now_q    <= '0;
       late_q        <= '0;
       lane_soon_q   <= '0;
+      write_next_q  <= 1'b0;
       lane_q        <= '0;
       done_q        <= '0;
     end else begin
@@ -314,6 +317,7 @@ module bnn_writeback #(
       lane_now_q    <= lane_d_q;
       late_q        <= {lane_now_q, addr_now_q, slot_now_q};
       lane_soon_q   <= control[SlotBits+AddrBits+:Lanes];
+      write_next_q  <= |control[SlotBits+AddrBits+:Lanes];
       lane_q        <= lane_soon_q;
       done_q        <= {done_q[1:0], column_valid_q & column_last_q};
     end
@@ -365,7 +369,7 @@ module bnn_writeback #(
   end
 
   assign block_done_o  = done_q[2];
-  assign write_next_o  = |lane_soon_q;
+  assign write_next_o  = write_next_q;
   assign write_lane_o  = lane_q;
   assign write_group_o = group_q;
   assign write_addr_o  = addr_q;

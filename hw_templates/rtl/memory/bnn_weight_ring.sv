@@ -8,7 +8,7 @@
 // their senders know the room. available_o is the number of words from base on; a reader reads only indices
 // below it, two cycles after it has seen it at the earliest. pop_i drops pop_count_i words, at
 // most available_o; with hold_i it may go back, by no more than base, with a count of 2*Depth less the words. pop_count_i
-// is constant from three cycles before it, and so is base.
+// is constant from two cycles before it, and so is base.
 //
 // hold_i (resident program): popped words stay. words_i, 1 .. Depth, is the number of words of
 // the program; the stream brings exactly these, once, and base returns to word 0 when it
@@ -67,7 +67,7 @@ module bnn_weight_ring #(
   for (genvar p = 0; p < Ports; p++) begin : gen_port
     logic [PartBits+63:0] word_q;  // the next beat, above what it is shifted into
     logic [BeatBits-1:0] beat_q;
-    logic valid_q;
+    logic valid_q, last_soon, part_bank;  // last_soon: a beat that comes is a part's last; part_bank: part again
 
     for (genvar b = 0; b < Beats; b++) begin : gen_beat
       logic shift;
@@ -91,7 +91,15 @@ module bnn_weight_ring #(
       end
     end
 
-    assign part[p] = valid_q & (beat_q == BeatBits'(Beats - 1));
+    assign last_soon = beat_q == BeatBits'(Beats - 1) - BeatBits'(valid_q);
+
+    bnn_register #(
+        .Bits(2)
+    ) u_part (
+        .clk_i,
+        .data_i({2{beat_valid_i[p] & last_soon & ~drop[p]}}),
+        .data_o({part_bank, part[p]})
+    );
 
     for (genvar b = 0; b < PartBits; b += BankBits) begin : gen_bank
       bnn_weight_bank #(
@@ -99,7 +107,7 @@ module bnn_weight_ring #(
           .Depth(Depth)
       ) u_bank (
           .clk_i,
-          .write_i     (part[p]),
+          .write_i     (part_bank),
           .write_addr_i(placed[p][AddrBits-1:0]),
           .data_i      (word_q[b+:BankBits]),
           .read_i,
@@ -178,14 +186,14 @@ module bnn_weight_ring #(
   int unsigned brought, brought_q, brought_before_q, base, number;
   logic hold_at_q, back;
   logic [AddrBits:0] words_at_q;
-  logic [2:0] moved_q;  // ones: cycles since base moved
+  logic [1:0] moved_q;  // ones: cycles since base moved
 
   assign back = hold_i & pop_count_i > available_o;
 
   always_ff @(posedge clk_i) begin
     brought_q        <= brought;
     brought_before_q <= brought_q;
-    moved_q          <= {moved_q[1:0], pop_i | rewind_i};
+    moved_q          <= {moved_q[0], pop_i | rewind_i};
     if (rst_i || clear_i) begin
       {brought, brought_q, brought_before_q, base} <= '0;
       {hold_at_q, words_at_q} <= {hold_i, words_i};
@@ -207,9 +215,8 @@ module bnn_weight_ring #(
       else $error("word %0d read, %0d are there for two cycles", base + 32'(index_i), brought_before_q);
   pop_there: assert property (pop_i |-> (back ? 2 * Depth - 32'(pop_count_i) <= base : pop_count_i <= available_o))
       else $error("%0d words popped of %0d, %0d are before them", pop_count_i, available_o, base);
-  pop_settled: assert property (pop_i |-> moved_q == '0 && $stable(pop_count_i) && pop_count_i == $past(pop_count_i, 2)
-      && pop_count_i == $past(pop_count_i, 3))
-      else $error("pop_count_i or base not constant from three cycles before pop_i");
+  pop_settled: assert property (pop_i |-> moved_q == '0 && $stable(pop_count_i) && pop_count_i == $past(pop_count_i, 2))
+      else $error("pop_count_i or base not constant from two cycles before pop_i");
   word_has_room: assert property (|part |-> number - (hold_i ? 0 : base) < (hold_i ? 32'(words_i) : Depth))
       else $error("word %0d beyond the %0d that there is room for", number, hold_i ? 32'(words_i) : Depth);
   rewind_held: assert property (rewind_i |-> hold_i && !pop_i)
