@@ -26,8 +26,8 @@ MOST_BYTES = 1 << 17
 HANG_S = 60
 """What ends an input that never returns; one that takes more than two seconds of the processor is a finding anyway."""
 MOST_FINDINGS = 25
-AT_ONCE = 20_000
-"""Inputs of one process: what changes inputs in Python keeps some 100 KB of each for good, whatever the reader does."""
+AT_ONCE = 10_000
+"""Inputs of one process: what changes inputs in Python keeps 100 to 300 KB of each, whatever the reader does."""
 
 
 def command(name: str, out: Path) -> tuple[list[str], dict[str, str]]:
