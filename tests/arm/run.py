@@ -18,6 +18,10 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT))
+
+from bnn.files import locked  # noqa: E402
+
 COMPILER = "arm-linux-gnueabihf-g++"
 EMULATORS = ("qemu-arm-static", "qemu-arm")
 LIBRARIES = "usr/lib/arm-linux-gnueabihf"
@@ -47,7 +51,8 @@ def unpacked(folder: Path, emulator: str) -> Path:
     digest = hashlib.sha256(f"{packages} {root} {emulator} {SETTINGS} {PYTHON}".encode()).hexdigest()
     if made.is_file() and made.read_text() == digest:
         return python
-    shutil.rmtree(folder, ignore_errors=True)
+    for part in ("state", "cache", "root"):
+        shutil.rmtree(folder / part, ignore_errors=True)
     for part in ("state/lists/partial", "cache/archives/partial", "root"):
         (folder / part).mkdir(parents=True)
     (folder / "status").touch()
@@ -82,7 +87,8 @@ def main() -> int:
             f"error: {', '.join(missing)}: not found, expected Debian with qemu-user-static and g++-{COMPILER[:-4]}"
         )
     folder = Path(os.path.abspath(options.output))
-    python = unpacked(folder, emulator)
+    with locked(folder):  # another run may unpack there
+        python = unpacked(folder, emulator)
     environment = {
         **os.environ,
         "BNN_CXX": COMPILER,
