@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import math
 import statistics
 import sys
 import time
@@ -80,7 +79,7 @@ def _run(options: argparse.Namespace) -> None:
         for engine in engines.values():
             measure(engine, part, 16, wanted)  # the workers make their engines
         speed = measure(engines[1], part, 16, wanted).images_per_s
-        turns = math.lcm(*counts)  # as many parts for every worker, so that none waits at the end
+        turns = int(np.lcm.reduce(counts))  # as many parts for every worker, so that none waits at the end
         parts = turns * max(4, round(speed * options.seconds / len(part) / turns))
         for number in range(options.rounds):
             for count in counts if number % 2 else counts[::-1]:
