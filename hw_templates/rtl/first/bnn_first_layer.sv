@@ -12,10 +12,10 @@
 //
 // load_*: the beats of the program's first-layer block in order, load_index_i from 0.
 // start_i: a pulse before a run, after the block is loaded; header_i, count_i and images_i are constant from three
-// cycles before it until rst_i, which ends the run. count_i images are read from images_i on, in sub-batches of header_i.sub_batch
-// (the last may be smaller), to the even and the odd base in turn. done_o is a pulse at least one cycle after
-// the last write of a sub-batch was taken, row_o one after that of a row of a map. consumed_i is a pulse when the array
-// has read a sub-batch: at most two sub-batches are done and not consumed.
+// cycles before it until rst_i, which ends the run. count_i images are read from images_i on, in sub-batches of
+// header_i.sub_batch (the last may be smaller), to the even and the odd base in turn. done_o is a pulse at least one
+// cycle after the last write of a sub-batch was taken, row_o one after that of a row of a map. consumed_i is a pulse
+// when the array has read a sub-batch: at most two sub-batches are done and not consumed.
 //
 // With FirstWired the sums are those of bnn_first_wired, a generated module with the weights of one first layer, and no
 // values; wrong_o tells that the program's is another.

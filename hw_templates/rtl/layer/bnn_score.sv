@@ -5,9 +5,9 @@
 // in 32-bit two's complement. valid_i says that the sums of a block of Lanes images are in the
 // array: sum_i[(p*Lanes + l)*SumBits +: SumBits] is that of PE p = 0, 1 of lane l; two cycles of
 // shift_o ask for the next two PEs, present ShiftWait cycles after the first; in that one the sums hold.
-// Headers are taken from weight_i in the cycle after header0_soon_i, bits [31:0] of every PE as offset, and after header1_soon_i, bits
-// [15:0] as signed scale. Blocks come in the order of images, then groups of Pe classes; absent images and classes
-// give no output.
+// Headers are taken from weight_i in the cycle after header0_soon_i, bits [31:0] of every PE as offset, and after
+// header1_soon_i, bits [15:0] as signed scale. Blocks come in the order of images, then groups of Pe classes; absent
+// images and classes give no output.
 //
 // The sums of two classes are copied, then their scores leave lane after lane while the next
 // sums are shifted: both in one beat of 64 bits where the first one's address is a multiple of 8, else

@@ -117,7 +117,7 @@ module bnn_sequencer #(
   } step_t;
 
   logic restart, restart_outside, start_q, busy_q;
-  logic inner_valid_q, output_end, output_end_loop;  // of inner_q; the latter in copies
+  logic inner_valid_q, output_end, output_end_loop;  // of inner_q; the latter for the loops
   logic [3:0] go;  // for the inner loops, inner_q, the outer loops, the second step
   logic room;
   logic each_pass_q, each_outer_q;  // when sums are handed over

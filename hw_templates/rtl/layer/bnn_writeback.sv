@@ -194,7 +194,6 @@ module bnn_writeback #(
     );
   end
 
-
   assign block_last = last[Block];
 
   always_ff @(posedge clk_i) begin

@@ -281,8 +281,8 @@ module bnn_vector
   logic [SlotBits-1:0] slot_q;
   logic shortcut_q, odd_q;
 
-  // The scores of a channel leave one by one before the next one's.
-  // From its turn to the port a result takes two cycles more than a read of a shortcut, and five more than one of an average.
+  // The scores of a channel leave one by one before the next one's. From its turn to the port a result takes two cycles
+  // more than a read of a shortcut, and five more than one of an average.
   bnn_vector_step u_step (
       .run_i          (run_q),
       .score_wait_i   (score_wait_q),
@@ -464,8 +464,9 @@ module bnn_vector
 
   // ---- The way of a sum, then of the planes of its channel ------------------------------------------
 
-  // Cycles after a turn: the read of an average's value, that of a shortcut, those of sums and coefficients, of offsets, the
-  // products, the scores, the value. Words come four cycles after their reads, the choice of their parts two before.
+  // Cycles after a turn: the read of an average's value, that of a shortcut, those of sums and coefficients, of
+  // offsets, the products, the scores, the value. Words come five cycles after their reads, the choice of their parts
+  // one before.
   localparam int unsigned AverageAt = 2, ShortcutAt = 5, SumAt = 7, OffsetAt = 7, MarkAt = 9, ByteAt = 12, ScoreAt = 12;
   localparam int unsigned ValueAt = 18;
 

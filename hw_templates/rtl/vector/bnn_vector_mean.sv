@@ -3,14 +3,15 @@
 //   part:    bits [slot_i*Units*8 +: Units*8] of a lane's word, with take_i
 //   mean_i:  (a + b + c + d + 2) >> 2; with pairs_i of both lanes' bytes of two reads, for the even one, else of a
 //            lane's own of four
-//   same_i:  even_o = upper_i ? upper : lower, the lanes that have the pair's pixel where the map has the output's width
+//   same_i:  even_o = upper_i ? upper : lower, the lanes that have the pair's pixel where the map has the output's
+//            width
 //
 // With pairs_i the odd lane's bytes count for nothing. first_i goes with the first read of a mean. Without shortcut_i
 // bytes are 0. sum_*_o are what other lanes take for lower and upper. The configuration (mean_i, pairs_i, same_i) is
 // constant while bytes are on their way.
 //
 // Latency: a word comes a cycle after take_i, slot_i and first_i; its part goes out a cycle later, and its bytes three
-// after that, a cycle after upper_i and shortcut_i. They stay until the next take_i. Data only, no reset.
+// after that, two after upper_i and shortcut_i. They stay until the next take_i. Data only, no reset.
 (* keep_hierarchy = "yes" *)
 module bnn_vector_mean #(
     parameter int unsigned Units = 1,
