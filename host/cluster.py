@@ -47,7 +47,7 @@ class Part:
         OSError: there is no memory or no file descriptor for it.
     """
 
-    def __init__(self, images: np.ndarray) -> None:
+    def __init__(self, images: np.ndarray | Pictures) -> None:
         self._file = -1
         self._file = os.memfd_create("bnn-images")
         with open(self._file, "wb", closefd=False) as file:
@@ -170,17 +170,20 @@ class Spread:
             ClusterError: as of `Cluster.map`.
         """
         item = self.part(len(images))
-        # of a file that is mapped the part alone is read
-        return self.scores(np.array(images[at : at + item], subok=False) for at in range(0, len(images), item))
+        return self.scores(images[at : at + item] for at in range(0, len(images), item))
 
-    def scores(self, parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def _sent(self, images: np.ndarray | Pictures) -> Part | np.ndarray:
+        """What is sent of images: in either case the part alone is read of a file that is mapped."""
+        return Part(images) if self._shares else np.array(images, subok=False)
+
+    def scores(self, parts: Iterable[np.ndarray | Pictures]) -> Iterator[np.ndarray]:
         """Scores of every part, each images uint8 (n, H, W, C), in order.
 
         Raises:
             ClusterError: as of `Cluster.map`.
         """
         self.runs, self.shares = {}, {}
-        for (scores, runs), worker in self._cluster.map(self._job, map(Part, parts) if self._shares else parts):
+        for (scores, runs), worker in self._cluster.map(self._job, map(self._sent, parts)):
             self.runs.setdefault(worker, []).extend(runs)
             self.shares[worker] = self.shares.get(worker, 0) + len(scores)
             yield scores
