@@ -357,7 +357,14 @@ def test_a_part_is_sent_as_a_name_and_leaves_nothing() -> None:
 
 @pytest.mark.parametrize("shares", [True, False])
 def test_few_images_are_shared_out_evenly(shares: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two processors have `PARTS` parts each, a board whole items; with files in memory and without."""
+    """Two processors have `PARTS` parts each; with files in memory and without."""
+    made, part = [], cluster.Part
+
+    def kept(images: np.ndarray) -> cluster.Part:
+        made.append(len(images))
+        return part(images)
+
+    monkeypatch.setattr(cluster, "Part", kept)
     monkeypatch.setattr(cluster, "SHARES", shares)
     engine = cluster.over_processors(LOCAL, make_model(), 2)
     try:
@@ -365,6 +372,7 @@ def test_few_images_are_shared_out_evenly(shares: bool, monkeypatch: pytest.Monk
         assert engine.part(1 << 30) == engine.item
         found = list(engine.stream(images(17)))
         assert [len(scores) for scores in found] == [3, 3, 3, 3, 3, 2]
+        assert made == ([3, 3, 3, 3, 3, 2] if shares else [])
         assert np.array_equal(np.concatenate(found), golden.infer(make_model(), images(17)))
     finally:
         engine.close()

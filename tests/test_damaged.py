@@ -19,7 +19,7 @@ from helpers.programs import change
 from run_damaged import campaign, main, wrong
 
 from bnn import golden
-from bnn.contract import MAX_AVERAGE, MAX_BATCH, PROGRAM_VERSION, PROGRAM_VERSION_2, Descriptor, Error, Header, layers
+from bnn.contract import MAX_AVERAGE, MAX_BATCH, PROGRAM_VERSION, PROGRAM_VERSION_2, Error, Header, layers
 from bnn.program import score_columns
 from hls.ap_types import find_ap_types
 from hls.designs import Design
@@ -60,6 +60,7 @@ AVERAGES = (
     (Error.RANGE, {"height": 256, "width": 256}),  # 65,536 pixels, which are none in 16 bits
     (Error.RANGE, {"tap_words": 1}),
     (Error.RANGE, {"tap_words": 1 << 16}),  # though no core reads it
+    (Error.RANGE, {"group_words": 1}),
     (Error.RANGE, {"group_words": 1 << 16}),
     (Error.NONE, {"height": 1, "width": MAX_AVERAGE}),
     (Error.NONE, {"pass_words": 1 << 16, "tap_columns": 7}),  # which an average does not have
@@ -67,6 +68,7 @@ AVERAGES = (
 HEADERS = (
     (Error.RANGE, {"batch": MAX_BATCH + 1}),
     (Error.RANGE, {"batch": 1 << 16}),
+    (Error.RANGE, {"sub_batch": 0}),
     (Error.RANGE, {"sub_batch": 1 << 16}),
     (Error.RANGE, {"batch": MAX_BATCH, "sub_batch": MAX_BATCH + 1}),
     (Error.RANGE, {"classes": 0}),
@@ -75,25 +77,35 @@ HEADERS = (
 
 
 def with_averages(fields: dict[str, int]) -> Iterator[Program]:
-    """The good programs with an average, with other fields of its descriptor."""
+    """The good programs with an average, with other fields of its descriptor and the words that it then takes."""
     for program, images in zip(DAMAGE.good, DAMAGE.images, strict=True):
-        at, size = Header.read(program).descriptors, Descriptor.size_bytes()
-        for item in layers(program):
+        head = Header.read(program)
+        for number, item in enumerate(layers(program)):
             if item.average:
-                for name, value in fields.items():
-                    setattr(item, name, value)
-                yield program[:at] + bytes(item) + program[at + size :], images
-            at += size
+                words = "words_a" if number < head.layers_a else "words_b"
+                more = item.groups * fields.get("group_words", 0)
+                longer = program.ljust(head.size + more * head.pe * head.simd // 8, b"\0")
+                room = {words: getattr(head, words) + more, "size": len(longer), "resident": 0} if more else {}
+                of_layer = {f"layer{number}_{name}": value for name, value in fields.items()}
+                yield change(longer, **room, **of_layer), images
 
 
 def with_headers(fields: dict[str, int]) -> Iterator[Program]:
     """The good programs of a single segment, with other fields of their headers."""
     for program, images in zip(DAMAGE.good, DAMAGE.images, strict=True):
-        head = Header.read(program)
-        if head.layers_a == head.layers:
-            for name, value in fields.items():
-                setattr(head, name, value)
-            yield bytes(head) + program[head.size_bytes() :], images
+        if Header.read(program).layers_a == Header.read(program).layers:
+            yield change(program, **fields), images
+
+
+def with_releases() -> Iterator[tuple[dict[str, int], Program]]:
+    """Programs of which a layer reads or releases the first layer's buffer behind the one that releases it."""
+    for program, images in zip(DAMAGE.good, DAMAGE.images, strict=True):
+        released = False
+        for number, item in enumerate(layers(program)):
+            for name in ("from_first", "release_first") if released else ():
+                fields = {f"layer{number}_{name}": 1}
+                yield fields, (change(program, **fields), images)
+            released = released or bool(item.release_first)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +115,7 @@ def test_counts_of_averages_and_headers(core: str) -> None:
     """What would count on for minutes, what only one of the cores can do, and what no core reads."""
     expected = [(code, fields, one) for code, fields in AVERAGES for one in with_averages(fields)]
     expected += [(code, fields, one) for code, fields in HEADERS for one in with_headers(fields)]
+    expected += [(Error.RANGE, fields, one) for fields, one in with_releases()]
     for program, images in zip(DAMAGE.good, DAMAGE.images, strict=True):
         if Header.read(program).version == PROGRAM_VERSION:
             fields = {"version": PROGRAM_VERSION_2}  # in which none of its layers frees the first layer's buffer
