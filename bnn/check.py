@@ -28,6 +28,7 @@ from bnn.contract import (
     FirstValue,
     Header,
     Registers,
+    burst_words,
     layers,
 )
 from bnn.errors import ExpectedError
@@ -132,8 +133,11 @@ def _of_header(h: Header, core: Registers) -> Iterator[Tuple[bool, str]]:
     yield h.batch <= MAX_BATCH, f"batch is {h.batch}, expected at most {MAX_BATCH}"
     yield 1 <= h.sub_batch <= h.batch, f"sub-batch is {h.sub_batch}, expected 1 to the batch's {h.batch}"
     words = (h.words_a + h.words_b) & 0xFFFFFFFF
-    yield h.resident <= 1, f"resident is {h.resident}, expected 0 or 1"
-    yield not h.resident or words <= core.weight_depth, f"{words} resident words, WEIGHT_DEPTH is {core.weight_depth}"
+    rest = h.kept & ~(Header.resident.mask | Header.ring_base.mask)
+    yield rest == 0, f"what stays is {h.kept:#x}, expected no bits but those of resident and ring_base"
+    fits = not h.resident or h.ring_base > 0 or words <= core.weight_depth
+    yield fits, f"{words} resident words, WEIGHT_DEPTH is {core.weight_depth}"
+    yield from _of_ring(h, core)
     yield h.words_a != 0 and two_segments == (h.words_b != 0), f"{h.words_a} and {h.words_b} weight words"
     yield (
         h.first_channels <= FIRST_CHANNELS and h.first_channels % core.first_pe == 0,
@@ -176,6 +180,17 @@ def _of_header(h: Header, core: Registers) -> Iterator[Tuple[bool, str]]:
     yield h.classes <= MOST, f"{h.classes} classes, expected at most {MOST}"  # the last layer's, so not none
 
 
+def _of_ring(h: Header, core: Registers) -> Iterator[Tuple[bool, str]]:
+    """The ring of segment B's words, if those of segment A stay in front of it."""
+    if not h.ring_base:
+        return
+    plain = h.version == PROGRAM_VERSION_2 and h.resident and h.words_b > 0
+    yield plain, "a ring of segment B's words, and not version 2, resident or two segments"
+    ring = core.weight_depth - h.ring_base
+    yield ring > 0 and ring & (ring - 1) == 0, f"a ring of {ring} words, expected 2^n"
+    yield h.words_a <= h.ring_base, f"{h.words_a} words stay in front of a ring from word {h.ring_base} on"
+
+
 def _of_values(h: Header, simd: int) -> Iterator[Tuple[bool, str]]:
     """Values of the first layer, if it has some."""
     values = h.value_channels
@@ -198,6 +213,12 @@ def _of_layer(h: Header, d: Descriptor, core: Registers, number: int) -> Iterato
     yield not d.pool or d.rows % 2 == 0, f"{d.rows} rows before a pool"
     words = d.group_words + d.headers
     yield words <= core.weight_depth, f"a group of {words} words, WEIGHT_DEPTH is {core.weight_depth}"
+    in_ring = h.ring_base > 0 and number >= h.layers_a
+    ring, burst = core.weight_depth - h.ring_base, burst_words(core.pe, core.simd)
+    yield (
+        not in_ring or words < ring - burst,
+        f"a group of {words} words and a burst of {burst}, segment B's ring has {ring}",
+    )
     yield d.out_columns != 0, "no columns"
     wanted = -(-d.outputs // core.pe)
     yield d.groups == wanted, f"{d.groups} groups of {d.outputs} outputs, expected {wanted}"
@@ -255,10 +276,11 @@ def _of_band(h: Header, d: Descriptor, number: int) -> Iterator[Tuple[bool, str]
         "ends early, and is not of version 2, by pixel and without the vector unit, in a sub-batch of one image, or "
         "releases the first layer's buffer",
     )
-    kept = h.version == PROGRAM_VERSION_2 and h.resident == 1 and number + 1 not in (h.layers_a, h.layers)
+    kept = h.version == PROGRAM_VERSION_2 and h.resident and number + 1 not in (h.layers_a, h.layers)
+    kept = kept and not (h.ring_base > 0 and number >= h.layers_a)
     yield (
         not d.weights_back or kept,
-        f"goes back by {d.weights_back} weight words, expected 0 but in version 2, with resident weights, before the "
+        f"goes back by {d.weights_back} weight words, expected 0 but in version 2, with weights that stay, before the "
         "last layer of a segment",
     )
 

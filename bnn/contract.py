@@ -56,6 +56,7 @@ VALUE_BITS = Constant(8, "bits of a value in memory")
 MAX_HAND_OVERS = Constant(16, "hand-overs of a sum at most")
 MAX_AVERAGE = Constant(255, "rows, and columns, of a map that is averaged at most")
 MAX_BATCH = Constant(1024, "images of a batch at most")
+BURST_BEATS = Constant(64, "beats of a burst of the RTL core's reads at most, for which a ring has room beside a group")
 PAIR_WORDS = Constant(
     32, "words of a pixel with values below which the RTL core's first layer writes those of two lanes at once"
 )
@@ -67,6 +68,11 @@ ARRAY_LATENCY = Constant(
 def array_latency(simd: int) -> int:
     """Cycles from operands to a sum of the RTL core's array of a width that is a power of two."""
     return ARRAY_LATENCY + max((simd // 64).bit_length() - 1, 0)
+
+
+def burst_words(pe: int, simd: int) -> int:
+    """Weight words of the RTL core's longest burst, rounded up."""
+    return -(-BURST_BEATS * 8 * BEAT_BYTES // (pe * simd))
 
 
 def value_range(bits: int) -> Tuple[int, int]:
@@ -312,7 +318,9 @@ class Header(Record):
     layers_a = Field(5, "layers LA of segment A (run per sub-batch)")
     sub_batch = Field(6, "sub-batch S (images)")
     batch = Field(7, "batch B (images, a multiple of S; B = S if LA = L)")
-    resident = Field(8, "1 if all weight words fit the weight memory and stay there, else 0")
+    kept = Field(8, "what stays in the weight memory")
+    resident = kept.bit(0, "all weight words, or with `ring_base` those of segment A")
+    ring_base = kept.part(16, 16, "where the ring of segment B's words begins; 0: they stay too, or none do")
     descriptors = Field(9, "offset of the descriptors")
     weights_a = Field(10, "offset of segment A's weights")
     words_a = Field(
@@ -464,6 +472,11 @@ class Descriptor(Record):
         if self.vector:
             return self.hand_overs + VectorHeader.WORDS * max(1, self.thresholds)
         return ScoreHeader.WORDS if self.scores else ThresholdHeader.WORDS
+
+    @property
+    def in_batch(self) -> bool:
+        """Whether it writes by image, as one of the batch; in segment A."""
+        return self.serial or (self.dense and self.segment_end)
 
     @property
     def weight_words(self) -> int:

@@ -281,6 +281,9 @@ class _Timeline:
         self.ring: deque[tuple[int, float]] = deque()  # words and end of the groups in the ring
         self.held = 0
         self.stream = self.array = 0.0  # when the next weights come, when the array is free
+        self.kept = 0.0  # when those are there that stay
+        self.scores = 0  # of the batch before
+        self.filled = 0  # words of the ring that came while those that stay were at work
         self.port = _Port()
         self.steps: list[tuple[int, int]] = []  # layers (-1: the first) and their ends
         self.given: list[list[float]] = []  # when the parts of each image of the sub-batch are written, as far as known
@@ -294,17 +297,22 @@ class _Timeline:
             return 2
         plan = self.plan
         now = 4.0
+        stays = plan.words_a + (0 if plan.ring_base else plan.words_b) if plan.resident else 0
         if not self.keep:
             first = TABLE_BYTES + plan.first.channels * FirstBeat.size_bytes()
             first += plan.first.value_channels * FirstValue.size_bytes()
             for size in (Header.size_bytes(), len(plan.descriptors) * Descriptor.size_bytes(), first):
                 now += self.latency + 8 + size // BEAT_BYTES * self.beat
         self.stream = now + self.latency + 8
-        if plan.resident and not self.keep:
-            self.stream += (plan.words_a + plan.words_b) * self.word
+        if not self.keep:
+            self.stream += stays * self.word
         # Images go first on the bus; these come before the weights that fill the ring once.
         image_bus = plan.image_bytes // BEAT_BYTES * self.beat
         ahead = min(images, 3 * plan.sub_batch + 2) if plan.resident and not self.keep else 0
+        if plan.ring_base and not self.keep:  # what stays is there before the array begins
+            packing = first_layer_cycles(plan.first, self.design.first_pe, plan.image_bytes)
+            ahead = min(images, 2 * plan.sub_batch + 2)
+            self.kept = self.stream + ahead * max(image_bus, packing)
         self.stream += ahead * image_bus
         self.array = now
         self.loaded = now + self.latency + 8
@@ -315,6 +323,8 @@ class _Timeline:
         frees = next((number for number, item in enumerate(plan.descriptors) if item.release_first), 0)
         for start in range(0, images, plan.sub_batch):
             count = min(plan.sub_batch, images - start)
+            if in_batch == 0 and plan.ring_base:
+                self._fill()
             self.given = [[] for _ in range(count)]
             self.first = self._first()
             self.stream += max(0, start + count - max(start, ahead)) * image_bus
@@ -331,8 +341,20 @@ class _Timeline:
             if in_batch == plan.batch or start + count == images:
                 for index in range(plan.segment_a, len(plan.descriptors)):
                     self._layer(index, in_batch)
+                self.scores = in_batch * plan.descriptors[-1].outputs
                 in_batch = 0
         return int(self.array) + 8
+
+    def _fill(self) -> None:
+        """Follow the words of segment B that come while segment A is at work, behind the scores of the batch before: as
+        many as its ring holds."""
+        room = self.design.weight_depth - self.plan.ring_base
+        self.filled = min(room, self.plan.words_b)
+        self.stream += ceil_div(self.scores, 2) * self.beat + (room - self.held) * self.word
+        for words, left in self.ring:
+            self.stream = max(self.stream, left + self.latency + 12) + words * self.word
+        self.ring.clear()
+        self.held = 0
 
     def _first(self) -> Iterator[None]:
         """Follow the first layer through a sub-batch, whose images are those of `given`, part by part.
@@ -379,20 +401,24 @@ class _Timeline:
         tail = 0
         done = [0.0, 0.0]  # when the vector unit has group n - 2, n - 1
         follows = not (layer.vector or layer.scores)
+        streamed = not self.plan.resident or (self.plan.ring_base > 0 and index >= self.plan.segment_a)
+        ring = self.design.weight_depth - self.plan.ring_base
         for group in range(layer.groups):
             last = self.array
             self.array = max(last, done[0]) + gap
             there = -1.0  # when the group's words are in the ring
-            if not self.plan.resident:
-                there = self.stream + words * self.word
-                while self.held + words > self.design.weight_depth:
-                    waiting = self.held + words - self.design.weight_depth  # words without room until then
+            if streamed:
+                filled = min(words, self.filled)
+                self.filled -= filled
+                there = self.stream + (words - filled) * self.word if filled < words else there
+                while self.held + words > ring:
+                    waiting = self.held + words - ring  # words without room until then
                     freed, left = self.ring.popleft()
                     self.held -= freed
                     there = max(there, left + self.latency + 12 + min(waiting, words) * self.word)
-                self.stream = there
+                self.stream = max(self.stream, there)
             elif not self.keep:
-                there = self._resident(index, group)
+                there = self.kept if self.plan.ring_base else self._resident(index, group)
             if group and follows and there <= last - AHEAD:
                 self.array = last + FOLLOW
             self.array = max(self.array, there + WEIGHTS)
@@ -431,7 +457,7 @@ class _Timeline:
             self.array += body
             if not layer.vector:
                 self.port.take(self.array + LAYER_END - body, blocks, body / blocks, parts.port)
-            if not self.plan.resident:
+            if streamed:
                 self.ring.append((words, self.array))
                 self.held += words
         if layer.vector and not layer.scores:

@@ -25,7 +25,7 @@ from hls.check.figures import Figures
 from hls.designs import Design
 from hls.schedule import Plan
 
-COMMAND_WORDS = Descriptor.USED + 11
+COMMAND_WORDS = Descriptor.USED + 13
 """Words of a command to the array: a descriptor and what control adds (hw_templates/hls/bnn_types.h)."""
 FILE = "report.json"
 MEMORY_CYCLES = 60
@@ -149,23 +149,26 @@ def _steps(item: Descriptor, images: int, design: Design) -> float:
 
 def _waits(plan: Plan, figures: Figures) -> int:
     """Cycles of a batch in which the array waits for weights, one beat a cycle into the ring; the second of two."""
-    if plan.resident:
+    if plan.resident and not plan.ring_base:
         return 0
     design, split = plan.design, plan.segment_a
-    passes = [(plan.descriptors[:split], plan.sub_batch)] * ceil_div(plan.batch, plan.sub_batch)
-    passes.append((plan.descriptors[split:], plan.batch))
-    held = 0
+    passes = [(plan.descriptors[:split], plan.sub_batch, not plan.ring_base)] * ceil_div(plan.batch, plan.sub_batch)
+    passes.append((plan.descriptors[split:], plan.batch, True))
+    held, depth_of_ring = 0, design.weight_depth - plan.ring_base
     stream = array = waited = 0.0
     ring: deque[tuple[int, float]] = deque()  # words and end of the groups in the ring
     for _ in range(2):
         waited = 0.0
-        for items, images in passes:
+        for items, images, streamed in passes:
             for item in items:
                 words = item.headers + item.group_words
                 interval, depth = timing_of(figures, "step")
                 cycles = interval * _steps(item, images, design) + depth
+                if not streamed:
+                    array += item.groups * cycles
+                    continue
                 for _ in range(item.groups):
-                    while held + words > design.weight_depth:
+                    while held + words > depth_of_ring:
                         freed, done = ring.popleft()
                         held -= freed
                         stream = max(stream, done)
@@ -187,7 +190,9 @@ def estimated(plan: Plan, figures: Figures) -> dict[str, Any]:
     """
     design, first = plan.design, plan.first
     passes = ceil_div(plan.batch, plan.sub_batch)
-    weights = plan.words_a * passes + plan.words_b
+    weights = 0 if plan.resident and not plan.ring_base else plan.words_b  # that come again with every batch
+    if not plan.resident:
+        weights += plan.words_a * passes
     array = []
     names = [stage.name for stage in plan.stages]
     for index, item in enumerate(plan.descriptors):
@@ -207,8 +212,9 @@ def estimated(plan: Plan, figures: Figures) -> dict[str, Any]:
 
     pixels = plan.model.height * plan.model.width
     image_beats = ceil_div(pixels * plan.model.channels, 8)
-    orders = plan.batch + (0 if plan.resident else commands)
-    beats = plan.batch * image_beats + (0 if plan.resident else weights * design.word_bytes // 8)
+    streamed = commands if not plan.resident else len(plan.descriptors) - plan.segment_a if plan.ring_base else 0
+    orders = plan.batch + streamed
+    beats = plan.batch * image_beats + weights * design.word_bytes // 8
     if first.channels:
         step = 2 if first.pool else 1
         reads, lead = step * (step + 2), 2 if first.pool else 3

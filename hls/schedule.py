@@ -15,6 +15,7 @@ from bnn.contract import (
     PROGRAM_VERSION_2,
     VALUE_BITS,
     Descriptor,
+    burst_words,
 )
 from bnn.geometry import Shape, ceil_div, step, walk
 from bnn.model import Model, shapes
@@ -31,7 +32,7 @@ class Sizes(NamedTuple):
     """How a run is cut.
 
     `sub_batch` images go through the first `segment_a` array layers at a time, `batch`, a multiple of it, through the
-    others, which are those by image. Without others both are the same.
+    others, which are by image. Without others both are the same.
     """
 
     sub_batch: int
@@ -86,6 +87,8 @@ class Plan:
     descriptors: tuple[Descriptor, ...]
     regions: tuple[Region, ...]
     version: int
+    ring_base: int = 0
+    """Where the ring of segment B's weights begins, if those of segment A stay before it; 0: there is none"""
 
     @property
     def elements(self) -> int:
@@ -109,8 +112,8 @@ class Plan:
 
     @cached_property
     def resident(self) -> bool:
-        """Whether all weights stay in the weight memory."""
-        return self.words_a + self.words_b <= self.design.weight_depth
+        """Whether weights stay in the weight memory: all, or with `ring_base` those of segment A."""
+        return self.ring_base > 0 or self.words_a + self.words_b <= self.design.weight_depth
 
     def layer_cycles(self, index: int) -> int:
         """Array cycles of layer `index` for one whole batch."""
@@ -299,10 +302,36 @@ def _descriptor(stage: Stage, lowered: Lowered, design: Design) -> Descriptor:
     return made
 
 
-def _plain(descriptors: list[Descriptor], first: FirstLayer) -> bool:
+def _ring_base(descriptors: Sequence[Descriptor], segment_a: int, design: Design) -> int:
+    """Where the ring of segment B's weights begins if those of segment A stay; 0 where all do, or no ring fits.
+
+    It has 2^n words and takes the memory's end, with room for a group of segment B and a burst.
+    """
+    words = [item.weight_words for item in descriptors]
+    room = design.weight_depth - sum(words[:segment_a])
+    if segment_a == len(words) or sum(words[segment_a:]) <= room or room <= 0:
+        return 0
+    ring = 1 << (room.bit_length() - 1)
+    largest = max(item.headers + item.group_words for item in descriptors[segment_a:])
+    return design.weight_depth - ring if largest < ring - burst_words(design.pe, design.simd) else 0
+
+
+def _kept_cuts(lowered: Lowered, design: Design) -> list[int]:
+    """Array layers of a segment A whose weights stay while those of segment B come again, for networks of dense layers.
+
+    Such a segment runs by sub-batches, so that an image is packed while others are in the array, and costs no weights.
+    """
+    if lowered.split or any(stage.kind != "dense" or stage.vector for stage in lowered.stages):
+        return []
+    descriptors = [_descriptor(stage, lowered, design) for stage in lowered.stages]
+    return [count for count in range(1, len(descriptors)) if _ring_base(descriptors, count, design)]
+
+
+def _plain(descriptors: list[Descriptor], first: FirstLayer, ring_base: int) -> bool:
     """Whether version 1 has all of a program; its words beyond are then cleared."""
     if (
-        first.planes
+        ring_base
+        or first.planes
         or first.value_channels
         or [index for index, item in enumerate(descriptors) if item.from_first] != [0]
     ):
@@ -386,7 +415,8 @@ def _build(
             break
         item.early = True
     first = _first(model, lowered, double, design)
-    version = PROGRAM_VERSION if _plain(descriptors, first) else PROGRAM_VERSION_2
+    ring_base = 0 if lowered.split else _ring_base(descriptors, cut.segment_a + more, design)
+    version = PROGRAM_VERSION if _plain(descriptors, first, ring_base) else PROGRAM_VERSION_2
     return Plan(
         model,
         design,
@@ -398,6 +428,7 @@ def _build(
         tuple(descriptors),
         regions,
         version,
+        ring_base,
     )
 
 
@@ -443,17 +474,20 @@ def _by_bands(whole: Plan, lowered: Lowered, cut: Sizes, images: int, keep: bool
 
 
 def _sizes(lowered: Lowered, design: Design, batch: int, few: bool) -> Iterator[tuple[Sizes, tuple[Region, ...]]]:
-    """The ways to cut a batch that fit, the largest sub-batch first, each also split at the first layer by image.
+    """The ways to cut a batch that fit, the largest sub-batch first, each also split at the first layer by image, or
+    behind dense layers whose weights stay.
 
     Where what lies by image does not fit for the whole batch, it is halved until it does. `few`: only sub-batches of
-    2^n and 3 * 2^n images.
+    2^n and 3 * 2^n images, as always with dense layers of segment A, whose sub-batches are of whole blocks.
     """
+    kept_cuts = _kept_cuts(lowered, design)
     for sub_batch in range(batch, 0, -1):
-        if few and sub_batch % (1 << max(0, sub_batch.bit_length() - 2)):
+        round_size = not sub_batch % (1 << max(0, sub_batch.bit_length() - 2))
+        if few and not round_size:
             continue
         cuts = [Sizes(sub_batch, sub_batch, len(lowered.stages))]
-        if lowered.split:
-            cuts.append(Sizes(sub_batch, batch // sub_batch * sub_batch, lowered.split))
+        ends = [lowered.split] if lowered.split else kept_cuts if round_size and not sub_batch % design.lanes else []
+        cuts += [Sizes(sub_batch, batch // sub_batch * sub_batch, end) for end in ends]
         for cut in cuts:
             regions, depth = _place(lowered, design, cut)
             while depth > design.act_depth and cut.batch >= 2 * max(sub_batch, design.lanes):
@@ -466,7 +500,8 @@ def _sizes(lowered: Lowered, design: Design, batch: int, few: bool) -> Iterator[
 def _given(lowered: Lowered, design: Design, cut: Sizes) -> Iterator[tuple[Sizes, tuple[Region, ...]]]:
     """A cut that is given, if it fits."""
     regions, depth = _place(lowered, design, cut)
-    if depth <= design.act_depth and cut.segment_a in (lowered.split, len(lowered.stages)):
+    ends = [lowered.split, len(lowered.stages), *_kept_cuts(lowered, design)]
+    if depth <= design.act_depth and cut.segment_a in ends:
         yield cut, regions
 
 
@@ -531,7 +566,11 @@ def plan(model: Model, design: Design, batch: int = 64, sizes: Sizes | None = No
     if sizes is not None:
         whole = sizes.segment_a == count and sizes.batch == sizes.sub_batch
         if not whole and not (
-            any(1 <= sizes.segment_a == way.split < count for way in ways)
+            any(
+                1 <= sizes.segment_a == way.split < count
+                or (sizes.segment_a in _kept_cuts(way, design) and not sizes.sub_batch % design.lanes)
+                for way in ways
+            )
             and 1 <= sizes.sub_batch <= sizes.batch
             and not sizes.batch % sizes.sub_batch
         ):

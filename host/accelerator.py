@@ -450,5 +450,10 @@ class Accelerator:
         for name, needed, offered in limits:
             if needed > offered:
                 raise HostError(f"{program.path} needs {name} {needed}, {bitfile} has {name} {offered}")
+        if program.exact_weight_depth and program.weight_depth != core.weight_depth:
+            raise HostError(
+                f"{program.path} is for WEIGHT_DEPTH {program.weight_depth}, {bitfile} has WEIGHT_DEPTH "
+                f"{core.weight_depth}"
+            )
         if program.vector and not core.vector:
             raise HostError(f"{program.path} needs the vector unit, which the core of {bitfile} does not have")

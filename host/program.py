@@ -55,7 +55,7 @@ class Program:
         largest = Registers(
             geometry=head.geometry,
             first_pe=head.first_pe & MOST,
-            weight_depth=MOST,
+            weight_depth=self._ring_depth or MOST,
             act_depth=MOST,
             image_pixels=MOST,
             max_layers=len(content) // Descriptor.size_bytes(),
@@ -79,8 +79,21 @@ class Program:
             raise HostError(f"images are {images.dtype.name} {images.shape}, expected {wanted}")
 
     @property
+    def _ring_depth(self) -> int:
+        """Words of the weight memory whose last 2^n are segment B's ring; 0: there is none."""
+        base = int(self.header.ring_base)
+        return base + (base & -base)
+
+    @property
+    def exact_weight_depth(self) -> bool:
+        """Whether it runs with no more weight memory either."""
+        return self._ring_depth > 0
+
+    @property
     def weight_depth(self) -> int:
-        """Weight memory needed: all words if resident, the largest group otherwise."""
+        """Weight memory needed: all words if resident, the largest group otherwise; with a ring that size alone."""
+        if self._ring_depth:
+            return self._ring_depth
         if self.resident:
             return self.header.words_a + self.header.words_b
         return max(layer.headers + layer.group_words for layer in self.descriptors)

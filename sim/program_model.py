@@ -36,6 +36,7 @@ from sim.records import (
     Place,
     first_values,
     first_written,
+    images_before,
     layer_written,
     pixel_planes,
     shortcut_place,
@@ -101,8 +102,9 @@ class Interpreter:
                 if words > weight_depth:
                     what = f"a group of {words} words, WEIGHT_DEPTH={weight_depth}"
                     raise ProgramError(f"layer {index}: {what}")
-            if head.resident and head.words_a + head.words_b > weight_depth:
-                raise ProgramError(f"program: resident, but {head.words_a + head.words_b} weight words")
+            stays = head.words_a + (0 if head.ring_base else head.words_b)
+            if head.resident and stays > (head.ring_base or weight_depth):
+                raise ProgramError(f"program: resident, but {stays} weight words")
         if any(offset % BEAT_BYTES for offset in (head.descriptors, head.weights_a, head.weights_b, head.first)):
             raise ProgramError(f"program: an offset is not a multiple of {BEAT_BYTES}")
         self.table = np.frombuffer(program, np.int8, TABLE_BYTES, head.first)
@@ -329,7 +331,7 @@ class Interpreter:
         written = layer_written(item)
         odd = parity == 1
         source, dest, shortcut = source_place(item, odd), written.place, shortcut_place(item, odd)
-        before = start % self.header.batch if self.header.layers_a < self.header.layers and item.serial else 0
+        before = images_before(self.header, item, start)
         places = 1 << np.arange(32, dtype=np.int64)
         near = (0, 1) if item.pool else (0,)
         for group in range(item.groups):
@@ -365,7 +367,8 @@ class Interpreter:
                             column = block * planes.shape[2] + lane
                             image = before + unit
                             if item.dense or item.by_image:
-                                image, column = unit * self.lanes + lane, 0 if item.dense else block
+                                image = before + unit * self.lanes + lane
+                                column = 0 if item.dense else block
                             elif column >= item.out_columns:
                                 continue
                             self._store(item, dest, group, image, row, column, planes[:, :, lane], value[:, lane])

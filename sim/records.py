@@ -145,6 +145,14 @@ def shortcut_place(item: Descriptor, odd: bool) -> Place:
     return Place(base, item.shortcut_image_stride, item.shortcut_row_stride, item.shortcut_words, by_image)
 
 
+def images_before(header: Header, item: Descriptor, start: int) -> int:
+    """Images in front of those that a layer writes from image `start` of the run on: those of the batch, or none."""
+    if header.layers_a == header.layers or not item.in_batch:
+        return 0
+    before = start % header.batch
+    return before if item.serial else before - before % header.lanes  # dense layers write whole blocks
+
+
 def layer_written(item: Descriptor) -> Written:
     """What an array layer writes; H and W are 1 behind dense layers and averages."""
     by_image = item.dense or item.by_image or item.serial

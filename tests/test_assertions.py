@@ -346,6 +346,13 @@ RULES = (
     Rule("bnn_weight_ring", "rewind_held", pulse("rewind_i")),
     Rule("bnn_weight_ring", "use_constant", (*pulse("clear_i"), {"hold_i": 1}, *pulse("beat_valid_i"))),
     Rule("bnn_weight_ring", "words_fit", pulse("clear_i"), {"hold_i": 1}),
+    Rule("bnn_weight_ring", "ring_fits", pulse("clear_i"), {"ring_i": 2, "kept_i": 3}),
+    Rule(
+        "bnn_weight_ring",
+        "ring_has_room",
+        (*pulse("clear_i"), {"beat_valid_i": 1}, 12),
+        {"ring_i": 2, "kept_i": 1},
+    ),
 )
 
 

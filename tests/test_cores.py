@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.cores import SMALL, Backend, built, pixels
-from helpers.models import chain, network
-from helpers.programs import change, wrong_bands
+from helpers.cores import SMALL, TIGHT, Backend, built, pixels
+from helpers.models import chain, deep, network
+from helpers.programs import change, wrong_bands, wrong_rings
 
 from bnn import golden
 from bnn.contract import PROGRAM_VERSION_2, Error
@@ -20,7 +20,7 @@ from bnn.random_models import random_model, with_planes
 from hls.ap_types import find_ap_types
 from hls.designs import DESIGNS, Design
 from hls.program import pack
-from hls.schedule import Plan, plan
+from hls.schedule import Plan, Sizes, plan
 from sim import hls_csim, rtl_sim
 from sim.compare import by_name, differences, written
 
@@ -136,6 +136,26 @@ def test_weight_ring(backend: Backend, depth: int, resident: bool) -> None:
     assert placed.resident == resident
 
 
+@pytest.mark.parametrize("sizes", [None, Sizes(4, 16, 1), Sizes(8, 16, 2)])
+def test_a_segment_that_stays_in_front_of_a_ring(backend: Backend, sizes: Sizes | None) -> None:
+    """Its layers are dense, and its last one writes the images of the batch; the second batch is not full."""
+    placed = plan(deep(), TIGHT, 24, sizes)
+    assert placed.resident and 0 < placed.words_a <= placed.ring_base < TIGHT.weight_depth
+    assert placed.words_b > TIGHT.weight_depth - placed.ring_base and placed.segment_a < len(placed.descriptors)
+    images = pixels(placed.model, 37)
+    expected = golden.trace(placed.model, images)
+    scores, traces = backend.run(pack(placed), images, TIGHT)
+    assert not differences(written(placed, expected), by_name(placed, traces))
+    assert (scores == expected[placed.model.layers[-1].name]).all()
+
+
+def test_rings_that_break_a_rule(backend: Backend) -> None:
+    program = pack(plan(deep(), TIGHT, 16, Sizes(8, 16, 2)))
+    for fields in wrong_rings(program):
+        with pytest.raises((hls_csim.CsimError, rtl_sim.RtlSimError), match=f"error code {Error.RANGE:d}$"):
+            backend.run(change(program, **fields), pixels(deep(), 1), TIGHT)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_bands(backend: Backend, seed: int) -> None:
     placed = plan(chain(seed), SMALL, 1)
@@ -197,12 +217,17 @@ def test_a_constraint_is_checked_when_the_core_is_built(tmp_path: Path) -> None:
 MEMORY = rtl_sim.Memory()
 
 
-def hold_the_cycle_model(design: Design, model: Model, memory: rtl_sim.Memory = MEMORY) -> None:
-    """Its cycles against those of the RTL, of one image and of three batches, with the program loaded and kept."""
+def hold_the_cycle_model(
+    design: Design,
+    model: Model,
+    memory: rtl_sim.Memory = MEMORY,
+    runs: tuple[tuple[int, int], ...] = ((1, 1), (4, 12)),
+) -> None:
+    """Its cycles against those of the RTL, of batches and counts of images, with the program loaded and kept."""
     if rtl_sim.find_verilator() is None or shutil.which("g++") is None:
         pytest.skip("verilator or g++ is not installed")
     core, images = built(design), pixels(model, 12)
-    for batch, count in ((1, 1), (4, 12)):
+    for batch, count in runs:
         placed = plan(model, design, batch)
         jobs = [rtl_sim.Job(pack(placed), images[:count], keep) for keep in (False, True)]
         for job, run in zip(jobs, core.sequence(jobs, trace=False, memory=memory), strict=True):
@@ -235,6 +260,12 @@ def test_the_cycle_model_tells_the_cycles_of_the_rtl(
     size: tuple[int, int, int], stages: list[tuple], depth: int
 ) -> None:
     hold_the_cycle_model(replace(SMALL, weight_depth=depth), network(8, size, stages))
+
+
+@pytest.mark.parametrize("memory", [MEMORY, rtl_sim.Memory(bandwidth=2e8)])
+def test_the_cycle_model_tells_the_cycles_with_a_segment_that_stays(memory: rtl_sim.Memory) -> None:
+    assert plan(deep(), TIGHT, 4).ring_base
+    hold_the_cycle_model(TIGHT, deep(), memory, runs=((4, 12),))
 
 
 def test_the_cycle_model_tells_the_cycles_of_bands() -> None:

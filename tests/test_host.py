@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.cores import TIGHT
 from helpers.host import DESIGN, FakeCore, images, make_model
+from helpers.models import deep
 from helpers.programs import change
 
 from bnn import golden
@@ -115,6 +117,20 @@ def test_depths_are_what_the_planner_used(model: Model, tmp_path: Path, name: st
     assert found.act_depth == max(region.base + region.words for region in plan.regions)
     assert found.weight_depth == plan.words_a + plan.words_b
     assert found.shape == (9, 7, 1) and found.classes == 3 and found.image_bytes == 64
+
+
+def test_a_ring_is_for_one_size_of_the_weight_memory(tmp_path: Path) -> None:
+    placed = schedule.plan(deep(), TIGHT, 4)
+    assert placed.ring_base
+    path = tmp_path / "program.bin"
+    path.write_bytes(program.pack(placed))
+    core = FakeCore(deep())
+    core.fill({"weight_depth": TIGHT.weight_depth, "act_depth": TIGHT.act_depth})
+    start(core, path).close()
+    core = FakeCore(deep())
+    core.fill({"weight_depth": 2 * TIGHT.weight_depth, "act_depth": TIGHT.act_depth})
+    with pytest.raises(HostError, match=r"program.bin is for WEIGHT_DEPTH 128, bnn.bit has WEIGHT_DEPTH 256$"):
+        start(core, path)
 
 
 def test_a_core_without_the_vector_unit(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.cores import TIGHT, pixels
 from helpers.interpreter import interpreted
-from helpers.models import network
+from helpers.models import deep, network
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
@@ -143,6 +144,22 @@ def test_a_run_takes_longer_with_more_images_less_memory_and_a_slow_bus() -> Non
     assert not thin.resident and thin.run_cycles(4, keep=True) == thin.run_cycles(4) > placed.run_cycles(4)
     slow, unlimited = (thin.run_cycles(4, memory=MemorySpeed(bandwidth=limit)) for limit in (1e8, 0))
     assert slow > 1.5 * thin.run_cycles(4) and unlimited == thin.run_cycles(4, memory=MemorySpeed(bandwidth=1e12))
+
+
+@pytest.mark.parametrize("sizes", [None, Sizes(4, 16, 1), Sizes(8, 16, 2)])
+def test_a_segment_that_stays_in_front_of_a_ring(sizes: Sizes | None) -> None:
+    placed = plan(deep(), TIGHT, 24, sizes)
+    assert placed.resident and 0 < placed.words_a <= placed.ring_base < TIGHT.weight_depth
+    assert placed.run_cycles(24, keep=True) < placed.run_cycles(24)
+    interpreted(placed, pixels(placed.model, 37))
+
+
+def test_segments_that_cannot_stay() -> None:
+    """A sub-batch that is not of whole blocks, a ring without room for a burst, and a network that stays whole."""
+    for sizes in (Sizes(6, 24, 1), Sizes(4, 16, 3), Sizes(4, 16, 4)):
+        with pytest.raises(DesignError, match="do not cut a batch of its 5 array layers"):
+            plan(deep(), TIGHT, 24, sizes)
+    assert not plan(deep(), replace(TIGHT, weight_depth=256), 24).ring_base
 
 
 def test_sizes_that_are_given() -> None:

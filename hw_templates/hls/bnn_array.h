@@ -34,11 +34,13 @@ constexpr int TILE = 4;
 constexpr int TILE_LANES = LANES < TILE ? LANES : TILE;
 constexpr int GROUP_SLICES = PE / FIRST_PE;  // slices of a word that a group writes
 
-// The weight memory as a ring.
+// The weight memory as a ring, of all of it or of its end behind words that stay.
 struct Ring {
   Quota room;         // words that may be stored
   unsigned received;  // words stored since the start of the run, less those of `room`
+  Index base, kept;   // where it begins, of 2^n words; words that stay
   Index address;      // of the next word
+  bool behind;        // that is one of the ring
   int beat;           // beats of it that are there
   Vector vector;      // of one PE, where it takes several beats
 };
@@ -70,7 +72,8 @@ inline bool receive_weights(BeatStream& weights_in, Ring& ring, WeightMemory wei
     }
   }
   ring.beat = last ? 0 : ring.beat + 1;
-  ring.address = last ? Index((ring.address + 1) & (WEIGHT_DEPTH - 1)) : ring.address;
+  ring.behind = ring.behind || (last && ring.address + 1 == ring.kept);
+  ring.address = last ? ring_address(ring.address + 1, ring.behind ? ring.base : Index(0)) : ring.address;
   take(ring.room, last);
   return last;
 }
@@ -252,7 +255,7 @@ lanes:
 pes:
   for (int p = 0; p < PE; ++p) {
 #pragma HLS UNROLL  // every PE's memory is read once
-    vectors[p] = weights[p][weight & (WEIGHT_DEPTH - 1)];
+    vectors[p] = weights[p][ring_address(weight, f.ring)];
   }
 }
 
@@ -353,7 +356,7 @@ inline void write_block(const Layer& f, const Leaving& block, const Bits ready[L
   const int first_x = block.block * (f.halved ? LANES / 2 : LANES);
   const int serial_x = first_x + block.lane.value;
   const int number = f.write_first + block.image;
-  const int image = f.serial ? number >> LANE_BITS : int(block.image);
+  const int image = f.serial ? number >> LANE_BITS : (f.write_first >> LANE_BITS) + block.image;
   const int column = f.serial ? serial_x : f.image_lanes ? int(block.block) : first_x >> LANE_BITS;
   address = f.dst + image * f.dst_image + block.row * f.dst_row + column * f.dst_words;
 lanes:
@@ -381,8 +384,8 @@ inline unsigned run_group(const Layer& f, int group, unsigned position, BeatStre
   const int channels = smaller(f.outputs - channel, PE);
   const int out_word = channel >> SIMD_BITS, out_slice = (channel & (SIMD - 1)) / FIRST_PE;
   const int value_word = out_word * VALUE_WORDS;
-  const Index header = Index(position & unsigned(WEIGHT_DEPTH - 1));
-  const int second_header = (header + 1) & (WEIGHT_DEPTH - 1);
+  const Index header = ring_address(int(position & unsigned(WEIGHT_DEPTH - 1)), f.ring);
+  const Index second_header = ring_address(header + 1, f.ring);
   const int headers = f.vector ? f.hands + V_WORDS * larger(1, f.thresholds) : f.score ? S_WORDS : T_WORDS;
   const int first_weight = header + headers;
 
@@ -708,10 +711,10 @@ inline void array(BeatStream& commands, BeatStream& weights_in, WriteStream& fir
 #pragma HLS ARRAY_PARTITION variable=weights type=complete dim=1  // every PE reads each cycle
 #pragma HLS BIND_STORAGE variable=weights type=ram_s2p impl=bram  // one read and one write port
 
-  Ring ring = {quota_of(WEIGHT_DEPTH), 0, 0, 0, 0};
+  Ring ring = {quota_of(0), 0, 0, 0, 0, false, 0, 0};
   Ahead ahead = {quota_of(0), 0};
   unsigned busy = 0, cycles = 0;
-  bool finished = false;
+  bool finished = false, first_command = true;
 layers:
   while (!finished) {
     Word d[COMMAND_WORDS];
@@ -738,6 +741,12 @@ layers:
     const unsigned group_words = unsigned(low16(d[D_GROUP_WORDS]) + header_words(d));
     unsigned position = d[R_POSITION].to_uint();
     finished = d[R_FINISH] != 0;
+    if (first_command) {
+      ring.base = index(d[R_RING]);
+      ring.kept = index(d[R_KEPT]);
+      ring.room = quota_of(ring.kept + WEIGHT_DEPTH - ring.base);
+      first_command = false;
+    }
     const unsigned stored = ahead.limit - unsigned(left(ahead.room));
     if (!finished) ahead.limit = d[R_FIRST_LIMIT].to_uint();
     ahead.room = quota_of(int(ahead.limit - stored));

@@ -44,12 +44,16 @@ inline Error check_header(const Word h[H_WORDS]) {
   const unsigned words_a = h[H_WORDS_A].to_uint(), words_b = h[H_WORDS_B].to_uint();
   const unsigned channels = unsigned(get(h, H_CHANNELS));
   const bool two_segments = h[H_LAYERS_A] != h[H_LAYERS];
+  const int ring_base = get(h, H_RING_BASE);
   const bool first = h[H_FIRST_CHANNELS] != 0, map = get(h, H_PIXEL_MAP) != 0;
   const int planes = get(h, H_FIRST_PLANES), packed_words = round_up(to_int(h[H_ELEMENTS]), SIMD);
   bool wrong = h[H_LAYERS_A] == 0 || h[H_LAYERS_A] > h[H_LAYERS];
   wrong |= h[H_SUB_BATCH] == 0 || h[H_BATCH] > unsigned(MAX_BATCH) || h[H_BATCH] < h[H_SUB_BATCH];
-  wrong |= h[H_RESIDENT] > 1U;
-  wrong |= h[H_RESIDENT] != 0 && words_a + words_b > unsigned(WEIGHT_DEPTH);
+  wrong |= (h[H_KEPT].to_uint() & ~(mask(H_RESIDENT) | mask(H_RING_BASE))) != 0;
+  wrong |= get(h, H_RESIDENT) && ring_base == 0 && words_a + words_b > unsigned(WEIGHT_DEPTH);
+  // The ring of segment B's words takes the memory's last 2^n, behind those that stay.
+  wrong |= ring_base != 0 && (!get(h, H_RESIDENT) || h[H_VERSION] != unsigned(PROGRAM_VERSION_2) || words_b == 0 ||
+                              words_a > unsigned(ring_base) || !is_power_of_two(WEIGHT_DEPTH - ring_base));
   wrong |= words_a == 0 || two_segments != (words_b != 0);
   wrong |= h[H_FIRST_CHANNELS] > unsigned(FIRST_CHANNELS) || h[H_FIRST_CHANNELS].to_uint() % FIRST_PE != 0;
   wrong |= h[H_PIXELS] == 0 || h[H_PIXELS] > unsigned(IMAGE_PIXELS);
@@ -139,7 +143,10 @@ inline Error check_layer(const Word h[H_WORDS], const Word d[D_WORDS], int numbe
   const bool version_2 = h[H_VERSION] == unsigned(PROGRAM_VERSION_2);
   const bool last = number + 1 == low16(h[H_LAYERS_A]) || number + 1 == low16(h[H_LAYERS]);
   wrong |= get(d, D_EARLY) && (!version_2 || h[H_SUB_BATCH] != 1 || get(d, D_VECTOR) || dense || get(d, D_RELEASE_FIRST));
-  wrong |= get(d, D_WEIGHTS_BACK) != 0 && (!version_2 || h[H_RESIDENT] == 0 || last);
+  const int ring_base = number < low16(h[H_LAYERS_A]) ? 0 : get(h, H_RING_BASE);
+  wrong |= get(d, D_WEIGHTS_BACK) != 0 && (!version_2 || !get(h, H_RESIDENT) || ring_base != 0 || last);
+  constexpr int burst_words = (BURST_BEATS * 64 + PE * SIMD - 1) / (PE * SIMD);
+  wrong |= ring_base != 0 && low16(d[D_GROUP_WORDS]) + header_words(d) >= WEIGHT_DEPTH - ring_base - burst_words;
   return wrong ? E_RANGE : E_NONE;
 }
 

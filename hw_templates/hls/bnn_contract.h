@@ -21,6 +21,8 @@ constexpr int VALUE_BITS = 8;  // bits of a value in memory
 constexpr int MAX_HAND_OVERS = 16;  // hand-overs of a sum at most
 constexpr int MAX_AVERAGE = 255;  // rows, and columns, of a map that is averaged at most
 constexpr int MAX_BATCH = 1024;  // images of a batch at most
+// beats of a burst of the RTL core's reads at most, for which a ring has room beside a group
+constexpr int BURST_BEATS = 64;
 // words of a pixel with values below which the RTL core's first layer writes those of two lanes at once
 constexpr int PAIR_WORDS = 32;
 // cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one
@@ -69,7 +71,7 @@ constexpr int H_LAYERS = 4;  // array layers L
 constexpr int H_LAYERS_A = 5;  // layers LA of segment A (run per sub-batch)
 constexpr int H_SUB_BATCH = 6;  // sub-batch S (images)
 constexpr int H_BATCH = 7;  // batch B (images, a multiple of S; B = S if LA = L)
-constexpr int H_RESIDENT = 8;  // 1 if all weight words fit the weight memory and stay there, else 0
+constexpr int H_KEPT = 8;  // what stays in the weight memory
 constexpr int H_DESCRIPTORS = 9;  // offset of the descriptors
 constexpr int H_WEIGHTS_A = 10;  // offset of segment A's weights
 // its weight-memory words: just what its layers take, the sum of groups x (header words + group_words) less
@@ -96,6 +98,9 @@ constexpr int H_FIRST_RESULT = 29;  // what the first layer gives beyond bits
 constexpr Field H_PE = {H_GEOMETRY, 0, 8};  // PE
 constexpr Field H_LANES = {H_GEOMETRY, 8, 8};  // LANES
 constexpr Field H_SIMD = {H_GEOMETRY, 16, 16};  // SIMD
+constexpr Field H_RESIDENT = {H_KEPT, 0, 1};  // all weight words, or with ring_base those of segment A
+// where the ring of segment B's words begins; 0: they stay too, or none do
+constexpr Field H_RING_BASE = {H_KEPT, 16, 16};
 constexpr Field H_HEIGHT = {H_IMAGE_SIZE, 0, 16};  // height H
 constexpr Field H_WIDTH = {H_IMAGE_SIZE, 16, 16};  // width W
 constexpr Field H_CHANNELS = {H_IMAGE_MODE, 0, 8};  // channels C

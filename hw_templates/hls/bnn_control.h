@@ -49,8 +49,10 @@ inline void control(const Word header[H_WORDS], const Word descriptors[MAX_LAYER
                     WordStream& to_read, WordStream& to_first, BeatStream& to_array) {
   const int layers = low16(header[H_LAYERS]), layers_a = low16(header[H_LAYERS_A]);
   const int sub_batch = to_int(header[H_SUB_BATCH]), batch = to_int(header[H_BATCH]);
-  const bool resident = header[H_RESIDENT] != 0;
   const unsigned words_a = header[H_WORDS_A].to_uint(), words_b = header[H_WORDS_B].to_uint();
+  const int ring_base = get(header, H_RING_BASE);
+  const bool ring = ring_base != 0;  // segment A's weights stay, segment B's go through a ring
+  const bool resident = get(header, H_RESIDENT) != 0 && !ring;
   const unsigned beat_a = header[H_WEIGHTS_A].to_uint() / 8, beat_b = header[H_WEIGHTS_B].to_uint() / 8;
   ImageOrder image;
   image.beats = header[H_IMAGE_BYTES].to_uint() / 8;
@@ -80,8 +82,18 @@ header_words:
 allow_first:
   for (int k = 0; k < COMMAND_WORDS; k += 2) {
 #pragma HLS PIPELINE II=1  // two words a cycle
-    to_array.write(k == R_FIRST_LIMIT / 2 * 2 ? Beat(unsigned(first_images) * unsigned(slices)) << R_FIRST_LIMIT % 2 * 32
-                                              : Beat(0));
+    Word two[2];
+#pragma HLS ARRAY_PARTITION variable=two type=complete  // wires
+  words:
+    for (int n = 0; n < 2; ++n) {
+#pragma HLS UNROLL  // wires
+      const int word = k + n;
+      two[n] = word == R_FIRST_LIMIT ? unsigned(first_images) * unsigned(slices)
+               : word == R_RING      ? unsigned(ring_base)
+               : word == R_KEPT      ? (ring ? words_a : 0U)
+                                     : 0U;
+    }
+    to_array.write(Beat(two[1]) << 32 | Beat(two[0]));
   }
   order(to_read, READ_FIRST, header[H_FIRST].to_uint() / 8, unsigned(TABLE_BEATS + first_groups * FIRST_PE + values));
 
@@ -90,12 +102,10 @@ first_sub_batch:
   for (; ordered < first_images; ++ordered) {
     order_image(image, ordered, ordered, false, to_read, to_first);
   }
-  if (resident) {
-    order(to_read, READ_WEIGHTS, beat_a, words_a * WORD_BEATS);
-    order(to_read, READ_WEIGHTS, beat_b, words_b * WORD_BEATS);
-  }
+  if (resident || ring) order(to_read, READ_WEIGHTS, beat_a, words_a * WORD_BEATS);
+  if (resident) order(to_read, READ_WEIGHTS, beat_b, words_b * WORD_BEATS);
 
-  unsigned streamed = 0;    // weight words ordered since the start of the run
+  unsigned streamed = ring ? words_a : 0;  // weight words ordered since the start of the run, where some come again
   int at = 0;               // first image of the sub-batch
   int batch_start = 0;      // first image of the batch
   bool second = false;      // whether segment B is next
@@ -111,7 +121,8 @@ passes:
     const bool next_odd = second ? odd : !odd;
     const int from = second ? layers_a : 0, to = second ? layers : layers_a;
     unsigned beat = second ? beat_b : beat_a;
-    unsigned position = !resident ? streamed : second ? words_a : 0;
+    const bool stays = resident || (ring && !second);  // the segment's weights
+    unsigned position = !stays ? streamed : second ? words_a : 0;
     int spare = 0;       // array cycles that the first layer has not been given an image for
   layers:
     for (int n = from; n < to; ++n) {
@@ -132,9 +143,12 @@ passes:
       d[R_IMAGES] = unsigned(images);
       d[R_SOURCE] = odd && get(d, D_FROM_FIRST) ? d[D_SOURCE_ODD] : d[D_SOURCE_EVEN];
       d[R_SHORTCUT] = odd && get(d, D_SHORTCUT_FIRST) ? d[D_SHORTCUT_ODD] : d[D_SHORTCUT_EVEN];
-      d[R_WRITE_FIRST] = serial && layers_a < layers && !second ? unsigned(at - batch_start) : 0U;
+      const bool in_batch = serial || (get(d, D_DENSE) && get(d, D_SEGMENT_END));
+      d[R_WRITE_FIRST] = in_batch && layers_a < layers && !second ? unsigned(at - batch_start) : 0U;
       d[R_POSITION] = position;
-      d[R_RELEASE] = resident ? 0 : 1;
+      d[R_RELEASE] = stays ? 0 : 1;
+      d[R_RING] = stays ? 0U : unsigned(ring_base);
+      d[R_KEPT] = 0;
       d[R_FIRST_NEED] = unsigned(next) * unsigned(slices);
       d[R_FIRST_LIMIT] = unsigned(ahead) * unsigned(slices);
     to_array_words:
@@ -148,7 +162,7 @@ passes:
       unsigned beats = 0;  // beats of the layer's weights not yet ordered
     groups:
       for (int g = 0; g < groups; ++g) {
-        beats += resident ? 0 : group_words * WORD_BEATS;
+        beats += stays ? 0 : group_words * WORD_BEATS;
         spare = ordered < ahead ? spare + cycles : 0;
         if (ordered < ahead && spare >= first_cycles) {
           if (beats > 0) order(to_read, READ_WEIGHTS, beat, beats);
@@ -163,7 +177,7 @@ passes:
       beat += beats;
       position += unsigned(groups) * group_words - back;
     }
-    streamed = resident ? 0 : position;
+    if (!stays) streamed = position;
   rest:
     for (; ordered < ahead; ++ordered) {
       order_image(image, ordered, ordered - next, next_odd, to_read, to_first);

@@ -20,6 +20,7 @@ struct Layer {
   Index source, src_image, src_row;
   Index dst, dst_image, dst_row, dst_words, out_columns, planes, plane_words, value_word;
   Index last_bits;
+  Index ring;  // where the ring of its weights begins
   Index images, write_first;
   // Of the vector unit.
   bool vector, average, value, bit_planes;
@@ -75,6 +76,7 @@ inline Layer decode(const Word d[COMMAND_WORDS]) {
   f.value_word = Index(get(d, D_VALUE_WORD));
   f.last_bits = index(d[D_LAST_BITS]);
   f.images = index(d[R_IMAGES]);
+  f.ring = index(d[R_RING]);
   f.write_first = index(d[R_WRITE_FIRST]);
   f.value = f.vector && get(d, D_VALUE) != 0;
   f.bit_planes = f.vector && get(d, D_BIT_PLANES) != 0;
@@ -92,6 +94,12 @@ inline Layer decode(const Word d[COMMAND_WORDS]) {
   f.added_word = Index(get(d, D_SHORTCUT_WORD));
   f.added_values = index(d[D_SHORTCUT_VALUES]);
   return f;
+}
+
+// Where a word lies of a ring that begins at `base`, in the weight memory's last 2^n words; of all of them for 0.
+inline Index ring_address(int position, Index base) {
+#pragma HLS INLINE  // wires
+  return Index((position & (WEIGHT_DEPTH - 1)) | base);
 }
 
 // A word of a sum: image, row and block of columns (with a pool those of its outputs), part of the pool, outer and inner

@@ -69,6 +69,8 @@ enum CommandWord {
   R_WRITE_FIRST,      // number of the first image where the destination is written by image
   R_POSITION,         // number of the layer's first weight word, counted from the start of the run
   R_RELEASE,          // 1: a group's words make room in the ring when the group is done
+  R_RING,             // where the ring begins that the layer's words are in; of the first command, segment B's ring
+  R_KEPT,             // words that stay in front of that, in the first command
   R_FIRST_NEED,       // slices of the first layer that must be stored before the layer starts
   R_FIRST_LIMIT,      // slices of the first layer that may be stored from now on
   COMMAND_WORDS

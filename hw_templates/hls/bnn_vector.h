@@ -47,7 +47,7 @@ group_header:
   for (int n = 0; n < words; ++n) {
 #pragma HLS PIPELINE II=1  // a word of all PEs a cycle
     const int behind = n - f.hands;
-    const int address = (from + n) & (WEIGHT_DEPTH - 1);
+    const Index address = ring_address(from + n, f.ring);
   pes:
     for (int p = 0; p < PE; ++p) {
 #pragma HLS UNROLL  // every PE has its own memories

@@ -21,6 +21,8 @@ package bnn_pkg;
   localparam int unsigned MaxHandOvers = 16;  // hand-overs of a sum at most
   localparam int unsigned MaxAverage = 255;  // rows, and columns, of a map that is averaged at most
   localparam int unsigned MaxBatch = 1024;  // images of a batch at most
+  // beats of a burst of the RTL core's reads at most, for which a ring has room beside a group
+  localparam int unsigned BurstBeats = 64;
   // words of a pixel with values below which the RTL core's first layer writes those of two lanes at once
   localparam int unsigned PairWords = 32;
   // cycles from operands to sums in the RTL core's array up to SIMD = 64; each doubling of it adds one
@@ -52,6 +54,13 @@ package bnn_pkg;
     logic [7:0] lanes;  // LANES
     logic [7:0] pe;  // PE
   } geometry_t;
+
+  // What stays in the weight memory.
+  typedef struct packed {
+    logic [15:0] ring_base;  // where the ring of segment B's words begins; 0: they stay too, or none do
+    logic [14:0] unused;
+    logic resident;  // all weight words, or with ring_base those of segment A
+  } kept_t;
 
   // Size of an image.
   typedef struct packed {
@@ -111,7 +120,7 @@ package bnn_pkg;
     logic [31:0] words_a;
     logic [31:0] weights_a;  // offset of segment A's weights
     logic [31:0] descriptors;  // offset of the descriptors
-    logic [31:0] resident;  // 1 if all weight words fit the weight memory and stay there, else 0
+    kept_t kept;  // what stays in the weight memory
     logic [31:0] batch;  // batch B (images, a multiple of S; B = S if LA = L)
     logic [31:0] sub_batch;  // sub-batch S (images)
     logic [31:0] layers_a;  // layers LA of segment A (run per sub-batch)

@@ -209,9 +209,10 @@ module bnn_top
   logic [2:0] read_command_valid, read_command_ready, read_valid, read_busy, read_error, read_abort;
   logic [2:0][63:0] read_command_addr, read_data;
   logic [2:0][31:0] read_command_beats;
-  logic ring_clear, ring_hold, ring_rewind, ring_pop, ring_read;
+  logic ring_clear, ring_hold, ring_rewind, ring_in_b, ring_limit, ring_pop, ring_read;
+  logic ring_gives_q, ring_stored;  // room with a pop; a word has taken room that it gives back, as it stays
   logic [RingBits:0] ring_words, ring_available, ring_pop_count;
-  logic [RingBits-1:0] ring_index;
+  logic [RingBits-1:0] ring_index, ring_base;
   logic [Pe*Simd-1:0] ring_data;
   header_t header;
   logic first_start, first_load, first_wrong, first_row, first_done, first_consumed, first_give;
@@ -279,6 +280,8 @@ module bnn_top
       .ring_hold_o         (ring_hold),
       .ring_words_o        (ring_words),
       .ring_rewind_o       (ring_rewind),
+      .ring_in_b_o         (ring_in_b),
+      .ring_limit_o        (ring_limit),
       .header_o            (header),
       .first_start_o       (first_start),
       .first_images_o      (first_images),
@@ -313,15 +316,23 @@ module bnn_top
   logic r_last;
 
   // The image queue of the first layer has 128 beats; the ring gives its room back word by word, of which a port
-  // brings PartBeats, in as many a burst.
+  // brings PartBeats, in as many a burst. Where words stay in front of it, it begins with less: they need none.
   // Weights yield to images: the array can run ahead of its weights, not of its images.
   localparam int unsigned Credit[3] = '{128, (1 << CreditBits) - 1, WeightDepth << PartShift};
 
-  localparam int unsigned MaxBurst[3] = '{64, 64, Ports == 1 ? 64 : PartBeats};
+  localparam int unsigned MaxBurst[3] = '{BurstBeats, BurstBeats, Ports == 1 ? BurstBeats : PartBeats};
   localparam int unsigned Outstanding[3] = '{4, 4, 4 * Ports};
 
+  logic [CreditBits-PartShift-1:0] room;
+
+  assign ring_base = header.kept.ring_base[RingBits-1:0];
+  assign room = ({(CreditBits - PartShift){ring_limit}} & ('0 - (CreditBits - PartShift)'(ring_base)))
+      | ({(CreditBits - PartShift){ring_pop & ring_gives_q}} & (CreditBits - PartShift)'(ring_pop_count))
+      | (CreditBits - PartShift)'(ring_stored);
+
   always_ff @(posedge clk) begin
-    weight_give_q  <= (ring_pop && !ring_hold) ? CreditBits'(ring_pop_count) << PartShift : '0;
+    ring_gives_q   <= ~ring_hold & (ring_base == '0 | ring_in_b);
+    weight_give_q  <= CreditBits'(room) << PartShift;
     first_give_q   <= first_give;
     weight_yield_q <= read_want[Image] & first_hungry;
   end
@@ -490,6 +501,10 @@ module bnn_top
       .clear_i      (ring_clear),
       .hold_i       (ring_hold),
       .words_i      (ring_words),
+      .ring_i       (ring_base),
+      .kept_i       (header.words_a[RingBits:0]),
+      .in_b_i       (ring_in_b),
+      .stored_o     (ring_stored),
       .beat_valid_i (weight_valid),
       .beat_i       (weight_data),
       .available_o  (ring_available),

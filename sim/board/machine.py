@@ -27,6 +27,7 @@ from sim.records import (
     Written,
     first_values,
     first_written,
+    images_before,
     layer_written,
     pixel_planes,
     shortcut_place,
@@ -229,7 +230,7 @@ class Machine:
         size = count * item.rows * self._columns(item) * max(1, item.group_words // item.bases) * self.header.simd * 8
         chunk = max(1, min(count, CHUNK_BYTES * count // max(1, size)))
         written = layer_written(item)
-        before = start % self.header.batch if self.header.layers_a < self.header.layers and item.serial else 0
+        before = images_before(self.header, item, start)
         for first in range(0, count, chunk):
             number = min(chunk, count - first)
             self._part(item, self.weights[index], odd, start, before, first, number, written, scores)

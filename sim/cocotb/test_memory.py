@@ -145,6 +145,7 @@ async def ring_run(dut, rng, words, hold, rounds):
     dut.clear_i.value = 1
     dut.hold_i.value = int(hold)
     dut.words_i.value = len(words) if hold else depth
+    dut.ring_i.value = dut.in_b_i.value = 0
     await FallingEdge(dut.clk_i)
     dut.clear_i.value = 0
     if ports > 1:  # until these have cleared their parts
@@ -204,15 +205,92 @@ async def ring_run(dut, rng, words, hold, rounds):
     return rewinds
 
 
+async def kept_run(dut, rng, kept, streams, ring):
+    """Goes once or more over the words that stay, then over each stream, through a ring of so many words.
+
+    Reads and pops as `ring_run`, at most every fifth cycle; every port brings its part at a pace of its own.
+    """
+    bits, depth, ports = parameter("WordBits"), parameter("Depth"), parameter("Ports")
+    each = bits // 64 // ports
+    words = kept + [word for stream in streams for word in stream]
+    beats = [[w >> (64 * (p * each + i)) & (2**64 - 1) for w in words for i in range(each)] for p in range(ports)]
+    segments = [segment for stream in streams for segment in (*[kept] * rng.randint(1, 3), stream)]
+    dut.clear_i.value, dut.hold_i.value, dut.in_b_i.value = 1, 0, 0
+    dut.ring_i.value, dut.kept_i.value = depth - ring, len(kept)
+    await FallingEdge(dut.clk_i)
+    dut.clear_i.value = 0
+    await FallingEdge(dut.clk_i)
+    sent, paces = [0] * ports, [0.8] * ports
+    at, count, settled, popped, stored = 0, 0, 0, 0, 0
+    history = [0] * SEEN  # of available_o
+    expected = [None] * RING_LATENCY
+    while segments:
+        segment = segments[0]
+        available, there = int(dut.available_o.value), min(sent) // each
+        stored += int(dut.stored_o.value)
+        if settled > 2 and segment is kept:
+            assert available == 0 or (available == 2 * depth - 1 and there >= len(kept))
+        elif settled > 2:
+            assert available <= there - len(kept) - popped
+        if rng.random() < 0.01:
+            paces = [rng.choice((0.02, 0.4, 1.0)) for _ in range(ports)]
+        room = each * min(len(words), len(kept) + popped + ring)
+        offer = [sent[p] < room and rng.random() < paces[p] for p in range(ports)]
+        dut.beat_valid_i.value = join(offer, 1)
+        dut.beat_i.value = join((beats[p][sent[p]] if offer[p] else rng.getrandbits(64) for p in range(ports)), 64)
+        count = count or rng.randint(1, min(len(segment) - at, ring))
+        history.append(available)
+        usable = history[-1 - SEEN] if settled > 4 else 0
+        dut.pop_count_i.value = count
+        read = usable >= count and rng.random() < 0.7
+        index = rng.randrange(count) if read else 0
+        dut.read_i.value, dut.index_i.value = int(read), index
+        expected.append(segment[at + index] if read else None)
+        pop = usable >= count and rng.random() < 0.3
+        dut.pop_i.value, dut.rewind_i.value = int(pop), 0
+        settled += 1
+        if pop:
+            at, settled = at + count, 0
+            popped += 0 if segment is kept else count
+            count = 0
+        await RisingEdge(dut.clk_i)
+        await ReadOnly()
+        sent = [n + int(now) for n, now in zip(sent, offer)]
+        want = expected[-RING_LATENCY]
+        if want is not None:
+            assert int(dut.data_o.value) == want
+        await FallingEdge(dut.clk_i)
+        if at == len(segment):
+            at = 0
+            del segments[0]
+            dut.pop_i.value = dut.read_i.value = dut.beat_valid_i.value = 0
+            for _ in range(RING_LATENCY):
+                stored += int(dut.stored_o.value)
+                await FallingEdge(dut.clk_i)
+            if segments and segment is kept and segments[0] is kept:
+                dut.rewind_i.value = 1
+            dut.in_b_i.value = int(bool(segments) and segments[0] is not kept)
+            stored += int(dut.stored_o.value)
+            await FallingEdge(dut.clk_i)
+            dut.rewind_i.value = 0
+            expected += [None] * RING_LATENCY
+    assert stored == len(kept) and popped == len(words) - len(kept)
+
+
 @cocotb.test()
 async def weight_ring(dut):
     bits, depth = parameter("WordBits"), parameter("Depth")
-    rng = await begin(dut, clear_i=0, hold_i=0, words_i=depth, beat_valid_i=0, pop_i=0, rewind_i=0, read_i=0)
+    ring = dict.fromkeys(("ring_i", "kept_i", "in_b_i"), 0)
+    rng = await begin(dut, clear_i=0, hold_i=0, words_i=depth, beat_valid_i=0, pop_i=0, rewind_i=0, read_i=0, **ring)
     words = [rng.getrandbits(bits) for _ in range(5 * depth + 3)]
     await ring_run(dut, rng, words, False, 1)
     rewinds = await ring_run(dut, rng, words[: depth - 3], True, 20)
     rewinds += await ring_run(dut, rng, words[:depth], True, 20)
     assert rewinds
+    for size in (depth // 2, depth // 4, depth // 8):
+        kept = words[: depth - size - rng.randrange(2)]
+        streams = [[rng.getrandbits(bits) for _ in range(rng.randint(1, 3 * depth))] for _ in range(4)]
+        await kept_run(dut, rng, kept, streams, size)
     await ring_run(dut, rng, words, False, 1)
 
 

@@ -163,7 +163,7 @@ async def writeback(dut):
         groups = int(rng.choice([1, simd // pe, simd // pe + 1, 2 * simd // pe + 1]))
         cw = -(-groups * pe // simd)
         rows, columns = (1, lanes) if mode == "dense" else (int(rng.integers(1, 4)), int(rng.integers(1, 3 * lanes)))
-        images, in_batch = int(rng.integers(1, 4)), int(rng.integers(0, 2 * lanes)) if mode == "serial" else 0
+        images, in_batch = int(rng.integers(1, 4)), 0 if mode == "pixel" else int(rng.integers(0, 2 * lanes))
         blocks = -(-columns * (1 + pool) // lanes)
         row_words = columns * cw if mode == "serial" else -(-columns // lanes) * cw
         gap = int(rng.integers(0, 3))
@@ -191,6 +191,8 @@ async def writeback(dut):
             if mode == "serial":
                 lane, block = (in_batch + i) % lanes, (in_batch + i) // lanes
                 address = block * layer["image_stride"] + y * layer["row_stride"] + x * cw
+            elif mode == "dense":
+                address += in_batch // lanes * layer["image_stride"]
             address += layer["base"]
             assert address + cw <= depth
             expected[lane, address : address + cw] = words(bits[i, y, x], simd)

@@ -414,7 +414,7 @@ def places(layer, lanes, slots):
                         at = layer["in_batch"] + image
                         place, lane = (at // lanes, 1 << at % lanes) if layer["serial"] else (image, (1 << columns) - 1)
                         if layer["images"]:
-                            lane = (1 << lanes) - 1
+                            place, lane = layer["in_batch"] // lanes + image, (1 << lanes) - 1
                         elif layer["half"] and not layer["serial"]:
                             lane <<= whole * (block % 2)
                         step = number if layer["serial"] else block // 2 if layer["half"] else block
@@ -436,7 +436,7 @@ async def vector_place(dut):
         layer |= {name: rng.randint(1, 3) for name in ("units", "rows", "blocks")}
         layer |= {"groups": rng.randint(1, 2 * slots + 1), "columns": rng.randrange(lanes)}
         layer |= {"serial": serial, "half": half, "images": not half and not serial and rng.random() < 0.5}
-        layer["in_batch"] = rng.randrange(3 * lanes) if serial else rng.getrandbits(4)
+        layer["in_batch"] = rng.randrange(3 * lanes) if serial or layer["images"] else 0
         if serial:
             layer["units"] = rng.randint(1, 2 * lanes)
         for name, value in layer.items():

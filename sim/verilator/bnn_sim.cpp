@@ -116,10 +116,10 @@ struct Order {
  private:
   void array(const Job& job, uint64_t descriptors, int layer, int start, int images, int batch_first) {
     const auto item = job.record<bnn::D_WORDS>(descriptors + 4 * bnn::D_WORDS * uint64_t(layer));
-    const bool serial = bnn::get(item.data(), bnn::D_SERIAL);
-    const bool lanes = bnn::get(item.data(), bnn::D_DENSE) || bnn::get(item.data(), bnn::D_BY_IMAGE);
+    const bool serial = bnn::get(item.data(), bnn::D_SERIAL), dense = bnn::get(item.data(), bnn::D_DENSE);
+    const bool lanes = dense || bnn::get(item.data(), bnn::D_BY_IMAGE);
     const int stride = item[bnn::D_DEST_IMAGE_STRIDE], base = item[bnn::D_DEST_BASE];
-    const int origin = serial ? batch_first : 0;
+    const int origin = serial || (dense && bnn::get(item.data(), bnn::D_SEGMENT_END)) ? batch_first : 0;
     const bool by_image = serial || lanes;
     const int skip = by_image ? origin / LANES : 0;
     const int blocks = by_image ? (origin + images + LANES - 1) / LANES - skip : images;

@@ -21,7 +21,7 @@ from sim.board.core import FunctionalCore
 from sim.board.memory import Memory
 
 from .cores import BUILD, TIGHT, built, pixels
-from .models import network
+from .models import deep, network
 
 SMALL = Sizes(edge=6, channels=20, convolutions=3, dense=2, classes=7)
 GRAPHS = (0, 2, 4, 11, 16, 20, 24, 27, 35, 36, 37, 44)
@@ -32,12 +32,13 @@ Program = tuple[bytes, np.ndarray]
 
 
 def models() -> list[Model]:
-    """Networks of version 1, then of version 2."""
+    """Networks of version 1, then of version 2, the last with a segment whose weights stay in front of a ring."""
     return [
         network(4, (8, 8, 3), [("conv", 9, 1, 0, False), ("conv", 8, 1, 1, True), ("dense", 5)]),
         network(2, (5, 5, 1), [("dense", 40), ("dense", 65), ("dense", 7)], binary=True),
         network(3, (4, 4, 1), [("dense", 16), ("dense", 17)], binary=True),  # an odd number of scores, in groups
         *(random_graph(seed, sizes=SMALL) for seed in GRAPHS),
+        deep(),
     ]
 
 

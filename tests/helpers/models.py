@@ -29,6 +29,11 @@ def chain(seed: int, pad: int = 0) -> Model:
     return network(seed, (29 + seed, 24, 3), [*stages, ("conv", 8, 0, 0, False), ("dense", 7)])
 
 
+def deep(seed: int = 2) -> Model:
+    """A random network of dense layers, of more weights than `helpers.cores.TIGHT` holds: some stay, others do not."""
+    return network(seed, (8, 8, 1), [("dense", outputs) for outputs in (64, 96, 96, 64, 10)], binary=True)
+
+
 def stem(seed: int, channels: int = Sizes.channels) -> Model:
     """A random network whose first layer, where it has sums of 8-bit pixels, is one that the engine can run."""
     return random_graph(seed, set(FEATURES) - {"kernels", "bases", "pixel planes"}, Sizes(channels=channels))

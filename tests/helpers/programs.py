@@ -78,6 +78,22 @@ def wrong_bands(banded: bytes, plain: bytes) -> list[bytes]:
     return [*programs, change(plain, first_early=1)]
 
 
+def wrong_rings(program: bytes) -> list[dict[str, int]]:
+    """Fields of a header with a ring behind the words that stay, which break one rule on it each; the code is RANGE."""
+    head = Header.read(program)
+    room = head.ring_base & -head.ring_base
+    return [
+        {"version": 1},
+        {"resident": 0},
+        {"kept": head.kept | 2},
+        {"ring_base": head.ring_base - 1},  # of no 2^n words
+        {"ring_base": head.ring_base + room},  # of none
+        {"ring_base": head.ring_base + 3 * room // 4},  # no room for a burst
+        {"words_a": head.ring_base + 1},
+        {"words_b": 0},
+    ]
+
+
 def change(program: bytes, **fields: int) -> bytes:
     """The program with other fields: `batch` is the header's; `first_rows`, `layer2_rows`, `last_rows` descriptors'.
 

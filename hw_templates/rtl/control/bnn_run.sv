@@ -72,6 +72,8 @@ module bnn_run
     output logic              ring_hold_o,
     output logic [RingBits:0] ring_words_o,
     output logic              ring_rewind_o,
+    output logic              ring_in_b_o,
+    output logic              ring_limit_o,
     // First layer
     output header_t           header_o,
     output logic              first_start_o,
@@ -116,7 +118,7 @@ module bnn_run
   header_t header;
   error_e header_error;
   logic two_segments;
-  logic [32:0] words;  // weight words of both segments
+  logic [16:0] words;  // weight words of both segments
   // Its part at hand, and the beats of that
   logic in_header, in_descriptors, in_first, in_segment_a, bad_section;
   logic program_taken, beat, last_beat, part_end, part_ended_q;
@@ -182,7 +184,7 @@ module bnn_run
       .base_i          (program_q),
       .header_i        (state_q[Idle]),
       .next_i          ((state_q[Check] & ~wait_q[5]) | part_ended_q | (weight_step & weight_to_b)),
-      .segment_a_i     (weight_step),
+      .segment_a_i     (weight_step | begins[ForWeights]),
       .in_header_o     (in_header),
       .in_descriptors_o(in_descriptors),
       .in_first_o      (in_first),
@@ -210,6 +212,7 @@ module bnn_run
 
   bnn_run_descriptors #(
       .Pe         (Pe),
+      .Simd       (Simd),
       .Lanes      (Lanes),
       .WeightDepth(WeightDepth),
       .MaxLayers  (MaxLayers),
@@ -274,6 +277,8 @@ module bnn_run
       .layer_i       (state_q[Layer]),
       .layer_done_i,
       .release_i     (layer_o.descriptor.flags.release_first),
+      .batch_i       (layer_o.descriptor.flags.serial
+                      | (layer_o.descriptor.flags.dense & layer_o.descriptor.flags.segment_end)),
       .odd_o         (layer_o.odd),
       .images_o      (layer_o.images),
       .in_batch_o    (layer_o.in_batch),
@@ -288,6 +293,7 @@ module bnn_run
   );
 
   assign layer_start_o = layer_start_q;
+  assign ring_in_b_o   = in_b;
 
   // ---- Weights and images --------------------------------------------------------------------
 
@@ -310,7 +316,8 @@ module bnn_run
       .ready_i       (weight_ready_i),
       .clear_o       (ring_clear_o),
       .hold_o        (ring_hold_o),
-      .words_o       (ring_words_o)
+      .words_o       (ring_words_o),
+      .limit_o       (ring_limit_o)
   );
 
   bnn_register u_first_start (
@@ -409,7 +416,7 @@ module bnn_run
       start_q <= start_i;
       if (state_q[Open]) keep_q <= keep_asked_q & kept_q & same_q;
       if (state_q[Ask]) kept_q <= 1'b0;
-      else if (state_q[Done]) kept_q <= header.resident[0] & (error_q == ErrorNone) & ~none_q;
+      else if (state_q[Done]) kept_q <= header.kept.resident & (error_q == ErrorNone) & ~none_q;
       wait_q <= {wait_q[8:0], 1'b1};
       unique case (1'b1)
         state_q[Idle]: begin

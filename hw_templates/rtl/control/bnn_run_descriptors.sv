@@ -13,6 +13,7 @@ module bnn_run_descriptors
   import bnn_pkg::*;
 #(
     parameter int unsigned Pe = 4,
+    parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
     parameter int unsigned WeightDepth = 1024,
     parameter int unsigned MaxLayers = 16,
@@ -103,6 +104,8 @@ module bnn_run_descriptors
   // ---- Checks --------------------------------------------------------------------------------
 
   localparam int unsigned PeBits = $clog2(Pe), LaneBits = $clog2(Lanes), AverageBits = $clog2(MaxAverage);
+  localparam int unsigned RingBits = $clog2(WeightDepth);
+  localparam int unsigned BurstWords = (BurstBeats * 64 + Pe * Simd - 1) / (Pe * Simd);
 
   // Words of weight memory: of a group, of the layer, of the segment's layers up to it.
   logic [16:0] group_words_q;
@@ -110,7 +113,8 @@ module bnn_run_descriptors
   logic [31:0] taken_q;  // before it
   logic [33:0] needed_q;
   logic [32:0] next_q;  // before the next one; not below 2**32 where it goes back beyond the first, or is over
-  logic [32:0] range_q;
+  logic [33:0] range_q;
+  logic [RingBits-1:0] ring_base;
   // Header words of a group, and what they follow from
   logic [3:0] bases_q, planes_q;  // up to 8, of the lower bits: more are out of range
   logic [5:0] low_passes_q, high_passes_q;  // of the lower and of the upper bits of bases_q
@@ -215,7 +219,11 @@ module bnn_run_descriptors
     // Bands: of one image, by pixel and without the vector unit; weights again where all of them stay
     range_q[31] <= fetched.flags.early && (!header_i.version[1] || header_i.sub_batch[15:0] != 16'd1
         || fetched.flags.vector || fetched.flags.dense || fetched.flags.release_first);
-    range_q[32] <= fetched.band.weights_back != '0 && (!header_i.version[1] || !header_i.resident[0]);
+    range_q[32] <= fetched.band.weights_back != '0 && (!header_i.version[1] || !header_i.kept.resident
+        || (in_b_i && header_i.kept.ring_base != '0));
+    // The ring of segment B has room for a group and a burst
+    range_q[33] <= in_b_i && ring_base != '0 && ((group_words_q[RingBits:0] & {1'b1, ring_base}) != '0
+        || (&(group_words_q[RingBits-1:0] | ring_base | RingBits'(BurstWords - 1))));
     unfreed_q   <= header_i.version[1] && !released_q && !fetched.flags.release_first;
     back_q      <= fetched.band.weights_back != '0;
     vector_q    <= fetched.flags.vector && Vector == 0;
@@ -235,6 +243,7 @@ module bnn_run_descriptors
     else if (start_i) taken_q <= next_q[31:0];
   end
 
+  assign ring_base   = header_i.kept.ring_base[RingBits-1:0];
   assign reads_first = fetched.flags.from_first | fetched.flags.shortcut_first;
   assign bad_o       = bad_range_q | bad_words_q;
   assign vector_o    = vector_q;

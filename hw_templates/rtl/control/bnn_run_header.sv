@@ -23,11 +23,12 @@ module bnn_run_header
     input  logic [63:0] beat_i,
     output header_t     header_o,
     output logic        two_segments_o,
-    output logic [32:0] words_o,
+    output logic [16:0] words_o,
     output error_e      error_o
 );
   localparam int unsigned AddrBits = $clog2(ActDepth);
   localparam int unsigned SimdBits = $clog2(Simd);
+  localparam int unsigned RingBits = $clog2(WeightDepth);
   localparam int unsigned PixelBits = $clog2(ImagePixels);
   localparam int unsigned BatchBits = $clog2(MaxBatch);
   localparam geometry_t Geometry = '{simd: 16'(Simd), lanes: 8'(Lanes), pe: 8'(Pe)};
@@ -38,7 +39,8 @@ module bnn_run_header
   logic [Bits-1:0] shifted;  // as it is with the next beat, which enters at the top
   logic [63:0] beat_q;
   logic two_segments_q;
-  logic [32:0] words_q;
+  logic [16:0] words_q;  // of the lower halves
+  logic high_a_q, high_b_q;  // the upper one is not 0
 
   assign shifted = {beat_q, header_q[Bits-1:64]};
 
@@ -59,7 +61,9 @@ module bnn_run_header
   always_ff @(posedge clk_i) begin
     beat_q         <= beat_i;
     two_segments_q <= header_q.layers_a[15:0] != header_q.layers[15:0];
-    words_q        <= {1'b0, header_q.words_a} + {1'b0, header_q.words_b};
+    words_q        <= {1'b0, header_q.words_a[15:0]} + {1'b0, header_q.words_b[15:0]};
+    high_a_q       <= header_q.words_a[31:16] != '0;
+    high_b_q       <= header_q.words_b[31:16] != '0;
   end
 
   assign header_o       = header_q;
@@ -70,7 +74,7 @@ module bnn_run_header
 
   // One comparison per term, registered: the check has time.
   logic [1:0] magic_q, geometry_q, layers_q;
-  logic [28:0] range_q;
+  logic [30:0] range_q;
   // What sizes and counts must be.
   logic [31:0] area_q, elements_q;
   logic [28:0] beats_q;
@@ -78,9 +82,12 @@ module bnn_run_header
   logic [3:0] planes_q;  // at least 1
   logic [19:0] planes_words_q;  // of all planes
   logic [16:0] rows_q, columns_q;
-  logic no_words_b_q, more_beats_q, more_packed_q;  // the latter: one that is not whole
+  logic [RingBits-1:0] ring_base;
+  logic no_words_b_q, ring_q, more_beats_q, more_packed_q;  // the latter: one that is not whole
   logic pack_q, bad_magic_q, bad_geometry_q, bad_layers_q, bad_range_q, bad_vector, bad_values;
   error_e error_q;
+
+  assign ring_base = header_q.kept.ring_base[RingBits-1:0];
 
   // Rows or columns that a 3x3 kernel computes, even with a pool.
   function automatic logic differs(input logic [16:0] computed, input logic pool, input logic [15:0] said);
@@ -133,6 +140,7 @@ module bnn_run_header
     rows_q        <= 17'(header_q.image_size.height) - (header_q.image_mode.pad ? 17'd0 : 17'd2);
     columns_q     <= 17'(header_q.image_size.width) - (header_q.image_mode.pad ? 17'd0 : 17'd2);
     no_words_b_q  <= header_q.words_b == '0;
+    ring_q        <= header_q.kept.ring_base != '0;
 
     range_q[0]  <= header_q.layers_a > header_q.layers;
     range_q[1]  <= header_q.layers_a == '0;
@@ -140,7 +148,7 @@ module bnn_run_header
     range_q[3]  <= header_q.batch[BatchBits:0] < header_q.sub_batch[BatchBits:0];
     range_q[4]  <= header_q.batch[31:BatchBits+1] != '0
         || (header_q.batch[BatchBits] && header_q.batch[BatchBits-1:0] != '0);
-    range_q[5]  <= header_q.resident[0] && words_q > 33'(WeightDepth);
+    range_q[5]  <= header_q.kept.resident && !ring_q && (high_a_q || high_b_q || words_q > 17'(WeightDepth));
     range_q[6]  <= header_q.words_a == '0;
     range_q[7]  <= two_segments_q == no_words_b_q;
     range_q[8]  <= header_q.first_channels > 32'(FirstChannels);
@@ -165,8 +173,13 @@ module bnn_run_header
         || header_q.out_words != 32'(header_q.image_mode.first_planes));
     range_q[25] <= header_q.image_mode.pixel_map && header_q.computed.rows != header_q.image_size.height;
     range_q[26] <= header_q.image_mode.pixel_map && header_q.computed.columns != header_q.image_size.width;
-    range_q[27] <= header_q.resident[31:1] != '0;
+    range_q[27] <= header_q.kept.unused != '0;
     range_q[28] <= header_q.classes[31:16] != '0;
+    // The ring of segment B: behind the words that stay, of 2^n words
+    range_q[29] <= ring_q && (!header_q.kept.resident || !header_q.version[1] || no_words_b_q
+        || high_a_q || header_q.words_a[15:0] > header_q.kept.ring_base);
+    range_q[30] <= (header_q.kept.ring_base >> RingBits) != '0
+        || (ring_base & ~{1'b1, ring_base[RingBits-1:1]}) != '0;
 
     bad_magic_q    <= |magic_q;
     bad_geometry_q <= |geometry_q;

@@ -8,7 +8,8 @@
 // the sub-batch, or the batch; run_end_o: also the run, if it does.
 //
 // images_o, in_batch_o and odd_o are those of the layer's command; they and all of the above are settled nine cycles
-// after end_o and do not change until the next. sub_begin_i begins the layers of a sub-batch; then rows_wait_o is high
+// after end_o and do not change until the next, but for in_batch_o, which follows batch_i (the layer writes images of the
+// batch, else those of a sub-batch) by a cycle. sub_begin_i begins the layers of a sub-batch; then rows_wait_o is high
 // until the first layer has done all of it, and rows_o are the rows that it has done. It is at most two sub-batches
 // ahead. consumed_o is a pulse when the first layer's bits of a sub-batch are read: by the first layer of the
 // sub-batch, in a program of version 2 by that with release_i, rewind_o one when a resident segment A begins again.
@@ -36,6 +37,7 @@ module bnn_run_layers
     input  logic                 layer_i,
     input  logic                 layer_done_i,
     input  logic                 release_i,
+    input  logic                 batch_i,
     output logic                 odd_o,
     output logic [15:0]          images_o,
     output logic [15:0]          in_batch_o,
@@ -99,7 +101,7 @@ module bnn_run_layers
     next_index_q    <= segment_end_q ? '0 : index_q + 1'b1;
     // Segment B takes the images of the batch.
     images_q        <= in_b_copy ? in_batch_q : sub_images;
-    in_batch_out_q  <= in_b_copy ? '0 : in_batch_q;
+    in_batch_out_q  <= (in_b_copy | ~batch_i) ? '0 : in_batch_q;
   end
 
   always_ff @(posedge clk_i) begin
@@ -109,7 +111,7 @@ module bnn_run_layers
     consumed_q   <= end_q & (header_i.version[1] ? release_i : first_q);
     sub_end_q    <= end_q & last_q & ~in_b_q;
     batch_over_q <= end_q & last_q & (in_b_q | (batch_end_q & ~two_segments_i));
-    rewind_q     <= end_q & last_q & ~in_b_q & header_i.resident[0] & two_segments_i & ~batch_end_q;
+    rewind_q     <= end_q & last_q & ~in_b_q & header_i.kept.resident & two_segments_i & ~batch_end_q;
     if (begin_i) begin
       in_b_q     <= 1'b0;
       index_q    <= '0;

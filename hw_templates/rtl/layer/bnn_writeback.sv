@@ -9,8 +9,8 @@
 //   serial_i:     lane n mod Lanes, base + (n / Lanes)*image_stride + row*row_stride
 //                 + column*words + word; n = in_batch_i + image; one column per cycle
 //
-// where word = (group*Pe) / Simd; in a dense layer image is a block of Lanes images, row and
-// block are 0. The first group of a word writes the whole word, the other bits 0; the next ones
+// where word = (group*Pe) / Simd; in a dense layer image is a block of Lanes images, from in_batch_i / Lanes on, row and
+// block are 0. in_batch_i is 0 by pixel. The first group of a word writes the whole word, the other bits 0; the next ones
 // their own Pe bits. Columns from columns_i on, all in the last
 // block, are not written.
 //
@@ -78,7 +78,7 @@ module bnn_writeback #(
   // ---- Configuration -----------------------------------------------------------------------------
 
   logic pool_q, serial_q, serial_write, serial_mask, serial_lane, pool_lane;
-  logic [AddrBits-1:0] skipped_q, serial_skipped_q, first_addr_q;
+  logic [AddrBits-1:0] skipped_q, first_addr_q;
   logic [LaneBits:0] block_columns, last_columns_q, columns_left;  // columns of a block, of a row's last
   logic [Lanes-1:0] last_lane_q;  // lanes of the last block
 
@@ -107,8 +107,7 @@ module bnn_writeback #(
     pool_q         <= pool_i;
     serial_q       <= serial_i;
     skipped_q      <= AddrBits'(in_batch_i >> LaneBits) * image_stride_i;
-    serial_skipped_q <= serial_q ? skipped_q : '0;
-    first_addr_q   <= base_i + serial_skipped_q;
+    first_addr_q   <= base_i + skipped_q;
     last_columns_q <= (columns_left == '0) ? block_columns : columns_left;
     for (int unsigned l = 0; l < Lanes; l++) begin
       last_lane_q[l] <= (pool_q ? l % (Lanes / 2) : l) < 32'(last_columns_q);

@@ -14,7 +14,14 @@
 // the program; the stream brings exactly these, once, and base returns to word 0 when it
 // reaches words_i. rewind_i (with hold_i) returns base to word 0, used with pop_i low; for one
 // cycle after base has returned, available_o is 0.
-// hold_i and words_i are constant between two clear_i.
+//
+// ring_i, not 0, and without hold_i: the first kept_i words stay, the others go through a ring of 2^n words, those of the
+// memory from ring_i on; ring_i is kept_i or more. With in_b_i the reader is in the ring, where base goes on from where
+// it was; without, among the words that stay, and base is 0 after in_b_i falls and after rewind_i. Then available_o is
+// 2*Depth - 1 when these are all there, else 0. in_b_i changes two cycles before available_o is looked at, or more.
+// stored_o tells of each word that stays.
+//
+// hold_i, words_i, ring_i and kept_i are constant between two clear_i.
 //
 // clear_i empties the ring and drops a partly filled word; reset does the same. With Ports > 1 beats of the cycle after
 // it are dropped too.
@@ -32,6 +39,10 @@ module bnn_weight_ring #(
     input  logic                clear_i,
     input  logic                hold_i,
     input  logic [AddrBits:0]   words_i,
+    input  logic [AddrBits-1:0] ring_i,
+    input  logic [AddrBits:0]   kept_i,
+    input  logic                in_b_i,
+    output logic                stored_o,
     input  logic [Ports-1:0]    beat_valid_i,
     input  logic [Ports*64-1:0] beat_i,
     output logic [AddrBits:0]   available_o,
@@ -63,6 +74,11 @@ module bnn_weight_ring #(
   logic [AddrBits:0] loaded_q, available_q;  // words since clear_i; from base on
   logic [AddrBits:0] base_next_q, minus_q, change;
   logic end_q, word, rewind, rewind_q;
+  logic [Ports-1:0] behind_q;  // the port has brought all words that stay
+  logic there, brings;  // they are there; a word comes that available_o counts
+  logic ring_q, in_b_q, front_q, behind_base_q;  // base is among them; it is in the ring
+  logic enter, leave, entered_q;  // base goes to the ring, or from it; it has been there since clear_i
+  logic [AddrBits-1:0] base_b_q;  // where it was then
 
   for (genvar p = 0; p < Ports; p++) begin : gen_port
     logic [PartBits+63:0] word_q;  // the next beat, above what it is shifted into
@@ -101,6 +117,9 @@ module bnn_weight_ring #(
         .data_o({part_bank, part[p]})
     );
 
+    // Words come two cycles after each other, or more.
+    always_ff @(posedge clk_i) behind_q[p] <= ~drop[p] & (behind_q[p] | (ring_q & (placed[p] == kept_i)));
+
     for (genvar b = 0; b < PartBits; b += BankBits) begin : gen_bank
       bnn_weight_bank #(
           .Bits (BankBits),
@@ -108,7 +127,7 @@ module bnn_weight_ring #(
       ) u_bank (
           .clk_i,
           .write_i     (part_bank),
-          .write_addr_i(placed[p][AddrBits-1:0]),
+          .write_addr_i(placed[p][AddrBits-1:0] | ({AddrBits{behind_q[p]}} & ring_i)),
           .data_i      (word_q[b+:BankBits]),
           .read_i,
           .read_addr_i (read_addr),
@@ -119,11 +138,12 @@ module bnn_weight_ring #(
 
   if (Ports == 1) begin : gen_one
     assign word = part[0];
+    assign there = behind_q[0];
     assign drop[0] = rst_i | clear_i;
     assign placed[0] = loaded_q;
   end else begin : gen_more
     logic [Ports-1:0] ahead;
-    logic word_q;
+    logic word_q, there_q;
 
     for (genvar p = 0; p < Ports; p++) begin : gen_ahead
       logic [AddrBits:0] placed_q;
@@ -146,34 +166,48 @@ module bnn_weight_ring #(
     // A word every second cycle at most, as loaded_q follows; its parts take Beats cycles, two or more.
     always_ff @(posedge clk_i) word_q <= ~rst_i & ~clear_i & ~(|drop) & ~word_q & (&ahead);
 
-    assign word = word_q;
+    always_ff @(posedge clk_i) there_q <= ~(|drop) & (there_q | (ring_q & (loaded_q == kept_i)));
+
+    assign word  = word_q;
+    assign there = there_q;
   end
 
   assign rewind = rewind_i | (pop_i & end_q);
-  assign read_addr = base_q + index_i;
-  assign change = (minus_q & {(AddrBits + 1){pop_i}}) | (loaded_q & {(AddrBits + 1){rewind_q}});
+  assign enter = in_b_i & ~in_b_q & entered_q;
+  assign leave = ring_q & ~in_b_i & in_b_q;
+  assign read_addr = (base_q + index_i) | ({AddrBits{behind_base_q}} & ring_i);
+  assign change = (minus_q & {(AddrBits + 1){pop_i & ~front_q}}) | (loaded_q & {(AddrBits + 1){rewind_q}});
+  assign stored_o = word & ring_q & ~there;
+  assign brings = word & ~stored_o;
 
   always_ff @(posedge clk_i) begin
     // What a pop leads to, ready before it.
     base_next_q <= {1'b0, base_q} + pop_count_i;
     end_q       <= hold_i & (base_next_q == words_i);
     minus_q     <= '0 - pop_count_i;
-    rewind_q    <= rewind;
+    rewind_q    <= rewind & hold_i;
+    ring_q        <= ring_i != '0;
+    in_b_q        <= in_b_i;
+    front_q       <= ring_q & ~in_b_i;
+    behind_base_q <= ring_q & in_b_i;
+    if (leave) base_b_q <= base_q;
     if (rst_i || clear_i) begin
       base_q      <= '0;
       loaded_q    <= '0;
       available_q <= '0;
+      entered_q   <= 1'b0;
     end else begin
-      loaded_q <= loaded_q + (AddrBits + 1)'(word);
-      if (rewind) base_q <= '0;
-      else if (pop_i) base_q <= base_next_q[AddrBits-1:0];
-      // All words from 0 on are available again in the cycle after.
-      if (rewind) available_q <= '0;
-      else available_q <= available_q + change + (AddrBits + 1)'(word);
+      loaded_q  <= loaded_q + (AddrBits + 1)'(word);
+      entered_q <= entered_q | behind_base_q;
+      if (rewind || leave) base_q <= '0;
+      else if (pop_i || enter) base_q <= enter ? base_b_q : base_next_q[AddrBits-1:0];
+      // With hold_i all words from 0 on are available again in the cycle after.
+      if (rewind && hold_i) available_q <= '0;
+      else available_q <= available_q + change + (AddrBits + 1)'(brings);
     end
   end
 
-  assign available_o = available_q;
+  assign available_o = available_q | {(AddrBits + 1){front_q & there}};
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------
@@ -183,12 +217,13 @@ module bnn_weight_ring #(
 
   // Words brought since clear_i, as they were up to two cycles before, and the place of base among them.
   // And the number of the word that a port completes its part of.
-  int unsigned brought, brought_q, brought_before_q, base, number;
+  int unsigned brought, brought_q, brought_before_q, base, base_b, number;
   logic hold_at_q, back;
-  logic [AddrBits:0] words_at_q;
+  logic [AddrBits:0] words_at_q, kept_at_q;
+  logic [AddrBits-1:0] ring_at_q;
   logic [1:0] moved_q;  // ones: cycles since base moved
 
-  assign back = hold_i & pop_count_i > available_o;
+  assign back = 32'(pop_count_i) > Depth;
 
   always_ff @(posedge clk_i) begin
     brought_q        <= brought;
@@ -196,10 +231,13 @@ module bnn_weight_ring #(
     moved_q          <= {moved_q[0], pop_i | rewind_i};
     if (rst_i || clear_i) begin
       {brought, brought_q, brought_before_q, base} <= '0;
-      {hold_at_q, words_at_q} <= {hold_i, words_i};
+      {hold_at_q, words_at_q, ring_at_q, kept_at_q} <= {hold_i, words_i, ring_i, kept_i};
+      base_b <= 32'(kept_i);
     end else begin
       brought <= brought + 32'(word);
-      if (rewind) base <= '0;
+      if (leave) base_b <= base;
+      if (rewind || leave) base <= '0;
+      else if (enter) base <= base_b;
       else if (pop_i) base <= base + 32'(pop_count_i) - (back ? 2 * Depth : 0);
     end
   end
@@ -217,13 +255,20 @@ module bnn_weight_ring #(
       else $error("%0d words popped of %0d, %0d are before them", pop_count_i, available_o, base);
   pop_settled: assert property (pop_i |-> moved_q == '0 && $stable(pop_count_i) && pop_count_i == $past(pop_count_i, 2))
       else $error("pop_count_i or base not constant from two cycles before pop_i");
-  word_has_room: assert property (|part |-> number - (hold_i ? 0 : base) < (hold_i ? 32'(words_i) : Depth))
+  word_has_room: assert property (|part && ring_i == '0 |-> number - (hold_i ? 0 : base)
+      < (hold_i ? 32'(words_i) : Depth))
       else $error("word %0d beyond the %0d that there is room for", number, hold_i ? 32'(words_i) : Depth);
-  rewind_held: assert property (rewind_i |-> hold_i && !pop_i)
+  ring_has_room: assert property (|part && ring_i != '0 && number >= 32'(kept_i)
+      |-> number - (in_b_q && base > base_b ? base : base_b) < Depth - 32'(ring_i))
+      else $error("word %0d beyond the %0d of the ring", number, Depth - 32'(ring_i));
+  ring_fits: assert property (clear_i && ring_i != '0 |-> !hold_i && kept_i <= {1'b0, ring_i}
+      && ((Depth - 32'(ring_i)) & (Depth - 32'(ring_i) - 1)) == 0)
+      else $error("a ring from word %0d on behind %0d words, with hold_i = %b", ring_i, kept_i, hold_i);
+  rewind_held: assert property (rewind_i |-> (hold_i || (ring_i != '0 && !in_b_i)) && !pop_i)
       else $error("rewind_i with hold_i = %b, pop_i = %b", hold_i, pop_i);
   use_constant: assert property (|beat_valid_i || pop_i || rewind_i || read_i |-> hold_i == hold_at_q
-      && words_i == words_at_q)
-      else $error("hold_i or words_i are not those of clear_i");
+      && words_i == words_at_q && ring_i == ring_at_q && (ring_i == '0 || kept_i == kept_at_q))
+      else $error("hold_i, words_i, ring_i or kept_i are not those of clear_i");
   words_fit: assert property (clear_i && hold_i |-> words_i != '0 && 32'(words_i) <= Depth)
       else $error("words_i = %0d, must be 1 to Depth = %0d", words_i, Depth);
 `endif

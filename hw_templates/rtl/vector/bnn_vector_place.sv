@@ -1,6 +1,7 @@
 // Places of the blocks of a layer, in the order in which the vector unit has them: groups, images, rows, blocks.
 //
 //   addr_o = base + image*image_stride + row*row_stride + block*words         half_i: block/2 in place of block
+//   images_i: in_batch_i / Lanes + image in place of image, by pixel in_batch_i is 0
 //   serial_i: in_batch_i + image, of which lane_o has the lane, / Lanes in place of image, column in place of block
 //
 // go_i goes on to the next block, with serial_i to the next column of the block unless column_last_i is there. Then
@@ -50,7 +51,7 @@ module bnn_vector_place #(
   // ---- Configuration -----------------------------------------------------------------------------
 
   logic half_q, serial_q, images_q;
-  logic [AddrBits-1:0] skipped_q, serial_skipped_q, first_addr_q;
+  logic [AddrBits-1:0] skipped_q, first_addr_q;
   logic [LaneBits:0] all_columns, last_columns_q, columns_left;
   logic [Lanes-1:0] last_lane_q;
 
@@ -62,8 +63,7 @@ module bnn_vector_place #(
     serial_q       <= Serial & serial_i;
     images_q       <= images_i;
     skipped_q      <= AddrBits'(in_batch_i >> LaneBits) * image_stride_i;
-    serial_skipped_q <= serial_q ? skipped_q : '0;
-    first_addr_q   <= base_i + serial_skipped_q;
+    first_addr_q   <= base_i + skipped_q;
     last_columns_q <= (columns_left == '0) ? all_columns : columns_left;
     for (int unsigned l = 0; l < Lanes; l++) begin
       last_lane_q[l] <= images_q | ((half_q ? l % (Lanes / 2) : l) < 32'(last_columns_q));
