@@ -124,7 +124,7 @@ module bnn_run
   logic program_taken, beat, last_beat, part_end, part_ended_q;
   logic [12:0] index;
   // The next layer
-  logic settled, bad_layer, bad_vector, in_b, last_layer, last_layer_b, layer_end, segment_end, run_end;
+  logic settled, bad_layer, bad_vector, in_b, last_layer, last_layer_b, layer_end, segment_end, run_end, in_batch;
   logic [LayerBits-1:0] next_layer;
   logic sub_begin;
   // Weights asked for
@@ -230,6 +230,7 @@ module bnn_run
       .vector_o     (bad_vector),
       .copy_i       (state_q[Copy]),
       .layer_o      (layer_o.descriptor),
+      .in_batch_o   (in_batch),
       .in_b_i       (in_b),
       .last_i       (last_layer),
       .last_b_i     (last_layer_b),
@@ -277,8 +278,7 @@ module bnn_run
       .layer_i       (state_q[Layer]),
       .layer_done_i,
       .release_i     (layer_o.descriptor.flags.release_first),
-      .batch_i       (layer_o.descriptor.flags.serial
-                      | (layer_o.descriptor.flags.dense & layer_o.descriptor.flags.segment_end)),
+      .batch_i       (in_batch),
       .odd_o         (layer_o.odd),
       .images_o      (layer_o.images),
       .in_batch_o    (layer_o.in_batch),

@@ -36,6 +36,7 @@ module bnn_run_descriptors
     output logic                          vector_o,
     input  logic                          copy_i,
     output descriptor_t                   layer_o,
+    output logic                          in_batch_o,  // it writes images of the batch, else of a sub-batch
     // Where in the program it is
     input  logic                          in_b_i,
     input  logic                          last_i,
@@ -56,7 +57,7 @@ module bnn_run_descriptors
   descriptor_t fetched;
   logic [LayerBits-1:0] index_q;
   logic [BeatBits-1:0] fetch_q;
-  logic busy_q, valid_q, last_q;
+  logic busy_q, valid_q, last_q, in_batch_q;
   logic [10:0] settle_q;  // ones: cycles since the last word, until its checks are over
 
   assign fetched = fetched_q[$bits(descriptor_t)-1:0];
@@ -97,6 +98,13 @@ module bnn_run_descriptors
       end
     end
   end
+
+  // A cycle before layer_o
+  always_ff @(posedge clk_i) begin
+    if (copy_i) in_batch_q <= fetched.flags.serial | (fetched.flags.dense & fetched.flags.segment_end);
+  end
+
+  assign in_batch_o = in_batch_q;
 
   assign settled_o = settle_q[10];
   assign layer_o   = layer_q[$bits(descriptor_t)-1:0];
