@@ -79,7 +79,7 @@ def wrong_bands(banded: bytes, plain: bytes) -> list[bytes]:
 
 
 def wrong_rings(program: bytes) -> list[dict[str, int]]:
-    """Fields of a header with a ring behind the words that stay, which break one rule on it each; the code is RANGE."""
+    """Fields of a program with a ring behind words that stay, which break a rule on it each; the code is RANGE."""
     head = Header.read(program)
     room = head.ring_base & -head.ring_base
     return [
@@ -91,6 +91,7 @@ def wrong_rings(program: bytes) -> list[dict[str, int]]:
         {"ring_base": head.ring_base + 3 * room // 4},  # no room for a burst
         {"words_a": head.ring_base + 1},
         {"words_b": 0},
+        {f"layer{head.layers_a}_weights_back": 1, "words_b": head.words_b - 1},
     ]
 
 

@@ -3,9 +3,9 @@
 //   for each batch: for each sub-batch: segment A;  then segment B       resident: A and B once, none if kept
 //                                                                        with a ring: A once, or not if kept
 //
-// begin_i starts the run; the section at hand is segment A from the next cycle on (in_a_i tells so). valid_o asks for the section's
-// words; a cycle after it was taken step_o, for one cycle, says so, and to_b_o whether segment B is next: else A is. With abort_i
-// nothing more is asked for.
+// begin_i starts the run; the section at hand is segment A from the next cycle on (in_a_i tells so). valid_o asks for
+// the section's words; a cycle after it was taken step_o, for one cycle, says so, and to_b_o whether segment B is next:
+// else A is. With abort_i nothing more is asked for.
 //
 // The ring: clear_o empties it at the start of a run that is not kept, hold_o and words_o are for a resident program.
 // limit_o comes a cycle after begin_i where segment B's words have a ring of their own.

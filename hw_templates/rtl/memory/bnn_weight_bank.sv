@@ -1,7 +1,8 @@
 // A part of the words of the weight memory, with its own address registers.
 //
 // write_i and write_addr_i are registered, data_i is not: it is written in the cycle after
-// write_i. Latency: a read with read_i in cycle t is in data_o in cycle t + 3.
+// write_i. read_ones_i are bits that are set in the address of a read. Latency: a read with read_i in cycle t is in
+// data_o in cycle t + 3.
 (* keep_hierarchy = "yes" *)
 module bnn_weight_bank #(
     parameter int unsigned Bits = 512,
@@ -14,6 +15,7 @@ module bnn_weight_bank #(
     input  logic [Bits-1:0]     data_i,
     input  logic                read_i,
     input  logic [AddrBits-1:0] read_addr_i,
+    input  logic [AddrBits-1:0] read_ones_i,
     output logic [Bits-1:0]     data_o
 );
   (* ram_style = "block" *) logic [Bits-1:0] mem[Depth];
@@ -25,7 +27,7 @@ module bnn_weight_bank #(
     write_q      <= write_i;
     write_addr_q <= write_addr_i;
     read_q       <= read_i;
-    read_addr_q  <= read_addr_i;
+    read_addr_q  <= read_addr_i | read_ones_i;
     if (write_q) mem[write_addr_q] <= data_i;
   end
 

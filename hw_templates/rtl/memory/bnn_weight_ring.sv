@@ -15,10 +15,11 @@
 // reaches words_i. rewind_i (with hold_i) returns base to word 0, used with pop_i low; for one
 // cycle after base has returned, available_o is 0.
 //
-// ring_i, not 0, and without hold_i: the first kept_i words stay, the others go through a ring of 2^n words, those of the
-// memory from ring_i on; ring_i is kept_i or more. With in_b_i the reader is in the ring, where base goes on from where
-// it was; without, among the words that stay, and base is 0 after in_b_i falls and after rewind_i. Then available_o is
-// 2*Depth - 1 when these are all there, else 0. in_b_i changes two cycles before available_o is looked at, or more.
+// ring_i, not 0, and without hold_i: the first kept_i words stay, the others go through a ring of 2^n words, those of
+// the memory from ring_i on; ring_i is kept_i or more. With in_b_i the reader is in the ring, where base goes on from
+// where it was; without, among the words that stay, and base is 0 after in_b_i falls and after rewind_i. Then
+// available_o is 2*Depth - 1 when these are all there, else 0. in_b_i changes three cycles before available_o is looked
+// at, or more.
 // stored_o tells of each word that stays.
 //
 // hold_i, words_i, ring_i and kept_i are constant between two clear_i.
@@ -57,6 +58,8 @@ module bnn_weight_ring #(
   localparam int unsigned Beats = PartBits / 64;
   localparam int unsigned BeatBits = $clog2(Beats);
   localparam int unsigned BankBits = (PartBits < 256) ? PartBits : 256;
+  localparam int unsigned AddedBits = 4 * BankBits;  // of a word, whose banks share a sum of base and index
+  localparam int unsigned Adders = (WordBits + AddedBits - 1) / AddedBits;
 
   if (Depth < 2 || (Depth & (Depth - 1)) != 0) begin : gen_check_depth
     $error("bnn_weight_ring: Depth = %0d, must be a power of two, at least 2", Depth);
@@ -70,15 +73,17 @@ module bnn_weight_ring #(
 
   logic [Ports-1:0] part, drop;  // a part of a word is complete; those of the port go
   logic [Ports-1:0][AddrBits:0] placed;  // parts since clear_i
-  logic [AddrBits-1:0] base_q, read_addr;
+  logic [AddrBits-1:0] base_q, base_d;
+  logic [Adders-1:0][AddrBits-1:0] read_addr;
   logic [AddrBits:0] loaded_q, available_q;  // words since clear_i; from base on
   logic [AddrBits:0] base_next_q, minus_q, change;
   logic end_q, word, rewind, rewind_q;
   logic [Ports-1:0] behind_q;  // the port has brought all words that stay
-  logic there, brings;  // they are there; a word comes that available_o counts
-  logic ring_q, in_b_q, front_q, behind_base_q;  // base is among them; it is in the ring
-  logic enter, leave, entered_q;  // base goes to the ring, or from it; it has been there since clear_i
+  logic there, brings;  // they are there; a word comes that is not one of them
+  logic ring_q, in_b_q, front_q, front_there_q;  // base is among them; and they are there
+  logic enter_q, leave_q, entered_q;  // base goes to the ring, or from it; it has been there since clear_i
   logic [AddrBits-1:0] base_b_q;  // where it was then
+  logic [AddrBits-1:0] read_ones_q;  // of all addresses of the ring, while base is in it
 
   for (genvar p = 0; p < Ports; p++) begin : gen_port
     logic [PartBits+63:0] word_q;  // the next beat, above what it is shifted into
@@ -130,7 +135,8 @@ module bnn_weight_ring #(
           .write_addr_i(placed[p][AddrBits-1:0] | ({AddrBits{behind_q[p]}} & ring_i)),
           .data_i      (word_q[b+:BankBits]),
           .read_i,
-          .read_addr_i (read_addr),
+          .read_addr_i (read_addr[(p*PartBits+b)/AddedBits]),
+          .read_ones_i (read_ones_q),
           .data_o      (data_o[p*PartBits+b+:BankBits])
       );
     end
@@ -172,42 +178,58 @@ module bnn_weight_ring #(
     assign there = there_q;
   end
 
+  // A copy of base each, which drives nothing else
+  for (genvar a = 0; a < Adders; a++) begin : gen_adder
+    logic [AddrBits-1:0] base;
+
+    bnn_register #(
+        .Bits(AddrBits)
+    ) u_base (
+        .clk_i,
+        .data_i(base_d),
+        .data_o(base)
+    );
+    assign read_addr[a] = base + index_i;
+  end
+
   assign rewind = rewind_i | (pop_i & end_q);
-  assign enter = in_b_i & ~in_b_q & entered_q;
-  assign leave = ring_q & ~in_b_i & in_b_q;
-  assign read_addr = (base_q + index_i) | ({AddrBits{behind_base_q}} & ring_i);
-  assign change = (minus_q & {(AddrBits + 1){pop_i & ~front_q}}) | (loaded_q & {(AddrBits + 1){rewind_q}});
+  assign base_d = (rst_i | clear_i | rewind | leave_q) ? '0
+      : enter_q ? base_b_q : pop_i ? base_next_q[AddrBits-1:0] : base_q;
+  assign change = (minus_q & {(AddrBits + 1){pop_i}}) | (loaded_q & {(AddrBits + 1){rewind_q}});
+  assign brings = word & (~ring_q | there);
   assign stored_o = word & ring_q & ~there;
-  assign brings = word & ~stored_o;
 
   always_ff @(posedge clk_i) begin
     // What a pop leads to, ready before it.
     base_next_q <= {1'b0, base_q} + pop_count_i;
     end_q       <= hold_i & (base_next_q == words_i);
-    minus_q     <= '0 - pop_count_i;
+    minus_q     <= front_q ? '0 : '0 - pop_count_i;
     rewind_q    <= rewind & hold_i;
-    ring_q        <= ring_i != '0;
-    in_b_q        <= in_b_i;
-    front_q       <= ring_q & ~in_b_i;
-    behind_base_q <= ring_q & in_b_i;
-    if (leave) base_b_q <= base_q;
+    base_q      <= base_d;
+    ring_q      <= ring_i != '0;
+    in_b_q      <= in_b_i;
+    front_q     <= ring_q & ~in_b_i;
+    read_ones_q <= ring_i & {AddrBits{in_b_i}};
+    enter_q     <= in_b_i & ~in_b_q & entered_q;
+    if (leave_q) base_b_q <= base_q;
     if (rst_i || clear_i) begin
-      base_q      <= '0;
-      loaded_q    <= '0;
-      available_q <= '0;
-      entered_q   <= 1'b0;
+      loaded_q      <= '0;
+      available_q   <= '0;
+      leave_q       <= 1'b0;
+      entered_q     <= 1'b0;
+      front_there_q <= 1'b0;
     end else begin
-      loaded_q  <= loaded_q + (AddrBits + 1)'(word);
-      entered_q <= entered_q | behind_base_q;
-      if (rewind || leave) base_q <= '0;
-      else if (pop_i || enter) base_q <= enter ? base_b_q : base_next_q[AddrBits-1:0];
+      loaded_q      <= loaded_q + (AddrBits + 1)'(word);
+      leave_q       <= ring_q & ~in_b_i & in_b_q;
+      entered_q     <= entered_q | (ring_q & in_b_q);
+      front_there_q <= ring_q & ~in_b_i & there;
       // With hold_i all words from 0 on are available again in the cycle after.
       if (rewind && hold_i) available_q <= '0;
       else available_q <= available_q + change + (AddrBits + 1)'(brings);
     end
   end
 
-  assign available_o = available_q | {(AddrBits + 1){front_q & there}};
+  assign available_o = available_q | {(AddrBits + 1){front_there_q}};
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------
@@ -235,9 +257,9 @@ module bnn_weight_ring #(
       base_b <= 32'(kept_i);
     end else begin
       brought <= brought + 32'(word);
-      if (leave) base_b <= base;
-      if (rewind || leave) base <= '0;
-      else if (enter) base <= base_b;
+      if (leave_q) base_b <= base;
+      if (rewind || leave_q) base <= '0;
+      else if (enter_q) base <= base_b;
       else if (pop_i) base <= base + 32'(pop_count_i) - (back ? 2 * Depth : 0);
     end
   end
@@ -259,7 +281,7 @@ module bnn_weight_ring #(
       < (hold_i ? 32'(words_i) : Depth))
       else $error("word %0d beyond the %0d that there is room for", number, hold_i ? 32'(words_i) : Depth);
   ring_has_room: assert property (|part && ring_i != '0 && number >= 32'(kept_i)
-      |-> number - (in_b_q && base > base_b ? base : base_b) < Depth - 32'(ring_i))
+      |-> number - ((in_b_q || leave_q) && base > base_b ? base : base_b) < Depth - 32'(ring_i))
       else $error("word %0d beyond the %0d of the ring", number, Depth - 32'(ring_i));
   ring_fits: assert property (clear_i && ring_i != '0 |-> !hold_i && kept_i <= {1'b0, ring_i}
       && ((Depth - 32'(ring_i)) & (Depth - 32'(ring_i) - 1)) == 0)
