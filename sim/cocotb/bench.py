@@ -13,7 +13,7 @@ from typing import Dict, Iterable, List, Optional, Sequence
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge
+from cocotb.triggers import FallingEdge, Timer
 
 from bnn.contract import Record
 from bnn.paths import plain
@@ -21,6 +21,9 @@ from hls import sources as rtl
 from sim.rtl_sim import find_verilator, verilator_environment
 
 HERE = Path(__file__).resolve().parent
+CYCLES = 1_000_000
+"""Of a test at most: one that waits for what does not come ends then, and fails."""
+
 # modules that a block has are found by their names
 LIBRARY = tuple(word for folder in rtl.folders() for word in ("-y", str(folder)))
 
@@ -101,9 +104,20 @@ def seed() -> int:
     return value
 
 
+def start_clock(clock) -> None:
+    """Runs a clock, for CYCLES at most."""
+    cocotb.start_soon(Clock(clock, 10, unit="ns").start())
+    cocotb.start_soon(_limit())
+
+
+async def _limit() -> None:
+    await Timer(10 * CYCLES, unit="ns")
+    raise AssertionError(f"the test has not ended after {CYCLES} cycles")
+
+
 async def begin(dut, **values: int) -> random.Random:
     """Clock, inputs at `values`, eight cycles of reset; returns at a falling edge."""
-    cocotb.start_soon(Clock(dut.clk_i, 10, unit="ns").start())
+    start_clock(dut.clk_i)
     for name, value in values.items():
         getattr(dut, name).value = value
     if hasattr(dut, "rst_i"):

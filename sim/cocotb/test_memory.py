@@ -131,6 +131,31 @@ async def act_write(dut):
     assert clashes > 50
 
 
+async def ring_clear(dut, rng, hold, words):
+    """Clears the ring for `words` words, and again amid some of them, whose next ends in a cycle that drops beats."""
+    ports = parameter("Ports")
+    each = parameter("WordBits") // 64 // ports  # beats of a word through a port
+    dut.hold_i.value, dut.words_i.value = int(hold), words
+    for turn in range(5):
+        dut.clear_i.value = 1
+        for _ in range(2 if ports > 1 else 1):  # in the second these clear their parts
+            await FallingEdge(dut.clk_i)
+            dut.clear_i.value = 0
+        if turn == 4:
+            return
+        dut.beat_valid_i.value = 0
+        for _ in range(4):
+            assert int(dut.available_o.value) == 0
+            await FallingEdge(dut.clk_i)
+        missing = rng.randrange(1, 3)
+        left = [each * rng.randrange(1, words + 1) - missing for _ in range(ports)]
+        while any(left):
+            dut.beat_valid_i.value = join((n > 0 for n in left), 1)
+            left = [max(n - 1, 0) for n in left]
+            await FallingEdge(dut.clk_i)
+        dut.beat_valid_i.value = (1 << ports) - 1
+
+
 async def ring_run(dut, rng, words, hold, rounds):
     """Feeds `words`, reads and pops random groups.
 
@@ -142,14 +167,8 @@ async def ring_run(dut, rng, words, hold, rounds):
     late = JOINED if ports > 1 else 0
     beats = [[w >> (64 * (p * each + i)) & (2**64 - 1) for w in words for i in range(each)] for p in range(ports)]
     paces = [0.8] * ports
-    dut.clear_i.value = 1
-    dut.hold_i.value = int(hold)
-    dut.words_i.value = len(words) if hold else depth
     dut.ring_i.value = dut.in_b_i.value = 0
-    await FallingEdge(dut.clk_i)
-    dut.clear_i.value = 0
-    if ports > 1:  # until these have cleared their parts
-        await FallingEdge(dut.clk_i)
+    await ring_clear(dut, rng, hold, len(words) if hold else depth)
     base, popped, total, rewinds = 0, 0, len(words) * rounds, 0
     sent = [0] * ports
     there = [0] * (late + 1)  # words with all their parts: a beat goes into its word a cycle after it came

@@ -14,13 +14,15 @@ AHEAD = 5  # beats that may come after score_ready_i has fallen
 class Bench:
     """The array's sums on one side, a taker of scores on the other."""
 
-    def __init__(self, dut, rng, often):
-        self.dut, self.rng, self.often = dut, rng, often
+    def __init__(self, dut, rng, stops, longest):
+        """The taker is not ready from a beat on, or any time, in a share `stops`, for so many cycles at most."""
+        self.dut, self.rng, self.stops, self.longest = dut, rng, stops, longest
         self.pe, self.lanes, self.wait = (parameter(n) for n in ("Pe", "Lanes", "ShiftWait"))
         self.want = []  # (address, half, score of the lower half, of the upper one)
         self.acc, self.at, self.moves = [], 0, 0  # sums of the block, PE shown, cycles until the next one is
         self.shifts = 0
-        self.ready = [1] * (AHEAD + 1)
+        self.away = 0  # cycles for which it is not ready
+        self.late = self.latest = 0  # beats since then, and the most of them
         self.done = 0
 
     def show(self):
@@ -32,11 +34,17 @@ class Bench:
 
     async def cycle(self):
         """One cycle; takes scores, and moves the sums where asked to."""
-        self.ready.append(int(self.rng.random() < self.often))
-        self.dut.score_ready_i.value = self.ready[-1]
+        valid = int(self.dut.score_valid_o.value)
+        if self.away:
+            self.away -= 1
+        elif (valid or self.rng.random() < 0.2) and self.rng.random() < self.stops:
+            self.away = self.rng.randint(1, self.longest)
+        self.late = self.late + valid if self.away else 0
+        self.latest = max(self.latest, self.late)
+        assert self.late <= AHEAD, "a score without room"
+        self.dut.score_ready_i.value = int(not self.away)
         await FallingEdge(self.dut.clk_i)
         if int(self.dut.score_valid_o.value):
-            assert any(self.ready[-AHEAD - 1 :]), "a score without room"
             assert self.want, "a score too many"
             address, half, low, high = self.want.pop(0)
             assert int(self.dut.score_addr_o.value) == address
@@ -65,9 +73,9 @@ class Bench:
 async def score(dut):
     simd = parameter("Simd")
     rng = await begin(dut, start_i=0, header0_soon_i=0, header1_soon_i=0, valid_i=0, score_ready_i=0)
-    base = 0
-    for layer in range(24):
-        bench = Bench(dut, rng, (1.0, 0.6)[layer // 2 % 2])
+    base = latest = 0
+    for layer in range(48):
+        bench = Bench(dut, rng, *((0, 0), (0.4, 3), (0.5, 3 * AHEAD))[layer // 2 % 3])
         pe, lanes = bench.pe, bench.lanes
         images = rng.choice([1, lanes, rng.randrange(1, 3 * lanes + 1)])
         classes = rng.choice([1, pe, rng.randrange(1, 3 * pe + 1)])
@@ -122,16 +130,19 @@ async def score(dut):
                 assert bench.at == (present - 1) // 2 * 2, "the sums of every PE are asked for, and no more"
                 copied += cycles
         # one beat per cycle, or the shift of the sums
-        if bench.often == 1:
+        if not bench.stops:
             pairs = [-(-min(pe, classes - group) // 2) for group in range(0, classes, pe)]
             beats = lanes if classes % 2 == 0 and base % 8 == 0 else 2 * lanes
             at_most = sum(count * max(beats, bench.wait + 1) + 4 for count in pairs)
             assert copied <= at_most * -(-images // lanes)
-        for _ in range(8 * lanes + 12):
+        bench.stops = 0
+        for _ in range(3 * AHEAD + 8 * lanes + 12):
             await bench.cycle()
+        latest = max(latest, bench.latest)
         assert not bench.want
         assert int(dut.busy_o.value) == 0
         assert int(dut.next_o.value) == base + 4 * images * classes
+    assert latest == AHEAD or lanes < 4, "ready never fell amid as many beats as may come then"
 
 
 @pytest.mark.parametrize("pe,lanes", [(4, 2), (8, 4)])

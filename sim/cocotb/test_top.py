@@ -14,8 +14,7 @@ import warnings
 import cocotb
 import numpy as np
 import pytest
-from bench import fields, run, seed
-from cocotb.clock import Clock
+from bench import fields, run, seed, start_clock
 from cocotb.triggers import First, RisingEdge, Timer
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiReadBus, AxiSlave, AxiSlaveRead
 from helpers.models import network
@@ -185,7 +184,7 @@ class Bench:
     def __init__(self, dut, stall=0.3):
         self.dut = dut
         self.rng = random.Random(seed())
-        cocotb.start_soon(Clock(dut.ap_clk, 10, unit="ns").start())
+        start_clock(dut.ap_clk)
         dut.ap_rst_n.value = 0
         bus = AxiBus.from_prefix(dut, "m_axi_gmem")
         second = [AxiReadBus.from_prefix(dut, "m_axi_gmem1")] * (DESIGN.ports - 1)

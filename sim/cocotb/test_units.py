@@ -216,31 +216,34 @@ async def writeback(dut):
                 data = np.array(fields(int(dut.write_data_o.value), 1, lanes * simd), np.uint8).reshape(lanes, simd)
                 memory.write(mask, int(dut.write_group_o.value), int(dut.write_addr_o.value), data)  # noqa: B023
 
-        for _ in range(2):
-            await cycle()
-        dut.start_i.value = 1
-        await cycle()
-        dut.start_i.value = 0
-        for _ in range(5):
-            await cycle()
         per_block = lanes // 2 if pool else lanes
-        for g, i, y, b in np.ndindex(groups, images, rows, blocks):
-            block = rng.integers(0, 2, (lanes, pe), np.uint8)  # lanes behind the last column: anything
-            present = min(per_block, columns - b * per_block)
-            # with a pool the pairs lie in the first half of each tile of four lanes
-            at = [j // 2 * 4 + j % 2 if pool else j for j in range(present)]
-            block[at] = bits[i, y, b * per_block : b * per_block + present, g * pe : (g + 1) * pe]
-            while rng.random() < 0.2:
+        every = list(np.ndindex(groups, images, rows, blocks))
+        cut_off = n % 4 == 0  # by a reset, and begun again
+        for part in [every[: rng.integers(len(every))]] * cut_off + [every]:
+            for signal in (dut.rst_i, dut.start_i):
                 await cycle()
-            await cycle(block)
-            taken += 1
-            for _ in range(lanes + WRITE_LATENCY):
-                if mode != "serial" or done == taken:
-                    break
+                signal.value = 1
                 await cycle()
-            assert done == (taken if mode == "serial" else 0), f"{layer}: block_done"
-        for _ in range(WRITE_LATENCY):
-            await cycle()
+                signal.value = 0
+            for _ in range(5):
+                await cycle()
+            for g, i, y, b in part:
+                block = rng.integers(0, 2, (lanes, pe), np.uint8)  # lanes behind the last column: anything
+                present = min(per_block, columns - b * per_block)
+                # with a pool the pairs lie in the first half of each tile of four lanes
+                at = [j // 2 * 4 + j % 2 if pool else j for j in range(present)]
+                block[at] = bits[i, y, b * per_block : b * per_block + present, g * pe : (g + 1) * pe]
+                while rng.random() < 0.2:
+                    await cycle()
+                await cycle(block)
+                taken += 1
+                for _ in range(lanes + WRITE_LATENCY):
+                    if mode != "serial" or done == taken:
+                        break
+                    await cycle()
+                assert done == (taken if mode == "serial" else 0), f"{layer}: block_done"
+            for _ in range(WRITE_LATENCY):
+                await cycle()
         wrong = np.argwhere(memory.bits != expected)
         assert not len(wrong), f"{mode} {layer}: {len(wrong)} bits, the first at lane, address, bit {wrong[0]}"
 

@@ -1,5 +1,6 @@
 """Units of the vector unit against its formulas (cocotb and Verilator)."""
 
+import itertools
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -196,49 +197,47 @@ async def vector_pool(dut):
 
 @cocotb.test()
 async def vector_header(dut):
-    """Two groups kept, one read while the other is loaded."""
+    """Layers of three groups, two of which are kept; behind each group all that is kept is read, in any order."""
     pe, simd = parameter("Pe"), parameter("Simd")
-    units, bank, groups = pe // 8, 0, []
     rng = await begin(dut, start_i=0, load_i=0)
-    dut.start_i.value = 1
-    await FallingEdge(dut.clk_i)
-    dut.start_i.value = 0
-    hand_overs, planes = 5, 3
-    dut.hand_overs_i.value, dut.planes_i.value = hand_overs, planes
-    for _ in range(5):
-        words = [[rng.getrandbits(32) for _ in range(pe)] for _ in range(hand_overs + 2 * planes)]
-        dut.load_i.value = 1
+    for hand_overs, planes in ((5, 3), (16, 1), (1, 2)):
+        dut.hand_overs_i.value, dut.planes_i.value = hand_overs, planes
+        dut.start_i.value = 1
         await FallingEdge(dut.clk_i)
-        dut.load_i.value = 0
-        asked = [None] * 4
-        while not int(dut.done_o.value):
-            asked = [*asked[1:], int(dut.index_o.value) if int(dut.read_o.value) else None]
+        dut.start_i.value = 0
+        groups = []
+        for number in range(3):
+            words = [[rng.getrandbits(32) for _ in range(pe)] for _ in range(hand_overs + 2 * planes)]
+            dut.load_i.value = 1
             await FallingEdge(dut.clk_i)
-            row = words[asked[0]] if asked[0] is not None else [rng.getrandbits(32) for _ in range(pe)]
-            dut.data_i.value = join(row, simd)
-        groups.append((bank, words))
-        bank ^= 1
+            dut.load_i.value = 0
+            asked = [None] * 4
+            while not int(dut.done_o.value):
+                asked = [*asked[1:], int(dut.index_o.value) if int(dut.read_o.value) else None]
+                await FallingEdge(dut.clk_i)
+                row = words[asked[0]] if asked[0] is not None else [rng.getrandbits(32) for _ in range(pe)]
+                dut.data_i.value = join(row, simd)
+            groups.append((number % 2, words))
+            await FallingEdge(dut.clk_i)
+            for bank, kept in groups[-2:]:
+                await read_header(dut, rng, bank, kept[:hand_overs], kept[hand_overs::2], kept[hand_overs + 1 :: 2])
+
+
+async def read_header(dut, rng, bank, coefficients, offsets, limits):
+    """Reads every channel of the words of a group."""
+    places = list(itertools.product(range(max(len(coefficients), len(offsets))), range(8)))
+    for number, channel in rng.sample(places, len(places)):
+        hand, plane = number % len(coefficients), number % len(offsets)
+        for kind, name, value in (("coefficient", "hand", hand), ("offset", "plane", plane), ("limit", "plane", plane)):
+            getattr(dut, f"{kind}_bank_i").value = bank
+            getattr(dut, f"{kind}_{name}_i").value = value
+            getattr(dut, f"{kind}_channel_i").value = channel
         await FallingEdge(dut.clk_i)
-        for at, kept in groups[-2:]:
-            for _ in range(12):
-                hand, plane, channel = rng.randrange(hand_overs), rng.randrange(planes), rng.randrange(8)
-                for kind, name, value in (
-                    ("coefficient", "hand", hand),
-                    ("offset", "plane", plane),
-                    ("limit", "plane", plane),
-                ):
-                    getattr(dut, f"{kind}_bank_i").value = at
-                    getattr(dut, f"{kind}_{name}_i").value = value
-                    getattr(dut, f"{kind}_channel_i").value = channel
-                await FallingEdge(dut.clk_i)
-                await FallingEdge(dut.clk_i)
-                pes = [8 * unit + channel for unit in range(units)]
-                offsets, limits = kept[hand_overs + 2 * plane], kept[hand_overs + 2 * plane + 1]
-                assert int(dut.coefficient_o.value) == join((kept[hand][p] for p in pes), 25)
-                assert int(dut.offset_o.value) == join((offsets[p] for p in pes), 32)
-                assert int(dut.limit_o.value) == join(
-                    ((limits[p] >> 16 & 1) << 10 | limits[p] & 0x3FF for p in pes), 11
-                )
+        await FallingEdge(dut.clk_i)
+        assert int(dut.coefficient_o.value) == join(coefficients[hand][channel::8], 25)
+        assert int(dut.offset_o.value) == join(offsets[plane][channel::8], 32)
+        limit = ((word >> 16 & 1) << 10 | word & 0x3FF for word in limits[plane][channel::8])
+        assert int(dut.limit_o.value) == join(limit, 11)
 
 
 @cocotb.test()
@@ -444,24 +443,28 @@ async def vector_place(dut):
                 getattr(dut, name + "_i").value = int(value)
         for _ in range(4):
             await FallingEdge(dut.clk_i)
-        dut.start_i.value = 1
-        await FallingEdge(dut.clk_i)
-        dut.start_i.value = 0
-        for _ in range(5):
-            await FallingEdge(dut.clk_i)
-        for number, place in enumerate(places(layer, lanes, slots)):
-            columns, end, addr, *rest, ends = place
-            got = [int(getattr(dut, name + "_o").value) for name in ("addr", "lane", "slot", "word")]
-            assert got == [addr % (1 << bits), *rest], f"case {case}, place {number}: {layer}"
-            for _ in range(rng.choice((0, 0, 1, 5))):
+        every = list(places(layer, lanes, slots))
+        cut_off = case % 4 == 0  # by a reset, and begun again
+        for part in [every[: rng.randrange(len(every))]] * cut_off + [every]:
+            for signal in (dut.rst_i, dut.start_i):
+                signal.value = 1
                 await FallingEdge(dut.clk_i)
-            dut.go_i.value, dut.column_last_i.value = 1, int(ends)
-            got = [int(dut.block_columns_o.value), int(dut.group_last_o.value)]
-            assert got == [columns, end], f"case {case}, place {number}: {layer}"
-            await FallingEdge(dut.clk_i)
-            dut.go_i.value, dut.column_last_i.value = 0, rng.randrange(2)
-            for _ in range(3):
+                signal.value = 0
+            for _ in range(5):
                 await FallingEdge(dut.clk_i)
+            for number, place in enumerate(part):
+                columns, end, addr, *rest, ends = place
+                got = [int(getattr(dut, name + "_o").value) for name in ("addr", "lane", "slot", "word")]
+                assert got == [addr % (1 << bits), *rest], f"case {case}, place {number}: {layer}"
+                for _ in range(rng.choice((0, 0, 1, 5))):
+                    await FallingEdge(dut.clk_i)
+                dut.go_i.value, dut.column_last_i.value = 1, int(ends)
+                got = [int(dut.block_columns_o.value), int(dut.group_last_o.value)]
+                assert got == [columns, end], f"case {case}, place {number}: {layer}"
+                await FallingEdge(dut.clk_i)
+                dut.go_i.value, dut.column_last_i.value = 0, rng.randrange(2)
+                for _ in range(3):
+                    await FallingEdge(dut.clk_i)
 
 
 CASES = [

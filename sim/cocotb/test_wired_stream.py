@@ -6,8 +6,7 @@ from pathlib import Path
 import cocotb
 import numpy as np
 import pytest
-from bench import run
-from cocotb.clock import Clock
+from bench import run, start_clock
 from cocotb.triggers import FallingEdge, RisingEdge
 from helpers.models import random_model
 
@@ -132,7 +131,7 @@ class Bench:
 
     def __init__(self, dut):
         self.dut = dut
-        cocotb.start_soon(Clock(dut.ap_clk, 10, unit="ns").start())
+        start_clock(dut.ap_clk)
 
     async def reset(self):
         self.dut.ap_rst_n.value = 0
