@@ -16,7 +16,7 @@ from typing import NamedTuple, Union
 import pytest
 from helpers.cores import BUILD
 
-from bnn.contract import Descriptor, Header
+from bnn.contract import Descriptor, Header, array_latency
 from hls import sources
 from sim import rtl_sim
 from sim.builds import build_folder
@@ -43,7 +43,7 @@ class Rule(NamedTuple):
     """An assertion and what breaks it.
 
     `inputs` are there from the reset on, `steps` follow it. `faults` are (old, new) texts in the unit's source, which
-    are replaced in a copy of it.
+    are replaced in a copy of it. `allowed`, for a rule with a number in it, are steps that just keep it.
     """
 
     unit: str
@@ -51,6 +51,7 @@ class Rule(NamedTuple):
     steps: tuple[Step, ...]
     inputs: dict[str, int] = {}
     faults: tuple[tuple[str, str], ...] = ()
+    allowed: tuple[Step, ...] = ()
 
     @property
     def module(self) -> str:
@@ -93,6 +94,15 @@ def pulse(port: str) -> tuple[Step, Step]:
     return {port: 1}, {port: 0}
 
 
+def high(port: str, cycles: int) -> tuple[Step, ...]:
+    return {port: 1}, cycles - 1, {port: 0}
+
+
+def apart(first: str, second: str, cycles: int) -> tuple[Step, ...]:
+    """Two pulses, the second `cycles` cycles after the first, at least two."""
+    return (*pulse(first), cycles - 2, *pulse(second))
+
+
 # A layer of one step: a dense one with one word, scores or not
 LAYER = Descriptor(
     dense=True,
@@ -127,13 +137,14 @@ CLASSES = {"images_i": 4, "classes_i": 4}
 PACK = record(Header(sub_batch=1, image_bytes=8, pixels=8, channels=1, height=1, width=8, elements=8, out_words=1))
 READ = ({"addr_i": 0, "beats_i": 100, "command_valid_i": 1, "arready_i": 1}, 40)
 WRITES = ({"command_valid_i": 1}, 30)
+SCORES = (2, *pulse("start_i"), 4, *pulse("valid_i"), 20)
 
 CONTROL = {"wdata_i": 1, "wstrb_i": 15, "bready_i": 1}
 START = ({"awvalid_i": 1, "wvalid_i": 1}, {"awvalid_i": 0, "wvalid_i": 0}, 4)
 
 RULES = (
     Rule("bnn_fifo", "pop_with_word", pulse("pop_i")),
-    Rule("bnn_fifo_block", "push_with_room", ({"push_i": 1}, 6)),
+    Rule("bnn_fifo_block", "push_with_room", high("push_i", 5), allowed=high("push_i", 4)),
     Rule("bnn_loop", "limit_not_zero", (*pulse("restart_i"), *pulse("go_i"))),
     Rule("bnn_loop", "limit_constant", (*pulse("restart_i"), {"limit_i": 4, "go_i": 1}), {"limit_i": 3}),
     Rule("bnn_axi_read", "command_fits", ({"addr_i": 4, "beats_i": 1, "command_valid_i": 1},)),
@@ -148,11 +159,12 @@ RULES = (
     Rule(
         "bnn_axi_read",
         "flight_limited",
-        READ,
+        ({"arready_i": 1, "beats_i": 48}, *pulse("command_valid_i"), 40),
         faults=(
             ("flight_q != FlightBits'(MaxOutstanding)", "1'b1"),
             ("afford_q <= credit_q >= CreditBits'(burst_q)", "afford_q <= 1'b1"),
         ),
+        allowed=({"arready_i": 1, "beats_i": 32}, *pulse("command_valid_i"), 40),
     ),
     Rule(
         "bnn_axi_read",
@@ -160,7 +172,12 @@ RULES = (
         (*READ, {"abort_i": 1}, 2, {"rvalid_i": 1}, 2),
         faults=(("rvalid_i & ~drop_q", "rvalid_i"),),
     ),
-    Rule("bnn_axi_write", "command_in_time", ({"hold_i": 1}, 2, *WRITES)),
+    Rule(
+        "bnn_axi_write",
+        "command_in_time",
+        ({"hold_i": 1}, 2, *high("command_valid_i", 6)),
+        allowed=({"hold_i": 1}, 2, *high("command_valid_i", 5)),
+    ),
     Rule(
         "bnn_axi_write",
         "command_has_room",
@@ -176,8 +193,9 @@ RULES = (
     Rule(
         "bnn_axi_write",
         "flight_limited",
-        ({"awready_i": 1, "wready_i": 1}, *WRITES),
+        ({"awready_i": 1, "wready_i": 1}, *high("command_valid_i", 12)),
         faults=(("(flight_q < FlightBits'(MaxOutstanding))", "1'b1"),),
+        allowed=({"awready_i": 1, "wready_i": 1}, *high("command_valid_i", 11)),
     ),
     Rule(
         "bnn_axi_write",
@@ -201,7 +219,13 @@ RULES = (
     ),
     Rule("bnn_control", "done_ends_run", pulse("done_i")),
     Rule("bnn_control", "figures_hold", (*START, *pulse("done_i"), {"cycles_i": 1}), CONTROL),
-    Rule("bnn_sub_batch", "step_settled", (*pulse("restart_i"), *pulse("step_i"))),
+    Rule(
+        "bnn_sub_batch",
+        "step_settled",
+        apart("restart_i", "step_i", 3),
+        {"count_i": 4, "size_i": 2},
+        allowed=apart("restart_i", "step_i", 4),
+    ),
     Rule("bnn_run", "one_state", (*pulse("start_i"), 4), faults=(("state_q <= hot(Open);", "state_q <= '0;"),)),
     Rule("bnn_run", "start_when_idle", (*pulse("start_i"), 2, *pulse("start_i")), {"count_i": 1}),
     Rule(
@@ -215,7 +239,12 @@ RULES = (
     Rule("bnn_run_descriptors", "start_settled", (*pulse("fetch_i"), *pulse("start_i"))),
     Rule("bnn_run_descriptors", "start_good", (*pulse("fetch_i"), 40, *pulse("start_i"))),
     Rule("bnn_run_layers", "begin_in_turn", (*pulse("sub_begin_i"), *pulse("sub_begin_i"))),
-    Rule("bnn_run_layers", "ready_limited", (*pulse("begin_i"), {"layer_i": 1, "first_done_i": 1}, 4)),
+    Rule(
+        "bnn_run_layers",
+        "ready_limited",
+        (*pulse("begin_i"), {"layer_i": 1}, *high("first_done_i", 3)),
+        allowed=(*pulse("begin_i"), {"layer_i": 1}, *high("first_done_i", 2)),
+    ),
     Rule(
         "bnn_run_layers",
         "settled",
@@ -236,17 +265,19 @@ RULES = (
         (*pulse("start_i"), *(3 * pulse("beat_valid_i")), 60),
         {"header_i": PACK, "count_i": 3, "write_ready_i": 1, "write_soon_i": 1},
         (("      .consumed_i,\n      .some_o", "      .consumed_i(done_o),\n      .some_o"),),
+        (*pulse("start_i"), *(2 * pulse("beat_valid_i")), 60),
     ),
     Rule("bnn_first_layer", "ready_announced", pulse("write_ready_i")),
-    Rule("bnn_first_read", "beat_has_room", ({"beat_valid_i": 1}, 6)),
+    Rule("bnn_first_read", "beat_has_room", high("beat_valid_i", 5), allowed=high("beat_valid_i", 4)),
     Rule("bnn_first_turn", "begin_with_some", pulse("begin_i")),
     Rule("bnn_first_turn", "consumed_is_begun", pulse("consumed_i")),
     Rule(
         "bnn_first_turn",
         "ahead_limited",
-        (*pulse("clear_i"), *(3 * (Wait("some_o", 1), *pulse("begin_i"), 1)), 2),
+        (*pulse("clear_i"), *(2 * (Wait("some_o", 1), *pulse("begin_i"), 1)), 8),  # the third begins by itself
         {"run_i": 1, "count_i": 9, "sub_batch_i": 1},
         (("left_some_q & ~ahead_q[1];", "left_some_q;"),),
+        (*pulse("clear_i"), Wait("some_o", 1), *pulse("begin_i"), 9),
     ),
     Rule("bnn_first_image", "read_full", pulse("read_last_i")),
     Rule(
@@ -257,7 +288,13 @@ RULES = (
         (("credit_q != '0;", "1'b1;"),),
     ),
     Rule("bnn_first_bits", "bits_have_room", ({"valid_i": 1, "first_i": 1, "last_i": 1}, 20)),
-    Rule("bnn_first_values", "groups_apart", (*pulse("soon_i"), *pulse("soon_i")), {"group_end_i": 1}),
+    Rule(
+        "bnn_first_values",
+        "groups_apart",
+        (*pulse("clear_i"), *apart("soon_i", "soon_i", 3)),
+        {"group_end_i": 1},
+        allowed=(*pulse("clear_i"), *apart("soon_i", "soon_i", 4)),
+    ),
     Rule(
         "bnn_first_values",
         "words_have_room",
@@ -272,11 +309,25 @@ RULES = (
     Rule(
         "bnn_engine",
         "start_after_writes",
-        (*pulse("start_i"), Wait("done_o", 1), *pulse("start_i")),
+        (*pulse("start_i"), Wait("done_o", 1), 4, *pulse("start_i")),
         {"layer_i": COMMAND, "ring_available_i": 8},
+        allowed=(*pulse("start_i"), Wait("done_o", 1), 5, *pulse("start_i")),
     ),
     Rule("bnn_engine", "start_constant", ({"layer_i": COMMAND, "start_i": 1},)),
-    Rule("bnn_engine", "layer_constant", (*pulse("start_i"), 4, {"scores_i": 8}), {"layer_i": COMMAND}),
+    Rule(
+        "bnn_engine",
+        "layer_constant",
+        (*pulse("start_i"), Wait("done_o", 1), 2, {"scores_i": 8}),
+        {"layer_i": COMMAND, "ring_available_i": 8},
+        allowed=(*pulse("start_i"), Wait("done_o", 1), 3, {"scores_i": 8}),
+    ),
+    Rule(
+        "bnn_engine",
+        "writes_constant",
+        (*pulse("start_i"), Wait("done_o", 1), 3, {"layer_i": 0}),
+        {"layer_i": COMMAND, "ring_available_i": 8},
+        allowed=(*pulse("start_i"), Wait("done_o", 1), 4, {"layer_i": 0}),
+    ),
     Rule("bnn_sequencer", "start_when_idle", (*pulse("start_i"), *pulse("start_i")), SEQUENCE),
     Rule("bnn_sequencer", "start_constant", ({"source_base_i": 1, "start_i": 1},), SEQUENCE),
     Rule("bnn_sequencer", "layer_constant", (*pulse("start_i"), 2, {"source_base_i": 1}), SEQUENCE),
@@ -288,7 +339,13 @@ RULES = (
         {**SEQUENCE, "dense_i": 1},
         (("        .images_i      (images),\n", "        .images_i      (1'b0),\n"),),
     ),
-    Rule("bnn_writeback", "soon_late", (*pulse("start_i"), *pulse("soon_i")), BLOCK),
+    Rule(
+        "bnn_writeback",
+        "soon_late",
+        apart("start_i", "soon_i", 5),
+        BLOCK,
+        allowed=apart("start_i", "soon_i", 6),
+    ),
     Rule("bnn_writeback", "start_constant", ({"base_i": 1}, *pulse("start_i")), BLOCK),
     Rule("bnn_writeback", "writes_constant", (*pulse("start_i"), 6, *pulse("soon_i"), {"base_i": 1}), BLOCK),
     Rule("bnn_writeback", "serial_in_turn", (*pulse("start_i"), 6, *(2 * pulse("soon_i"))), {**BLOCK, "serial_i": 1}),
@@ -305,21 +362,38 @@ RULES = (
     Rule(
         "bnn_score",
         "beats_in_time",
-        (*pulse("start_i"), 4, *pulse("valid_i"), 20),
-        CLASSES,
-        (("assign emit = emit_q & score_ready_i;", "assign emit = emit_q;"),),
+        ({"images_i": 3, "classes_i": 4}, *SCORES),  # six beats
+        faults=(("assign emit = emit_q & score_ready_i;", "assign emit = emit_q;"),),
+        allowed=({"images_i": 2, "classes_i": 3}, *SCORES),  # five
     ),
     Rule("bnn_align", "shift_one_hot", ({"shift_i": 3},)),
     Rule("bnn_array", "header_alone", ({"header_soon_i": 1}, {"header_soon_i": 0, "valid_i": 1})),
-    Rule("bnn_array", "headers_apart", (*pulse("header_soon_i"), 4, *pulse("header_soon_i"))),
+    Rule(
+        "bnn_array",
+        "headers_apart",
+        apart("header_soon_i", "header_soon_i", array_latency(32) - 1),
+        allowed=apart("header_soon_i", "header_soon_i", array_latency(32)),
+    ),
     Rule("bnn_array", "shift_without_words", (*pulse("valid_i"), 2, *pulse("shift_i"))),
-    Rule("bnn_array", "hand_in_turn", ({"hand_i": 1}, *pulse("valid_i"), *pulse("valid_i")), {"last_i": 1}),
+    Rule(
+        "bnn_array",
+        "hand_in_turn",
+        apart("valid_i", "valid_i", 3),
+        {"hand_i": 1, "last_i": 1},
+        allowed=apart("valid_i", "valid_i", 4),
+    ),
     Rule("bnn_array", "pool_constant", (*pulse("valid_i"), 2, {"pool_i": 1})),
     Rule("bnn_act_write", "write_announced", ({"array_lane_i": 1},)),
     Rule("bnn_vector", "layer_constant", (*pulse("load_i"), {"units_i": 1}), VECTOR),
     Rule("bnn_vector", "load_with_room", (*pulse("load_i"), 40, *pulse("load_i"), 40, *pulse("load_i")), VECTOR),
     Rule("bnn_vector", "take_with_room", ({"take_i": 1}, 17), VECTOR),
-    Rule("bnn_vector", "sums_in_turn", (*pulse("sum_soon_i"), *pulse("sum_soon_i")), VECTOR),
+    Rule(
+        "bnn_vector",
+        "sums_in_turn",
+        apart("sum_soon_i", "sum_soon_i", 3),
+        VECTOR,
+        allowed=apart("sum_soon_i", "sum_soon_i", 4),
+    ),
     Rule(
         "bnn_vector",
         "port_in_turn",
@@ -329,8 +403,14 @@ RULES = (
     ),
     Rule("bnn_vector_header", "load_in_turn", (*pulse("load_i"), *pulse("load_i")), HEADERS),
     Rule("bnn_vector_header", "counts_fit", pulse("load_i")),
-    Rule("bnn_vector_place", "go_apart", (*pulse("go_i"), *pulse("go_i")), {"units_i": 1, "rows_i": 1, "blocks_i": 9}),
-    Rule("bnn_vector_pool", "values_apart", ({"valid_i": 1}, 1)),
+    Rule(
+        "bnn_vector_place",
+        "go_apart",
+        (*pulse("start_i"), 5, *apart("go_i", "go_i", 3)),
+        {"units_i": 1, "rows_i": 1, "blocks_i": 9},
+        allowed=(*pulse("start_i"), 5, *apart("go_i", "go_i", 4)),
+    ),
+    Rule("bnn_vector_pool", "values_apart", apart("valid_i", "valid_i", 3), allowed=apart("valid_i", "valid_i", 4)),
     Rule("bnn_vector_score", "begin_in_turn", (*pulse("begin_i"), *pulse("begin_i")), CLASSES),
     Rule("bnn_vector_score", "block_in_turn", (*pulse("begin_i"), *pulse("block_i")), CLASSES),
     Rule("bnn_vector_score", "group_with_block", pulse("group_i"), CLASSES),
@@ -342,7 +422,7 @@ RULES = (
         ({"beat_valid_i": 1}, 5, {"beat_valid_i": 0, "pop_i": 1}, 1),
         {"pop_count_i": 1},
     ),
-    Rule("bnn_weight_ring", "word_has_room", ({"beat_valid_i": 1}, 12)),
+    Rule("bnn_weight_ring", "word_has_room", high("beat_valid_i", 10), allowed=high("beat_valid_i", 8)),
     Rule("bnn_weight_ring", "rewind_held", pulse("rewind_i")),
     Rule("bnn_weight_ring", "use_constant", (*pulse("clear_i"), {"hold_i": 1}, *pulse("beat_valid_i"))),
     Rule("bnn_weight_ring", "words_fit", pulse("clear_i"), {"hold_i": 1}),
@@ -466,6 +546,15 @@ def test_an_assertion_fires(binary: Path, rule: Rule) -> None:
     fired = run(binary, script(rule))
     assert (f"u_{rule.module}", rule.label) in fired, fired
     assert {instance for instance, _ in fired} == {f"u_{rule.module}"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", [r for r in RULES if r.allowed], ids=lambda rule: f"{rule.unit}.{rule.label}")
+def test_what_is_just_allowed_breaks_no_rule(binary: Path, rule: Rule) -> None:
+    fired = run(binary, script(rule._replace(steps=rule.allowed)))
+    if rule.faults:  # what is about the fault may fire
+        fired = [item for item in fired if item[1] == rule.label]
+    assert fired == []
 
 
 @pytest.mark.slow
