@@ -97,11 +97,11 @@ class Engine:
             self.program.check_images(like)
         elif self._model is not None:
             check_images(self._model, like)
-        size = self._part_of(len(images))
-        parts = (np.asarray(images[at : at + size]) for at in range(0, len(images), size))
         if self._many is not None:
             yield from self._many.stream(images)
-        elif self._device is not None:
+            return
+        parts = (np.asarray(images[at : at + self._part]) for at in range(0, len(images), self._part))
+        if self._device is not None:
             yield from self._device.stream(parts)
         else:
             from bnn import cpu
