@@ -92,6 +92,7 @@ def test_pictures_of_any_size_are_resized_and_said_so(
     found = sources.read([str(tmp_path / name)], shape)
     assert found.images.shape == (1, *shape) and found.images.dtype == np.uint8
     assert found.remarks == [f"resized 1 pictures ({size[0]}x{size[1]}) to {shape[1]}x{shape[0]}"]
+    assert len(np.unique(found.images)) > 10 or size == (1, 1)
 
 
 def test_the_middle_of_a_picture_is_taken(tmp_path: Path) -> None:
@@ -109,15 +110,21 @@ def many_pictures(folder: Path, count: int = 120, seed: int = 5) -> Path:
     return folder
 
 
-def test_many_pictures_are_read_when_they_are_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In order, a few at a time, with the scores, names and remarks that they have in memory."""
+@pytest.mark.parametrize(("more", "least"), [([], 200), (["--validate"], 60)])
+def test_many_pictures_are_read_when_they_are_due(
+    more: list[str], least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In order, a few at a time, with the scores, names and remarks that they have in memory.
+
+    In memory they are there twice, beside what `more` takes: at least so many images more.
+    """
     size, part = 128, 8
     folder = many_pictures(tmp_path / "many")
     (folder / "050x.png").write_bytes(b"no picture")
     model = edge_model(3, (size, size, 3), [Spec("a", "conv", 3, 1, 0, True), Spec("b", "dense", 4)])
     save(model, tmp_path / "model.npz")
     line = ["--cpu", "--model", str(tmp_path / "model.npz"), "--images", str(folder), "--skip-unreadable"]
-    line += ["--validate", "--json"]
+    line += ["--json", *more]
 
     def run() -> tuple[dict[str, Any], int]:
         out = io.StringIO()
@@ -136,11 +143,11 @@ def test_many_pictures_are_read_when_they_are_due(tmp_path: Path, monkeypatch: p
         assert streamed[key] == whole[key], key
     assert len({tuple(row) for row in whole["scores"]}) > 20 and len(whole["scores"]) == 120
     assert "left out 1 of 121 pictures" in whole["remarks"][0]
-    assert kept - taken > 100 * size * size * 3, (kept, taken)
+    assert kept - taken > least * size * size * 3, (kept, taken)
 
 
 def test_large_folders_are_joined_and_chosen_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folders = [str(many_pictures(tmp_path / name, 5)) for name in "ab"]
+    folders = [str(many_pictures(tmp_path / name, 5, seed)) for seed, name in enumerate("ab")]
     whole = sources.read(folders, (6, 5, 3))
     monkeypatch.setattr(sources, "KEPT_BYTES", 0)
     found = sources.read(folders, (6, 5, 3))

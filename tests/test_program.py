@@ -167,8 +167,10 @@ def test_sizes_that_are_given() -> None:
     model = network(3, (8, 8, 3), CONVS[1])
     best = plan(model, PLAIN, 8)
     assert plan(model, PLAIN, 8, Sizes(best.sub_batch, best.batch, best.segment_a)) == best
-    found = plan(model, PLAIN, 8, Sizes(2, 6, 2))
-    assert (found.sub_batch, found.batch, found.segment_a) == (2, 6, 2) != (best.sub_batch, best.batch, best.segment_a)
+    for sizes in (Sizes(1, 6, 2), Sizes(2, 6, 2), Sizes(3, 6, 2), Sizes(6, 6, 4)):
+        found = plan(model, PLAIN, 8, sizes)
+        assert (found.sub_batch, found.batch, found.segment_a) == sizes
+        assert sizes != (best.sub_batch, best.batch, best.segment_a)
     wanted = (
         "layer conv1: bits of 6 images, 2 at a time, take 32 words, all maps 88, activation memory has 16 .*DEPTH=16"
     )
@@ -210,6 +212,8 @@ def test_errors() -> None:
         plan(network(6, (8, 8, 3), CONVS[1]), replace(SMALL, image_pixels=16), 2)
     with pytest.raises(DesignError, match="layer conv1: needs the vector unit .*, which design plain does not have"):
         plan(network(6, (8, 8, 3), [("conv", 8, 1, 0, False), ("dense", 4)]), PLAIN, 2)
+    with pytest.raises(DesignError, match="image: 5 channels, at most 4"):
+        plan(network(6, (4, 4, 5), [("dense", 8), ("dense", 4)], binary=True), SMALL, 2)
     dense = network(6, (4, 4, 1), [("dense", 8), ("dense", 4)], binary=True)
     with pytest.raises((DesignError, models.ModelError), match="-1 and \\+1"):
         plan(replace(dense, input_table=np.arange(-128, 128).astype(np.int8)), SMALL, 2)
