@@ -223,6 +223,7 @@ def test_a_folder_of_class_folders_has_labels(files: Path, capsys: pytest.Captur
         for index in range(number + 1):
             picture(files / "set" / name / f"{index}.png", (7, 9), "L")
     (files / "set" / "__MACOSX").mkdir()
+    picture(files / "set" / "__MACOSX" / "0.png", (7, 9), "L")
     found = sources.read(["set"], SHAPE, list(CLASSES))
     assert found.labels is not None and found.labels.tolist() == [0, 0, 0, 1, 1, 2]
     assert found.names[:4] == [f"{CLASSES[0]}/{index}.png" for index in range(3)] + [f"{CLASSES[1]}/0.png"]
@@ -244,7 +245,9 @@ def test_a_folder_of_class_folders_has_labels(files: Path, capsys: pytest.Captur
     assert found.labels is None and len(found.images) == 1 and "not those of its sub-folders ant" in found.remarks[0]
 
 
-def test_folders_without_pictures_are_errors(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folders_without_pictures_are_errors(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (files / "empty").mkdir()
     (files / "set" / "mammals").mkdir(parents=True)
     picture(files / "set" / "mammals" / "0.png", (7, 9), "L")
@@ -261,6 +264,13 @@ def test_folders_without_pictures_are_errors(files: Path, capsys: pytest.Capture
             assert message in said and said.count("\n") == 1
     assert pynq_infer.main([*DEVICE, "--images", "set"]) == 1
     assert "no names are known: give --model" in capsys.readouterr().err
+
+    def refuse(folder: Path) -> list[Path]:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(sources.reader, "list_pictures", refuse)
+    assert pynq_infer.main([*CPU, "--images", "set"]) == 1
+    assert capsys.readouterr().err == "error: set: cannot be read (Permission denied)\n"
 
 
 def test_pictures_that_cannot_be_read_are_one_report(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -392,6 +402,18 @@ def test_throughput(files: Path, core: FakeCore, capsys: pytest.CaptureFixture[s
     assert result["accelerator_images_per_s"] == 23 * 100e6 / 23000
     assert pynq_infer.main(arguments) == 0
     assert "images/s" in capsys.readouterr().out
+
+
+def test_throughput_is_that_of_the_pass_in_the_middle() -> None:
+    seconds = iter((3.0, 1.0, 2.0))
+
+    def timed(images: np.ndarray, results: report.Results) -> dict[str, Any]:
+        now = next(seconds)
+        return {"seconds": now, "steps": {"run": 10 - now}}
+
+    engine: Any = SimpleNamespace(infer=lambda images: None, timed=timed)
+    found = pynq_infer.throughput(engine, images(6), 3)
+    assert found == {"seconds": 2.0, "steps": {"run": 8.0}, "repeats": 3, "images_per_s": 3.0}
 
 
 def test_validate(files: Path, core: FakeCore, capsys: pytest.CaptureFixture[str]) -> None:
