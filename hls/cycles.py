@@ -160,7 +160,7 @@ def first_layer_engine(first: FirstLayer, first_pe: int, image_bytes: int) -> En
     cycles = first_layer_cycles(first, first_pe, image_bytes)
     if not (first.channels or first.pixel_map):
         return Engine(1, cycles, first.words, 0, WINDOW + BITS, WINDOW + BITS, WINDOW + BITS)
-    rows, columns = (size // 2 if first.pool else size for size in (first.rows, first.columns))
+    rows, columns = first.output_size
     groups = first.planes or first.channels // first_pe
     ahead = WINDOW + RESULTS[first.pool or first.value_channels > 0] * cycles / (rows * columns * groups)
     if not first.value_channels:
@@ -259,7 +259,7 @@ def first_rows(plan: Plan) -> list[float]:
     """When the first layer has written each row of the image in a run of one, with the program kept if it stays."""
     timeline = _Timeline(plan, True, ASSUMED)
     timeline.cycles(1)
-    rows = plan.first.rows // 2 if plan.first.pool else plan.first.rows
+    rows, _ = plan.first.output_size
     (parts,) = timeline.given
     return [parts[len(parts) * (row + 1) // rows - 1] for row in range(rows)]
 
@@ -469,7 +469,7 @@ class _Timeline:
     def _rows(self, layer: Descriptor, cycles: int) -> float:
         """When a layer's first group ends, whose rows, of so many cycles each, wait for those of the first layer."""
         at, first = self.array, self.plan.first
-        height = first.rows // 2 if first.pool else first.rows
+        height, _ = first.output_size
         more = layer.source_row + layer.kernel[0] + layer.pool - layer.padding
         step = 2 if layer.pool or layer.stride2 else 1
         parts = first_layer_engine(first, self.design.first_pe, self.plan.image_bytes).parts

@@ -69,6 +69,11 @@ class FirstLayer:
     value_bits: int = 0
     shift: int = 0
 
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """Rows and columns behind the pool."""
+        return (self.rows // 2, self.columns // 2) if self.pool else (self.rows, self.columns)
+
 
 @dataclass(frozen=True)
 class Plan:
