@@ -252,7 +252,6 @@ def _of_release(h: Header, d: Descriptor, number: int, released: bool) -> Iterat
     if h.version != PROGRAM_VERSION_2:
         return
     uses = d.from_first or d.shortcut_first or d.release_first
-    yield not uses or number < h.layers_a, "reads or releases the first layer's buffer in segment B"
     yield not uses or not released, "reads or releases the first layer's buffer, which an earlier layer releases"
     freed = released or d.release_first or number + 1 != h.layers_a
     yield freed, "is the last of segment A, of which none releases the first layer's buffer"

@@ -177,7 +177,7 @@ inline bool wrong_order(const Word h[H_WORDS], const Word d[D_WORDS], int number
   const bool release = get(d, D_RELEASE_FIRST) != 0;
   const bool uses = release || get(d, D_FROM_FIRST) || get(d, D_SHORTCUT_FIRST);
   if (h[H_VERSION] == unsigned(PROGRAM_VERSION_2)) {
-    wrong |= (uses && (!in_a || before.released)) || (last_a && !before.released && !release);
+    wrong |= (uses && before.released) || (last_a && !before.released && !release);
   }
   before.words = end - back;
   before.released |= release;
