@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 import tracemalloc
 from pathlib import Path
@@ -440,15 +439,13 @@ def test_watch(files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     picture(files / "in" / "first.png", (7, 9), "L")
     (files / "in" / "broken.png").write_bytes(b"not yet")
 
-    def add() -> None:
-        time.sleep(0.1)
+    def sleep(seconds: float) -> None:
+        assert not (files / "in" / "second.png").exists(), "goes on after --limit pictures"
         picture(files / "in" / "second.png", (30, 30))
 
-    monkeypatch.setattr(pynq_infer, "POLL_S", 0.02)
-    thread = threading.Thread(target=add)
-    thread.start()
-    assert pynq_infer.main([*DEVICE, "--watch", "in", "--limit", "2", "--watch-s", "20", "--json"]) == 0
-    thread.join()
+    clock = SimpleNamespace(sleep=sleep, monotonic=time.monotonic, perf_counter=time.perf_counter)
+    monkeypatch.setattr(pynq_infer, "time", clock)
+    assert pynq_infer.main([*DEVICE, "--watch", "in", "--limit", "2", "--json"]) == 0
     streams = capsys.readouterr()
     lines = [json.loads(line) for line in streams.out.splitlines()]
     assert [item["image"] for item in lines] == ["first.png", "second.png"]
@@ -466,21 +463,22 @@ def test_watch_a_camera(files: Path, capsys: pytest.CaptureFixture[str], monkeyp
             return self.number == 1
 
         def read(self) -> tuple[bool, np.ndarray]:
-            return True, np.full((18, 14, 3), (10, 20, 30), np.uint8)  # blue, green, red
+            return True, np.full((18, 14, 3), (250, 20, 0), np.uint8)  # blue, green, red
 
     monkeypatch.setitem(sys.modules, "cv2", SimpleNamespace(VideoCapture=Camera))
     assert pynq_infer.main([*DEVICE, "--watch", "camera:1", "--limit", "3", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    grey = int(np.asarray(Image.fromarray(np.full((1, 1, 3), (30, 20, 10), np.uint8)).convert("L"))[0, 0])
-    wanted = golden.infer(make_model(), np.full((1, 9, 7, 1), grey, np.uint8))[0].tolist()
-    assert [item["scores"] for item in lines] == [wanted] * 3
+    colours = [Image.fromarray(np.full((9, 7, 3), rgb, np.uint8)) for rgb in ((0, 20, 250), (250, 20, 0))]
+    grey = np.stack([np.asarray(colour.convert("L"))[..., np.newaxis] for colour in colours])
+    wanted, other = golden.infer(make_model(), grey).tolist()
+    assert [item["scores"] for item in lines] == [wanted] * 3 != [other] * 3
     assert pynq_infer.main([*DEVICE, "--watch", "camera"]) == 1
     assert capsys.readouterr().err == "error: camera: cannot be opened\n"
     monkeypatch.setitem(sys.modules, "cv2", None)
-    (files / "camera_shots").mkdir()
-    assert pynq_infer.main([*DEVICE, "--watch", "camera_shots", "--watch-s", "0.01"]) == 0  # a folder
     assert pynq_infer.main([*DEVICE, "--watch", "camera"]) == 1
     assert capsys.readouterr().err == "error: camera: cameras need OpenCV (pip install opencv-python)\n"
+    (files / "camera").mkdir()
+    assert pynq_infer.main([*DEVICE, "--watch", "camera", "--watch-s", "0.01"]) == 0
 
 
 @pytest.mark.parametrize(
