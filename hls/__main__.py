@@ -15,7 +15,7 @@ from bnn.command import Command, find
 from bnn.files import write_atomically
 from bnn.output import result
 from hls import designs, program, schedule
-from hls.options import add_beat, add_folder, folder_of
+from hls.options import add_beat, add_folder, beat_of, folder_of
 
 OTHERS = ("contract", "explore", "reuse", "topologies")
 """Commands of `bnn` that `python -m hls` knows by their first word."""
@@ -46,12 +46,20 @@ def _run(options: argparse.Namespace) -> None:
     design = designs.find(options.design)
     where = folder_of(options.output, design)
     if options.engine == "wired":
-        from hls.wired import network, rows
+        from hls.wired import network
 
         model = models.load(options.model)
-        beat = rows.usual_beat(model) if options.beat is None else options.beat
-        network.write(model, where, options.level, options.fold, beat=beat)
-        result(f"plan: engines written to {where}", folder=str(where))
+        beat = beat_of(options, model)
+        built = network.write(model, where, options.level, options.fold, beat=beat)
+        figures = network.report(model, built, network.CLOCK_MHZ, beat)
+        lut, cycles = figures["estimated_lut"], figures["cycles_per_image"]
+        result(
+            f"plan: engines written to {where}; {lut:,} LUT by the cost model, without the stream between them; "
+            f"{cycles:,} cycles/image",
+            folder=str(where),
+            estimated_lut=lut,
+            cycles_per_image=cycles,
+        )
         return
     placed = schedule.plan(models.load(options.model), design, options.batch)
     content = program.pack(placed)

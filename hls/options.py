@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bnn.model import load
+from bnn.command import positive
+from bnn.model import Model, load
 from hls.designs import Design, DesignError
+from hls.wired.beats import Beat
 
 FIRST_LAYERS = ("array", "wired")
 """First layers of the array design: any program's, or one model's wired in."""
@@ -29,7 +31,7 @@ def add_folder(parser: argparse.ArgumentParser, what: str, part: str = "") -> No
 
 
 def add_beat(parser: argparse.ArgumentParser) -> None:
-    """`--beat BITS` of a wired network; None: `hls.wired.rows.usual_beat` of the model."""
+    """`--beat BITS` and `--pixels-per-cycle N` of a wired network, for `beat_of`."""
     parser.add_argument(
         "--beat",
         type=int,
@@ -37,6 +39,33 @@ def add_beat(parser: argparse.ArgumentParser) -> None:
         help="bits of a wired network's input beat, of one-bit pixels; 0: a pixel per beat (default: 64 where pixels "
         "are bits)",
     )
+    add_pixels(parser)
+
+
+def add_pixels(parser: argparse.ArgumentParser) -> None:
+    """`--pixels-per-cycle N` of a wired network."""
+    parser.add_argument(
+        "--pixels-per-cycle",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="neighbouring pixels that a wired network takes at once, a divisor of an image's width (default 1)",
+    )
+
+
+def beat_of(options: argparse.Namespace, model: Model) -> Beat:
+    """What the options of `add_beat` ask for; `hls.wired.rows.usual_beat` of the model where they are not given.
+
+    Raises:
+        DesignError: both are given.
+    """
+    from hls.wired import rows  # with it comes all that makes engines
+
+    if options.pixels_per_cycle > 1 and options.beat:
+        raise DesignError(f"--pixels-per-cycle {options.pixels_per_cycle}: expected --beat 0 with it, or none")
+    if options.pixels_per_cycle > 1:
+        return Beat(pixels=options.pixels_per_cycle)
+    return rows.usual_beat(model) if options.beat is None else Beat(options.beat)
 
 
 def folder_of(given: Path | None, design: Design, part: str = "") -> Path:

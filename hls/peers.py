@@ -26,8 +26,8 @@ from bnn.samples import DATA_SETS
 from hls import designs
 from hls.designs import Design
 from hls.schedule import plan
+from hls.wired.beats import period_cycles
 from hls.wired.rows import usual_beat
-from hls.wired.timing import period_cycles
 
 BATCHES = (16, 64, 256)
 HOW = ("measured", "estimated")

@@ -20,9 +20,9 @@ from bnn.model import load
 from bnn.output import each, note, result
 from bnn.samples import read_images
 from hls.designs import DesignError
-from hls.options import add_beat
+from hls.options import add_beat, beat_of
 from hls.resources import Resources
-from hls.wired import measure, network, rows, timing
+from hls.wired import beats, measure, network
 from sim.wired_sim import WiredRun, run_hls, run_rtl
 
 
@@ -54,9 +54,11 @@ def _run(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     model = load(options.model)
-    beat = rows.usual_beat(model) if options.beat is None else options.beat
-    if beat and options.hls:
-        raise DesignError(f"--hls: a design with beats of {beat} bits is SystemVerilog only, expected --beat 0 with it")
+    beat = beat_of(options, model)
+    if beat.bits and options.hls:
+        raise DesignError(
+            f"--hls: a design with beats of {beat.bits} bits is SystemVerilog only, expected --beat 0 with it"
+        )
     images, labels = read_images(model, options.images, options.limit)
     want = golden.infer(model, images)
     built = network.write(model, options.output, fold=options.fold, beat=beat)
@@ -73,7 +75,7 @@ def _demo(options: argparse.Namespace) -> int:
         good &= _compare("HLS C++ under g++", run_hls(options.output, model, images), want)
     clock = network.CLOCK_MHZ
     period = run.period or figures["cycles_per_image"]
-    begin = f"first of {timing.beats(model, beat)} beats of {beat} bits" if beat else "first pixel"
+    begin = "first pixel" if beat == beats.PIXEL else f"first of {beats.beats(model, beat)} beats of {beat.text()}"
     result(
         f"simulated: {run.latency} cycles from {begin} to last score ({run.latency / clock:.2f} us at "
         f"{clock:g} MHz), {period:g} cycles per image ({clock * 1e6 / period:,.0f} images/s)",

@@ -19,7 +19,8 @@ from bnn.files import move
 from bnn.model import Model
 from bnn.paths import build_place, plain
 from hls.ap_types import find_ap_types
-from hls.wired import rows, timing
+from hls.wired import rows
+from hls.wired.beats import PIXEL, Beat, beats
 from sim.rtl_sim import find_verilator, verilator_environment
 
 HARNESS = Path(__file__).resolve().parent / "wired" / "wired_sim.cpp"
@@ -39,10 +40,10 @@ class WiredRun(NamedTuple):
     period: float
 
 
-def run_rtl(folder: Path, model: Model, images: np.ndarray, beat: int = 0) -> WiredRun:
+def run_rtl(folder: Path, model: Model, images: np.ndarray, beat: Beat = PIXEL) -> WiredRun:
     """Build `folder/rtl` with Verilator and send the images, uint8 (N, H, W, C), without a pause.
 
-    `beat` is that of the design: bits of a beat of one-bit pixels, or 0.
+    `beat` is that of the design.
 
     Raises:
         WiredSimError: the build or the run fails.
@@ -62,7 +63,7 @@ def run_rtl(folder: Path, model: Model, images: np.ndarray, beat: int = 0) -> Wi
         files = [str(plain(path)) for path in [*sources, HARNESS]]
         _call([str(program), *flags, "-Mdir", str(place), *files], folder, environment)
         move(place / f"V{TOP}", binary)
-    sent, count = rows.pack(model, images, beat), timing.beats(model, beat)
+    sent, count = rows.pack(model, images, beat), beats(model, beat)
     sizes = [str(count), str(sent.shape[1] // count), str(len(model.classes))]
     text, scores = _scores([str(binary.resolve())], model, sent, sizes)
     latency, rest = (int(word) for word in text.split())

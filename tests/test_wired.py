@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.models import network as of_stages
 from helpers.models import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,8 @@ from hls import yosys
 from hls.__main__ import main
 from hls.designs import DESIGNS, DesignError
 from hls.resources import Resources
-from hls.wired import cost, first, heap, levels, measure, network, reuse, rows, timing, topologies, verilog
+from hls.wired import cost, first, heap, levels, measure, network, pixels, reuse, rows, timing, topologies, verilog
+from hls.wired.beats import PIXEL, Beat, beats, period_cycles
 from hls.wired.graph import Add, Bit, Chain, Graph, GraphError, Input, Select, adders, evaluate, multiply_out, split
 from sim import wired_demo
 from sim.rtl_sim import find_verilator
@@ -150,10 +152,10 @@ def test_layers_behind_a_pool_are_folded_as_far_as_time_allows():
         convs=((4, False), (4, True), (6, True), (40, False)),
     )
     # 256 cycles per image: 256, 256, 64, 16 windows, then a vector of 16 pixels
-    assert timing.folds(model) == [1, 1, 4, 16, 12, 10]
+    assert pixels.folds(model) == [1, 1, 4, 16, 12, 10]
     passes = [
         network.task_of(model, layer, most).passes
-        for layer, most in zip(model.layers, timing.folds(model), strict=True)
+        for layer, most in zip(model.layers, pixels.folds(model), strict=True)
     ]
     assert passes == [1, 1, 3, 14, 12, 10]  # of 2, 3, 1 and 1 outputs
     assert [item.task.passes for item in network.engines(model, "none")] == [1] * 6
@@ -226,20 +228,69 @@ def test_rows_come_out_of_beats_wherever_these_end(size, pools, beat, pauses, se
 def test_a_beat_of_64_bits_takes_two_rows_of_mnist_in_13_cycles():
     model = of_bits(height=28, width=28, convs=((16, True), (32, True)), dense=(64,), classes=10)
     placed = rows.place(model, 64)
-    assert rows.usual_beat(model) == 64 and timing.period_cycles(model, 64) == timing.beats(model, 64) == 13
+    assert rows.usual_beat(model) == Beat(64) and period_cycles(model, Beat(64)) == beats(model, Beat(64)) == 13
     assert [(item.rows, item.columns) for item in placed] == [(2, 26), (1, 10), (1, 1), (1, 1)]
-    assert network.side_by_side(model, 64) == [52, 10, 1, 1] and network.side_by_side(model) == [1] * 4
+    assert network.side_by_side(model, Beat(64)) == [52, 10, 1, 1] and network.side_by_side(model) == [1] * 4
     assert rows.folds(placed) == [1, 1, 13, 10]
     # as many rows as are needed, no more
     assert [rows.place(model, beat)[0].rows for beat in rows.BEATS] == [1, 1, 2, 2]
+
+
+def test_words_of_pixels_are_narrowed_as_far_as_time_allows():
+    def layers(model, count):
+        placed = pixels.place(model, count)
+        return [(item.comes.pixels, item.takes, item.engines) for item in placed], pixels.folds(model, count)
+
+    mnist = random_model(
+        1, height=28, width=28, channels=1, convs=((16, True), (32, True), (64, False)), pad=0, dense=()
+    )
+    rows_of, passes = layers(mnist, 2)
+    assert rows_of == [(2, (2, 14, 0), 2), (1, (1, 13, 0), 1), (1, (1, 5, 0), 1), (1, (1, 3, 0), 1)]
+    assert passes == [1, 2, 41, 4]  # of 392 cycles, 169 words with 121 windows, 25 with 9, 9 with a vector
+    rows_of, passes = layers(mnist, 4)
+    # windows of 26 columns begin inside a word, the pool's 13 in the second pixel of one of two
+    assert rows_of[:2] == [(4, (4, 7, 0), 4), (2, (1, 13, 0), 1)] and passes[:2] == [1, 1]
+    cifar = random_model(1, height=32, width=32, convs=((3, False), (3, True), (4, False), (4, True)), dense=())
+    rows_of, passes = layers(cifar, 2)
+    assert [engines for _, _, engines in rows_of] == [2, 2, 1, 1, 1] and passes == [1, 1, 2, 2, 4]
+    # behind the pool of the fastest, words of four are narrowed to two
+    grey = random_model(1, height=8, width=16, channels=1, convs=((3, True), (3, False)), dense=())
+    assert layers(grey, 8)[0][1] == (4, (2, 4, 0), 2)
+
+
+def test_words_of_pixels_that_do_not_fit_are_refused(tmp_path, capsys):
+    model = random_model(1, height=8, width=12, channels=3)
+    with pytest.raises(DesignError, match=r"^5 pixels per cycle: expected a divisor of 12, the width of an image$"):
+        pixels.place(model, 5)
+    with pytest.raises(DesignError, match=r"^4 pixels per cycle: 96 bits, expected at most 64$"):
+        network.engines(model, beat=Beat(pixels=4))
+    odd = random_model(1, height=9, width=9, channels=1, convs=((4, True),))
+    with pytest.raises(
+        ModelError, match=r"^layer layer0: a pool takes pairs, its rows begin with pixel 0 of a word of 3"
+    ):
+        pixels.place(odd, 3)
+    mixed = of_stages(1, (9, 8, 1), [("conv", 4, 0, 0, False), ("conv", 4, 1, 1, False), ("dense", 3)])
+    with pytest.raises(ModelError, match=r"^layer conv2: pads rows that begin with pixel 2 of a word of 4, expected"):
+        pixels.place(mixed, 4)
+    wide = random_model(1, height=3, width=48, channels=1, convs=((140, False), (2, False)))
+    with pytest.raises(
+        ModelError, match=r"^layer layer1: \d{4} bits at once, an integer of Vitis HLS has at most 4096$"
+    ):
+        network.engines(wide, beat=Beat(pixels=8))
+    save(model, tmp_path / "net.npz")
+    arguments = [str(tmp_path / "net.npz"), "--engine", "wired", "-o", str(tmp_path / "out"), "--pixels-per-cycle"]
+    assert main([*arguments, "2", "--beat", "8"]) == 1
+    assert capsys.readouterr().err == "error: --pixels-per-cycle 2: expected --beat 0 with it, or none\n"
+    assert main([*arguments, "2"]) == 0
+    assert json.loads((tmp_path / "out/wired.json").read_text())["pixels_per_cycle"] == 2
 
 
 def test_one_bit_pixels_are_packed():
     model = of_bits(height=3, width=5, channels=2, convs=(), dense=(4,))
     images = np.full((2, 3, 5, 2), 100, np.uint8)  # below the middle, so -1
     images[0, 0, 0, 1] = images[0, 1, 3, 0] = images[1, 2, 4, 1] = 255
-    assert rows.pack(model, images, 16).tolist() == [[2, 0, 1, 0], [0, 0, 0, 32]]
-    assert rows.pack(model, images, 64).shape == (2, 8)
+    assert rows.pack(model, images, Beat(16)).tolist() == [[2, 0, 1, 0], [0, 0, 0, 32]]
+    assert rows.pack(model, images, Beat(64)).shape == (2, 8)
 
 
 def test_thresholds_of_one_bit_pixels_count_matches():
@@ -257,17 +308,17 @@ def test_what_cannot_come_in_beats_is_refused(tmp_path, capsys):
         rows.place(model, 12)
     grey = random_model(1, height=9, width=8, channels=1, pad=0)
     with pytest.raises(ModelError, match=r"^input_table: a beat of 64 bits has pixels of one, expected"):
-        network.engines(grey, beat=64)
+        network.engines(grey, beat=Beat(64))
     padded = random_model(1, height=9, width=8, channels=1, pad=1, binary=True)
     with pytest.raises(ModelError, match=r"^layer layer0: has padding, a wired engine of whole rows has none$"):
-        network.engines(padded, beat=8)
+        network.engines(padded, beat=Beat(8))
     wide = of_bits(height=28, width=28, convs=((96, True), (160, True)), dense=())
     with pytest.raises(ModelError, match=r"^layer layer1: 10 engines at once have 1382400 products, expected at most"):
-        network.engines(wide, beat=64)
+        network.engines(wide, beat=Beat(64))
     long = of_bits(height=5, width=9000, channels=4, convs=((1, False),), dense=())
     with pytest.raises(ModelError, match=r"^layer layer0: keeps \d{6} bits of rows, a wired engine has at most 65536$"):
         rows.place(long, 64)
-    assert [rows.usual_beat(each) for each in (model, grey, padded)] == [64, 0, 0]
+    assert [rows.usual_beat(each) for each in (model, grey, padded)] == [Beat(64), PIXEL, PIXEL]
     assert [network.input_bits(each, each.layers[0]) for each in (model, grey, padded)] == [1, 8, 8]
     save(model, tmp_path / "net.npz")
     plan = [str(tmp_path / "net.npz"), "--engine", "wired", "-o", str(tmp_path / "out")]
@@ -284,13 +335,13 @@ def test_what_cannot_come_in_beats_is_refused(tmp_path, capsys):
 
 def test_engines_side_by_side_are_all_counted(tmp_path, monkeypatch):
     model = of_bits(height=9, width=8, convs=((3, True),), dense=())
-    built = network.engines(model, beat=16)
+    built = network.engines(model, beat=Beat(16))
     monkeypatch.setattr(measure, "engine", lambda item, cache: Resources(10, 1))
     monkeypatch.setattr(measure, "synthesise", lambda sources, top, cache: Resources(5))
-    found = measure.design(model, built, tmp_path, 16)
+    found = measure.design(model, built, tmp_path, Beat(16))
     # 72 bits in 5 beats: six rows of six windows are computed, two at once
     assert {name: part.lut for name, part in found.items()} == {"layer0": 120, "layer1": 10, "stream": 5}
-    report = network.report(model, built, 100.0, 16)
+    report = network.report(model, built, 100.0, Beat(16))
     assert [row["engines"] for row in report["layers"]] == [12, 1]
     assert report["estimated_lut"] == 12 * built[0].cost.lut + built[1].cost.lut
 
@@ -303,7 +354,7 @@ def test_the_command_adds_up_what_was_synthesised(tmp_path, monkeypatch, capsys)
     run = WiredRun(golden.infer(model, images), 40, 10.0)
     monkeypatch.setattr(wired_demo, "run_rtl", lambda folder, model, images, beat: run)
     parts = {"layer0": Resources(120, 7, 0.5, 1), "stream": Resources(30, 5)}
-    monkeypatch.setattr(measure, "design", lambda model, built, cache, beat: parts if beat == 16 else {})
+    monkeypatch.setattr(measure, "design", lambda model, built, cache, beat: parts if beat == Beat(16) else {})
     arguments = [str(tmp_path / "net.npz"), "--images", str(tmp_path / "x.npy"), "-o", str(tmp_path / "out")]
     assert wired_demo.main([*arguments, "--beat", "16", "--synthesise"]) == 0
     text = capsys.readouterr().out
@@ -315,7 +366,10 @@ def test_the_command_adds_up_what_was_synthesised(tmp_path, monkeypatch, capsys)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "beat,arguments",
-    [(64, {"height": 12, "width": 13, "convs": ((3, True), (4, False))}), (16, {"height": 9, "width": 9, "convs": ()})],
+    [
+        (Beat(64), {"height": 12, "width": 13, "convs": ((3, True), (4, False))}),
+        (Beat(16), {"height": 9, "width": 9, "convs": ()}),
+    ],
 )
 def test_latency_and_period_of_whole_rows_are_those_of_the_rtl(beat, arguments, tmp_path):
     # Verilator builds a small network
@@ -326,55 +380,59 @@ def test_latency_and_period_of_whole_rows_are_those_of_the_rtl(beat, arguments, 
     assert (run.scores == golden.infer(model, images)).all()
     assert (run.latency, run.period) == (
         network.latency_cycles(model, built, beat),
-        timing.period_cycles(model, beat),
+        period_cycles(model, beat),
     )
 
 
 @pytest.mark.slow
-def test_the_schedule_is_what_the_rtl_does(tmp_path):
-    # Verilator builds two small networks
-    for pad, fold in ((1, 99), (0, 99)):
-        model = random_model(
-            8, height=16, width=15, channels=2, pad=pad, convs=((3, True), (9, False), (20, False)), dense=(30,)
-        )
-        folder = tmp_path / f"{pad}_{fold}"
-        built = network.write(model, folder, "cse", fold)
-        images = np.random.default_rng(4).integers(0, 256, (5, 16, 15, 2)).astype(np.uint8)
-        run = run_rtl(folder, model, images)
-        assert (run.scores == golden.infer(model, images)).all()
-        done = timing.schedule(model, built, timing.steady(model, 5)).done
-        # alone, an image's last windows do not wait for the next image's pixels
-        assert (run.latency, run.period) == (done[0], (done[4] - done[0]) / 4)
+@pytest.mark.parametrize("pad,width,count", [(1, 15, 1), (0, 15, 1), (1, 16, 2), (0, 16, 4)])
+def test_the_schedule_is_what_the_rtl_does(pad, width, count, tmp_path):
+    # Verilator builds a small network
+    model = random_model(
+        8, height=16, width=width, channels=2, pad=pad, convs=((3, True), (9, False), (20, False)), dense=(30,)
+    )
+    beat = Beat(pixels=count)
+    built = network.write(model, tmp_path, "cse", 99, beat=beat)
+    images = np.random.default_rng(4).integers(0, 256, (5, 16, width, 2)).astype(np.uint8)
+    run = run_rtl(tmp_path, model, images, beat)
+    assert (run.scores == golden.infer(model, images)).all()
+    done = timing.schedule(model, built, timing.steady(model, 5, beat), beat).done
+    # alone, an image's last windows do not wait for the next image's pixels
+    assert (run.latency, run.period) == (done[0], (done[4] - done[0]) / 4)
 
 
 QUEUED = {  # folded engines behind pools, and what their queues hold in a steady stream
     "padded": (dict(height=16, width=15, channels=2, pad=1, convs=((3, True), (9, False), (20, False)), dense=()), 10),
     "deep": (dict(height=24, width=20, channels=1, pad=1, convs=((6, True), (12, True), (20, True)), dense=()), 5),
     "wide": (dict(height=20, width=28, channels=1, pad=0, convs=((6, True), (12, True), (20, False)), dense=(17,)), 21),
+    "two": (dict(height=16, width=16, channels=1, pad=1, convs=((6, True), (12, True), (20, False)), dense=()), 3),
+    "four": (dict(height=24, width=20, channels=1, pad=0, convs=((6, True), (12, True), (20, False)), dense=()), 3),
 }
+AT_ONCE = {"two": Beat(pixels=2), "four": Beat(pixels=4)}
 
 
 @pytest.fixture(scope="module", params=QUEUED)
 def queued(request):
     arguments, most = QUEUED[request.param]
     model = random_model(3, **arguments)
-    built = network.engines(model, "cse")
-    steady = timing.schedule(model, built, timing.steady(model, timing.QUEUE_IMAGES)).queues
+    beat = AT_ONCE.get(request.param, PIXEL)
+    built = network.engines(model, "cse", beat=beat)
+    steady = timing.schedule(model, built, timing.steady(model, timing.QUEUE_IMAGES, beat), beat).queues
     assert max(steady) == most
-    return model, built, steady
+    return model, built, beat, steady
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_pauses_fill_no_queue_further(queued, data):
-    model, built, steady = queued
-    cycles = np.array(timing.steady(model, 6))
-    pixel = model.height * model.width
-    places = st.one_of(st.integers(0, len(cycles) - 1), st.sampled_from([0, pixel, 2 * pixel, 3 * pixel, 5 * pixel]))
+    model, built, beat, steady = queued
+    cycles = np.array(timing.steady(model, 6, beat))
+    count = beats(model, beat)
+    places = st.one_of(st.integers(0, len(cycles) - 1), st.sampled_from([0, count, 2 * count, 3 * count, 5 * count]))
     gaps = np.full(len(cycles), data.draw(st.sampled_from([0, 0, 0, 1, 3])))
-    for place, length in data.draw(st.lists(st.tuples(places, st.integers(1, 2 * pixel)), max_size=12)):
+    for place, length in data.draw(st.lists(st.tuples(places, st.integers(1, 2 * count)), max_size=12)):
         gaps[place] += length
-    found = timing.schedule(model, built, list(cycles + np.cumsum(gaps))).queues
+    found = timing.schedule(model, built, list(cycles + np.cumsum(gaps)), beat).queues
     # one more, as an image's last windows do not wait for the next image
     assert all(most <= usual + 1 for most, usual in zip(found, steady, strict=True))
 
@@ -490,6 +548,23 @@ def test_what_cannot_be_wired_is_refused(tmp_path, capsys):
         network.check_size(random_model(1, height=1, width=9, convs=((2, False),), dense=()))
 
 
+@pytest.mark.parametrize(
+    "count,pad,convs",
+    [
+        (2, 1, ((4, False), (5, True), (3, True))),
+        (4, 0, ((4, True), (5, False))),  # rows begin inside a word that is narrowed
+        (4, 0, ((4, False),)),  # or that a dense layer takes
+    ],
+)
+def test_hls_of_several_pixels_per_cycle_gives_the_golden_scores(count, pad, convs, tmp_path):
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is missing")
+    model = random_model(9, height=12, width=12, channels=2, convs=convs, pad=pad, dense=(5,))
+    images = np.random.default_rng(2).integers(0, 256, (6, 12, 12, 2)).astype(np.uint8)
+    network.write(model, tmp_path, "cse", 99, beat=Beat(pixels=count))
+    assert (run_hls(tmp_path, model, images).scores == golden.infer(model, images)).all()
+
+
 @pytest.mark.parametrize("level,fold", [("none", 1), ("kernel", 1), ("cse", 99)])
 @pytest.mark.parametrize(
     "arguments",
@@ -548,6 +623,15 @@ def test_topologies_are_counted_as_their_engines(outputs, inputs, fold):
     item = dataclasses.replace(task(12, outputs, inputs, 1, 9), thresholds=limits, fold=fold)
     built = cost.engine_cost(levels.build(item, "cse")).lut
     assert abs(topologies.layer_lut(outputs, inputs, 1, fold, False) / built - 1) < 0.1
+
+
+def test_topologies_of_two_pixels_per_cycle_have_two_engines_before_the_pool():
+    model = random_model(1, height=16, width=16, convs=((8, True), (40, False)), dense=())
+    one, two = (topologies.candidate_of(model, 1, count) for count in (1, 2))
+    assert (one.passes, two.passes) == ((1, 4, 4), (1, 1, 4))  # two passes would cost more than one
+    first = topologies.layer_lut(8, 27, 8, 1, False)
+    middle = [topologies.layer_lut(40, 72, 1, passes, False) for passes in (4, 1)]
+    assert two.lut - one.lut - first - (middle[1] - middle[0]) in range(100)  # and what lies between them
 
 
 def test_topologies_within_a_limit(capsys):

@@ -14,7 +14,8 @@ from bnn.model import Model
 from hls import yosys
 from hls.resources import Resources
 from hls.rtl_report import cells
-from hls.wired import network
+from hls.wired import beats, network
+from hls.wired.beats import Beat
 from hls.wired.network import Engine
 
 
@@ -68,7 +69,7 @@ def _outside(item: Engine) -> str:
     return f"(* blackbox *)\n{text[start : text.index(');', start)]});\nendmodule\n"
 
 
-def design(model: Model, built: list[Engine], cache: Path, beat: int = 0) -> dict[str, Resources]:
+def design(model: Model, built: list[Engine], cache: Path, beat: Beat = beats.PIXEL) -> dict[str, Resources]:
     """A whole design: each layer's engines by its name, and `stream`, all that is around the engines.
 
     Of engines side by side one is synthesised and counted as often as there are of them.

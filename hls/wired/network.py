@@ -17,7 +17,8 @@ from bnn.model import Layer, Model, ModelError, shapes
 from hls import sources
 from hls.designs import DesignError
 from hls.render import environment
-from hls.wired import cost, cpp, rows, timing, verilog
+from hls.wired import beats, cost, cpp, pixels, rows, timing, verilog
+from hls.wired.beats import Beat
 from hls.wired.graph import Graph, adders
 from hls.wired.levels import LEVELS, Task, build
 
@@ -25,6 +26,7 @@ TEMPLATES = Path(__file__).resolve().parents[2] / "hw_templates" / "wired"
 STATIC_RTL = (
     "wired_window.sv",
     "wired_rows.sv",
+    "wired_narrow.sv",
     "wired_pool.sv",
     "wired_row_pool.sv",
     "wired_collect.sv",
@@ -118,19 +120,26 @@ def check_size(model: Model) -> None:
             raise ModelError(f"layer {layer.name}: a padded map of {height}x{width}, expected at least 2x2")
 
 
-def engines(model: Model, level: str = "best", fold: int = 0, beat: int = 0) -> list[Engine]:
+def engines(model: Model, level: str = "best", fold: int = 0, beat: Beat = beats.PIXEL) -> list[Engine]:
     """The engines of all layers, in order.
 
     Args:
         model: the network.
         level: of sharing, or `best`: what the cost model finds cheapest.
         fold: the most passes of a layer; 0: as many as there is time for, where that is cheaper.
-        beat: bits of a beat of one-bit pixels; 0: a pixel per beat.
+        beat: what the input stream has at once.
     """
     check_size(model)
     if fold < 0:
         raise DesignError(f"fold {fold}: expected 0 or a number of passes")
-    folds = rows.folds(rows.place(model, beat)) if beat else timing.folds(model)
+    if not beat.bits:
+        for item in pixels.place(model, beat.pixels):
+            bits = item.vector_pixels * item.shape.input[2] * input_bits(model, item.layer)
+            if bits > WIDEST:
+                raise ModelError(
+                    f"layer {item.layer.name}: {bits} bits at once, an integer of Vitis HLS has at most {WIDEST}"
+                )
+    folds = rows.folds(rows.place(model, beat.bits)) if beat.bits else pixels.folds(model, beat.pixels)
     for layer, count in zip(model.layers, side_by_side(model, beat), strict=True):
         macs = count * layer.outputs * layer.fan_in
         if macs > LARGEST_MACS:
@@ -155,6 +164,32 @@ def _hex(values: list[int], bits: int) -> str:
     return f"{number:x}"
 
 
+def _pixels_variables(item: pixels.Placed, inputs: int, pixel_bits: int) -> dict[str, Any]:
+    """What the templates may name of a layer that takes words of pixels."""
+    height, width, _ = item.shape.input
+    conv, takes = item.layer.kind == "conv", item.takes
+    return {
+        "pixels": takes.pixels,
+        "width": takes.row,
+        "skip": item.skip,
+        "parts": item.parts,
+        "comes_row": item.comes.row,
+        "left_out": item.left_out,
+        # where the rows begin in all the words of a map, a dense layer's vector
+        "map_bits": item.map_pixels * pixel_bits,
+        "row_bits": width * pixel_bits,
+        "row_starts": [(y * takes.row * takes.pixels + takes.empty) * pixel_bits for y in range(height)],
+        "vector_bits": item.vector_pixels * pixel_bits if conv else inputs,
+        "in_bits": item.vector_pixels * pixel_bits,
+        "out_words": item.computes.row,
+        "engines": item.engines,
+        "rows": 1,
+        "columns": takes.pixels,
+        "vector_row": takes.pixels + 2,
+        "word_bits": item.gives.pixels * item.layer.outputs,
+    }
+
+
 def _rows_variables(item: rows.Placed) -> dict[str, Any]:
     """What the templates may name of a layer that computes whole rows."""
     return {
@@ -165,18 +200,19 @@ def _rows_variables(item: rows.Placed) -> dict[str, Any]:
         "rows": item.rows,
         "columns": item.columns,
         "engines": item.engines,
+        "vector_row": item.shape.input[1],
         "word_bits": item.word_bits,
     }
 
 
-def variables(model: Model, built: list[Engine], digest: str, beat: int = 0) -> dict[str, Any]:
+def variables(model: Model, built: list[Engine], digest: str, beat: Beat = beats.PIXEL) -> dict[str, Any]:
     """What the templates may name."""
     shapes(model)
     layers: list[dict[str, Any]] = []
-    placed = rows.place(model, beat) if beat else []
     queues = [0] * len(built)
-    if not beat:
-        queues = timing.schedule(model, built, timing.steady(model, timing.QUEUE_IMAGES)).queues
+    if not beat.bits:
+        steady = timing.steady(model, timing.QUEUE_IMAGES, beat)
+        queues = timing.schedule(model, built, steady, beat).queues
     for layer, item, queue, shape in zip(model.layers, built, queues, walk(model), strict=True):
         conv = layer.kind == "conv"
         assert layer.flip is not None or layer.scale is not None
@@ -198,42 +234,42 @@ def variables(model: Model, built: list[Engine], digest: str, beat: int = 0) -> 
                 "input_bits": item.task.input_bits,
                 "output_bits": verilog.output_bits(item.graph, low, high),
                 "pixel_bits": channels * item.task.input_bits,
-                "collect": 0 if conv or (height * width == 1 and item.task.passes == 1) else height * width,
                 "height": height,
-                "width": width,
                 "pad": layer.pad if conv else 0,
                 "pad_bit": int(layer.pad_value > 0),
                 "pool": int(layer.pool),
                 "out_height": shape.convolved[0],
-                "out_width": shape.convolved[1],
                 "flip_hex": _hex([int(bit) for bit in layer.flip], 1) if layer.flip is not None else "0",
                 "flip": [int(bit) for bit in layer.flip] if layer.flip is not None else [],
                 "latency": verilog.latency(item.graph),
-                "vector_bits": item.task.inputs * item.task.input_bits,
-                "engines": 1,
-                "word_bits": layer.outputs,
             }
         )
-    for names, row in zip(layers, placed, strict=False):
-        names.update(_rows_variables(row))
+    if beat.bits:
+        for names, row in zip(layers, rows.place(model, beat.bits), strict=True):
+            names.update(_rows_variables(row))
+    else:
+        for names, word in zip(layers, pixels.place(model, beat.pixels), strict=True):
+            names.update(_pixels_variables(word, names["inputs"], names["pixel_bits"]))
+            names["queued"] = timing.queued(word, names["passes"])
+            names["collect"] = 0 if word.layer.kind == "conv" or word.words == names["passes"] == 1 else word.words
     last = model.layers[-1]
     assert last.scale is not None and last.offset is not None
     table = model.input_table.astype(int)
     bits = built[0].task.input_bits
-    pixel_bits = 8 * model.channels
+    beat_bits = beat.bits or 8 * model.channels * beat.pixels
     return {
         "model": f"model {model.name} (SHA-256 {digest[:16]})",
         "top": TOP,
         "layers": layers,
         "max_bits": WIDEST,
         "classes": len(model.classes),
-        "pixels": model.height * model.width,
-        "channels": model.channels,
-        "input_bits": bits,
         "beat": beat,
-        "beats": timing.beats(model, beat),
-        "pixel_bits": beat or pixel_bits,
-        "beat_bits": beat or 8 * (1 << max(0, model.channels - 1).bit_length()),
+        "beat_text": beat.text(),
+        "beats": beats.beats(model, beat),
+        "channels": model.channels * beat.pixels,
+        "input_bits": bits,
+        "data_bits": beat_bits,
+        "beat_bits": 8 * (1 << (beat_bits // 8 - 1).bit_length()),
         "table_offset": bool((table == np.arange(256) - 128).all()),
         "table": [int(value) for value in table],
         "table_hex": _hex([int(value > 0) for value in table], 1) if bits == 1 else _hex(list(table), 8),
@@ -255,19 +291,19 @@ def digest_of(model: Model) -> str:
     return state.hexdigest()
 
 
-def latency_cycles(model: Model, built: list[Engine], beat: int = 0) -> int:
+def latency_cycles(model: Model, built: list[Engine], beat: Beat = beats.PIXEL) -> int:
     """Cycles from an image's first beat to its last score, nothing stalled and no other image behind it."""
-    if beat:
-        return rows.latency_cycles(rows.place(model, beat), built)
-    return timing.latency_cycles(model, built)
+    if beat.bits:
+        return rows.latency_cycles(rows.place(model, beat.bits), built)
+    return timing.latency_cycles(model, built, beat)
 
 
-def images_inside(model: Model, built: list[Engine], beat: int = 0) -> int:
+def images_inside(model: Model, built: list[Engine], beat: Beat = beats.PIXEL) -> int:
     """Images between admission and the queue of results at full rate, and one more."""
-    return ceil_div(latency_cycles(model, built, beat), timing.period_cycles(model, beat)) + 1
+    return ceil_div(latency_cycles(model, built, beat), beats.period_cycles(model, beat)) + 1
 
 
-def render_rtl(model: Model, built: list[Engine], beat: int = 0) -> dict[str, str]:
+def render_rtl(model: Model, built: list[Engine], beat: Beat = beats.PIXEL) -> dict[str, str]:
     """SystemVerilog files by name, those a compiler needs first coming first."""
     values = variables(model, built, digest_of(model), beat)
     files = {name: (TEMPLATES / "rtl" / name).read_text(encoding="utf-8") for name in STATIC_RTL}
@@ -279,9 +315,9 @@ def render_rtl(model: Model, built: list[Engine], beat: int = 0) -> dict[str, st
     return files
 
 
-def render_hls(model: Model, built: list[Engine]) -> dict[str, str]:
+def render_hls(model: Model, built: list[Engine], beat: Beat = beats.PIXEL) -> dict[str, str]:
     """HLS C++ files by name: the top, the processes between the engines, one header per engine, a bench."""
-    values = variables(model, built, digest_of(model))
+    values = variables(model, built, digest_of(model), beat)
     files = {"wired_stream.h": (TEMPLATES / "hls" / "wired_stream.h").read_text(encoding="utf-8")}
     for item in built:
         files[f"{item.module}.h"] = "#pragma once\n\n#include <ap_int.h>\n\n" + cpp.engine(
@@ -294,7 +330,12 @@ def render_hls(model: Model, built: list[Engine]) -> dict[str, str]:
 
 
 def write(
-    model: Model, folder: Path, level: str = "best", fold: int = 0, clock_mhz: float = CLOCK_MHZ, beat: int = 0
+    model: Model,
+    folder: Path,
+    level: str = "best",
+    fold: int = 0,
+    clock_mhz: float = CLOCK_MHZ,
+    beat: Beat = beats.PIXEL,
 ) -> list[Engine]:
     """Write `rtl/`, `hls/` (not of beats of one-bit pixels) and `wired.json` into a build folder, each file atomically.
 
@@ -304,8 +345,8 @@ def write(
     """
     built = engines(model, level, fold, beat)
     files = {f"rtl/{name}": text for name, text in render_rtl(model, built, beat).items()}
-    if not beat:
-        files |= {f"hls/{name}": text for name, text in render_hls(model, built).items()}
+    if not beat.bits:
+        files |= {f"hls/{name}": text for name, text in render_hls(model, built, beat).items()}
     files["wired.json"] = report_text(report(model, built, clock_mhz, beat))
     for name, text in files.items():
         path = folder / name
@@ -315,14 +356,16 @@ def write(
     return built
 
 
-def side_by_side(model: Model, beat: int = 0) -> list[int]:
+def side_by_side(model: Model, beat: Beat = beats.PIXEL) -> list[int]:
     """How many of each layer's engine there are: one per window that is computed at once."""
-    return [item.engines for item in rows.place(model, beat)] if beat else [1] * len(model.layers)
+    if beat.bits:
+        return [item.engines for item in rows.place(model, beat.bits)]
+    return [item.engines for item in pixels.place(model, beat.pixels)]
 
 
-def report(model: Model, built: list[Engine], clock_mhz: float, beat: int = 0) -> dict[str, Any]:
+def report(model: Model, built: list[Engine], clock_mhz: float, beat: Beat = beats.PIXEL) -> dict[str, Any]:
     """What was built, in numbers of the cost model."""
-    latency, period = latency_cycles(model, built, beat), timing.period_cycles(model, beat)
+    latency, period = latency_cycles(model, built, beat), beats.period_cycles(model, beat)
     counts = side_by_side(model, beat)
     return {
         "model": model.name,
@@ -332,7 +375,8 @@ def report(model: Model, built: list[Engine], clock_mhz: float, beat: int = 0) -
         "latency_us": round(latency / clock_mhz, 3),
         "cycles_per_image": period,
         "images_per_second": round(clock_mhz * 1e6 / period),
-        "beat": beat,
+        "beat": beat.bits,
+        "pixels_per_cycle": 0 if beat.bits else beat.pixels,
         "estimated_lut": sum(count * item.cost.lut for count, item in zip(counts, built, strict=True)),
         "estimated_ff": sum(count * item.cost.ff for count, item in zip(counts, built, strict=True)),
         "layers": [

@@ -23,7 +23,7 @@ from bnn.layers import require
 from bnn.model import Layer, Model, shapes
 from bnn.output import each, result
 from hls.explore import find
-from hls.wired import measure, network, timing
+from hls.wired import measure, network, pixels
 from hls.wired.levels import LEVELS
 
 KERNELS = 512
@@ -112,7 +112,7 @@ def level_rows(model: Model, largest: int, synthesise: bool, cache: Path) -> lis
     that the cost model finds cheapest.
     """
     rows: list[dict[str, Any]] = []
-    for layer, most in zip(model.layers, timing.folds(model), strict=True):
+    for layer, most in zip(model.layers, pixels.folds(model), strict=True):
         task = network.task_of(model, layer)
         if task.macs > largest:
             continue

@@ -14,14 +14,14 @@ import numpy as np
 from bnn.geometry import Geometry, ceil_div, walk
 from bnn.model import Layer, Model, ModelError, shapes
 from hls.designs import DesignError
-from hls.wired import timing, verilog
+from hls.wired import beats, verilog
+from hls.wired.beats import Beat
 
 if TYPE_CHECKING:
     from hls.wired.network import Engine
 
-BEATS = (8, 16, 32, 64)
+BEATS = (8, 16, 32, beats.WIDEST)
 """Bits of a beat of one-bit pixels."""
-WIDEST_BEAT = BEATS[-1]
 START_BITS = 16
 """Bits of the place of a vector's first bit, in the schedule as `wired_rows` has it."""
 
@@ -105,7 +105,7 @@ def _reads(words: int, word_bits: int, map_bits: int, size: int, stride: int, co
 
 def _placed(model: Model, beat: int, rows: int) -> list[Placed] | None:
     """The layers with so many rows of the first at once; None if that does not go."""
-    words, word_bits = timing.beats(model, beat), beat
+    words, word_bits = beats.beats(model, Beat(beat)), beat
     result: list[Placed] = []
     for layer, shape in zip(model.layers, walk(model), strict=True):
         height, width, channels = shape.input
@@ -163,25 +163,26 @@ def place(model: Model, beat: int) -> list[Placed]:
 
 def folds(placed: list[Placed]) -> list[int]:
     """The most passes that each layer has time for: a dense layer's vectors come as far apart as beats take."""
-    beats = placed[0].reads.words
-    return [1 if item.layer.kind == "conv" else min(beats, item.layer.outputs) for item in placed]
+    words = placed[0].reads.words
+    return [1 if item.layer.kind == "conv" else min(words, item.layer.outputs) for item in placed]
 
 
-def usual_beat(model: Model) -> int:
-    """The widest beat where pixels are bits and no layer has padding, else 0: a pixel per beat."""
-    return WIDEST_BEAT if model.binary_input and not any(layer.pad for layer in model.layers) else 0
+def usual_beat(model: Model) -> Beat:
+    """The widest beat where pixels are bits and no layer has padding, else a pixel per beat."""
+    one_bit = model.binary_input and not any(layer.pad for layer in model.layers)
+    return Beat(beats.WIDEST) if one_bit else beats.PIXEL
 
 
-def pack(model: Model, images: np.ndarray, beat: int) -> np.ndarray:
+def pack(model: Model, images: np.ndarray, beat: Beat) -> np.ndarray:
     """The beats of images, uint8 (N, H, W, C), as bytes, uint8 (N, beats * bytes of one).
 
-    With `beat` 0 they are the pixels. Else a bit per channel of a pixel, set where the input table has +1, in the order
+    Beats of whole pixels are these. Else a bit per channel of a pixel, set where the input table has +1, in the order
     of the array, the first least significant; an image begins with a beat of its own.
     """
-    if not beat:
+    if not beat.bits:
         return images.reshape(len(images), -1)
     bits = np.packbits((model.input_table[images] > 0).reshape(len(images), -1), axis=1, bitorder="little")
-    return np.pad(bits, ((0, 0), (0, timing.beats(model, beat) * beat // 8 - bits.shape[1])))
+    return np.pad(bits, ((0, 0), (0, beats.beats(model, beat) * beat.bits // 8 - bits.shape[1])))
 
 
 def latency_cycles(placed: list[Placed], built: list[Engine]) -> int:

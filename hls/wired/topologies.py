@@ -22,7 +22,8 @@ from bnn.networks import Network
 from bnn.output import each, note, result
 from bnn.random_models import random_model
 from hls.designs import DesignError
-from hls.wired import cost, levels, network, timing
+from hls.options import add_pixels
+from hls.wired import cost, levels, network, pixels, timing
 from hls.wired.graph import Bit, Graph, Input
 from hls.wired.heap import compress
 from hls.wired.levels import Task
@@ -77,35 +78,44 @@ def layer_lut(outputs: int, inputs: int, input_bits: int, fold: int, last: bool)
     return int(round(selects * cost.select(task.passes))) + task.slots * _tree(inputs) + compare
 
 
-def stream_lut(model: Model, passes: list[int]) -> int:
+def stream_lut(model: Model, placed: list[pixels.Placed], passes: list[int]) -> int:
     """LUTs between the engines: lines of the windows and pools, queues."""
     total = CONTROL_LUT
-    for layer, item, count in zip(model.layers, walk(model), passes, strict=True):
+    for item, count in zip(placed, passes, strict=True):
+        layer = item.layer
         if layer.kind != "conv":
             continue
-        _, width, channels = item.input
-        bits = channels * (8 if layer is model.layers[0] else 1)
-        total += 2 * bits * -(-width // 32) + (bits if count > 1 else 0)
+        bits = item.shape.input[2] * (8 if layer is model.layers[0] else 1)
+        total += 2 * item.takes.pixels * bits * -(-item.takes.row // 32)
+        total += item.comes.pixels * bits if timing.queued(item, count) else 0
         if layer.pool:
-            total += 2 * layer.outputs
+            total += 2 * item.gives.pixels * layer.outputs
     return total
 
 
-def candidate_of(model: Model, pad: int = 0) -> Candidate:
-    """The candidate that a model is.
+def candidate_of(model: Model, pad: int = 0, per_cycle: int = 1) -> Candidate:
+    """The candidate that a model is, with so many pixels per cycle.
 
     Raises:
         ModelError: it cannot be wired.
+        DesignError: not with so many pixels per cycle.
     """
     network.check_size(model)
+    placed = pixels.place(model, per_cycle)
     passes, lut = [], 0
-    for layer, most in zip(model.layers, timing.folds(model), strict=True):
-        task = network.task_of(model, layer, most)
-        passes.append(task.passes)
-        lut += layer_lut(task.outputs, task.inputs, task.input_bits, most, layer is model.layers[-1])
+    for item, most in zip(placed, pixels.folds(model, per_cycle), strict=True):
+        last = item.layer is model.layers[-1]
+        task = network.task_of(model, item.layer, most)
+        luts = layer_lut(task.outputs, task.inputs, task.input_bits, most, last)
+        if 1 < task.passes <= SHARED_PASSES:  # what the outputs share may be worth more than the passes
+            alone = layer_lut(task.outputs, task.inputs, task.input_bits, 1, last)
+            luts, most = min((luts, most), (alone, 1))
+        passes.append(network.task_of(model, item.layer, most).passes)
+        lut += item.engines * luts
     convs = tuple((layer.outputs, layer.pool) for layer in model.layers if layer.kind == "conv")
     weights = sum(layer.outputs * layer.fan_in for layer in model.layers)
-    return Candidate(convs, pad, lut + stream_lut(model, passes), weights, total_macs(walk(model)), tuple(passes))
+    total = lut + stream_lut(model, placed, passes)
+    return Candidate(convs, pad, total, weights, total_macs(walk(model)), tuple(passes))
 
 
 def topologies(widths: list[int], stages: int) -> Iterator[tuple[tuple[int, bool], ...]]:
@@ -122,24 +132,33 @@ def topologies(widths: list[int], stages: int) -> Iterator[tuple[tuple[int, bool
 class Sized:
     """A job: the candidate of some convolutions and a padding, or None where there is none."""
 
-    def __init__(self, size: tuple[int, int, int], classes: int) -> None:
-        self._size, self._classes = size, classes
+    def __init__(self, size: tuple[int, int, int], classes: int, per_cycle: int) -> None:
+        self._size, self._classes, self._per_cycle = size, classes, per_cycle
 
     def __call__(self, given: tuple[tuple[tuple[int, bool], ...], int]) -> Candidate | None:
         convs, pad = given
         try:
             made = random_model(Network("candidate", *self._size, convs, (), self._classes, pad, ""))
-            return candidate_of(made, pad)
+            return candidate_of(made, pad, self._per_cycle)
         except ModelError:  # the map became too small, or a layer too large
             return None
 
 
 def search(
-    size: tuple[int, int, int], classes: int, widths: list[int], stages: int, limit: int, where: str | None = None
+    size: tuple[int, int, int],
+    classes: int,
+    widths: list[int],
+    stages: int,
+    limit: int,
+    where: str | None = None,
+    per_cycle: int = 1,
 ) -> list[Candidate]:
-    """The candidates of at most `limit` LUTs, most products per image first; `where` is of the option `--cluster`."""
+    """The candidates of at most `limit` LUTs, most products per image first.
+
+    `where` is of the option `--cluster`, `per_cycle` the pixels that come at once.
+    """
     with spread(where) as each_of:
-        found = list(each_of(Sized(size, classes), itertools.product(topologies(widths, stages), (0, 1))))
+        found = list(each_of(Sized(size, classes, per_cycle), itertools.product(topologies(widths, stages), (0, 1))))
     return sorted((item for item in found if item and item.lut <= limit), key=lambda item: -item.macs)
 
 
@@ -149,6 +168,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--stages", type=int, default=3, help="number of pools")
     parser.add_argument("--widths", type=int, nargs="+", default=[16, 32, 48, 64, 96, 128], help="channels to try")
+    add_pixels(parser)
     add_options(parser)
     parser.add_argument("--lines", type=int, default=12, help="length of the printed list")
 
@@ -158,7 +178,8 @@ def _run(options: argparse.Namespace) -> None:
         raise DesignError("every number must be at least 1")
     height, width, channels = options.size
     size = height, width, channels
-    found = search(size, options.classes, options.widths, options.stages, options.lut, options.cluster)
+    classes, widths, stages, per_cycle = options.classes, options.widths, options.stages, options.pixels_per_cycle
+    found = search(size, classes, widths, stages, options.lut, options.cluster, per_cycle)
     result("convolutions (P: pool after)  pad     LUT  weights  MACs/image  passes", found=len(found))
     for candidate in found[: options.lines]:
         each("topologies", candidate.text(), candidate._asdict())

@@ -10,6 +10,8 @@ from bench import run, start_clock
 from cocotb.triggers import FallingEdge, RisingEdge
 from helpers.models import random_model
 
+from hls.wired.beats import PIXEL, Beat
+
 HERE = Path(__file__).resolve().parent
 
 CASES = {
@@ -118,6 +120,61 @@ BEATS = {
     ),
     "beats_dense": (32, 99, {"seed": 14, "height": 9, "width": 7, "channels": 3, "convs": (), "dense": (20, 7)}),
 }
+PIXELS = {
+    # name: (pixels per cycle, most passes, arguments of random_model)
+    "two": (2, 99, {"seed": 21, "height": 13, "width": 12, "convs": ((3, True), (9, False)), "dense": (11,), "pad": 0}),
+    "two_padded": (
+        2,
+        99,
+        {
+            "seed": 22,
+            "height": 9,
+            "width": 8,
+            "channels": 3,
+            "convs": ((4, False), (5, True), (6, False), (7, True)),
+            "dense": (),
+            "pad_value": -1,
+        },
+    ),
+    # rows begin inside a word, which is narrowed
+    "four": (4, 99, {"seed": 23, "height": 16, "width": 16, "convs": ((3, True), (9, False)), "dense": (), "pad": 0}),
+    "four_padded": (
+        4,
+        99,
+        {
+            "seed": 31,
+            "height": 8,
+            "width": 8,
+            "channels": 2,
+            "convs": ((4, False), (5, True), (6, True)),
+            "pad_value": 1,
+        },
+    ),
+    # two engines behind the pool, which words of four pixels leave
+    "eight": (
+        8,
+        99,
+        {"seed": 25, "height": 8, "width": 16, "convs": ((4, True), (5, True), (6, False)), "dense": (9,)},
+    ),
+    "word_per_row": (4, 1, {"seed": 26, "height": 5, "width": 4, "channels": 2, "convs": ((4, False), (5, False))}),
+    # no pool, so that the dense layer sees rows that begin inside a word
+    "dense": (4, 5, {"seed": 27, "height": 6, "width": 8, "convs": ((3, False),), "dense": (9,), "pad": 0}),
+    "three": (3, 99, {"seed": 32, "height": 7, "width": 9, "convs": ((3, False), (4, False)), "pad": 0}),
+    "one_bit": (
+        4,
+        99,
+        {
+            "seed": 55,
+            "height": 9,
+            "width": 8,
+            "channels": 2,
+            "convs": ((4, True), (5, False)),
+            "binary": True,
+            "pad": 0,
+        },
+    ),
+    "flat": (2, 99, {"seed": 31, "height": 5, "width": 6, "channels": 3, "convs": (), "dense": (9, 8)}),
+}
 COUNT = 9
 
 
@@ -184,18 +241,19 @@ class Bench:
 async def stream(dut):
     from bnn.golden import infer
     from bnn.model import load
-    from hls.wired import rows, timing
+    from hls.wired import rows
+    from hls.wired.beats import beats
 
     model = load(os.environ["BNN_MODEL"])
     images = images_of(model)
     want = infer(model, images).astype(np.int64)
     assert len(np.unique(want, axis=0)) > COUNT // 2, "the scores hardly depend on the images"
-    classes, bits = len(model.classes), int(os.environ["BNN_BEAT"])
-    beats = rows.pack(model, images, bits).reshape(COUNT, timing.beats(model, bits), -1)
+    classes, beat = len(model.classes), Beat(*map(int, os.environ["BNN_BEAT"].split(",")))
+    sent_beats = rows.pack(model, images, beat).reshape(COUNT, beats(model, beat), -1)
     bench = Bench(dut)
     await bench.reset()
     for number, (idle, stall) in enumerate(((0, 0), (0.4, 0), (0, 0.95), (0.6, 0.6), (0, 0))):
-        sent = cocotb.start_soon(bench.send(beats, idle, np.random.default_rng(number)))
+        sent = cocotb.start_soon(bench.send(sent_beats, idle, np.random.default_rng(number)))
         got = await bench.receive(COUNT, classes, stall, np.random.default_rng(100 + number))
         await sent
         wrong = np.argwhere(got != want)
@@ -208,12 +266,12 @@ async def stream(dut):
             await FallingEdge(dut.ap_clk)
             assert not int(dut.m_axis_tvalid.value), "a score too many"
     # an image alone comes out without a beat after it
-    sent = cocotb.start_soon(bench.send(beats[:1], 0, np.random.default_rng(0)))
+    sent = cocotb.start_soon(bench.send(sent_beats[:1], 0, np.random.default_rng(0)))
     assert (await bench.receive(1, classes, 0, np.random.default_rng(0)) == want[:1]).all()
     await sent
 
 
-def simulate(model, level, fold, folder, beat=0):
+def simulate(model, level, fold, folder, beat=PIXEL):
     """Render a model, build it with Verilator, run the cocotb test of this file."""
     from bnn.model import save
     from hls.wired import network
@@ -230,7 +288,7 @@ def simulate(model, level, fold, folder, beat=0):
         ["stream"],
         [folder / name for name in files],
         ["-Wall"],
-        {"BNN_MODEL": str(folder / "model.npz"), "BNN_BEAT": str(beat)},
+        {"BNN_MODEL": str(folder / "model.npz"), "BNN_BEAT": ",".join(map(str, beat))},
     )
 
 
@@ -244,7 +302,13 @@ def test_network(case, tmp_path):
 def test_network_of_one_bit_pixels(case, tmp_path):
     beat, fold, arguments = BEATS[case]
     model = random_model(**{"channels": 1, "pad": 0, "binary": True, **arguments})
-    simulate(model, "cse", fold, tmp_path, beat)
+    simulate(model, "cse", fold, tmp_path, Beat(beat))
+
+
+@pytest.mark.parametrize("case", PIXELS)
+def test_network_of_several_pixels_per_cycle(case, tmp_path):
+    count, fold, arguments = PIXELS[case]
+    simulate(random_model(**{"channels": 1, **arguments}), "cse", fold, tmp_path, Beat(pixels=count))
 
 
 def test_one_bit_pixels_one_per_beat(tmp_path):
