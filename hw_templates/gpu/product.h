@@ -2,8 +2,8 @@
 //
 // Rows are the places of the maps (N, height, width, words) at which a convolution is computed, columns its outputs; a
 // dense layer is a convolution of kernel 1 over maps of one pixel, and so is any product of matrices. Element e of a
-// row is bit e % 32 of word e / 32. Bits beyond the channels are 0 in maps and weights alike, so that they count in neither
-// of the two ways to multiply:
+// row is bit e % 32 of word e / 32. Bits beyond the channels are 0 in maps and weights alike, so that they count in
+// neither of the two ways to multiply:
 //
 //     Popcount      value = -popc(a ^ w)                    anywhere
 //     TensorCores   value = 2 popc(a & w) - popc(a)         where mma of bits is an instruction

@@ -220,8 +220,8 @@ inline Source source_of(const Layer& f, const Position& at) {
   return source;
 }
 
-// Reads the array's operands: a word of LANES columns in their order, and a vector of every PE. Where `reads`, the memory
-// reads the word of a shortcut in their place.
+// Reads the array's operands: a word of LANES columns in their order, and a vector of every PE. Where `reads`, the
+// memory reads the word of a shortcut in their place.
 inline void fetch(const Layer& f, const Position& at, bool reads, int shortcut, int weight, const ActMemory act,
                   const WeightMemory weights, Vector read[LANES], Vector columns[LANES], Vector vectors[PE]) {
 #pragma HLS INLINE  // part of the caller's pipeline
@@ -505,9 +505,9 @@ lanes:
 step:
   while (more || leaving.on) {
 #pragma HLS PIPELINE II=1  // the array multiplies every cycle
-#pragma HLS DEPENDENCE variable=act type=inter dependent=false      // source, destination and the first layer's next buffer do not overlap
+#pragma HLS DEPENDENCE variable=act type=inter dependent=false      // the maps read and written do not overlap
 #pragma HLS DEPENDENCE variable=weights type=inter dependent=false  // words that arrive now are read in a later call
-#pragma HLS DEPENDENCE variable=sums type=inter direction=RAW distance=4 dependent=true  // a channel comes again after PE cycles
+#pragma HLS DEPENDENCE variable=sums type=inter direction=RAW distance=4 dependent=true  // again after PE cycles
     const bool compute = more && words && !f.average;
     // The word is the last of a pass, of the inner passes, of a sum, of a block, and of what is handed over.
     const bool last_inner = at.words.last && at.inner.last, last_sum = last_inner && at.outer.last;

@@ -150,8 +150,8 @@ inline Error check_layer(const Word h[H_WORDS], const Word d[D_WORDS], int numbe
   return wrong ? E_RANGE : E_NONE;
 }
 
-// What the layers before one leave: the weight words that they take of its segment, and whether the first layer's buffer
-// is free again.
+// What the layers before one leave: the weight words that they take of its segment, and whether the first layer's
+// buffer is free again.
 struct Before {
   unsigned long long words;
   bool released;

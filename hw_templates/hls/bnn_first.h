@@ -263,8 +263,8 @@ levels:
   return values[0];
 }
 
-// FIRST_PE channels of a window: their sums, which of them reach their threshold, and which are flipped. A sum of +-t is
-// twice that of the t with a weight of +1, less that of all t: so the channels add, and need not subtract.
+// FIRST_PE channels of a window: their sums, which of them reach their threshold, and which are flipped. A sum of +-t
+// is twice that of the t with a weight of +1, less that of all t: so the channels add, and need not subtract.
 inline void window_bits(const Pixel taps[FIRST_TAPS], int group, const Beat kernels[FIRST_CHANNELS], Slice& bits,
                         Slice& flip, Sum sums[FIRST_PE]) {
 #pragma HLS INLINE  // part of the caller's pipeline

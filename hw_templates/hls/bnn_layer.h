@@ -102,8 +102,8 @@ inline Index ring_address(int position, Index base) {
   return Index((position & (WEIGHT_DEPTH - 1)) | base);
 }
 
-// A word of a sum: image, row and block of columns (with a pool those of its outputs), part of the pool, outer and inner
-// pass, row and column of the kernel, word of the tap.
+// A word of a sum: image, row and block of columns (with a pool those of its outputs), part of the pool, outer and
+// inner pass, row and column of the kernel, word of the tap.
 struct Position {
   Counter image, row, block, part, outer, inner, ky, kx, word;
   Counter words;  // of the pass

@@ -4,8 +4,8 @@
 //   v = clamp(((U + offset) >> shift) + shortcut),  bit = v >= limit
 //
 // then the maximum, or the OR, over a pool, and the flip. Channels come in the order in which the memory has their
-// values: those of a word, then those of the next. So registers of a lane's channels turn by one with every channel, the
-// one in question is always the lowest, and no multiplexer chooses it.
+// values: those of a word, then those of the next. So registers of a lane's channels turn by one with every channel,
+// the one in question is always the lowest, and no multiplexer chooses it.
 #ifndef BNN_VECTOR_H
 #define BNN_VECTOR_H
 
@@ -103,8 +103,9 @@ inline int shortcut_address(const Layer& f, const Position& at, const ShortcutRe
   return f.added + at.image.value * f.added_image + y * f.added_row + x * f.added_words + f.added_word;
 }
 
-// Takes a word of every lane, for the lanes of the output. `bit`: the group's first in a word. `partial` has the sums of
-// the pixels so far, `added` the values of the group's channels. `absent`: the shortcut does not have these channels.
+// Takes a word of every lane, for the lanes of the output. `bit`: the group's first in a word. `partial` has the sums
+// of the pixels so far, `added` the values of the group's channels. `absent`: the shortcut does not have these
+// channels.
 inline void take_shortcut(const Layer& f, const Position& at, const ShortcutRead& r, int bit, bool absent,
                           const Vector read[LANES], ap_int<10> partial[LANES][VALUES], Values added[LANES]) {
 #pragma HLS INLINE  // part of the caller's pipeline
@@ -210,7 +211,8 @@ pooled_lanes:
   }
 }
 
-// A piece of the record of every lane's pixel: the group's bits of a plane, or of a word of its values, that turn with it.
+// A piece of the record of every lane's pixel: the group's bits of a plane, or of a word of its values, that turn with
+// it.
 inline void record_bits(const Layer& f, int piece, ap_uint<8> values[LANES][PE], const Bits out[MAX_PLANES][LANES],
                         Bits bits[LANES]) {
 #pragma HLS INLINE  // part of the caller's pipeline

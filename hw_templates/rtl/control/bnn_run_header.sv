@@ -1,8 +1,8 @@
 // Header of a program: its words, and whether they can be what this core runs.
 //
 // beat_i enters with load_i, the first beat first. error_o is the first of the errors that the header has:
-// ErrorMagic, ErrorGeometry, ErrorLayers, ErrorVector or ErrorRange, else ErrorNone; two_segments_o and words_o, the weight
-// words of both segments, are derived values.
+// ErrorMagic, ErrorGeometry, ErrorLayers, ErrorVector or ErrorRange, else ErrorNone; two_segments_o and words_o, the
+// weight words of both segments, are derived values.
 //
 // Latency: header_o 2 cycles after the beat, two_segments_o and words_o 1 more, error_o 8 cycles after the last beat.
 module bnn_run_header

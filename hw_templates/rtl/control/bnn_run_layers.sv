@@ -10,9 +10,9 @@
 // images_o, in_batch_o and odd_o are those of the layer's command; they and all of the above are settled nine cycles
 // after end_o and do not change until the next, but for in_batch_o, which follows batch_i (the layer writes images of
 // the batch, else those of a sub-batch) by a cycle. sub_begin_i begins the layers of a sub-batch; then rows_wait_o is
-// high until the first layer has done all of it, and rows_o are the rows that it has done. It is at most two sub-batches
-// ahead. consumed_o is a pulse when the first layer's bits of a sub-batch are read: by the first layer of the
-// sub-batch, in a program of version 2 by that with release_i, rewind_o one when a resident segment A begins again.
+// high until the first layer has done all of it, and rows_o are the rows that it has done. It is at most two
+// sub-batches ahead. consumed_o is a pulse when the first layer's bits of a sub-batch are read: by the first layer of
+// the sub-batch, in a program of version 2 by that with release_i, rewind_o one when a resident segment A begins again.
 module bnn_run_layers
   import bnn_pkg::*;
 #(

@@ -1,8 +1,8 @@
 // Reads of a program's parts: the command for one, and the count of its beats.
 //
 // With ask_i, at least one cycle, the command for beats_i beats is offered once settled_i says that they are right;
-// taken_o ends it, and ask_i with it. After that every beat counts: index_o is that of the one at beat_valid_i, last_o marks the last.
-// A part has at least two beats.
+// taken_o ends it, and ask_i with it. After that every beat counts: index_o is that of the one at beat_valid_i, last_o
+// marks the last. A part has at least two beats.
 //
 // Latency: valid_o 1 cycle after ask_i and settled_i.
 module bnn_run_read (

@@ -2,8 +2,8 @@
 //
 // The header, the descriptors, the first-layer block, the weights of segment A, those of segment B: in_*_o tells which
 // one is at hand. header_i returns to the first one, next_i goes on to the next, from the last one to the first, and
-// segment_a_i, without next_i, goes to the weights of A. addr_o and beats_o are those of the part at hand, of the program
-// at base_i. bad_o: with check_i a part has ended behind the program's size, since load_i.
+// segment_a_i, without next_i, goes to the weights of A. addr_o and beats_o are those of the part at hand, of the
+// program at base_i. bad_o: with check_i a part has ended behind the program's size, since load_i.
 //
 // Latency: beats_o follow the part by 3 cycles, addr_o, added in two halves, by 4; what check_i looks at by 5.
 module bnn_run_section

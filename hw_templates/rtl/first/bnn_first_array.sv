@@ -2,7 +2,7 @@
 //
 //   sum[p] = sum over i < Inputs of (weight[p][i] ? +window[i] : -window[i])
 //   bit[p] = (OR over the windows from first_i to last_i of (sum[p] >= threshold[p])) ^ flip[p]
-//   most_o[p*15 +: 14] = maximum over the windows from first_i to last_i of sum[p], bit[p] on top of it      with Values
+//   most_o[p*15 +: 14] = maximum over the windows from first_i to last_i of sum[p], bit[p] on top of it   with Values
 //
 // Layout: window_i[i*8 +: 8] is signed, i = tap*4 + c, tap = 3*ky + kx; absent channels and padding are 0.
 // channel_i[p*64 +: 64] is the beat of channel p of the program's first-layer block (first_beat_t), its weights two

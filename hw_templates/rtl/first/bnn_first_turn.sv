@@ -1,8 +1,8 @@
 // Whether the first layer may begin an image: at most two sub-batches are begun and not consumed.
 //
 // clear_i, before a run, begins again; run_i is high during a run of count_i images in sub-batches of
-// sub_batch_i, both constant from the cycle before clear_i on. some_o: the sub-batch at work has an image that is not begun;
-// begin_i, only with some_o, begins it. consumed_i is a pulse when the array has read a sub-batch.
+// sub_batch_i, both constant from the cycle before clear_i on. some_o: the sub-batch at work has an image that is not
+// begun; begin_i, only with some_o, begins it. consumed_i is a pulse when the array has read a sub-batch.
 //
 // Latency: some_o follows begin_i by one cycle, at the start of a run and of a sub-batch it comes four later.
 module bnn_first_turn (

@@ -10,8 +10,8 @@
 //                 + column*words + word; n = in_batch_i + image; one column per cycle
 //
 // where word = (group*Pe) / Simd; in a dense layer image is a block of Lanes images, from in_batch_i / Lanes on, row
-// and block are 0. in_batch_i is 0 by pixel. The first group of a word writes the whole word, the other bits 0; the next
-// ones their own Pe bits. Columns from columns_i on, all in the last block, are not written.
+// and block are 0. in_batch_i is 0 by pixel. The first group of a word writes the whole word, the other bits 0; the
+// next ones their own Pe bits. Columns from columns_i on, all in the last block, are not written.
 //
 // start_i comes at least six cycles before the first soon_i; the configuration is constant from
 // two cycles before start_i to the one before the last write. With serial_i the bits hold and the next soon_i

@@ -7,8 +7,8 @@
 //   total_o = total,  shifted_o = far_i ? total >> 17 : total
 //
 // op_i is done with valid_i, else the total stays. A total is twice the sum, and the offset counts twice too: far_i
-// drops 16 bits of the sum. link_o is shifted_o, on the wires between neighbours: linked units take each other's totals,
-// every second cycle at most.
+// drops 16 bits of the sum. link_o is shifted_o, on the wires between neighbours: linked units take each other's
+// totals, every second cycle at most.
 //
 // Latency: total_o 3 cycles from acc_i and coefficient_i, 2 from the rest, which comes a cycle later; shifted_o one
 // more. far_i is constant while totals are on their way. Data only, no reset.
