@@ -321,13 +321,6 @@ RULES = (
         {"layer_i": COMMAND, "ring_available_i": 8},
         allowed=(*pulse("start_i"), Wait("done_o", 1), 3, {"scores_i": 8}),
     ),
-    Rule(
-        "bnn_engine",
-        "writes_constant",
-        (*pulse("start_i"), Wait("done_o", 1), 3, {"layer_i": 0}),
-        {"layer_i": COMMAND, "ring_available_i": 8},
-        allowed=(*pulse("start_i"), Wait("done_o", 1), 4, {"layer_i": 0}),
-    ),
     Rule("bnn_sequencer", "start_when_idle", (*pulse("start_i"), *pulse("start_i")), SEQUENCE),
     Rule("bnn_sequencer", "start_constant", ({"source_base_i": 1, "start_i": 1},), SEQUENCE),
     Rule("bnn_sequencer", "layer_constant", (*pulse("start_i"), 2, {"source_base_i": 1}), SEQUENCE),

@@ -12,9 +12,8 @@
 // there, any other layer when rows_wait_i is low; none ends before. A layer that is early does not wait for it to be low.
 //
 // rst_i is a cycle early, for copies of it. start_i: a pulse with idle; layer_i and scores_i are constant from three
-// cycles before it, scores_i until two cycles after done_o, a pulse, and layer_i until three, for the last writes. The
-// next start_i comes at least five cycles after it: its reads find all bits written. multiply_o is high in cycles in
-// which the array has a word.
+// cycles before it until two cycles after done_o, a pulse. The next start_i comes at least five cycles after it: its
+// reads find all bits written. multiply_o is high in cycles in which the array has a word.
 //
 // Latency, from a step to the array: 7 cycles (addresses 4, memory 2, alignment 1).
 module bnn_engine
@@ -710,7 +709,5 @@ module bnn_engine
       else $error("layer_i or scores_i not constant from three cycles before start_i");
   layer_constant: assert property (start_q || state_q != Stop || done_q || done_before_q[1:0] != '0 |-> constant)
       else $error("layer_i or scores_i change during a layer, or less than three cycles after done_o");
-  writes_constant: assert property (done_before_q[2] |-> layer_i == layer_q)
-      else $error("layer_i changes less than four cycles after done_o");
 `endif
 endmodule
