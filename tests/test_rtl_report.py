@@ -406,7 +406,8 @@ module \leaf$top.a
   connect \o $auto$17
 end
 """
-SECOND = FIRST.replace("top.a", "top.b").replace("$auto$17", "$auto$99").replace("$12", "$13").replace(".sv:2", ".sv:9")
+SECOND = FIRST.replace("top.a", "top.b").replace("$auto$17", "$auto$99").replace("$12", "$13")
+SECOND = SECOND.replace(".sv:1", ".sv:8").replace(".sv:2", ".sv:9")
 OTHER = FIRST.replace("top.a", "top.c").replace("$not ", "$pos ")
 TOP = r"""
 module \top
