@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.cores import SMALL
+from helpers.cores import SMALL, TIGHT
 from helpers.damage import CORES, Board, Damage, Program, Run, can_run, code_of, hls_core, is_short, rtl_core
 from helpers.programs import change
 from run_damaged import campaign, main, wrong
 
 from bnn import golden
-from bnn.contract import MAX_AVERAGE, MAX_BATCH, PROGRAM_VERSION, PROGRAM_VERSION_2, Error, Header, layers
+from bnn.contract import MAX_AVERAGE, MAX_BATCH, MAX_CHANNELS, PROGRAM_VERSION, PROGRAM_VERSION_2, Error, Header, layers
 from bnn.program import score_columns
 from hls.ap_types import find_ap_types
 from hls.designs import Design
@@ -97,6 +97,41 @@ def with_headers(fields: dict[str, int]) -> Iterator[Program]:
             yield change(program, **fields), images
 
 
+def broken_alone(head: Header) -> Iterator[dict[str, int]]:
+    """Fields of a header that break one of its rules, and no other."""
+
+    def image(height: int, width: int, channels: int) -> dict[str, int]:
+        elements = height * width * channels
+        fields = {"height": height, "width": width, "channels": channels, "pixels": height * width}
+        fields |= {"elements": elements, "image_bytes": -(-elements // 8) * 8}
+        if head.first_channels:
+            sums = [size - (0 if head.pad else 2) for size in (height, width)]
+            fields["rows"], fields["columns"] = (size & ~1 if head.pool else size for size in sums)
+        elif head.pixel_map:
+            fields["rows"], fields["columns"] = height, width
+        else:
+            fields["out_words"] = max(1, head.first_planes) * -(-elements // head.simd)
+        return fields
+
+    yield image(head.height, head.width, MAX_CHANNELS + 1)
+    yield image(TIGHT.image_pixels // head.width + 2, head.width, head.channels)
+    if head.first_channels:
+        yield {"first_planes": 1}
+    elif not head.pixel_map:
+        yield {"first_planes": 9, "out_words": 9 * -(-head.elements // head.simd)}
+    if not head.resident:
+        yield {"resident": 1}
+
+
+def with_rules_broken() -> Iterator[tuple[dict[str, int], Program]]:
+    """Good programs that break one rule of the header, and have no other fault."""
+    for program, images in zip(DAMAGE.good, DAMAGE.images, strict=True):
+        for fields in broken_alone(Header.read(program)):
+            broken = change(program, **fields)
+            head = Header.read(broken)
+            yield fields, (broken, np.zeros((len(images), head.height, head.width, head.channels), np.uint8))
+
+
 def with_releases() -> Iterator[tuple[dict[str, int], Program]]:
     """Programs of which a layer reads or releases the first layer's buffer behind the one that releases it."""
     for program, images in zip(DAMAGE.good, DAMAGE.images, strict=True):
@@ -115,7 +150,7 @@ def test_counts_of_averages_and_headers(core: str) -> None:
     """What would count on for minutes, what only one of the cores can do, and what no core reads."""
     expected = [(code, fields, one) for code, fields in AVERAGES for one in with_averages(fields)]
     expected += [(code, fields, one) for code, fields in HEADERS for one in with_headers(fields)]
-    expected += [(Error.RANGE, fields, one) for fields, one in with_releases()]
+    expected += [(Error.RANGE, fields, one) for fields, one in (*with_rules_broken(), *with_releases())]
     for program, images in zip(DAMAGE.good, DAMAGE.images, strict=True):
         if Header.read(program).version == PROGRAM_VERSION:
             fields = {"version": PROGRAM_VERSION_2}  # in which none of its layers frees the first layer's buffer
