@@ -894,6 +894,12 @@ def test_directives_are_those_of_the_tool(version: str) -> None:
     for other, forms in FORMS.items():
         if other != directives.dialect(version):
             assert illegal(files, forms), other
+    kept = "\n".join(text for path, text in files.items() if path.startswith("hls/"))
+    written = "\n".join(text for path, text in FILES.items() if path.startswith("hls/"))
+    for kind in ("bram", "lutram"):
+        of_2019 = f"core=RAM_S2P_{kind.upper()}"
+        found = re.findall(rf"^#pragma .*\b(?:{of_2019}|impl={kind})\b", kept, re.MULTILINE)
+        assert len(found) == len(re.findall(rf"^#pragma .*\bimpl={kind}\b", written, re.MULTILINE))
     # nothing but the directives changes
     for path, text in FILES.items():
         if path.startswith("hls/"):
@@ -908,6 +914,7 @@ def test_directives_are_those_of_the_tool(version: str) -> None:
         "#pragma HLS ARRAY_PARTITION variable=a complete",
         "#pragma HLS BIND_STORAGE variable=a type=fifo impl=bram",
         "#pragma HLS DEPENDENCE variable=a type=inter",
+        "#pragma HLS DEPENDENCE variable=a type=inter dependent=false RAW",
     ],
 )
 def test_a_directive_without_translation_is_an_error(line: str) -> None:
