@@ -12,9 +12,9 @@
 // there, any other layer when rows_wait_i is low; none ends before. A layer that is early does not wait for it to be low.
 //
 // rst_i is a cycle early, for copies of it. start_i: a pulse with idle; layer_i and scores_i are constant from three
-// cycles before it until two cycles after done_o, a pulse, the descriptor of layer_i until three. The next start_i comes
-// at least five cycles after it: its reads find all bits written. multiply_o is high in cycles in which the array has a
-// word.
+// cycles before it until two cycles after done_o, a pulse, the descriptor of layer_i until three. The next start_i
+// comes at least five cycles after it: its reads find all bits written. multiply_o is high in cycles in which the array
+// has a word.
 //
 // Latency, from a step to the array: 7 cycles (addresses 4, memory 2, alignment 1).
 module bnn_engine
