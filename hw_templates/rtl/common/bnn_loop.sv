@@ -5,7 +5,8 @@
 //
 // Latency: outputs follow by one cycle. What is compared with the limit counts two ahead of the value, so that no
 // comparison lies between the loops of a nest; without Value value_o is 0, and there is no counter for it.
-// last_o has registers of its own for each of Copies.
+// last_o has registers of its own for each of Copies. None of them, nor the counters' enable or reset, is made from
+// another of these: their nets have many loads.
 (* keep_hierarchy = "yes" *)
 module bnn_loop #(
     parameter int unsigned Bits = 16,
@@ -21,27 +22,35 @@ module bnn_loop #(
     output logic [Copies-1:0] last_o
 );
   logic [Bits-1:0] ahead_q;
-  logic one_q, last_q, go;
+  logic one_q, clear, step;  // back to 0, or any other step too
 
-  assign go = &go_i;
+  bnn_loop_step #(
+      .Gates(Gates + 1)
+  ) u_clear (
+      .restart_i,
+      .go_i  ({go_i, last_o[0]}),
+      .step_o(clear)
+  );
+  bnn_loop_step #(
+      .Gates(Gates)
+  ) u_step (
+      .restart_i,
+      .go_i,
+      .step_o(step)
+  );
 
   always_ff @(posedge clk_i) begin
     one_q <= limit_i == Bits'(1);
-    if (restart_i || (go && last_q)) begin
-      ahead_q <= Bits'(2);
-      last_q  <= one_q;
-    end else if (go) begin
-      ahead_q <= ahead_q + 1'b1;
-      last_q  <= ahead_q == limit_i;
-    end
+    if (clear) ahead_q <= Bits'(2);
+    else if (step) ahead_q <= ahead_q + 1'b1;
   end
 
   if (Value) begin : gen_value
     logic [Bits-1:0] value_q;
 
     always_ff @(posedge clk_i) begin
-      if (restart_i || (go && last_q)) value_q <= '0;
-      else if (go) value_q <= value_q + 1'b1;
+      if (clear) value_q <= '0;
+      else if (step) value_q <= value_q + 1'b1;
     end
 
     assign value_o = value_q;
@@ -49,14 +58,16 @@ module bnn_loop #(
     assign value_o = '0;
   end
 
-  assign last_o[0] = last_q;
-
-  for (genvar i = 1; i < Copies; i++) begin : gen_copy
-    bnn_hold u_last (
+  for (genvar i = 0; i < Copies; i++) begin : gen_last
+    bnn_loop_last #(
+        .Gates(Gates)
+    ) u_last (
         .clk_i,
-        .enable_i(restart_i | go),
-        .data_i  ((restart_i | (go & last_q)) ? one_q : ahead_q == limit_i),
-        .data_o  (last_o[i])
+        .restart_i,
+        .go_i,
+        .one_i (one_q),
+        .next_i(ahead_q == limit_i),
+        .last_o(last_o[i])
     );
   end
 
@@ -72,9 +83,9 @@ module bnn_loop #(
     if (restart_i) {limit_before_q, limit_at_q} <= {limit_q, limit_i};
   end
 
-  limit_not_zero: assert property (go |-> limit_i != '0)
+  limit_not_zero: assert property (&go_i |-> limit_i != '0)
       else $error("limit_i is 0");
-  limit_constant: assert property (go |-> limit_i == limit_at_q && limit_i == limit_before_q)
+  limit_constant: assert property (&go_i |-> limit_i == limit_at_q && limit_i == limit_before_q)
       else $error("limit_i = %0d, was %0d with restart_i and %0d before it", limit_i, limit_at_q, limit_before_q);
 `endif
 endmodule
