@@ -518,7 +518,7 @@ module bnn_top
 
   // ---- First layer ---------------------------------------------------------------------------
 
-  logic first_valid, first_ready, first_soon;
+  logic first_valid, first_wait, write_next;  // write_next: the array's, or a read at that port
   logic [Lanes-1:0] first_lane;
   logic [AddrBits-1:0] first_addr;
   logic [2*Simd-1:0] first_write_data;
@@ -554,8 +554,8 @@ module bnn_top
       .beat_give_o    (first_give),
       .hungry_o       (first_hungry),
       .write_valid_o  (first_valid),
-      .write_ready_i  (first_ready),
-      .write_soon_i   (first_soon),
+      .write_wait_i   (first_wait),
+      .write_next_i   (write_next),
       .write_lane_o   (first_lane),
       .write_addr_o   (first_addr),
       .write_data_o   (first_write_data)
@@ -563,7 +563,7 @@ module bnn_top
 
   // ---- Array ---------------------------------------------------------------------------------
 
-  logic act_read, write_next, write_read, score_valid, score_ready;
+  logic act_read, write_read, score_valid, score_ready;
   logic [Lanes*AddrBits-1:0] act_addr;
   logic [Lanes*Simd-1:0] act_data, second_data, write_data;
   logic [Lanes-1:0] write_lane;
@@ -636,8 +636,7 @@ module bnn_top
       .array_addr_i (write_addr),
       .array_data_i (write_data),
       .first_valid_i(first_valid),
-      .first_ready_o(first_ready),
-      .first_soon_o (first_soon),
+      .first_wait_o (first_wait),
       .first_lane_i (first_lane),
       .first_addr_i (first_addr),
       .first_data_i (first_write_data),
@@ -679,10 +678,10 @@ module bnn_top
   logic [7:0] layer_done_q;
   always_ff @(posedge clk) layer_done_q <= rst ? '0 : {layer_done_q[6:0], layer_done};
 
-  assign tap_write_lane  = first_ready ? first_lane & {Lanes{first_valid}} : write_lane;
-  assign tap_write_group = first_ready ? '1 : write_group;
-  assign tap_write_addr  = {Lanes{first_ready ? first_addr : write_addr}};
-  assign tap_write_data  = first_ready ? {Lanes / 2{first_write_data}} : write_data;
+  assign tap_write_lane  = first_wait ? write_lane : first_lane & {Lanes{first_valid}};
+  assign tap_write_group = first_wait ? write_group : '1;
+  assign tap_write_addr  = {Lanes{first_wait ? write_addr : first_addr}};
+  assign tap_write_data  = first_wait ? write_data : {Lanes / 2{first_write_data}};
   assign tap_first_done  = first_done;
   assign tap_layer_done  = layer_done_q[7];
 

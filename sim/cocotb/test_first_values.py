@@ -88,7 +88,8 @@ async def first_values(dut):
                 break
             popped += int(dut.pop_o.value)
             valid = int(dut.plane_o.value) or (int(dut.valid_o.value) and int(dut.ready_o.value))
-            taken = valid and rng.random() >= stall
+            taking = 3 if rng.random() >= stall else int(rng.integers(3))
+            taken = valid and taking == 3
             if valid:
                 assert got < len(wanted), f"case {number}: a word more than {got}"
                 at, plane, last, word = wanted[got]
@@ -97,7 +98,7 @@ async def first_values(dut):
                 found = int(dut.bits_o.value if plane else dut.value_o.value)
                 assert fields(found, 8, simd // 8) == fields(word, 8, simd // 8), f"case {number}, word {got}"
             got += taken
-            dut.taken_i.value = int(taken)
+            dut.taken_i.value = taking
             # sums are there for four cycles, from the one after soon_i on
             if begun and age < 4:
                 held = join(groups[1, begun - 1] << 14 | groups[0, begun - 1] & 0x3FFF, 15)

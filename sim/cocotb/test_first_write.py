@@ -104,7 +104,7 @@ async def first_write(dut):
     simd, lanes, pe = (parameter(name) for name in ("Simd", "Lanes", "FirstPe"))
     rng = np.random.default_rng(seed())
     zero = "pack_i pack_data_i planes_i values_i values_data_i bits_valid_i value_valid_i plane_i word_valid_i run_i"
-    await begin(dut, clear_i=1, write_ready_i=1, write_soon_i=1, value_offset_i=0, **dict.fromkeys(zero.split(), 0))
+    await begin(dut, clear_i=1, write_wait_i=0, write_next_i=0, value_offset_i=0, **dict.fromkeys(zero.split(), 0))
     modes = ("bits", "values", "pack") if parameter("Values") else ("bits", "pack")
     pairs = singles = 0
     for number in range(45):
@@ -126,14 +126,16 @@ async def first_write(dut):
         dut.clear_i.value, dut.run_i.value = 0, 1
 
         items = [item for image in case.fed for item in image]
+        ends = {sum(map(len, case.fed[: n + 1])) for n in range(case.count)}  # images, by what is taken until then
         gap, stall = rng.choice([0.0, 0.4, 0.8]), rng.choice([0.0, 0.4, 0.8])
-        memory, done, taken, ready, row, writes = {}, 0, 0, True, 0, 0
+        memory, done, taken, ready, row, writes, pause = {}, 0, 0, True, 0, 0, False
         for _ in range(100000):
             if done == len(case.written):
                 break
             soon = rng.random() >= stall
-            dut.write_ready_i.value, dut.write_soon_i.value = int(ready), int(soon)
-            feed(dut, case, items[taken] if taken < len(items) and rng.random() >= gap else None, rng)
+            dut.write_wait_i.value, dut.write_next_i.value = int(not ready), int(not soon)
+            some = taken < len(items) and not pause and rng.random() >= gap
+            feed(dut, case, items[taken] if some else None, rng)
             await ReadOnly()
             if int(dut.row_o.value):
                 there = list(case.written[done].items())[: case.upto[done][row]]
@@ -150,7 +152,14 @@ async def first_write(dut):
                 words = fields(int(dut.write_data_o.value), simd, 2)
                 memory.update({(lane, addr): words[lane % 2] for lane in range(lanes) if mask >> lane & 1})
                 writes += 1
-            taken += int(dut.word_taken_o.value if pack else dut.bits_pop_o.value)
+            if pack:
+                took = some and int(dut.word_taken_o.value) == 3
+            elif values:
+                took = some and int(dut.value_taken_o.value) == 3
+            else:
+                took = int(dut.bits_pop_o.value)
+            taken += took
+            pause = bool(pack and took and taken in ends)  # a word is packed in two cycles or more
             ready = soon
             await FallingEdge(dut.clk_i)
         assert (done, taken) == (len(case.written), len(items)), f"case {number} ({case.mode})"

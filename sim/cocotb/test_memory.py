@@ -117,8 +117,7 @@ async def act_write(dut):
         outputs = {"group": ([written] * lanes, groups), "addr": ([taken["addr"]] * lanes, bits), "data": (data, simd)}
         expected.append((enable, outputs))
         await ReadOnly()
-        assert int(dut.first_ready_o.value) == (lane == 0)
-        assert int(dut.first_soon_o.value) == (following == 0)
+        assert int(dut.first_wait_o.value) == (lane != 0)
         await FallingEdge(dut.clk_i)
         want = expected[-WRITE_LATENCY]
         if want is None:

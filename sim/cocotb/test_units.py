@@ -371,8 +371,8 @@ async def first_layer(dut):
         consumed_i=0,
         command_ready_i=0,
         beat_valid_i=0,
-        write_ready_i=0,
-        write_soon_i=0,
+        write_wait_i=1,
+        write_next_i=1,
         header_i=record(Header(first_channels=first_pe, channels=1, pixels=1)),
     )
     rng = np.random.default_rng(seed())
@@ -422,9 +422,9 @@ async def first_layer(dut):
             dut.consumed_i.value = int(eat)
             consumed += eat
             dut.command_ready_i.value = int(rng.random() < 0.5)
-            dut.write_ready_i.value = ready
+            dut.write_wait_i.value = 1 - ready
             ready = int(rng.random() >= stall)
-            dut.write_soon_i.value = ready
+            dut.write_next_i.value = 1 - ready
             send = bool(beats) and credit > 0 and rng.random() < 0.8
             dut.beat_valid_i.value, dut.beat_i.value = int(send), beats.popleft() if send else 0
             credit -= send
@@ -436,8 +436,8 @@ async def first_layer(dut):
                 commands += 1
             credit += int(dut.beat_give_o.value)
             if int(dut.write_valid_o.value):
-                waits += not int(dut.write_ready_i.value)
-                if int(dut.write_ready_i.value):
+                waits += int(dut.write_wait_i.value)
+                if not int(dut.write_wait_i.value):
                     address, mask = int(dut.write_addr_o.value), int(dut.write_lane_o.value)
                     data = np.array(fields(int(dut.write_data_o.value), 1, 2 * simd), np.uint8)
                     memory.write(mask, 1, address, np.tile(data.reshape(2, simd), (lanes // 2, 1)))
@@ -449,7 +449,7 @@ async def first_layer(dut):
                 done += 1
                 assert done - consumed <= 2
         assert (done, consumed, commands) == (total, total, count), f"{case}: {done} of {total} sub-batches"
-        dut.consumed_i.value, dut.write_ready_i.value = 0, ready
+        dut.consumed_i.value, dut.write_wait_i.value = 0, 1 - ready
         for _ in range(20):
             await FallingEdge(dut.clk_i)
             assert not int(dut.write_valid_o.value) and not int(dut.done_o.value)

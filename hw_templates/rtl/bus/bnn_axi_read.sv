@@ -2,7 +2,7 @@
 //
 //   stream = the beats_i 64-bit words at addr_i, addr_i + 8, ...
 //
-// addr_i is a multiple of 8, beats_i at least 1. A burst has at most MaxBurst beats and does
+// addr_i is a multiple of 8, beats_i at least 1. A burst has at most MaxBurst beats, a power of two, and does
 // not cross a 4 KiB boundary. The next command is taken once the bursts of the last are issued;
 // at most MaxOutstanding bursts are in flight, all with the ID 0, so the data return in order.
 //
@@ -67,9 +67,10 @@ module bnn_axi_read #(
   localparam int unsigned FlightBits = $clog2(MaxOutstanding + 1);
   localparam int unsigned PageBeats = 4096 / 8;  // no burst crosses 4 KiB
   localparam int unsigned PieceBits = $clog2(MaxBurst);
+  localparam int unsigned BurstBits = PieceBits + 1;
 
-  if (MaxBurst < 1 || MaxBurst > 256) begin : gen_check_burst
-    $error("bnn_axi_read: MaxBurst = %0d, must be 1 to 256", MaxBurst);
+  if (MaxBurst < 2 || MaxBurst > 256 || (MaxBurst & (MaxBurst - 1)) != 0) begin : gen_check_burst
+    $error("bnn_axi_read: MaxBurst = %0d, must be a power of two from 2 to 256", MaxBurst);
   end
   if (MaxOutstanding < 1) begin : gen_check_flight
     $error("bnn_axi_read: MaxOutstanding = %0d, must be at least 1", MaxOutstanding);
@@ -82,10 +83,6 @@ module bnn_axi_read #(
     $error("bnn_axi_read: Stripe = %0d of Stripes = %0d, must be one of a power of two", Stripe,
            Stripes);
   end
-  if (Stripes > 1 && (MaxBurst < 2 || (MaxBurst & (MaxBurst - 1)) != 0)) begin : gen_check_piece
-    $error("bnn_axi_read: MaxBurst = %0d, must be a power of two with Stripes = %0d", MaxBurst,
-           Stripes);
-  end
 
   // ---- Command -------------------------------------------------------------------------------
 
@@ -95,7 +92,11 @@ module bnn_axi_read #(
   logic [Wait:0] step_q;
   logic [60:0] base_q, addr_q;  // in beats: of the command, of the burst
   logic [BeatsBits-1:0] beats_q, offset_q, left_q;  // of the command, issued, not issued
-  logic [9:0] limit_q, burst_q, spent_q, limit;  // spent_q: a burst just issued, else 0
+  logic [BurstBits-1:0] limit_q, burst_q, spent_q, most;  // most: in a piece; spent_q: a burst just issued, else 0
+  logic [PieceBits-1:0] low, to_page;  // of the address; what is left of the page then, if it is less than a piece
+  logic near;
+  logic many_q;  // more is left than any burst has
+  logic [1:0] few;  // less is left than limit_q; no more
   logic [7:0] arlen_q;
   logic [CreditBits-1:0] credit_q;
   logic ready_q, last_q, afford_q, issued_q, arvalid_q, want_q, command, issue;
@@ -108,23 +109,32 @@ module bnn_axi_read #(
   // Where the next beat lies behind addr_i, and how many there may be in a burst from it on. A piece that the page's end
   // cuts is cut once: its rest begins a page.
   if (Stripes == 1) begin : gen_whole
-    logic [9:0] to_boundary;
-
     assign offset = 61'(offset_q);
-    assign to_boundary = 10'(PageBeats) - {1'b0, addr_q[8:0]};
-    assign limit = (to_boundary < 10'(MaxBurst)) ? to_boundary : 10'(MaxBurst);
+    assign most = BurstBits'(MaxBurst);
   end else begin : gen_stripe
     localparam int unsigned StripeBits = $clog2(Stripes);
-    logic [9:0] most_q;
-    logic [PieceBits-1:0] low;
-    logic near;
+    logic [BurstBits-1:0] most_q;
 
     assign offset = 61'({offset_q[BeatsBits-1:PieceBits], StripeBits'(Stripe), offset_q[PieceBits-1:0]});
-    assign low = addr_q[PieceBits-1:0];
-    assign near = (&addr_q[8:PieceBits]) & (low != '0);
-    assign limit = near ? 10'(PieceBits'('0 - low)) : most_q;
+    assign most = most_q;
 
-    always_ff @(posedge clk_i) most_q <= 10'(MaxBurst) - 10'(offset_q[PieceBits-1:0]);
+    always_ff @(posedge clk_i) most_q <= BurstBits'(MaxBurst) - BurstBits'(offset_q[PieceBits-1:0]);
+  end
+
+  assign low = addr_q[PieceBits-1:0];
+  assign near = (&addr_q[8:PieceBits]) & (low != '0);
+
+  // Bit by bit: a carry chain takes longer than a few LUTs.
+  for (genvar i = 0; i < PieceBits; i++) begin : gen_page
+    assign to_page[i] = (i == 0) ? low[0] : low[i] ^ (|(low & PieceBits'((1 << i) - 1)));
+  end
+
+  always_comb begin
+    few = 2'b10;
+    for (int unsigned i = 0; i < BurstBits; i++) begin
+      if (left_q[i] != limit_q[i]) few = {2{limit_q[i]}};
+    end
+    if (many_q) few = '0;
   end
 
   logic room_q, drop_q;  // for a burst in flight; until what an abort left has come
@@ -150,7 +160,7 @@ module bnn_axi_read #(
     if (idle[0]) base_q <= addr_i[63:3];
     if (idle[1]) beats_q <= beats_i;
     if (idle[1]) offset_q <= '0;
-    else if (issued_q) offset_q <= offset_q + BeatsBits'(burst_q);
+    else offset_q <= offset_q + BeatsBits'(spent_q);
     // The address in three parts, one after the other
     if (place[0]) {carry_q[0], addr_q[20:0]} <= {1'b0, base_q[20:0]} + {1'b0, offset[20:0]};
     if (place[1]) left_q <= beats_q - offset_q;
@@ -159,13 +169,14 @@ module bnn_axi_read #(
           {1'b0, base_q[40:21], carry_q[0]} + {1'b0, offset[40:21], carry_q[0]};
     end
     if (step_q[Size]) addr_q[60:41] <= base_q[60:41] + 20'(carry_q[1]);
-    limit_q <= limit;
+    limit_q <= near ? {1'b0, to_page} : most;
+    many_q  <= |left_q[BeatsBits-1:BurstBits];
     if (step_q[Size]) begin
-      burst_q <= (left_q < BeatsBits'(limit_q)) ? left_q[9:0] : limit_q;
-      last_q  <= left_q <= BeatsBits'(limit_q);
+      burst_q <= few[0] ? left_q[BurstBits-1:0] : limit_q;
+      last_q  <= few[1];
     end
     afford_q <= credit_q >= CreditBits'(burst_q);
-    arlen_q  <= 8'(burst_q - 10'd1);
+    arlen_q  <= 8'(burst_q - 1'b1);
     issued_q <= issue;
     spent_q  <= issue ? burst_q : '0;
     if (rst_i || credit_set_i) credit_q <= CreditBits'(Credit);

@@ -43,18 +43,19 @@ module bnn_axi_write #(
     input  logic [1:0]  bresp_i
 );
   localparam int unsigned Depth = 16;
-  localparam int unsigned Ahead = 5;  // beyond half of it, of which two more are not seen in time
+  localparam int unsigned Ahead = 5;  // beyond half of it, of which three more are not seen in time
+  localparam int unsigned Most = Depth / 2 - 1;
   localparam int unsigned LevelBits = $clog2(Depth) + 1;
   localparam int unsigned FlightBits = $clog2(MaxOutstanding + Depth);
 
-  if (MaxOutstanding < 1) begin : gen_check
-    $error("bnn_axi_write: MaxOutstanding = %0d, must be at least 1", MaxOutstanding);
+  if (MaxOutstanding < 2) begin : gen_check
+    $error("bnn_axi_write: MaxOutstanding = %0d, must be at least 2", MaxOutstanding);
   end
 
   localparam int unsigned PartBits = 33;
   localparam int unsigned Data = 0, Addr = 2;  // the first one of two parts that agree
 
-  logic bad_q, done_q, error_q, ready_q, busy_q, command;
+  logic bad_q, done_q, error_q, ready_q, busy_q, command, command_q;  // command_q: as it is counted
   logic [3:0] queued, room, valid, take;
   logic [3:0][PartBits-1:0] pushed, write;
   logic [1:0][LevelBits-1:0] level_q;  // of data and addresses, with what was taken in the last cycle
@@ -71,7 +72,7 @@ module bnn_axi_write #(
   // In parts, so that neither an address of their memories nor an enable has many loads
   for (genvar i = 0; i < 4; i++) begin : gen_part
     logic [PartBits-1:0] popped, write_q;
-    logic valid_again, free, ready;
+    logic valid_again, free, ready, rst;  // rst: a cycle late
 
     // Of the queue there is another register than of the word, whose enable has many loads.
     assign ready = i < Addr ? wready_i : awready_i;
@@ -83,11 +84,16 @@ module bnn_axi_write #(
       if (free) write_q <= popped;
     end
 
+    bnn_register u_rst (
+        .clk_i,
+        .data_i(rst_i),
+        .data_o(rst)
+    );
     bnn_register #(
         .Bits(2)
     ) u_valid (
         .clk_i,
-        .data_i({2{~rst_i & (queued[i] | ~free)}}),
+        .data_i({2{~rst & (queued[i] | ~free)}}),
         .data_o({valid_again, valid[i]})
     );
     bnn_fifo #(
@@ -95,7 +101,7 @@ module bnn_axi_write #(
         .Depth(Depth)
     ) u_queue (
         .clk_i,
-        .rst_i,
+        .rst_i  (rst),
         .push_i (command),
         .data_i (pushed[i]),
         .room_o (room[i]),
@@ -109,23 +115,25 @@ module bnn_axi_write #(
     always_ff @(posedge clk_i) begin
       take_q[i] <= take[i == 0 ? Data : Addr] & ~rst_i;
       if (rst_i) level_q[i] <= '0;
-      else level_q[i] <= level_q[i] + LevelBits'(command) - LevelBits'(take_q[i]);
+      else level_q[i] <= level_q[i] + LevelBits'(command_q) - LevelBits'(take_q[i]);
     end
   end
 
   always_ff @(posedge clk_i) begin
-    ready_q <= (level_q[0] <= LevelBits'(Depth / 2)) & (level_q[1] <= LevelBits'(Depth / 2))
-        & (flight_q < FlightBits'(MaxOutstanding)) & ~hold_i;
+    ready_q <= (level_q[0] <= LevelBits'(Most)) & (level_q[1] <= LevelBits'(Most))
+        & (flight_q < FlightBits'(MaxOutstanding - 1)) & ~hold_i;
     bad_q   <= bvalid_i & (bresp_i != 2'b00);
     if (rst_i) begin
+      command_q <= 1'b0;
       flight_q <= '0;
       busy_q   <= 1'b0;
       done_q   <= 1'b0;
       error_q  <= 1'b0;
     end else begin
-      flight_q <= flight_q + FlightBits'(command) - FlightBits'(done_q);
+      command_q <= command;
+      flight_q <= flight_q + FlightBits'(command_q) - FlightBits'(done_q);
       done_q   <= bvalid_i;
-      busy_q   <= command | (flight_q != '0);
+      busy_q   <= command | command_q | (flight_q != '0);
       error_q  <= bad_q | (error_q & ~clear_error_i);
     end
   end

@@ -139,7 +139,7 @@ module bnn_first_bits
   localparam int unsigned Middle = FirstTaps / 2 * MaxChannels * 8;
 
   logic [1:0] plane_valid_q;
-  logic plane_first_q, planes_q;
+  logic plane_first_q, planes_q, planes_push;  // planes_push: planes_q again
   logic [2:0] plane_bit_q;
   logic [3:0] plane_there_q;
   logic [MaxChannels*8-1:0] pixel_q;
@@ -160,7 +160,13 @@ module bnn_first_bits
 
   logic push;
 
-  assign push = planes_q ? plane_valid_q[1] : sum_valid & ~values_i;
+  bnn_register u_planes (
+      .clk_i,
+      .data_i(planes_i != '0),
+      .data_o(planes_push)
+  );
+
+  assign push = planes_push ? plane_valid_q[1] : sum_valid & ~values_i;
   assign sums_soon_o = sum_valid & values_i;
 
   bnn_fifo #(

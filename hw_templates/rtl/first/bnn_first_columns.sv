@@ -141,6 +141,8 @@ module bnn_first_columns #(
   logic [PixelBits+1:0] row_begin_q, row_next_q, row_q, column_q;
   logic row_inside_q, column_inside_q, to_row, to_row_place;
   logic [1:0] idle, pad;  // ~scan_q again, for addresses and for places; pad_i, late
+  logic [1:0] idle_line;  // and for both parts of the next row's address
+  logic [PixelBits-1:0] width_step;  // width_q again
   logic [1:0] rows_q;  // from a row to the next
   logic [1:0] before_q;  // ones: columns of the row before this one
   logic odd_q;
@@ -155,13 +157,29 @@ module bnn_first_columns #(
     );
   end
 
+  bnn_register #(
+      .Bits(PixelBits)
+  ) u_width (
+      .clk_i,
+      .data_i(width_i[PixelBits-1:0]),
+      .data_o(width_step)
+  );
+
+  bnn_register #(
+      .Bits(2)
+  ) u_idle_line (
+      .clk_i,
+      .data_i({2{clear_i | pack_i | ~scan_d}}),
+      .data_o(idle_line)
+  );
+
   assign to_row = idle[0] | (last[Address] & last_column);
   assign to_row_place = idle[1] | (last[Place] & last_column);
 
   always_ff @(posedge clk_i) begin
     width_q      <= width_i[PixelBits-1:0];
     line_begin_q <= pad[0] ? '0 - width_q - 1'b1 : '0;
-    line_next_q  <= (idle[0] ? line_begin_q : line_q) + (idle[0] ? '0 : need_step_q[PixelBits-1:0]);
+    line_next_q  <= (idle_line[0] ? line_begin_q : line_q) + (idle_line[1] ? '0 : need_step_q[PixelBits-1:0]);
     if (to_row) begin
       line_q <= line_next_q;
       top_q  <= line_next_q;
@@ -169,7 +187,7 @@ module bnn_first_columns #(
       top_q <= top_q + 1'b1;
     end
     if (idle[0] || step) begin
-      addr_q <= to_row ? line_next_q : last[Address] ? top_q + 1'b1 : addr_q + width_q;
+      addr_q <= to_row ? line_next_q : last[Address] ? top_q + 1'b1 : addr_q + width_step;
     end
   end
 

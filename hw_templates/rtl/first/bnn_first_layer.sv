@@ -21,7 +21,7 @@
 // values; wrong_o tells that the program's is another.
 //
 // Writes: to all lanes of write_lane_o at the same address, the lower word of write_data_o to even ones, the upper one
-// to odd ones; once for every FirstPe channels, those to come 0; taken with write_ready_i; write_soon_i is that of the
+// to odd ones; once for every FirstPe channels, those to come 0; taken without write_wait_i; write_next_i is that of the
 // next cycle.
 module bnn_first_layer
   import bnn_pkg::*;
@@ -61,8 +61,8 @@ module bnn_first_layer
     output logic                hungry_o,  // half of the queue or more is free
     // Writes
     output logic                write_valid_o,
-    input  logic                write_ready_i,
-    input  logic                write_soon_i,
+    input  logic                write_wait_i,
+    input  logic                write_next_i,
     output logic [Lanes-1:0]    write_lane_o,
     output logic [AddrBits-1:0] write_addr_o,
     output logic [2*Simd-1:0]   write_data_o
@@ -81,14 +81,15 @@ module bnn_first_layer
   // ---- Configuration, as it is used; a run begins two cycles after start_i -------------------------
 
   // A copy of the mode for each part.
-  localparam int unsigned Parts = 8;
+  localparam int unsigned Parts = 10;
   localparam int unsigned Read = 0, Table = 1, Column = 2, Window = 3, Pack = 4, Write = 5, Slice = 6, Image = 7;
+  localparam int unsigned Bit = 8, Value = 9;
 
   logic [Parts-1:0] clear, pack, pool, values;
   logic [2:0] channels_q;
   logic [3:0] planes_q, pack_planes_q;
   logic [AddrBits-1:0] plane_words_q;
-  logic pad_q, begin_q, run_q;
+  logic pack_q, pad_q, begin_q, run_q;
   logic [15:0] all_columns_q, column_limit_q, columns_q, rows_q;
   logic more_words_q;
   logic [GroupBits:0] group_end_q;
@@ -98,8 +99,7 @@ module bnn_first_layer
         .Bits(3)
     ) u_mode (
         .clk_i,
-        .data_i({rst_i | start_i, header_i.first_channels[15:0] == '0 && !header_i.image_mode.pixel_map,
-                 header_i.image_mode.pool}),
+        .data_i({rst_i | start_i, pack_q, header_i.image_mode.pool}),
         .data_o({clear[i], pack[i], pool[i]})
     );
     if (Values) begin : gen_values
@@ -114,6 +114,7 @@ module bnn_first_layer
   end
 
   always_ff @(posedge clk_i) begin
+    pack_q         <= header_i.first_channels[15:0] == '0 & ~header_i.image_mode.pixel_map;
     channels_q     <= header_i.image_mode.channels[2:0];
     pack_planes_q  <= header_i.image_mode.pixel_map ? '0 : header_i.image_mode.first_planes;
     more_words_q   <= header_i.elements[SimdBits-1:0] != '0;
@@ -310,7 +311,7 @@ module bnn_first_layer
       .Values    (Values)
   ) u_bits (
       .clk_i,
-      .clear_i       (clear[Window]),
+      .clear_i       (clear[Bit]),
       .load_valid_i  (channel_load),
       .load_index_i  (9'(load_index_i - 10'(TableBeats))),
       .load_data_i   (load_data_q),
@@ -325,7 +326,7 @@ module bnn_first_layer
       .window_i      (window),
       .group_i       (window_group),
       .valid_o       (bits_valid),
-      .pop_i         (bits_pop & ~values[Write]),
+      .pop_i         (bits_pop),
       .data_o        (bits),
       .sums_soon_o   (sums_soon),
       .sums_o        (sums)
@@ -334,6 +335,7 @@ module bnn_first_layer
   // ---- Values: words of them and of their bits, in place of bits -----------------------------------
 
   logic value_valid, value_ready, value_plane, value_last;
+  logic [1:0] value_taken;
   logic [OffsetBits-1:0] value_offset;
   logic [Simd-1:0] value_word, value_bits;
 
@@ -353,7 +355,7 @@ module bnn_first_layer
         .Results  (Results / 2)
     ) u_values (
         .clk_i,
-        .clear_i      (clear[Window]),
+        .clear_i      (clear[Value]),
         .load_i       (value_load),
         .load_index_i (value_index_q),
         .load_data_i  (load_data_q),
@@ -367,7 +369,7 @@ module bnn_first_layer
         .valid_o      (value_valid),
         .ready_o      (value_ready),
         .plane_o      (value_plane),
-        .taken_i      (bits_pop),
+        .taken_i      (value_taken),
         .last_o       (value_last),
         .offset_o     (value_offset),
         .value_o      (value_word),
@@ -378,7 +380,7 @@ module bnn_first_layer
     assign wrong_o = wrong;
   end else begin : gen_bits
     logic unused_values;
-    assign unused_values = ^{value_load, last_channel_q, value_index_q, sums_soon, sums};
+    assign unused_values = ^{value_load, value_taken, last_channel_q, value_index_q, sums_soon, sums};
     assign {value_valid, value_ready, value_plane, value_last, value_offset, value_word, value_bits} = '0;
     assign results_pop = bits_pop;
     assign wrong_o = wrong | (Vector & (header_i.first_result.value_channels != '0));
@@ -386,7 +388,8 @@ module bnn_first_layer
 
   // ---- Pack mode: words of signs -------------------------------------------------------------------
 
-  logic word_valid, word_last, word_taken;
+  logic word_valid, word_last;
+  logic [1:0] word_taken;
   logic [Simd-1:0] word;
 
   bnn_first_pack #(
@@ -442,6 +445,7 @@ module bnn_first_layer
       .bits_valid_i  (bits_valid),
       .bits_pop_o    (bits_pop),
       .bits_i        (bits),
+      .value_taken_o (value_taken),
       .value_valid_i (value_valid),
       .value_ready_i (value_ready),
       .plane_i       (value_plane),
@@ -455,8 +459,8 @@ module bnn_first_layer
       .word_taken_o  (word_taken),
       .word_i        (word),
       .write_valid_o,
-      .write_ready_i,
-      .write_soon_i,
+      .write_wait_i,
+      .write_next_i,
       .write_lane_o,
       .write_addr_o,
       .write_data_o,
@@ -485,7 +489,7 @@ module bnn_first_layer
       else $error("consumed_i without a sub-batch that is done");
   ahead_limited: assert property (due_q <= 2)
       else $error("%0d sub-batches are done and not consumed", due_q);
-  ready_announced: assert property (write_ready_i == $past(write_soon_i))
-      else $error("write_ready_i = %b, write_soon_i was another", write_ready_i);
+  wait_announced: assert property (write_wait_i == $past(write_next_i))
+      else $error("write_wait_i = %b, write_next_i was another", write_wait_i);
 `endif
 endmodule

@@ -6,8 +6,8 @@
 // An image is beats_i beats long, elements_i[2:0] are the bytes of the last one (0: all eight). begin_o is a pulse when
 // an image is begun, with some_i. A beat is taken with beat_valid_i and beat_take_o (which may be high without one);
 // value_i, in the same cycle, has its bytes' entries of the table. The word waits with
-// word_valid_o until taken_i, and beats wait for it; word_last_o tells that it is the last of its planes, also without
-// pack_i.
+// word_valid_o until taken_i, all bits of it, which without one means nothing, and beats wait for it; word_last_o tells
+// that it is the last of its planes, also without pack_i.
 //
 // The configuration is constant from two cycles before clear_i ends to the end of the run; without pack_i nothing is
 // taken, and beat_take_o is low. Latency: a word is there two cycles after its last beat was taken; one beat per cycle,
@@ -33,13 +33,13 @@ module bnn_first_pack #(
     output logic            word_valid_o,
     output logic            word_last_o,
     output logic [Simd-1:0] word_o,
-    input  logic            taken_i
+    input  logic [1:0]      taken_i
 );
   localparam int unsigned Bytes = Simd / 8;
 
   // As they are in the next cycle with _d
   logic busy_q, busy_d, beat, beat_d, word_valid_q, word_valid_d, word_done, stop;
-  logic last;  // the last beat of the image
+  logic last, last_data;  // the last beat of the image; again for the data
   logic [23:0] unused_beat;
   logic [7:0] tail_q;  // elements of that
   logic [Bytes-1:0] here_q, here_d;  // where the next byte goes
@@ -73,18 +73,19 @@ module bnn_first_pack #(
   end
 
   bnn_loop #(
-      .Bits (24),
-      .Value(1'b0)
+      .Bits  (24),
+      .Value (1'b0),
+      .Copies(2)
   ) u_beat (
       .clk_i,
       .restart_i(clear_i),
       .go_i     (beat_loop),
       .limit_i  (beats_i),
       .value_o  (unused_beat),
-      .last_o   (last)
+      .last_o   ({last_data, last})
   );
 
-  assign valid_byte = tail_q | {8{~last}};
+  assign valid_byte = tail_q | {8{~last_data}};
 
   always_ff @(posedge clk_i) begin
     tail_q       <= (elements_i == '0) ? '1 : ~(8'hFF << elements_i);
@@ -95,9 +96,10 @@ module bnn_first_pack #(
   end
 
   if (Planes) begin : gen_planes
+    localparam int unsigned Part = 16;
     // A word for each bit of a table's entry; they leave from bit B - 1 on, which is inverted.
     logic [7:0][Simd-1:0] word;
-    logic [2:0] top_q, bit_q;
+    logic [2:0] top_q, bit_q, bit_d;
     logic last_q;  // bit_q is 0, or there are signs only
 
     for (genvar n = 0; n < 8; n++) begin : gen_bit
@@ -113,11 +115,11 @@ module bnn_first_pack #(
       always_ff @(posedge clk_i) begin
         invert_q <= top_q == 3'(n);
         for (int unsigned i = 0; i < 8; i++) begin
-          if (take) sign_q[i] <= value_i[i][n] ^ invert_q;
+          if (take) sign_q[i] <= value_i[i][n];
         end
       end
 
-      assign signs = sign_q & valid_byte;
+      assign signs = (sign_q ^ {8{invert_q}}) & valid_byte;
 
       bnn_first_word #(
           .Simd(Simd)
@@ -133,25 +135,45 @@ module bnn_first_pack #(
     // The table of signs holds -1 and +1 only: bit 7.
     always_ff @(posedge clk_i) begin
       top_q <= 3'(planes_i - 4'd1);
-      if (!word_valid_q || word_taken) begin
-        bit_q  <= top_q;
-        last_q <= planes_i == '0 | top_q == '0;
-      end else if (taken_i) begin
-        bit_q  <= bit_q - 3'd1;
-        last_q <= bit_q == 3'd1;
-      end
+      bit_q <= bit_d;
+      if (!word_valid_q || word_taken) last_q <= planes_i == '0 | top_q == '0;
+      else if (&taken_i) last_q <= bit_q == 3'd1;
+    end
+
+    always_comb begin
+      bit_d = bit_q;
+      if (!word_valid_q || word_taken) bit_d = top_q;
+      else if (&taken_i) bit_d = {bit_q[2] ^ ~(|bit_q[1:0]), bit_q[1] ^ ~bit_q[0], ~bit_q[0]};  // less 1, in LUTs
     end
 
     assign word_last_o = last_q;
 
-    bnn_mux #(
-        .Words(8),
-        .Bits (Simd)
-    ) u_mux (
-        .select_i(bit_q),
-        .word_i  (word),
-        .data_o  (word_o)
-    );
+    // Some bits of the word that leaves, with a register for which it is
+    for (genvar b = 0; b < Simd; b += Part) begin : gen_part
+      logic [2:0] select;
+      logic [7:0][Part-1:0] part;
+
+      bnn_register #(
+          .Bits(3)
+      ) u_select (
+          .clk_i,
+          .data_i(bit_d),
+          .data_o(select)
+      );
+
+      for (genvar n = 0; n < 8; n++) begin : gen_word
+        assign part[n] = word[n][b+:Part];
+      end
+
+      bnn_mux #(
+          .Words(8),
+          .Bits (Part)
+      ) u_mux (
+          .select_i(select),
+          .word_i  (part),
+          .data_o  (word_o[b+:Part])
+      );
+    end
   end else begin : gen_signs
     logic [7:0] sign_q;
     logic unused_planes;
@@ -177,16 +199,6 @@ module bnn_first_pack #(
     assign word_last_o = 1'b1;
   end
 
-  assign word_taken   = taken_i & word_last_o;
+  assign word_taken   = (&taken_i) & word_last_o;
   assign word_valid_o = word_valid_q;
-
-`ifndef SYNTHESIS
-  // ---- Rules, checked in simulation --------------------------------------------------------------
-
-  default clocking @(posedge clk_i); endclocking
-  default disable iff (clear_i);
-
-  taken_word: assert property (taken_i |-> word_valid_o)
-      else $error("taken_i without word_valid_o");
-`endif
 endmodule

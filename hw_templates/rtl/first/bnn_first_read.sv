@@ -44,21 +44,29 @@ module bnn_first_read #(
   logic [31:0] addr_high_q, addr_low_d_q;
   logic [2:0] settle_q;
   logic more_q, command_valid_q, given;
+  logic [1:0] clear_late, given_late;  // for asked_q and for offset_q, which are looked at two cycles later
 
   assign given = command_valid_q & command_ready_i;
+
+  for (genvar i = 0; i < 2; i++) begin : gen_late
+    bnn_register #(
+        .Bits(2)
+    ) u_late (
+        .clk_i,
+        .data_i({clear_i, given}),
+        .data_o({clear_late[i], given_late[i]})
+    );
+  end
 
   always_ff @(posedge clk_i) begin
     addr_low_q   <= {1'b0, images_i[31:0]} + {1'b0, offset_q};
     addr_low_d_q <= addr_low_q[31:0];
     addr_high_q  <= images_i[63:32] + 32'(addr_low_q[32]);
     more_q       <= asked_q != count_i;
-    if (clear_i) begin
-      asked_q  <= '0;
-      offset_q <= '0;
-    end else if (given) begin
-      asked_q  <= asked_q + 32'd1;
-      offset_q <= offset_q + image_bytes_i;
-    end
+    if (clear_late[0]) asked_q <= '0;
+    else if (given_late[0]) asked_q <= asked_q + 32'd1;
+    if (clear_late[1]) offset_q <= '0;
+    else if (given_late[1]) offset_q <= offset_q + image_bytes_i;
     if (rst_i) begin
       settle_q        <= '0;
       command_valid_q <= 1'b0;

@@ -3,13 +3,15 @@
 //
 // last_i are the flags of the loops over groups, columns and rows, value_last_i is high with the last of the latter words
 // of a pixel; the outputs tell that a pixel, a row, a map (without pack_i), an image or a sub-batch ends with the write,
-// lane_o that the next pixel, or with pack_i the next image, lies behind all lanes. room_i are copies of one register:
-// none of the outputs is made from another.
+// lane_o that the next pixel, or with pack_i the next image, lies behind all lanes. word_clear_o and word_step_o are for
+// the word of a pixel, or of an image's plane: it begins again, also with clear_i, or goes on. room_i are copies of one
+// register: none of the outputs is made from another.
 //
 // Latency: none. A module of its own, so that its logic is made for speed.
 (* keep_hierarchy = "yes" *)
 module bnn_first_step (
-    input  logic [5:0] room_i,
+    input  logic       clear_i,
+    input  logic [7:0] room_i,
     input  logic       open_i,
     input  logic       pack_i,
     input  logic       bits_i,
@@ -19,12 +21,15 @@ module bnn_first_step (
     input  logic       value_last_i,
     input  logic       word_i,
     input  logic [2:0] last_i,
-    input  logic       word_last_i,
+    input  logic       word_last_i,  // the last one of its planes and of the image
+    input  logic       plane_last_i,  // the last one of its planes
+    input  logic       slot_last_i,
     input  logic       lane_last_i,
     input  logic       image_last_i,
     output logic       write_o,
     output logic       bits_o,
-    output logic       word_o,
+    output logic       word_clear_o,
+    output logic       word_step_o,
     output logic       pixel_o,
     output logic       lane_o,
     output logic       row_o,
@@ -32,7 +37,7 @@ module bnn_first_step (
     output logic       image_o,
     output logic       sub_o
 );
-  localparam int unsigned Bits = 0, Write = 1, Pixel = 2, Row = 3, Map = 4, Lane = 5;
+  localparam int unsigned Bits = 0, Write = 1, Pixel = 2, Row = 3, Map = 4, Lane = 5, Clear = 6, Step = 7;
 
   logic bits, word, pixel, image;  // that there are; the last ones of a pixel, of an image
 
@@ -42,8 +47,9 @@ module bnn_first_step (
   assign image = (pixel & (&last_i[2:1])) | (word & word_last_i);
 
   assign write_o = room_i[Write] & (bits | word);
-  assign bits_o  = room_i[Bits] & bits;
-  assign word_o  = room_i[Bits] & word;
+  assign bits_o  = room_i[Bits] & open_i & bits_i;
+  assign word_clear_o = clear_i | (room_i[Clear] & ((bits & last_i[0]) | (word & word_last_i)));
+  assign word_step_o = room_i[Step] & ((bits & slot_last_i) | (word & plane_last_i));
   assign pixel_o = room_i[Pixel] & (pixel | (word & word_last_i));
   assign lane_o  = room_i[Lane] & lane_last_i & (pixel | (word & word_last_i));
   assign row_o   = room_i[Row] & pixel & last_i[1];

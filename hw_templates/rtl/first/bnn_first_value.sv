@@ -6,7 +6,7 @@
 // with group_i and sums_i constant. Beat 4*group + t of this unit has scale and offset: write_data_i comes a cycle after
 // write_i. The configuration is constant while values are on their way.
 //
-// Latency: 10 cycles from soon_i to the first byte. Data only, no reset.
+// Latency: 11 cycles from soon_i to the first byte. Data only, no reset.
 (* keep_hierarchy = "yes" *)
 module bnn_first_value
   import bnn_pkg::*;
@@ -66,15 +66,19 @@ module bnn_first_value
   // ---- Shift: by 16 or not, saturating where more is left than any shift makes a value of ----------
 
   logic [2:0] shift_q;
+  logic fits_q;  // 21 bits hold what is not shifted by 16
+  logic signed [32:0] total_d_q;
   logic signed [20:0] by16_q;
   logic signed [13:0] factor_q;
   logic signed [32:0] shifted_q, by_all_q;  // registers of a DSP48E1
   logic signed [20:0] y;
 
   always_ff @(posedge clk_i) begin
-    shift_q <= shift_i;
-    by16_q  <= shift_q[2] ? 21'(signed'(total_q[32:16])) : (total_q[32:20] == {13{total_q[32]}}) ? total_q[20:0]
-        : {total_q[32], {20{~total_q[32]}}};
+    shift_q   <= shift_i;
+    fits_q    <= total_q[32:20] == {13{total_q[32]}};
+    total_d_q <= total_q;
+    by16_q    <= shift_q[2] ? 21'(signed'(total_d_q[32:16])) : fits_q ? total_d_q[20:0]
+        : {total_d_q[32], {20{~total_d_q[32]}}};
     // The rest of the shift: to the left by as much less, and twelve bits dropped
     factor_q  <= 14'sd1 << (4 * (3 - 32'(shift_q[1:0])));
     shifted_q <= by16_q * factor_q;
@@ -87,7 +91,7 @@ module bnn_first_value
 
   logic unsigned_q, over_q, under_q;
   logic [7:0] high_q, y_q, byte_q;
-  logic [8:0] bit_q;
+  logic [9:0] bit_q;
 
   always_ff @(posedge clk_i) begin
     unsigned_q <= unsigned_i;
@@ -96,12 +100,12 @@ module bnn_first_value
     under_q    <= y[20] & (unsigned_q | ~(&y[19:7]));
     y_q        <= y[7:0];
     byte_q     <= over_q ? high_q : under_q ? {~unsigned_q, 7'd0} : y_q;
-    bit_q      <= {bit_q[7:0], sums_i[turn_q][14]};
+    bit_q      <= {bit_q[8:0], sums_i[turn_q][14]};
   end
 
   logic unused_value;
   assign unused_value = ^{beat_q, by_all_q[11:0]};
 
   assign byte_o = byte_q;
-  assign bit_o  = bit_q[8];
+  assign bit_o  = bit_q[9];
 endmodule

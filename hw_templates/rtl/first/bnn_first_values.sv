@@ -9,13 +9,13 @@
 //   word_o without plane_o:  byte j = value of channel 8*j + s of word w,  offset_o = words_i + 8*w + s
 //
 // last_o marks the pixel's last word, always one with plane_o. A word waits with plane_o, or with valid_o and ready_o, until
-// taken_i, which without one means nothing. With words_i 0, without values, offset_o is 0.
+// taken_i, all bits of it, which without one means nothing. With words_i 0, without values, offset_o is 0.
 //
 // soon_i, at least four cycles apart, tells that sums_i hold another group of FirstPe channels from the next cycle on,
 // four cycles long: bnn_first_pe. pop_o is high in a cycle for each group that has left: no more than Results groups are
 // in the queue or on their way. load_i: the beat of channel load_index_i of those with a value, load_data_i a cycle later.
 //
-// The configuration is constant from two cycles before clear_i ends to the end of the run. Latency: 12 cycles from soon_i
+// The configuration is constant from two cycles before clear_i ends to the end of the run. Latency: 13 cycles from soon_i
 // to a word of a quarter of the group.
 module bnn_first_values
   import bnn_pkg::*;
@@ -47,7 +47,7 @@ module bnn_first_values
     output logic                  valid_o,
     output logic                  ready_o,
     output logic                  plane_o,
-    input  logic                  taken_i,
+    input  logic [1:0]            taken_i,
     output logic                  last_o,
     output logic [OffsetBits-1:0] offset_o,
     output logic [Simd-1:0]       value_o,  // without plane_o
@@ -70,7 +70,7 @@ module bnn_first_values
 
   // ---- Groups: a turn for every Units channels -----------------------------------------------------
 
-  localparam int unsigned ByteLate = 9;  // cycles from a turn to its bytes
+  localparam int unsigned ByteLate = 10;  // cycles from a turn to its bytes
 
   logic [Turns-1:0] turn_q;
   logic [ByteLate-1:0] byte_valid_q;
@@ -107,7 +107,7 @@ module bnn_first_values
 
   always_ff @(posedge clk_i) begin
     unsigned_q <= result_i.value_bits != '0;
-    high_q     <= result_i.value_bits == '0 ? 8'd127 : 8'((9'd1 << result_i.value_bits) - 9'd1);
+    for (int unsigned i = 0; i < 8; i++) high_q[i] <= result_i.value_bits == '0 ? i < 7 : i < 32'(result_i.value_bits);
   end
 
   for (genvar u = 0; u < Units; u++) begin : gen_unit
@@ -187,34 +187,41 @@ module bnn_first_values
   logic more_q, next_more, value_end_q;  // whether the eight words at hand are given; whether the next ones are
   // They are given, or only their bits are taken; all are taken, and then their bits are complete
   logic given_q, bits_only_q, full_q, plane_q;
-  logic eighth, end_q, left_q, plane_taken, last, last_q;
+  logic eighth, end_q, left_q, left_bits, plane_taken, last, last_q;  // left_bits: left_q again
   logic [2:0] number_q;  // of the eight
   logic [WordBits-1:0] plane;
   logic [OffsetBits-1:0] value_offset_q;
   logic [Bytes-1:0] bits_q;
   logic [Bytes-1:0][7:0] plane_bits_q;
 
-  assign pop         = some & (bits_only_q | (given_q & taken_i));
+  assign pop         = some & (bits_only_q | (given_q & (&taken_i)));
   assign eighth      = pop & end_q;
-  assign plane_taken = plane_q & taken_i;
+  assign plane_taken = plane_q & (&taken_i);
   assign next_more   = last | (more_q & ~value_end_q);
 
   bnn_loop #(
-      .Bits(WordBits)
+      .Bits (WordBits),
+      .Gates(3)
   ) u_plane (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     (plane_taken),
+      .go_i     ({plane_q, taken_i}),
       .limit_i  (words_i),
       .value_o  (plane),
       .last_o   (last)
+  );
+
+  bnn_register u_left (
+      .clk_i,
+      .data_i(pop),
+      .data_o(left_bits)
   );
 
   always_ff @(posedge clk_i) begin
     bits_q      <= head_bits;
     value_end_q <= plane == value_words_i - 1'b1;
     for (int unsigned j = 0; j < Bytes; j++) begin
-      if (left_q) plane_bits_q[j] <= {bits_q[j], plane_bits_q[j][7:1]};
+      if (left_bits) plane_bits_q[j] <= {bits_q[j], plane_bits_q[j][7:1]};
     end
     if (clear_i || (full_q && last)) value_offset_q <= OffsetBits'(words_i);
     else if (pop && given_q) value_offset_q <= value_offset_q + 1'b1;
@@ -253,7 +260,6 @@ module bnn_first_values
   // ---- Groups that have left -------------------------------------------------------------------------
 
   logic over;  // the word that has left was the last one of a group, or of several
-  logic [4:0] owed_q;
 
   if (Words > 1) begin : gen_words
     assign over = left_q & (number_q[$clog2(Words)-1:0] == '0);
@@ -261,12 +267,22 @@ module bnn_first_values
     assign over = left_q;
   end
 
-  always_ff @(posedge clk_i) begin
-    if (clear_i) owed_q <= '0;
-    else owed_q <= owed_q + (over ? 5'(Groups) : 5'd0) - 5'(pop_o);
-  end
+  if (Groups == 1) begin : gen_in_turn
+    logic over_q;
 
-  assign pop_o = owed_q != '0;
+    always_ff @(posedge clk_i) over_q <= ~clear_i & over;
+
+    assign pop_o = over_q;
+  end else begin : gen_owed
+    logic [4:0] owed_q;
+
+    always_ff @(posedge clk_i) begin
+      if (clear_i) owed_q <= '0;
+      else owed_q <= owed_q + (over ? 5'(Groups) : 5'd0) - 5'(pop_o);
+    end
+
+    assign pop_o = owed_q != '0;
+  end
 
   logic unused_values;
   assign unused_values = ^{result_i, group, load_index_i};

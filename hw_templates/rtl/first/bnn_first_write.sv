@@ -13,7 +13,9 @@
 // it. write_data_o has the even lanes' word and above it the odd lanes'.
 //
 // rows_i and columns_i are those after the pool. Every write has the whole word: the channels before, those of this
-// write, and 0 for those to come. bits_pop_o takes FirstPe bits, or a word of values, word_taken_o a packed word.
+// write, and 0 for those to come. bits_pop_o takes FirstPe bits that are there; a word of values that is there is taken
+// with all bits of value_taken_o, a packed word with those of word_taken_o. The last word of an image's last planes is
+// not there in the cycle after that of the image before was taken.
 // done_o is a pulse at least one cycle after the last write of a sub-batch was taken, row_o one after that of a row, for
 // the sub-batch's last one together with done_o.
 //
@@ -56,7 +58,8 @@ module bnn_first_write
     input  logic                bits_valid_i,
     output logic                bits_pop_o,
     input  logic [FirstPe-1:0]  bits_i,
-    // Words of values and of the bits beside them; taken with bits_pop_o
+    // Words of values and of the bits beside them
+    output logic [1:0]          value_taken_o,
     input  logic                value_valid_i,  // with value_ready_i, without plane_i
     input  logic                value_ready_i,
     input  logic                plane_i,
@@ -68,12 +71,12 @@ module bnn_first_write
     input  logic                word_valid_i,
     input  logic                word_last_i,  // of its planes
     input  logic [AddrBits-1:0] plane_words_i,  // from a plane to the next
-    output logic                word_taken_o,
+    output logic [1:0]          word_taken_o,
     input  logic [Simd-1:0]     word_i,
     // Write port
     output logic                write_valid_o,
-    input  logic                write_ready_i,
-    input  logic                write_soon_i,
+    input  logic                write_wait_i,
+    input  logic                write_next_i,
     output logic [Lanes-1:0]    write_lane_o,
     output logic [AddrBits-1:0] write_addr_o,
     output logic [2*Simd-1:0]   write_data_o,
@@ -91,20 +94,22 @@ module bnn_first_write
 
   // Copies of a register: whether the write port has room. Those from Here on are for the counters, for addresses, for
   // what is wide and for the loops.
-  localparam int unsigned Steps = 6, Here = 6, Place = 7, Slice = 8, Pair = 9, Loop = 10;
+  localparam int unsigned Steps = 8, Here = 8, Place = 9, Slice = 10, Pair = 11, Loop = 12, Taken = 13;
 
-  logic [10:0] room;
+  logic [13:0] room;
   logic write, active_q, image_last_q;
-  logic word_last, word_go, pixel_end, lane_end, row_end, map_end, image_end, sub_end;
+  logic word_last, word_clear, word_step, pixel_end, lane_end, row_end, map_end, image_end, sub_end;
   logic open_q, packed_q;  // active_q, without and with pack_i
   logic some_bits, last_bits;  // there are bits or a word of values, the last ones of a group
   logic [2:0] last;
+  logic slot_end;  // bits of a word
   logic [15:0] unused_value[2];
   logic [GroupBits:0] unused_group;
   logic [AddrBits-1:0] unused_word;
   logic [LaneBits-1:0] lane_q;
 
   bnn_first_step u_step (
+      .clear_i,
       .room_i       (room[Steps-1:0]),
       .open_i       (open_q),
       .pack_i       (packed_q),
@@ -116,11 +121,14 @@ module bnn_first_write
       .word_i       (word_valid_i),
       .last_i       (last),
       .word_last_i  (word_last & word_last_i),
+      .plane_last_i (word_last_i),
+      .slot_last_i  (slot_end),
       .lane_last_i  (&lane_q),
       .image_last_i (image_last_q),
       .write_o      (write),
       .bits_o       (bits_pop_o),
-      .word_o       (word_go),
+      .word_clear_o (word_clear),
+      .word_step_o  (word_step),
       .pixel_o      (pixel_end),
       .lane_o       (lane_end),
       .row_o        (row_end),
@@ -180,17 +188,19 @@ module bnn_first_write
       .last_o   (word_last)
   );
 
-  assign word_taken_o = word_go;
+  assign value_taken_o = {room[Taken], open_q};
+  assign word_taken_o  = {room[Taken], packed_q};
 
   // ---- Sub-batches ---------------------------------------------------------------------------
 
   // Counted apart from those that are begun: the writes lag behind.
   logic parity_q, begin_d, begin_q, left_some_q, given_q;
-  logic pause_q, run_d;  // a row has ended, for one cycle with room; active_q in the next cycle
+  logic pause_q;  // a row has ended, for one cycle with room
   logic [3:0] begins;  // one for each address, and for the images
   logic [2:0] settle_q;  // ones: cycles since next changed
   logic [31:0] left;
   logic [15:0] images_q, next;
+  logic image_end_q;  // counted a cycle later, as images do not end one right after the other
   logic [1:0] end_q, ended_q;  // of a row, of the sub-batch: with the write at hand, with the one that waits
   logic [1:0][1:0] done_q;
 
@@ -206,7 +216,6 @@ module bnn_first_write
 
   // What was written last has left the first one of the registers below, which are placed by the bases' old values.
   assign begin_d = ~active_q & ~begin_q & settle_q[2] & left_some_q & ~given_q;
-  assign run_d = begin_q | (active_q & ~sub_end);
 
   for (genvar i = 0; i < 4; i++) begin : gen_begin
     bnn_register u_begin (
@@ -218,10 +227,11 @@ module bnn_first_write
 
   always_ff @(posedge clk_i) begin
     left_some_q <= left != '0;
+    image_end_q <= image_end;
     if (begins[3]) begin
       images_q     <= next;
       image_last_q <= next == 16'd1;
-    end else if (image_end) begin
+    end else if (image_end_q) begin
       images_q     <= images_q - 16'd1;
       image_last_q <= images_q == 16'd2;
     end
@@ -238,15 +248,15 @@ module bnn_first_write
       ended_q  <= '0;
     end else begin
       begin_q  <= begin_d;
-      active_q <= run_d;
-      open_q   <= ~pack_i & run_d & ~row_end & (~pause_q | room[Here]);
-      packed_q <= pack_i & run_d;
+      active_q <= begin_q | (active_q & ~sub_end);
+      open_q   <= ~pack_i & (begin_q | active_q) & ~row_end & (~pause_q | room[Here]);  // a row ends with sub_end
+      packed_q <= pack_i & (begin_q | (active_q & ~sub_end));
       pause_q  <= row_end | (pause_q & ~room[Here]);
       settle_q <= active_q ? '0 : {settle_q[1:0], run_i};
       parity_q <= parity_q ^ sub_end;
       if (room[Here]) end_q <= {row_end, sub_end};
-      ended_q  <= (end_q & {2{room[Here]}}) | (ended_q & {2{~write_ready_i}});
-      done_q   <= {done_q[0], ended_q & {2{write_ready_i}}};
+      ended_q  <= (end_q & {2{room[Here]}}) | (ended_q & {2{write_wait_i}});
+      done_q   <= {done_q[0], ended_q & {2{~write_wait_i}}};
     end
   end
 
@@ -256,18 +266,16 @@ module bnn_first_write
 
   logic [AddrBits-1:0] base_q, pixel_stride_q, image_base_q, row_base_q, pixel_base_q, word_q;
   logic [AddrBits-1:0] plane_q;  // of pack mode, else 0
-  logic [AddrBits-1:0] later;  // words
   // Where the next image, row and place behind all lanes begin: a cycle after the bases have changed, and before they do
   // so again, as a row is followed by a pause and there are two lanes or more.
   logic [AddrBits-1:0] image_next_q, row_next_q, pixel_next_q;
   logic map_q, row_q, lane_end_q;  // of the write before: what it ends moves the bases with the next one
   logic [Slots-1:0] here_q;  // slot_q, one-hot
   logic [SlotBits-1:0] slot_q;
-  logic slot_end, slots_end;
+  logic slots_end;
 
   assign slot_end = slot_q == SlotBits'(Slots - 1) | planes_i;
   assign slots_end = last[G] | slot_end;  // the word's last write
-  assign later = Values ? plane_q | AddrBits'(value_offset_i) : plane_q;
 
   always_ff @(posedge clk_i) begin
     base_q         <= parity_q ? base_odd_i : base_even_i;
@@ -285,14 +293,15 @@ module bnn_first_write
     end
     if (clear_i) {map_q, row_q, lane_end_q} <= '0;
     else if (room[Place]) {map_q, row_q, lane_end_q} <= {map_end, row_end, lane_end};
+    // What counts within a pixel or the planes of a word ends with it.
+    if (word_clear) word_q <= '0;
+    else if (word_step) word_q <= word_q + 1'b1;
     if (!active_q) begin  // between sub-batches
-      {lane_q, slot_q, word_q, plane_q} <= '0;
+      {lane_q, slot_q, plane_q} <= '0;
       here_q <= Slots'(1);
     end else if (write) begin
       slot_q <= slots_end ? '0 : slot_q + 1'b1;
       here_q <= slots_end ? Slots'(1) : here_q << 1;
-      if (pack_i ? word_last & word_last_i : last[G]) word_q <= '0;
-      else if (pack_i ? word_last_i : slot_end) word_q <= word_q + 1'b1;
       plane_q <= word_last_i ? '0 : plane_q + plane_words_i;
       if (pixel_end) lane_q <= (~pack_i & last[X]) ? '0 : lane_q + 1'b1;
     end
@@ -308,11 +317,13 @@ module bnn_first_write
   logic [AddrBits-1:0] offset_q, addr_q;  // from the pixel's base; the address
   logic [Simd-1:0] data;
 
-  for (genvar i = 0; i < 11; i++) begin : gen_room
-    bnn_register u_room (
+  for (genvar i = 0; i < 14; i++) begin : gen_room
+    bnn_first_room u_room (
         .clk_i,
-        .data_i(clear_i | ~valid | write_soon_i),
-        .data_o(room[i])
+        .clear_i,
+        .valid_i(valid),
+        .wait_i (write_next_i),
+        .room_o (room[i])
     );
   end
 
@@ -341,7 +352,7 @@ module bnn_first_write
       lane_mask_q[1] <= lane_mask_q[0];
     end
     if (room[Place]) begin
-      offset_q <= word_q + later;
+      offset_q <= (word_q + plane_q) | AddrBits'(value_offset_i);  // one of them is 0
       addr_q   <= pixel_base_q + offset_q;
     end
     if (clear_i) begin

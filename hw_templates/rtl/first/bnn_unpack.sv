@@ -25,13 +25,12 @@ module bnn_unpack
     output logic [31:0] pixel_o
 );
   logic [63:0] here_q, next_q;
-  logic here_valid_d, next_valid_q, next_valid_d, skip_q, last, open_d;
+  logic here_valid_d, next_valid_q, next_valid_d, empty_d, skip_q, last, open_d;
   logic over_q;  // an image was ended in the last cycle
   // Copies: for the halves of here_q and next_q, for the counters, for what is valid
   localparam int unsigned Counts = 2, Valid = 3;
   logic [3:0] open, here_valid, take, empty;  // open: an image may begin or is at work
   logic [1:0] move;
-  logic moved;
   logic [2:0] offset_q, offset_next;
   logic [3:0] end_q, end_next;  // first byte behind the pixel
   logic both_q;  // the pixel lies in both beats
@@ -54,10 +53,25 @@ module bnn_unpack
   // next_q follows here_q; a pixel may lie in both.
   // skip_q comes after an image's last pixel, when none is open.
   assign take = here_valid & open & {4{next_valid_q | ~both_q}};
-  assign open_d = ~rst_i & (open[Valid] ? ~(take[Valid] & last) : ready_i & ~over_q);
-  assign moved = (take[Valid] & (end_q[3] | last)) | skip_q | ~here_valid[Valid];
-  assign here_valid_d = ~rst_i & (moved ? next_valid_q : here_valid[Valid]);
-  assign next_valid_d = ~rst_i & (empty[Valid] ? beat_valid_i : next_valid_q & ~moved);
+  bnn_unpack_step u_step (
+      .rst_i,
+      .open_i (open[Valid]),
+      .here_i (here_valid[Valid]),
+      .next_i (next_valid_q),
+      .empty_i(empty[Valid]),
+      .skip_i (skip_q),
+      .both_i (both_q),
+      .end_i  (end_q[3]),
+      .last_i (last),
+      .beat_valid_i,
+      .ready_i,
+      .over_i (over_q),
+      .open_o (open_d),
+      .here_o (here_valid_d),
+      .next_o (next_valid_d),
+      .empty_o(empty_d)
+  );
+
   assign beat_take_o = empty[Counts];  // a beat has two pixels or more
 
   always_comb begin
@@ -77,7 +91,7 @@ module bnn_unpack
         .Bits(3)
     ) u_valid (
         .clk_i,
-        .data_i({open_d, here_valid_d, ~rst_i & ~next_valid_d}),
+        .data_i({open_d, here_valid_d, empty_d}),
         .data_o({open[h], here_valid[h], empty[h]})
     );
   end

@@ -2,8 +2,8 @@
 //
 // Both write the lanes of their lane mask at one address; the array has Simd bits for every lane, of which it writes
 // groups, the first layer the same Simd bits for all even lanes, and for all odd ones those above. array_next_i is high
-// in the cycle before one in which the array writes, or the vector unit reads (array_read_i), first_ready_o low in that
-// one, first_soon_o a cycle before. Every lane has its own registers, so that no net spans the memory.
+// in the cycle before one in which the array writes, or the vector unit reads (array_read_i), first_wait_o high in that
+// one: a write of the first layer waits, as it knows by array_next_i too. Every lane has its own registers, so that no net spans the memory.
 //
 // Layout: outputs per lane, see bnn_act_mem. Latency: 2 cycles.
 module bnn_act_write #(
@@ -21,8 +21,7 @@ module bnn_act_write #(
     input  logic [AddrBits-1:0]       array_addr_i,
     input  logic [Lanes*Simd-1:0]     array_data_i,
     input  logic                      first_valid_i,
-    output logic                      first_ready_o,
-    output logic                      first_soon_o,
+    output logic                      first_wait_o,
     input  logic [Lanes-1:0]          first_lane_i,
     input  logic [AddrBits-1:0]       first_addr_i,
     input  logic [2*Simd-1:0]         first_data_i,
@@ -32,11 +31,10 @@ module bnn_act_write #(
     output logic [Lanes*Simd-1:0]     write_data_o,
     output logic [Lanes-1:0]          read_o
 );
-  logic ready_q;
+  logic wait_q;
 
-  always_ff @(posedge clk_i) ready_q <= ~array_next_i;
-  assign first_ready_o = ready_q;
-  assign first_soon_o = ~array_next_i;
+  always_ff @(posedge clk_i) wait_q <= array_next_i;
+  assign first_wait_o = wait_q;
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     bnn_act_write_lane #(
@@ -67,7 +65,7 @@ module bnn_act_write #(
 
   default clocking @(posedge clk_i); endclocking
 
-  write_announced: assert property (array_lane_i != '0 || array_read_i |-> !ready_q)
+  write_announced: assert property (array_lane_i != '0 || array_read_i |-> wait_q)
       else $error("array_lane_i = %b without array_next_i before it", array_lane_i);
 `endif
 endmodule
