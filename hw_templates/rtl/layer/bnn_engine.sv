@@ -68,6 +68,7 @@ module bnn_engine
 );
   localparam int unsigned SumBits = AccBits + 1;  // with a sign: less the threshold
   localparam int unsigned LaneBits = $clog2(Lanes);
+  localparam int unsigned SimdBits = $clog2(Simd);
   localparam int unsigned SlotBits = (Groups > 1) ? $clog2(Groups) : 1;
   localparam int unsigned SumLatency = array_latency(Simd);
   localparam int unsigned StepLatency = 4;  // from a step to the addresses
@@ -79,11 +80,11 @@ module bnn_engine
 
   // ---- Resets: copies, a cycle after rst_i ------------------------------------------------------
 
-  localparam int unsigned Control = 0, Steps = 1, Sums = 2, Scores = 3, Values = 4;
+  localparam int unsigned Control = 0, Steps = 1, Sums = 2, Scores = 3, Values = 4, Writes = 5;
 
-  logic [4:0] rst;
+  logic [5:0] rst;
 
-  for (genvar i = 0; i < 5; i++) begin : gen_rst
+  for (genvar i = 0; i < 6; i++) begin : gen_rst
     bnn_register u_rst (
         .clk_i,
         .data_i(rst_i),
@@ -263,7 +264,10 @@ module bnn_engine
   // image, a row before it is needed.
   logic [3:0] rows_reach_q, rows_begin_q;  // of at most eight taps
   logic [AddrBits:0] rows_first_q, rows_all_q, rows_left_q, rows_more_q, rows_need_q, rows_next_q;
-  logic by_rows_q, rows_wait_q, rows_there_q, rows_ahead_q, row_step_q, row_late_q, image_step_q, image_left_q, two_q;
+  // From an image's last row to the next one's first; what a row's end leads to
+  logic [AddrBits:0] rows_image_q, rows_sum_q;
+  logic by_rows_q, rows_wait_q, rows_there_q, rows_ahead_q, row_step_q, row_late_q, row_later_q, two_q;
+  logic row_again, two_next;  // row_late_q and two_q again
   logic rows_over_q;  // the first group has had them all
   logic rows_hold;  // the first row of a group waits for them
   logic end_wait_q;  // the layer does not end before the first layer
@@ -277,22 +281,34 @@ module bnn_engine
     rows_all_q   <= two_q ? (AddrBits + 1)'(rows_q) << 1 : (AddrBits + 1)'(rows_q);
     rows_left_q  <= (AddrBits + 1)'(layer.input_size.height) - rows_all_q;
     row_step_q   <= step & next_row_last;
-    image_step_q <= step & next_image_last;
-    image_left_q <= image_step_q;
-    rows_more_q  <= image_step_q ? rows_left_q : two_q ? (AddrBits + 1)'(2) : (AddrBits + 1)'(1);
+    rows_image_q <= rows_left_q + (two_next ? (AddrBits + 1)'(2) : (AddrBits + 1)'(1));
+    rows_more_q  <= next_image_last ? rows_image_q : two_q ? (AddrBits + 1)'(2) : (AddrBits + 1)'(1);
+    rows_sum_q   <= (row_again ? rows_sum_q : rows_need_q) + rows_more_q;
     if (start_q) rows_need_q <= rows_first_q;
-    else if (row_step_q || image_left_q) rows_need_q <= rows_need_q + rows_more_q;
+    else if (row_late_q) rows_need_q <= rows_sum_q;
     rows_over_q  <= ~start_i & (rows_over_q | (step & next_group_last));
     rows_wait_q  <= rows_wait_i & ~rows_over_q & ~(flags.early & ~flags.from_first);
     end_wait_q   <= rows_wait_i & ~flags.early;
     rows_there_q <= ~rows_wait_i | rows_over_q | (rows_i >= rows_need_q);
     // Of the next row; not before rows_next_q is that
     row_late_q   <= row_step_q;
-    rows_next_q  <= rows_need_q + (two_q ? (AddrBits + 1)'(2) : (AddrBits + 1)'(1));
-    rows_ahead_q <= ~(step & next_row_last) & ~row_step_q & ~row_late_q & (rows_i >= rows_next_q);
+    row_later_q  <= row_late_q;
+    rows_next_q  <= rows_need_q + (two_next ? (AddrBits + 1)'(2) : (AddrBits + 1)'(1));
+    rows_ahead_q <= ~(step & next_row_last) & ~row_step_q & ~row_late_q & ~row_later_q & (rows_i >= rows_next_q);
   end
 
   assign rows_hold = rows_wait_q & ~rows_over_q & ~rows_there_q;
+
+  bnn_register u_row_again (
+      .clk_i,
+      .data_i(row_step_q),
+      .data_o(row_again)
+  );
+  bnn_register u_two_next (
+      .clk_i,
+      .data_i(pool | flags.stride2),
+      .data_o(two_next)
+  );
 
   // Sums leave the array one by one while the next ones are begun, scores before.
   assign one_by_one = serial | scores;
@@ -302,7 +318,7 @@ module bnn_engine
   assign run_end = next_group_last | (next_row_last & rows_wait_q & (next_image_last | ~rows_ahead_q));
   always_comb begin
     unique case (state_q)
-      Header0: run_begin = ~scores & ~vector & ~rows_hold;
+      Header0: run_begin = plain_q & ~rows_hold;
       Rows:    run_begin = ~pop_wait_q[1] & rows_there_q;
       Load:    run_begin = load_done & ~average;
       Header1: run_begin = 1'b1;
@@ -451,16 +467,16 @@ module bnn_engine
   logic [MemoryLatency-2:0] header0_m_q, header1_m_q;
 
   for (genvar i = 0; i < Simd; i += 16) begin : gen_mask
-    logic [8:0] valid_bits;
+    logic [SimdBits:0] valid_bits;  // 1 to Simd
     bnn_register #(
-        .Bits(9)
+        .Bits(SimdBits + 1)
     ) u_valid_bits (
         .clk_i,
-        .data_i(layer.last_bits[8:0]),
+        .data_i(layer.last_bits[SimdBits:0]),
         .data_o(valid_bits)
     );
     for (genvar j = i; j < i + 16; j++) begin : gen_bit
-      always_ff @(posedge clk_i) tail_mask_q[j] <= 9'(j) < valid_bits;
+      always_ff @(posedge clk_i) tail_mask_q[j] <= (SimdBits + 1)'(j) < valid_bits;
     end
   end
 
@@ -543,7 +559,7 @@ module bnn_engine
       .ActDepth (ActDepth)
   ) u_writeback (
       .clk_i,
-      .rst_i(rst[Sums]),
+      .rst_i(rst[Writes]),
       .start_i,
       .pool_i        (pool),
       .serial_i      (serial),

@@ -120,6 +120,8 @@ module bnn_sequencer #(
   logic inner_valid_q, output_end, output_end_loop;  // of inner_q; the latter for the loops
   logic [3:0] go;  // for the inner loops, inner_q, the outer loops, the second step
   logic room;
+  logic busy_d;
+  logic [1:0] busy;  // busy_q, for halves of the inner loops
   logic each_pass_q, each_outer_q;  // when sums are handed over
   // Of each loop, for the gates of loops and for what a step is
   logic [Inside-1:0] last_gate, last;
@@ -149,7 +151,7 @@ module bnn_sequencer #(
     localparam int unsigned Bits = (i == Pool) ? 3 : (i == Inner || i == Outer) ? 5 : 16;
     logic [i+1:0] gate;
 
-    assign gate[1:0] = {busy_q, go[0]};
+    assign gate[1:0] = {busy[i/3], go[0]};
     if (i > 0) begin : gen_gate
       assign gate[i+1:2] = last_gate[i-1:0];
     end
@@ -197,7 +199,8 @@ module bnn_sequencer #(
   // The inner loops' part of a step
   inner_t inner, inner_q;
   step_t behind;  // the step of inner_q
-  logic first_q, images, end_c, end_kx, end_ky, end_inner, end_outer, end_output, output_end_d, more, half, lower, dx;
+  logic first_q, images, end_c, end_kx, end_ky, end_inner, end_outer, end_output, output_end_d, over;
+  logic more, half, lower, dx;
 
   assign end_c     = last[C];
   assign end_kx    = &last[Kx:C];
@@ -250,7 +253,17 @@ module bnn_sequencer #(
   assign behind.row_end   = behind.block_end & last_outside[Row];
   assign behind.image     = behind.row_end & ~last_outside[Image];
   assign behind.group_end = behind.row_end & last_outside[Image];
-  assign behind.over      = behind.group_end & last_outside[Group];
+  assign behind.over      = over;
+
+  assign busy_d = start_q | (busy_q & ~(go[2] & over));
+
+  for (genvar i = 0; i < 2; i++) begin : gen_busy
+    bnn_register u_busy (
+        .clk_i,
+        .data_i(~rst_i & busy_d),
+        .data_o(busy[i])
+    );
+  end
 
   always_ff @(posedge clk_i) begin
     each_pass_q  <= hand_i[1];
@@ -264,14 +277,24 @@ module bnn_sequencer #(
       inner_valid_q <= 1'b0;
     end else begin
       start_q <= start_i;
-      busy_q  <= start_q | (busy_q & ~(go[2] & behind.over));
+      busy_q  <= busy_d;
       if (go[1]) begin
-        inner_valid_q <= busy_q & ~behind.over;
+        inner_valid_q <= busy_q & ~over;
       end
     end
   end
 
-  assign output_end_d = busy_q & ~behind.over & end_output;
+  bnn_sequencer_end #(
+      .Inside (Inside),
+      .Outside(Outside)
+  ) u_end (
+      .busy_i        (busy_q),
+      .last_i        (last),
+      .output_end_i  (output_end),
+      .last_outside_i(last_outside),
+      .output_end_o  (output_end_d),
+      .over_o        (over)
+  );
 
   bnn_hold u_output_end (.clk_i, .enable_i(go[1]), .data_i(output_end_d), .data_o(output_end));
   bnn_hold u_output_end_loop (.clk_i, .enable_i(go[1]), .data_i(output_end_d), .data_o(output_end_loop));
