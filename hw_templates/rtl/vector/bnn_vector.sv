@@ -79,7 +79,8 @@ module bnn_vector
 
   descriptor_t layer;
   flags_t flags;
-  logic clear, average_q, pool_q, pairs_q, images_q, serial_q, bit_planes_q, value_q, has_bits_q, unsigned_q;
+  logic clear, rst_way, rst_results;
+  logic average_q, pool_q, pairs_q, images_q, serial_q, bit_planes_q, value_q, has_bits_q, unsigned_q;
   logic scores_q;
   logic [4:0] bases_q, planes_q, hand_overs_q;
   logic [4:0] product_q;
@@ -105,6 +106,17 @@ module bnn_vector
   logic [15:0] rows_q;
   logic [2:0] pool_blocks_q;
 
+  // Of turns and results on their way, which go on for a cycle more
+  bnn_register u_rst_way (
+      .clk_i,
+      .data_i(rst_i),
+      .data_o(rst_way)
+  );
+  bnn_register u_rst_results (
+      .clk_i,
+      .data_i(rst_i),
+      .data_o(rst_results)
+  );
   // What is counted begins with a layer; after a reset a cycle later than the rest
   bnn_register u_clear (
       .clk_i,
@@ -248,7 +260,7 @@ module bnn_vector
       free_q       <= 5'(MaxHandOvers);
       there_q      <= minus_q;
     end else begin
-      if (write_q && row_last) write_hand_q <= write_hand_q + 4'd1;
+      if (write_q && row_last) write_hand_q <= 4'(Next[write_hand_q]);
       free_q  <= free_q + free_change_q;
       there_q <= there_q + there_change_q;
     end
@@ -265,7 +277,8 @@ module bnn_vector
   logic [15:0] lead_turn_q;
   logic [2:0] more_turn_q;
   logic lead_last_q, turn_last_q, sum_turn_q, read_turn_q, fresh_q, channel_clear, channel_last_q;
-  logic turn_last_d, read_turn_d;
+  logic next_last, next_read, more_phase;  // more_phase: a turn of the other planes is next
+  logic [1:0] goes, channel_clears;  // go and channel_clear, and again for the lead's turns
   logic phase_last_q, plane_last_q, column_last_q, column_end;  // of a turn of the results
   logic shortcut_d, port_q, port_wait_q, score_wait_q;  // a result takes the port; the turn waits for that, for scores
   logic [3:0] hand_base_q, hand_q, hand_index_q;
@@ -291,15 +304,38 @@ module bnn_vector
       .port_wait_i    (port_wait_q),
       .turn_last_i    (turn_last_q),
       .channel_last_i (channel_last_q),
-      .go_o           (go),
-      .channel_clear_o(channel_clear),
       .block_end_o    (block_end),
       .phase_last_i   (phase_last_q),
       .plane_last_i   (plane_last_q),
-      .column_last_i  (column_last_q),
-      .column_end_o   (column_end),
-      .result_end_o   (result_end)
+      .column_end_o   (column_end)
   );
+  bnn_vector_end u_end (
+      .phase_last_i (phase_last_q),
+      .plane_last_i (plane_last_q),
+      .column_last_i(column_last_q),
+      .result_end_o (result_end)
+  );
+  for (genvar i = 0; i < 2; i++) begin : gen_go
+    bnn_vector_go u_go (
+        .run_i       (run_q),
+        .score_wait_i(score_wait_q),
+        .score_over_i(score_over_q),
+        .port_i      (port_q),
+        .port_wait_i (port_wait_q),
+        .go_o        (goes[i])
+    );
+    bnn_vector_clear u_clear (
+        .run_i          (run_q),
+        .score_wait_i   (score_wait_q),
+        .score_over_i   (score_over_q),
+        .port_i         (port_q),
+        .port_wait_i    (port_wait_q),
+        .turn_last_i    (turn_last_q),
+        .channel_clear_o(channel_clears[i])
+    );
+  end
+  assign go = goes[0];
+  assign channel_clear = channel_clears[0];
   assign sum_phase = go & sum_turn_q;
   assign read_phase = go & read_turn_q;
   // From pixel to pixel of an average; of a mean from row to row by pixel, where two lanes have a row's, else along
@@ -310,20 +346,44 @@ module bnn_vector
     else if (mean_q && read_turn_q) pixel_step = !images_q ? shortcut_row_q : read_index_q[0] ? back_q : record_q;
   end
 
-  always_comb begin
-    turn_last_d = turn_last_q;
-    read_turn_d = read_turn_q;
-    if (channel_clear) begin
-      turn_last_d = one_lead_q & no_more_q;
-      read_turn_d = read_now_q;
-    end else if (go && (lead_last_q || more_turn_q != '0)) begin
-      turn_last_d = more_turn_q == more_last_q;
-      read_turn_d = 1'b0;
-    end else if (go) begin
-      turn_last_d = lead_turn_q == lead_end_q & no_more_q;
-      read_turn_d = read_turn_q | lead_turn_q[3:0] == read_wait_q;
-    end
-  end
+  // Of the turn after this one, which goes on to it
+  assign next_last = more_phase ? more_turn_q == more_last_q : lead_turn_q == lead_end_q & no_more_q;
+  assign next_read = ~more_phase & (read_turn_q | lead_turn_q[3:0] == read_wait_q);
+  assign more_phase = lead_last_q | more_turn_q != '0;
+
+  bnn_vector_flag u_turn_last (
+      .clk_i,
+      .clear_i(channel_clear),
+      .go_i   (go),
+      .first_i(one_lead_q & no_more_q),
+      .next_i (next_last),
+      .flag_o (turn_last_q)
+  );
+  bnn_vector_flag u_score_wait (
+      .clk_i,
+      .clear_i(channel_clear),
+      .go_i   (go),
+      .first_i(scores_q & one_lead_q & no_more_q),
+      .next_i (scores_q & next_last),
+      .flag_o (score_wait_q)
+  );
+  bnn_vector_flag u_read_turn (
+      .clk_i,
+      .clear_i(channel_clear),
+      .go_i   (go),
+      .first_i(read_now_q),
+      .next_i (next_read),
+      .flag_o (read_turn_q)
+  );
+  // Which map a block reads is settled before its first turn.
+  bnn_vector_flag u_port_wait (
+      .clk_i,
+      .clear_i(channel_clear),
+      .go_i   (go),
+      .first_i(average_q | (read_now_q & shortcut_d)),
+      .next_i (average_q | (next_read & shortcut_q)),
+      .flag_o (port_wait_q)
+  );
 
   assign pool_first = pool_block_q == '0;
   assign pool_end = ended_q & pool_last_q;
@@ -338,14 +398,9 @@ module bnn_vector
     if (pixel_clear_q) pixel_q <= '0;
     else pixel_q <= pixel_q + pixel_step_q;
     port_q         <= average_q ? result_run_d_q[3] : result_run_d_q[0];
-    port_wait_q    <= average_q | (read_turn_d & shortcut_d);
-    score_wait_q   <= scores_q & turn_last_d;
-    turn_last_q    <= turn_last_d;
-    read_turn_q    <= read_turn_d;
     if (channel_clear) begin
       channel_q    <= !run_q ? '0 : channel_q + 3'd1;
       channel_last_q <= run_q & channel_q == 3'd6;
-      lead_turn_q  <= '0;
       more_turn_q  <= '0;
       lead_last_q  <= one_lead_q;
       sum_turn_q   <= sum_now_q;
@@ -360,16 +415,17 @@ module bnn_vector
         hand_index_q <= hand_index_q + 4'd1;
       end
       read_index_q <= read_index_q + 2'(read_turn_q);
-      if (lead_last_q || more_turn_q != '0) begin
+      if (more_phase) begin
         more_turn_q <= more_turn_q + 3'd1;
         lead_last_q <= 1'b0;
         sum_turn_q  <= single_q & ~scores_q;
       end else begin
-        lead_turn_q <= lead_turn_q + 16'd1;
         lead_last_q <= lead_turn_q == lead_end_q;
         sum_turn_q  <= sum_turn_q | lead_turn_q[1:0] == sum_wait_q;
       end
     end
+    if (channel_clears[1]) lead_turn_q <= '0;
+    else if (goes[1] && !more_phase) lead_turn_q <= lead_turn_q + 16'd1;
     if (rst_i) begin
       run_q   <= 1'b0;
       begin_q <= 1'b0;
@@ -537,7 +593,7 @@ module bnn_vector
     source_d_q    <= {source_d_q[ShortcutAt-2:1], source_d_q[0] + pixel_q, source_q + AddrBits'(channel_q)};
     read_addr_q   <= average_q ? source_d_q[AverageAt-1] : source_d_q[ShortcutAt-1];
     read_first_q  <= {read_first_q[ShortcutAt+3:0], read_index_q == '0};
-    if (rst_i) begin
+    if (rst_way) begin
       for (int unsigned i = 0; i <= ValueAt + 1; i++) begin
         step_d[i].valid <= 1'b0;
         step_d[i].done  <= 1'b0;
@@ -800,7 +856,7 @@ module bnn_vector
       slot_d_q[i] <= slot_d_q[i-1];
       lane_d_q[i] <= lane_d_q[i-1];
     end
-    if (rst_i) begin
+    if (rst_results) begin
       for (int unsigned i = 0; i <= WriteAt; i++) result_d[i].valid <= 1'b0;
       for (int unsigned i = 3; i <= WriteAt; i++) lane_d_q[i] <= '0;
     end

@@ -44,7 +44,8 @@ module bnn_vector_mean #(
 );
   /* verilator no_inline_module */
   logic mean_q, same_q, shortcut_q, take_q, first_q, first_d_q;
-  logic [1:0] take_d_q, select_q;
+  logic [1:0] select_q;
+  logic take_d_q;
   logic [SlotBits-1:0] slot_q;
   logic [Units*8-1:0] even_part_q, odd_part_q;
 
@@ -55,7 +56,7 @@ module bnn_vector_mean #(
     shortcut_q <= shortcut_i;
     slot_q     <= slot_i;
     take_q     <= take_i;
-    take_d_q   <= {take_d_q[0], take_q};
+    take_d_q   <= take_q;
     first_q    <= first_i;
     first_d_q  <= first_q;
     if (take_q) begin
@@ -72,7 +73,7 @@ module bnn_vector_mean #(
     logic signed [8:0] pair_q;
     logic signed [9:0] even_sum_q, odd_sum_q;
     logic [7:0] even_q, odd_q;
-    logic fresh_even, fresh_odd, both;
+    logic fresh_even, fresh_odd, both, take;
 
     bnn_register #(
         .Bits(2)
@@ -80,6 +81,11 @@ module bnn_vector_mean #(
         .clk_i,
         .data_i({2{first_d_q | ~mean_q}}),
         .data_o({fresh_odd, fresh_even})
+    );
+    bnn_register u_take (
+        .clk_i,
+        .data_i(take_d_q),
+        .data_o(take)
     );
     bnn_register u_both (
         .clk_i,
@@ -93,7 +99,7 @@ module bnn_vector_mean #(
     always_ff @(posedge clk_i) begin
       pair_q       <= 9'(even_part) + (both ? 9'(odd_part) : 9'sd0);
       odd_part_d_q <= odd_part;
-      if (take_d_q[1]) begin
+      if (take) begin
         even_sum_q <= (fresh_even ? {8'd0, mean_q, 1'b0} : even_sum_q) + 10'(pair_q);
         odd_sum_q  <= (fresh_odd ? {8'd0, mean_q, 1'b0} : odd_sum_q) + 10'(odd_part_d_q);
       end

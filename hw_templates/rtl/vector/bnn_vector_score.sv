@@ -45,7 +45,8 @@ module bnn_vector_score #(
   logic [LaneBits-1:0] lane_q;
   logic [3:0] valid_q;
   logic [2:0] last_d_q;
-  logic [31:0] stride_q, block_q, line_q;  // from an image to the next; of the block's first one, of this one
+  // From an image to the next; of the block's first one, of this one, of the next, which is two cycles later at least
+  logic [31:0] stride_q, block_q, line_q, next_line_q;
   logic [Units-1:0] unit_q;  // one-hot
 
   // A unit whose class is absent takes one turn. Units' scores move on every second cycle at most.
@@ -63,6 +64,7 @@ module bnn_vector_score #(
   always_ff @(posedge clk_i) begin
     start_q  <= start_i;
     stride_q <= 32'({classes_i, 2'b00});
+    next_line_q <= line_q + stride_q;
     last_lane_q <= images_q >= 16'(Lanes) ? '1 : LaneBits'(images_q - 16'd1);
     absent_q <= class_q >= classes_i;
     lane_last_q <= lane_q == last_lane_q;
@@ -78,7 +80,7 @@ module bnn_vector_score #(
       line_q <= block_q;
     end else if (emit) begin
       lane_q <= lane_q + 1'b1;
-      line_q <= line_q + stride_q;
+      line_q <= next_line_q;
     end
     if (!busy_q) begin
       class_q <= group_q + 16'(channel_i);

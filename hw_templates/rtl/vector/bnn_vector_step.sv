@@ -1,4 +1,4 @@
-// What a cycle of bnn_vector does: whether a turn of the values' part is done, and what ends with a turn of either part
+// What ends with a cycle of bnn_vector: a block of values, or a column and its results
 //
 // Apart from counters and adders, so that none of these stands behind more than two LUTs. No registers.
 (* keep_hierarchy = "yes" *)
@@ -11,20 +11,13 @@ module bnn_vector_step (
     input  logic port_wait_i,  // the turn needs it
     input  logic turn_last_i,  // of the channel
     input  logic channel_last_i,  // of the block
-    output logic go_o,
-    output logic channel_clear_o,  // a channel's first turn is next
     output logic block_end_o,
     // Results
     input  logic phase_last_i,
     input  logic plane_last_i,
-    input  logic column_last_i,
-    output logic column_end_o,
-    output logic result_end_o
+    output logic column_end_o
 );
-  assign go_o            = run_i & ~(score_wait_i & ~score_over_i) & ~(port_i & port_wait_i);
-  assign channel_clear_o = ~run_i | (turn_last_i & ~(score_wait_i & ~score_over_i) & ~(port_i & port_wait_i));
-  assign block_end_o     = run_i & channel_last_i & turn_last_i & ~(score_wait_i & ~score_over_i)
+  assign block_end_o  = run_i & channel_last_i & turn_last_i & ~(score_wait_i & ~score_over_i)
       & ~(port_i & port_wait_i);
-  assign column_end_o    = phase_last_i & plane_last_i;
-  assign result_end_o    = phase_last_i & plane_last_i & column_last_i;
+  assign column_end_o = phase_last_i & plane_last_i;
 endmodule
