@@ -105,7 +105,7 @@ module bnn_run
 
   logic [Done:0] state_q;
   logic [9:0] wait_q;  // ones: cycles of a state that waits
-  logic start_q, keep_asked_q, none_q;
+  logic start_q, keep_asked_q, none_q, asked;  // asked: for a part of the program
   logic kept_q, same_q, keep_q;  // a program is in place; it has this address; this run uses it
   logic [63:0] program_q, kept_program_q, images_q, scores_q;
   logic [31:0] count_q;
@@ -121,7 +121,7 @@ module bnn_run
   logic [16:0] words;  // weight words of both segments
   // Its part at hand, and the beats of that
   logic in_header, in_descriptors, in_first, in_segment_a, bad_section;
-  logic program_taken, beat, last_beat, part_end, part_ended_q;
+  logic program_taken, beat, last_beat, part_end, part_ended_q, part_over_q;  // part_ended_q: not the header
   logic [12:0] index;
   // The next layer
   logic settled, bad_layer, bad_vector, in_b, last_layer, last_layer_b, layer_end, segment_end, run_end, in_batch;
@@ -151,7 +151,10 @@ module bnn_run
   assign beat = state_q[Read] & beat_valid_i;
   assign part_end = beat & last_beat;
 
-  always_ff @(posedge clk_i) part_ended_q <= ~rst_i & part_end & ~in_header;
+  always_ff @(posedge clk_i) begin
+    part_over_q  <= ~rst_i & part_end;
+    part_ended_q <= ~rst_i & part_end & ~in_header;
+  end
 
   bnn_run_header #(
       .Pe         (Pe),
@@ -387,6 +390,13 @@ module bnn_run
     always_ff @(posedge clk_i) same_parts_q[p] <= program_q[16*p+:16] == kept_program_q[16*p+:16];
   end
 
+  // A cycle late, as the address is constant during a run
+  bnn_register u_asked (
+      .clk_i,
+      .data_i(state_q[Ask]),
+      .data_o(asked)
+  );
+
   for (genvar i = 0; i < 2; i++) begin : gen_clear
     bnn_register u_clear (
         .clk_i,
@@ -397,6 +407,7 @@ module bnn_run
 
   always_ff @(posedge clk_i) begin
     multiply_q <= multiply_i;
+    if (asked) kept_program_q <= program_q;
     if (clear[0]) cycles_q <= '0;
     else if (!state_q[Idle]) cycles_q <= cycles_q + 32'd1;
     if (clear[1]) busy_q <= '0;
@@ -434,12 +445,11 @@ module bnn_run
           end
         end
         state_q[Ask]: begin
-          kept_program_q <= program_q;
           if (program_taken) state_q <= hot(Read);
         end
         state_q[Read]: begin
           wait_q <= '0;
-          if (part_end) begin
+          if (part_over_q) begin
             state_q <= in_header ? hot(Check) : in_first ? hot(Begin) : hot(Ask);
           end
         end

@@ -137,10 +137,10 @@ module bnn_run_descriptors
   logic [15:0] whole_blocks_q;
   logic [16:0] blocks_q;
   logic [15:0] tap_rows_q, tap_columns_q;
-  logic [31:0] taps_q, words_q;  // taps of a kernel, words of a pass
+  logic [31:0] taps_q, words_q, pass_words_q;  // taps of a kernel, words of a pass, and these a cycle later
   logic [19:0] all_words_q;
   logic more_words_q;  // than a group can have, whatever its bases
-  logic over_a_q, under_a_q, over_b_q, under_b_q, back_q, unfreed_q, bad_words_q, bad_range_q;
+  logic over_a_q, equal_a_q, over_b_q, equal_b_q, back_q, unfreed_q, bad_words_q, bad_range_q;
 
   // Not 1 to MaxAverage
   function automatic logic no_edge(input logic [15:0] x);
@@ -152,11 +152,17 @@ module bnn_run_descriptors
     return {&x, x[2] ^ (&x[1:0]), x[1] ^ x[0], ~x[0]};
   endfunction
 
+  // Of two bits and four, in LUTs
+  function automatic logic [63:0][5:0] products();
+    for (int unsigned i = 0; i < 64; i++) products[i] = 6'((i / 16) * (i % 16));
+  endfunction
+  localparam logic [63:0][5:0] Product = products();
+
   always_ff @(posedge clk_i) begin
     bases_q       <= more(fetched.passes.more_bases[2:0]);
     planes_q      <= more(fetched.passes.more_planes[2:0]);
-    low_passes_q  <= 6'(planes_q) * 6'(bases_q[1:0]);
-    high_passes_q <= 6'(planes_q) * 6'(bases_q[3:2]);
+    low_passes_q  <= Product[{bases_q[1:0], planes_q}];
+    high_passes_q <= Product[{bases_q[3:2], planes_q}];
     passes_q      <= 8'(low_passes_q) + {high_passes_q, 2'd0};
     hands_q       <= !fetched.flags.vector ? (fetched.flags.scores ? 8'd2 : 8'd1)
         : fetched.passes.hand == '0 ? 8'd1 : fetched.passes.hand[1] ? passes_q
@@ -175,6 +181,7 @@ module bnn_run_descriptors
     words_q       <= 32'(taps_q[15:0]) * 32'(fetched.tap_words[15:0]);
     all_words_q   <= 20'(words_q[15:0]) * 20'(bases_q);
     more_words_q  <= words_q[31:16] != '0;
+    pass_words_q  <= words_q;
     more_blocks_q <= fetched.columns[LaneBits-1:0] != '0 && !fetched.flags.by_image;
     whole_blocks_q <= !fetched.flags.by_image ? 16'(fetched.columns[15:LaneBits])
         : fetched.flags.pool ? 16'(fetched.columns[15:1]) : fetched.columns[15:0];
@@ -202,7 +209,7 @@ module bnn_run_descriptors
     range_q[16] <= fetched.flags.scores && !fetched.flags.dense;
     range_q[17] <= fetched.flags.scores && fetched.outputs[15:0] != header_i.classes[15:0];
     // Passes, and what needs the vector unit
-    range_q[18] <= !fetched.flags.average && fetched.pass_words != words_q
+    range_q[18] <= !fetched.flags.average && fetched.pass_words != pass_words_q
         && (fetched.pass_words != '0 || fetched.passes.more_bases != '0);
     range_q[19] <= fetched.passes.more_bases[3] || fetched.passes.more_planes[3];
     range_q[20] <= !fetched.flags.vector && (fetched.passes.hand != '0 || fetched.flags.by_image
@@ -241,11 +248,11 @@ module bnn_run_descriptors
 
     needed_q    <= 34'(taken_q) + 34'(layer_words_q);
     over_a_q    <= needed_q > 34'(header_i.words_a);
-    under_a_q   <= needed_q < 34'(header_i.words_a);
+    equal_a_q   <= needed_q == 34'(header_i.words_a);
     over_b_q    <= needed_q > 34'(header_i.words_b);
-    under_b_q   <= needed_q < 34'(header_i.words_b);
+    equal_b_q   <= needed_q == 34'(header_i.words_b);
     bad_words_q <= next_q[32] | (last_i & back_q)
-        | (in_b_i ? over_b_q | (last_i & under_b_q) : over_a_q | (last_i & (under_a_q | unfreed_q)));
+        | (in_b_i ? over_b_q | (last_i & ~equal_b_q) : over_a_q | (last_i & (~equal_a_q | unfreed_q)));
     next_q      <= needed_q[32:0] - 33'(fetched.band.weights_back);
     if (begin_i || (end_i && last_i)) taken_q <= '0;
     else if (start_i) taken_q <= next_q[31:0];

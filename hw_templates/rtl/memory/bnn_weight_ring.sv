@@ -61,8 +61,8 @@ module bnn_weight_ring #(
   localparam int unsigned AddedBits = 4 * BankBits;  // of a word, whose banks share a sum of base and index
   localparam int unsigned Adders = (WordBits + AddedBits - 1) / AddedBits;
 
-  if (Depth < 2 || (Depth & (Depth - 1)) != 0) begin : gen_check_depth
-    $error("bnn_weight_ring: Depth = %0d, must be a power of two, at least 2", Depth);
+  if (Depth < 4 || (Depth & (Depth - 1)) != 0) begin : gen_check_depth
+    $error("bnn_weight_ring: Depth = %0d, must be a power of two, at least 4", Depth);
   end
   if (Ports < 1 || (Ports & (Ports - 1)) != 0) begin : gen_check_ports
     $error("bnn_weight_ring: Ports = %0d, must be a power of two", Ports);
@@ -78,6 +78,7 @@ module bnn_weight_ring #(
   logic [AddrBits:0] loaded_q, available_q;  // words since clear_i; from base on
   logic [AddrBits:0] base_next_q, minus_q, change;
   logic end_q, word, rewind, rewind_q;
+  logic clear_q;  // base is cleared a cycle later than what is counted
   logic [Ports-1:0] behind_q;  // the port has brought all words that stay
   logic there, brings;  // they are there; a word comes that is not one of them
   logic ring_q, in_b_q, front_q, front_there_q;  // base is among them; and they are there
@@ -189,11 +190,15 @@ module bnn_weight_ring #(
         .data_i(base_d),
         .data_o(base)
     );
-    assign read_addr[a] = base + index_i;
+    // The lowest bit apart: what makes it does not lie before the carry chain then, beside the banks.
+    logic unused_low;
+    assign read_addr[a][0] = base[0] ^ index_i[0];
+    assign {read_addr[a][AddrBits-1:1], unused_low} = {base[AddrBits-1:1], 1'b1}
+        + {index_i[AddrBits-1:1], base[0] & index_i[0]};
   end
 
   assign rewind = rewind_i | (pop_i & end_q);
-  assign base_d = (rst_i | clear_i | rewind | leave_q) ? '0
+  assign base_d = (clear_q | rewind | leave_q) ? '0
       : enter_q ? base_b_q : pop_i ? base_next_q[AddrBits-1:0] : base_q;
   assign change = (minus_q & {(AddrBits + 1){pop_i}}) | (loaded_q & {(AddrBits + 1){rewind_q}});
   assign brings = word & (~ring_q | there);
@@ -205,6 +210,7 @@ module bnn_weight_ring #(
     end_q       <= hold_i & (base_next_q == words_i);
     minus_q     <= front_q ? '0 : '0 - pop_count_i;
     rewind_q    <= rewind & hold_i;
+    clear_q     <= rst_i | clear_i;
     base_q      <= base_d;
     ring_q      <= ring_i != '0;
     in_b_q      <= in_b_i;
