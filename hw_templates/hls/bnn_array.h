@@ -38,9 +38,9 @@ constexpr int GROUP_SLICES = PE / FIRST_PE;  // slices of a word that a group wr
 struct Ring {
   Quota room;         // words that may be stored
   unsigned received;  // words stored since the start of the run, less those of `room`
-  Index base, kept;   // where it begins, of 2^n words; words that stay
+  Quota staying;      // words that stay, before it
+  Index base;         // where it begins, of 2^n words
   Index address;      // of the next word
-  bool behind;        // that is one of the ring
   int beat;           // beats of it that are there
   Vector vector;      // of one PE, where it takes several beats
 };
@@ -72,8 +72,8 @@ inline bool receive_weights(BeatStream& weights_in, Ring& ring, WeightMemory wei
     }
   }
   ring.beat = last ? 0 : ring.beat + 1;
-  ring.behind = ring.behind || (last && ring.address + 1 == ring.kept);
-  ring.address = last ? ring_address(ring.address + 1, ring.behind ? ring.base : Index(0)) : ring.address;
+  take(ring.staying, last);
+  ring.address = last ? ring_address(ring.address + 1, ring.staying.open ? Index(0) : ring.base) : ring.address;
   take(ring.room, last);
   return last;
 }
@@ -711,7 +711,7 @@ inline void array(BeatStream& commands, BeatStream& weights_in, WriteStream& fir
 #pragma HLS ARRAY_PARTITION variable=weights type=complete dim=1  // every PE reads each cycle
 #pragma HLS BIND_STORAGE variable=weights type=ram_s2p impl=bram  // one read and one write port
 
-  Ring ring = {quota_of(0), 0, 0, 0, 0, false, 0, 0};
+  Ring ring = {quota_of(0), 0, quota_of(0), 0, 0, 0, 0};
   Ahead ahead = {quota_of(0), 0};
   unsigned busy = 0, cycles = 0;
   bool finished = false, first_command = true;
@@ -743,8 +743,8 @@ layers:
     finished = d[R_FINISH] != 0;
     if (first_command) {
       ring.base = index(d[R_RING]);
-      ring.kept = index(d[R_KEPT]);
-      ring.room = quota_of(ring.kept + WEIGHT_DEPTH - ring.base);
+      ring.staying = quota_of(index(d[R_KEPT]));
+      ring.room = quota_of(ring.staying.total + WEIGHT_DEPTH - ring.base);
       first_command = false;
     }
     const unsigned stored = ahead.limit - unsigned(left(ahead.room));
