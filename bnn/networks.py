@@ -4,7 +4,7 @@ Every network is a list of stride-1 convolutions of one kernel, 3x3 unless the t
 followed by a 2x2 max-pool, and a list of fully connected layers. The blocks are
 conv -> [pool] -> BN -> sign; the last fully connected layer has no sign.
 
-Residual networks are those of Bi-Real Net: the first convolution gives a value, each further one adds its own to it,
+Residual networks are those of Bi-Real Net: a stem of convolutions gives a value, each further one adds its own to it,
 and the mean of the last value over its map is what the fully connected layers read.
 """
 
@@ -41,8 +41,8 @@ class Network:
     Brevitas; `dense` the widths of the hidden fully connected layers.
     `pad` is 0 or 1 pixel on each side; `pad_value` the recorded +-1 that
     stands there (the 8-bit first layer is padded with 0).
-    `residual`: a shortcut over every convolution but the first; where the width changes the convolution has
-    stride 2, and the shortcut is averaged.
+    `residual`: a shortcut over every convolution but those of the stem, `stem` in number, whose last gives the first
+    value; where the width changes the convolution has stride 2, and the shortcut is averaged.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Network:
     source: str = ""
     title: str = ""  # as the literature writes the name
     residual: bool = False
+    stem: int = 1  # convolutions of a residual network before the first shortcut
     kernel: int = 3  # edge of every convolution's
 
     @property
@@ -69,7 +70,7 @@ class Network:
             # the 8-bit first layer is padded with 0
             value = self.pad_value if self.pad and rows else 0
             row = Spec(f"conv{len(rows) + 1}", "conv", outputs, self.pad, value, pool, self.kernel)
-            if self.residual and rows:
+            if self.residual and len(rows) >= self.stem:
                 before = rows[-1]
                 row = replace(row, inputs=(before.name,) * 2, stride=1 if before.outputs == outputs else 2)
             rows.append(row)
@@ -187,6 +188,16 @@ _TABLE = (
         dataset="cifar10",
         source="after Liu et al., Bi-Real Net, ECCV'18",
         residual=True,
+    ),
+    _colour(
+        name="bireal_cnv",
+        convs=((64, False), (64, True), *((64, False),) * 2, *((128, False),) * 2, *((256, False),) * 2, (512, False)),
+        dense=(),
+        pad=1,
+        dataset="cifar10",
+        source="CNV's first two convolutions, then after Liu et al., Bi-Real Net, ECCV'18",
+        residual=True,
+        stem=2,
     ),
     _colour(
         name="tiny_bireal",

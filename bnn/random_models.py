@@ -24,7 +24,8 @@ def random_model(network: Network, seed: int = 1) -> Model:
     table = np.where(pixels < 128, -1, 1) if network.input_table == INPUT_BINARY else pixels - 128
     size = (network.height, network.width, network.channels)
     rng = np.random.default_rng(seed)
-    return _drawn(network.title or network.name, size, table, network.layers, rng, network.residual)
+    stem = network.stem if network.residual else 0
+    return _drawn(network.title or network.name, size, table, network.layers, rng, stem)
 
 
 def edge_model(seed: int, size: Shape, specs: Sequence[Spec], binary: bool = False) -> Model:
@@ -58,8 +59,9 @@ def edge_model(seed: int, size: Shape, specs: Sequence[Spec], binary: bool = Fal
 
 
 def _drawn(
-    name: str, size: Shape, table: np.ndarray, specs: Sequence[Spec], rng: np.random.Generator, residual: bool = False
+    name: str, size: Shape, table: np.ndarray, specs: Sequence[Spec], rng: np.random.Generator, stem: int = 0
 ) -> Model:
+    """`stem`: the convolution, from 1, that gives the first value; 0: none gives one."""
     unnamed = _Unnamed(*size, specs)
     layers: List[Layer] = []
     previous = "input"
@@ -81,14 +83,15 @@ def _drawn(
             centre = 0 if eight_bit else geometry.fan_in // 2
             limits = np.maximum(centre + rng.integers(-spread, spread, spec.outputs), -500 if eight_bit else 0)
             vectors = {"thresholds": limits.astype(np.int32), "flip": rng.integers(0, 2, spec.outputs) > 0}
-        if residual and spec.kind == "conv":  # values with a spread of about 20, and their signs
+        if stem and spec.kind == "conv" and len(layers) >= stem - 1:
+            # values with a spread of about 20, and their signs
             scale = rng.integers(1, 1 + (20 << 12) // spread, spec.outputs)
             vectors = {"scale": scale.astype(np.int32), "offset": (2048 - centre * scale).astype(np.int32), "shift": 12}
             if spec.planes:
                 vectors.update(thresholds=np.zeros(spec.outputs, np.int32), flip=np.zeros(spec.outputs, np.bool_))
             if spec.stride > 1:
                 vectors.update(average_shortcut=True)
-        elif residual and layers[-1].kind == "average":
+        elif layers and layers[-1].kind == "average":
             vectors.update(plane_shifts=bit_shifts(MEAN_BITS))
         weights = rng.integers(0, 2, (spec.outputs, *(max(size, 0) for size in tail)), np.uint8)
         layers.append(

@@ -13,6 +13,7 @@ import torch
 from bnn import golden
 from bnn.model import Model, load
 from bnn.networks import Network, network
+from bnn.random_models import random_model
 from bnn.rules import shapes
 from train.abc_net import AbcBlock, AbcLayer
 from train.checkpoint import CHECKPOINT_FORMAT, load_network, save_checkpoint
@@ -146,6 +147,23 @@ def test_scores_bits_and_values_of_a_residual_network_equal_the_networks(methods
         if name != "conv3":
             bits = trace[name].reshape(3, methods.activation_planes, *got.shape[1:]).astype(np.float32)
             assert np.array_equal((2 * bits - 1).sum(1), x.permute(0, 2, 3, 1).numpy()), name
+
+
+@pytest.mark.parametrize("planes", [1, 2])
+def test_the_stem_of_a_residual_network_gives_planes_until_its_last_gives_a_value(planes: int) -> None:
+    torch.manual_seed(8)
+    convs = ((16, False), (16, True), (16, False), (32, False))
+    net = replace(network("bireal_cnv"), height=16, width=16, convs=convs)
+    model = BinaryNetwork(net, Methods(activation_planes=planes)).eval()
+    randomise(model, 8)
+    assert [isinstance(block, ValueBlock) for block in model.each()] == [False, True, True, True, False]
+    exported = export(model, tuple("0123456789"), {})
+    assert [len(layer.inputs) for layer in exported.layers] == [1, 1, 2, 2, 1, 1]
+    assert [layer.requantised for layer in exported.layers] == [False, True, True, True, True, True]
+    mismatches, scores = compare_scores(model, exported, draw(net, 8))
+    assert mismatches == 0 and len(np.unique(scores)) > 20
+    drawn = random_model(net)
+    assert [layer.requantised for layer in drawn.layers[:4]] == [False, True, True, True]
 
 
 @pytest.mark.parametrize(("planes", "bases"), [(3, 3), (2, 1), (1, 2)])

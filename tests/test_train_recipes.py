@@ -12,6 +12,7 @@ import torch
 from bnn import golden
 from bnn.model import Model, load, save
 from bnn.networks import network
+from bnn.random_models import random_model
 from train import export
 from train.__main__ import main
 from train.checkpoint import load_checkpoint, load_network
@@ -80,7 +81,7 @@ def test_float_reference_teaches_but_is_not_exported(
     assert run(archive, tmp_path / "real", "--real") == 0
     teacher = tmp_path / "real" / "checkpoint.pt"
     assert export.main([str(teacher), "-o", str(tmp_path / "model.npz")]) == 1
-    assert "error: tiny: a float32 reference has no integer model" in capsys.readouterr().err
+    assert "error: tiny: a float32 reference has no integer model" in capsys.readouterr().out
     assert run(archive, tmp_path / "taught", "--distil", "0.5", "--teacher", str(teacher)) == 0
     assert len(load_checkpoint(tmp_path / "taught" / "checkpoint.pt")["config"]["teacher"]) == 64
 
@@ -120,6 +121,21 @@ def test_residual_network_trains_and_exports(archive: Path, tmp_path: Path, caps
     out = tmp_path / "model.npz"
     options = ["--data", str(archive), "-o", str(tmp_path / "tuned"), "--batch", "16", "--epochs", "1"]
     assert main(["tiny_bireal", *options, "--recipe", "bireal", "--start", str(out), "--lr", "1e-3"]) == 0
+
+
+def test_a_network_starts_from_the_first_layers_of_another(capsys: pytest.CaptureFixture[str]) -> None:
+    """Signs and thresholds of those that are alike; the others stay as drawn."""
+    torch.manual_seed(4)
+    images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
+    model = random_model(network("cnv"))
+    started = BinaryNetwork(network("bireal_cnv")).train()
+    third = started.each()[2].layer.weight.clone()
+    start_from(model)(started, images)
+    assert "start: 2 of 11 layers are those of CNV, conv2 the last" in capsys.readouterr().out
+    for block, layer in zip(started.each()[:2], model.layers[:2], strict=True):
+        wanted = 2.0 * torch.from_numpy(np.moveaxis(layer.weights, -1, 1).astype(np.float32)) - 1
+        assert torch.equal(block.layer.weight.sign(), wanted), layer.name
+    assert torch.equal(started.each()[2].layer.weight, third)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +276,7 @@ def test_unfinished_run_is_not_exported(archive: Path, tmp_path: Path, capsys: p
     saved = load_checkpoint(tmp_path / "checkpoint.pt")
     torch.save({**saved, "deploy": None, "epoch": 1}, tmp_path / "checkpoint.pt")
     assert export.main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "model.npz")]) == 1
-    assert "the training has not ended, 1 of 2 epochs are done" in capsys.readouterr().err
+    assert "the training has not ended, 1 of 2 epochs are done" in capsys.readouterr().out
     assert not (tmp_path / "model.npz").exists()
 
 
@@ -269,4 +285,4 @@ def test_another_networks_checkpoint_is_refused_by_name(
 ) -> None:
     assert run(archive, tmp_path) == 0
     assert main(["sfc", "--data", str(archive), "-o", str(tmp_path), "--epochs", "2", "--batch", "16"]) == 1
-    assert "is of another run: network tiny, not sfc" in capsys.readouterr().err
+    assert "is of another run: network tiny, not sfc" in capsys.readouterr().out

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bnn.layers import INPUT, Layer, Model
+from bnn.output import note
 from train.abc_net import AbcLayer
 from train.errors import TrainError
 from train.layers import BitsBlock, Block, ValueBlock
@@ -44,21 +45,19 @@ def _flips(layer: Layer) -> bool:
     return layer.flip is not None and bool(layer.flip.any())
 
 
-def _same(network: BinaryNetwork, model: Model) -> bool:
-    """Whether the model's layers are of the network's kinds and sizes, and read the same."""
-    blocks, specs = iter(network.each()), network.network.layers
-    if len(specs) != len(model.layers):
-        return False
+def _alike(network: BinaryNetwork, model: Model) -> int:
+    """How many of the model's first layers are of the network's kinds and sizes, and read the same."""
+    blocks = iter(network.each())
     names = {INPUT: INPUT}
     before = INPUT
-    for spec, layer in zip(specs, model.layers, strict=True):
+    for count, (spec, layer) in enumerate(zip(network.network.layers, model.layers, strict=False)):
         wanted = tuple(names.get(name) for name in spec.inputs) or (names.get(before),)
         if (layer.kind, layer.stride, layer.inputs) != (spec.kind, spec.stride, wanted):
-            return False
+            return count
         if spec.kind != "average" and not _suits(layer, next(blocks), model.planes_into(layer)):
-            return False
+            return count
         before, names[spec.name] = spec.name, layer.name
-    return True
+    return min(len(network.network.layers), len(model.layers))
 
 
 def _units(block: Block) -> float:
@@ -149,11 +148,14 @@ def _set(network: BinaryNetwork, block: Block, layer: Layer, x: Tensor, planes: 
 
 @torch.no_grad()
 def _start(network: BinaryNetwork, model: Model, images: Tensor) -> None:
-    if not _same(network, model):
+    specs, alike = network.network.layers, _alike(network, model)
+    if not alike:
         raise TrainError(f"model {model.name} has other layers than {network.network.name}: it cannot be the start")
-    layers = [layer for layer in model.layers if layer.kind != "average"]
+    if alike < max(len(specs), len(model.layers)):
+        note(f"start: {alike} of {len(specs)} layers are those of {model.name}, {specs[alike - 1].name} the last")
+    layers = [layer for layer in model.layers[:alike] if layer.kind != "average"]
     x, value = network.lookup(images[:CALIBRATION_IMAGES]), None
-    for block, layer in zip(network.each(), layers, strict=True):
+    for block, layer in zip(network.each(), layers, strict=False):
         x, value = network.before(block, x, value)
         _set(network, block, layer, x, model.planes_into(layer), layer is layers[0])
         x, value = network.after(block, x, value)
@@ -164,7 +166,8 @@ def start_from(model: Model) -> Callable[[BinaryNetwork, Tensor], None]:
 
     The batch norms get the scale and the offset that put thresholds, values and scores where the model has them, given
     the sums of the first training images; of one threshold the scale is +-1. A model of one plane or one base can
-    start a network of more. A last layer with another number of classes stays as it was drawn.
+    start a network of more. Layers from the first on that is not as the network's, and a last layer with another
+    number of classes, stay as they were drawn.
     """
 
     def start(network: BinaryNetwork, images: Tensor) -> None:
