@@ -26,6 +26,7 @@ from train.errors import TrainError
 from train.methods import LOSSES, Methods
 from train.module import BinaryNetwork
 from train.optimizer import learning_rate
+from train.teacher import of_network
 
 ROOT = Path(__file__).resolve().parent.parent
 torch.set_num_threads(1)  # the networks are too small to share among cores
@@ -104,7 +105,7 @@ def test_resumed_run_equals_uninterrupted(tmp_path: Path) -> None:
     train, val = make_images(256), make_images(64, seed=8)
     run = config(3, average=0.9, distil=0.5)
     torch.manual_seed(0)
-    teacher = BinaryNetwork(network("tiny"), Methods(real=True))
+    teacher = of_network(BinaryNetwork(network("tiny"), Methods(real=True)))
     whole = trainer.train(run, train, val, tmp_path / "whole", teacher=teacher)
     trainer.train(run, train, val, tmp_path / "parts", stop_after=1, teacher=teacher)
     parts = trainer.train(run, train, val, tmp_path / "parts", teacher=teacher)
@@ -242,7 +243,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_learning_rate(
         ({"optimizer": "lion"}, "optimizer 'lion' is unknown: choose one of adam,"),
         ({"loss": "l3"}, "loss 'l3' is unknown: choose one of cross_entropy,"),
         ({"initial": "zero"}, "initial 'zero' is unknown: choose one of fan_in,"),
-        ({"distil": 0.5}, "the recipe distils: give the checkpoint of a teacher"),
+        ({"distil": 0.5}, "the recipe distils: give a teacher, a checkpoint or a model.npz"),
     ],
 )
 def test_unusable_recipes_are_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
@@ -254,7 +255,11 @@ def test_teacher_of_other_images_is_refused(tmp_path: Path) -> None:
     message = "the teacher sfc takes 1x28x28 images of 10 classes, tiny 3x32x32 images of 10 classes"
     with pytest.raises(TrainError, match=message):
         trainer.train(
-            config(1, distil=0.5), make_images(64), make_images(64), tmp_path, teacher=BinaryNetwork(network("sfc"))
+            config(1, distil=0.5),
+            make_images(64),
+            make_images(64),
+            tmp_path,
+            teacher=of_network(BinaryNetwork(network("sfc"))),
         )
 
 
@@ -426,7 +431,7 @@ def test_the_teacher_sees_the_image_as_it_is_mirrored(tmp_path: Path, monkeypatc
     monkeypatch.setattr(trainer, "crop_flip", moving)
     monkeypatch.setattr(trainer, "distillation", compare)
     run = config(1, distil=0.5, crop=0, batch=32)
-    trainer.train(run, make_images(64), make_images(32), tmp_path, teacher=teacher)
+    trainer.train(run, make_images(64), make_images(32), tmp_path, teacher=of_network(teacher))
     assert len(wanted) == 2
     for images, scores in zip(seen, wanted, strict=False):
         assert torch.allclose(teacher(images), scores, atol=1e-4)

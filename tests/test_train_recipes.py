@@ -21,6 +21,7 @@ from train.methods import Methods
 from train.module import BinaryNetwork
 from train.recipes import RECIPES
 from train.start import start_from
+from train.teacher import Teacher, load_teacher, teacher_scores, together
 
 torch.set_num_threads(1)
 
@@ -84,6 +85,43 @@ def test_float_reference_teaches_but_is_not_exported(
     assert "error: tiny: a float32 reference has no integer model" in capsys.readouterr().out
     assert run(archive, tmp_path / "taught", "--distil", "0.5", "--teacher", str(teacher)) == 0
     assert len(load_checkpoint(tmp_path / "taught" / "checkpoint.pt")["config"]["teacher"]) == 64
+
+
+def test_an_exported_model_teaches(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Alone by the scores that its network has, and with another by the mean of both; not without a temperature."""
+    assert run(archive, tmp_path) == 0
+    checkpoint, out = tmp_path / "checkpoint.pt", tmp_path / "model.npz"
+    assert export.main([str(checkpoint), "-o", str(out)]) == 0
+    model = load(out)
+    assert model.temperature is not None
+    with np.load(tmp_path / "data.npz") as kept:
+        images = torch.from_numpy(kept["x_train"])
+    scores = teacher_scores(load_teacher(out), images)
+    network_scores = teacher_scores(load_teacher(checkpoint), images)
+    assert scores.shape == (2, len(images), 3) and not torch.equal(scores[0], scores[1])
+    factors = scores / network_scores
+    assert torch.allclose(factors, factors.mean(), rtol=1e-3)  # 2^shift over the temperature
+    taught = ("--distil", "0.5", "--teacher", str(out))
+    assert run(archive, tmp_path / "taught", *taught) == 0
+    assert run(archive, tmp_path / "both", *taught, "--teacher", str(checkpoint)) == 0
+    both = load_checkpoint(tmp_path / "both" / "checkpoint.pt")["config"]["teacher"]
+    assert both.startswith(load_checkpoint(tmp_path / "taught" / "checkpoint.pt")["config"]["teacher"] + "+")
+    mean = teacher_scores(together([load_teacher(out), load_teacher(checkpoint)]), images)
+    assert torch.allclose(mean, (scores + network_scores) / 2, rtol=1e-4)
+    save(replace(model, temperature=None), out)
+    capsys.readouterr()
+    assert run(archive, tmp_path / "none", *taught) == 1
+    assert capsys.readouterr().err == (
+        "error: model tiny has no temperature, which makes logits of its scores: bnn calibrate\n"
+    )
+
+
+def test_teachers_of_different_images_are_refused() -> None:
+    def teacher(name: str, size: int) -> Teacher:
+        return Teacher(name, (3, size, size), 10, lambda images: images)
+
+    with pytest.raises(TrainError, match="the teacher b takes 3x8x8 images of 10 classes, the teacher a 3x9x9 images"):
+        together([teacher("a", 9), teacher("c", 9), teacher("b", 8)])
 
 
 def test_start_gives_the_models_signs_and_thresholds(archive: Path, tmp_path: Path) -> None:
@@ -255,7 +293,7 @@ def test_abc_net_starts_from_one_base_and_plane(archive: Path, tmp_path: Path) -
     ("more", "message"),
     [
         (["--epochs", "0"], "error: --epochs is 0, expected at least 1"),
-        (["--distil", "0.5"], "error: the recipe distils: give the checkpoint of a teacher"),
+        (["--distil", "0.5"], "error: the recipe distils: give a teacher, a checkpoint or a model.npz"),
         (
             ["--teacher", "/none/checkpoint.pt"],
             "error: /none/checkpoint.pt: cannot be read (No such file or directory)",

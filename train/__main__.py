@@ -26,7 +26,6 @@ from bnn.networks import NETWORKS
 from bnn.output import note, result
 from bnn.text import printable
 from train import contact, data, own
-from train.checkpoint import load_network
 from train.config import Config, topology
 from train.errors import TrainError
 from train.methods import ABC_BASES, LOSSES, PLANES, WINDOWS, Methods
@@ -34,6 +33,7 @@ from train.module import BinaryNetwork
 from train.processes import world
 from train.recipes import OPTIMIZERS, RECIPES, SCHEDULES, recipe
 from train.start import start_from
+from train.teacher import Teacher, load_teacher, together
 from train.trainer import train
 
 
@@ -67,7 +67,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
     data.add_options(parser)
     parser.add_argument("--limit", type=int, help="use so many training and validation images, of all classes")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--teacher", type=Path, help="checkpoint of a float32 network, for distillation")
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="checkpoint or model.npz that teaches, for distillation; given again: the mean of their scores",
+    )
     parser.add_argument("--start", type=Path, metavar="MODEL", help="model.npz whose weights the training starts from")
     parser.add_argument("--pad-value", type=int, choices=(-1, 1), help="what stands around padded maps")
     parser.add_argument("--real", action="store_true", help="float32 weights and ReLU: the reference")
@@ -143,7 +149,7 @@ def make_config(arguments: argparse.Namespace, dataset: str, own_data: own.OwnDa
     if arguments.pad_value:
         config = replace(config, pad_value=arguments.pad_value)
     if arguments.teacher:
-        config = replace(config, teacher=_sha256(arguments.teacher))
+        config = replace(config, teacher="+".join(map(_sha256, arguments.teacher)))
     if arguments.start:
         config = replace(config, start=_sha256(arguments.start))
     return config
@@ -214,11 +220,10 @@ def _train(arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         _show(out, training, validation, dataset, classes)
         return
-    teacher: BinaryNetwork | None = None
+    teacher: Teacher | None = None
     start: Callable[[BinaryNetwork, Tensor], None] | None = None
     if arguments.teacher:
-        teacher = load_network(arguments.teacher)
-        teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        teacher = together([load_teacher(path) for path in arguments.teacher])
     if arguments.start:
         start = start_from(load_model(arguments.start))
     compiled = arguments.compile

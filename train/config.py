@@ -29,7 +29,7 @@ class Config:
     classes: int = 0
     pad_value: int = 0
     bf16: bool = False  # layers in bfloat16 while training, for GPUs
-    teacher: str = ""  # sha256 of the teacher's checkpoint
+    teacher: str = ""  # sha256 of the teacher's file, of several with + between
     start: str = ""  # sha256 of the model that the weights start from
 
 

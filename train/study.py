@@ -29,10 +29,10 @@ from bnn.networks import NETWORKS
 from bnn.output import each, note, progress, result
 from bnn.tables import marked
 from train import data
-from train.checkpoint import load_network
 from train.config import Config, to_dict
 from train.errors import TrainError
 from train.recipes import RECIPES, Recipe, recipe
+from train.teacher import load_teacher
 from train.trainer import accuracy, train
 
 Change = Callable[[Recipe], Recipe]
@@ -137,7 +137,7 @@ def run_one(config: Config, sets: Sets, folder: Path, compiled: bool, keep: bool
         return known
     work = folder / f"{_digest(config, sets)}.work"
     training, validation, test = sets
-    taught = None if teacher is None else load_network(teacher)
+    taught = None if teacher is None else load_teacher(teacher)
     model = train(config, training, validation, work, compile_step=compiled, teacher=taught)
     device = next(model.parameters()).device
     images, labels = torch.from_numpy(test["x"]).to(device), torch.from_numpy(test["y"]).long().to(device)

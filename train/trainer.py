@@ -27,6 +27,7 @@ from train.module import BinaryNetwork
 from train.optimizer import clip, initialise, learning_rate, make_optimizer
 from train.processes import pick_device, world
 from train.recipes import Recipe
+from train.teacher import Teacher, teacher_scores
 
 Row = dict[str, float]  # of the log, see train.log.LOG_FIELDS
 Start = Callable[[BinaryNetwork, Tensor], None]  # sets first weights, given training images
@@ -86,18 +87,6 @@ def accuracy(model: BinaryNetwork, images: Tensor, labels: Tensor, batch: int = 
 
 
 @torch.no_grad()
-def teacher_scores(teacher: BinaryNetwork, images: Tensor, batch: int = 256) -> Tensor:
-    """The teacher's scores of each image and of its mirror image, float32 (2, N, classes)."""
-    teacher.eval()
-    rows: list[list[Tensor]] = [[], []]
-    for start in range(0, len(images), batch):
-        part = images[start : start + batch]
-        for row, x in zip(rows, (part, part.flip(3)), strict=True):
-            row.append(teacher(x.contiguous(memory_format=torch.channels_last)).float())
-    return torch.stack([torch.cat(row) for row in rows])
-
-
-@torch.no_grad()
 def settle(model: BinaryNetwork, config: Config, images: Tensor, count: int) -> None:
     """Measure the batch norms' statistics again: the mean over `count` batches of fixed weights."""
     recipe = config.recipe
@@ -135,7 +124,7 @@ def stop_if_bad(recipe: Recipe, first_bad: Tensor, epoch: int, steps: int) -> No
         raise TrainError(f"loss is not finite at epoch {epoch + 1}, step {step + 1}, learning rate {rate:g}")
 
 
-def check(config: Config, data: Arrays, teacher: BinaryNetwork | None) -> None:
+def check(config: Config, data: Arrays, teacher: Teacher | None) -> None:
     """Refuse a run that cannot be.
 
     Raises:
@@ -167,20 +156,17 @@ def check_data(network: Network, recipe: Recipe, data: Arrays) -> None:
         raise TrainError(f"labels go up to {data['y'].max()}, {network.name} has {network.classes} classes")
 
 
-def check_teacher(network: Network, teacher: BinaryNetwork | None) -> None:
+def check_teacher(network: Network, teacher: Teacher | None) -> None:
     """Refuse a distillation without a teacher, or with one of other images or classes.
 
     Raises:
         TrainError: says what is wrong.
     """
     if teacher is None:
-        raise TrainError("the recipe distils: give the checkpoint of a teacher")
-    other = teacher.network
-    takes, wanted = (
-        f"{net.channels}x{net.height}x{net.width} images of {net.classes} classes" for net in (other, network)
-    )
-    if takes != wanted:
-        raise TrainError(f"the teacher {other.name} takes {takes}, {network.name} {wanted}")
+        raise TrainError("the recipe distils: give a teacher, a checkpoint or a model.npz")
+    wanted = f"{network.channels}x{network.height}x{network.width} images of {network.classes} classes"
+    if teacher.takes != wanted:
+        raise TrainError(f"the teacher {teacher.name} takes {teacher.takes}, {network.name} {wanted}")
 
 
 def begin(config: Config, path: Path, images: Tensor, start: Start | None) -> State:
@@ -342,7 +328,7 @@ def train(
     folder: Path,
     compile_step: bool = False,
     stop_after: int | None = None,
-    teacher: BinaryNetwork | None = None,
+    teacher: Teacher | None = None,
     start: Start | None = None,
     command: str = "",
 ) -> BinaryNetwork:
@@ -355,7 +341,7 @@ def train(
             there of the same configuration is resumed.
         compile_step: use `torch.compile` (needs a C++ compiler on the CPU).
         stop_after: end after so many epochs, as an interruption would.
-        teacher: float32 network of the distillation, where the recipe has one.
+        teacher: of the distillation, where the recipe has one.
         start: sets the first weights of a run that is not resumed, given training images.
         command: the call of bnn, kept in the checkpoint.
 
@@ -377,7 +363,7 @@ def train(
         note(f"finished before: all {recipe.epochs} epochs are done, {path}")
     softened = None
     if recipe.distil and teacher is not None and state.epoch < recipe.epochs:
-        softened = teacher_scores(teacher.to(device), images.x)
+        softened = teacher_scores(teacher, images.x)
     step_model: torch.nn.Module = state.model
     if processes > 1:
         step_model = DistributedDataParallel(state.model, [device.index] if device.type == "cuda" else None)

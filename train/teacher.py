@@ -1,0 +1,107 @@
+"""Teachers of a distillation: trained networks, and exported models by their integer scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bnn.cpu import infer
+from bnn.model import Model, load
+from bnn.output import progress
+from train.checkpoint import load_network
+from train.errors import TrainError
+from train.module import BinaryNetwork
+
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """What gives scores to learn from: `scores` of uint8 images (N, C, H, W) as logits, float32 (N, classes)."""
+
+    name: str
+    shape: tuple[int, int, int]  # channels, height, width
+    classes: int
+    scores: Callable[[Tensor], Tensor]
+
+    @property
+    def takes(self) -> str:
+        """Its images and classes, as text."""
+        return f"{'x'.join(map(str, self.shape))} images of {self.classes} classes"
+
+
+def of_network(network: BinaryNetwork) -> Teacher:
+    """A network as a teacher, in evaluation; it goes to where the images are."""
+    takes = network.network
+
+    def scores(images: Tensor) -> Tensor:
+        found: Tensor = network.to(images.device).eval()(images.contiguous(memory_format=torch.channels_last))
+        return found.float()
+
+    return Teacher(takes.name, (takes.channels, takes.height, takes.width), takes.classes, scores)
+
+
+def of_model(model: Model) -> Teacher:
+    """An exported model as a teacher: its integer scores over its temperature.
+
+    Raises:
+        TrainError: the model has no temperature.
+    """
+    temperature = model.temperature
+    if temperature is None:
+        raise TrainError(f"model {model.name} has no temperature, which makes logits of its scores: bnn calibrate")
+
+    def scores(images: Tensor) -> Tensor:
+        pixels = np.ascontiguousarray(images.cpu().numpy().transpose(0, 2, 3, 1))
+        logits = infer(model, pixels) / temperature
+        return torch.from_numpy(logits.astype(np.float32)).to(images.device)
+
+    return Teacher(model.name, (model.channels, model.height, model.width), len(model.classes), scores)
+
+
+def load_teacher(path: Path) -> Teacher:
+    """A checkpoint's network, or an exported model (.npz).
+
+    Raises:
+        TrainError, ModelError: it cannot be read.
+    """
+    if path.suffix == ".npz":
+        return of_model(load(path))
+    network = load_network(path)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return of_network(network)
+
+
+def together(teachers: Sequence[Teacher]) -> Teacher:
+    """Several teachers as one, of the mean of their scores.
+
+    Raises:
+        TrainError: they take different images.
+    """
+    first = teachers[0]
+    for other in teachers[1:]:
+        if other.takes != first.takes:
+            raise TrainError(f"the teacher {other.name} takes {other.takes}, the teacher {first.name} {first.takes}")
+
+    def scores(images: Tensor) -> Tensor:
+        return torch.stack([teacher.scores(images) for teacher in teachers]).mean(0)
+
+    if len(teachers) == 1:
+        return first
+    return Teacher("+".join(teacher.name for teacher in teachers), first.shape, first.classes, scores)
+
+
+@torch.no_grad()
+def teacher_scores(teacher: Teacher, images: Tensor) -> Tensor:
+    """The teacher's scores of each image and of its mirror image, float32 (2, N, classes)."""
+    rows: list[list[Tensor]] = [[], []]
+    for start in progress(range(0, len(images), BATCH), "teacher", (len(images) + BATCH - 1) // BATCH):
+        part = images[start : start + BATCH]
+        for row, x in zip(rows, (part, part.flip(3)), strict=True):
+            row.append(teacher.scores(x))
+    return torch.stack([torch.cat(row) for row in rows])
