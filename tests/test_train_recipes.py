@@ -82,7 +82,7 @@ def test_float_reference_teaches_but_is_not_exported(
     assert run(archive, tmp_path / "real", "--real") == 0
     teacher = tmp_path / "real" / "checkpoint.pt"
     assert export.main([str(teacher), "-o", str(tmp_path / "model.npz")]) == 1
-    assert "error: tiny: a float32 reference has no integer model" in capsys.readouterr().out
+    assert "error: tiny: a float32 reference has no integer model" in capsys.readouterr().err
     assert run(archive, tmp_path / "taught", "--distil", "0.5", "--teacher", str(teacher)) == 0
     assert len(load_checkpoint(tmp_path / "taught" / "checkpoint.pt")["config"]["teacher"]) == 64
 
@@ -314,7 +314,7 @@ def test_unfinished_run_is_not_exported(archive: Path, tmp_path: Path, capsys: p
     saved = load_checkpoint(tmp_path / "checkpoint.pt")
     torch.save({**saved, "deploy": None, "epoch": 1}, tmp_path / "checkpoint.pt")
     assert export.main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "model.npz")]) == 1
-    assert "the training has not ended, 1 of 2 epochs are done" in capsys.readouterr().out
+    assert "the training has not ended, 1 of 2 epochs are done" in capsys.readouterr().err
     assert not (tmp_path / "model.npz").exists()
 
 
@@ -323,4 +323,4 @@ def test_another_networks_checkpoint_is_refused_by_name(
 ) -> None:
     assert run(archive, tmp_path) == 0
     assert main(["sfc", "--data", str(archive), "-o", str(tmp_path), "--epochs", "2", "--batch", "16"]) == 1
-    assert "is of another run: network tiny, not sfc" in capsys.readouterr().out
+    assert "is of another run: network tiny, not sfc" in capsys.readouterr().err
