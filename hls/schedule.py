@@ -321,12 +321,16 @@ def _ring_base(descriptors: Sequence[Descriptor], segment_a: int, design: Design
     return design.weight_depth - ring if largest < ring - burst_words(design.pe, design.simd) else 0
 
 
-def _kept_cuts(lowered: Lowered, design: Design) -> list[int]:
-    """Array layers of a segment A whose weights stay while those of segment B come again, for networks of dense layers.
+def _ends(lowered: Lowered, design: Design, sub_batch: int) -> list[int]:
+    """Where a segment A that runs by sub-batches of so many images may end, as its number of array layers.
 
-    Such a segment runs by sub-batches, so that an image is packed while others are in the array, and costs no weights.
+    It ends before the first layer by image. In a network of dense layers all are, and it is those whose weights stay
+    while segment B's come again: so an image is packed while others are in the array, and costs no weights. Sub-batches
+    are then of whole blocks.
     """
-    if lowered.split or any(stage.kind != "dense" or stage.vector for stage in lowered.stages):
+    if lowered.split:
+        return [lowered.split]
+    if sub_batch % design.lanes or any(stage.kind != "dense" or stage.vector for stage in lowered.stages):
         return []
     descriptors = [_descriptor(stage, lowered, design) for stage in lowered.stages]
     return [count for count in range(1, len(descriptors)) if _ring_base(descriptors, count, design)]
@@ -479,19 +483,17 @@ def _by_bands(whole: Plan, lowered: Lowered, cut: Sizes, images: int, keep: bool
 
 
 def _sizes(lowered: Lowered, design: Design, batch: int, few: bool) -> Iterator[tuple[Sizes, tuple[Region, ...]]]:
-    """The ways to cut a batch that fit, the largest sub-batch first, each also split at the first layer by image, or
-    behind dense layers whose weights stay.
+    """The ways to cut a batch that fit, the largest sub-batch first, each whole and in two segments.
 
     Where what lies by image does not fit for the whole batch, it is halved until it does. `few`: only sub-batches of
-    2^n and 3 * 2^n images, as always with dense layers of segment A, whose sub-batches are of whole blocks.
+    2^n and 3 * 2^n images, as always in front of a ring.
     """
-    kept_cuts = _kept_cuts(lowered, design)
     for sub_batch in range(batch, 0, -1):
         round_size = not sub_batch % (1 << max(0, sub_batch.bit_length() - 2))
         if few and not round_size:
             continue
         cuts = [Sizes(sub_batch, sub_batch, len(lowered.stages))]
-        ends = [lowered.split] if lowered.split else kept_cuts if round_size and not sub_batch % design.lanes else []
+        ends = _ends(lowered, design, sub_batch) if lowered.split or round_size else []
         cuts += [Sizes(sub_batch, batch // sub_batch * sub_batch, end) for end in ends]
         for cut in cuts:
             regions, depth = _place(lowered, design, cut)
@@ -505,7 +507,7 @@ def _sizes(lowered: Lowered, design: Design, batch: int, few: bool) -> Iterator[
 def _given(lowered: Lowered, design: Design, cut: Sizes) -> Iterator[tuple[Sizes, tuple[Region, ...]]]:
     """A cut that is given, if it fits."""
     regions, depth = _place(lowered, design, cut)
-    ends = [lowered.split, len(lowered.stages), *_kept_cuts(lowered, design)]
+    ends = [len(lowered.stages), *_ends(lowered, design, cut.sub_batch)]
     if depth <= design.act_depth and cut.segment_a in ends:
         yield cut, regions
 
@@ -571,11 +573,7 @@ def plan(model: Model, design: Design, batch: int = 64, sizes: Sizes | None = No
     if sizes is not None:
         whole = sizes.segment_a == count and sizes.batch == sizes.sub_batch
         if not whole and not (
-            any(
-                1 <= sizes.segment_a == way.split < count
-                or (sizes.segment_a in _kept_cuts(way, design) and not sizes.sub_batch % design.lanes)
-                for way in ways
-            )
+            any(sizes.segment_a in _ends(way, design, sizes.sub_batch) for way in ways)
             and 1 <= sizes.sub_batch <= sizes.batch
             and not sizes.batch % sizes.sub_batch
         ):
