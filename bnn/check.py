@@ -191,6 +191,11 @@ def _of_ring(h: Header, core: Registers) -> Iterator[Tuple[bool, str]]:
     yield h.words_a <= h.ring_base, f"{h.words_a} words stay in front of a ring from word {h.ring_base} on"
 
 
+def _in_ring(h: Header, number: int) -> bool:
+    """Whether the weights of a layer go through that ring."""
+    return h.ring_base > 0 and number >= h.layers_a
+
+
 def _of_values(h: Header, simd: int) -> Iterator[Tuple[bool, str]]:
     """Values of the first layer, if it has some."""
     values = h.value_channels
@@ -213,10 +218,9 @@ def _of_layer(h: Header, d: Descriptor, core: Registers, number: int) -> Iterato
     yield not d.pool or d.rows % 2 == 0, f"{d.rows} rows before a pool"
     words = d.group_words + d.headers
     yield words <= core.weight_depth, f"a group of {words} words, WEIGHT_DEPTH is {core.weight_depth}"
-    in_ring = h.ring_base > 0 and number >= h.layers_a
     ring, burst = core.weight_depth - h.ring_base, burst_words(core.pe, core.simd)
     yield (
-        not in_ring or words < ring - burst,
+        not _in_ring(h, number) or words < ring - burst,
         f"a group of {words} words and a burst of {burst}, segment B's ring has {ring}",
     )
     yield d.out_columns != 0, "no columns"
@@ -275,10 +279,10 @@ def _of_band(h: Header, d: Descriptor, number: int) -> Iterator[Tuple[bool, str]
         "ends early, and is not of version 2, by pixel and without the vector unit, in a sub-batch of one image, or "
         "releases the first layer's buffer",
     )
-    kept = h.version == PROGRAM_VERSION_2 and h.resident and number + 1 not in (h.layers_a, h.layers)
-    kept = kept and not (h.ring_base > 0 and number >= h.layers_a)
+    inner = number + 1 not in (h.layers_a, h.layers)
+    kept = h.version == PROGRAM_VERSION_2 and h.resident and not _in_ring(h, number)
     yield (
-        not d.weights_back or kept,
+        not d.weights_back or (kept and inner),
         f"goes back by {d.weights_back} weight words, expected 0 but in version 2, with weights that stay, before the "
         "last layer of a segment",
     )
