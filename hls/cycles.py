@@ -297,7 +297,6 @@ class _Timeline:
             return 2
         plan = self.plan
         now = 4.0
-        stays = plan.words_a + (0 if plan.ring_base else plan.words_b) if plan.resident else 0
         if not self.keep:
             first = TABLE_BYTES + plan.first.channels * FirstBeat.size_bytes()
             first += plan.first.value_channels * FirstValue.size_bytes()
@@ -305,7 +304,7 @@ class _Timeline:
                 now += self.latency + 8 + size // BEAT_BYTES * self.beat
         self.stream = now + self.latency + 8
         if not self.keep:
-            self.stream += stays * self.word
+            self.stream += plan.staying_words * self.word
         # Images go first on the bus; these come before the weights that fill the ring once.
         image_bus = plan.image_bytes // BEAT_BYTES * self.beat
         ahead = min(images, 3 * plan.sub_batch + 2) if plan.resident and not self.keep else 0
@@ -348,7 +347,7 @@ class _Timeline:
     def _fill(self) -> None:
         """Follow the words of segment B that come while segment A is at work, behind the scores of the batch before: as
         many as its ring holds."""
-        room = self.design.weight_depth - self.plan.ring_base
+        room = self.plan.ring_words
         self.filled = min(room, self.plan.words_b)
         self.stream += ceil_div(self.scores, 2) * self.beat + (room - self.held) * self.word
         for words, left in self.ring:
@@ -401,8 +400,7 @@ class _Timeline:
         tail = 0
         done = [0.0, 0.0]  # when the vector unit has group n - 2, n - 1
         follows = not (layer.vector or layer.scores)
-        streamed = not self.plan.resident or (self.plan.ring_base > 0 and index >= self.plan.segment_a)
-        ring = self.design.weight_depth - self.plan.ring_base
+        streamed, ring = index >= self.plan.staying, self.plan.ring_words
         for group in range(layer.groups):
             last = self.array
             self.array = max(last, done[0]) + gap
@@ -492,5 +490,5 @@ class _Timeline:
         plan = self.plan
         before = sum(item.weight_words - item.weights_back for item in plan.descriptors[:index])
         words = before + (group + 1) * (plan.descriptors[index].weight_words // plan.descriptors[index].groups)
-        after = plan.words_a + plan.words_b - words
+        after = plan.staying_words - words
         return self.stream - after * self.word

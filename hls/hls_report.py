@@ -149,34 +149,34 @@ def _steps(item: Descriptor, images: int, design: Design) -> float:
 
 def _waits(plan: Plan, figures: Figures) -> int:
     """Cycles of a batch in which the array waits for weights, one beat a cycle into the ring; the second of two."""
-    if plan.resident and not plan.ring_base:
+    if plan.staying == len(plan.descriptors):
         return 0
-    design, split = plan.design, plan.segment_a
-    passes = [(plan.descriptors[:split], plan.sub_batch, not plan.ring_base)] * ceil_div(plan.batch, plan.sub_batch)
-    passes.append((plan.descriptors[split:], plan.batch, True))
-    held, depth_of_ring = 0, design.weight_depth - plan.ring_base
+    design = plan.design
+    layers = [(index, plan.sub_batch) for index in range(plan.segment_a)] * ceil_div(plan.batch, plan.sub_batch)
+    layers += [(index, plan.batch) for index in range(plan.segment_a, len(plan.descriptors))]
+    held = 0
     stream = array = waited = 0.0
     ring: deque[tuple[int, float]] = deque()  # words and end of the groups in the ring
     for _ in range(2):
         waited = 0.0
-        for items, images, streamed in passes:
-            for item in items:
-                words = item.headers + item.group_words
-                interval, depth = timing_of(figures, "step")
-                cycles = interval * _steps(item, images, design) + depth
-                if not streamed:
-                    array += item.groups * cycles
-                    continue
-                for _ in range(item.groups):
-                    while held + words > depth_of_ring:
-                        freed, done = ring.popleft()
-                        held -= freed
-                        stream = max(stream, done)
-                    stream += words * design.word_bytes // 8
-                    waited += max(0, stream - array)
-                    array = max(array, stream) + cycles
-                    ring.append((words, array))
-                    held += words
+        for index, images in layers:
+            item = plan.descriptors[index]
+            words = item.headers + item.group_words
+            interval, depth = timing_of(figures, "step")
+            cycles = interval * _steps(item, images, design) + depth
+            if index < plan.staying:
+                array += item.groups * cycles
+                continue
+            for _ in range(item.groups):
+                while held + words > plan.ring_words:
+                    freed, done = ring.popleft()
+                    held -= freed
+                    stream = max(stream, done)
+                stream += words * design.word_bytes // 8
+                waited += max(0, stream - array)
+                array = max(array, stream) + cycles
+                ring.append((words, array))
+                held += words
     return round(waited)
 
 
@@ -189,31 +189,24 @@ def estimated(plan: Plan, figures: Figures) -> dict[str, Any]:
         ReportError: a loop that the estimate counts is not in the C++.
     """
     design, first = plan.design, plan.first
-    passes = ceil_div(plan.batch, plan.sub_batch)
-    weights = 0 if plan.resident and not plan.ring_base else plan.words_b  # that come again with every batch
-    if not plan.resident:
-        weights += plan.words_a * passes
+    calls = [ceil_div(plan.batch, plan.sub_batch)] * plan.segment_a
+    calls += [1] * (len(plan.descriptors) - plan.segment_a)
+    again = range(plan.staying, len(plan.descriptors))  # layers whose weights come with every call
+    weights = sum(calls[index] * plan.descriptors[index].weight_words for index in again)
     array = []
     names = [stage.name for stage in plan.stages]
     for index, item in enumerate(plan.descriptors):
-        segment_a = index < plan.segment_a
-        images, calls = (plan.sub_batch, passes) if segment_a else (plan.batch, 1)
-        array.append(
-            {
-                **_loop(figures, "step", calls * item.groups, _steps(item, images, design), f"step {names[index]}"),
-                "layer": names[index],
-            }
-        )
+        images, groups = plan.sub_batch if index < plan.segment_a else plan.batch, calls[index] * item.groups
+        steps = _steps(item, images, design)
+        array.append({**_loop(figures, "step", groups, steps, f"step {names[index]}"), "layer": names[index]})
         if item.vector:
-            array.append(_loop(figures, "group_header", calls * item.groups, item.headers))
-    commands = plan.segment_a * passes + len(plan.descriptors) - plan.segment_a
-    array.append(_loop(figures, "command", commands, COMMAND_WORDS // 2))
+            array.append(_loop(figures, "group_header", groups, item.headers))
+    array.append(_loop(figures, "command", sum(calls), COMMAND_WORDS // 2))
     array.append(_loop(figures, "group_weights", 1, _waits(plan, figures)))
 
     pixels = plan.model.height * plan.model.width
     image_beats = ceil_div(pixels * plan.model.channels, 8)
-    streamed = commands if not plan.resident else len(plan.descriptors) - plan.segment_a if plan.ring_base else 0
-    orders = plan.batch + streamed
+    orders = plan.batch + sum(calls[index] for index in again)
     beats = plan.batch * image_beats + weights * design.word_bytes // 8
     if first.channels:
         step = 2 if first.pool else 1

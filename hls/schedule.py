@@ -116,9 +116,27 @@ class Plan:
         return sum(layer.weight_words for layer in self.descriptors[self.segment_a :])
 
     @cached_property
+    def staying(self) -> int:
+        """Of how many layers, from the first on, the weights stay in the weight memory: all, with `ring_base` those of
+        segment A, or none. The others' come again."""
+        if self.ring_base:
+            return self.segment_a
+        return len(self.descriptors) if self.words_a + self.words_b <= self.design.weight_depth else 0
+
+    @property
     def resident(self) -> bool:
-        """Whether weights stay in the weight memory: all, or with `ring_base` those of segment A."""
-        return self.ring_base > 0 or self.words_a + self.words_b <= self.design.weight_depth
+        """Whether some stay."""
+        return self.staying > 0
+
+    @cached_property
+    def staying_words(self) -> int:
+        """Weight words that stay."""
+        return sum(layer.weight_words - layer.weights_back for layer in self.descriptors[: self.staying])
+
+    @property
+    def ring_words(self) -> int:
+        """Words of the ring that the others go through."""
+        return self.design.weight_depth - self.ring_base
 
     def layer_cycles(self, index: int) -> int:
         """Array cycles of layer `index` for one whole batch."""
