@@ -71,8 +71,8 @@ inline Error check_header(const Word h[H_WORDS]) {
   wrong |= (h[H_DESCRIPTORS].to_uint() | h[H_WEIGHTS_A].to_uint() | h[H_WEIGHTS_B].to_uint() |
             h[H_FIRST].to_uint()) % 8 != 0;
   const Word size = h[H_SIZE];
-  wrong |= !is_inside(0, H_WORDS / 2, size);
-  wrong |= !is_inside(h[H_DESCRIPTORS], h[H_LAYERS].to_uint() * unsigned(D_WORDS / 2), size);
+  wrong |= !is_inside(0, HEADER_BEATS, size);
+  wrong |= !is_inside(h[H_DESCRIPTORS], h[H_LAYERS].to_uint() * unsigned(DESCRIPTOR_BEATS), size);
   wrong |= !is_inside(h[H_FIRST], (unsigned long long)(TABLE_BEATS) + h[H_FIRST_CHANNELS].to_uint() + values,
                       size);
   wrong |= !is_inside(h[H_WEIGHTS_A], (unsigned long long)(words_a) * WORD_BEATS, size);
@@ -145,8 +145,7 @@ inline Error check_layer(const Word h[H_WORDS], const Word d[D_WORDS], int numbe
   wrong |= get(d, D_EARLY) && (!version_2 || h[H_SUB_BATCH] != 1 || get(d, D_VECTOR) || dense || get(d, D_RELEASE_FIRST));
   const int ring_base = number < low16(h[H_LAYERS_A]) ? 0 : get(h, H_RING_BASE);
   wrong |= get(d, D_WEIGHTS_BACK) != 0 && (!version_2 || !get(h, H_RESIDENT) || ring_base != 0 || last);
-  constexpr int burst_words = (BURST_BEATS * 64 + PE * SIMD - 1) / (PE * SIMD);
-  wrong |= ring_base != 0 && low16(d[D_GROUP_WORDS]) + header_words(d) >= WEIGHT_DEPTH - ring_base - burst_words;
+  wrong |= ring_base != 0 && low16(d[D_GROUP_WORDS]) + header_words(d) >= WEIGHT_DEPTH - ring_base - BURST_WORDS;
   return wrong ? E_RANGE : E_NONE;
 }
 

@@ -122,7 +122,7 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
     for (int n = 0; n < layers; ++n) {
       Word d[D_WORDS];
 #pragma HLS ARRAY_PARTITION variable=d type=complete  // the fields are checked together
-      read_words(program, header[H_DESCRIPTORS].to_uint() / 8 + unsigned(n * (D_WORDS / 2)), D_WORDS, d);
+      read_words(program, header[H_DESCRIPTORS].to_uint() / 8 + unsigned(n * DESCRIPTOR_BEATS), D_WORDS, d);
       if (code == E_NONE) code = check_layer(header, d, n);
       if (code == E_NONE && wrong_order(header, d, n, before)) code = E_RANGE;
     fields:

@@ -39,6 +39,7 @@ constexpr int LANE_MASK = LANES - 1;
 constexpr int SIMD_BITS = log2_of(SIMD);
 constexpr int WORD_BEATS = PE * SIMD / 64;  // beats of a weight word
 static_assert(WORD_BEATS >= 2, "A weight word must have at least 128 bits.");
+constexpr int BURST_WORDS = (BURST_BEATS + WORD_BEATS - 1) / WORD_BEATS;  // weight words for which a ring has room
 
 typedef ap_uint<64> Beat;
 typedef ap_uint<32> Word;
@@ -79,6 +80,8 @@ static_assert(COMMAND_WORDS % 2 == 0, "A command goes to the array two words at 
 
 constexpr unsigned GEOMETRY = insert(PE, H_PE) | insert(LANES, H_LANES) | insert(SIMD, H_SIMD);
 
+constexpr int HEADER_BEATS = H_WORDS * 4 / BEAT_BYTES;
+constexpr int DESCRIPTOR_BEATS = D_WORDS * 4 / BEAT_BYTES;
 constexpr int TABLE_BEATS = TABLE_BYTES / BEAT_BYTES;  // beats of the first-layer block before its channels
 
 // The low 16 bits of a word: every size and address of the program fits them, and multipliers of
