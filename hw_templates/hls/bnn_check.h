@@ -142,7 +142,8 @@ inline Error check_layer(const Word h[H_WORDS], const Word d[D_WORDS], int numbe
   // Bands: of one image, by pixel and without the vector unit; weights again where all of them stay.
   const bool version_2 = h[H_VERSION] == unsigned(PROGRAM_VERSION_2);
   const bool last = number + 1 == low16(h[H_LAYERS_A]) || number + 1 == low16(h[H_LAYERS]);
-  wrong |= get(d, D_EARLY) && (!version_2 || h[H_SUB_BATCH] != 1 || get(d, D_VECTOR) || dense || get(d, D_RELEASE_FIRST));
+  const bool banded = version_2 && h[H_SUB_BATCH] == 1 && !get(d, D_VECTOR) && !dense && !get(d, D_RELEASE_FIRST);
+  wrong |= get(d, D_EARLY) && !banded;
   const int ring_base = number < low16(h[H_LAYERS_A]) ? 0 : get(h, H_RING_BASE);
   wrong |= get(d, D_WEIGHTS_BACK) != 0 && (!version_2 || !get(h, H_RESIDENT) || ring_base != 0 || last);
   wrong |= ring_base != 0 && low16(d[D_GROUP_WORDS]) + header_words(d) >= WEIGHT_DEPTH - ring_base - BURST_WORDS;

@@ -111,8 +111,9 @@ void bnn_top(const bnn::Beat* program, const bnn::Beat* images, bnn::Beat* score
 #pragma HLS ARRAY_PARTITION variable=header type=complete  // the fields are used together
     read_words(program, 0, H_WORDS, header);
     code = check_header(header);
-    if (code == E_NONE && !first_fits(program, header[H_FIRST].to_uint() / 8 + unsigned(TABLE_BEATS), low16(header[H_FIRST_CHANNELS]),
-                                      get(header, H_CHANNELS), get(header, H_VALUE_CHANNELS))) {
+    if (code == E_NONE &&
+        !first_fits(program, header[H_FIRST].to_uint() / 8 + unsigned(TABLE_BEATS), low16(header[H_FIRST_CHANNELS]),
+                    get(header, H_CHANNELS), get(header, H_VALUE_CHANNELS))) {
       code = E_GEOMETRY;
     }
     const int layers = code == E_NONE ? low16(header[H_LAYERS]) : 0;

@@ -19,7 +19,8 @@ constexpr int LIMITS = VECTOR ? 4 : 1;             // places for those of MAX_PL
 constexpr int MAX_HANDS = VECTOR ? MAX_HAND_OVERS : 1;  // of a sum
 constexpr int VALUE_WORDS = VALUE_BITS;           // of a group's values
 constexpr int VALUES = PE < 8 ? 1 : PE / VALUE_WORDS;  // of a word
-static_assert(!VECTOR || PE >= VALUE_WORDS, "With VECTOR, PE must be at least 8: a group has a byte of every word of values.");
+static_assert(!VECTOR || PE >= VALUE_WORDS,
+              "With VECTOR, PE must be at least 8: a group has a byte of every word of values.");
 
 typedef ap_int<C_COEFFICIENT.bits> Coefficient;
 typedef ap_int<41> Wide;           // U, and U + offset
