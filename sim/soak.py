@@ -1,7 +1,8 @@
-"""`bnn soak`: random networks of version 2 through golden model, HLS core and RTL core, until some hundred agree.
+"""`bnn soak`: random networks through golden model, HLS core and RTL core, until some hundred agree.
 
-A seed is one network: planes, bases, values and shortcuts by chance, on one of two designs that are built once. Both
-cores must give every bit and value of every layer and every score; the RTL core behind a memory that stalls, before and
+A seed is one network, on one of two designs that are built once: of version 2, with planes, bases, values and shortcuts
+by chance, or every so often of dense layers whose weights stay in part, in front of a ring of the others'. Both cores
+must give every bit and value of every layer and every score; the RTL core behind a memory that stalls, before and
 after a run in which an access of the bus fails, which must end with error 4. What is done is kept for the commit, so
 that a campaign can go on; a seed that fails is told with the command that runs it again.
 """
@@ -27,10 +28,11 @@ from bnn.command import FAILED, Command, positive
 from bnn.contract import Error, Header
 from bnn.errors import ExpectedError, line
 from bnn.files import write_atomically
-from bnn.layers import FEATURES
+from bnn.geometry import Spec, ceil_div
+from bnn.layers import FEATURES, Model
 from bnn.output import each, note, progress, result
 from bnn.paths import BUILD
-from bnn.random_models import random_graph
+from bnn.random_models import edge_model, random_graph
 from hls.designs import DESIGNS, Design, DesignError
 from hls.program import pack
 from hls.schedule import Plan, plan
@@ -42,6 +44,8 @@ ROOT = Path(__file__).resolve().parent.parent
 NETWORKS = 500
 SAVED = 10
 """Networks after which the record is written."""
+DENSE = 5
+"""Of so many seeds, one after the other, the first is a network of dense layers."""
 SMALL = DESIGNS["sim_small"]
 TIGHT = replace(SMALL, act_depth=512, weight_depth=128)
 """Weights stream, and sub-batches are of a few images."""
@@ -60,14 +64,18 @@ class Case(NamedTuple):
 
 def drawn(seed: int) -> Optional[Case]:
     """The case of a seed; None where the design does not take its network."""
-    rng = np.random.default_rng(seed)
+    dense, rng = seed % DENSE == 1, np.random.default_rng(seed)
     allowed = FEATURES if rng.random() < 0.5 else {name for name in FEATURES if rng.random() < 0.5}
     build = list(BUILDS)[int(rng.integers(len(BUILDS)))]
+    design, _ = BUILDS[build]
     try:
-        placed = plan(random_graph(seed, allowed), BUILDS[build][0], int(rng.integers(1, 7)))
+        if dense:
+            placed = plan(_dense(seed, rng, design), design, design.lanes * int(rng.integers(1, 7)))
+        else:
+            placed = plan(random_graph(seed, allowed), design, int(rng.integers(1, 7)))
     except DesignError:
         return None
-    model, count = placed.model, int(rng.integers(1, 8))
+    model, count = placed.model, int(rng.integers(1, 2 * placed.batch + 2 if dense else 8))
     images = rng.integers(0, 256, (count, model.height, model.width, model.channels), dtype=np.uint8)
     head = Header.read(pack(placed))
     region, size = [
@@ -78,6 +86,21 @@ def drawn(seed: int) -> Optional[Case]:
     stall = (0.0, 0.1, 0.3, 0.6)[int(rng.integers(4))]
     error = 1, region, int(rng.integers(size // 8)) * 8, 8  # of the second run of three
     return Case(build, placed, images, Memory(stall=stall, seed=seed, error=error))
+
+
+def _dense(seed: int, rng: np.random.Generator, design: Design) -> Model:
+    """A network of dense layers that takes about once or twice the design's weight memory."""
+    height, width, channels = (int(rng.integers(low, high)) for low, high in ((4, 13), (4, 13), (1, 5)))
+    outputs: List[int] = []
+    inputs, words = height * width * channels, 0
+    wanted, most = design.weight_depth * rng.uniform(1.0, 1.6), 512 if design.weight_depth > 256 else 160
+    while words < wanted and len(outputs) < design.max_layers - 1:
+        outputs.append(int(rng.integers(8, most)))
+        words += ceil_div(outputs[-1], design.pe) * (1 + ceil_div(inputs, design.simd))
+        inputs = outputs[-1]
+    outputs.append(int(rng.integers(2, 17)))
+    specs = [Spec(f"dense{number}", "dense", count) for number, count in enumerate(outputs)]
+    return edge_model(seed, (height, width, channels), specs, binary=True)
 
 
 class Campaign:

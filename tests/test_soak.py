@@ -18,6 +18,9 @@ def test_seeds_stand_for_cases_of_all_kinds() -> None:
     assert len(cases) > 25 and {case.build for case in cases} == set(soak.BUILDS)
     assert {case.memory.error[1] for case in cases if case.memory.error} == {"program", "images", "scores"}
     assert len({case.memory.stall for case in cases}) == 4 and len({len(case.images) for case in cases}) > 4
+    rings = [case for case in cases if case.placed.ring_base]
+    assert len(rings) > 4 and {case.build for case in rings} == set(soak.BUILDS)
+    assert any(case.placed.sub_batch < case.placed.batch < len(case.images) for case in rings)
     again = soak.drawn(1)
     first = soak.drawn(1)
     assert again and first and np.array_equal(again.images, first.images) and again.memory == first.memory
