@@ -10,15 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.models import network
+from helpers.cores import TIGHT, pixels
+from helpers.models import deep, network
 from helpers.tools import CSYNTH_XML, FIGURES, TIMING, UTILIZATION
 
+from bnn.model import Model
 from hls import hls_report, overlay, render, shell
 from hls.ap_types import find_ap_types
 from hls.boards import ZYNQ7
 from hls.designs import DESIGNS
 from hls.program import pack
-from hls.schedule import plan
+from hls.schedule import Sizes, plan
 from sim import hls_csim
 
 SMALL = DESIGNS["sim_small"]
@@ -214,6 +216,46 @@ def test_an_estimate_takes_the_loops_figures() -> None:
     assert after["cycles"] - before["cycles"] == before["calls"] * (40 - 13 + before["trips"])
     with pytest.raises(hls_report.ReportError, match="loop step: not one of"):
         hls_report.estimated(placed, replace(FIGURES, loops={"slots": (1, 1)}))
+
+
+CONVS = [("conv", 34, 0, 0, False), ("conv", 64, 1, 1, True), ("dense", 64), ("dense", 33), ("dense", 12)]
+
+
+@pytest.mark.parametrize(
+    ("model", "depth", "sizes", "calls"),
+    [
+        (deep(), 256, Sizes(16, 16, 5), (0, 0)),
+        (deep(), 128, Sizes(4, 16, 2), (0, 1)),
+        (deep(), 128, Sizes(16, 16, 5), (1, 0)),
+        (network(4, (8, 8, 3), CONVS), 128, Sizes(1, 3, 1), (3, 1)),
+    ],
+    ids=["all stay", "those of segment A stay", "none stays", "none of two segments stays"],
+)
+def test_words_that_stay_are_not_read_again(model: Model, depth: int, sizes: Sizes, calls: tuple[int, int]) -> None:
+    """A batch reads its images, and with each of so many calls of segments A and B their words."""
+    placed = plan(model, replace(TIGHT, act_depth=256, weight_depth=depth), sizes.batch, sizes)
+    (copy,) = hls_report.estimated(placed, FIGURES)["loops"]["read"]
+    words = calls[0] * placed.words_a + calls[1] * placed.words_b
+    assert round(copy["calls"] * copy["trips"]) == (placed.batch * placed.image_bytes + words * TIGHT.word_bytes) // 8
+    layers = calls[0] * placed.segment_a + calls[1] * (len(placed.descriptors) - placed.segment_a)
+    assert copy["calls"] == placed.batch + layers
+
+
+@pytest.mark.skipif(find_ap_types() is None or shutil.which("g++") is None, reason="no ap_int.h or g++")
+def test_the_array_waits_for_no_words_that_stay(tmp_path: Path) -> None:
+    """Against the core, whose array is at work while those of segment B come, and would wait if all did."""
+    core, placed = hls_csim.build(TIGHT, tmp_path), plan(deep(), TIGHT, 16, Sizes(4, 16, 2))
+    cycles = []
+    for batches in (2, 3):
+        core.run(pack(placed), pixels(placed.model, batches * placed.batch), trace=False)
+        assert core.stats is not None and core.stats.cycles is not None
+        cycles.append(core.stats.cycles)
+    figures = replace(FIGURES, loops={**FIGURES.loops, "step": (1, 0)})  # depths are not the C simulation's
+    trips = []
+    for item in placed, replace(placed, ring_base=0):
+        loops = hls_report.estimated(item, figures)["loops"]["array"]
+        trips.append(sum(loop["calls"] * loop["trips"] for loop in loops))
+    assert trips[0] == cycles[1] - cycles[0] < trips[1]
 
 
 def test_memories_of_every_kind_are_counted() -> None:
