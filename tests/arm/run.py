@@ -51,6 +51,7 @@ def unpacked(folder: Path, emulator: str) -> Path:
     digest = hashlib.sha256(f"{packages} {root} {emulator} {SETTINGS} {PYTHON}".encode()).hexdigest()
     if made.is_file() and made.read_text() == digest:
         return python
+    made.unlink(missing_ok=True)  # unpacking may fail
     for part in ("state", "cache", "root"):
         shutil.rmtree(folder / part, ignore_errors=True)
     for part in ("state/lists/partial", "cache/archives/partial", "root"):
