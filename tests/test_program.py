@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.cores import TIGHT, pixels
+from helpers.damage import code_of
 from helpers.interpreter import interpreted
 from helpers.models import deep, network
+from helpers.programs import change, wrong_rings
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from bnn import model as models
+from bnn.contract import Error
 from bnn.model import Model
 from hls import __main__ as command
 from hls.cycles import MemorySpeed, array_cycles
@@ -152,6 +155,13 @@ def test_a_segment_that_stays_in_front_of_a_ring(sizes: Sizes | None) -> None:
     assert placed.resident and 0 < placed.words_a <= placed.ring_base < TIGHT.weight_depth
     assert placed.run_cycles(24, keep=True) < placed.run_cycles(24)
     interpreted(placed, pixels(placed.model, 37))
+
+
+def test_rules_on_rings() -> None:
+    """Each, broken alone, is told in Python, too; tests/test_cores.py has the cores' answers."""
+    program = pack(plan(deep(), TIGHT, 16, Sizes(8, 16, 2)))
+    codes = [code_of(program), *(code_of(change(program, **fields)) for fields in wrong_rings(program))]
+    assert codes == [Error.NONE] + [Error.RANGE] * (len(codes) - 1)
 
 
 def test_segments_that_cannot_stay() -> None:
