@@ -92,7 +92,7 @@ def block_parts(layer: Descriptor, shortcut: bool) -> Parts:
 
     The vector unit takes a channel of every eight for each hand-over, or read of a shortcut that is averaged, and then
     for every further plane, one after the other, and writes eight words of values and one of bits of each plane; no
-    turn that reads a value goes together with a result.
+    turn that reads a value, nor one of a further plane behind it, goes together with a result.
     """
     sums = (4 if layer.by_image else 2) if layer.pool else 1
     steps = layer.group_words * layer.planes * sums
@@ -102,12 +102,13 @@ def block_parts(layer: Descriptor, shortcut: bool) -> Parts:
     steps += HAND * layer.hand_overs * sums
     reads = (4 if layer.by_image or layer.dense else 2) if layer.shortcut_average else 1
     hand_overs = layer.height * layer.width if layer.average else layer.hand_overs
-    turns = max(hand_overs, reads) + max(0, layer.thresholds - 1) * (1 if hand_overs == 1 else 2)
+    planes = max(0, layer.thresholds - 1) * (1 if hand_overs == 1 else 2)  # turns of the planes behind the first
+    turns = max(hand_overs, reads) + planes
     if layer.average:
         steps = 0
     values = (8 * turns + 3) * sums
     results = columns * max(layer.given_planes, 1) * (9 if layer.given_planes else 8)
-    turn = results + (values if layer.average else 8 * reads + 3 if shortcut else 0)
+    turn = results + (values if layer.average else 8 * (reads + planes) + (2 if planes else 3) if shortcut else 0)
     port = columns * (8 * layer.value + layer.given_planes)
     port += 8 * (hand_overs if layer.average else reads if shortcut else 0)
     kept = 4 if layer.thresholds == 3 else max(1, layer.thresholds)
