@@ -50,6 +50,8 @@ module bnn_first_group
         .valid_i  (valid_q),
         .first_i  (first_q),
         .last_i   (last_q),
+        .valid_next_i(valid_i),
+        .first_next_i(first_i),
         .bit_o    (bit_o[p]),
         .most_o   (most_o[15*p+:15])
     );

@@ -20,6 +20,8 @@ module bnn_first_pe
     input  logic                valid_i,  // 5 cycles after the pairs
     input  logic                first_i,  // 5 cycles after the pairs
     input  logic                last_i,  // 5 cycles after the pairs
+    input  logic                valid_next_i,  // valid_i and first_i, a cycle before them
+    input  logic                first_next_i,
     output logic                bit_o,  // 6 cycles after the pairs
     output logic [14:0]         most_o  // bit and most, 7 cycles after the last pairs; they hold until the next
 );
@@ -81,21 +83,27 @@ module bnn_first_pe
   end
 
   if (Values) begin : gen_values
-    logic signed [13:0] sum_d_q, most_q;
+    logic signed [13:0] most;
     logic [14:0] held_q;
     logic done_q;
 
+    bnn_first_most u_most (
+        .clk_i,
+        .valid_i(valid_next_i),
+        .first_i(first_next_i),
+        .sum_i  (sum_q),
+        .most_o (most)
+    );
+
     always_ff @(posedge clk_i) begin
-      sum_d_q <= sum_q;
-      done_q  <= valid_i & last_i;
-      if (valid_i && (first_i || sum_d_q > most_q)) most_q <= sum_d_q;
-      if (done_q) held_q <= {bit_q, most_q};
+      done_q <= valid_i & last_i;
+      if (done_q) held_q <= {bit_q, most};
     end
 
     assign most_o = held_q;
   end else begin : gen_bits
     logic unused_last;
-    assign unused_last = last_i;
+    assign unused_last = ^{last_i, valid_next_i, first_next_i};
     assign most_o = '0;
   end
 
