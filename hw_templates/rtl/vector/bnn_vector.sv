@@ -133,7 +133,7 @@ module bnn_vector
   localparam logic [63:0][4:0] Product = products();
 
   // Tables, as a LUT is less than a carry chain: one more, the greatest value and the number of its last bit, one less,
-  // the negative
+  // the negative, pairs of words of hand-overs and of planes
   function automatic logic [15:0][4:0] nexts();
     for (int unsigned i = 0; i < 16; i++) nexts[i] = 5'(i + 1);
   endfunction
@@ -149,11 +149,15 @@ module bnn_vector
   function automatic logic [31:0][5:0] minuses();
     for (int unsigned i = 0; i < 32; i++) minuses[i] = 6'(64 - i);
   endfunction
+  function automatic logic [63:0][4:0] header_pairs();
+    for (int unsigned i = 0; i < 64; i++) header_pairs[i] = 5'(i / 16 + i % 16);
+  endfunction
   localparam logic [31:0][4:0] Less = lesses();
   localparam logic [31:0][5:0] Minus = minuses();
   localparam logic [15:0][4:0] Next = nexts();
   localparam logic [15:0][7:0] Most = mosts();
   localparam logic [15:0][3:0] LastBit = givens();
+  localparam logic [63:0][4:0] HeaderPairs = header_pairs();
 
   always_ff @(posedge clk_i) begin
     average_q    <= flags.average;
@@ -208,7 +212,7 @@ module bnn_vector
 
   logic [1:0] groups_q;  // begun to load and not done
   logic [1:0] ready_q;  // loaded and not begun to be done by the values' part
-  logic load_done, load_done_q, result_group, value_group;
+  logic load_done, load_done_q, result_group, value_group_q;
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
@@ -217,14 +221,14 @@ module bnn_vector
       load_done_q <= 1'b0;
     end else begin
       groups_q    <= groups_q + 2'(load_i) - 2'(result_group);
-      ready_q     <= ready_q + 2'(load_done) - 2'(value_group);
+      ready_q     <= ready_q + 2'(load_done) - 2'(value_group_q);
       load_done_q <= load_done;
     end
   end
 
   assign load_ready_o = ~groups_q[1];
   assign load_done_o  = load_done_q;
-  assign headers_o    = 6'(hand_overs_q) + 6'({kept_q, 1'b0});
+  assign headers_o    = {HeaderPairs[{kept_q, hand_overs_q[4:1]}], hand_overs_q[0]};
   assign busy_o       = groups_q != '0;
 
   // ---- Store: hand-overs that are there --------------------------------------------------------------
@@ -270,7 +274,8 @@ module bnn_vector
 
   // ---- Values: which sum of which channel is next --------------------------------------------------
 
-  logic run_q, go, sum_phase, read_phase, begin_q, pool_first, pool_last_q, value_bank_q;
+  logic run_q, go, sum_phase, read_phase, begin_d, begin_q, pool_first_q, pool_last_q, value_bank_q;
+  logic begin_first_q;  // begin_q with a pool's first block
   logic group_last_q;
   logic [2:0] channel_q, pool_block_q;
   // What the turn is: sums come from one on, reads up to the lead's last; the first sum; the channel's last
@@ -288,7 +293,7 @@ module bnn_vector
   logic [2:0] field_base_q;  // where the block goes
   logic [7:0] flight_q;  // ones: blocks in the queue, or on their way there
   logic full;
-  logic result_end, pool_end, score_done, score_over_q, result_run_q;
+  logic result_end, pool_end_d, pool_end_q, value_group_d, score_done, score_over_q, result_run_q;
   logic [3:0] result_run_d_q;
   logic [AddrBits-1:0] source_q, pixel_q, record_q, back_q, shortcut_row_q;
   logic [SlotBits-1:0] slot_q;
@@ -304,7 +309,11 @@ module bnn_vector
       .port_wait_i    (port_wait_q),
       .turn_last_i    (turn_last_q),
       .channel_last_i (channel_last_q),
+      .pool_last_i    (pool_last_q),
+      .group_last_i   (group_last_q),
       .block_end_o    (block_end),
+      .pool_end_o     (pool_end_d),
+      .group_end_o    (value_group_d),
       .phase_last_i   (phase_last_q),
       .plane_last_i   (plane_last_q),
       .column_end_o   (column_end)
@@ -385,10 +394,8 @@ module bnn_vector
       .flag_o (port_wait_q)
   );
 
-  assign pool_first = pool_block_q == '0;
-  assign pool_end = ended_q & pool_last_q;
   assign full = fields_q[2] ? flight_q[1] : fields_q[1] ? flight_q[3] : flight_q[7];
-  assign value_group = pool_end & group_last_q;
+  assign begin_d = ~run_q & ~ended_q & ~begin_q & ready_q != '0 & ~full & (average_q | ~there_q[5]);
 
   always_ff @(posedge clk_i) begin
     pool_last_q <= pool_block_q == pool_blocks_q - 3'd1;
@@ -427,17 +434,24 @@ module bnn_vector
     if (channel_clears[1]) lead_turn_q <= '0;
     else if (goes[1] && !more_phase) lead_turn_q <= lead_turn_q + 16'd1;
     if (rst_i) begin
-      run_q   <= 1'b0;
-      begin_q <= 1'b0;
-      ended_q <= 1'b0;
+      run_q         <= 1'b0;
+      begin_q       <= 1'b0;
+      begin_first_q <= 1'b0;
+      ended_q       <= 1'b0;
+      pool_end_q    <= 1'b0;
+      value_group_q <= 1'b0;
     end else begin
-      begin_q <= ~run_q & ~ended_q & ~begin_q & ready_q != '0 & ~full & (average_q | ~there_q[5]);
-      run_q   <= begin_q | (run_q & ~block_end);
-      ended_q <= block_end;
+      begin_q       <= begin_d;
+      begin_first_q <= begin_d & pool_first_q;
+      run_q         <= begin_q | (run_q & ~block_end);
+      ended_q       <= block_end;
+      pool_end_q    <= pool_end_d;  // whether the block is the last one is settled with its first turn
+      value_group_q <= value_group_d;
     end
     if (clear) begin
       hand_base_q   <= '0;
       pool_block_q  <= '0;
+      pool_first_q  <= 1'b1;
       field_base_q  <= '0;
       flight_q      <= '0;
       value_bank_q  <= 1'b0;
@@ -445,10 +459,11 @@ module bnn_vector
       if (ended_q) begin
         hand_base_q  <= hand_base_q + hand_overs_q[3:0];
         pool_block_q <= pool_last_q ? '0 : pool_block_q + 3'd1;
+        pool_first_q <= pool_last_q;
       end
-      if (pool_end) field_base_q <= field_base_q + fields_q;
-      if ((pool_end & ~scores_q) != result_end) flight_q <= result_end ? flight_q >> 1 : {flight_q[6:0], 1'b1};
-      value_bank_q  <= value_bank_q ^ value_group;
+      if (pool_end_q) field_base_q <= field_base_q + fields_q;
+      if ((pool_end_q & ~scores_q) != result_end) flight_q <= result_end ? flight_q >> 1 : {flight_q[6:0], 1'b1};
+      value_bank_q  <= value_bank_q ^ value_group_q;
     end
     if (clear || go) score_over_q <= 1'b0;
     else if (score_done) score_over_q <= 1'b1;
@@ -464,7 +479,7 @@ module bnn_vector
   logic [SlotBits-1:0] next_slot;
   logic [AddrBits-1:0] next_addr, next_word;
 
-  assign shortcut_d = (begin_q & pool_first) ? next_shortcut_q : shortcut_q;
+  assign shortcut_d = begin_first_q ? next_shortcut_q : shortcut_q;
 
   always_ff @(posedge clk_i) begin
     two_q           <= flags.stride2 & ~flags.shortcut_same;
@@ -478,7 +493,7 @@ module bnn_vector
     shortcut_words_q <= flags.shortcut ? 13'((layer.shortcut_values[15:0] + 16'd7) >> 3) : '0;
     next_shortcut_q <= 13'(next_word) < shortcut_words_q;
     shortcut_q      <= shortcut_d;
-    if (begin_q && pool_first) begin
+    if (begin_first_q) begin
       source_q     <= next_source_q;
       slot_q       <= next_slot;
       odd_q        <= next_lane[Lanes-1];
@@ -508,7 +523,7 @@ module bnn_vector
       .image_stride_i (layer.shortcut_image_stride[AddrBits-1:0]),
       .row_stride_i   (row_step_q),
       .words_i        (shortcut_step_q),
-      .go_i           (begin_q & pool_first),
+      .go_i           (begin_first_q),
       .column_last_i  (1'b1),
       .block_columns_o(unused_columns),
       .group_last_o   (group_last),
@@ -566,7 +581,7 @@ module bnn_vector
   logic [AddrBits-1:0] read_addr_q;
 
   assign block = '{
-      pool_first: pool_first,
+      pool_first: pool_first_q,
       pool_last: pool_last_q,
       field: field_base_q,
       channel: channel_q,
@@ -754,7 +769,7 @@ module bnn_vector
   logic [SlotBits-1:0] result_slot, slot_d_q[WriteAt+1];
   logic [LaneBits-1:0] pick_q;
 
-  assign result_group = scores_q ? value_group : result_end & result_last;
+  assign result_group = scores_q ? value_group_q : result_end & result_last;
   assign result = '{
       valid: result_run_q & (phase_q[3] | (value_q & plane_q == '0)),
       value: ~phase_q[3],
@@ -930,8 +945,8 @@ module bnn_vector
 
   always_ff @(posedge clk_i) begin
     score_begin_q <= ~rst_i & scores_q & step_d[ScoreAt-1].done;
-    score_block_q <= scores_q & pool_end;
-    score_group_q <= scores_q & value_group;
+    score_block_q <= scores_q & pool_end_q;
+    score_group_q <= scores_q & value_group_q;
   end
 
   bnn_vector_score #(
