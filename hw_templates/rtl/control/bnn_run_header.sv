@@ -31,6 +31,8 @@ module bnn_run_header
   localparam int unsigned RingBits = $clog2(WeightDepth);
   localparam int unsigned PixelBits = $clog2(ImagePixels);
   localparam int unsigned BatchBits = $clog2(MaxBatch);
+  localparam int unsigned ChannelBits = $clog2(FirstChannels);
+  localparam int unsigned ValuesBits = $clog2(FirstValues);
   localparam geometry_t Geometry = '{simd: 16'(Simd), lanes: 8'(Lanes), pe: 8'(Pe)};
 
   localparam int unsigned Bits = $bits(header_t);
@@ -103,7 +105,9 @@ module bnn_run_header
       values_q <= header_q.first_result.value_channels != '0;
       record_q <= 20'(header_q.first_channels[15:0]) + {1'b0, header_q.first_result.value_channels, 3'd0};
       values_range_q[0] <= values_q && header_q.first_result.value_channels[SimdBits-1:0] != '0;
-      values_range_q[1] <= values_q && header_q.first_result.value_channels > 16'(FirstValues);
+      values_range_q[1] <= values_q && (header_q.first_result.value_channels[15:ValuesBits+1] != '0
+          || (header_q.first_result.value_channels[ValuesBits]
+              && header_q.first_result.value_channels[ValuesBits-1:0] != '0));
       values_range_q[2] <= values_q && header_q.first_result.value_channels > header_q.first_channels[15:0];
       values_range_q[3] <= values_q && header_q.first_channels[SimdBits-1:0] != '0;
       values_range_q[4] <= values_q && header_q.first_result.value_bits > 4'(ValueBits);
@@ -151,7 +155,8 @@ module bnn_run_header
     range_q[5]  <= header_q.kept.resident && !ring_q && (high_a_q || high_b_q || words_q > 17'(WeightDepth));
     range_q[6]  <= header_q.words_a == '0;
     range_q[7]  <= two_segments_q == no_words_b_q;
-    range_q[8]  <= header_q.first_channels > 32'(FirstChannels);
+    range_q[8]  <= header_q.first_channels[31:ChannelBits+1] != '0
+        || (header_q.first_channels[ChannelBits] && header_q.first_channels[ChannelBits-1:0] != '0);
     range_q[9]  <= (header_q.first_channels & 32'(FirstPe - 1)) != '0
         || header_q.image_mode.channels == '0 || header_q.image_mode.channels > 8'(MaxChannels);
     range_q[10] <= header_q.pixels == '0;

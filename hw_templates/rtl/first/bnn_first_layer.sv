@@ -90,6 +90,7 @@ module bnn_first_layer
   logic [3:0] planes_q, pack_planes_q;
   logic [AddrBits-1:0] plane_words_q;
   logic pack_q, pad_q, begin_q, run_q;
+  logic [2:0] no_channels_q;  // parts of their number
   logic [15:0] all_columns_q, column_limit_q, columns_q, rows_q;
   logic more_words_q;
   logic [GroupBits:0] group_end_q;
@@ -114,7 +115,9 @@ module bnn_first_layer
   end
 
   always_ff @(posedge clk_i) begin
-    pack_q         <= header_i.first_channels[15:0] == '0 & ~header_i.image_mode.pixel_map;
+    no_channels_q  <= {header_i.first_channels[15:11] == '0 & ~header_i.image_mode.pixel_map,
+                       header_i.first_channels[10:5] == '0, header_i.first_channels[4:0] == '0};
+    pack_q         <= &no_channels_q;
     channels_q     <= header_i.image_mode.channels[2:0];
     pack_planes_q  <= header_i.image_mode.pixel_map ? '0 : header_i.image_mode.first_planes;
     more_words_q   <= header_i.elements[SimdBits-1:0] != '0;
