@@ -21,7 +21,7 @@ module bnn_first_step (
     input  logic       value_last_i,
     input  logic       word_i,
     input  logic [2:0] last_i,
-    input  logic       word_last_i,  // the last one of its planes and of the image
+    input  logic       word_last_i,  // its planes are the image's last
     input  logic       plane_last_i,  // the last one of its planes
     input  logic       slot_last_i,
     input  logic       lane_last_i,
@@ -39,19 +39,21 @@ module bnn_first_step (
 );
   localparam int unsigned Bits = 0, Write = 1, Pixel = 2, Row = 3, Map = 4, Lane = 5, Clear = 6, Step = 7;
 
-  logic bits, word, pixel, image;  // that there are; the last ones of a pixel, of an image
+  // That there are; a pixel's last ones, an image's last word or the last ones of either
+  logic bits, word, pixel, word_end, image;
 
   assign bits = open_i & (bits_i | (value_i & ready_i) | plane_i);
   assign word = pack_i & word_i;
   assign pixel = open_i & last_i[0] & (bits_i | value_last_i);
-  assign image = (pixel & (&last_i[2:1])) | (word & word_last_i);
+  assign word_end = word & word_last_i & plane_last_i;
+  assign image = (pixel & (&last_i[2:1])) | word_end;
 
   assign write_o = room_i[Write] & (bits | word);
   assign bits_o  = room_i[Bits] & open_i & bits_i;
-  assign word_clear_o = clear_i | (room_i[Clear] & ((bits & last_i[0]) | (word & word_last_i)));
+  assign word_clear_o = clear_i | (room_i[Clear] & ((bits & last_i[0]) | word_end));
   assign word_step_o = room_i[Step] & ((bits & slot_last_i) | (word & plane_last_i));
-  assign pixel_o = room_i[Pixel] & (pixel | (word & word_last_i));
-  assign lane_o  = room_i[Lane] & lane_last_i & (pixel | (word & word_last_i));
+  assign pixel_o = room_i[Pixel] & (pixel | word_end);
+  assign lane_o  = room_i[Lane] & lane_last_i & (pixel | word_end);
   assign row_o   = room_i[Row] & pixel & last_i[1];
   assign map_o   = room_i[Map] & pixel & (&last_i[2:1]);
   assign image_o = room_i[Map] & image;

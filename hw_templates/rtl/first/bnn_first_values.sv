@@ -194,10 +194,17 @@ module bnn_first_values
   logic [Bytes-1:0] bits_q;
   logic [Bytes-1:0][7:0] plane_bits_q;
 
-  assign pop         = some & (bits_only_q | (given_q & (&taken_i)));
   assign eighth      = pop & end_q;
   assign plane_taken = plane_q & (&taken_i);
   assign next_more   = last | (more_q & ~value_end_q);
+
+  bnn_first_pop u_pop (
+      .some_i     (some),
+      .bits_only_i(bits_only_q),
+      .given_i    (given_q),
+      .taken_i,
+      .pop_o      (pop)
+  );
 
   bnn_loop #(
       .Bits (WordBits),

@@ -99,7 +99,9 @@ module bnn_first_write
   logic [13:0] room;
   logic write, active_q, image_last_q;
   logic word_last, word_clear, word_step, pixel_end, lane_end, row_end, map_end, image_end, sub_end;
-  logic open_q, packed_q;  // active_q, without and with pack_i
+  logic packed_q;  // active_q with pack_i
+  localparam int unsigned Value = 1;
+  logic [1:0] open;  // active_q without pack_i and the pauses; again for words of values
   logic some_bits, last_bits;  // there are bits or a word of values, the last ones of a group
   logic [2:0] last;
   logic slot_end;  // bits of a word
@@ -111,7 +113,7 @@ module bnn_first_write
   bnn_first_step u_step (
       .clear_i,
       .room_i       (room[Steps-1:0]),
-      .open_i       (open_q),
+      .open_i       (open[0]),
       .pack_i       (packed_q),
       .bits_i       (bits_valid_i),
       .value_i      (Values & value_valid_i),
@@ -120,7 +122,7 @@ module bnn_first_write
       .value_last_i (Values & value_last_i),
       .word_i       (word_valid_i),
       .last_i       (last),
-      .word_last_i  (word_last & word_last_i),
+      .word_last_i  (word_last),
       .plane_last_i (word_last_i),
       .slot_last_i  (slot_end),
       .lane_last_i  (&lane_q),
@@ -148,7 +150,7 @@ module bnn_first_write
   ) u_group (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     ({room[Loop], open_q, some_bits}),
+      .go_i     ({room[Loop], open[0], some_bits}),
       .limit_i  (Values && values_i ? (GroupBits + 1)'(1) : group_end_i),  // value_last_i ends a pixel
       .value_o  (unused_group),
       .last_o   (last[G])
@@ -159,7 +161,7 @@ module bnn_first_write
   ) u_x (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     ({room[Loop], open_q, last_bits, last[G]}),
+      .go_i     ({room[Loop], open[0], last_bits, last[G]}),
       .limit_i  (columns_i),
       .value_o  (unused_value[0]),
       .last_o   (last[X])
@@ -170,7 +172,7 @@ module bnn_first_write
   ) u_y (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     ({room[Loop], open_q, last_bits, last[X:G]}),
+      .go_i     ({room[Loop], open[0], last_bits, last[X:G]}),
       .limit_i  (rows_i),
       .value_o  (unused_value[1]),
       .last_o   (last[Y])
@@ -188,7 +190,7 @@ module bnn_first_write
       .last_o   (word_last)
   );
 
-  assign value_taken_o = {room[Taken], open_q};
+  assign value_taken_o = {room[Taken], open[Value]};
   assign word_taken_o  = {room[Taken], packed_q};
 
   // ---- Sub-batches ---------------------------------------------------------------------------
@@ -225,6 +227,22 @@ module bnn_first_write
     );
   end
 
+  // A sub-batch ends with a row
+  for (genvar i = 0; i < 2; i++) begin : gen_open
+    bnn_first_open u_open (
+        .clk_i,
+        .clear_i,
+        .pack_i,
+        .begin_i    (begin_q),
+        .active_i   (active_q),
+        .room_i     (room[Here]),
+        .pause_i    (pause_q),
+        .last_bits_i(last_bits),
+        .last_i     (last[X:G]),
+        .open_o     (open[i])
+    );
+  end
+
   always_ff @(posedge clk_i) begin
     left_some_q <= left != '0;
     image_end_q <= image_end;
@@ -237,7 +255,6 @@ module bnn_first_write
     end
     if (clear_i) begin
       active_q <= 1'b0;
-      open_q   <= 1'b0;
       packed_q <= 1'b0;
       pause_q  <= 1'b0;
       begin_q  <= 1'b0;
@@ -249,7 +266,6 @@ module bnn_first_write
     end else begin
       begin_q  <= begin_d;
       active_q <= begin_q | (active_q & ~sub_end);
-      open_q   <= ~pack_i & (begin_q | active_q) & ~row_end & (~pause_q | room[Here]);  // a row ends with sub_end
       packed_q <= pack_i & (begin_q | (active_q & ~sub_end));
       pause_q  <= row_end | (pause_q & ~room[Here]);
       settle_q <= active_q ? '0 : {settle_q[1:0], run_i};
