@@ -148,7 +148,7 @@ def draw(ours: list[Point], others: list[Point], path: Path) -> None:
                     axes.annotate(
                         point.network,
                         (point.images_per_s, point.accuracy),
-                        xytext=(-6 if right else 6, 5),
+                        xytext=(-6 if right else 6, 5 if points is ours else -12),  # theirs below
                         textcoords="offset points",
                         ha="right" if right else "left",
                         fontsize=8,
