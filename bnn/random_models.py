@@ -147,12 +147,13 @@ def calibrated(model: Model, rng: np.random.Generator) -> Model:
 
 
 def with_planes(model: Model, planes: int, bases: int = 1, own: bool = False, seed: int = 1) -> Model:
-    """A version-1 model's shape with K planes by thresholds and M bases in every layer but the first, random weights.
+    """A model's shape with K planes by thresholds and M bases in every layer but the first, random weights.
 
-    Bits depend on the image, as those of `calibrated`.
+    Bits depend on the image, as those of `calibrated`; where a layer gives a value, thresholds up to half a step of 16
+    from its own.
 
     Args:
-        model: whose sizes count.
+        model: whose sizes count, of version 1 or one of `random_model`.
         planes: K of every hidden layer.
         bases: M.
         own: whether passes have coefficients of their own, as ABC-Net's, of values that are not read.
@@ -166,10 +167,17 @@ def with_planes(model: Model, planes: int, bases: int = 1, own: bool = False, se
         first, last = layer is model.layers[0], layer is model.layers[-1]
         if not first and bases > 1:
             layer = replace(layer, weights=rng.integers(0, 2, (bases, *layer.weights.shape), np.uint8))
-        acc = sums(layer, given, first and model.eight_bit_input)
-        if last:
+        if last or layer.requantised:
+            if layer.thresholds is not None and planes > 1:
+                spread = [layer.thresholds + step for step in np.linspace(-8, 8, planes).astype(np.int32)]
+                layer = replace(layer, thresholds=np.stack(spread))
+            if not (first or last) and layer.kind == "conv":  # the middle of the sums of all passes
+                assert layer.scale is not None and layer.offset is not None
+                more = (planes * bases - 1) * (layer.fan_in // 2)
+                layer = replace(layer, offset=(layer.offset - more * layer.scale).astype(np.int32))
             grower.layers.append(layer)
-            break
+            continue
+        acc = sums(layer, given, first and model.eight_bit_input)
         if own and not first:
             shape = (layer.outputs, bases, len(given))
             layer = replace(layer, coefficients=rng.integers(100, 1000, shape).astype(np.int32), flip=None)

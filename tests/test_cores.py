@@ -294,15 +294,5 @@ def test_the_cycle_model_tells_the_cycles_of_planes_bases_and_values() -> None:
     chain = network(8, (10, 10, 3), stages)
     convs = ((16, False), (16, False), (32, False))
     residual = random_model(Network("residual", 8, 8, 3, convs, (), 5, 1, "none", residual=True))
-    for model in (with_planes(chain, 2, 2), with_planes(chain, 3, 3, own=True), residual, two_planes(residual)):
+    for model in (with_planes(chain, 2, 2), with_planes(chain, 3, 3, own=True), residual, with_planes(residual, 2)):
         hold_the_cycle_model(SMALL, model)
-
-
-def two_planes(residual: Model) -> Model:
-    """A residual network with thresholds at -8 and 8 on its values, where they had one."""
-    limits = [
-        None if layer.thresholds is None else np.stack([layer.thresholds - 8, layer.thresholds + 8])
-        for layer in residual.layers
-    ]
-    layers = zip(residual.layers, limits, strict=True)
-    return replace(residual, layers=tuple(replace(layer, thresholds=limit) for layer, limit in layers))
