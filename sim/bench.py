@@ -101,6 +101,7 @@ CASES = (
     Case("CNV", 16, title="CNV-W1A2", planes=2, most=13500, shipped="cnv_w1a2"),
     Case("CNV", 16, title="CNV-W2A2", planes=2, bases=2, most=24000),
     Case("bireal", 16, title="Bi-Real", most=14000),
+    Case("bireal_cnv", 16, title="Bi-Real-W1A2", planes=2, most=20000, shipped="bireal_w1a2"),
     Case("CNV", 16, title="CNV-ABC", planes=3, bases=3, coefficients=True, most=60000, shipped="cnv_abc"),
 )
 

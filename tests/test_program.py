@@ -200,7 +200,7 @@ def test_programs_of_the_shipped_models(name: str) -> None:
     assert found == DIGESTS[name]
     for design in DESIGNS.values():  # the others refuse it
         if design.name not in DIGESTS[name]:
-            with pytest.raises(DesignError, match="needs the vector unit"):
+            with pytest.raises(DesignError, match="needs the vector unit|activation memory has"):
                 plan(model, design, 16)
 
 
