@@ -99,7 +99,7 @@ module bnn_first_write
   logic [13:0] room;
   logic write, active_q, image_last_q;
   logic word_last, word_clear, word_step, pixel_end, lane_end, row_end, map_end, image_end, sub_end;
-  logic packed_q;  // active_q with pack_i
+  logic packing;  // active_q with pack_i
   localparam int unsigned Value = 1;
   logic [1:0] open;  // active_q without pack_i and the pauses; again for words of values
   logic some_bits, last_bits;  // there are bits or a word of values, the last ones of a group
@@ -114,7 +114,7 @@ module bnn_first_write
       .clear_i,
       .room_i       (room[Steps-1:0]),
       .open_i       (open[0]),
-      .pack_i       (packed_q),
+      .pack_i       (packing),
       .bits_i       (bits_valid_i),
       .value_i      (Values & value_valid_i),
       .ready_i      (value_ready_i),
@@ -184,14 +184,14 @@ module bnn_first_write
   ) u_word (
       .clk_i,
       .restart_i(clear_i),
-      .go_i     ({room[Loop], packed_q, word_valid_i, word_last_i}),
+      .go_i     ({room[Loop], packing, word_valid_i, word_last_i}),
       .limit_i  (plane_words_i),
       .value_o  (unused_word),
       .last_o   (word_last)
   );
 
   assign value_taken_o = {room[Taken], open[Value]};
-  assign word_taken_o  = {room[Taken], packed_q};
+  assign word_taken_o  = {room[Taken], packing};
 
   // ---- Sub-batches ---------------------------------------------------------------------------
 
@@ -243,6 +243,16 @@ module bnn_first_write
     );
   end
 
+  bnn_first_packed u_packed (
+      .clk_i,
+      .clear_i,
+      .pack_i,
+      .begin_i (begin_q),
+      .active_i(active_q),
+      .end_i   (sub_end),
+      .packed_o(packing)
+  );
+
   always_ff @(posedge clk_i) begin
     left_some_q <= left != '0;
     image_end_q <= image_end;
@@ -255,7 +265,6 @@ module bnn_first_write
     end
     if (clear_i) begin
       active_q <= 1'b0;
-      packed_q <= 1'b0;
       pause_q  <= 1'b0;
       begin_q  <= 1'b0;
       settle_q <= '0;
@@ -266,7 +275,6 @@ module bnn_first_write
     end else begin
       begin_q  <= begin_d;
       active_q <= begin_q | (active_q & ~sub_end);
-      packed_q <= pack_i & (begin_q | (active_q & ~sub_end));
       pause_q  <= row_end | (pause_q & ~room[Here]);
       settle_q <= active_q ? '0 : {settle_q[1:0], run_i};
       parity_q <= parity_q ^ sub_end;
