@@ -26,7 +26,7 @@ def ceil_div(value: int, divisor: int) -> int:
 
 @dataclass(frozen=True)
 class Spec:
-    """What the walk needs of a layer; models' layers have these fields too."""
+    """What the walk needs of a layer; models' layers have these fields too, but for `value`."""
 
     name: str
     kind: str  # conv, dense or average
@@ -40,6 +40,7 @@ class Spec:
     bases: int = 1
     planes: int = 1
     input_bits: int = 0
+    value: bool = False  # a layer of a topology gives one
 
 
 @dataclass(frozen=True)

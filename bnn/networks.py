@@ -73,7 +73,7 @@ class Network:
             if self.residual and len(rows) >= self.stem:
                 before = rows[-1]
                 row = replace(row, inputs=(before.name,) * 2, stride=1 if before.outputs == outputs else 2)
-            rows.append(row)
+            rows.append(replace(row, value=self.residual and len(rows) >= self.stem - 1))
         if self.residual:
             rows[-1] = replace(rows[-1], planes=0)  # only its value is read
             rows.append(Spec(MEAN, "average", rows[-1].outputs, planes=MEAN_BITS))

@@ -24,8 +24,7 @@ def random_model(network: Network, seed: int = 1) -> Model:
     table = np.where(pixels < 128, -1, 1) if network.input_table == INPUT_BINARY else pixels - 128
     size = (network.height, network.width, network.channels)
     rng = np.random.default_rng(seed)
-    stem = network.stem if network.residual else 0
-    return _drawn(network.title or network.name, size, table, network.layers, rng, stem)
+    return _drawn(network.title or network.name, size, table, network.layers, rng)
 
 
 def edge_model(seed: int, size: Shape, specs: Sequence[Spec], binary: bool = False) -> Model:
@@ -58,10 +57,7 @@ def edge_model(seed: int, size: Shape, specs: Sequence[Spec], binary: bool = Fal
     return calibrated(replace(model, layers=(*layers, replace(model.layers[-1], offset=offset))), rng)
 
 
-def _drawn(
-    name: str, size: Shape, table: np.ndarray, specs: Sequence[Spec], rng: np.random.Generator, stem: int = 0
-) -> Model:
-    """`stem`: the convolution, from 1, that gives the first value; 0: none gives one."""
+def _drawn(name: str, size: Shape, table: np.ndarray, specs: Sequence[Spec], rng: np.random.Generator) -> Model:
     unnamed = _Unnamed(*size, specs)
     layers: List[Layer] = []
     previous = "input"
@@ -83,8 +79,7 @@ def _drawn(
             centre = 0 if eight_bit else geometry.fan_in // 2
             limits = np.maximum(centre + rng.integers(-spread, spread, spec.outputs), -500 if eight_bit else 0)
             vectors = {"thresholds": limits.astype(np.int32), "flip": rng.integers(0, 2, spec.outputs) > 0}
-        if stem and spec.kind == "conv" and len(layers) >= stem - 1:
-            # values with a spread of about 20, and their signs
+        if spec.value:  # of a spread of about 20, and their signs
             scale = rng.integers(1, 1 + (20 << 12) // spread, spec.outputs)
             vectors = {"scale": scale.astype(np.int32), "offset": (2048 - centre * scale).astype(np.int32), "shift": 12}
             if spec.planes:
@@ -164,18 +159,11 @@ def with_planes(model: Model, planes: int, bases: int = 1, own: bool = False, se
     images = rng.integers(0, 256, (2, model.height, model.width, model.channels)).astype(np.uint8)
     given = read_pixels(model, images)
     for layer in model.layers:
-        first, last = layer is model.layers[0], layer is model.layers[-1]
+        first = layer is model.layers[0]
         if not first and bases > 1:
             layer = replace(layer, weights=rng.integers(0, 2, (bases, *layer.weights.shape), np.uint8))
-        if last or layer.requantised:
-            if layer.thresholds is not None and planes > 1:
-                spread = [layer.thresholds + step for step in np.linspace(-8, 8, planes).astype(np.int32)]
-                layer = replace(layer, thresholds=np.stack(spread))
-            if not (first or last) and layer.kind == "conv":  # the middle of the sums of all passes
-                assert layer.scale is not None and layer.offset is not None
-                more = (planes * bases - 1) * (layer.fan_in // 2)
-                layer = replace(layer, offset=(layer.offset - more * layer.scale).astype(np.int32))
-            grower.layers.append(layer)
+        if layer.requantised:
+            grower.layers.append(_more_planes(layer, planes, 1 if first else planes * bases))
             continue
         acc = sums(layer, given, first and model.eight_bit_input)
         if own and not first:
@@ -195,6 +183,18 @@ def with_planes(model: Model, planes: int, bases: int = 1, own: bool = False, se
     found = replace(model, layers=tuple(grower.layers))
     shapes(found)
     return found
+
+
+def _more_planes(layer: Layer, planes: int, passes: int) -> Layer:
+    """A layer of a value, of scores or of a mean with so many planes and passes, its value in the middle as before."""
+    if layer.thresholds is not None and planes > 1:
+        spread = [layer.thresholds + step for step in np.linspace(-8, 8, planes).astype(np.int32)]
+        layer = replace(layer, thresholds=np.stack(spread))
+    if layer.kind != "conv":
+        return layer
+    assert layer.scale is not None and layer.offset is not None
+    middle = (passes - 1) * (layer.fan_in // 2)  # of the sums of the further passes
+    return replace(layer, offset=(layer.offset - middle * layer.scale).astype(np.int32))
 
 
 @dataclass(frozen=True)

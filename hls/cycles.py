@@ -108,7 +108,8 @@ def block_parts(layer: Descriptor, shortcut: bool) -> Parts:
         steps = 0
     values = (8 * turns + 3) * sums
     results = columns * max(layer.given_planes, 1) * (9 if layer.given_planes else 8)
-    turn = results + (values if layer.average else 8 * (reads + planes) + (2 if planes else 3) if shortcut else 0)
+    reading = values if layer.average else 8 * (reads + planes) + (2 if planes else 3) if shortcut else 0
+    turn = results + reading
     port = columns * (8 * layer.value + layer.given_planes)
     port += 8 * (hand_overs if layer.average else reads if shortcut else 0)
     kept = 4 if layer.thresholds == 3 else max(1, layer.thresholds)

@@ -118,7 +118,7 @@ def test_an_exported_model_teaches(archive: Path, tmp_path: Path, capsys: pytest
 
 def test_teachers_of_different_images_are_refused() -> None:
     def teacher(name: str, size: int) -> Teacher:
-        return Teacher(name, (3, size, size), 10, lambda images: images)
+        return Teacher(name, f"3x{size}x{size} images of 10 classes", lambda images: images)
 
     with pytest.raises(TrainError, match="the teacher b takes 3x8x8 images of 10 classes, the teacher a 3x9x9 images"):
         together([teacher("a", 9), teacher("c", 9), teacher("b", 8)])

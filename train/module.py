@@ -116,7 +116,7 @@ class BinaryNetwork(nn.Module):
         unit = INPUT_SCALE if pixels else 1.0
         if combined:
             return AbcBlock(layer, norm, spec.pool)
-        if network.residual and spec.kind == "conv" and network.layers.index(spec) >= network.stem - 1:
+        if spec.value:
             height, width, _ = geometry.input
             if spec.stride > 1 and (height % 2 or width % 2):
                 raise TrainError(f"{spec.name}: input is {height}x{width}, expected even of an averaged shortcut")

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from bnn.cpu import infer
+from bnn.geometry import ceil_div
 from bnn.model import Model, load
+from bnn.networks import Network
 from bnn.output import progress
 from train.checkpoint import load_network
 from train.errors import TrainError
@@ -25,25 +27,25 @@ class Teacher:
     """What gives scores to learn from: `scores` of uint8 images (N, C, H, W) as logits, float32 (N, classes)."""
 
     name: str
-    shape: tuple[int, int, int]  # channels, height, width
-    classes: int
+    takes: str  # its images and classes, as `taken`
     scores: Callable[[Tensor], Tensor]
 
-    @property
-    def takes(self) -> str:
-        """Its images and classes, as text."""
-        return f"{'x'.join(map(str, self.shape))} images of {self.classes} classes"
+
+def taken(network: Network | Model, classes: int) -> str:
+    """What images a topology or a model takes, of how many classes, as text."""
+    return f"{network.channels}x{network.height}x{network.width} images of {classes} classes"
 
 
 def of_network(network: BinaryNetwork) -> Teacher:
     """A network as a teacher, in evaluation; it goes to where the images are."""
-    takes = network.network
+    network.eval()
 
     def scores(images: Tensor) -> Tensor:
-        found: Tensor = network.to(images.device).eval()(images.contiguous(memory_format=torch.channels_last))
+        found: Tensor = network.to(images.device)(images.contiguous(memory_format=torch.channels_last))
         return found.float()
 
-    return Teacher(takes.name, (takes.channels, takes.height, takes.width), takes.classes, scores)
+    topology = network.network
+    return Teacher(topology.name, taken(topology, topology.classes), scores)
 
 
 def of_model(model: Model) -> Teacher:
@@ -61,7 +63,7 @@ def of_model(model: Model) -> Teacher:
         logits = infer(model, pixels) / temperature
         return torch.from_numpy(logits.astype(np.float32)).to(images.device)
 
-    return Teacher(model.name, (model.channels, model.height, model.width), len(model.classes), scores)
+    return Teacher(model.name, taken(model, len(model.classes)), scores)
 
 
 def load_teacher(path: Path) -> Teacher:
@@ -93,14 +95,14 @@ def together(teachers: Sequence[Teacher]) -> Teacher:
 
     if len(teachers) == 1:
         return first
-    return Teacher("+".join(teacher.name for teacher in teachers), first.shape, first.classes, scores)
+    return Teacher("+".join(teacher.name for teacher in teachers), first.takes, scores)
 
 
 @torch.no_grad()
 def teacher_scores(teacher: Teacher, images: Tensor) -> Tensor:
     """The teacher's scores of each image and of its mirror image, float32 (2, N, classes)."""
     rows: list[list[Tensor]] = [[], []]
-    for start in progress(range(0, len(images), BATCH), "teacher", (len(images) + BATCH - 1) // BATCH):
+    for start in progress(range(0, len(images), BATCH), "teacher", ceil_div(len(images), BATCH)):
         part = images[start : start + BATCH]
         for row, x in zip(rows, (part, part.flip(3)), strict=True):
             row.append(teacher.scores(x))

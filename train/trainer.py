@@ -27,7 +27,7 @@ from train.module import BinaryNetwork
 from train.optimizer import clip, initialise, learning_rate, make_optimizer
 from train.processes import pick_device, world
 from train.recipes import Recipe
-from train.teacher import Teacher, teacher_scores
+from train.teacher import Teacher, taken, teacher_scores
 
 Row = dict[str, float]  # of the log, see train.log.LOG_FIELDS
 Start = Callable[[BinaryNetwork, Tensor], None]  # sets first weights, given training images
@@ -164,7 +164,7 @@ def check_teacher(network: Network, teacher: Teacher | None) -> None:
     """
     if teacher is None:
         raise TrainError("the recipe distils: give a teacher, a checkpoint or a model.npz")
-    wanted = f"{network.channels}x{network.height}x{network.width} images of {network.classes} classes"
+    wanted = taken(network, network.classes)
     if teacher.takes != wanted:
         raise TrainError(f"the teacher {teacher.name} takes {teacher.takes}, {network.name} {wanted}")
 
