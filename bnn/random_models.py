@@ -160,7 +160,7 @@ def with_planes(model: Model, planes: int, bases: int = 1, own: bool = False, se
     given = read_pixels(model, images)
     for layer in model.layers:
         first = layer is model.layers[0]
-        if not first and bases > 1:
+        if not first and bases > 1 and layer.kind != "average":
             layer = replace(layer, weights=rng.integers(0, 2, (bases, *layer.weights.shape), np.uint8))
         if layer.requantised:
             grower.layers.append(_more_planes(layer, planes, 1 if first else planes * bases))

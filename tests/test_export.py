@@ -13,7 +13,7 @@ import torch
 from bnn import golden
 from bnn.model import Model, load
 from bnn.networks import Network, network
-from bnn.random_models import random_model
+from bnn.random_models import random_model, with_planes
 from bnn.rules import shapes
 from train.abc_net import AbcBlock, AbcLayer
 from train.checkpoint import CHECKPOINT_FORMAT, load_network, save_checkpoint
@@ -164,6 +164,9 @@ def test_the_stem_of_a_residual_network_gives_planes_until_its_last_gives_a_valu
     assert mismatches == 0 and len(np.unique(scores)) > 20
     drawn = random_model(net)
     assert [layer.requantised for layer in drawn.layers[:4]] == [False, True, True, True]
+    more = with_planes(drawn, planes, 2)
+    assert [layer.bases for layer in more.layers] == [1, 2, 2, 2, 1, 2]
+    assert [len(layer.limits) for layer in more.layers] == [planes, planes, planes, 0, 0, 0]
 
 
 @pytest.mark.parametrize(("planes", "bases"), [(3, 3), (2, 1), (1, 2)])
