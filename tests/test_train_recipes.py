@@ -99,6 +99,8 @@ def test_an_exported_model_teaches(archive: Path, tmp_path: Path, capsys: pytest
     scores = teacher_scores(load_teacher(out), images)
     network_scores = teacher_scores(load_teacher(checkpoint), images)
     assert scores.shape == (2, len(images), 3) and not torch.equal(scores[0], scores[1])
+    integers = golden.infer(model, channels_last(images))
+    assert torch.allclose(scores[0], torch.from_numpy(integers / model.temperature).float())
     factors = scores / network_scores
     assert torch.allclose(factors, factors.mean(), rtol=1e-3)  # 2^shift over the temperature
     taught = ("--distil", "0.5", "--teacher", str(out))
