@@ -453,3 +453,24 @@ def test_the_better_of_last_weights_and_average_is_deployed(tmp_path: Path) -> N
     )
     trainer.settle(other, run, torch.from_numpy(train["x"]), trainer.SETTLE_IMAGES // 64)
     assert trainer.accuracy(other, images, labels) <= saved["deploy_accuracy"]
+
+
+def test_fixed_norms_are_those_before_their_first_epoch(tmp_path: Path) -> None:
+    """Settled once, also where the run is interrupted; what is trained is what is deployed."""
+    run = config(3, fixed_norms=2)
+    train, val = make_images(128), make_images(64, seed=8)
+    model = trainer.train(run, train, val, tmp_path / "whole")
+    saved = load_checkpoint(tmp_path / "whole" / "checkpoint.pt")
+    assert all(torch.equal(value, saved["deploy"][name]) for name, value in saved["model"].items())
+    before = trainer.train(run, train, val, tmp_path / "parts", stop_after=1)
+    trainer.settle(before, run, torch.from_numpy(train["x"]), trainer.SETTLE_IMAGES // run.recipe.batch)
+    for block, wanted in zip(model.each(), before.each(), strict=True):
+        assert torch.equal(block.norm.running_mean, wanted.norm.running_mean)
+        assert torch.equal(block.norm.running_var, wanted.norm.running_var)
+        assert not torch.equal(block.norm.bias, wanted.norm.bias)
+    trainer.train(run, train, val, tmp_path / "parts", stop_after=2)
+    trainer.train(run, train, val, tmp_path / "parts")
+    again = load_checkpoint(tmp_path / "parts" / "checkpoint.pt")
+    assert all(torch.equal(value, saved["deploy"][name]) for name, value in again["deploy"].items())
+    with pytest.raises(TrainError, match="fixed_norms is 4, expected 0 to the 3 epochs"):
+        trainer.train(config(3, fixed_norms=4), train, val, tmp_path / "none")

@@ -163,6 +163,26 @@ def test_residual_network_trains_and_exports(archive: Path, tmp_path: Path, caps
     assert main(["tiny_bireal", *options, "--recipe", "bireal", "--start", str(out), "--lr", "1e-3"]) == 0
 
 
+def test_start_gives_the_thresholds_exactly_in_evaluation() -> None:
+    """With statistics that are the images' own; but for channels all but constant, which are put within reach."""
+    torch.manual_seed(4)
+    model = random_model(network("tiny"))
+    images = torch.randint(0, 256, (600, 3, 32, 32), dtype=torch.uint8)
+    started = BinaryNetwork(network("tiny"))
+    start_from(model)(started, images)
+    assert started.training
+    found = export.export(started.eval(), model.classes, {})
+    for old, new, block in zip(model.layers[:-1], found.layers[:-1], started.each(), strict=False):
+        within = (block.norm.bias.abs() < 2.99).numpy()
+        assert within.sum() > 5 and np.array_equal(old.limits[:, within], new.limits[:, within]), old.name
+    for block in started.each():
+        block.norm.momentum = 1.0
+    kept = [block.norm.running_mean.clone() for block in started.each()]
+    with torch.no_grad():
+        started.train()(images)
+    assert torch.allclose(started.each()[0].norm.running_mean, kept[0], atol=1e-3)
+
+
 def test_a_network_starts_from_the_first_layers_of_another(capsys: pytest.CaptureFixture[str]) -> None:
     """Signs and thresholds of those that are alike; the others stay as drawn."""
     torch.manual_seed(4)

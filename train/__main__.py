@@ -92,6 +92,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     changes.add_argument("--weight-decay", type=float)
     changes.add_argument("--crop", type=int, help="pixels of padding before a random crop")
     changes.add_argument("--flip", type=_flag, metavar="yes|no", help="random horizontal flip")
+    changes.add_argument("--fixed-norms", type=int, help="last epochs in which the batch norms' statistics stay")
     changes.add_argument("--average", type=float, help="decay of the average of the parameters")
     changes.add_argument("--distil", type=float, help="weight of the teacher in the loss")
     changes.add_argument("--temperature", type=float)

@@ -36,6 +36,7 @@ class Recipe:
     weight_decay: float = 0.0  # of the latent weights
     crop: int = 0  # pixels of padding before a random crop
     flip: bool = False  # random horizontal flip
+    fixed_norms: int = 0  # last epochs in which the batch norms' statistics stay, as in the exported thresholds
     average: float = 0.0  # decay of the average of the parameters; 0: none
     distil: float = 0.0  # weight of the teacher in the loss
     temperature: float = 4.0  # of the distillation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -12,13 +12,16 @@ from bnn.layers import INPUT, Layer, Model
 from bnn.output import note
 from train.abc_net import AbcLayer
 from train.errors import TrainError
-from train.layers import BitsBlock, Block, ValueBlock
+from train.layers import BitsBlock, Block, ValueBlock, by_channel
 from train.methods import plane_steps
 from train.module import BinaryNetwork, pixel_unit
 
 MAGNITUDE = 0.1
 """Magnitude of every latent weight at the start: small against 1, so that Adam at 2e-3 turns one in 50 steps."""
-CALIBRATION_IMAGES = 512
+CALIBRATION_IMAGES = 4096
+"""Images whose sums the batch norms are set by: with 512 the dense layers' means are a 23rd of a deviation off."""
+CHUNK = 256
+"""Images that go through a layer at once."""
 
 
 def _passes(layer: Layer, planes: int) -> int:
@@ -110,25 +113,42 @@ def _affine(layer: Layer, block: Block, reach: int, pixels: float | None) -> tup
     return gain / block.units, (bias - 0.5) / block.units  # rounding half up is in the offset
 
 
+def _measure(block: Block, parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and variance (C,) float64 of what the block's batch norm sees of its inputs, given in parts."""
+    alpha = block.alpha()
+    count, total, squares = 0, torch.zeros(()), torch.zeros(())
+    for x in parts:
+        sums = (block.layer(x) if isinstance(block, ValueBlock) else block.sums(x)).double()
+        sums = sums if alpha is None else sums * by_channel(alpha.double(), sums)
+        axes = [axis for axis in range(sums.dim()) if axis != 1]
+        count += sums.numel() // sums.shape[1]
+        total, squares = total + sums.sum(axes), squares + (sums * sums).sum(axes)
+    mean = total / count
+    return mean, (squares / count - mean * mean).clamp(min=0.0)
+
+
 @torch.no_grad()
-def _set(network: BinaryNetwork, block: Block, layer: Layer, x: Tensor, planes: int, first: bool) -> None:
-    """Weights and batch norm of a block that reads `x`, from a layer that reads so many planes."""
+def _set(network: BinaryNetwork, block: Block, layer: Layer, parts: Sequence[Tensor], planes: int, first: bool) -> None:
+    """Weights and batch norm of a block, from a layer that reads so many planes; its inputs are given in parts."""
     factors = layer.base_factors.reshape(-1, *(1 for _ in layer.base_weights.shape[1:]))
     signs = (factors * (2.0 * layer.base_weights - 1)).sum(axis=0) / factors.sum()
     signs = np.ascontiguousarray(np.moveaxis(signs, -1, 1)).astype(np.float32)
     if block.layer.weight.shape != signs.shape:  # another number of classes: the last layer stays as drawn
         return
     block.layer.weight.copy_(torch.from_numpy(signs) * MAGNITUDE)
-    block.train()
     pixels = pixel_unit(network.network) if first and layer.kind == "conv" else None
     passes = _passes(layer, planes)
     reach = layer.fan_in * passes
     valued = isinstance(block, ValueBlock)
-    # where the model has one plane or base and the block two, the block's sums are about twice as large
-    sums = (block.layer(x) if valued else block.sums(x)) / (_units(block) / passes)
-    axes = [axis for axis in range(sums.dim()) if axis != 1]
-    mean = sums.mean(axes).double().numpy()
-    deviation = np.sqrt(sums.var(axes).double().numpy() + block.norm.eps)
+    seen, variance = _measure(block, parts)
+    assert block.norm.running_mean is not None and block.norm.running_var is not None
+    block.norm.running_mean.copy_(seen)
+    block.norm.running_var.copy_(variance)
+    # what the batch norm sees of 1 of the model's sums: about 2 where the model has one plane or base and the block two
+    alpha = block.alpha()
+    worth = _units(block) / passes * (1.0 if alpha is None else alpha.double())
+    mean = (seen / worth).cpu().numpy()
+    deviation = (torch.sqrt(variance + block.norm.eps) / worth).cpu().numpy()
     if layer.requantised:
         gain, bias = _affine(layer, block, reach, pixels)
         gain, bias = gain * deviation, bias + gain * mean
@@ -154,20 +174,23 @@ def _start(network: BinaryNetwork, model: Model, images: Tensor) -> None:
     if alike < max(len(specs), len(model.layers)):
         note(f"start: {alike} of {len(specs)} layers are those of {model.name}, {specs[alike - 1].name} the last")
     layers = [layer for layer in model.layers[:alike] if layer.kind != "average"]
-    x, value = network.lookup(images[:CALIBRATION_IMAGES]), None
+    parts: list[tuple[Tensor, Tensor | None]] = [(network.lookup(part), None) for part in torch.split(images, CHUNK)]
+    training = network.training
+    network.eval()  # so that a layer's planes are the model's
     for block, layer in zip(network.each(), layers, strict=False):
-        x, value = network.before(block, x, value)
-        _set(network, block, layer, x, model.planes_into(layer), layer is layers[0])
-        x, value = network.after(block, x, value)
+        parts = [network.before(block, x, value) for x, value in parts]
+        _set(network, block, layer, [x for x, _ in parts], model.planes_into(layer), layer is layers[0])
+        parts = [network.after(block, x, value) for x, value in parts]
+    network.train(training)
 
 
 def start_from(model: Model) -> Callable[[BinaryNetwork, Tensor], None]:
     """A `start` for `train.trainer.train`: the model's signs, and batch norms with its thresholds and values.
 
     The batch norms get the scale and the offset that put thresholds, values and scores where the model has them, given
-    the sums of the first training images; of one threshold the scale is +-1. A model of one plane or one base can
-    start a network of more. Layers from the first on that is not as the network's, and a last layer with another
-    number of classes, stay as they were drawn.
+    the sums of the images, which are best CALIBRATION_IMAGES as the training sees them; of one threshold the scale is
+    +-1. A model of one plane or one base can start a network of more. Layers from the first on that is not as the
+    network's, and a last layer with another number of classes, stay as they were drawn.
     """
 
     def start(network: BinaryNetwork, images: Tensor) -> None:

@@ -27,13 +27,14 @@ from train.module import BinaryNetwork
 from train.optimizer import clip, initialise, learning_rate, make_optimizer
 from train.processes import pick_device, world
 from train.recipes import Recipe
+from train.start import CALIBRATION_IMAGES
 from train.teacher import Teacher, taken, teacher_scores
 
 Row = dict[str, float]  # of the log, see train.log.LOG_FIELDS
-Start = Callable[[BinaryNetwork, Tensor], None]  # sets first weights, given training images
+Start = Callable[[BinaryNetwork, Tensor], None]  # sets first weights, given images as the training sees them
 
 SETTLE_IMAGES = 12_800
-"""Images over which the batch norms are measured again after the last epoch."""
+"""Images over which the batch norms are measured again after the last epoch, or before the first with fixed ones."""
 
 
 @dataclass
@@ -107,6 +108,11 @@ def settle(model: BinaryNetwork, config: Config, images: Tensor, count: int) -> 
     model.eval()
 
 
+def norms_fixed(recipe: Recipe, epoch: int) -> bool:
+    """Whether the batch norms' statistics stay in an epoch, from 0."""
+    return epoch >= recipe.epochs - recipe.fixed_norms
+
+
 def stop_if_bad(recipe: Recipe, first_bad: Tensor, epoch: int, steps: int) -> None:
     """Stop where a loss was not finite.
 
@@ -134,6 +140,8 @@ def check(config: Config, data: Arrays, teacher: Teacher | None) -> None:
     check_data(network, recipe, data)
     if recipe.loss not in LOSSES:
         raise TrainError(f"loss '{recipe.loss}' is unknown: choose one of {', '.join(LOSSES)}")
+    if not 0 <= recipe.fixed_norms <= recipe.epochs:
+        raise TrainError(f"fixed_norms is {recipe.fixed_norms}, expected 0 to the {recipe.epochs} epochs")
     if recipe.distil:
         check_teacher(network, teacher)
 
@@ -183,7 +191,9 @@ def begin(config: Config, path: Path, images: Tensor, start: Start | None) -> St
     state = State(model, make_optimizer(model, recipe))
     if not path.exists():
         if start is not None:
-            start(model, images)
+            draw = torch.Generator().manual_seed(config.seed)
+            some = torch.randperm(len(images), generator=draw)[:CALIBRATION_IMAGES].to(images.device)
+            start(model, crop_flip(images[some], draw, recipe.crop, recipe.flip)[0])
         if recipe.average:
             state.average = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
         return state
@@ -276,6 +286,9 @@ def train_epoch(
     loss_function = LOSSES[recipe.loss]
     steps = len(images.x) // recipe.batch
     state.model.train()
+    if norms_fixed(recipe, epoch):
+        for block in state.model.each():
+            block.norm.eval()
     state.model.set_progress(epoch / recipe.epochs)
     torch.manual_seed(config.seed * 7919 + epoch * processes + rank)
     draw = torch.Generator().manual_seed((config.seed * 7919 + epoch) * processes + rank)
@@ -342,12 +355,12 @@ def train(
         compile_step: use `torch.compile` (needs a C++ compiler on the CPU).
         stop_after: end after so many epochs, as an interruption would.
         teacher: of the distillation, where the recipe has one.
-        start: sets the first weights of a run that is not resumed, given training images.
+        start: sets the first weights of a run that is not resumed, given images as the training sees them.
         command: the call of bnn, kept in the checkpoint.
 
     Returns:
         the network to deploy: of the last weights and their average, where the recipe has one,
-        that with the better validation accuracy; batch norms settled.
+        that with the better validation accuracy; batch norms settled or fixed.
 
     Raises:
         TrainError: checkpoint of another run, unsuitable data, loss not finite.
@@ -374,6 +387,8 @@ def train(
             if stop_after is not None and state.epoch >= stop_after:
                 return state.model
             started = time.time()
+            if state.epoch == recipe.epochs - recipe.fixed_norms:
+                settle(state.model, config, images.x, SETTLE_IMAGES // recipe.batch)
             row = train_epoch(state, step_model, config, images, softened)
             state.epoch += 1
             if rank == 0:
@@ -427,7 +442,7 @@ def _summary(state: State, network: BinaryNetwork, held_out: Images, path: Path)
 
 
 def deploy(state: State, config: Config, images: Tensor, held_out: Images, path: Path) -> BinaryNetwork:
-    """Settle the last weights and their average, and store the better one in the checkpoint as `deploy`."""
+    """Settle the last weights and their average, unless norms are fixed, and store the better one as `deploy`."""
     model = state.model
     if dist.is_initialized():
         dist.barrier()  # the checkpoint is written by the first process
@@ -444,7 +459,8 @@ def deploy(state: State, config: Config, images: Tensor, held_out: Images, path:
         candidates["average"] = averaged.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     found = {}
     for name, candidate in candidates.items():
-        settle(candidate, config, images, SETTLE_IMAGES // config.recipe.batch)
+        if not config.recipe.fixed_norms:
+            settle(candidate, config, images, SETTLE_IMAGES // config.recipe.batch)
         found[name] = accuracy(candidate, held_out.x, held_out.y)
     best = max(found, key=lambda name: found[name])
     if world()[0] == 0:
@@ -452,5 +468,5 @@ def deploy(state: State, config: Config, images: Tensor, held_out: Images, path:
         saved["deploy_accuracy"] = found[best]
         save_checkpoint(path, saved)
         listed = ", ".join(f"{name} {100 * value:.2f} %" for name, value in found.items())
-        note(f"settled: validation {listed}")
+        note(f"{'norms fixed' if config.recipe.fixed_norms else 'settled'}: validation {listed}")
     return candidates[best].eval()
