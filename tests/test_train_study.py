@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ import pytest
 import torch
 
 from bnn.errors import ExpectedError
+from bnn.model import save
+from bnn.networks import network
+from bnn.random_models import random_model
 from bnn.tables import marked
 from train import data, study, trainer
 from train.checkpoint import load_checkpoint, load_network
@@ -109,7 +113,7 @@ def test_the_float_network_teaches_and_is_trained_once(
     command = ["ingredients", "tiny", "--epochs", "1", "--seeds", "1", "-o", str(tmp_path)]
     assert study.main(command) == 0
     told = capsys.readouterr().out
-    assert "study: the teacher, seed 1: " in told and "| taught by the float32 network | " in told
+    assert "study: the teacher, seed 1: " in told and "| taught | " in told
     (teacher,) = tmp_path.glob("*.work/checkpoint.pt")
     assert load_network(teacher).methods.real
     configs = [json.loads(path.read_text())["config"] for path in tmp_path.glob("*.json")]
@@ -119,6 +123,23 @@ def test_the_float_network_teaches_and_is_trained_once(
     assert study.main(command) == 0
     again = capsys.readouterr().out
     assert "epoch 1/1" not in again and told.rpartition("| recipe")[2] == again.rpartition("| recipe")[2]
+    assert told.endswith("The teacher is the float32 network, with as many epochs.\n")
+    assert study.main([*command, "--teacher", str(teacher)]) == 0  # the same one, given
+    given = capsys.readouterr().out
+    assert "study: the teacher" not in given and "epoch 1/1" not in given
+    assert given.endswith(f"The teacher is {teacher}.\n")
+    assert study.main([*command, "--teacher", str(tmp_path / "none.npz")]) == 1
+    assert "none.npz" in capsys.readouterr().err
+
+
+def test_a_model_teaches_in_another_process(small: None, tmp_path: Path) -> None:
+    """Its file goes there, and what kind of file it is."""
+    path = tmp_path / "model.npz"
+    save(replace(random_model(network("tiny")), temperature=100.0), path)
+    command = ["ingredients", "tiny", "--epochs", "1", "--seeds", "1", "--jobs", "2", "-o", str(tmp_path / "runs")]
+    assert study.main([*command, "--teacher", str(path)]) == 0
+    configs = [json.loads(kept.read_text())["config"] for kept in (tmp_path / "runs").glob("*.json")]
+    assert [config["teacher"] for config in configs if config["teacher"]] == [sha256(path.read_bytes()).hexdigest()]
 
 
 def test_summary_by_hand() -> None:

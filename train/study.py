@@ -48,7 +48,7 @@ class Row:
 
     label: str
     change: Change
-    taught: bool = False  # by the same network in float32, which the study trains first
+    taught: bool = False  # by a given network, or by the same in float32, which the study trains first
 
 
 def _methods(**changes: Any) -> Change:
@@ -93,7 +93,7 @@ FLOAT = (
 INGREDIENTS = (
     Row("modern", lambda base: base),
     Row("activation gradient: clip in place of triangle", _methods(activation_window="clip")),
-    Row("taught by the float32 network", _fields(distil=0.7), taught=True),
+    Row("taught", _fields(distil=0.7), taught=True),
     Row("twice the epochs", lambda base: replace(base, epochs=2 * base.epochs)),
     Row("no augmentation", _fields(crop=0, flip=False)),
 )
@@ -130,7 +130,7 @@ def run_one(config: Config, sets: Sets, folder: Path, compiled: bool, keep: bool
         folder: of results, and of the checkpoints until they are read.
         compiled: whether the step is.
         keep: whether the checkpoint stays.
-        teacher: checkpoint of the network that teaches.
+        teacher: of the network that teaches, a checkpoint or a model.npz.
     """
     known = kept(config, sets, folder)
     if known is not None:
@@ -151,13 +151,13 @@ def run_one(config: Config, sets: Sets, folder: Path, compiled: bool, keep: bool
 
 
 class Job:
-    """What trains one run in a worker; the data sets, and the teacher's checkpoint, go to it once."""
+    """What trains one run in a worker; the data sets, and the teacher's file, go to it once."""
 
     def __init__(
         self, sets: Sets, folder: Path, compiled: bool, keep: bool, teacher: Path | None, threads: int | None
     ) -> None:
         self._sets, self._folder, self._compiled, self._keep, self._threads = sets, folder, compiled, keep, threads
-        self._teacher = None if teacher is None else teacher.read_bytes()
+        self._teacher = None if teacher is None else (teacher.suffix, teacher.read_bytes())
 
     def __call__(self, config: Config) -> float:
         if self._threads:
@@ -165,10 +165,11 @@ class Job:
         given = self._sets, self._folder, self._compiled, self._keep
         if not config.recipe.distil or self._teacher is None:
             return run_one(config, *given)
-        with tempfile.NamedTemporaryFile(suffix=".pt") as checkpoint:
-            checkpoint.write(self._teacher)
-            checkpoint.flush()
-            return run_one(config, *given, Path(checkpoint.name))
+        suffix, content = self._teacher
+        with tempfile.NamedTemporaryFile(suffix=suffix) as file:
+            file.write(content)
+            file.flush()
+            return run_one(config, *given, Path(file.name))
 
 
 def run_all(
@@ -191,7 +192,7 @@ def run_all(
         compiled, keep: as `run_one`'s.
         jobs: processes that share the cores; one is this process.
         where: of the option `--cluster`.
-        teacher: checkpoint of the network that teaches those whose recipe distils.
+        teacher: of the network that teaches those whose recipe distils, a checkpoint or a model.npz.
     """
     values: dict[tuple[str, int], float] = {}
     if where is None and jobs > 1:
@@ -222,11 +223,12 @@ def study(name: str, arguments: argparse.Namespace, sets: Sets, base: Recipe) ->
     network = NETWORKS[arguments.network]
     rows, seeds = STUDIES[name], range(1, arguments.seeds + 1)
     same = Config(network.name, base, dataset=network.dataset, bf16=arguments.bf16)
-    teacher, taught_by = None, ""
-    if any(row.taught for row in rows):
+    taught, teacher, taught_by = any(row.taught for row in rows), arguments.teacher, ""
+    if taught and teacher is None:
         real = replace(same, recipe=replace(base, methods=replace(base.methods, real=True)))
         run_all({("the teacher", 1): real}, sets, arguments.output, arguments.compile, 1, True)
         teacher = arguments.output / f"{_digest(real, sets)}.work" / "checkpoint.pt"
+    if taught:
         taught_by = hashlib.sha256(teacher.read_bytes()).hexdigest()
     configs = {  # all rows with one seed first
         (row.label, seed): replace(same, recipe=row.change(base), seed=seed, teacher=taught_by if row.taught else "")
@@ -246,6 +248,8 @@ def study(name: str, arguments: argparse.Namespace, sets: Sets, base: Recipe) ->
         f"`{network.name}`, {network.dataset}, {images:,} training images, {base.epochs} epochs, batch {base.batch}, "
         f"{len(sets[2]['x']):,} test images: {shown} {arguments.seeds} seed{'s' * (arguments.seeds > 1)}."
     )
+    if taught:
+        lines[-1] += f" The teacher is {arguments.teacher or 'the float32 network, with as many epochs'}."
     return "\n".join(lines)
 
 
@@ -260,6 +264,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, help="use only the first so many training images")
     parser.add_argument("--compile", action="store_true", help="torch.compile the step (faster, needs g++)")
     parser.add_argument("--bf16", action="store_true", help="layers in bfloat16 while training")
+    parser.add_argument("--teacher", type=Path, metavar="FILE", help="checkpoint or model.npz; default: trained first")
     parser.add_argument("--keep", action="store_true", help="keep the checkpoints, a teacher's for example")
     data.add_options(parser)
     parser.add_argument("-o", "--output", type=Path, default=data.DEFAULT_FOLDER.parent / "study", help="results")
