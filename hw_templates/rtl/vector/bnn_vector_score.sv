@@ -38,9 +38,11 @@ module bnn_vector_score #(
 );
   localparam int unsigned LaneBits = $clog2(Lanes);
   localparam int unsigned UnitBits = (Units > 1) ? $clog2(Units) : 1;
+  localparam int unsigned ZeroBits = LaneBits + 2;  // of block_q
 
-  logic start_q, busy_q, emit, unit_end, begin_lanes, lane_last_q, last_q, done_q, next_lane_q, absent_q;
+  logic start_q, busy_q, emit, unit_end, begin_lanes, move, lane_last_q, last_q, done_q, next_lane_q, absent_q;
   logic [15:0] images_q, class_q, group_q;  // images still to come; class of the unit; the group's first one
+  logic [15:0] next_class_q;  // of the next unit, which is two cycles later at least
   logic [LaneBits-1:0] last_lane_q;  // of the block's images
   logic [LaneBits-1:0] lane_q;
   logic [3:0] valid_q;
@@ -58,13 +60,15 @@ module bnn_vector_score #(
       .lane_last_i(lane_last_q),
       .emit_o     (emit),
       .unit_end_o (unit_end),
-      .begin_o    (begin_lanes)
+      .begin_o    (begin_lanes),
+      .move_o     (move)
   );
 
   always_ff @(posedge clk_i) begin
     start_q  <= start_i;
     stride_q <= 32'({classes_i, 2'b00});
     next_line_q <= line_q + stride_q;
+    next_class_q <= class_q + 16'd8;
     last_lane_q <= images_q >= 16'(Lanes) ? '1 : LaneBits'(images_q - 16'd1);
     absent_q <= class_q >= classes_i;
     lane_last_q <= lane_q == last_lane_q;
@@ -75,18 +79,15 @@ module bnn_vector_score #(
     else if (block_i) block_q <= block_q + (stride_q << LaneBits);
     if (start_q) group_q <= '0;
     else if (group_i) group_q <= group_q + 16'(Pe);
-    if (begin_lanes) begin
-      lane_q <= '0;
-      line_q <= block_q;
-    end else if (emit) begin
-      lane_q <= lane_q + 1'b1;
-      line_q <= next_line_q;
-    end
+    // Bits that are 0 for a block's first image are reset, by begin_lanes alone; the others are enabled by move alone
+    if (begin_lanes) {line_q[ZeroBits-1:0], lane_q} <= '0;
+    else if (move) {line_q[ZeroBits-1:0], lane_q} <= {next_line_q[ZeroBits-1:0], lane_q + 1'b1};
+    if (move) line_q[31:ZeroBits] <= begin_lanes ? block_q[31:ZeroBits] : next_line_q[31:ZeroBits];
     if (!busy_q) begin
       class_q <= group_q + 16'(channel_i);
       unit_q  <= Units'(1);
     end else if (unit_end) begin
-      class_q <= class_q + 16'd8;
+      class_q <= next_class_q;
       unit_q  <= unit_q << 1;
     end
     if (rst_i) begin

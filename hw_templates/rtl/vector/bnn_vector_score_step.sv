@@ -10,9 +10,11 @@ module bnn_vector_score_step (
     input  logic lane_last_i,
     output logic emit_o,
     output logic unit_end_o,  // with the unit's last score
-    output logic begin_o  // the first lane is next
+    output logic begin_o,  // the first lane is next
+    output logic move_o  // that, or the lane after this one
 );
   assign emit_o     = busy_i & next_i & ready_i;
   assign unit_end_o = busy_i & next_i & ready_i & (absent_i | lane_last_i);
   assign begin_o    = ~busy_i | (next_i & ready_i & (absent_i | lane_last_i));
+  assign move_o     = ~busy_i | (next_i & ready_i);
 endmodule
