@@ -283,7 +283,8 @@ module bnn_vector
   logic [2:0] more_turn_q;
   logic lead_last_q, turn_last_q, sum_turn_q, read_turn_q, fresh_q, channel_clear, channel_last_q;
   logic next_last, next_read, more_phase;  // more_phase: a turn of the other planes is next
-  logic [1:0] goes, channel_clears;  // go and channel_clear, and again for the lead's turns
+  logic [2:0] goes;  // go, and again for the lead's turns and for the pixel
+  logic [1:0] channel_clears;  // channel_clear, and again for the lead's turns
   logic phase_last_q, plane_last_q, column_last_q, column_end;  // of a turn of the results
   logic shortcut_d, port_q, port_wait_q, score_wait_q;  // a result takes the port; the turn waits for that, for scores
   logic [3:0] hand_base_q, hand_q, hand_index_q;
@@ -324,7 +325,7 @@ module bnn_vector
       .column_last_i(column_last_q),
       .result_end_o (result_end)
   );
-  for (genvar i = 0; i < 2; i++) begin : gen_go
+  for (genvar i = 0; i < 3; i++) begin : gen_go
     bnn_vector_go u_go (
         .run_i       (run_q),
         .score_wait_i(score_wait_q),
@@ -333,6 +334,8 @@ module bnn_vector
         .port_wait_i (port_wait_q),
         .go_o        (goes[i])
     );
+  end
+  for (genvar i = 0; i < 2; i++) begin : gen_clear
     bnn_vector_clear u_clear (
         .run_i          (run_q),
         .score_wait_i   (score_wait_q),
@@ -400,7 +403,7 @@ module bnn_vector
   always_ff @(posedge clk_i) begin
     pool_last_q <= pool_block_q == pool_blocks_q - 3'd1;
     result_run_d_q <= rst_i ? '0 : {result_run_d_q[2:0], result_run_q};
-    pixel_step_q   <= (go & ~(average_q & single_q)) ? pixel_step : '0;
+    pixel_step_q   <= (goes[2] & ~(average_q & single_q)) ? pixel_step : '0;
     pixel_clear_q  <= channel_clear;
     if (pixel_clear_q) pixel_q <= '0;
     else pixel_q <= pixel_q + pixel_step_q;
