@@ -321,14 +321,15 @@ module bnn_first_write
     if (word_clear) word_q <= '0;
     else if (word_step) word_q <= word_q + 1'b1;
     if (!active_q) begin  // between sub-batches
-      {lane_q, slot_q, plane_q} <= '0;
+      {lane_q, slot_q} <= '0;
       here_q <= Slots'(1);
     end else if (write) begin
       slot_q <= slots_end ? '0 : slot_q + 1'b1;
       here_q <= slots_end ? Slots'(1) : here_q << 1;
-      plane_q <= word_last_i ? '0 : plane_q + plane_words_i;
       if (pixel_end) lane_q <= (~pack_i & last[X]) ? '0 : lane_q + 1'b1;
     end
+    if (!packing || (room[Place] && word_valid_i && word_last_i)) plane_q <= '0;
+    else if (write) plane_q <= plane_q + plane_words_i;
   end
 
   // ---- Write port ----------------------------------------------------------------------------
