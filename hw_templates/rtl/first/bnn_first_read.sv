@@ -87,7 +87,7 @@ module bnn_first_read #(
 
   always_ff @(posedge clk_i) begin
     if (clear_i) level_q <= '0;
-    else level_q <= level_q + LevelBits'(beat_valid_i) - LevelBits'(give_q);
+    else if (beat_valid_i != give_q) level_q <= level_q + {{LevelBits - 1{give_q}}, 1'b1};  // one less or more
     give_q   <= valid_o & pop_i & ~clear_i;
     hungry_q <= level_q <= LevelBits'(Depth / 2);
   end
