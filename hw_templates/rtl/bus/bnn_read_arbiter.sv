@@ -48,8 +48,11 @@ module bnn_read_arbiter #(
   logic [1:0] rresp_q;
   logic [Masters-1:0] first, winner, winner_q, owner;  // one-hot
 
-  // The lowest bit that is set.
-  assign first = ar_valid_i & (~ar_valid_i + 1'b1);
+  // The lowest bit that is set, without a carry chain
+  always_comb begin
+    first[0] = ar_valid_i[0];
+    for (int m = 1; m < Masters; m++) first[m] = ar_valid_i[m] & ~|(ar_valid_i & Masters'((1 << m) - 1));
+  end
   assign choose = room & ~take_q & (~arvalid_q | arready_i);
   assign winner = choose ? first : '0;
 
