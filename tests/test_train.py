@@ -451,7 +451,7 @@ def test_the_better_of_last_weights_and_average_is_deployed(tmp_path: Path) -> N
     other.load_state_dict(
         {**saved["model"], **({} if torch.equal(chosen, saved["average"][weight]) else saved["average"])}
     )
-    trainer.settle(other, run, torch.from_numpy(train["x"]), trainer.SETTLE_IMAGES // 64)
+    trainer.settle(other, run, torch.from_numpy(train["x"]))
     assert trainer.accuracy(other, images, labels) <= saved["deploy_accuracy"]
 
 
@@ -463,7 +463,7 @@ def test_fixed_norms_are_those_before_their_first_epoch(tmp_path: Path) -> None:
     saved = load_checkpoint(tmp_path / "whole" / "checkpoint.pt")
     assert all(torch.equal(value, saved["deploy"][name]) for name, value in saved["model"].items())
     before = trainer.train(run, train, val, tmp_path / "parts", stop_after=1)
-    trainer.settle(before, run, torch.from_numpy(train["x"]), trainer.SETTLE_IMAGES // run.recipe.batch)
+    trainer.settle(before, run, torch.from_numpy(train["x"]))
     for block, wanted in zip(model.each(), before.each(), strict=True):
         assert torch.equal(block.norm.running_mean, wanted.norm.running_mean)
         assert torch.equal(block.norm.running_var, wanted.norm.running_var)

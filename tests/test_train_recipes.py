@@ -175,12 +175,11 @@ def test_start_gives_the_thresholds_exactly_in_evaluation() -> None:
     for old, new, block in zip(model.layers[:-1], found.layers[:-1], started.each(), strict=False):
         within = (block.norm.bias.abs() < 2.99).numpy()
         assert within.sum() > 5 and np.array_equal(old.limits[:, within], new.limits[:, within]), old.name
-    for block in started.each():
-        block.norm.momentum = 1.0
-    kept = [block.norm.running_mean.clone() for block in started.each()]
+    norm = started.each()[0].norm
+    kept, norm.momentum = norm.running_mean.clone(), 1.0
     with torch.no_grad():
         started.train()(images)
-    assert torch.allclose(started.each()[0].norm.running_mean, kept[0], atol=1e-3)
+    assert torch.allclose(norm.running_mean, kept, atol=1e-3)
 
 
 def test_a_network_starts_from_the_first_layers_of_another(capsys: pytest.CaptureFixture[str]) -> None:

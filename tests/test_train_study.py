@@ -152,6 +152,8 @@ def test_missing_markers_and_bad_counts_are_refused(small: None, capsys: pytest.
         marked("nothing", "float", "x")
     assert study.main(["float", "tiny", "--seeds", "0"]) == 1
     assert capsys.readouterr().err == "error: --seeds is 0, expected at least 1\n"
+    assert study.main(["float", "tiny", "--teacher", "x.pt"]) == 1
+    assert capsys.readouterr().err == "error: --teacher is x.pt, expected none: no row of the study float is taught\n"
 
 
 @pytest.mark.parametrize("row", study.ABLATION, ids=lambda row: row.label)

@@ -41,6 +41,11 @@ class Recipe:
     distil: float = 0.0  # weight of the teacher in the loss
     temperature: float = 4.0  # of the distillation
 
+    @property
+    def fixed_from(self) -> int:
+        """The first epoch, from 0, in which the batch norms' statistics stay."""
+        return self.epochs - self.fixed_norms
+
 
 _BNN = Methods(weight_window="identity", activation_window="clip")
 

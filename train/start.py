@@ -12,7 +12,7 @@ from bnn.layers import INPUT, Layer, Model
 from bnn.output import note
 from train.abc_net import AbcLayer
 from train.errors import TrainError
-from train.layers import BitsBlock, Block, ValueBlock, by_channel
+from train.layers import BitsBlock, Block, ValueBlock
 from train.methods import plane_steps
 from train.module import BinaryNetwork, pixel_unit
 
@@ -114,12 +114,10 @@ def _affine(layer: Layer, block: Block, reach: int, pixels: float | None) -> tup
 
 
 def _measure(block: Block, parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and variance (C,) float64 of what the block's batch norm sees of its inputs, given in parts."""
-    alpha = block.alpha()
+    """Mean and variance (C,) float64 of the sums that go to a block's batch norm; its inputs are given in parts."""
     count, total, squares = 0, torch.zeros(()), torch.zeros(())
     for x in parts:
         sums = (block.layer(x) if isinstance(block, ValueBlock) else block.sums(x)).double()
-        sums = sums if alpha is None else sums * by_channel(alpha.double(), sums)
         axes = [axis for axis in range(sums.dim()) if axis != 1]
         count += sums.numel() // sums.shape[1]
         total, squares = total + sums.sum(axes), squares + (sums * sums).sum(axes)
@@ -141,12 +139,14 @@ def _set(network: BinaryNetwork, block: Block, layer: Layer, parts: Sequence[Ten
     reach = layer.fan_in * passes
     valued = isinstance(block, ValueBlock)
     seen, variance = _measure(block, parts)
+    alpha = block.alpha()
+    if alpha is not None:
+        seen, variance = seen * alpha, variance * alpha * alpha
     assert block.norm.running_mean is not None and block.norm.running_var is not None
     block.norm.running_mean.copy_(seen)
     block.norm.running_var.copy_(variance)
     # what the batch norm sees of 1 of the model's sums: about 2 where the model has one plane or base and the block two
-    alpha = block.alpha()
-    worth = _units(block) / passes * (1.0 if alpha is None else alpha.double())
+    worth = _units(block) / passes * (1.0 if alpha is None else alpha)
     mean = (seen / worth).cpu().numpy()
     deviation = (torch.sqrt(variance + block.norm.eps) / worth).cpu().numpy()
     if layer.requantised:

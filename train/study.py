@@ -224,6 +224,8 @@ def study(name: str, arguments: argparse.Namespace, sets: Sets, base: Recipe) ->
     rows, seeds = STUDIES[name], range(1, arguments.seeds + 1)
     same = Config(network.name, base, dataset=network.dataset, bf16=arguments.bf16)
     taught, teacher, taught_by = any(row.taught for row in rows), arguments.teacher, ""
+    if teacher is not None and not taught:
+        raise TrainError(f"--teacher is {teacher}, expected none: no row of the study {name} is taught")
     if taught and teacher is None:
         real = replace(same, recipe=replace(base, methods=replace(base.methods, real=True)))
         run_all({("the teacher", 1): real}, sets, arguments.output, arguments.compile, 1, True)

@@ -88,9 +88,10 @@ def accuracy(model: BinaryNetwork, images: Tensor, labels: Tensor, batch: int = 
 
 
 @torch.no_grad()
-def settle(model: BinaryNetwork, config: Config, images: Tensor, count: int) -> None:
-    """Measure the batch norms' statistics again: the mean over `count` batches of fixed weights."""
+def settle(model: BinaryNetwork, config: Config, images: Tensor) -> None:
+    """Measure the batch norms' statistics again: the mean over batches of SETTLE_IMAGES with fixed weights."""
     recipe = config.recipe
+    count = SETTLE_IMAGES // recipe.batch
     norms = [block.norm for block in model.each()]
     momenta = [norm.momentum for norm in norms]
     model.train()
@@ -106,11 +107,6 @@ def settle(model: BinaryNetwork, config: Config, images: Tensor, count: int) -> 
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.eval()
-
-
-def norms_fixed(recipe: Recipe, epoch: int) -> bool:
-    """Whether the batch norms' statistics stay in an epoch, from 0."""
-    return epoch >= recipe.epochs - recipe.fixed_norms
 
 
 def stop_if_bad(recipe: Recipe, first_bad: Tensor, epoch: int, steps: int) -> None:
@@ -285,8 +281,10 @@ def train_epoch(
     recipe, epoch, device = config.recipe, state.epoch, images.x.device
     loss_function = LOSSES[recipe.loss]
     steps = len(images.x) // recipe.batch
+    if epoch == recipe.fixed_from:
+        settle(state.model, config, images.x)
     state.model.train()
-    if norms_fixed(recipe, epoch):
+    if epoch >= recipe.fixed_from:
         for block in state.model.each():
             block.norm.eval()
     state.model.set_progress(epoch / recipe.epochs)
@@ -387,8 +385,6 @@ def train(
             if stop_after is not None and state.epoch >= stop_after:
                 return state.model
             started = time.time()
-            if state.epoch == recipe.epochs - recipe.fixed_norms:
-                settle(state.model, config, images.x, SETTLE_IMAGES // recipe.batch)
             row = train_epoch(state, step_model, config, images, softened)
             state.epoch += 1
             if rank == 0:
@@ -460,7 +456,7 @@ def deploy(state: State, config: Config, images: Tensor, held_out: Images, path:
     found = {}
     for name, candidate in candidates.items():
         if not config.recipe.fixed_norms:
-            settle(candidate, config, images, SETTLE_IMAGES // config.recipe.batch)
+            settle(candidate, config, images)
         found[name] = accuracy(candidate, held_out.x, held_out.y)
     best = max(found, key=lambda name: found[name])
     if world()[0] == 0:
