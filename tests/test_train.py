@@ -474,3 +474,19 @@ def test_fixed_norms_are_those_before_their_first_epoch(tmp_path: Path) -> None:
     assert all(torch.equal(value, saved["deploy"][name]) for name, value in again["deploy"].items())
     with pytest.raises(TrainError, match="fixed_norms is 4, expected 0 to the 3 epochs"):
         trainer.train(config(3, fixed_norms=4), train, val, tmp_path / "none")
+
+
+@pytest.mark.parametrize("crop", [0, 4])
+def test_a_start_sees_some_images_as_the_training_does(
+    crop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "CALIBRATION_IMAGES", 50)
+    train, seen = make_images(128), []
+
+    def start(model: BinaryNetwork, images: torch.Tensor) -> None:
+        seen.extend(image.numpy().tobytes() for image in images)
+
+    trainer.train(config(1, crop=crop, flip=False), train, make_images(64, seed=8), tmp_path, start=start)
+    assert len(set(seen)) == 50
+    own = {image.tobytes() for image in train["x"]}
+    assert set(seen) <= own if crop == 0 else len(set(seen) & own) < 10

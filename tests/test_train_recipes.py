@@ -163,12 +163,13 @@ def test_residual_network_trains_and_exports(archive: Path, tmp_path: Path, caps
     assert main(["tiny_bireal", *options, "--recipe", "bireal", "--start", str(out), "--lr", "1e-3"]) == 0
 
 
-def test_start_gives_the_thresholds_exactly_in_evaluation() -> None:
+@pytest.mark.parametrize("alpha", [False, True])
+def test_start_gives_the_thresholds_exactly_in_evaluation(alpha: bool) -> None:
     """With statistics that are the images' own; but for channels all but constant, which are put within reach."""
     torch.manual_seed(4)
     model = random_model(network("tiny"))
     images = torch.randint(0, 256, (600, 3, 32, 32), dtype=torch.uint8)
-    started = BinaryNetwork(network("tiny"))
+    started = BinaryNetwork(network("tiny"), Methods(alpha=alpha))
     start_from(model)(started, images)
     assert started.training
     found = export.export(started.eval(), model.classes, {})
