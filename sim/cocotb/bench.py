@@ -37,6 +37,7 @@ def run(
     sources: Sequence[Path] = (),
     arguments: Sequence[str] = ("-Wall", *LIBRARY),
     environment: Optional[Dict[str, str]] = None,
+    large: bool = False,
 ) -> None:
     """Build a block and run cocotb tests on it.
 
@@ -49,6 +50,8 @@ def run(
         sources: behind the packages; by default the file of the block.
         arguments: more of Verilator's.
         environment: more variables for the tests.
+        large: whether most of the compiler's time would go into C++ that runs once, as the table of all signals;
+            that is then compiled apart and not optimised, which costs small blocks more than it saves.
     """
     from cocotb_tools import config
     from cocotb_tools.check_results import get_results
@@ -56,7 +59,10 @@ def run(
 
     verilator = find_verilator()
     assert verilator is not None
-    os.environ.update(verilator_environment(verilator), MAKEFLAGS="CFG_CXXFLAGS_PCH_I=-include")
+    flags = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1"
+    if large:
+        flags += " VM_PARALLEL_BUILDS=1 OPT_SLOW=-O0"
+    os.environ.update(verilator_environment(verilator), MAKEFLAGS=flags)
     config.libs_dir, config.share_dir = plain(config.libs_dir), plain(config.share_dir)  # they get into a makefile
 
     tests = tests or [top[len("bnn_") :]]
@@ -73,9 +79,9 @@ def run(
         hdl_toplevel=top,
         parameters=parameters,
         build_dir=folder,
-        # One C++ file: builds of Verilator differ in how they include a precompiled header. Where cocotb may write
-        # every signal, independent parts of a vector look like a loop.
-        build_args=["--output-split", "0", "-CFLAGS", "-O1", *arguments, "-Wno-UNOPTFLAT"],
+        # A C++ file per module at most. Where cocotb may write every signal, independent parts of a vector look like a
+        # loop.
+        build_args=["--output-split", "0", *arguments, "-Wno-UNOPTFLAT"],
         always=True,
     )
     for path in folder.glob("verilated*.o"):

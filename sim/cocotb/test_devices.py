@@ -216,7 +216,7 @@ def test_folder(tmp_path: Path) -> None:
     given = os.environ.get("BNN_RTL")
     folder = Path(given).resolve() if given else stand_in(tmp_path / "syn verilog")
     sources = generated(folder)
-    run(__file__, "bnn_top", {}, tmp_path / "build", COMMON, sources, ["-Wno-fatal", "-y", str(folder)])
+    run(__file__, "bnn_top", {}, tmp_path / "build", COMMON, sources, ["-Wno-fatal", "-y", str(folder)], large=True)
 
 
 @pytest.mark.parametrize(

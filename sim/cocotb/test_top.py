@@ -812,9 +812,9 @@ def test_networks_are_what_they_are_named() -> None:
 
 @pytest.mark.slow
 def test_top(tmp_path) -> None:
-    run(__file__, "bnn_top", PARAMETERS, tmp_path, TESTS)
+    run(__file__, "bnn_top", PARAMETERS, tmp_path, TESTS, large=True)
 
 
 @pytest.mark.slow
 def test_top_with_two_memory_ports(tmp_path) -> None:
-    run(__file__, "bnn_top", {**PARAMETERS, "Ports": 2}, tmp_path, TESTS_OF_PORTS)
+    run(__file__, "bnn_top", {**PARAMETERS, "Ports": 2}, tmp_path, TESTS_OF_PORTS, large=True)
