@@ -235,9 +235,9 @@ def raw_python(text: str) -> Iterator[str]:
             numbers = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, int)]
             if holder in HOLDERS and any(number >= 2 for number in numbers):
                 yield ast.unparse(node)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, int):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value in OFFSETS | MAGICS:
             written = ast.get_source_segment(text, node) or ""
-            if node.value in MAGICS or (written.lower().startswith("0x") and node.value in OFFSETS):
+            if node.value in MAGICS or written.lower().startswith("0x"):
                 yield written
 
 
