@@ -66,6 +66,7 @@ def processes(of: Cluster) -> dict[str, int]:
     return {str(nanny.name): nanny.pid for nanny in of._local.workers.values()}
 
 
+@pytest.mark.slow
 def test_eight_boards_of_which_workers_die_and_boards_hang_and_go_away(stations: list[Station]) -> None:
     """10,000 images: none is lost, doubled or out of its place."""
     said: list[str] = []

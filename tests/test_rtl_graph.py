@@ -125,6 +125,7 @@ def test_seeds_use_everything() -> None:
     assert any(drawn(seed).first.planes and not drawn(seed).first.pixel_map for seed in SEEDS)
 
 
+@pytest.mark.slow
 def test_a_core_without_the_unit() -> None:
     core = built(PLAIN)
     with pytest.raises(rtl_sim.RtlSimError, match=f"error code {int(Error.VECTOR)}"):

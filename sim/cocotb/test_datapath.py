@@ -199,6 +199,7 @@ CASES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("top,parameters", CASES)
 def test_block(top, parameters, tmp_path):
     run(__file__, top, parameters, tmp_path)

@@ -484,6 +484,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("top,parameters", CASES, ids=[f"{top}{number}" for number, (top, _) in enumerate(CASES)])
 def test_unit(top, parameters, tmp_path):
     run(__file__, top, parameters, tmp_path)

@@ -13,6 +13,7 @@ from helpers.models import random_model
 from hls.wired.beats import PIXEL, Beat
 
 HERE = Path(__file__).resolve().parent
+pytestmark = pytest.mark.slow
 
 CASES = {
     # name: (level, most passes, arguments of random_model)
