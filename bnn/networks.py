@@ -174,11 +174,19 @@ _TABLE = (
     ),
     _colour(
         name="cifar_wired",
-        convs=((48, False), (48, True), (48, False), (48, True), (96, False), (96, True)),
+        convs=tuple((width, pool) for width in (48, 48, 64, 128) for pool in (False, True)),
         dense=(),
         pad=1,
         dataset="cifar10",
         source="the most accurate of those tried that the XC7Z020 holds with the weights wired in",
+    ),
+    _colour(
+        name="cifar_wired_6",
+        convs=((48, False), (48, True), (48, False), (48, True), (96, False), (96, True)),
+        dense=(),
+        pad=1,
+        dataset="cifar10",
+        source="the first stage of cifar_wired's training, which takes its first four convolutions",
     ),
     _colour(
         name="bireal",
