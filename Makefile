@@ -187,10 +187,9 @@ deploy: $(READY)
 	$(BNN) plan "$(MODEL)" --design "$(DESIGN)" -o $(built)
 	$(BNN) deploy "$(BOARD)" --bit $(bitfile) --program $(built)/program.bin --model "$(MODEL)" $(images)
 
-# two processes, each a file's tests in order: their fixtures build a core once; long files first, as tests/conftest.py
-# sorts them
+# two processes, each a file's tests in order: their fixtures build a core once
 test: $(READY)
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest -n 2 --dist loadfile
 
 # on an emulated ARMv7: Debian's packages, unpacked into build/arm
 test-arm:

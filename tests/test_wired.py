@@ -24,7 +24,7 @@ from hls.wired import cost, first, heap, levels, measure, network, pixels, reuse
 from hls.wired.beats import PIXEL, Beat, beats, period_cycles
 from hls.wired.graph import Add, Bit, Chain, Graph, GraphError, Input, Select, adders, evaluate, multiply_out, split
 from sim import wired_demo
-from sim.rtl_sim import find_verilator
+from sim.rtl_sim import find_verilator, verilator_environment
 from sim.wired_sim import WiredRun, run_hls, run_rtl
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "hw_templates"
@@ -706,8 +706,10 @@ def wired_bench(tmp_path_factory):
     (folder / "bench.sv").write_text(BENCH)
     units = [TEMPLATES / "wired/rtl/wired_fold.sv", TEMPLATES / "wired/rtl/wired_queue.sv"]
     units += [TEMPLATES / "rtl/common/bnn_fifo.sv"]
+    verilator = find_verilator()
+    assert verilator is not None
     command = [
-        str(find_verilator()),
+        str(verilator),
         "--binary",
         "--timing",
         "-Wno-fatal",
@@ -717,7 +719,7 @@ def wired_bench(tmp_path_factory):
         "bench",
     ]
     command += ["--Mdir", str(folder / "made"), str(folder / "bench.sv"), *map(str, units)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=verilator_environment(verilator))
     assert not done.returncode, done.stderr[-2000:]
     return folder / "made" / "Vbench"
 
