@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -448,10 +450,16 @@ def test_file(tmp_path):
         assert b'"version": 2' in archive["header"].tobytes()
 
 
+def entries(archive: bytes) -> list[tuple]:
+    """What an archive holds, in its order: the zip version around it is another one before Python 3.11.4."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as file:
+        return [(item.filename, item.date_time, item.compress_type, file.read(item)) for item in file.infolist()]
+
+
 def test_models_of_version_1_are_written_as_they_were():
     folder = Path(__file__).resolve().parent.parent / "models"
     for name in ("cnv", "lfc", "mnist_wired"):
-        assert to_bytes(load(folder / f"{name}.npz")) == (folder / f"{name}.npz").read_bytes()
+        assert entries(to_bytes(load(folder / f"{name}.npz"))) == entries((folder / f"{name}.npz").read_bytes())
 
 
 @pytest.mark.parametrize(
