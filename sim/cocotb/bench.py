@@ -9,6 +9,7 @@ import shutil
 import time
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Sequence
+from unittest.mock import patch
 
 import cocotb
 import numpy as np
@@ -62,7 +63,6 @@ def run(
     flags = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1"
     if large:
         flags += " VM_PARALLEL_BUILDS=1 OPT_SLOW=-O0"
-    os.environ.update(verilator_environment(verilator), MAKEFLAGS=flags)
     config.libs_dir, config.share_dir = plain(config.libs_dir), plain(config.share_dir)  # they get into a makefile
 
     tests = tests or [top[len("bnn_") :]]
@@ -74,27 +74,31 @@ def run(
         shutil.copyfile(path, folder / path.name)
         os.utime(folder / path.name, (later, later))
     runner = get_runner("verilator")
-    runner.build(
-        sources=[*rtl.packages(), *(list(sources) or [rtl.find(top)])],
-        hdl_toplevel=top,
-        parameters=parameters,
-        build_dir=folder,
-        # A C++ file per module at most. Where cocotb may write every signal, independent parts of a vector look like a
-        # loop.
-        build_args=["--output-split", "0", *arguments, "-Wno-UNOPTFLAT"],
-        always=True,
-    )
-    for path in folder.glob("verilated*.o"):
-        if not (shared / path.name).exists():
-            shutil.copyfile(path, shared / path.name)
-    results = runner.test(
-        hdl_toplevel=top,
-        test_module=Path(bench).stem,
-        test_filter=r"\.(" + "|".join(map(re.escape, tests)) + ")$",
-        test_dir=HERE,
-        results_xml=str(folder / "results.xml"),
-        extra_env={**{f"BNN_{name.upper()}": str(value) for name, value in parameters.items()}, **(environment or {})},
-    )
+    with patch.dict(os.environ, verilator_environment(verilator), MAKEFLAGS=flags):
+        runner.build(
+            sources=[*rtl.packages(), *(list(sources) or [rtl.find(top)])],
+            hdl_toplevel=top,
+            parameters=parameters,
+            build_dir=folder,
+            # A C++ file per module at most. Where cocotb may write every signal, independent parts of a vector look
+            # like a loop.
+            build_args=["--output-split", "0", *arguments, "-Wno-UNOPTFLAT"],
+            always=True,
+        )
+        for path in folder.glob("verilated*.o"):
+            if not (shared / path.name).exists():
+                shutil.copyfile(path, shared / path.name)
+        results = runner.test(
+            hdl_toplevel=top,
+            test_module=Path(bench).stem,
+            test_filter=r"\.(" + "|".join(map(re.escape, tests)) + ")$",
+            test_dir=HERE,
+            results_xml=str(folder / "results.xml"),
+            extra_env={
+                **{f"BNN_{name.upper()}": str(value) for name, value in parameters.items()},
+                **(environment or {}),
+            },
+        )
     assert get_results(results) == (len(tests), 0)
 
 
