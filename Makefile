@@ -187,9 +187,10 @@ deploy: $(READY)
 	$(BNN) plan "$(MODEL)" --design "$(DESIGN)" -o $(built)
 	$(BNN) deploy "$(BOARD)" --bit $(bitfile) --program $(built)/program.bin --model "$(MODEL)" $(images)
 
-# two processes, each a file's tests in order: their fixtures build a core once
+# two processes, each a file's tests in order: their fixtures build a core once; long files first, as tests/conftest.py
+# sorts them
 test: $(READY)
-	$(PY) -m pytest -n 2 --dist loadfile
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # on an emulated ARMv7: Debian's packages, unpacked into build/arm
 test-arm:
