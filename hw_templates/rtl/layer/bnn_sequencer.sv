@@ -458,7 +458,8 @@ module bnn_sequencer #(
   logic [1:0] first_p, last_p, second_p, group_last_p, tail_p, zero_plane_p;
   logic [15:0] index_p[2];
   logic signed [3:0] shift_d, shift_p[2];
-  logic [AddrBits-1:0] line_p, place_p, word_p, column_p, here_p;
+  logic [AddrBits-1:0] line_p, place_p, column_p;
+  logic [AddrBits-1:0] word_p[2], here_p[2];  // for halves of the lanes
   logic [16:0] tap_row_p;
   logic row_out_p, column_out, column_out_p, block_first_p[2];
   logic signed [3:0] at_p;  // column from the block's first one on
@@ -480,9 +481,7 @@ module bnn_sequencer #(
     shift_p[1]   <= shift_p[0];
     line_p       <= image_q + row_q;
     place_p      <= tap_q + block_q;
-    word_p       <= plane_q + c_q;
     column_p     <= column_q + begin_q;
-    here_p       <= line_p + place_p;
     tap_row_p    <= y_q + 17'(row_at_q);
     row_out_p    <= {1'b0, tap_row_p} >= row_limit_q;  // also before the first
     at_p         <= column_at_q;
@@ -507,6 +506,25 @@ module bnn_sequencer #(
   assign column_out = at_p[3] ? ~before_p[1] & (~at_p[0] | ~before_p[0]) : ends[at_p[2:0]];
   assign shift_d = images ? 4'sd0 : column_at_q;
 
+  for (genvar i = 0; i < 2; i++) begin : gen_half
+    bnn_sum #(
+        .Bits(AddrBits)
+    ) u_word (
+        .clk_i,
+        .a_i  (plane_q),
+        .b_i  (c_q),
+        .sum_o(word_p[i])
+    );
+    bnn_sum #(
+        .Bits(AddrBits)
+    ) u_here (
+        .clk_i,
+        .a_i  (line_p),
+        .b_i  (place_p),
+        .sum_o(here_p[i])
+    );
+  end
+
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     bnn_sequencer_lane #(
         .Lane    (l),
@@ -519,8 +537,8 @@ module bnn_sequencer #(
         .out_i         (row_out_p | column_out_p),
         .block_first_i (block_first_p[1]),
         .gap_i         (gap_p),
-        .here_i        (here_p),
-        .word_i        (word_p),
+        .here_i        (here_p[l%2]),
+        .word_i        (word_p[l%2]),
         .column_i      (column_p),
         .next_i        (next_record_q),
         .previous_i    (previous_record_q),
