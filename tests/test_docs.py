@@ -61,6 +61,7 @@ PAGES = [
     "docs/onnx.md",
     "docs/brevitas.md",
     "docs/bmxnet.md",
+    "docs/bnn_pynq.md",
     "docs/gpu.md",
     "docs/own_module.md",
 ]
