@@ -579,6 +579,7 @@ def image_size(graph: Graph, given: Shape | None) -> Shape:
     return last if shape[2] in (1, 3) and shape[0] not in (1, 3) else first
 
 
+@np.errstate(invalid="ignore")  # numbers that are none are refused by name
 def lower(
     graph: Graph,
     classes: tuple[str, ...],
