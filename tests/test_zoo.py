@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from bnn import command
 from bnn.model import load
+from bnn.tables import marked
 from train import __main__ as training
 from train import data, export, zoo
 
@@ -38,3 +42,16 @@ def test_an_epoch_from_the_data_to_a_checked_model(tmp_path: Path, capsys: pytes
     assert export.main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "model.npz")]) == 0
     assert "score mismatches = 0" in capsys.readouterr().out
     assert load(tmp_path / "model.npz").name == "tiny"
+
+
+def test_the_page_of_the_models_is_that_of_their_cards() -> None:
+    page = (MODELS / "README.md").read_text()
+    assert marked(page, "zoo", zoo.table(MODELS)) == page
+
+
+def test_commands_that_made_the_models_can_be_given_today() -> None:
+    calls = re.findall(r"^    (bnn .*)", zoo.table(MODELS), re.MULTILINE)
+    assert len(calls) > len(list(MODELS.glob("*.card.json")))
+    for call in calls:
+        _, name, *arguments = shlex.split(call)
+        command.find(name).parser().parse_args(arguments)

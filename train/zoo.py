@@ -81,11 +81,9 @@ def add(model_file: Path, name: str, folder: Path, command: str) -> Path:
 
 
 def table(folder: Path) -> str:
-    """The cards as a Markdown table."""
-    lines = [
-        "| model | data | MACs | weight bits | validation | test | command |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    """The cards as a Markdown table, and below it the commands of each, a line each."""
+    lines = ["| model | data | MACs | weight bits | validation | test |", "|---|---|--:|--:|--:|--:|"]
+    made: list[str] = []
     for path in cards(folder, []):
         card = read_card(path)
         figures = cost.layers(load(folder / f"{card['name']}.npz"))
@@ -93,9 +91,10 @@ def table(folder: Path) -> str:
         right, total = card["test_correct"], card["test_images"]
         lines.append(
             f"| `{card['name']}` | {card['dataset']} | {macs:,} | {bits:,} | {100 * card['validation_accuracy']:.2f} % "
-            f"| {right}/{total} ({100 * right / total:.2f} %) | `{spelled(card['command'])}` |"
+            f"| {right}/{total} ({100 * right / total:.2f} %) |"
         )
-    return "\n".join(lines)
+        made += [f"    # {card['name']}", *(f"    {line}" for line in spelled(card["command"]).split("; ")), ""]
+    return "\n".join([*lines, "", "Made by:", "", *made[:-1]])
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
