@@ -21,6 +21,7 @@ FIELDS: Dict[str, type] = {
     "epochs": int,
     "recipe": dict,
     "validation_accuracy": float,
+    "validation_images": int,
     "test_correct": int,
     "test_images": int,
     "sha256": str,

@@ -18,11 +18,13 @@ import torch
 from torch import Tensor
 
 from bnn.networks import NETWORKS, NetworkError, network
+from train import __main__ as training_command
 from train import data, layers, recipes, trainer
 from train.augment import crop_flip
 from train.checkpoint import CHECKPOINT_FORMAT, load_checkpoint, save_checkpoint
 from train.config import Config
 from train.errors import TrainError
+from train.export import load_data
 from train.methods import LOSSES, Methods
 from train.module import BinaryNetwork
 from train.optimizer import learning_rate
@@ -305,6 +307,34 @@ def test_validation_split_takes_the_last_images() -> None:
     assert len(train["x"]) == 15 and np.array_equal(val["x"], arrays["x"][15:])
     with pytest.raises(data.DataError, match="validation split of 20 is not between 1 and 19"):
         data.split_validation(dataset, 20)
+
+
+def test_a_run_says_how_many_images_validate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = make_images(60)
+    dataset = data.Dataset(arrays["x"], arrays["y"], arrays["x"][:10], arrays["y"][:10])
+    monkeypatch.setattr(data, "load", lambda name, folder, cache: dataset)
+    monkeypatch.setattr(data, "VALIDATION", 20)
+    seen: list[tuple[int, int, int]] = []
+
+    def train(config: Config, training: data.Arrays, validation: data.Arrays, *_: object, **__: object) -> None:
+        seen.append((config.validation, len(training["y"]), len(validation["y"])))
+        held = load_data(config, tmp_path, None, tmp_path)[1]
+        assert all(np.array_equal(held[key], validation[key]) for key in "xy")
+
+    monkeypatch.setattr(training_command, "train", train)
+    for given in ([], ["--validation", "20"], ["--validation", "8"]):
+        assert training_command.main(["tiny", *given, "-o", str(tmp_path)]) == 0
+    assert seen == [(0, 40, 20), (0, 40, 20), (8, 52, 8)]
+    capsys.readouterr()
+    assert training_command.main(["tiny", "--validation", "0", "-o", str(tmp_path)]) == 1
+    assert training_command.main(["tiny", "--validation", "60", "-o", str(tmp_path)]) == 1
+    assert training_command.main(["tiny", "--validation", "8", "--data", str(tmp_path), "-o", str(tmp_path)]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert "--validation is 0, expected at least 1" in errors[0]
+    assert "validation split of 60 is not between 1 and 59" in errors[1]
+    assert "own data say which validate" in errors[2] and len(errors) == 3
 
 
 def write_cifar_folder(folder: Path, arrays: data.Arrays) -> None:

@@ -251,6 +251,7 @@ def test_zoo_adds_and_checks(tmp_path: Path, small_test_set: data.Dataset, capsy
         "command": "python -m train tiny",
         "epochs_trained": 2,
         "validation_accuracy": 0.5,
+        "validation_images": 7,
         "test_correct": right,
         "test_images": 40,
         "config": {"seed": 1, "recipe": {"batch": 64}},
@@ -262,7 +263,7 @@ def test_zoo_adds_and_checks(tmp_path: Path, small_test_set: data.Dataset, capsy
     assert zoo.main([*folder, "check"]) == 0
     assert f"zoo: tiny {right}/40 card {right} ok" in capsys.readouterr().out
     assert zoo.main([*folder, "table"]) == 0
-    assert f"| `tiny` | cifar10 | 1,753,728 | 136,752 | 50.00 % | {right}/40" in capsys.readouterr().out
+    assert f"| `tiny` | cifar10 | 1,753,728 | 136,752 | 50.00 % of 7 | {right}/40" in capsys.readouterr().out
     assert (tmp_path / "zoo" / "tiny.log.csv").read_text() == "epoch\n1\n"
     path = tmp_path / "zoo" / "tiny.card.json"
     card = json.loads(path.read_text())

@@ -66,6 +66,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", choices=list(data.SOURCES), help="default: the network's")
     data.add_options(parser)
     parser.add_argument("--limit", type=int, help="use so many training and validation images, of all classes")
+    parser.add_argument(
+        "--validation",
+        type=int,
+        metavar="N",
+        help=f"last training images that validate and are not trained on (default {data.VALIDATION}); fewer for a last "
+        "run, after every choice",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--teacher",
@@ -123,10 +130,12 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(arguments: argparse.Namespace) -> None:
-    for name in ("epochs", "batch", "limit", "size"):
+    for name in ("epochs", "batch", "limit", "size", "validation"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise TrainError(f"--{name} is {value}, expected at least 1")
+    if arguments.validation and arguments.data is not None:
+        raise TrainError("--validation is for a data set that has no images for it, own data say which validate")
 
 
 def make_config(arguments: argparse.Namespace, dataset: str, own_data: own.OwnData | None) -> Config:
@@ -149,6 +158,8 @@ def make_config(arguments: argparse.Namespace, dataset: str, own_data: own.OwnDa
             config = replace(config, recipe=replace(chosen, batch=max(2, count // 4)))
     if arguments.pad_value:
         config = replace(config, pad_value=arguments.pad_value)
+    if arguments.validation not in (None, data.VALIDATION):
+        config = replace(config, validation=arguments.validation)
     if arguments.teacher:
         config = replace(config, teacher="+".join(map(_sha256, arguments.teacher)))
     if arguments.start:
@@ -207,7 +218,7 @@ def _train(arguments: argparse.Namespace) -> None:
         name = arguments.dataset or network.dataset
         dataset = data.load(name, arguments.data_folder, arguments.cache)
         classes = data.SOURCES[name].classes
-        training, validation = data.split_validation(dataset)
+        training, validation = data.split_validation(dataset, arguments.validation or 0)
     if arguments.limit:
         by_class = own_data is not None
         training, validation = (data.limited(part, arguments.limit, by_class) for part in (training, validation))

@@ -31,6 +31,7 @@ class Config:
     bf16: bool = False  # layers in bfloat16 while training, for GPUs
     teacher: str = ""  # sha256 of the teacher's file, of several with + between
     start: str = ""  # sha256 of the model that the weights start from
+    validation: int = 0  # last training images that validate; 0: data.VALIDATION, or own data's
 
 
 def to_dict(config: Config) -> dict[str, Any]:

@@ -55,6 +55,8 @@ class Dataset:
 
 
 Arrays = dict[str, np.ndarray]
+VALIDATION = 5000
+"""Training images that validate."""
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -337,13 +339,13 @@ def load(name: str, folder: Path | None = None, cache: Path | None = None) -> Da
     raise DataError(f"{name} could not be had from any source: " + "; ".join(failures))
 
 
-def split_validation(dataset: Dataset, count: int = 5000) -> tuple[Arrays, Arrays]:
-    """Training and validation parts: the last `count` training images validate.
+def split_validation(dataset: Dataset, count: int = 0) -> tuple[Arrays, Arrays]:
+    """Training and validation parts: the last `count` training images validate, 0: `VALIDATION` of them.
 
     Returns:
         two dictionaries with `x` uint8 (N, C, H, W) and `y` uint8 (N,).
     """
-    total = len(dataset.x_train)
+    total, count = len(dataset.x_train), count or VALIDATION
     if not 0 < count < total:
         raise DataError(f"validation split of {count} is not between 1 and {total - 1}")
     head, tail = slice(0, total - count), slice(total - count, total)

@@ -237,7 +237,7 @@ def load_data(
         kept = own.load_kept(folder, config.dataset)
         return kept.dataset, kept.validation, kept.classes
     dataset = data.load(config.dataset, data_folder, cache)
-    return dataset, data.split_validation(dataset)[1], data.SOURCES[config.dataset].classes
+    return dataset, data.split_validation(dataset, config.validation)[1], data.SOURCES[config.dataset].classes
 
 
 def export_run(checkpoint: Path, out: Path, data_folder: Path | None, cache: Path, command: str = "") -> Model:
@@ -259,6 +259,7 @@ def export_run(checkpoint: Path, out: Path, data_folder: Path | None, cache: Pat
         "config": saved["config"],
         "epochs_trained": saved["epoch"],
         "validation_accuracy": saved.get("deploy_accuracy", last.get("val_accuracy")),
+        "validation_images": len(validation["y"]),
         "command": command or saved.get("command", ""),
     }
     exported = export(model, classes, meta)

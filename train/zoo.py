@@ -64,6 +64,7 @@ def add(model_file: Path, name: str, folder: Path, command: str) -> Path:
         "epochs": meta.get("epochs_trained"),
         "recipe": config.get("recipe"),
         "validation_accuracy": meta.get("validation_accuracy"),
+        "validation_images": meta.get("validation_images", data.VALIDATION),
         "test_correct": meta.get("test_correct"),
         "test_images": meta.get("test_images"),
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -91,7 +92,7 @@ def table(folder: Path) -> str:
         right, total = card["test_correct"], card["test_images"]
         lines.append(
             f"| `{card['name']}` | {card['dataset']} | {macs:,} | {bits:,} | {100 * card['validation_accuracy']:.2f} % "
-            f"| {right}/{total} ({100 * right / total:.2f} %) |"
+            f"of {card['validation_images']:,} | {right}/{total} ({100 * right / total:.2f} %) |"
         )
         made += [f"    # {card['name']}", *(f"    {line}" for line in spelled(card["command"]).split("; ")), ""]
     return "\n".join([*lines, "", "Made by:", "", *made[:-1]])
