@@ -1,7 +1,7 @@
 """What a design takes, estimated: LUT, FF, BRAM36 and DSP without synthesis.
 
 The terms follow the modules of hw_templates/rtl. Their coefficients are what yosys (`bnn report`) gave per
-instance at 32x64x8; how they grow with PE, SIMD and LANES follows from the modules' structure. Block RAM is
+instance at 32x64x8 and 16x64x4; how they grow with PE, SIMD and LANES follows from the modules' structure. Block RAM is
 counted from the shapes that a RAMB36 and a RAMB18 can have.
 """
 
@@ -17,7 +17,7 @@ WIDTHS = {512: 72, 1024: 36, 2048: 18, 4096: 9, 8192: 4, 16384: 2, 32768: 1}
 """Bits per word of a RAMB36, by its words; a RAMB18 has half."""
 BANK = 256
 """Bits of a bank of the weight memory."""
-DSP = 12
+DSP = 11
 
 
 @dataclass(frozen=True)
@@ -62,36 +62,36 @@ def estimate_area(design: Design) -> Area:
     """Cells of the whole core of `design`."""
     pe, simd, lanes, first = design.pe, design.simd, design.lanes, design.first_pe
     dots, tiles = pe * lanes, -(-pe // 4) * -(-lanes // 4)
-    array_lut = dots * (33 * simd / 64 + simd / 2 + 18) + (pe + lanes) * 54 * simd / 64 + tiles * 41 + 9
+    array_lut = dots * (33 * simd / 64 + simd / 2 + 18) + (pe + lanes) * 36 * simd / 64 + tiles * 26 + 21
     lut = array_lut
     lut += lanes * (2 * simd + 3) + simd  # lane alignment
-    lut += 439 + 12 * pe  # scores
-    lut += 365 + 1.5625 * dots  # write-back
-    lut += 700 + 92.5 * lanes + 189  # sequencer, engine
-    lut += 3282 + 337 * first  # first layer
-    lut += 11 + lanes * (17 + simd) + 4 * lanes  # writes and memory of activations
-    lut += 1690 + 328 + 743 + 101 + 98 + 19 + 17  # controller, registers, bus, ring
-    ff = dots * (34 * simd / 64 + simd / 2 + 26) + tiles * (760 * simd / 64 + 61) + (pe + lanes) * 180 * simd / 64
-    ff += 32 * pe + 90  # array: thresholds and control
-    ff += lanes * (21 * simd / 16 + 5)
-    ff += 313 + 48 * pe + 183 * pe / 32
-    ff += 505 + 3.25 * dots + 83
-    ff += 337 + 112
-    ff += 4282 + 600 + 324 + 68 + 205 + 271.5 * first
-    ff += lanes * (52 + 49 * simd / 16) + lanes * simd
-    ff += 1581 + 267 + 606 + 36 + 139 + 102 + 1 + pe * simd * (1 + 534 / BANK)
+    lut += 365 + 13.6 * pe  # scores
+    lut += 232 + 1.52 * dots  # write-back
+    lut += 611 + 33 * lanes + 345  # sequencer, engine
+    lut += 3319 + 265 * first  # first layer
+    lut += 8 + lanes * (16 + simd)  # writes and memory of activations
+    lut += 2887 + 110 + pe * simd * 0.048  # controller, registers, bus; ring
+    ff = dots * (19 * simd / 64 + simd / 2 + 26) + tiles * (760 * simd / 64 + 64) + (pe + lanes) * 95 * simd / 64
+    ff += 35.5 * pe + 22  # array: thresholds and control
+    ff += lanes * (19 * simd / 16 + 3) + 66
+    ff += 893 + 61.75 * pe
+    ff += 432 + 3.96 * dots
+    ff += 667 + 32.75 * lanes + 505
+    ff += 4191 + 266.6 * first
+    ff += lanes * (44 + 49 * simd / 16) + lanes * simd + 9
+    ff += 5390 + 155 + pe * simd * 2.112
     dsp = DSP
     if design.vector:  # its units, for each lane one of eight PEs, with their queues; control, planes of pixels
         units = lanes * pe / 8
-        lut += 2430 + 173 * units
-        ff += 3400 + 293 * units
-        dsp += round(3 + 3.5 * units)
-        lut += 220 + 30 * first  # values of the first layer
-        ff += 570 + 44 * first
+        lut += 2435 + 155 * units
+        ff += 3602 + 280 * units
+        dsp += round(2 + 3.5 * units)
+        lut += 575 + 38 * first  # values of the first layer
+        ff += 432 + 102 * first
         dsp += first // 2
     if design.ports > 1:  # another reader; counters of the ring
-        lut += 202 + 19
-        ff += 369 + 91
+        lut += 244
+        ff += 454
     banks, left = divmod(pe * simd, BANK)
     memory = banks * block_ram(design.weight_depth, BANK)
     memory += block_ram(design.weight_depth, left) if left else 0

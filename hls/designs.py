@@ -168,14 +168,13 @@ _ZYBO = replace(
     name="zybo_z7_10",
     board=BOARDS["zybo_z7_10"],
     pe=16,
-    lanes=4,
-    act_depth=2048,
+    lanes=2,
     first_pe=4,
     clock_mhz=125.0,
     vector=False,
 )
 _ULTRA96 = replace(_PYNQ, name="ultra96v2", board=BOARDS["ultra96v2"], weight_depth=2048, clock_mhz=187.5)
-_KV260 = replace(_PYNQ, name="kv260", board=BOARDS["kv260"], pe=64, weight_depth=512, first_pe=32, clock_mhz=187.5)
+_KV260 = replace(_PYNQ, name="kv260", board=BOARDS["kv260"], pe=64, weight_depth=512, clock_mhz=187.5)
 
 DESIGNS: dict[str, Design] = {
     design.name: design
@@ -189,9 +188,9 @@ DESIGNS: dict[str, Design] = {
         _KV260,
         replace(_PYNQ, name="pynq_z1_hls", pe=16, max_layers=16),
         replace(_PYNQ, name="pynq_z2_hls", board=BOARDS["pynq_z2"], pe=16, max_layers=16),
-        replace(_ZYBO, name="zybo_z7_10_hls", pe=8, max_layers=16),
+        replace(_ZYBO, name="zybo_z7_10_hls", pe=8, lanes=4, act_depth=2048, max_layers=16),
         replace(_ULTRA96, name="ultra96v2_hls", pe=16, max_layers=16),
-        replace(_KV260, name="kv260_hls", pe=32, first_pe=16, max_layers=16),
+        replace(_KV260, name="kv260_hls", pe=32, max_layers=16),
         replace(
             _PYNQ,
             name="sim_small",

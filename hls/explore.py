@@ -24,14 +24,14 @@ from bnn.layers import features
 from bnn.model import Model
 from bnn.output import note, progress, result
 from bnn.random_models import random_model
-from hls import boards, schedule
+from hls import boards, schedule, shell
 from hls.area import Area, estimate_area
 from hls.boards import BOARDS
 from hls.designs import DESIGNS, Design, DesignError, check_name, write_toml
 from hls.designs import load as load_design
 
-FILL = 0.85
-"""Share of a board's LUT and FF that a design may take, so that it can be routed."""
+FILL = 0.9
+"""Share of a board's LUT and FF that core and what is around it may take, so that they can be routed."""
 RANGES = {
     "pe": (8, 16, 32, 64),
     "simd": (32, 64, 128),
@@ -89,7 +89,7 @@ def candidates(
     Args:
         board: its name.
         clock_mhz: of the designs.
-        fill: share of the board's LUT and FF.
+        fill: share of the board's LUT and FF, of the core and what is around it.
         found: models that IMAGE_PIXELS, MAX_LAYERS and the vector unit are for.
 
     Raises:
@@ -123,7 +123,7 @@ def candidates(
                             except DesignError:
                                 continue
                             cells = estimate_area(item)
-                            if cells.fits(part, fill):
+                            if shell.whole(item, cells).fits(part, fill):
                                 designs.append((item, cells))
     designs.sort(key=lambda pair: (-pair[0].pe * pair[0].simd * pair[0].lanes, pair[1].lut, pair[1].bram36))
     yield from designs
@@ -167,7 +167,7 @@ def explore(
         clock_mhz: clock of the designs, which the memory's speed is held against.
         batch: images of a run.
         keep: a program that stays in the core is there already.
-        fill: share of the board's LUT and FF that a design may take.
+        fill: share of the board's LUT and FF that a design may take, with what is around the core.
         where: of the option `--cluster`; every design is planned here without it.
 
     Raises:
@@ -243,7 +243,7 @@ def table(front: Sequence[Point], names: Sequence[str], board: str) -> str:
         numbers = "  ".join(f"{value:>{len(name) + 13}.0f}" for name, value in zip(names, point.cycles, strict=True))
         lines.append(
             f"{size:>17}  {item.first_pe:>8}  {item.weight_depth:>12}  {item.act_depth:>9}  {cells.lut:>6}  "
-            f"{cells.ff:>6}  {cells.bram36:>6g}  {cells.lut / part.lut:>5.0%}  {numbers}"
+            f"{cells.ff:>6}  {cells.bram36:>6g}  {shell.whole(item, cells).lut / part.lut:>5.0%}  {numbers}"
         )
     return "\n".join(lines)
 
@@ -303,7 +303,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch", type=int, default=16, help="images of a run")
     parser.add_argument("--clock", type=float, help="MHz; that of the board's design if left out")
-    parser.add_argument("--fill", type=float, default=FILL, help="share of LUT and FF that a design may take")
+    parser.add_argument(
+        "--fill", type=float, default=FILL, help="share of LUT and FF that the core and what is around it may take"
+    )
     parser.add_argument("--lines", type=int, default=24, help="length of the printed list, the fastest first")
     parser.add_argument("--load", action="store_true", help="count loading a program that could stay in the core")
     add_options(parser)
@@ -336,7 +338,10 @@ def _run(options: argparse.Namespace) -> None:
     result(table(front[: max(options.lines, 1)], names, options.board), designs=[point.record() for point in front])
     if len(front) > max(options.lines, 1):
         note(f"and {len(front) - max(options.lines, 1)} more, see --lines")
-    note(f"estimated: LUT and FF as yosys counts, cycles by the schedule, batch {options.batch}, {clock:g} MHz")
+    note(
+        "estimated: LUT and FF of the core as yosys counts, LUT% with what is around it, cycles by the schedule, "
+        f"batch {options.batch}, {clock:g} MHz"
+    )
     chosen = pick(front, options.target)
     item, cells = chosen.design, chosen.cells
     result(

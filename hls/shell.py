@@ -6,9 +6,10 @@ so the figures are what others report; Vivado's own are in `implementation` of r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from hls.area import Area
 from hls.designs import Design
 
 
@@ -38,6 +39,12 @@ SECOND = Block("memory1", "SmartConnect, to the second memory port", 910, 904, f
 def blocks(design: Design) -> tuple[Block, ...]:
     """What stands around the core of a design."""
     return BLOCKS + (SECOND,) * (design.ports - 1)
+
+
+def whole(design: Design, core: Area) -> Area:
+    """The core's cells and those around it."""
+    lut, ff = (sum(getattr(block, key) for block in blocks(design)) for key in ("lut", "ff"))
+    return replace(core, lut=core.lut + lut, ff=core.ff + ff)
 
 
 def summary(design: Design) -> dict[str, Any]:
