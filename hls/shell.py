@@ -41,20 +41,24 @@ def blocks(design: Design) -> tuple[Block, ...]:
     return BLOCKS + (SECOND,) * (design.ports - 1)
 
 
+def total(design: Design) -> dict[str, int]:
+    """LUT and FF of the blocks together."""
+    return {key: sum(getattr(block, key) for block in blocks(design)) for key in ("lut", "ff")}
+
+
 def whole(design: Design, core: Area) -> Area:
     """The core's cells and those around it."""
-    lut, ff = (sum(getattr(block, key) for block in blocks(design)) for key in ("lut", "ff"))
-    return replace(core, lut=core.lut + lut, ff=core.ff + ff)
+    around = total(design)
+    return replace(core, lut=core.lut + around["lut"], ff=core.ff + around["ff"])
 
 
 def summary(design: Design) -> dict[str, Any]:
     """The blocks and their sum, in percent of the board too; JSON types only."""
-    board = design.board
-    total = {key: sum(getattr(block, key) for block in blocks(design)) for key in ("lut", "ff")}
+    around = total(design)
     return {
         "estimated": True,
-        **total,
-        "percent": {key: round(100 * value / getattr(board, key), 1) for key, value in total.items()},
+        **around,
+        "percent": {key: round(100 * value / getattr(design.board, key), 1) for key, value in around.items()},
         "blocks": [
             {"name": block.name, "what": block.what, "lut": block.lut, "ff": block.ff, "source": block.source}
             for block in blocks(design)
