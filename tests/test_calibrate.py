@@ -96,7 +96,7 @@ def test_command_fits_by_the_images_that_validate(
     after = load(tmp_path / "m.npz")
     assert after.temperature == pytest.approx(calibrate.fit(calibrate.infer(model, images), found))
     assert f"temperature {after.temperature:.5g} by 5000 validation images" in capsys.readouterr().out
-    meta = {"dataset": "mnist", "config": {"validation": 70}}  # of a run that trained on most of the others
+    meta = {"dataset": "mnist", "validation_images": 70}  # of a run that trained on most of the others
     save(dataclasses.replace(model, meta=meta), tmp_path / "m.npz")
     images, found = accuracy.validation_set(load(tmp_path / "m.npz"), tmp_path, None, None, tmp_path)
     assert np.array_equal(images[..., 0], pixels[5930:, 0]) and np.array_equal(found, labels[5930:])

@@ -312,10 +312,9 @@ def test_validation_split_takes_the_last_images() -> None:
 def test_a_run_says_how_many_images_validate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arrays = make_images(60)
+    arrays = make_images(5040)
     dataset = data.Dataset(arrays["x"], arrays["y"], arrays["x"][:10], arrays["y"][:10])
     monkeypatch.setattr(data, "load", lambda name, folder, cache: dataset)
-    monkeypatch.setattr(data, "VALIDATION", 20)
     seen: list[tuple[int, int, int]] = []
 
     def train(config: Config, training: data.Arrays, validation: data.Arrays, *_: object, **__: object) -> None:
@@ -324,16 +323,16 @@ def test_a_run_says_how_many_images_validate(
         assert all(np.array_equal(held[key], validation[key]) for key in "xy")
 
     monkeypatch.setattr(training_command, "train", train)
-    for given in ([], ["--validation", "20"], ["--validation", "8"]):
+    for given in ([], ["--validation", "5000"], ["--validation", "8"]):
         assert training_command.main(["tiny", *given, "-o", str(tmp_path)]) == 0
-    assert seen == [(0, 40, 20), (0, 40, 20), (8, 52, 8)]
+    assert seen == [(5000, 40, 5000), (5000, 40, 5000), (8, 5032, 8)]
     capsys.readouterr()
     assert training_command.main(["tiny", "--validation", "0", "-o", str(tmp_path)]) == 1
-    assert training_command.main(["tiny", "--validation", "60", "-o", str(tmp_path)]) == 1
+    assert training_command.main(["tiny", "--validation", "5040", "-o", str(tmp_path)]) == 1
     assert training_command.main(["tiny", "--validation", "8", "--data", str(tmp_path), "-o", str(tmp_path)]) == 1
     errors = capsys.readouterr().err.splitlines()
     assert "--validation is 0, expected at least 1" in errors[0]
-    assert "validation split of 60 is not between 1 and 59" in errors[1]
+    assert "validation split of 5040 is not between 1 and 5039" in errors[1]
     assert "own data say which validate" in errors[2] and len(errors) == 3
 
 

@@ -158,7 +158,7 @@ def make_config(arguments: argparse.Namespace, dataset: str, own_data: own.OwnDa
             config = replace(config, recipe=replace(chosen, batch=max(2, count // 4)))
     if arguments.pad_value:
         config = replace(config, pad_value=arguments.pad_value)
-    if arguments.validation not in (None, data.VALIDATION):
+    if arguments.validation:
         config = replace(config, validation=arguments.validation)
     if arguments.teacher:
         config = replace(config, teacher="+".join(map(_sha256, arguments.teacher)))
@@ -218,7 +218,7 @@ def _train(arguments: argparse.Namespace) -> None:
         name = arguments.dataset or network.dataset
         dataset = data.load(name, arguments.data_folder, arguments.cache)
         classes = data.SOURCES[name].classes
-        training, validation = data.split_validation(dataset, arguments.validation or 0)
+        training, validation = data.split_validation(dataset, arguments.validation or data.VALIDATION)
     if arguments.limit:
         by_class = own_data is not None
         training, validation = (data.limited(part, arguments.limit, by_class) for part in (training, validation))

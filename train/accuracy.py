@@ -42,9 +42,9 @@ def validation_set(
     name = data_of(model, name)
     if name.startswith(own.PREFIX):
         return _pixels(own.load_kept(folder, name).validation)
-    config = model.meta.get("config")
-    count = config.get("validation", 0) if isinstance(config, dict) and name == model.meta.get("dataset") else 0
-    return _pixels(data.split_validation(data.load(name, data_folder, cache), count if type(count) is int else 0)[1])
+    known = model.meta.get("validation_images") if name == model.meta.get("dataset") else None
+    count = known if type(known) is int else data.VALIDATION
+    return _pixels(data.split_validation(data.load(name, data_folder, cache), count)[1])
 
 
 def data_of(model: Model, name: str | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bnn.networks import Network
 from bnn.networks import network as find_network
+from train.data import VALIDATION
 from train.errors import TrainError
 from train.methods import Methods
 from train.recipes import Recipe
@@ -31,7 +32,7 @@ class Config:
     bf16: bool = False  # layers in bfloat16 while training, for GPUs
     teacher: str = ""  # sha256 of the teacher's file, of several with + between
     start: str = ""  # sha256 of the model that the weights start from
-    validation: int = 0  # last training images that validate; 0: data.VALIDATION, or own data's
+    validation: int = VALIDATION  # last training images that validate, but for own data
 
 
 def to_dict(config: Config) -> dict[str, Any]:

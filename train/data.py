@@ -339,13 +339,13 @@ def load(name: str, folder: Path | None = None, cache: Path | None = None) -> Da
     raise DataError(f"{name} could not be had from any source: " + "; ".join(failures))
 
 
-def split_validation(dataset: Dataset, count: int = 0) -> tuple[Arrays, Arrays]:
-    """Training and validation parts: the last `count` training images validate, 0: `VALIDATION` of them.
+def split_validation(dataset: Dataset, count: int = VALIDATION) -> tuple[Arrays, Arrays]:
+    """Training and validation parts: the last `count` training images validate.
 
     Returns:
         two dictionaries with `x` uint8 (N, C, H, W) and `y` uint8 (N,).
     """
-    total, count = len(dataset.x_train), count or VALIDATION
+    total = len(dataset.x_train)
     if not 0 < count < total:
         raise DataError(f"validation split of {count} is not between 1 and {total - 1}")
     head, tail = slice(0, total - count), slice(total - count, total)
