@@ -1,8 +1,8 @@
 """What a design takes, estimated: LUT, FF, BRAM36 and DSP without synthesis.
 
 The terms follow the modules of hw_templates/rtl. Their coefficients are what yosys (`bnn report`) gave per
-instance at 32x64x8 and 16x64x4; how they grow with PE, SIMD and LANES follows from the modules' structure. Block RAM is
-counted from the shapes that a RAMB36 and a RAMB18 can have.
+instance at 64x64x8, 32x64x8, 16x64x4 and 16x64x2; how they grow with PE, SIMD and LANES follows from the modules'
+structure. Block RAM is counted from the shapes that a RAMB36 and a RAMB18 can have.
 """
 
 from __future__ import annotations
@@ -61,8 +61,9 @@ def _columns(width: int, bits: int) -> float:
 def estimate_area(design: Design) -> Area:
     """Cells of the whole core of `design`."""
     pe, simd, lanes, first = design.pe, design.simd, design.lanes, design.first_pe
-    dots, tiles = pe * lanes, -(-pe // 4) * -(-lanes // 4)
-    array_lut = dots * (33 * simd / 64 + simd / 2 + 18) + (pe + lanes) * 36 * simd / 64 + tiles * 26 + 21
+    dots, rows = pe * lanes, -(-pe // 4)
+    tiles = rows * -(-lanes // 4)  # of up to four PEs and four lanes
+    array_lut = dots * (33 * simd / 64 + simd / 2 + 18) + (pe + lanes) * 36 * simd / 64 + tiles * 2 + rows * lanes * 6 + 21
     lut = array_lut
     lut += lanes * (2 * simd + 3) + simd  # lane alignment
     lut += 365 + 13.6 * pe  # scores
@@ -71,7 +72,8 @@ def estimate_area(design: Design) -> Area:
     lut += 3319 + 265 * first  # first layer
     lut += 8 + lanes * (16 + simd)  # writes and memory of activations
     lut += 2887 + 110 + pe * simd * 0.048  # controller, registers, bus; ring
-    ff = dots * (19 * simd / 64 + simd / 2 + 26) + tiles * (760 * simd / 64 + 64) + (pe + lanes) * 95 * simd / 64
+    ff = dots * (19 * simd / 64 + simd / 2 + 26) + (pe + lanes) * 95 * simd / 64
+    ff += tiles * (360 * simd / 64 + 36) + rows * lanes * (100 * simd / 64 + 7)
     ff += 35.5 * pe + 22  # array: thresholds and control
     ff += lanes * (19 * simd / 16 + 3) + 66
     ff += 893 + 61.75 * pe
@@ -83,8 +85,8 @@ def estimate_area(design: Design) -> Area:
     dsp = DSP
     if design.vector:  # its units, for each lane one of eight PEs, with their queues; control, planes of pixels
         units = lanes * pe / 8
-        lut += 2435 + 155 * units
-        ff += 3602 + 280 * units
+        lut += 1897 + 171.8 * units
+        ff += 2524 + 313.7 * units
         dsp += round(2 + 3.5 * units)
         lut += 575 + 38 * first  # values of the first layer
         ff += 432 + 102 * first

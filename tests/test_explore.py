@@ -22,6 +22,10 @@ from hls.schedule import plan
 MEASURED = {
     "pynq_z1": (46759, 79717, 136, 133, 23129),
     "pynq_z1_binary": (38181, 65091, 128, 11, 23129),
+    "pynq_z1_ports2": (38425, 65545, 128, 11, 23129),
+    "zybo_z7_10": (13208, 24593, 50, 11, 3377),
+    "ultra96v2": (46788, 79751, 192, 133, 23129),
+    "kv260": (76363, 133358, 144, 245, 45961),
     "of_four_lanes": (16499, 29132, 50, 11, 6153),
 }
 DESIGN = {**DESIGNS, "of_four_lanes": dataclasses.replace(DESIGNS["zybo_z7_10"], lanes=4, act_depth=2048)}
