@@ -63,7 +63,8 @@ def estimate_area(design: Design) -> Area:
     pe, simd, lanes, first = design.pe, design.simd, design.lanes, design.first_pe
     dots, rows = pe * lanes, -(-pe // 4)
     tiles = rows * -(-lanes // 4)  # of up to four PEs and four lanes
-    array_lut = dots * (33 * simd / 64 + simd / 2 + 18) + (pe + lanes) * 36 * simd / 64 + tiles * 2 + rows * lanes * 6 + 21
+    array_lut = dots * (33 * simd / 64 + simd / 2 + 18) + (pe + lanes) * 36 * simd / 64
+    array_lut += tiles * 2 + rows * lanes * 6 + 21
     lut = array_lut
     lut += lanes * (2 * simd + 3) + simd  # lane alignment
     lut += 365 + 13.6 * pe  # scores
