@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from bnn import golden
+from bnn.cpu import infer
 from bnn.model import Model, load, save
 from bnn.networks import network
 from bnn.random_models import random_model
@@ -21,7 +23,7 @@ from train.methods import Methods
 from train.module import BinaryNetwork
 from train.recipes import RECIPES
 from train.start import start_from
-from train.teacher import Teacher, load_teacher, teacher_scores, together
+from train.teacher import Teacher, lessons, load_teacher, teacher_scores, together
 
 torch.set_num_threads(1)
 
@@ -118,12 +120,72 @@ def test_an_exported_model_teaches(archive: Path, tmp_path: Path, capsys: pytest
     )
 
 
+def test_a_consistent_teacher_sees_what_the_network_sees(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every crop of every epoch, in place of each image and its mirror image."""
+    assert run(archive, tmp_path) == 0
+    out = tmp_path / "model.npz"
+    assert export.main([str(tmp_path / "checkpoint.pt"), "-o", str(out)]) == 0
+    with np.load(tmp_path / "data.npz") as kept:
+        pixels = kept["x_train"]
+    whole = {image.tobytes() for images in (pixels, pixels[..., ::-1]) for image in images}
+    seen: list[bytes] = []
+
+    def spy(model: Model, images: np.ndarray) -> np.ndarray:
+        seen.extend(image.transpose(2, 0, 1).tobytes() for image in images)
+        return infer(model, images)
+
+    monkeypatch.setattr("train.teacher.infer", spy)
+    taught = ("--distil", "0.5", "--teacher", str(out), "--crop", "2", "--flip", "yes")
+    assert run(archive, tmp_path / "once", *taught) == 0
+    count = len(seen) // 2
+    assert count > 100 and len(set(seen)) == 2 * count and set(seen) < whole
+    seen.clear()
+    assert run(archive, tmp_path / "consistent", *taught, "--consistent", "yes") == 0
+    assert len(seen) == 2 * (count // 16) * 16 and len(set(seen) - whole) > len(seen) / 2
+    recipe = load_checkpoint(tmp_path / "consistent" / "checkpoint.pt")["config"]["recipe"]
+    assert recipe["consistent"] and recipe["crop"] == 2
+
+
+@pytest.mark.parametrize("consistent", [False, True])
+def test_lessons_are_of_the_batch(consistent: bool) -> None:
+    """A teacher that says an image's first pixel: of the crop, or of the image or its mirror image."""
+    teacher = Teacher("first", "", lambda images: images[:, 0, 0, :1].float())
+    images = torch.arange(4 * 3, dtype=torch.uint8).reshape(4, 1, 1, 3)  # first 0 3 6 9, last 2 5 8 11
+    index, flipped = torch.tensor([2, 0, 2]), torch.tensor([True, False, False])
+    seen = torch.full((3, 1, 1, 3), 77, dtype=torch.uint8)
+    found = lessons(teacher, images, consistent)(seen, index, flipped)
+    assert found.flatten().tolist() == ([77, 77, 77] if consistent else [8, 0, 6])
+
+
 def test_teachers_of_different_images_are_refused() -> None:
     def teacher(name: str, size: int) -> Teacher:
         return Teacher(name, f"3x{size}x{size} images of 10 classes", lambda images: images)
 
     with pytest.raises(TrainError, match="the teacher b takes 3x8x8 images of 10 classes, the teacher a 3x9x9 images"):
         together([teacher("a", 9), teacher("c", 9), teacher("b", 8)])
+
+
+def test_a_run_starts_from_the_latent_weights_of_another(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All parameters are those of the checkpoint: a training that all but stands still leaves them."""
+    assert run(archive, tmp_path / "first") == 0
+    first = tmp_path / "first" / "checkpoint.pt"
+    still = ("--lr", "1e-12", "--final-lr", "1e-12")
+    assert run(archive, tmp_path / "second", "--start", str(first), *still) == 0
+    old, new = (dict(load_network(path).named_parameters()) for path in (first, tmp_path / "second" / "checkpoint.pt"))
+    for name, parameter in old.items():
+        assert torch.allclose(parameter, new[name], rtol=0, atol=1e-6), name
+    start = load_checkpoint(tmp_path / "second" / "checkpoint.pt")["config"]["start"]
+    assert start == hashlib.sha256(first.read_bytes()).hexdigest()
+    capsys.readouterr()
+    wider = main(["tiny_bireal", "--data", str(archive), "-o", str(tmp_path / "other"), "--start", str(first)])
+    assert wider == 1 and not (tmp_path / "other" / "checkpoint.pt").exists()
+    assert capsys.readouterr().err == (
+        f"error: checkpoint {first} has other layers than tiny_bireal: it cannot be the start\n"
+    )
 
 
 def test_start_gives_the_models_signs_and_thresholds(archive: Path, tmp_path: Path) -> None:
@@ -320,6 +382,8 @@ def test_abc_net_starts_from_one_base_and_plane(archive: Path, tmp_path: Path) -
             ["--teacher", "/none/checkpoint.pt"],
             "error: /none/checkpoint.pt: cannot be read (No such file or directory)",
         ),
+        (["--consistent", "yes"], "error: consistent is yes, expected a teacher and its weight in the loss: --teacher"),
+        (["--start", "/none/checkpoint.pt"], "error: /none/checkpoint.pt: cannot be read (No such"),
         (["--start", "/none/model.npz"], "error: /none/model.npz: cannot be read (No such"),
     ],
 )

@@ -21,7 +21,6 @@ from torch import Tensor
 from bnn.command import FAILED, Command, advice
 from bnn.errors import ExpectedError
 from bnn.files import locked
-from bnn.model import load as load_model
 from bnn.networks import NETWORKS
 from bnn.output import note, result
 from bnn.text import printable
@@ -32,7 +31,7 @@ from train.methods import ABC_BASES, LOSSES, PLANES, WINDOWS, Methods
 from train.module import BinaryNetwork
 from train.processes import world
 from train.recipes import OPTIMIZERS, RECIPES, SCHEDULES, recipe
-from train.start import start_from
+from train.start import load_start
 from train.teacher import Teacher, load_teacher, together
 from train.trainer import train
 
@@ -81,7 +80,12 @@ def _options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="checkpoint or model.npz that teaches, for distillation; given again: the mean of their scores",
     )
-    parser.add_argument("--start", type=Path, metavar="MODEL", help="model.npz whose weights the training starts from")
+    parser.add_argument(
+        "--start",
+        type=Path,
+        metavar="FILE",
+        help="model.npz whose weights the training starts from, or the checkpoint of another run of this network",
+    )
     parser.add_argument("--pad-value", type=int, choices=(-1, 1), help="what stands around padded maps")
     parser.add_argument("--real", action="store_true", help="float32 weights and ReLU: the reference")
     parser.add_argument("--compile", action="store_true", help="torch.compile the step (faster, needs g++)")
@@ -103,6 +107,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
     changes.add_argument("--average", type=float, help="decay of the average of the parameters")
     changes.add_argument("--distil", type=float, help="weight of the teacher in the loss")
     changes.add_argument("--temperature", type=float)
+    changes.add_argument(
+        "--consistent", type=_flag, metavar="yes|no", help="the teacher sees every crop, in place of each image once"
+    )
     changes.add_argument("--weight-window", choices=list(WINDOWS))
     changes.add_argument("--activation-window", choices=list(WINDOWS))
     changes.add_argument("--activation-planes", type=int, choices=PLANES, help="one-bit planes of activations")
@@ -237,7 +244,7 @@ def _train(arguments: argparse.Namespace) -> None:
     if arguments.teacher:
         teacher = together([load_teacher(path) for path in arguments.teacher])
     if arguments.start:
-        start = start_from(load_model(arguments.start))
+        start = load_start(arguments.start)
     compiled = arguments.compile
     if compiled and shlex.split(torch.__path__[0]) != torch.__path__[:1]:
         compiled = False

@@ -40,6 +40,7 @@ class Recipe:
     average: float = 0.0  # decay of the average of the parameters; 0: none
     distil: float = 0.0  # weight of the teacher in the loss
     temperature: float = 4.0  # of the distillation
+    consistent: bool = False  # the teacher sees the images cropped as the network does (Beyer et al., CVPR 2022)
 
     @property
     def fixed_from(self) -> int:

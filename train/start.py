@@ -1,16 +1,19 @@
-"""Start the training from the weights of an exported model."""
+"""Start the training from the weights of an exported model, or from those of another run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bnn.layers import INPUT, Layer, Model
+from bnn.model import load
 from bnn.output import note
 from train.abc_net import AbcLayer
+from train.checkpoint import load_network
 from train.errors import TrainError
 from train.layers import BitsBlock, Block, ValueBlock
 from train.methods import plane_steps
@@ -197,3 +200,33 @@ def start_from(model: Model) -> Callable[[BinaryNetwork, Tensor], None]:
         _start(network, model, images)
 
     return start
+
+
+def start_at(trained: BinaryNetwork, path: Path) -> Callable[[BinaryNetwork, Tensor], None]:
+    """A `start` for `train.trainer.train`: another run's latent weights and batch norms, as they are.
+
+    A latent weight's distance from 0, which a model has not kept, says how soon its sign turns.
+
+    Args:
+        trained: the network of a checkpoint.
+        path: of the checkpoint, for errors.
+    """
+
+    tensors = trained.state_dict()
+
+    def start(network: BinaryNetwork, images: Tensor) -> None:
+        shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+        if shapes != {name: tensor.shape for name, tensor in tensors.items()}:
+            raise TrainError(f"checkpoint {path} has other layers than {network.network.name}: it cannot be the start")
+        network.load_state_dict(tensors)
+
+    return start
+
+
+def load_start(path: Path) -> Callable[[BinaryNetwork, Tensor], None]:
+    """What a training starts from: an exported model (.npz), as `start_from`, or a checkpoint, as `start_at`.
+
+    Raises:
+        TrainError, ModelError: it cannot be read.
+    """
+    return start_from(load(path)) if path.suffix == ".npz" else start_at(load_network(path), path)

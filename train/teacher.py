@@ -107,3 +107,24 @@ def teacher_scores(teacher: Teacher, images: Tensor) -> Tensor:
         for row, x in zip(rows, (part, part.flip(3)), strict=True):
             row.append(teacher.scores(x))
     return torch.stack([torch.cat(row) for row in rows])
+
+
+Lesson = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""What to learn of a batch, float32 (N, classes): of the images as the network sees them, uint8 (N, C, H, W), given
+which ones they are and whether they are flipped, (N,)."""
+
+
+def lessons(teacher: Teacher, images: Tensor, consistent: bool) -> Lesson:
+    """What a teacher says of a training's batches.
+
+    Args:
+        teacher: as `Teacher`.
+        images: uint8 (N, C, H, W), those of the training.
+        consistent: whether the teacher sees the very images that the network does ("consistent teaching" of Beyer et
+            al., "Knowledge distillation: A good teacher is patient and consistent", CVPR 2022); else it sees each
+            image and its mirror image once, uncropped, before the training.
+    """
+    if consistent:
+        return lambda seen, index, flipped: teacher.scores(seen)
+    scores = teacher_scores(teacher, images)
+    return lambda seen, index, flipped: scores[flipped.long(), index]

@@ -28,7 +28,7 @@ from train.optimizer import clip, initialise, learning_rate, make_optimizer
 from train.processes import pick_device, world
 from train.recipes import Recipe
 from train.start import CALIBRATION_IMAGES
-from train.teacher import Teacher, taken, teacher_scores
+from train.teacher import Lesson, Teacher, lessons, taken
 
 Row = dict[str, float]  # of the log, see train.log.LOG_FIELDS
 Start = Callable[[BinaryNetwork, Tensor], None]  # sets first weights, given images as the training sees them
@@ -138,6 +138,8 @@ def check(config: Config, data: Arrays, teacher: Teacher | None) -> None:
         raise TrainError(f"loss '{recipe.loss}' is unknown: choose one of {', '.join(LOSSES)}")
     if not 0 <= recipe.fixed_norms <= recipe.epochs:
         raise TrainError(f"fixed_norms is {recipe.fixed_norms}, expected 0 to the {recipe.epochs} epochs")
+    if recipe.consistent and not recipe.distil:
+        raise TrainError("consistent is yes, expected a teacher and its weight in the loss: --teacher, --distil")
     if recipe.distil:
         check_teacher(network, teacher)
 
@@ -263,7 +265,7 @@ def keep(state: State, config: Config, path: Path, command: str) -> None:
 
 
 def train_epoch(
-    state: State, step_model: torch.nn.Module, config: Config, images: Images, softened: Tensor | None
+    state: State, step_model: torch.nn.Module, config: Config, images: Images, lesson: Lesson | None
 ) -> Row:
     """One epoch; the row of the log without the validation.
 
@@ -272,7 +274,7 @@ def train_epoch(
         step_model: the model as it is called, compiled or of several processes.
         config: the run.
         images: for training.
-        softened: the teacher's scores, as `teacher_scores`; None without a teacher.
+        lesson: what the teacher says of a batch; None without one.
 
     Raises:
         TrainError: a loss is not finite.
@@ -307,8 +309,9 @@ def train_epoch(
         with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
             scores = step_model(x.contiguous(memory_format=torch.channels_last)).float()
         loss = loss_function(scores, y)
-        if softened is not None:
-            wanted = softened[flipped.long(), index]
+        if lesson is not None:
+            with torch.no_grad():
+                wanted = lesson(x, index, flipped)
             loss = (1 - recipe.distil) * loss + recipe.distil * distillation(scores, wanted, recipe.temperature)
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -372,9 +375,9 @@ def train(
     state = begin(config, path, images.x, start)
     if rank == 0 and state.epoch >= recipe.epochs:
         note(f"finished before: all {recipe.epochs} epochs are done, {path}")
-    softened = None
+    lesson = None
     if recipe.distil and teacher is not None and state.epoch < recipe.epochs:
-        softened = teacher_scores(teacher, images.x)
+        lesson = lessons(teacher, images.x, recipe.consistent)
     step_model: torch.nn.Module = state.model
     if processes > 1:
         step_model = DistributedDataParallel(state.model, [device.index] if device.type == "cuda" else None)
@@ -385,7 +388,7 @@ def train(
             if stop_after is not None and state.epoch >= stop_after:
                 return state.model
             started = time.time()
-            row = train_epoch(state, step_model, config, images, softened)
+            row = train_epoch(state, step_model, config, images, lesson)
             state.epoch += 1
             if rank == 0:
                 row["val_accuracy"] = round(accuracy(state.model, held_out.x, held_out.y), 5)
