@@ -18,7 +18,7 @@ from bnn.model import Model
 from bnn.networks import Network
 from bnn.random_models import random_model, with_planes
 from hls.ap_types import find_ap_types
-from hls.designs import DESIGNS, Design
+from hls.designs import DESIGNS, HLS_DESIGNS, Design
 from hls.program import pack
 from hls.schedule import Plan, Sizes, plan
 from sim import hls_csim, rtl_sim
@@ -115,6 +115,8 @@ def reduced(design: Design) -> Design:
 @pytest.mark.parametrize("name", [name for name in DESIGNS if name != SMALL.name])
 def test_reduced_designs(backend: Backend, name: str) -> None:
     # up to a minute where the core has 32 x 32 x 8 MACs and is not built yet
+    if backend.name == "rtl" and name in HLS_DESIGNS.values() and name != "pynq_z1_hls":
+        pytest.skip("a design for the HLS core, of half the PEs of another")
     design = reduced(DESIGNS[name])
     for batch, images in ((1, 3), (16, 21)):
         check(backend, network(3, (8, 8, 3), FORM), design, batch, images)
