@@ -157,7 +157,7 @@ def draw(ours: list[Point], others: list[Point], path: Path) -> None:
         axes.set(xscale="log", title=DATA_SETS[data], xlabel="images/s", ylabel="test accuracy [%]")
         axes.margins(0.22, 0.15)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8, loc="lower left")
+        axes.legend(fontsize=8, loc="best")
     figure.tight_layout()
     picture = io.BytesIO()
     figure.savefig(picture, dpi=110, format="png", metadata={"Software": None})

@@ -122,6 +122,16 @@ def test_commands_can_be_given_as_printed(page: str, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("page", COMMANDS)
+def test_trainings_of_a_block_have_folders_of_their_own(page: str) -> None:
+    """Else the second would find the checkpoint of another run."""
+    for block in re.findall(r"(?:^ {4,}.*\n)+", printed(page), re.MULTILINE):
+        runs = [shlex.split(given)[2:] for given in commands(block) if given.startswith("bnn train ")]
+        parsed = [command.find("train").parser().parse_args(arguments) for arguments in runs]
+        folders = [str(run.output or run.network) for run in parsed if not run.dry_run]
+        assert len(set(folders)) == len(folders), f"{page}: {folders}"
+
+
+@pytest.mark.parametrize("page", COMMANDS)
 def test_commands_have_one_spelling(page: str) -> None:
     """`bnn ...`; of make what only make does, and where a reader has no environment yet the demo, which makes it."""
     text = printed(page)

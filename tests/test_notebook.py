@@ -21,6 +21,7 @@ from helpers.cores import BUILD  # noqa: E402
 from bnn import golden  # noqa: E402
 from bnn.model import load  # noqa: E402
 from hls import designs, overlay, program, schedule  # noqa: E402
+from host import deploy  # noqa: E402
 from sim.board import demo  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,12 +56,19 @@ def test_on_the_simulated_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     server = demo.start(["--core", "functional", "--host", host, "-o", str(tmp_path / "overlay")], 60)
     try:
         text, pictures = execute(CIFAR10, monkeypatch, PYNQ_REMOTE_DEVICES=host, BNN_FOLDER=tmp_path)
+        monkeypatch.setattr(deploy, "is_simulated", lambda bit: False)
+        shipped, there = ROOT / "models", tmp_path / "bnn"
+        files = (tmp_path / "overlay" / "pynq_z1.bit", tmp_path / "program.bin", shipped / "cnv.npz")
+        deploy.collect(there, *files, shipped / "cifar10_sample.npz")
+        monkeypatch.delenv("BNN_FOLDER")
+        deployed, _ = execute(there / CIFAR10.relative_to(ROOT), monkeypatch, PYNQ_REMOTE_DEVICES=host)
     finally:
         server.terminate()
         server.wait(20)
     assert f"pynq_z1.bit on {host}" in text and right() in text and "all 640 scores are equal\n" in text
     assert "end to end" in text and "No accelerator" not in text
     assert pictures == 2, "two sheets of pictures"
+    assert right() in deployed and "all 640 scores are equal\n" in deployed and "No accelerator" not in deployed
 
 
 @pytest.mark.slow

@@ -49,6 +49,21 @@ def test_the_page_of_the_models_is_that_of_their_cards() -> None:
     assert marked(page, "zoo", zoo.table(MODELS)) == page
 
 
+def test_commands_that_made_a_model_can_be_given_one_after_the_other() -> None:
+    """Each stage writes a folder of its own, reads what a stage before it wrote, and the last one the model's."""
+    for text in zoo.table(MODELS).split("    # ")[1:]:
+        name, *lines = text.split("\n")
+        there: set[str] = set()
+        for words in (shlex.split(line) for line in lines if line.strip()):
+            for path in (word for word, before in zip(words[1:], words, strict=False) if before != "-o"):
+                assert not path.startswith("build/") or path in there, f"{name}: {path}"
+            out = words[words.index("-o") + 1]
+            made = f"{out}/checkpoint.pt" if words[1] == "train" else out
+            assert made not in there, f"{name}: {made}"
+            there.add(made)
+        assert made == f"build/{name}/checkpoint.pt"
+
+
 def test_commands_that_made_the_models_can_be_given_today() -> None:
     calls = re.findall(r"^    (bnn .*)", zoo.table(MODELS), re.MULTILINE)
     assert len(calls) > len(list(MODELS.glob("*.card.json")))

@@ -94,7 +94,10 @@ def table(folder: Path) -> str:
             f"| `{card['name']}` | {card['dataset']} | {macs:,} | {bits:,} | {100 * card['validation_accuracy']:.2f} % "
             f"of {card['validation_images']:,} | {right}/{total} ({100 * right / total:.2f} %) |"
         )
-        made += [f"    # {card['name']}", *(f"    {line}" for line in spelled(card["command"]).split("; ")), ""]
+        *before, last = spelled(card["command"]).split("; ")
+        if " -o " not in last:  # the stages before may have written to the network's own folder
+            last += f" -o build/{card['name']}"
+        made += [f"    # {card['name']}", *(f"    {line}" for line in (*before, last)), ""]
     return "\n".join([*lines, "", "Made by:", "", *made[:-1]])
 
 
