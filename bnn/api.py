@@ -7,6 +7,7 @@ example, and what each result holds.
 
 from __future__ import annotations
 
+import argparse
 from os import PathLike
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Union
@@ -101,7 +102,8 @@ def infer(
 
 
 def _call(name: str, arguments: List[str], options: Dict[str, Any]) -> Dict[str, Any]:
-    """A command's results, its options given by name: True for those without a value, None for those left out."""
+    """A command's results, its options given by name: True for those without a value, None for those left out,
+    a list for those that are given again."""
     found = command.find(name)
     known = {text: action for action in found.parser()._actions for text in action.option_strings}
     for key, value in options.items():
@@ -110,6 +112,8 @@ def _call(name: str, arguments: List[str], options: Dict[str, Any]) -> Dict[str,
             raise command.UsageError(f"{name}: no option {key}")
         if known[option].nargs == 0:
             arguments += [option] if value else []
+        elif isinstance(value, (list, tuple)) and isinstance(known[option], argparse._AppendAction):
+            arguments += [text for item in value for text in (option, str(item))]
         elif value is not None:
             text = ("no", "yes")[value] if isinstance(value, bool) else str(value)
             arguments += [option, text]

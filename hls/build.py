@@ -151,13 +151,21 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def too_much(design: Design) -> str:
+    """What an RTL core and the blocks around it take beyond the board's part, estimated; "" for nothing."""
+    area, board = shell.whole(design, estimate_area(design)), design.board
+    parts = {"LUT": "lut", "FF": "ff", "BRAM36": "bram36", "DSP": "dsp"}
+    counts = {unit: (getattr(area, field), getattr(board, field)) for unit, field in parts.items()}
+    return ", ".join(f"{needed:,.10g} of {has:,} {unit}" for unit, (needed, has) in counts.items() if needed > has)
+
+
 def _run(options: argparse.Namespace) -> None:
     design, backend = designs.choose(options.design, options.backend)
     if options.design is None or options.backend is None:
         note(f"hls: takes the {backend.upper()} core, design {design.name}")
-    area, board = estimate_area(design), design.board
-    if backend == "rtl" and not area.fits(board):
-        note(f"hls: {design.name} takes an estimated {area.lut:,} LUT, {board.name} has {board.lut:,}: it may not fit")
+    missing = too_much(design) if backend == "rtl" else ""
+    if missing:
+        note(f"hls: {design.name} and what is around it take an estimated {missing}: it may not fit")
     where = folder_of(options.output, design)
     with locked(where, wait=False):
         _build(options, design, backend, where)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -71,8 +72,10 @@ class Design:
         self._check("image_pixels", 16, 32768)
         self._check("max_layers", 1, 256)
         self._check("ports", 1, 2)
-        if isinstance(self.clock_mhz, bool) or not isinstance(self.clock_mhz, int | float) or not self.clock_mhz > 0:
-            raise DesignError(f"design {self.name}: clock_mhz={self.clock_mhz!r} is not positive")
+        if isinstance(self.clock_mhz, bool) or not isinstance(self.clock_mhz, int | float):
+            raise DesignError(f"design {self.name}: clock_mhz={self.clock_mhz!r} is no number")
+        if not 0 < self.clock_mhz < math.inf:
+            raise DesignError(f"design {self.name}: clock_mhz={self.clock_mhz!r} is not positive and finite")
         if not isinstance(self.vector, bool):
             raise DesignError(f"design {self.name}: vector={self.vector!r} is neither true nor false")
         for field, least in (("pe", 8), ("lanes", 4)):
@@ -309,8 +312,8 @@ def check_name(path: Path) -> None:
     Raises:
         DesignError: it is none, or that of a shipped design.
     """
-    if not re.fullmatch(NAME, path.stem) or path.stem in DESIGNS:
-        raise DesignError(f"{path}: a design of its own needs a name of its own, of letters, digits and _")
+    if not re.fullmatch(NAME, path.stem) or path.stem in DESIGNS or path.suffix != ".toml":
+        raise DesignError(f"{path}: expected NAME.toml, with a name of its own of letters, digits and _")
 
 
 def write_toml(design: Design, remarks: Sequence[str] = ()) -> str:

@@ -18,7 +18,7 @@ from bnn import model as models
 from bnn import networks
 from bnn.cluster import add_options, spread
 from bnn.command import Command, positive
-from bnn.files import write_atomically
+from bnn.files import read_file, write_atomically
 from bnn.geometry import total_macs, walk
 from bnn.layers import features
 from bnn.model import Model
@@ -259,12 +259,28 @@ def find(name: str, size: int | None = None, classes: int | None = None) -> Mode
     Raises:
         bnn.model.ModelError: the file cannot be read, or the images are too small.
         NetworkError: it is neither.
+        DesignError: size or classes are given of a file, which has its own.
     """
     if Path(name).is_file() or Path(name).suffix == ".npz":
+        if size or classes:
+            raise DesignError(
+                f"{name}: is a model's file, which has its images and classes; leave out --size, --classes"
+            )
         return models.load(Path(name))
     network = networks.network(name)
     height, width = (size, size) if size else (network.height, network.width)
     return random_model(replace(network, height=height, width=width, classes=classes or network.classes))
+
+
+def check_writable(path: Path) -> None:
+    """Hold a file against those that a picked design may go to.
+
+    Raises:
+        DesignError: the name is none of a design, or the file is somebody's own.
+    """
+    check_name(path)
+    if path.exists() and WRITTEN not in read_file(path, 1 << 20).decode(errors="replace").partition("\n")[0]:
+        raise DesignError(f"{path}: is not {WRITTEN} and stays as it is; name another file with --write")
 
 
 def write(path: Path, chosen: Point, names: Sequence[str]) -> Design:
@@ -273,9 +289,7 @@ def write(path: Path, chosen: Point, names: Sequence[str]) -> Design:
     Raises:
         DesignError: the name is none of a design, the clock none of the board, or the file is somebody's own.
     """
-    if path.exists() and WRITTEN not in path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]:
-        raise DesignError(f"{path}: is not {WRITTEN} and stays as it is; name another file with --write")
-    check_name(path)
+    check_writable(path)
     chosen.design.check_clock()
     cells = chosen.cells
     remarks = [
@@ -322,9 +336,12 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     found = [find(name, options.size, options.classes) for name in options.model]
     clocks = [design.clock_mhz for design in DESIGNS.values() if design.board.name == options.board]
-    clock = options.clock or (clocks[0] if clocks else 100.0)
+    clock = options.clock if options.clock is not None else clocks[0] if clocks else 100.0
     if not 0 < options.fill <= 1:
         raise DesignError(f"--fill {options.fill:g}: is not in 0 to 1")
+    check_writable(options.write)
+    board = boards.find(options.board)
+    replace(DESIGNS["sim_small"], name=options.write.stem, board=board, clock_mhz=clock).check_clock()
     front = explore(found, options.board, clock, options.batch, not options.load, options.fill, options.cluster)
     if options.output:
         record = {

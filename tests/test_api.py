@@ -14,6 +14,7 @@ from bnn import api, golden
 from bnn.command import UsageError
 from bnn.errors import ExpectedError
 from bnn.model import load, save
+from train.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -59,6 +60,14 @@ def test_errors_are_exceptions(tmp_path: Path) -> None:
         api.plan("m.npz", "pynq_z1", tmp_path, colour="red")
     with pytest.raises(UsageError, match="bnn plan: argument --batch: invalid int value: 'many'"):
         api.plan("m.npz", "pynq_z1", tmp_path, batch="many")
+
+
+def test_a_list_gives_an_option_again(work: tuple[Path, dict[str, dict[str, Any]]], tmp_path: Path) -> None:
+    folder, found = work
+    teachers = [found["train"]["checkpoint"], folder / "run/model.npz"]
+    given = {"data": folder / "data.npz", "epochs": 1, "flip": False, "distil": 0.5, "teacher": teachers}
+    checkpoint = api.train("tiny", tmp_path, **given)["checkpoint"]
+    assert load_checkpoint(Path(checkpoint))["config"]["teacher"].count("+") == 1
 
 
 def test_the_page_names_what_the_calls_give(work: tuple[Path, dict[str, dict[str, Any]]]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,8 +16,9 @@ from helpers.models import network
 from helpers.tools import CSYNTH_XML, FIGURES, TOOL, Tools
 
 from bnn import model as models
-from hls import build, hls_report, implementation, render
+from hls import build, designs, hls_report, implementation, render, shell
 from hls import tools as vendor
+from hls.area import estimate_area
 from hls.designs import BACKENDS, DESIGNS, HLS_DESIGNS, DesignError, choose
 
 FILES = render.render(DESIGNS["pynq_z1_hls"])
@@ -93,6 +96,23 @@ def test_a_design_of_the_rtl_core_is_refused_for_hls(name: str, tools: Tools, ca
     assert tools.run("--design", name, "--backend", "hls") == 1
     assert f"is for the back end rtl; for hls take {HLS_DESIGNS[name]}" in capsys.readouterr().err
     assert DESIGNS[HLS_DESIGNS[name]].board == DESIGNS[name].board and not tools.out.exists()
+
+
+def test_what_a_part_has_too_little_of_is_said(tools: Tools, capsys: pytest.CaptureFixture) -> None:
+    """Of the core and what is around it."""
+    zybo = DESIGNS["zybo_z7_10"]
+    assert build.too_much(zybo) == ""
+    four = replace(zybo, lanes=4, act_depth=2048, first_pe=8)
+    alone = estimate_area(four)
+    assert alone.fits(zybo.board) and not shell.whole(four, alone).fits(zybo.board)
+    assert re.fullmatch(r"19,\d{3} of 17,600 LUT", build.too_much(four))
+    assert re.fullmatch(r"\d\d(\.5)? of 60 BRAM36", build.too_much(replace(zybo, act_depth=8192)))
+    file = tools.out.parent / "four.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(designs.write_toml(replace(four, name="four")))
+    assert tools.run("--backend", "rtl", "--design", str(file)) == 0
+    said = "".join(capsys.readouterr())
+    assert f"hls: four and what is around it take an estimated {build.too_much(four)}: it may not fit" in said
 
 
 def test_a_back_end_that_is_none() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +65,7 @@ def test_a_design_on_a_known_board_and_a_board_of_another_device(tmp_path: Path)
         ("ports = 1", "ports = true", "design arty: PORTS=True is not a power of two"),
         ("pe = 32", "pe = 64.0", "design arty: PE=64.0 is not a power of two"),
         ("act_depth = 4096", "act_depth = 16384", "design arty: memories need .* BRAM36 or more, arty_z7_20 has 140"),
-        ("clock_mhz = 125.0", 'clock_mhz = "fast"', "design arty: clock_mhz='fast' is not positive"),
+        ("clock_mhz = 125.0", 'clock_mhz = "fast"', "design arty: clock_mhz='fast' is no number"),
         ("pe = 32", "", "no pe"),
         ("pe = 32", "pe = 32\nPE = 32", "unknown PE"),
         ("pe = 32", "pe = ", r"Invalid value \(at line 1"),
@@ -112,8 +113,8 @@ def test_ports_of_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("pynq_z1.toml", "needs a name of its own"),
-        ("my design.toml", "needs a name of its own"),
+        ("pynq_z1.toml", "a name of its own"),
+        ("my design.toml", "a name of its own"),
         ("other.toml", "No such file"),
     ],
 )
@@ -124,6 +125,12 @@ def test_bad_names(name: str, message: str, tmp_path: Path) -> None:
         designs.find(str(tmp_path / name))
     with pytest.raises(DesignError, match="design 'other' is not one of pynq_z1, .*, nor a file NAME.toml"):
         designs.find("other")
+
+
+def test_a_clock_without_end_is_refused() -> None:
+    for clock in (math.inf, math.nan, -5.0, 0):
+        with pytest.raises(DesignError, match=f"design sim_small: clock_mhz={clock} is not positive and finite"):
+            replace(DESIGNS["sim_small"], clock_mhz=clock)
 
 
 @pytest.mark.parametrize("name", DESIGNS)

@@ -18,6 +18,8 @@ from hls.boards import BOARDS
 from hls.designs import DESIGNS, DesignError
 from hls.schedule import plan
 
+ROOT = Path(__file__).resolve().parent.parent
+
 # yosys, bnn report: LUT, FF, BRAM36, DSP and LUT of the array
 MEASURED = {
     "pynq_z1": (46759, 79717, 136, 133, 23129),
@@ -162,8 +164,39 @@ def test_a_network_is_sized_before_it_is_trained(
     assert (tmp_path / "design.toml").read_text() == "# mine\n"
     assert command.main([*call, "--write", "pynq_z1.toml"]) == 1  # a name that is taken
     assert not (tmp_path / "pynq_z1.toml").exists()
+    capsys.readouterr()
     assert command.main([*call, "--write", "fast.toml", "--clock", "99"]) == 1
     assert "clock_mhz=99 is not 1000 MHz over an integer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--write", "fast"], "fast: expected NAME.toml, with a name of its own of letters, digits and _"),
+        (["--write", "my design.toml"], "my design.toml: expected NAME.toml, with a name of its own"),
+        (["--write", "folder.toml"], "folder.toml: is a folder"),
+        (["--clock", "99"], "design design: clock_mhz=99 is not 1000 MHz over an integer"),
+        (["--clock", "inf"], "design design: clock_mhz=inf is not positive and finite"),
+        (["--clock", "-5"], "design design: clock_mhz=-5.0 is not positive and finite"),
+        (["--clock", "0"], "design design: clock_mhz=0.0 is not positive and finite"),
+    ],
+)
+def test_what_could_not_be_written_is_refused_before_the_search(
+    more: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delattr(explore, "explore")
+    (tmp_path / "folder.toml").mkdir()
+    assert command.main(["explore", "tiny", *more]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+def test_a_file_has_its_own_images_and_classes(capsys: pytest.CaptureFixture) -> None:
+    file = str(ROOT / "models" / "sfc.npz")
+    for main in (explore.main, fits.main):
+        for more in (["--size", "64"], ["--classes", "3"]):
+            assert main([file, *more]) == 1
+            assert "is a model's file, which has its images and classes; leave out --size" in capsys.readouterr().err
 
 
 def test_what_no_shipped_design_takes_is_said_before_training() -> None:

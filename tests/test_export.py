@@ -421,6 +421,11 @@ def foreign(saved: dict[str, Any], name: str) -> tuple[Any, str]:
         "small": ({"config": {**saved["config"], "shape": [2, 2, 3]}}, "images of 2x2x3 give"),
         "negative": ({"config": {**saved["config"], "shape": [32, -1, 3]}}, "is not of this version"),
         "text": ({"config": {**saved["config"], "shape": "abc"}}, "is not of this version"),
+        "validation": (
+            {"config": {**saved["config"], "validation": "x"}},
+            "validation is 'x', expected a number from 1",
+        ),
+        "seed": ({"config": {**saved["config"], "seed": -1}}, "seed is -1, expected a number from 0"),
         "network": ({"config": {**saved["config"], "network": "resnet"}}, "network 'resnet' is unknown"),
     }
     change, message = changes[name]
@@ -445,6 +450,8 @@ def foreign(saved: dict[str, Any], name: str) -> tuple[Any, str]:
         "small",
         "negative",
         "text",
+        "validation",
+        "seed",
         "network",
     ],
 )

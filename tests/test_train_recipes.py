@@ -25,6 +25,8 @@ from train.recipes import RECIPES
 from train.start import start_from
 from train.teacher import Teacher, lessons, load_teacher, teacher_scores, together
 
+ROOT = Path(__file__).resolve().parent.parent
+
 torch.set_num_threads(1)
 
 
@@ -165,6 +167,30 @@ def test_teachers_of_different_images_are_refused() -> None:
 
     with pytest.raises(TrainError, match="the teacher b takes 3x8x8 images of 10 classes, the teacher a 3x9x9 images"):
         together([teacher("a", 9), teacher("c", 9), teacher("b", 8)])
+
+
+def test_what_a_file_is_is_in_it(archive: Path, tmp_path: Path) -> None:
+    """Not in its name, for a start and a teacher."""
+    assert run(archive, tmp_path) == 0
+    assert export.main([str(tmp_path / "checkpoint.pt"), "-o", str(tmp_path / "model.npz")]) == 0
+    (tmp_path / "model.npz").rename(tmp_path / "model.pt")
+    (tmp_path / "checkpoint.pt").rename(tmp_path / "checkpoint.npz")
+    for name in ("model.pt", "checkpoint.npz"):
+        file = str(tmp_path / name)
+        assert run(archive, tmp_path / name[0], "--start", file, "--teacher", file, "--distil", "0.5") == 0
+
+
+def test_a_limit_is_of_the_run(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run of other images is another; the card says how many validated."""
+    assert run(archive, tmp_path, "--limit", "32") == 0
+    capsys.readouterr()
+    saved = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert saved["config"]["limit"] == 32 and saved["deploy_images"] == 21
+    assert run(archive, tmp_path) == 1
+    assert "is of another run: limit 32, not 0" in capsys.readouterr().err
+    assert run(archive, tmp_path / "few", "--limit", "18") == 0
+    assert export.main([str(tmp_path / "few" / "checkpoint.pt"), "-o", str(tmp_path / "few" / "m.npz")]) == 0
+    assert load(tmp_path / "few" / "m.npz").meta["validation_images"] == 18
 
 
 def test_a_run_starts_from_the_latent_weights_of_another(
@@ -382,6 +408,23 @@ def test_abc_net_starts_from_one_base_and_plane(archive: Path, tmp_path: Path) -
             ["--teacher", "/none/checkpoint.pt"],
             "error: /none/checkpoint.pt: cannot be read (No such file or directory)",
         ),
+        (["--teacher", str(ROOT / "models" / "cnv.npz")], "error: a teacher is given, expected its weight in the loss"),
+        (["--lr", "-1"], "error: learning_rate is -1, expected above 0 to 100"),
+        (["--lr", "nan"], "error: learning_rate is nan, expected above 0 to 100"),
+        (["--lr", "0", "--schedule", "exponential"], "error: learning_rate is 0, expected above 0 to 100"),
+        (["--final-lr", "-1"], "error: final_learning_rate is -1, expected from 0 to 100"),
+        (["--crop", "-1"], "error: crop is -1, expected from 0 to 1024"),
+        (["--crop", "12"], "error: crop is 12, expected less than the 12x12 pixels of an image"),
+        (["--dropout", "1.5"], "error: dropout is 1.5, expected from 0 to 1"),
+        (["--input-dropout", "-1"], "error: input_dropout is -1, expected from 0 to 1"),
+        (["--weight-decay", "-1"], "error: weight_decay is -1, expected from 0 to 1"),
+        (["--average", "2"], "error: average is 2, expected from 0 to 1"),
+        (["--distil", "2"], "error: distil is 2, expected from 0 to 1"),
+        (["--temperature", "0"], "error: temperature is 0, expected above 0 to 1000"),
+        (["--warmup", "nan"], "error: warmup is nan, expected 0 to the 2 epochs"),
+        (["--warmup", "3"], "error: warmup is 3, expected 0 to the 2 epochs"),
+        (["--seed", "99999999999999999999"], "error: seed is 99999999999999999999, expected 0 to 4294967295"),
+        (["--seed", "-1"], "error: seed is -1, expected 0 to 4294967295"),
         (["--consistent", "yes"], "error: consistent is yes, expected a teacher and its weight in the loss: --teacher"),
         (["--start", "/none/checkpoint.pt"], "error: /none/checkpoint.pt: cannot be read (No such"),
         (["--start", "/none/model.npz"], "error: /none/model.npz: cannot be read (No such"),

@@ -22,6 +22,8 @@ from train.checkpoint import load_checkpoint, load_network
 from train.config import Config
 from train.recipes import recipe
 
+ROOT = Path(__file__).resolve().parent.parent
+
 torch.set_num_threads(1)
 
 
@@ -74,6 +76,18 @@ def test_float_study_keeps_results_and_replaces_the_table(small: None, tmp_path:
 def test_an_error_of_a_run_ends_the_study(small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert study.main(["float", "tiny", "--limit", "10", "-o", str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err == "error: batch of 64 is larger than the 10 training images\n"
+
+
+def test_a_teacher_is_looked_at_before_the_first_run(
+    small: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(study, "run_all")
+    (tmp_path / "bad.npz").write_bytes(b"PK")
+    call = ["ingredients", "tiny", "-o", str(tmp_path / "out"), "--teacher"]
+    assert study.main([*call, str(tmp_path / "bad.npz")]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'bad.npz'}: is no .npz file")
+    assert study.main([*call, str(ROOT / "models" / "sfc.npz")]) == 1
+    assert capsys.readouterr().err.startswith("error: the teacher sfc takes 1x28x28 images of 10 classes, tiny ")
 
 
 def test_a_run_goes_on_from_its_checkpoint(

@@ -165,8 +165,9 @@ def make_config(arguments: argparse.Namespace, dataset: str, own_data: own.OwnDa
             config = replace(config, recipe=replace(chosen, batch=max(2, count // 4)))
     if arguments.pad_value:
         config = replace(config, pad_value=arguments.pad_value)
-    if arguments.validation:
-        config = replace(config, validation=arguments.validation)
+    for name in ("validation", "limit"):
+        if getattr(arguments, name):
+            config = replace(config, **{name: getattr(arguments, name)})
     if arguments.teacher:
         config = replace(config, teacher="+".join(map(_sha256, arguments.teacher)))
     if arguments.start:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bnn.files import open_file, write_atomically
+from bnn.files import FileError, open_file, write_atomically
 from bnn.geometry import walk
 from bnn.model import MAX_WEIGHTS
 from bnn.text import first_line
@@ -30,6 +30,15 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_atomically(path, buffer.getvalue())
+
+
+def is_model_file(path: Path) -> bool:
+    """Whether a file is an exported model, not a checkpoint: by its parts, or by its name if it has none."""
+    try:
+        with open_file(path) as stream, zipfile.ZipFile(stream) as archive:
+            return "header.npy" in archive.namelist()
+    except (FileError, OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return path.suffix == ".npz"
 
 
 def load_checkpoint(path: Path, device: torch.device | None = None) -> dict[str, Any]:

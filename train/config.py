@@ -33,6 +33,7 @@ class Config:
     teacher: str = ""  # sha256 of the teacher's file, of several with + between
     start: str = ""  # sha256 of the model that the weights start from
     validation: int = VALIDATION  # last training images that validate, but for own data
+    limit: int = 0  # images that are used for training, and for validation, where not all are
 
 
 def to_dict(config: Config) -> dict[str, Any]:
@@ -58,6 +59,10 @@ def from_dict(fields: dict[str, Any]) -> Config:
         numbers = (*given["shape"], given.get("classes", 0))
         if len(given["shape"]) not in (0, 3) or not all(type(item) is int and item >= 0 for item in numbers):
             raise TypeError(f"shape {given['shape']} and {given.get('classes', 0)} classes")
+        for name, least in (("seed", 0), ("validation", 1), ("limit", 0)):
+            value = given.get(name, least)
+            if type(value) is not int or value < least:
+                raise ValueError(f"{name} is {value!r}, expected a number from {least}")
         return Config(recipe=Recipe(**recipe), **given)
     except (KeyError, TypeError, ValueError) as error:
         raise TrainError(f"configuration of the checkpoint is not of this version: {error}") from None

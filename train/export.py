@@ -28,7 +28,7 @@ from bnn.output import result
 from train import data, own, parameters
 from train.abc_net import AbcBlock, AbcLayer, AbcScores
 from train.calibrate import calibrated
-from train.checkpoint import load_checkpoint, load_network
+from train.checkpoint import is_model_file, load_checkpoint, load_network
 from train.config import Config, from_dict
 from train.layers import VALUE_HIGH, VALUE_LOW, VALUE_STEP, BinaryConv2d, BitsBlock, Block, ScoreNorm, ValueBlock
 from train.module import BinaryNetwork, input_table, pixel_unit
@@ -253,13 +253,12 @@ def export_run(checkpoint: Path, out: Path, data_folder: Path | None, cache: Pat
     config = from_dict(saved["config"])
     model = load_network(checkpoint)
     dataset, validation, classes = load_data(config, checkpoint.parent, data_folder, cache)
-    last = saved["history"][-1] if saved["history"] else {}
     meta: dict[str, object] = {
         "dataset": config.dataset,
         "config": saved["config"],
         "epochs_trained": saved["epoch"],
-        "validation_accuracy": saved.get("deploy_accuracy", last.get("val_accuracy")),
-        "validation_images": len(validation["y"]),
+        "validation_accuracy": saved.get("deploy_accuracy"),
+        "validation_images": saved.get("deploy_images", len(validation["y"])),
         "command": command or saved.get("command", ""),
     }
     exported = export(model, classes, meta)
@@ -290,7 +289,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    is_model = arguments.source.suffix == ".npz"
+    is_model = is_model_file(arguments.source)
     if (arguments.output is None) != is_model:
         raise UsageError(f"{arguments.source}: " + ("-o is for a checkpoint" if is_model else "-o is missing"))
     if arguments.onnx is None and (is_model or arguments.plain):

@@ -42,11 +42,41 @@ class Recipe:
     temperature: float = 4.0  # of the distillation
     consistent: bool = False  # the teacher sees the images cropped as the network does (Beyer et al., CVPR 2022)
 
+    def check(self) -> None:
+        """Hold every number against the range in which it means something.
+
+        Raises:
+            TrainError: names the number and the range.
+        """
+        for name, (low, high, above) in RANGES.items():
+            value = getattr(self if hasattr(self, name) else self.methods, name)
+            if not (low < value if above else low <= value) or not value <= high:
+                raise TrainError(f"{name} is {value:g}, expected {'above' if above else 'from'} {low:g} to {high:g}")
+        for name in ("fixed_norms", "warmup"):
+            value = getattr(self, name)
+            if not 0 <= value <= self.epochs:
+                raise TrainError(f"{name} is {value:g}, expected 0 to the {self.epochs} epochs")
+
     @property
     def fixed_from(self) -> int:
         """The first epoch, from 0, in which the batch norms' statistics stay."""
         return self.epochs - self.fixed_norms
 
+
+RANGES: dict[str, tuple[float, float, bool]] = {
+    "epochs": (1, 1_000_000, False),
+    "batch": (1, 1_000_000, False),
+    "learning_rate": (0, 100, True),
+    "final_learning_rate": (0, 100, False),
+    "weight_decay": (0, 1, False),
+    "crop": (0, 1024, False),
+    "average": (0, 1, False),
+    "distil": (0, 1, False),
+    "temperature": (0, 1000, True),
+    "dropout": (0, 1, False),
+    "input_dropout": (0, 1, False),
+}
+"""What a number of a recipe, or of its methods, may be: from (True: above) the first to the second."""
 
 _BNN = Methods(weight_window="identity", activation_window="clip")
 

@@ -13,7 +13,7 @@ from bnn.layers import INPUT, Layer, Model
 from bnn.model import load
 from bnn.output import note
 from train.abc_net import AbcLayer
-from train.checkpoint import load_network
+from train.checkpoint import is_model_file, load_network
 from train.errors import TrainError
 from train.layers import BitsBlock, Block, ValueBlock
 from train.methods import plane_steps
@@ -224,9 +224,9 @@ def start_at(trained: BinaryNetwork, path: Path) -> Callable[[BinaryNetwork, Ten
 
 
 def load_start(path: Path) -> Callable[[BinaryNetwork, Tensor], None]:
-    """What a training starts from: an exported model (.npz), as `start_from`, or a checkpoint, as `start_at`.
+    """What a training starts from: an exported model, as `start_from`, or a checkpoint, as `start_at`.
 
     Raises:
         TrainError, ModelError: it cannot be read.
     """
-    return start_from(load(path)) if path.suffix == ".npz" else start_at(load_network(path), path)
+    return start_from(load(path)) if is_model_file(path) else start_at(load_network(path), path)

@@ -33,7 +33,7 @@ from train.config import Config, to_dict
 from train.errors import TrainError
 from train.recipes import RECIPES, Recipe, recipe
 from train.teacher import load_teacher
-from train.trainer import accuracy, train
+from train.trainer import accuracy, check_teacher, train
 
 Change = Callable[[Recipe], Recipe]
 Sets = tuple[data.Arrays, data.Arrays, data.Arrays]  # training, validation, test
@@ -231,6 +231,7 @@ def study(name: str, arguments: argparse.Namespace, sets: Sets, base: Recipe) ->
         run_all({("the teacher", 1): real}, sets, arguments.output, arguments.compile, 1, True)
         teacher = arguments.output / f"{_digest(real, sets)}.work" / "checkpoint.pt"
     if taught:
+        check_teacher(network, load_teacher(teacher))  # before what it does not teach is trained
         taught_by = hashlib.sha256(teacher.read_bytes()).hexdigest()
     configs = {  # all rows with one seed first
         (row.label, seed): replace(same, recipe=row.change(base), seed=seed, teacher=taught_by if row.taught else "")

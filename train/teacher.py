@@ -15,7 +15,7 @@ from bnn.geometry import ceil_div
 from bnn.model import Model, load
 from bnn.networks import Network
 from bnn.output import progress
-from train.checkpoint import load_network
+from train.checkpoint import is_model_file, load_network
 from train.errors import TrainError
 from train.module import BinaryNetwork
 
@@ -67,12 +67,12 @@ def of_model(model: Model) -> Teacher:
 
 
 def load_teacher(path: Path) -> Teacher:
-    """A checkpoint's network, or an exported model (.npz).
+    """A checkpoint's network, or an exported model.
 
     Raises:
         TrainError, ModelError: it cannot be read.
     """
-    if path.suffix == ".npz":
+    if is_model_file(path):
         return of_model(load(path))
     network = load_network(path)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

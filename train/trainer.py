@@ -37,6 +37,10 @@ SETTLE_IMAGES = 12_800
 """Images over which the batch norms are measured again after the last epoch, or before the first with fixed ones."""
 
 
+SEEDS = 1 << 32
+"""Seeds are below it, so that those of an epoch, which are made from them, fit in 64 bits."""
+
+
 @dataclass
 class State:
     """What changes from epoch to epoch, and what a checkpoint holds of it."""
@@ -133,11 +137,14 @@ def check(config: Config, data: Arrays, teacher: Teacher | None) -> None:
         TrainError: says what is wrong.
     """
     network, recipe = topology(config), config.recipe
+    recipe.check()
+    if not 0 <= config.seed < SEEDS:
+        raise TrainError(f"seed is {config.seed}, expected 0 to {SEEDS - 1}")
     check_data(network, recipe, data)
     if recipe.loss not in LOSSES:
         raise TrainError(f"loss '{recipe.loss}' is unknown: choose one of {', '.join(LOSSES)}")
-    if not 0 <= recipe.fixed_norms <= recipe.epochs:
-        raise TrainError(f"fixed_norms is {recipe.fixed_norms}, expected 0 to the {recipe.epochs} epochs")
+    if teacher is not None and not recipe.distil:
+        raise TrainError("a teacher is given, expected its weight in the loss as well: --distil")
     if recipe.consistent and not recipe.distil:
         raise TrainError("consistent is yes, expected a teacher and its weight in the loss: --teacher, --distil")
     if recipe.distil:
@@ -156,6 +163,8 @@ def check_data(network: Network, recipe: Recipe, data: Arrays) -> None:
     if recipe.batch % processes:
         raise TrainError(f"batch of {recipe.batch} is not a multiple of the {processes} processes")
     wanted = (network.channels, network.height, network.width)
+    if recipe.crop >= min(wanted[1:]):
+        raise TrainError(f"crop is {recipe.crop}, expected less than the {wanted[1]}x{wanted[2]} pixels of an image")
     if data["x"].shape[1:] != wanted:
         raise TrainError(f"images are {data['x'].shape[1:]}, {network.name} takes {wanted}")
     if int(data["y"].max()) >= network.classes:
@@ -464,7 +473,7 @@ def deploy(state: State, config: Config, images: Tensor, held_out: Images, path:
     best = max(found, key=lambda name: found[name])
     if world()[0] == 0:
         saved["deploy"] = candidates[best].state_dict()
-        saved["deploy_accuracy"] = found[best]
+        saved["deploy_accuracy"], saved["deploy_images"] = found[best], len(held_out.y)
         save_checkpoint(path, saved)
         listed = ", ".join(f"{name} {100 * value:.2f} %" for name, value in found.items())
         note(f"{'norms fixed' if config.recipe.fixed_norms else 'settled'}: validation {listed}")
