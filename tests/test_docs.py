@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from bnn import command
+from bnn.model import load
 from hls.sources import files, find, folders
+from hls.wired.reuse import count_model
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = sorted(
@@ -244,3 +246,18 @@ def test_docstrings_have_one_dialect() -> None:
             text = token.string if token.type == tokenize.COMMENT or token.string.startswith('"""') else ""
             found = wrong.search(text)
             assert found is None, f"{path.relative_to(ROOT)}:{token.start[0]}: {found and found.group()!r}"
+
+
+def test_the_share_of_unique_kernels_is_that_of_the_shipped_model() -> None:
+    counts = {count.layer: count for count in count_model(load(ROOT / "models" / "cnv.npz"))}
+    unique, kernels, operations, reused = (
+        sum(getattr(count, field) for count in counts.values())
+        for field in ("unique_inverse", "kernels", "operations", "operations_reused")
+    )
+    conv2, conv6 = counts["conv2"], counts["conv6"]
+    said = (
+        f"| shipped CNV, all convolutions | {unique / kernels:.0%} "
+        f"({conv6.ratio:.0%} in conv6, {conv2.ratio:.0%} in conv2; "
+        f"random weights {conv6.random_ratio:.0%} and {conv2.random_ratio:.0%}), {operations / reused:.2f}× fewer"
+    )
+    assert said.replace("%", " %") in (ROOT / "docs/figures.md").read_text()
