@@ -70,7 +70,7 @@ def processes(of: Cluster) -> dict[str, int]:
 def test_eight_boards_of_which_workers_die_and_boards_hang_and_go_away(stations: list[Station]) -> None:
     """10,000 images: none is lost, doubled or out of its place."""
     said: list[str] = []
-    many = over(stations, 20.0, said)
+    many = over(stations, 10.0, said)
     hangs, gone = stations[0], stations[6]
     found: list[np.ndarray] = []
     try:
