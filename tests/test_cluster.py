@@ -391,7 +391,8 @@ def test_searches_find_the_same(pair: Cluster, monkeypatch: pytest.MonkeyPatch) 
     lone = explore.explore([explore.find("tiny")], "pynq_z1", 100.0)
     assert explore.explore([explore.find("tiny")], "pynq_z1", 100.0, where=LOCAL) == lone
     search = (8, 8, 1), 4, [8, 16], 1, 48_000
-    assert topologies.search(*search, where=LOCAL) == topologies.search(*search) != []
+    alone = topologies.search(*search)  # first: what da4ml compiles, for a minute and a half, the workers find compiled
+    assert topologies.search(*search, where=LOCAL) == alone != []
 
 
 class _Lent:
