@@ -30,14 +30,15 @@ class Area:
     dsp: int
     array_lut: int
 
+    def beyond(self, board: Board, fill: float = 1.0) -> dict[str, tuple[float, int]]:
+        """What of it `board` has too little, where the share `fill` of its LUT and FF may be taken: taken, there."""
+        shares = {"lut": fill, "ff": fill, "bram36": 1.0, "dsp": 1.0}
+        counts = {name: (getattr(self, name), getattr(board, name)) for name in shares}
+        return {name: (taken, there) for name, (taken, there) in counts.items() if taken > shares[name] * there}
+
     def fits(self, board: Board, fill: float = 1.0) -> bool:
         """Whether `board` has it, with at most the share `fill` of its LUT and FF."""
-        return (
-            self.lut <= fill * board.lut
-            and self.ff <= fill * board.ff
-            and self.bram36 <= board.bram36
-            and self.dsp <= board.dsp
-        )
+        return not self.beyond(board, fill)
 
 
 def block_ram(words: int, bits: int, enable: int = 0) -> float:

@@ -153,10 +153,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 def too_much(design: Design) -> str:
     """What an RTL core and the blocks around it take beyond the board's part, estimated; "" for nothing."""
-    area, board = shell.whole(design, estimate_area(design)), design.board
-    parts = {"LUT": "lut", "FF": "ff", "BRAM36": "bram36", "DSP": "dsp"}
-    counts = {unit: (getattr(area, field), getattr(board, field)) for unit, field in parts.items()}
-    return ", ".join(f"{needed:,.10g} of {has:,} {unit}" for unit, (needed, has) in counts.items() if needed > has)
+    over = shell.whole(design, estimate_area(design)).beyond(design.board)
+    return ", ".join(f"{taken:,.10g} of {there:,} {name.upper()}" for name, (taken, there) in over.items())
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -35,8 +35,6 @@ Start = Callable[[BinaryNetwork, Tensor], None]  # sets first weights, given ima
 
 SETTLE_IMAGES = 12_800
 """Images over which the batch norms are measured again after the last epoch, or before the first with fixed ones."""
-
-
 SEEDS = 1 << 32
 """Seeds are below it, so that those of an epoch, which are made from them, fit in 64 bits."""
 
