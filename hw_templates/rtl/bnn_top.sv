@@ -310,7 +310,6 @@ module bnn_top
   logic [2:0][63:0] ar_addr;
   logic [2:0][7:0] ar_len;
   logic [2:0][CreditBits-1:0] credit_give;
-  logic [CreditBits-1:0] weight_give_q;
   logic [63:0] r_data;
   logic [1:0] r_resp;
   logic r_last;
@@ -323,23 +322,39 @@ module bnn_top
   localparam int unsigned MaxBurst[3] = '{BurstBeats, BurstBeats, Ports == 1 ? BurstBeats : PartBeats};
   localparam int unsigned Outstanding[3] = '{4, 4, 4 * Ports};
 
-  logic [CreditBits-PartShift-1:0] room;
+  // In words, signed; a copy for each port. The header has been there for long when ring_limit comes.
+  localparam int unsigned GiveBits = RingBits + 2;
+  logic [GiveBits-1:0] room, ring_less_q;
+  logic [Ports-1:0][GiveBits-1:0] weight_give;
+
+  function automatic logic [CreditBits-1:0] beats(logic [GiveBits-1:0] words);
+    beats = {{(CreditBits - GiveBits) {words[GiveBits-1]}}, words} << PartShift;
+  endfunction
 
   assign ring_base = header.kept.ring_base[RingBits-1:0];
-  assign room = ({(CreditBits - PartShift){ring_limit}} & ('0 - (CreditBits - PartShift)'(ring_base)))
-      | ({(CreditBits - PartShift){ring_pop & ring_gives_q}} & (CreditBits - PartShift)'(ring_pop_count))
-      | (CreditBits - PartShift)'(ring_stored);
+  assign room = ({GiveBits{ring_limit}} & ring_less_q)
+      | ({GiveBits{ring_pop & ring_gives_q}} & GiveBits'(ring_pop_count)) | GiveBits'(ring_stored);
 
   always_ff @(posedge clk) begin
+    ring_less_q    <= '0 - GiveBits'(ring_base);
     ring_gives_q   <= ~ring_hold & (ring_base == '0 | ring_in_b);
-    weight_give_q  <= CreditBits'(room) << PartShift;
     first_give_q   <= first_give;
     weight_yield_q <= read_want[Image] & first_hungry;
   end
 
+  for (genvar i = 0; i < Ports; i++) begin : gen_give
+    bnn_register #(
+        .Bits(GiveBits)
+    ) u_give (
+        .clk_i (clk),
+        .data_i(room),
+        .data_o(weight_give[i])
+    );
+  end
+
   assign credit_give[Image]          = CreditBits'(first_give_q);
   assign credit_give[Program]        = '0;
-  assign credit_give[Weight]         = weight_give_q;
+  assign credit_give[Weight]         = beats(weight_give[0]);
   assign read_command_addr[Program]  = section_addr;
   assign read_command_addr[Weight]   = section_addr;
   assign read_command_beats[Program] = section_beats;
@@ -423,7 +438,7 @@ module bnn_top
         .valid_o        (weight_valid[1]),
         .data_o         (weight_data[127:64]),
         .credit_set_i   (credit_set),
-        .credit_give_i  (credit_give[Weight]),
+        .credit_give_i  (beats(weight_give[1])),
         .yield_i        (1'b0),
         .want_o         (second_want),
         .abort_i        (read_abort[Weight]),

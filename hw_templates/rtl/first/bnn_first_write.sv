@@ -84,7 +84,6 @@ module bnn_first_write
     output logic                done_o
 );
   localparam int unsigned Slots = Simd / FirstPe;
-  localparam int unsigned SlotBits = (Slots > 1) ? $clog2(Slots) : 1;
   localparam int unsigned LaneBits = $clog2(Lanes);
   localparam int unsigned IndexBits = $clog2(PairWords);
 
@@ -294,11 +293,10 @@ module bnn_first_write
   // so again, as a row is followed by a pause and there are two lanes or more.
   logic [AddrBits-1:0] image_next_q, row_next_q, pixel_next_q;
   logic map_q, row_q, lane_end_q;  // of the write before: what it ends moves the bases with the next one
-  logic [Slots-1:0] here_q;  // slot_q, one-hot
-  logic [SlotBits-1:0] slot_q;
+  logic [Slots-1:0] here_q;  // which bits of the word, one-hot
   logic slots_end;
 
-  assign slot_end = slot_q == SlotBits'(Slots - 1) | planes_i;
+  assign slot_end = here_q[Slots-1] | planes_i;
   assign slots_end = last[G] | slot_end;  // the word's last write
 
   always_ff @(posedge clk_i) begin
@@ -321,10 +319,9 @@ module bnn_first_write
     if (word_clear) word_q <= '0;
     else if (word_step) word_q <= word_q + 1'b1;
     if (!active_q) begin  // between sub-batches
-      {lane_q, slot_q} <= '0;
+      lane_q <= '0;
       here_q <= Slots'(1);
     end else if (write) begin
-      slot_q <= slots_end ? '0 : slot_q + 1'b1;
       here_q <= slots_end ? Slots'(1) : here_q << 1;
       if (pixel_end) lane_q <= (~pack_i & last[X]) ? '0 : lane_q + 1'b1;
     end
