@@ -8,7 +8,9 @@
 // last_o has registers of its own for each of Copies. None of them, nor the counters' enable or reset, is made from
 // another of these: their nets have many loads.
 (* keep_hierarchy = "yes" *)
-module bnn_loop #(
+module bnn_loop
+  import bnn_add_pkg::add;
+#(
     parameter int unsigned Bits = 16,
     parameter int unsigned Gates = 1,
     parameter bit Value = 1'b1,
@@ -42,7 +44,7 @@ module bnn_loop #(
   always_ff @(posedge clk_i) begin
     one_q <= limit_i == Bits'(1);
     if (clear) ahead_q <= Bits'(2);
-    else if (step) ahead_q <= ahead_q + 1'b1;
+    else if (step) ahead_q <= Bits'(add(32'(ahead_q), 32'd1));
   end
 
   if (Value) begin : gen_value
@@ -50,7 +52,7 @@ module bnn_loop #(
 
     always_ff @(posedge clk_i) begin
       if (clear) value_q <= '0;
-      else if (step) value_q <= value_q + 1'b1;
+      else if (step) value_q <= Bits'(add(32'(value_q), 32'd1));
     end
 
     assign value_o = value_q;

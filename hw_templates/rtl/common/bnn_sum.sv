@@ -3,7 +3,9 @@
 //
 // Latency: 1 cycle.
 (* keep_hierarchy = "yes" *)
-module bnn_sum #(
+module bnn_sum
+  import bnn_add_pkg::add;
+#(
     parameter int unsigned Bits = 8
 ) (
     input  logic            clk_i,
@@ -13,7 +15,7 @@ module bnn_sum #(
 );
   (* keep = "true" *) logic [Bits-1:0] sum_q;
 
-  always_ff @(posedge clk_i) sum_q <= a_i + b_i;
+  always_ff @(posedge clk_i) sum_q <= Bits'(add(32'(a_i), 32'(b_i)));
 
   assign sum_o = sum_q;
 endmodule

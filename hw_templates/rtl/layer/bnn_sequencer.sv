@@ -22,7 +22,9 @@
 // Latency: next_valid_o is there four cycles after start_i; the outputs of a step, with valid_o,
 // are there 4 cycles after it was taken; index_o and group_last_o come a cycle before them, with soon_o. One step per
 // cycle.
-module bnn_sequencer #(
+module bnn_sequencer
+  import bnn_add_pkg::add;
+#(
     parameter int unsigned Lanes = 4,
     parameter int unsigned ActDepth = 1024,
     localparam int unsigned AddrBits = $clog2(ActDepth)
@@ -338,8 +340,9 @@ module bnn_sequencer #(
   // ---- Events: what goes on after the step of the cycle before ---------------------------------------
 
   // A part of an address each. A start begins a group.
-  logic image_begin, image_step, row_clear, row_step, y_clear, y_step, block_begin, block_step, left_begin, left_step;
-  logic tap_clear, tap_set, tap_step, column_clear, column_set, column_step, plane_clear, plane_step;
+  logic image_begin, image_step, row_clear, row_step, y_clear, y_step, block_begin, block_step, left_begin, left_go;
+  logic tap_clear, tap_step, column_clear, column_step, plane_clear, plane_step;
+  logic [1:0] tap_set, column_set;  // for the lowest bit, for the others
   logic index_clear, index_again, base_take, c_clear, step_q;
   // The step itself
   logic first_d_q, last_d_q, dy_d_q, tail_d_q, group_end_q;
@@ -358,15 +361,15 @@ module bnn_sequencer #(
   ) u_edge_events (
       .clk_i,
       .data_i({start_q | (take & next_q.row_end), take & next_q.row, start_q | (take & next_q.block_end),
-               take & next_q.block}),
-      .data_o({y_clear, y_step, left_begin, left_step})
+               start_q | (take & (next_q.block_end | next_q.block))}),
+      .data_o({y_clear, y_step, left_begin, left_go})
   );
   bnn_register #(
-      .Bits(8)
+      .Bits(10)
   ) u_tap_events (
       .clk_i,
-      .data_i({start_q | (take & next_q.in.tap_clear), take & next_q.in.tap_set, take & next_q.in.tap_step,
-               start_q | (take & next_q.in.column_clear), take & next_q.in.column_set, take & next_q.in.column_step,
+      .data_i({start_q | (take & next_q.in.tap_clear), {2{take & next_q.in.tap_set}}, take & next_q.in.tap_step,
+               start_q | (take & next_q.in.column_clear), {2{take & next_q.in.column_set}}, take & next_q.in.column_step,
                start_q | (take & next_q.in.plane_clear), take & next_q.in.plane_step}),
       .data_o({tap_clear, tap_set, tap_step, column_clear, column_set, column_step, plane_clear, plane_step})
   );
@@ -397,52 +400,68 @@ module bnn_sequencer #(
   // images; plane; word of the tap.
   logic [AddrBits-1:0] image_q, row_q, tap_q, block_q, column_q, plane_q, c_q;
   // Constants; begin_q is the source's base at row -pad and, where lanes are images, column -pad
-  logic [AddrBits-1:0] base_q, before_words_q, begin_q, two_rows_q, block_words_q, next_record_q, previous_record_q;
+  logic [AddrBits-1:0] pad_rows_q, base_q, before_words_q, begin_q, two_rows_q, block_words_q, next_record_q, previous_record_q;
   logic [15:0] index_q, base_index_q;  // the latter: of the base's first weight, less one
   logic [15:0] left_q;  // columns from the block's first one on
-  logic [15:0] block_columns_q;
-  logic [16:0] y_q;  // row of the block
+  logic [15:0] block_less_q;  // less a block's columns
+  logic [16:0] y_q;  // row of the block, less 8
   logic [17:0] row_limit_q;  // no row is outside where lanes are images of a vector
   logic block_first_q, zero_plane_q;
   logic [1:0] before_q;  // columns before the block's first one, at most 3
   logic two, two_y;  // rows in steps of two
+  // tap_q and column_q where they go on from 0 or from what they are, as bnn_add_pkg adds, whose masks would be shared
+  logic [AddrBits-1:1] tap_kept, column_kept;
+  logic tap_carry, column_carry;
+  logic [1:0] unused_low;
+
+  assign tap_kept     = tap_set[1] ? '0 : tap_q[AddrBits-1:1];
+  assign tap_carry    = tap_q[0] & ~tap_set[1] & row_stride_i[0];
+  assign column_kept  = column_set[1] ? '0 : column_q[AddrBits-1:1];
+  assign column_carry = column_q[0] & ~column_set[1] & record_i[0];
 
   bnn_register u_two (.clk_i, .data_i(pool_i | stride2_i), .data_o(two));
   bnn_register u_two_y (.clk_i, .data_i(pool_i | stride2_i), .data_o(two_y));
   bnn_register u_images (.clk_i, .data_i(dense_i | by_image_i), .data_o(images));  // lanes are images
 
   always_ff @(posedge clk_i) begin
-    base_q          <= source_base_i - (pad_i[0] ? row_stride_i : pad_i[1] ? row_stride_i << 1 : '0);
+    pad_rows_q      <= pad_i[0] ? row_stride_i : pad_i[1] ? row_stride_i << 1 : '0;
+    base_q          <= source_base_i - pad_rows_q;
     before_words_q  <= !images ? '0 : pad_i[0] ? record_i : pad_i[1] ? record_i << 1 : '0;
     begin_q         <= base_q - before_words_q;
     two_rows_q      <= two ? row_stride_i << 1 : row_stride_i;
     block_words_q   <= (images & two) ? record_i << 1 : record_i;
-    block_columns_q <= !images ? 16'(Lanes) : two ? 16'd2 : 16'd1;
-    next_record_q   <= begin_q + record_i;
+    block_less_q    <= !images ? -16'(Lanes) : two ? -16'd2 : -16'd1;
+    next_record_q   <= AddrBits'(add(32'(begin_q), 32'(record_i)));
     previous_record_q <= begin_q - record_i;
     row_limit_q     <= {dense_i, 1'b0, height_i};
     if (image_begin) image_q <= '0;
-    else if (image_step) image_q <= image_q + image_stride_i;
+    else if (image_step) image_q <= AddrBits'(add(32'(image_q), 32'(image_stride_i)));
     if (row_clear) row_q <= '0;
-    else if (row_step) row_q <= row_q + two_rows_q;
-    if (y_clear) y_q <= '0;
-    else if (y_step) y_q <= y_q + (two_y ? 17'd2 : 17'd1);
+    else if (row_step) row_q <= AddrBits'(add(32'(row_q), 32'(two_rows_q)));
+    if (y_clear) y_q <= -17'd8;
+    else if (y_step) y_q <= 17'(add(32'(y_q), two_y ? 32'd2 : 32'd1));
     if (tap_clear) tap_q <= '0;
-    else if (tap_set || tap_step) tap_q <= (tap_set ? '0 : tap_q) + row_stride_i;
+    else if (tap_set[0] || tap_step) begin
+      tap_q[0] <= (tap_q[0] & ~tap_set[0]) ^ row_stride_i[0];
+      {tap_q[AddrBits-1:1], unused_low[0]} <= {tap_kept, tap_carry} + {row_stride_i[AddrBits-1:1], tap_carry};
+    end
     if (column_clear) column_q <= '0;
-    else if (column_set || column_step) column_q <= (column_set ? '0 : column_q) + record_i;
+    else if (column_set[0] || column_step) begin
+      column_q[0] <= (column_q[0] & ~column_set[0]) ^ record_i[0];
+      {column_q[AddrBits-1:1], unused_low[1]} <= {column_kept, column_carry} + {record_i[AddrBits-1:1], column_carry};
+    end
     if (plane_clear) plane_q <= '0;
-    else if (plane_step) plane_q <= plane_q + cw_i[AddrBits-1:0];
+    else if (plane_step) plane_q <= AddrBits'(add(32'(plane_q), 32'(cw_i[AddrBits-1:0])));
     if (plane_clear) zero_plane_q <= 1'b1;
     else if (plane_step) zero_plane_q <= 1'b0;
     if (c_clear) c_q <= '0;
-    else if (step_q) c_q <= c_q + 1'b1;
+    else if (step_q) c_q <= AddrBits'(add(32'(c_q), 32'd1));
     if (index_clear) index_q <= '0;
-    else if (step_q) index_q <= (index_again ? base_index_q : index_q) + 16'd1;
+    else if (step_q) index_q <= 16'(add(32'(index_again ? base_index_q : index_q), 32'd1));
     if (base_take) base_index_q <= index_clear ? '1 : index_q;
     if (block_begin) block_q <= '0;
-    else if (block_step) block_q <= block_q + block_words_q;
-    left_q <= (left_begin ? width_i : left_q) - (left_step ? block_columns_q : '0);
+    else if (block_step) block_q <= AddrBits'(add(32'(block_q), 32'(block_words_q)));
+    if (left_go) left_q <= left_begin ? width_i : 16'(add(32'(left_q), 32'(block_less_q)));
     if (block_begin) begin
       block_first_q <= 1'b1;
       before_q      <= '0;
@@ -458,8 +477,8 @@ module bnn_sequencer #(
   logic [1:0] first_p, last_p, second_p, group_last_p, tail_p, zero_plane_p;
   logic [15:0] index_p[2];
   logic signed [3:0] shift_d, shift_p[2];
-  logic [AddrBits-1:0] line_p, place_p, column_p;
-  logic [AddrBits-1:0] word_p[2], here_p[2];  // for halves of the lanes
+  logic [AddrBits-1:0] line_p, place_p;
+  logic [AddrBits-1:0] word_p[2], here_p[2], column_p[2];  // for halves of the lanes
   logic [16:0] tap_row_p;
   logic row_out_p, column_out, column_out_p, block_first_p[2];
   logic signed [3:0] at_p;  // column from the block's first one on
@@ -476,13 +495,12 @@ module bnn_sequencer #(
     tail_p       <= {tail_p[0], tail_d_q};
     zero_plane_p <= {zero_plane_p[0], zero_plane_q};
     index_p[0]   <= index_q;
-    index_p[1]   <= index_p[0] + 16'(index_first_i);
+    index_p[1]   <= 16'(add(32'(index_p[0]), 32'(index_first_i)));
     shift_p[0]   <= shift_d;
     shift_p[1]   <= shift_p[0];
-    line_p       <= image_q + row_q;
-    place_p      <= tap_q + block_q;
-    column_p     <= column_q + begin_q;
-    tap_row_p    <= y_q + 17'(row_at_q);
+    line_p       <= AddrBits'(add(32'(image_q), 32'(row_q)));
+    place_p      <= AddrBits'(add(32'(tap_q), 32'(block_q)));
+    tap_row_p    <= 17'(add(32'(y_q), 32'({~row_at_q[3], row_at_q[2:0]})));  // by 8 too large, without a sign
     row_out_p    <= {1'b0, tap_row_p} >= row_limit_q;  // also before the first
     at_p         <= column_at_q;
     before_p     <= before_q;
@@ -523,6 +541,14 @@ module bnn_sequencer #(
         .b_i  (place_p),
         .sum_o(here_p[i])
     );
+    bnn_sum #(
+        .Bits(AddrBits)
+    ) u_column (
+        .clk_i,
+        .a_i  (column_q),
+        .b_i  (begin_q),
+        .sum_o(column_p[i])
+    );
   end
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
@@ -539,7 +565,7 @@ module bnn_sequencer #(
         .gap_i         (gap_p),
         .here_i        (here_p[l%2]),
         .word_i        (word_p[l%2]),
-        .column_i      (column_p),
+        .column_i      (column_p[l%2]),
         .next_i        (next_record_q),
         .previous_i    (previous_record_q),
         .pad_o         (pad_o[l]),

@@ -4,7 +4,9 @@
 //
 // Latency: shift_i 3 cycles, word_i and column_i 2, the others 1.
 (* keep_hierarchy = "yes" *)
-module bnn_sequencer_lane #(
+module bnn_sequencer_lane
+  import bnn_add_pkg::add;
+#(
     parameter int unsigned Lane = 0,
     parameter int unsigned Lanes = 4,
     parameter int unsigned AddrBits = 10,
@@ -25,15 +27,20 @@ module bnn_sequencer_lane #(
     output logic [AddrBits-1:0]        addr_o
 );
   logic next_q, previous_q, before_q, before_d_q, pad_q;
-  logic [AddrBits-1:0] offset_q, addr_q;
+  logic [AddrBits-1:0] place, offset_q, addr_q;
+  logic unused_low;
+
+  assign place = next_q ? next_i : previous_q ? previous_i : column_i;
 
   always_ff @(posedge clk_i) begin
     next_q     <= shift_i > signed'(4'(Lane)) && Lane < 4;
     previous_q <= shift_i[3] && (Lane == Lanes - 1 || (Lane == Lanes - 2 && !shift_i[0]));  // -1; -2
     before_q   <= shift_i[3] && (Lane == 0 || (Lane == 1 && !shift_i[0]));
     before_d_q <= before_q;
-    offset_q   <= word_i + (next_q ? next_i : previous_q ? previous_i : column_i);
-    addr_q     <= here_i + offset_q;
+    // As bnn_add_pkg, but for the first place of the chain: what is picked has a LUT of its own there.
+    offset_q[0] <= word_i[0] ^ place[0];
+    {offset_q[AddrBits-1:1], unused_low} <= {word_i[AddrBits-1:1], 1'b1} + {place[AddrBits-1:1], word_i[0] & place[0]};
+    addr_q     <= AddrBits'(add(32'(here_i), 32'(offset_q)));
     pad_q      <= out_i | (~images_i & (before_d_q ? block_first_i : gap_i <= signed'((LaneBits + 3)'(Lane))));
   end
 
