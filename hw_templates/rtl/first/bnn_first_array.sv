@@ -15,6 +15,7 @@
 // after it and holds until the next.
 module bnn_first_array
   import bnn_pkg::*;
+  import bnn_add_pkg::add;
 #(
     parameter int unsigned FirstPe = 4,
     parameter bit Values = 1'b0,
@@ -42,8 +43,8 @@ module bnn_first_array
   logic [5:0] first_q;
   logic [6:0] last_q;
   logic valid_out_q;
-  logic [Inputs/2*25-1:0] pair_q;  // 8, 8 and 9 bits each: bnn_first_pe
-  logic [10:0] tap_q[FirstTaps];
+  logic [Inputs/2*27-1:0] pair_q;  // bnn_first_pe
+  logic [9:0] tap_q[FirstTaps];
   logic [12:0] row_q[3];
   logic [13:0] all_q;
 
@@ -56,40 +57,40 @@ module bnn_first_array
   end
 
   for (genvar j = 0; j < Inputs / 2; j++) begin : gen_pair
-    logic signed [7:0] low, high;
-    assign low = window_i[16*j+:8];
-    assign high = window_i[16*j+8+:8];
+    // By 128 too large, without a sign, their sum by 256.
+    logic [7:0] low, high;
+    assign low = window_i[16*j+:8] ^ 8'h80;
+    assign high = window_i[16*j+8+:8] ^ 8'h80;
     always_ff @(posedge clk_i) begin
-      pair_q[25*j+:16]   <= window_i[16*j+:16];
-      pair_q[25*j+16+:9] <= 9'(low) + 9'(high);
+      pair_q[27*j+:9]    <= {low[7], ~low[7], low[6:0]};
+      pair_q[27*j+9+:9]  <= {high[7], ~high[7], high[6:0]};
+      pair_q[27*j+18+:9] <= 9'(add(32'(low), 32'(high)));
     end
   end
 
-  // The sum of the whole window, once: 4 cycles after it. A pair is a number without a sign, by 512 too large, so
-  // that no bit of it goes to several of a sum: the 18 * 512 are what bnn_first_pe has too much.
+  // The sum of the whole window, once: 4 cycles after it. A tap's is by 512 too large, and by as much again where it is
+  // taken: 18 * 512 are what bnn_first_pe has too much.
   for (genvar t = 0; t < FirstTaps; t++) begin : gen_tap
-    logic [8:0] low, high;
-    assign low = pair_q[50*t+16+:9];
-    assign high = pair_q[50*t+41+:9];
-    // The lowest bit apart: what makes it does not lie before the carry chain then.
-    logic unused_low;
     always_ff @(posedge clk_i) begin
-      tap_q[t][0] <= low[0] ^ high[0];
-      {tap_q[t][10:1], unused_low} <= {1'b0, ~low[8], low[8:1], 1'b1} + {1'b0, ~high[8], high[8:1], low[0] & high[0]};
+      tap_q[t] <= 10'(add(32'(pair_q[54*t+18+:9]), 32'(pair_q[54*t+45+:9])));
     end
   end
-  // Three numbers are added bit by bit first, s + 2c, which a carry chain adds; the two lowest bits apart as above.
+  // Three numbers are added bit by bit first, s + 2c, which a carry chain adds; the two lowest bits apart.
   for (genvar r = 0; r < 3; r++) begin : gen_row
+    logic [2:0][10:0] tap;
     logic [10:0] s, c;
-    logic unused_low;
-    assign s = tap_q[3*r] ^ tap_q[3*r+1] ^ tap_q[3*r+2];
-    assign c = (tap_q[3*r] & tap_q[3*r+1]) | (tap_q[3*r+2] & (tap_q[3*r] | tap_q[3*r+1]));
-    always_ff @(posedge clk_i) begin
-      row_q[r][1:0] <= {s[1] ^ c[0], s[0]};
-      {row_q[r][12:2], unused_low} <= {2'b0, s[10:2], 1'b1} + {1'b0, c[10:1], s[1] & c[0]};
+    for (genvar i = 0; i < 3; i++) begin : gen_more
+      assign tap[i] = {tap_q[3*r+i][9], ~tap_q[3*r+i][9], tap_q[3*r+i][8:0]};  // 512 more
     end
+    assign s = tap[0] ^ tap[1] ^ tap[2];
+    assign c = (tap[0] & tap[1]) | (tap[2] & (tap[0] | tap[1]));
+    always_ff @(posedge clk_i) row_q[r] <= 13'({add(32'(s[10:1]), 32'(c)), s[0]});
   end
-  always_ff @(posedge clk_i) all_q <= 14'(row_q[0]) + 14'(row_q[1]) + 14'(row_q[2]);
+
+  logic [12:0] row_s, row_c;
+  assign row_s = row_q[0] ^ row_q[1] ^ row_q[2];
+  assign row_c = (row_q[0] & row_q[1]) | (row_q[2] & (row_q[0] | row_q[1]));
+  always_ff @(posedge clk_i) all_q <= 14'({add(32'(row_s[12:1]), 32'(row_c)), row_s[0]});
 
   for (genvar g = 0; g < FirstPe; g += GroupPe) begin : gen_group
     bnn_first_group #(

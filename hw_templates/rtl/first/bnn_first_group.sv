@@ -5,7 +5,7 @@ module bnn_first_group
 #(
     parameter int unsigned Pe = 8,
     parameter bit Values = 1'b0,
-    localparam int unsigned PairBits = FirstTaps * MaxChannels / 2 * 25
+    localparam int unsigned PairBits = FirstTaps * MaxChannels / 2 * 27
 ) (
     input  logic               clk_i,
     input  logic [PairBits-1:0] pair_i,

@@ -4,9 +4,9 @@
 //   bit = (OR over the windows from first to last of (sum >= threshold)) ^ flip
 //   most = maximum of the sums over the windows from first to last, with Values
 //
-// pair_i[j*25 +: 25] has window[2j] (8 bits), window[2j+1] (8) and their sum (9): the weights pick
-// 0, one of them or the sum. What was picked is a number without a sign, by 256 too large, so that no bit of it goes to
-// several of a sum; all_i has the 18 * 512 that make up for it. Timing: bnn_first_array.
+// pair_i[j*27 +: 27] has window[2j], window[2j+1] and their sum, 9 bits each: the weights pick 0, one of them or the
+// sum. They are numbers without a sign, by 256 too large, so that no bit of them goes to several of a sum; all_i has
+// the 18 * 512 that make up for it. Timing: bnn_first_array.
 (* keep_hierarchy = "yes" *)
 module bnn_first_pe
   import bnn_pkg::*;
@@ -15,7 +15,7 @@ module bnn_first_pe
 ) (
     input  logic                clk_i,
     input  first_beat_t         channel_i,  // weights with the pairs, threshold and flip 4 cycles after them
-    input  logic [FirstTaps*MaxChannels/2*25-1:0] pair_i,
+    input  logic [FirstTaps*MaxChannels/2*27-1:0] pair_i,
     input  logic [13:0]         all_i,  // all + 18 * 512, 3 cycles after the pairs
     input  logic                valid_i,  // 5 cycles after the pairs
     input  logic                first_i,  // 5 cycles after the pairs
@@ -36,17 +36,12 @@ module bnn_first_pe
   for (genvar t = 0; t < FirstTaps; t++) begin : gen_tap
     logic [8:0] pick[2];
     for (genvar j = 0; j < 2; j++) begin : gen_pick
-      logic [7:0] low, high;
-      logic [8:0] both;
-      assign low = pair_i[(2*t+j)*25+:8];
-      assign high = pair_i[(2*t+j)*25+8+:8];
-      assign both = pair_i[(2*t+j)*25+16+:9];
       always_comb begin
         unique case (channel_i.weights[4*t+2*j+:2])
           2'd0:    pick[j] = 9'h100;
-          2'd1:    pick[j] = {~low[7], low};
-          2'd2:    pick[j] = {~high[7], high};
-          default: pick[j] = {~both[8], both[7:0]};
+          2'd1:    pick[j] = pair_i[(2*t+j)*27+:9];
+          2'd2:    pick[j] = pair_i[(2*t+j)*27+9+:9];
+          default: pick[j] = pair_i[(2*t+j)*27+18+:9];
         endcase
       end
     end
@@ -58,11 +53,19 @@ module bnn_first_pe
     end
   end
 
+  // Three numbers are added bit by bit first, s + 2c, which a carry chain adds; the two lowest bits apart as above.
   for (genvar r = 0; r < 3; r++) begin : gen_row
-    always_ff @(posedge clk_i) row_q[r] <= 12'(tap_q[3*r]) + 12'(tap_q[3*r+1]) + 12'(tap_q[3*r+2]);
+    logic [9:0] s, c;
+    logic unused_low;
+    assign s = tap_q[3*r] ^ tap_q[3*r+1] ^ tap_q[3*r+2];
+    assign c = (tap_q[3*r] & tap_q[3*r+1]) | (tap_q[3*r+2] & (tap_q[3*r] | tap_q[3*r+1]));
+    always_ff @(posedge clk_i) begin
+      row_q[r][1:0] <= {s[1] ^ c[0], s[0]};
+      {row_q[r][11:2], unused_low} <= {2'b0, s[9:2], 1'b1} + {1'b0, c[9:1], s[1] & c[0]};
+    end
   end
 
-  logic [11:0] row_s, row_c;  // sum and carries of the rows, bit by bit
+  logic [11:0] row_s, row_c;  // of the rows, likewise
   logic unused_low;
 
   assign row_s = row_q[0] ^ row_q[1] ^ row_q[2];
@@ -72,7 +75,6 @@ module bnn_first_pe
   assign any = hit_q | (any_q & ~first_i);
 
   always_ff @(posedge clk_i) begin
-    // s + 2c, the two lowest bits apart as above
     part_q[1:0] <= {row_s[1] ^ row_c[0], row_s[0]};
     {part_q[12:2], unused_low} <= {1'b0, row_s[11:2], 1'b1} + {row_c[11:1], row_s[1] & row_c[0]};
     sum_q  <= {part_q, 1'b0} - all_i;
