@@ -24,6 +24,7 @@
 //     bnn_run_weights      the weight stream, on its own
 module bnn_run
   import bnn_pkg::*;
+  import bnn_add_pkg::add;
 #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
@@ -98,21 +99,20 @@ module bnn_run
 );
   localparam int unsigned LayerBits = (MaxLayers > 1) ? $clog2(MaxLayers) : 1;
   localparam int unsigned DescriptorBeatBits = $clog2(DescriptorWords * 4 / BeatBytes);
+  localparam int unsigned DescriptorIndexBits = LayerBits + DescriptorBeatBits;
+  localparam int unsigned IndexBits = (DescriptorIndexBits > 10) ? DescriptorIndexBits : 10;
 
   // State, one-hot.
   localparam int unsigned Idle = 0, Open = 1, Ask = 2, Read = 3, Check = 4, Begin = 5, SubBatch = 6;
   localparam int unsigned Copy = 7, Settle = 8, Start = 9, Layer = 10, Abort = 11, Flush = 12, Done = 13;
 
   logic [Done:0] state_q;
-  logic [9:0] wait_q;  // ones: cycles of a state that waits
+  logic [Done:0] stayed_q;  // a state that waits, from its second cycle on; in the first wait_q is of the one before
+  logic [9:1] wait_q;  // ones: its cycles, from the second one on
   logic start_q, keep_asked_q, none_q, asked;  // asked: for a part of the program
   logic kept_q, same_q, keep_q;  // a program is in place; it has this address; this run uses it
   logic [63:0] program_q, kept_program_q, images_q, scores_q;
   logic [31:0] count_q;
-
-  function automatic logic [Done:0] hot(input int unsigned state);
-    return (Done + 1)'(1) << state;
-  endfunction
 
   // The program
   header_t header;
@@ -123,6 +123,10 @@ module bnn_run
   logic in_header, in_descriptors, in_first, in_segment_a, bad_section;
   logic program_taken, beat, last_beat, part_end, part_ended_q, part_over_q;  // part_ended_q: not the header
   logic [12:0] index;
+  // A cycle later, what goes on to a memory
+  logic descriptor_load_q, first_load_q;
+  logic [IndexBits-1:0] index_q;
+  logic [63:0] beat_q;
   // The next layer
   logic settled, bad_layer, bad_vector, in_b, last_layer, last_layer_b, layer_end, segment_end, run_end, in_batch;
   logic [LayerBits-1:0] next_layer;
@@ -145,6 +149,14 @@ module bnn_run
   end
 
   always_ff @(posedge clk_i) layer_start_q <= state_q[Start];
+
+  logic fetch;
+
+  bnn_register u_fetch (
+      .clk_i,
+      .data_i(state_q[Begin] | state_q[Start]),
+      .data_o(fetch)
+  );
 
   // ---- Program: header, parts, descriptors ---------------------------------------------------
 
@@ -186,7 +198,7 @@ module bnn_run
       .program_i       (header),
       .base_i          (program_q),
       .header_i        (state_q[Idle]),
-      .next_i          ((state_q[Check] & ~wait_q[5]) | part_ended_q | (weight_step & weight_to_b)),
+      .next_i          ((state_q[Check] & ~(stayed_q[Check] & wait_q[5])) | part_ended_q | (weight_step & weight_to_b)),
       .segment_a_i     (weight_step | begins[ForWeights]),
       .in_header_o     (in_header),
       .in_descriptors_o(in_descriptors),
@@ -195,7 +207,7 @@ module bnn_run
       .addr_o          (section_addr_o),
       .beats_o         (section_beats_o),
       .load_i          (state_q[Read]),
-      .check_i         (state_q[Check] & wait_q[3]),
+      .check_i         (stayed_q[Check] & wait_q[3]),
       .bad_o           (bad_section)
   );
 
@@ -203,7 +215,7 @@ module bnn_run
       .clk_i,
       .rst_i,
       .ask_i       (state_q[Ask]),
-      .settled_i   (wait_q[3]),
+      .settled_i   (stayed_q[Ask] & wait_q[3]),
       .beats_i     (section_beats_o[12:0]),
       .valid_o     (program_valid_o),
       .ready_i     (program_ready_i),
@@ -223,10 +235,10 @@ module bnn_run
   ) u_descriptors (
       .clk_i,
       .header_i     (header),
-      .load_i       (beat & in_descriptors),
-      .load_index_i (index[LayerBits+DescriptorBeatBits-1:0]),
-      .beat_i,
-      .fetch_i      (begins[ForDescriptors] | layer_start_q),
+      .load_i       (descriptor_load_q),
+      .load_index_i (index_q[DescriptorIndexBits-1:0]),
+      .beat_i       (beat_q),
+      .fetch_i      (fetch),
       .fetch_index_i(begins[ForDescriptors] ? '0 : next_layer),
       .settled_o    (settled),
       .bad_o        (bad_layer),
@@ -238,30 +250,26 @@ module bnn_run
       .last_i       (last_layer),
       .last_b_i     (last_layer_b),
       .begin_i      (begins[ForDescriptors]),
-      .start_i      (state_q[Start]),
+      .start_i      (layer_start_q),
       .end_i        (layer_end)
   );
 
   assign header_o = header;
 
   // The first-layer block goes to the first layer.
-  logic first_load_q;
-  logic [9:0] first_index_q;
-  logic [63:0] first_data_q;
 
   always_ff @(posedge clk_i) begin
-    first_load_q  <= beat & in_first;
-    first_index_q <= index[9:0];
-    first_data_q  <= beat_i;
+    descriptor_load_q <= beat & in_descriptors;
+    first_load_q      <= beat & in_first;
+    index_q           <= index[IndexBits-1:0];
+    beat_q            <= beat_i;
   end
 
   assign first_load_o  = first_load_q;
-  assign first_index_o = first_index_q;
-  assign first_data_o  = first_data_q;
+  assign first_index_o = index_q[9:0];
+  assign first_data_o  = beat_q;
 
   // ---- Array layers --------------------------------------------------------------------------
-
-  assign sub_begin = state_q[SubBatch] & wait_q[3];
 
   bnn_run_layers #(
       .MaxLayers(MaxLayers),
@@ -409,112 +417,88 @@ module bnn_run
     multiply_q <= multiply_i;
     if (asked) kept_program_q <= program_q;
     if (clear[0]) cycles_q <= '0;
-    else if (!state_q[Idle]) cycles_q <= cycles_q + 32'd1;
+    else if (!state_q[Idle]) cycles_q <= add(cycles_q, 32'd1);
     if (clear[1]) busy_q <= '0;
-    else busy_q <= busy_q + 32'(multiply_q);
+    else busy_q <= add(busy_q, 32'(multiply_q));
     none_q       <= count_q == '0;
     same_q       <= &same_parts_q;
     flush_q      <= state_q[Flush];
     finished_q   <= state_q[Done];
+  end
+
+  // A state is left with one of these. The comparison of the addresses takes three cycles in Open.
+  logic open_end, read_end, check_end, settle_end, layer_over, abort_end, flush_end;
+  logic bad_program, bus_abort;
+  logic [Done:0] stay;  // those that wait
+  logic bad_check_q, bad_first_q, bad_layer_q, bad_bus_q;
+
+  assign open_end    = stayed_q[Open] & wait_q[3];
+  assign read_end    = state_q[Read] & part_over_q;
+  assign check_end   = stayed_q[Check] & wait_q[9];
+  assign sub_begin   = stayed_q[SubBatch] & wait_q[3];
+  assign settle_end  = stayed_q[Settle] & wait_q[1];
+  assign layer_over  = state_q[Layer] & layer_end;
+  // Until then a write that was on its way to the bus's master when it was held shows there.
+  assign abort_end   = stayed_q[Abort] & wait_q[9] & ~bus_busy_i;
+  assign flush_end   = stayed_q[Flush] & wait_q[2];
+  assign bad_program = header_error != ErrorNone || bad_section;
+  assign bus_abort   = bus_error_i & ~(state_q[Idle] | state_q[Abort] | state_q[Flush] | state_q[Done]);
+
+  always_comb begin
+    stay           = '0;
+    stay[Open]     = state_q[Open] & ~open_end & ~bus_error_i;
+    stay[Ask]      = state_q[Ask] & ~program_taken & ~bus_error_i;
+    stay[Check]    = state_q[Check] & ~check_end & ~bus_error_i;
+    stay[SubBatch] = state_q[SubBatch] & ~sub_begin & ~bus_error_i;
+    stay[Settle]   = state_q[Settle] & ~settle_end & ~bus_error_i;
+    stay[Abort]    = state_q[Abort] & ~abort_end;
+    stay[Flush]    = state_q[Flush] & ~flush_end;
+  end
+
+  always_ff @(posedge clk_i) begin
+    wait_q  <= |stayed_q ? {wait_q[8:1], 1'b1} : '0;
+    start_q <= ~rst_i & start_i;
     if (rst_i) begin
-      start_q  <= 1'b0;
-      state_q  <= hot(Idle);
-      wait_q   <= '0;
-      error_q  <= ErrorNone;
+      state_q  <= (Done + 1)'(1) << Idle;
+      stayed_q <= '0;
       kept_q   <= 1'b0;
       keep_q   <= 1'b0;
     end else begin
-      start_q <= start_i;
+      stayed_q          <= stay;
+      state_q[Idle]     <= (state_q[Idle] & ~start_q) | state_q[Done];
+      state_q[Open]     <= (state_q[Idle] & start_q) | stay[Open];
+      state_q[Ask]      <= (~bus_error_i & ((open_end & ~none_q & ~keep_q) | (read_end & ~in_header & ~in_first)
+          | (check_end & ~bad_program))) | stay[Ask];
+      state_q[Read]     <= ~bus_error_i & ((state_q[Ask] & program_taken) | (state_q[Read] & ~part_over_q));
+      state_q[Check]    <= (~bus_error_i & read_end & in_header) | stay[Check];
+      state_q[Begin]    <= ~bus_error_i & ((open_end & ~none_q & keep_q) | (read_end & ~in_header & in_first));
+      state_q[SubBatch] <= (~bus_error_i & (state_q[Begin] | (layer_over & segment_end & ~run_end))) | stay[SubBatch];
+      state_q[Copy]     <= ~bus_error_i & ((sub_begin & ~first_wrong_i) | (layer_over & ~segment_end)
+          | (state_q[Copy] & ~settled));
+      state_q[Settle]   <= (~bus_error_i & state_q[Copy] & settled) | stay[Settle];
+      state_q[Start]    <= ~bus_error_i & settle_end & ~bad_layer & ~bad_vector;
+      state_q[Layer]    <= ~bus_error_i & (state_q[Start] | (state_q[Layer] & ~layer_end));
+      state_q[Abort]    <= bus_abort | (check_end & bad_program) | (sub_begin & first_wrong_i)
+          | (settle_end & (bad_layer | bad_vector)) | (layer_over & segment_end & run_end) | stay[Abort];
+      state_q[Flush]    <= abort_end | stay[Flush];
+      state_q[Done]     <= (open_end & none_q & ~bus_error_i) | flush_end;
       if (state_q[Open]) keep_q <= keep_asked_q & kept_q & same_q;
       if (state_q[Ask]) kept_q <= 1'b0;
       else if (state_q[Done]) kept_q <= header.kept.resident & (error_q == ErrorNone) & ~none_q;
-      wait_q <= {wait_q[8:0], 1'b1};
-      unique case (1'b1)
-        state_q[Idle]: begin
-          wait_q <= '0;
-          if (start_q) begin
-            error_q <= ErrorNone;
-            state_q <= hot(Open);
-          end
-        end
-        // The comparison of the addresses takes three cycles.
-        state_q[Open]: begin
-          if (wait_q[3]) begin
-            wait_q  <= '0;
-            state_q <= none_q ? hot(Done) : keep_q ? hot(Begin) : hot(Ask);
-          end
-        end
-        state_q[Ask]: begin
-          if (program_taken) state_q <= hot(Read);
-        end
-        state_q[Read]: begin
-          wait_q <= '0;
-          if (part_over_q) begin
-            state_q <= in_header ? hot(Check) : in_first ? hot(Begin) : hot(Ask);
-          end
-        end
-        state_q[Check]: begin
-          if (wait_q[9]) begin
-            wait_q  <= '0;
-            state_q <= hot(Ask);
-            if (header_error != ErrorNone || bad_section) begin
-              error_q <= header_error != ErrorNone ? header_error : ErrorRange;
-              state_q <= hot(Abort);
-            end
-          end
-        end
-        state_q[Begin]: begin
-          wait_q  <= '0;
-          state_q <= hot(SubBatch);
-        end
-        state_q[SubBatch]: begin
-          if (sub_begin) begin
-            state_q <= hot(Copy);
-            if (first_wrong_i) begin
-              error_q <= ErrorGeometry;
-              state_q <= hot(Abort);
-            end
-          end
-        end
-        state_q[Copy]: begin
-          wait_q <= '0;
-          if (settled) state_q <= hot(Settle);
-        end
-        state_q[Settle]: begin
-          if (wait_q[1]) begin
-            wait_q  <= '0;
-            state_q <= hot(Start);
-            if (bad_layer || bad_vector) begin
-              error_q <= bad_vector ? ErrorVector : ErrorRange;
-              state_q <= hot(Abort);
-            end
-          end
-        end
-        state_q[Start]: state_q <= hot(Layer);
-        state_q[Layer]: begin
-          wait_q <= '0;
-          if (layer_end) state_q <= !segment_end ? hot(Copy) : run_end ? hot(Abort) : hot(SubBatch);
-        end
-        // Until then a write that was on its way to the bus's master when it was held shows there.
-        state_q[Abort]: begin
-          if (wait_q[9] && !bus_busy_i) begin
-            wait_q  <= '0;
-            state_q <= hot(Flush);
-          end
-        end
-        state_q[Flush]: if (wait_q[2]) state_q <= hot(Done);
-        default: state_q <= hot(Idle);
-      endcase
-      if (bus_error_i && !(state_q[Idle] || state_q[Flush] || state_q[Done])) begin
-        if (!state_q[Abort]) begin
-          error_q <= ErrorResponse;
-          wait_q  <= '0;
-          state_q <= hot(Abort);
-        end else if (error_q == ErrorNone) begin
-          error_q <= ErrorResponse;
-        end
-      end
     end
+  end
+
+  // What was wrong, a cycle after it; the first that was
+  always_ff @(posedge clk_i) begin
+    bad_check_q <= check_end & bad_program & ~bus_error_i;
+    bad_first_q <= sub_begin & first_wrong_i & ~bus_error_i;
+    bad_layer_q <= settle_end & (bad_layer | bad_vector) & ~bus_error_i;
+    bad_bus_q   <= bus_abort;
+    if (rst_i || (state_q[Idle] && start_q)) error_q <= ErrorNone;
+    else if (bad_check_q) error_q <= header_error != ErrorNone ? header_error : ErrorRange;
+    else if (bad_first_q) error_q <= ErrorGeometry;
+    else if (bad_layer_q) error_q <= bad_vector ? ErrorVector : ErrorRange;
+    else if (bad_bus_q || (bus_error_i && state_q[Abort] && error_q == ErrorNone)) error_q <= ErrorResponse;
   end
 
   // The registers of the read masters' aborts are apart.

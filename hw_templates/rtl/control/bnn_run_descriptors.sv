@@ -11,6 +11,7 @@
 // last_i by one.
 module bnn_run_descriptors
   import bnn_pkg::*;
+  import bnn_add_pkg::add;
 #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
@@ -120,8 +121,10 @@ module bnn_run_descriptors
   logic [32:0] product_q, layer_words_q;
   logic [31:0] taken_q;  // before it
   logic [33:0] needed_q;
+  logic needed_carry, unused_low;
+  logic [31:0] words_a_q, words_b_q;  // of the segments
   logic [32:0] next_q;  // before the next one; not below 2**32 where it goes back beyond the first, or is over
-  logic [33:0] range_q;
+  logic [35:0] range_q;
   logic [RingBits-1:0] ring_base;
   // Header words of a group, and what they follow from
   logic [3:0] bases_q, planes_q;  // up to 8, of the lower bits: more are out of range
@@ -169,7 +172,7 @@ module bnn_run_descriptors
         : 8'(fetched.passes.planes_outer ? planes_q : bases_q);
     given_q       <= !fetched.flags.vector ? 4'd0
         : fetched.result.thresholds == '0 ? 4'd2 : {1'b0, fetched.result.thresholds, 1'b0};
-    headers_q     <= 6'(hands_q) + 6'(given_q);
+    headers_q     <= {5'(add(32'(hands_q[5:1]), 32'(given_q[3:1]))), hands_q[0]};
     group_words_q <= 17'(fetched.group_words[15:0]) + 17'(headers_q);
     product_q     <= 33'(fetched.groups[15:0]) * 33'(group_words_q);
     layer_words_q <= product_q;
@@ -214,8 +217,7 @@ module bnn_run_descriptors
     range_q[19] <= fetched.passes.more_bases[3] || fetched.passes.more_planes[3];
     range_q[20] <= !fetched.flags.vector && (fetched.passes.hand != '0 || fetched.flags.by_image
         || fetched.flags.stride2 || fetched.flags.average);
-    range_q[21] <= !fetched.flags.vector && (fetched.flags.value || fetched.flags.bit_planes || fetched.flags.shortcut
-        || fetched.result != '0);
+    range_q[21] <= !fetched.flags.vector && (fetched.flags.value || fetched.flags.bit_planes || fetched.flags.shortcut);
     range_q[22] <= fetched.flags.vector && (fetched.passes.hand == 2'd3 || hands_q > 8'(MaxHandOvers));
     range_q[23] <= fetched.flags.vector && (fetched.result.shift[1:0] != '0
         || fetched.result.value_bits > 4'(ValueBits));
@@ -239,6 +241,8 @@ module bnn_run_descriptors
     // The ring of segment B has room for a group and a burst
     range_q[33] <= in_b_i && ring_base != '0 && ((group_words_q[RingBits:0] & {1'b1, ring_base}) != '0
         || (&(group_words_q[RingBits-1:0] | ring_base | RingBits'(BurstWords - 1))));
+    range_q[34] <= !fetched.flags.vector && fetched.result[$bits(fetched.result)-1:16] != '0;
+    range_q[35] <= !fetched.flags.vector && fetched.result[15:0] != '0;
     unfreed_q   <= header_i.version[1] && !released_q && !fetched.flags.release_first;
     back_q      <= fetched.band.weights_back != '0;
     vector_q    <= fetched.flags.vector && Vector == 0;
@@ -246,11 +250,15 @@ module bnn_run_descriptors
     if (begin_i || (end_i && last_i)) released_q <= 1'b0;
     else if (start_i) released_q <= released_q | fetched.flags.release_first;
 
-    needed_q    <= 34'(taken_q) + 34'(layer_words_q);
-    over_a_q    <= needed_q > 34'(header_i.words_a);
-    equal_a_q   <= needed_q == 34'(header_i.words_a);
-    over_b_q    <= needed_q > 34'(header_i.words_b);
-    equal_b_q   <= needed_q == 34'(header_i.words_b);
+    // As bnn_add_pkg adds
+    needed_q[0] <= taken_q[0] ^ layer_words_q[0];
+    {needed_q[33:1], unused_low} <= {2'b0, taken_q[31:1], needed_carry} + {1'b0, layer_words_q[32:1], needed_carry};
+    words_a_q   <= header_i.words_a;
+    words_b_q   <= header_i.words_b;
+    over_a_q    <= needed_q > 34'(words_a_q);
+    equal_a_q   <= needed_q == 34'(words_a_q);
+    over_b_q    <= needed_q > 34'(words_b_q);
+    equal_b_q   <= needed_q == 34'(words_b_q);
     bad_words_q <= next_q[32] | (last_i & back_q)
         | (in_b_i ? over_b_q | (last_i & ~equal_b_q) : over_a_q | (last_i & (~equal_a_q | unfreed_q)));
     next_q      <= needed_q[32:0] - 33'(fetched.band.weights_back);
@@ -258,13 +266,14 @@ module bnn_run_descriptors
     else if (start_i) taken_q <= next_q[31:0];
   end
 
+  assign needed_carry = taken_q[0] & layer_words_q[0];
   assign ring_base   = header_i.kept.ring_base[RingBits-1:0];
   assign reads_first = fetched.flags.from_first | fetched.flags.shortcut_first;
   assign bad_o       = bad_range_q | bad_words_q;
   assign vector_o    = vector_q;
 
   logic unused_descriptors;
-  assign unused_descriptors = ^{header_i, fetched, fetched_q, layer_q};
+  assign unused_descriptors = ^{header_i, fetched, fetched_q, layer_q, given_q[0]};
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------

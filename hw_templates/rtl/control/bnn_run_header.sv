@@ -7,6 +7,7 @@
 // Latency: header_o 2 cycles after the beat, two_segments_o and words_o 1 more, error_o 8 cycles after the last beat.
 module bnn_run_header
   import bnn_pkg::*;
+  import bnn_add_pkg::add;
 #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
@@ -63,7 +64,7 @@ module bnn_run_header
   always_ff @(posedge clk_i) begin
     beat_q         <= beat_i;
     two_segments_q <= header_q.layers_a[15:0] != header_q.layers[15:0];
-    words_q        <= {1'b0, header_q.words_a[15:0]} + {1'b0, header_q.words_b[15:0]};
+    words_q        <= 17'(add(32'(header_q.words_a[15:0]), 32'(header_q.words_b[15:0])));
     high_a_q       <= header_q.words_a[31:16] != '0;
     high_b_q       <= header_q.words_b[31:16] != '0;
   end
@@ -76,7 +77,7 @@ module bnn_run_header
 
   // One comparison per term, registered: the check has time.
   logic [1:0] magic_q, geometry_q, layers_q;
-  logic [30:0] range_q;
+  logic [31:0] range_q;
   // What sizes and counts must be.
   logic [31:0] area_q, elements_q;
   logic [28:0] beats_q;
@@ -136,8 +137,8 @@ module bnn_run_header
     elements_q    <= 32'(header_q.pixels[15:0]) * 32'(header_q.image_mode.channels[2:0]);
     more_beats_q  <= header_q.elements[2:0] != '0;
     more_packed_q <= header_q.elements[SimdBits-1:0] != '0;
-    beats_q       <= header_q.elements[31:3] + 29'(more_beats_q);
-    packed_q      <= 16'(header_q.elements[31:SimdBits]) + 16'(more_packed_q);
+    beats_q       <= 29'(add(32'(header_q.elements[31:3]), 32'(more_beats_q)));
+    packed_q      <= 16'(add(32'(header_q.elements[31:SimdBits]), 32'(more_packed_q)));
     planes_q      <= header_q.image_mode.first_planes == '0 ? 4'd1 : header_q.image_mode.first_planes;
     // More words than 16 bits hold are of more elements than the image has, which is a fault of its own.
     planes_words_q <= 20'(packed_q) * 20'(planes_q);
@@ -162,8 +163,7 @@ module bnn_run_header
     range_q[10] <= header_q.pixels == '0;
     range_q[11] <= (header_q.pixels >> PixelBits) != '0 && header_q.pixels != 32'(ImagePixels);
     range_q[12] <= header_q.image_bytes == '0 || header_q.image_bytes[2:0] != '0;
-    range_q[13] <= pack_q ? header_q.elements == '0
-        : header_q.computed.rows == '0 || header_q.computed.columns == '0;
+    range_q[13] <= pack_q && header_q.elements == '0;
     range_q[14] <= header_q.out_words[AddrBits-1:0] == '0;
     range_q[15] <= |{header_q.descriptors[2:0], header_q.weights_a[2:0], header_q.weights_b[2:0], header_q.first[2:0]};
     range_q[16] <= header_q.pixels != area_q;
@@ -185,6 +185,7 @@ module bnn_run_header
         || high_a_q || header_q.words_a[15:0] > header_q.kept.ring_base);
     range_q[30] <= (header_q.kept.ring_base >> RingBits) != '0
         || (ring_base & ~{1'b1, ring_base[RingBits-1:1]}) != '0;
+    range_q[31] <= !pack_q && (header_q.computed.rows == '0 || header_q.computed.columns == '0);
 
     bad_magic_q    <= |magic_q;
     bad_geometry_q <= |geometry_q;

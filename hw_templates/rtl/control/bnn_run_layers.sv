@@ -15,6 +15,7 @@
 // the sub-batch, in a program of version 2 by that with release_i, rewind_o one when a resident segment A begins again.
 module bnn_run_layers
   import bnn_pkg::*;
+  import bnn_add_pkg::add;
 #(
     parameter int unsigned MaxLayers = 16,
     parameter int unsigned RowBits = 11,
@@ -90,7 +91,7 @@ module bnn_run_layers
     last_b_q        <= 16'(index_q) == end_b_q;
     last_q          <= in_b_q ? last_b_q : last_a_q;
     first_q         <= index_q == '0;
-    in_batch_next_q <= in_batch_q + sub_images;
+    in_batch_next_q <= 16'(add(32'(in_batch_q), 32'(sub_images)));
     last_images_q   <= left == 32'(sub_images);
     done_images_q   <= left == '0;
     batch_end_q     <= last_images_q | (in_batch_next_q == header_i.batch[15:0]);

@@ -5,7 +5,9 @@
 // marks the last. A part has at least two beats.
 //
 // Latency: valid_o 1 cycle after ask_i and settled_i.
-module bnn_run_read (
+module bnn_run_read
+  import bnn_add_pkg::add;
+(
     input  logic        clk_i,
     input  logic        rst_i,
     input  logic        ask_i,
@@ -30,7 +32,7 @@ module bnn_run_read (
       before_last_q <= beats_i - 13'd2;
       last_q        <= 1'b0;
     end else if (beat_valid_i) begin
-      index_q <= index_q + 13'd1;
+      index_q <= 13'(add(32'(index_q), 32'd1));
       last_q  <= index_q == before_last_q;
     end
   end

@@ -8,6 +8,7 @@
 // Latency: beats_o follow the part by 3 cycles, addr_o, added in two halves, by 4; what check_i looks at by 5.
 module bnn_run_section
   import bnn_pkg::*;
+  import bnn_add_pkg::add;
 #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
@@ -108,12 +109,12 @@ module bnn_run_section
   always_ff @(posedge clk_i) begin
     here_q   <= here;
     length_q <= length;
-    addr_low_q <= {1'b0, base_i[31:0]} + {1'b0, here_q, BeatShift'(0)};
-    addr_q     <= {base_i[63:32] + 32'(addr_low_q[32]), addr_low_q[31:0]};
+    addr_low_q <= {(OffsetBits + 1)'(add(32'(base_i[31:BeatShift]), 32'(here_q))), base_i[BeatShift-1:0]};
+    addr_q     <= {add(base_i[63:32], 32'(addr_low_q[32])), addr_low_q[31:0]};
     beats_q    <= length_q[31:0];
-    end_low_q  <= (Half + 1)'(here_q[Half-1:0]) + (Half + 1)'(length_q[Half-1:0]);
-    end_high_q <= (SizeBits - Half + 1)'(here_q[OffsetBits-1:Half]) + (SizeBits - Half + 1)'(length_q[SizeBits-1:Half]);
-    end_q      <= {end_high_q + (SizeBits - Half + 1)'(end_low_q[Half]), end_low_q[Half-1:0]};
+    end_low_q  <= (Half + 1)'(add(32'(here_q[Half-1:0]), 32'(length_q[Half-1:0])));
+    end_high_q <= (SizeBits - Half + 1)'(add(32'(here_q[OffsetBits-1:Half]), 32'(length_q[SizeBits-1:Half])));
+    end_q      <= {(SizeBits - Half + 1)'(add(32'(end_high_q), 32'(end_low_q[Half]))), end_low_q[Half-1:0]};
     beyond_q   <= end_q > (SizeBits + 1)'(program_i.size[31:BeatShift]);
     if (load_i) bad_q <= 1'b0;
     else if (check_i && beyond_q) bad_q <= 1'b1;

@@ -13,6 +13,7 @@
 // Latency: valid_o comes 12 cycles after begin_i or step_o, when section and comparisons have settled.
 module bnn_run_weights
   import bnn_pkg::*;
+  import bnn_add_pkg::add;
 #(
     parameter int unsigned WeightDepth = 1024,
     localparam int unsigned RingBits = $clog2(WeightDepth)
@@ -61,7 +62,7 @@ module bnn_run_weights
   );
 
   always_ff @(posedge clk_i) begin
-    next_q      <= in_batch_q + images;
+    next_q      <= 16'(add(32'(in_batch_q), 32'(images)));
     last_q      <= left == 32'(images);
     batch_end_q <= last_q | (next_q == header_i.batch[15:0]);
     ring_q      <= header_i.kept.ring_base != '0;

@@ -204,12 +204,13 @@ module bnn_sequencer
   logic first_q, images, end_c, end_kx, end_ky, end_inner, end_outer, end_output, output_end_d, over;
   logic more, half, lower, dx;
 
-  assign end_c     = last[C];
-  assign end_kx    = &last[Kx:C];
-  assign end_ky    = &last[Ky:C];
-  assign end_inner = &last[Inner:C];
-  assign end_outer = &last[Outer:C];
-  assign end_output = &last;
+  bnn_sequencer_ends #(
+      .Loops(Inside)
+  ) u_ends (
+      .last_i(last),
+      .end_o ({end_output, end_outer, end_inner, end_ky, end_kx, end_c})
+  );
+
   assign more      = ~last[Inner] | ~last[Outer];  // passes
   assign half      = value[Pool][0];
   assign lower     = by_image_i ? value[Pool][1] : half;  // row of the pool
@@ -369,7 +370,8 @@ module bnn_sequencer
   ) u_tap_events (
       .clk_i,
       .data_i({start_q | (take & next_q.in.tap_clear), {2{take & next_q.in.tap_set}}, take & next_q.in.tap_step,
-               start_q | (take & next_q.in.column_clear), {2{take & next_q.in.column_set}}, take & next_q.in.column_step,
+               start_q | (take & next_q.in.column_clear), {2{take & next_q.in.column_set}},
+               take & next_q.in.column_step,
                start_q | (take & next_q.in.plane_clear), take & next_q.in.plane_step}),
       .data_o({tap_clear, tap_set, tap_step, column_clear, column_set, column_step, plane_clear, plane_step})
   );
@@ -400,7 +402,8 @@ module bnn_sequencer
   // images; plane; word of the tap.
   logic [AddrBits-1:0] image_q, row_q, tap_q, block_q, column_q, plane_q, c_q;
   // Constants; begin_q is the source's base at row -pad and, where lanes are images, column -pad
-  logic [AddrBits-1:0] pad_rows_q, base_q, before_words_q, begin_q, two_rows_q, block_words_q, next_record_q, previous_record_q;
+  logic [AddrBits-1:0] pad_rows_q, base_q, before_words_q, begin_q, two_rows_q, block_words_q;
+  logic [AddrBits-1:0] next_record_q, previous_record_q;
   logic [15:0] index_q, base_index_q;  // the latter: of the base's first weight, less one
   logic [15:0] left_q;  // columns from the block's first one on
   logic [15:0] block_less_q;  // less a block's columns
