@@ -16,7 +16,7 @@ import pytest
 
 from bnn import command
 from bnn.model import load
-from hls.sources import files, find, folders
+from hls.sources import files, find, folders, packages
 from hls.wired.reuse import count_model
 
 ROOT = Path(__file__).resolve().parent.parent
