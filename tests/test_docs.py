@@ -215,7 +215,9 @@ def test_numbers_of_the_rtl_walkthrough() -> None:
     text = (ROOT / hierarchy.PAGE).read_text()
     assert hierarchy.page(text) == text
     named = set(re.findall(r"bnn_\w+", "\n".join(hierarchy.tree()))) | set(re.findall(r"bnn_\w+", hierarchy.cells()))
-    assert {path.stem for path in files()} - {path.stem for path in packages()} <= named, "a module that nothing instantiates"
+    assert {path.stem for path in files()} - {path.stem for path in packages()} <= named, (
+        "a module that nothing instantiates"
+    )
     design = DESIGNS["pynq_z1"]
     placed = plan(load(ROOT / "models/cnv.npz"), design, 16)
     item = placed.descriptors[0]
