@@ -43,20 +43,24 @@ module bnn_first_columns #(
 
   // ---- Reads ---------------------------------------------------------------------------------
 
-  logic scan_q, scan_d, begin_column, step, first_q, room_q, half_q, read_last, row_end, image_end;
+  logic scan_q, scan_d, begin_column, step, move, first_q, room_q, half_q, read_last, row_end, image_end;
   logic [1:0] r_q;  // r is 1, r is 2
-  logic last_column, last_row;
+  logic clear_late;  // for the loops
+  logic last_row;
+  logic [2:0] last_column;  // copies, as of last below
   logic [15:0] unused_column, unused_row;
   logic [3:0] credit_q;
   logic pop_q, taken_q;
   logic open_q, enough_q, over_q;  // the row at work, the one after it can be read; all rows are
-  logic open;
-  logic more_width_q, more_rows_q;
+  logic open, open_late_q;
+  logic [2:0] idle, pad;  // ~scan_q again, for addresses, for places and for need_q; pad_i, late
+  logic more_width_q, more_rows_q, unused_need, unused_three;
   logic [PixelBits-1:0] width_q;
-  logic [PixelBits+2:0] two_rows_q, need_first_q, need_step_q, need_q;  // pixels for the row after that at work
+  // Pixels for the row after that at work, and for the one after it
+  logic [PixelBits+2:0] two_rows_q, three_rows_q, need_first_q, need_step_q, need_q, need_next_q;
 
-  // Copies of a register that marks the last read of a column: for the loops, for addresses, for places, for the rest
-  localparam int unsigned Loops = 0, Address = 1, Place = 2, Rest = 3;
+  // Copies of a register that marks the last read of a column: for what begins and ends, for addresses, for places, for the loops
+  localparam int unsigned Rest = 0, Address = 1, Place = 2, Loops = 3;
   logic [3:0] last;
 
   // A column that is begun goes on: its last read, and with it whatever ends, waits for nothing. The row after the one
@@ -64,8 +68,9 @@ module bnn_first_columns #(
   assign begin_o = ~scan_q & ~over_q & enough_q & some_i;
   assign begin_column = scan_q & first_q & room_q & open_q;
   assign step = begin_column | ~first_q;
-  assign row_end = last[Rest] & last_column;
-  assign image_end = last[Rest] & last_column & last_row;
+  assign move = ~scan_q | ~first_q | (room_q & open_q);  // step, and before an image
+  assign row_end = last[Rest] & last_column[Rest];
+  assign image_end = last[Rest] & last_column[Rest] & last_row;
   assign open = enough_q & (begin_o | row_end | (scan_q & ~open_q));
   assign read_last = over_q & full_i[half_q];
   assign scan_d = begin_o | (scan_q & ~image_end);
@@ -78,11 +83,17 @@ module bnn_first_columns #(
     );
   end
 
+  bnn_register u_clear (
+      .clk_i,
+      .data_i(clear_i),
+      .data_o(clear_late)
+  );
   bnn_loop #(
-      .Value(1'b0)
+      .Value (1'b0),
+      .Copies(3)
   ) u_cx (
       .clk_i,
-      .restart_i(clear_i),
+      .restart_i(clear_late),
       .go_i     (last[Loops]),
       .limit_i  (column_limit_i),
       .value_o  (unused_column),
@@ -93,8 +104,8 @@ module bnn_first_columns #(
       .Value(1'b0)
   ) u_y (
       .clk_i,
-      .restart_i(clear_i),
-      .go_i     ({last_column, last[Loops]}),
+      .restart_i(clear_late),
+      .go_i     ({last_column[Rest], last[Loops]}),
       .limit_i  (rows_i),
       .value_o  (unused_row),
       .last_o   (last_row)
@@ -104,14 +115,22 @@ module bnn_first_columns #(
     // Of the first row: two, with a pool three, and one more without padding
     two_rows_q   <= (PixelBits + 3)'(width_q) << 1;
     need_step_q  <= pool_i ? two_rows_q : (PixelBits + 3)'(width_q);
-    need_first_q <= two_rows_q + (more_width_q ? (PixelBits + 3)'(width_q) : more_rows_q ? two_rows_q : '0);
+    three_rows_q[1:0] <= {width_q[1] ^ width_q[0], width_q[0]};
+    {three_rows_q[PixelBits+2:2], unused_three} <= {3'd0, width_q[PixelBits-1:2], 1'b1}
+        + {2'd0, width_q[PixelBits-1:1], width_q[1] & width_q[0]};
+    need_first_q <= more_width_q ? three_rows_q : more_rows_q ? two_rows_q << 1 : two_rows_q;
     more_width_q <= pool_i == pad_i;
     more_rows_q  <= pool_i & ~pad_i;
-    if (!scan_q && !begin_o) need_q <= need_first_q;
-    else if (open) need_q <= need_q + need_step_q;
+    // The lowest bits apart, here and below: what makes them does not lie before the carry chain then.
+    need_next_q[0] <= need_q[0] ^ need_step_q[0];
+    {need_next_q[PixelBits+2:1], unused_need} <= {need_q[PixelBits+2:1], 1'b1}
+        + {need_step_q[PixelBits+2:1], need_q[0] & need_step_q[0]};
+    open_late_q <= open;
+    if (idle[2]) need_q <= need_first_q;
+    else if (open_late_q) need_q <= need_next_q;  // a row takes nine cycles or more
     room_q <= credit_q != '0;  // a column is begun two cycles after the one before has been taken off, or later
     pop_q  <= pop_i & ~clear_i;
-    if (clear_i || pack_i) begin
+    if (clear_i) begin
       scan_q   <= 1'b0;
       first_q  <= 1'b1;
       r_q      <= '0;
@@ -123,36 +142,38 @@ module bnn_first_columns #(
       over_q   <= 1'b0;
     end else begin
       open_q   <= open | (open_q & ~row_end);
-      enough_q <= ~read_last & (full_i[half_q] | (PixelBits + 3)'(filled_i) >= need_q);
+      enough_q <= ~pack_i & ~read_last & (full_i[half_q] | (PixelBits + 3)'(filled_i) >= need_q);
       over_q   <= image_end | (over_q & ~read_last);
       scan_q   <= scan_d;
       first_q  <= (first_q & ~begin_column) | last[Rest];
       r_q      <= {r_q[0], begin_column};
       half_q   <= half_q ^ read_last;
       taken_q  <= begin_column;
-      credit_q <= credit_q - 4'(taken_q) + 4'(pop_q);
+      // One less or more, in LUTs
+      credit_q[0] <= credit_q[0] ^ (taken_q ^ pop_q);
+      credit_q[1] <= credit_q[1] ^ (taken_q ? ~pop_q & ~credit_q[0] : pop_q & credit_q[0]);
+      credit_q[2] <= credit_q[2] ^ (taken_q ? ~pop_q & credit_q[1:0] == '0 : pop_q & (&credit_q[1:0]));
+      credit_q[3] <= credit_q[3] ^ (taken_q ? ~pop_q & credit_q[2:0] == '0 : pop_q & (&credit_q[2:0]));
     end
   end
 
-  // ---- Where: the addresses, and the places in the image, of which -1 and the size lie outside ------
+  // ---- Where: the addresses ----------------------------------------------------------------------
 
   logic [PixelBits-1:0] line_begin_q, line_q, line_next_q;  // of the image, of the row at work, of the next
   logic [PixelBits-1:0] top_q, addr_q;  // of the column's first pixel, of the pixel
-  logic [PixelBits+1:0] row_begin_q, row_next_q, row_q, column_q;
-  logic row_inside_q, column_inside_q, to_row, to_row_place;
-  logic [1:0] idle, pad;  // ~scan_q again, for addresses and for places; pad_i, late
-  logic [1:0] idle_line;  // and for both parts of the next row's address
+  // What comes next is known ahead: of the next column in this row, of the next column, of a column's second pixel, of
+  // the one after the next.
+  logic [PixelBits-1:0] right_q, next_q, second_q, skip_q;
   logic [PixelBits-1:0] width_step;  // width_q again
-  logic [1:0] rows_q;  // from a row to the next
-  logic [1:0] before_q;  // ones: columns of the row before this one
-  logic odd_q;
+  logic to_row, to_row_place, to_column;
+  logic unused_line, unused_right, unused_skip, unused_second;
 
-  for (genvar i = 0; i < 2; i++) begin : gen_idle
+  for (genvar i = 0; i < 3; i++) begin : gen_idle
     bnn_register #(
         .Bits(2)
     ) u_idle (
         .clk_i,
-        .data_i({clear_i | pack_i | ~scan_d, pad_i}),
+        .data_i({clear_i | ~scan_d, pad_i}),
         .data_o({idle[i], pad[i]})
     );
   end
@@ -165,48 +186,83 @@ module bnn_first_columns #(
       .data_o(width_step)
   );
 
-  bnn_register #(
-      .Bits(2)
-  ) u_idle_line (
-      .clk_i,
-      .data_i({2{clear_i | pack_i | ~scan_d}}),
-      .data_o(idle_line)
-  );
-
-  assign to_row = idle[0] | (last[Address] & last_column);
-  assign to_row_place = idle[1] | (last[Place] & last_column);
+  assign to_row = idle[0] | (last[Address] & last_column[Address]);
+  assign to_column = idle[0] | last[Address];
 
   always_ff @(posedge clk_i) begin
     width_q      <= width_i[PixelBits-1:0];
     line_begin_q <= pad[0] ? '0 - width_q - 1'b1 : '0;
-    line_next_q  <= (idle_line[0] ? line_begin_q : line_q) + (idle_line[1] ? '0 : need_step_q[PixelBits-1:0]);
-    if (to_row) begin
-      line_q <= line_next_q;
-      top_q  <= line_next_q;
-    end else if (last[Address]) begin
-      top_q <= top_q + 1'b1;
+    line_next_q[0] <= line_q[0] ^ need_step_q[0];
+    {line_next_q[PixelBits-1:1], unused_line} <= {line_q[PixelBits-1:1], 1'b1}
+        + {need_step_q[PixelBits-1:1], line_q[0] & need_step_q[0]};
+    if (to_row) line_q <= idle[0] ? line_begin_q : line_next_q;
+    right_q[0] <= ~top_q[0];
+    {right_q[PixelBits-1:1], unused_right} <= {top_q[PixelBits-1:1], top_q[0]} + PixelBits'(top_q[0]);
+    next_q  <= idle[0] ? line_begin_q : last_column[Address] ? line_next_q : right_q;
+    skip_q[1:0] <= {addr_q[1] ^ two_rows_q[1], addr_q[0]};
+    {skip_q[PixelBits-1:2], unused_skip} <= {addr_q[PixelBits-1:2], 1'b1}
+        + {two_rows_q[PixelBits-1:2], addr_q[1] & two_rows_q[1]};
+    if (to_column) begin
+      top_q       <= next_q;
+      second_q[0] <= next_q[0] ^ width_step[0];
+      {second_q[PixelBits-1:1], unused_second} <= {next_q[PixelBits-1:1], 1'b1}
+          + {width_step[PixelBits-1:1], next_q[0] & width_step[0]};
     end
-    if (idle[0] || step) begin
-      addr_q <= to_row ? line_next_q : last[Address] ? top_q + 1'b1 : addr_q + width_step;
-    end
+    if (move) addr_q <= to_column ? next_q : first_q ? second_q : skip_q;
   end
 
+  // ---- Where: whether a place is in the image -----------------------------------------------------
+
+  // The image's rows from the column's first one on, and its columns from this one on; with pad_i these begin a place
+  // before it.
+  logic [PixelBits+1:0] height_pad_q, width_pad_q, rows_left_q, rows_less_q, columns_left_q, columns_less_q;
+  logic pool_q;
+  logic above_q;  // the first row lies above the image
+  logic some_rows;  // four or more
+  logic [3:0] row_inside_q;  // rows of a column
+  logic [3:1] later_q;  // those that come, after its first pixel
+  logic edge_q;  // the column lies before the image
+  logic pixel_inside;
+  logic [1:0] before_q;  // ones: columns of the row before this one
+  logic odd_q;
+  logic unused_height, unused_width, unused_rows, unused_columns_less;
+
+  assign to_row_place = idle[1] | (last[Place] & last_column[Place]);
+  assign some_rows = ~rows_left_q[PixelBits+1] & (|rows_left_q[PixelBits:2]);
+  assign pixel_inside = ~edge_q & ~columns_less_q[PixelBits+1] & (r_q[0] ? row_inside_q[0] : later_q[1]);
+
   always_ff @(posedge clk_i) begin
-    rows_q     <= pool_i ? 2'd2 : 2'd1;
-    row_next_q <= idle[1] ? {PixelBits + 2{pad[1]}} : row_begin_q + (PixelBits + 2)'(rows_q);
+    pool_q <= pool_i;
+    height_pad_q[0] <= height_i[0] ^ pad[1];
+    {height_pad_q[PixelBits+1:1], unused_height} <= {(PixelBits + 1)'(height_i[PixelBits:1]), 1'b1}
+        + (PixelBits + 2)'(height_i[0] & pad[1]);
+    width_pad_q[0] <= width_i[0] ^ pad[1];
+    {width_pad_q[PixelBits+1:1], unused_width} <= {(PixelBits + 1)'(width_i[PixelBits:1]), 1'b1}
+        + (PixelBits + 2)'(width_i[0] & pad[1]);
+    // One or two less
+    rows_less_q[0] <= rows_left_q[0] ^ ~pool_q;
+    {rows_less_q[PixelBits+1:1], unused_rows} <= {rows_left_q[PixelBits+1:1], 1'b1}
+        + {{PixelBits + 1{1'b1}}, rows_left_q[0] & ~pool_q};
+    columns_less_q[0] <= ~columns_left_q[0];
+    {columns_less_q[PixelBits+1:1], unused_columns_less} <= {columns_left_q[PixelBits+1:1], columns_left_q[0]}
+        + {{PixelBits + 1{1'b1}}, columns_left_q[0]};
     if (to_row_place) begin
-      row_begin_q <= row_next_q;
-      column_q    <= {PixelBits + 2{pad[1]}};
-      before_q    <= '0;
-      odd_q       <= 1'b0;
+      rows_left_q    <= idle[1] ? height_pad_q : rows_less_q;
+      columns_left_q <= width_pad_q;
+      above_q        <= idle[1] & pad[1];
+      before_q       <= '0;
+      odd_q          <= 1'b0;
     end else if (last[Place]) begin
-      column_q <= column_q + 1'b1;
-      before_q <= {before_q[0], 1'b1};
-      odd_q    <= ~odd_q;
+      columns_left_q <= columns_less_q;
+      before_q       <= {before_q[0], 1'b1};
+      odd_q          <= ~odd_q;
     end
-    if (idle[1] || step) row_q <= to_row_place ? row_next_q : last[Place] ? row_begin_q : row_q + 1'b1;
-    row_inside_q    <= row_q < (PixelBits + 2)'(height_i);
-    column_inside_q <= column_q < (PixelBits + 2)'(width_i);
+    row_inside_q[0] <= ~above_q & (some_rows | (~rows_left_q[PixelBits+1] & (|rows_left_q[1:0])));
+    row_inside_q[1] <= some_rows | (~rows_left_q[PixelBits+1] & rows_left_q[1]);
+    row_inside_q[2] <= some_rows | (~rows_left_q[PixelBits+1] & (&rows_left_q[1:0]));
+    row_inside_q[3] <= some_rows;
+    later_q         <= r_q[0] ? row_inside_q[3:1] : later_q >> 1;
+    edge_q          <= ~before_q[0] & pad[1];
   end
 
   assign read_last_o = read_last;
@@ -216,15 +272,14 @@ module bnn_first_columns #(
 
   // Put together as the pixels come.
   logic [2:0] read_valid_q, read_last_q;
-  logic [1:0] inside_q;
+  logic inside_q, outside;
   logic [127:0] pixels;
   logic push_q, third_q, pair_q;
   logic [2:0] complete_q;  // the last one with push_q
-  logic [3:0] shift;
   logic room;
 
   always_ff @(posedge clk_i) begin
-    inside_q    <= {inside_q[0], row_inside_q & column_inside_q};
+    inside_q    <= pixel_inside;
     read_last_q <= {read_last_q[1:0], last[Rest]};
     third_q     <= before_q[1];
     pair_q      <= odd_q | ~pool_i;
@@ -238,18 +293,19 @@ module bnn_first_columns #(
     end
   end
 
+  // Moved on in every cycle: a column's pixels come one right after the other.
+  bnn_register u_outside (
+      .clk_i,
+      .data_i(~inside_q),
+      .data_o(outside)
+  );
+
   for (genvar i = 0; i < 4; i++) begin : gen_pixel
     logic [31:0] pixel_q;
 
-    bnn_register u_shift (
-        .clk_i,
-        .data_i(read_valid_q[1] & ~clear_i),
-        .data_o(shift[i])
-    );
-
     assign pixels[32*i+:32] = pixel_q;
     always_ff @(posedge clk_i) begin
-      if (shift[i]) pixel_q <= i < 3 ? pixels[32*((i+1)%4)+:32] : inside_q[1] ? read_data_i : 32'd0;
+      pixel_q <= i < 3 ? pixels[32*((i+1)%4)+:32] : outside ? 32'd0 : read_data_i;
     end
   end
 
@@ -268,7 +324,7 @@ module bnn_first_columns #(
   );
 
   logic unused_columns;
-  assign unused_columns = ^{unused_column, unused_row, height_i, width_i};
+  assign unused_columns = ^{unused_column, unused_row, height_i, width_i, pad[2]};
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------
