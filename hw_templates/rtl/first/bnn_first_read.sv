@@ -37,18 +37,19 @@ module bnn_first_read #(
 
   // ---- Commands ------------------------------------------------------------------------------
 
-  // The address is the sum of images_i and of what came before, in two steps; the command waits for it.
-  logic [31:0] asked_q;  // commands given
-  logic [31:0] offset_q;
-  logic [32:0] addr_low_q;
-  logic [31:0] addr_high_q, addr_low_d_q;
+  // The next address is known ahead: its thirds one after the other, and so are the halves of the count.
+  logic [15:0] asked_low_q, asked_high_q;  // commands given
+  logic [63:0] addr_q, next_q;
+  logic [1:0] carry_q;  // out of a third of next_q
+  logic wrap_q;  // out of asked_low_q
   logic [2:0] settle_q;
   logic more_q, command_valid_q, given;
-  logic [1:0] clear_late, given_late;  // for asked_q and for offset_q, which are looked at two cycles later
+  logic [2:0] clear_late, given_late;  // for the count and the halves of addr_q, which are looked at two cycles later
+  logic unused_low, unused_high, unused_asked, unused_wrap;
 
   assign given = command_valid_q & command_ready_i;
 
-  for (genvar i = 0; i < 2; i++) begin : gen_late
+  for (genvar i = 0; i < 3; i++) begin : gen_late
     bnn_register #(
         .Bits(2)
     ) u_late (
@@ -59,14 +60,28 @@ module bnn_first_read #(
   end
 
   always_ff @(posedge clk_i) begin
-    addr_low_q   <= {1'b0, images_i[31:0]} + {1'b0, offset_q};
-    addr_low_d_q <= addr_low_q[31:0];
-    addr_high_q  <= images_i[63:32] + 32'(addr_low_q[32]);
-    more_q       <= asked_q != count_i;
-    if (clear_late[0]) asked_q <= '0;
-    else if (given_late[0]) asked_q <= asked_q + 32'd1;
-    if (clear_late[1]) offset_q <= '0;
-    else if (given_late[1]) offset_q <= offset_q + image_bytes_i;
+    // The lowest bits apart, so that what makes them does not lie before the carry chain
+    next_q[0] <= addr_q[0] ^ image_bytes_i[0];
+    {carry_q[0], next_q[23:1], unused_low} <= {1'b0, addr_q[23:1], 1'b1}
+        + {1'b0, image_bytes_i[23:1], addr_q[0] & image_bytes_i[0]};
+    {carry_q[1], next_q[43:24]} <= {1'b0, addr_q[43:24]} + 21'(image_bytes_i[31:24]) + 21'(carry_q[0]);
+    next_q[44] <= addr_q[44] ^ carry_q[1];
+    {next_q[63:45], unused_high} <= {addr_q[63:45], 1'b1} + 20'(addr_q[44] & carry_q[1]);
+    for (int unsigned h = 0; h < 2; h++) begin
+      if (clear_late[h]) addr_q[32*h+:32] <= images_i[32*h+:32];
+      else if (given_late[h]) addr_q[32*h+:32] <= next_q[32*h+:32];
+    end
+    more_q <= {asked_high_q, asked_low_q} != count_i;
+    wrap_q <= &asked_low_q;  // long before the next command
+    if (clear_late[2]) begin
+      asked_low_q  <= '0;
+      asked_high_q <= '0;
+    end else if (given_late[2]) begin
+      asked_low_q[0] <= ~asked_low_q[0];
+      {asked_low_q[15:1], unused_asked} <= {asked_low_q[15:1], asked_low_q[0]} + 16'(asked_low_q[0]);
+      asked_high_q[0] <= asked_high_q[0] ^ wrap_q;
+      {asked_high_q[15:1], unused_wrap} <= {asked_high_q[15:1], 1'b1} + 16'(asked_high_q[0] & wrap_q);
+    end
     if (rst_i) begin
       settle_q        <= '0;
       command_valid_q <= 1'b0;
@@ -77,7 +92,7 @@ module bnn_first_read #(
   end
 
   assign command_valid_o = command_valid_q;
-  assign command_addr_o  = {addr_high_q, addr_low_d_q};
+  assign command_addr_o  = addr_q;
   assign command_beats_o = image_bytes_i >> 3;
 
   // ---- Queue ---------------------------------------------------------------------------------
