@@ -2,7 +2,7 @@
 //
 // clear_i, before a run, begins again; run_i is high during a run of count_i images in sub-batches of
 // sub_batch_i, both constant from the cycle before clear_i on. some_o: the sub-batch at work has an image that is not
-// begun; begin_i, only with some_o, begins it. consumed_i is a pulse when the array has read a sub-batch.
+// begun; begin_i, in at most every other cycle and only from the second one with some_o on, begins it. consumed_i is a pulse when the array has read a sub-batch.
 //
 // Latency: some_o follows begin_i by one cycle, at the start of a run and of a sub-batch it comes four later.
 module bnn_first_turn (
@@ -18,7 +18,8 @@ module bnn_first_turn (
 );
   logic [1:0] ahead_q;  // sub-batches begun and not consumed
   logic [31:0] left;  // images of the sub-batches not begun
-  logic [15:0] images_q, next;  // images of the sub-batch not begun, of the next one
+  logic [15:0] images_q, less_q, next;  // images of the sub-batch not begun, one less, of the next one
+  logic unused_less;
   logic some_q, last_q, left_some_q, sub_begin;
   logic [2:0] settle_q;  // ones: cycles since next changed
 
@@ -36,22 +37,24 @@ module bnn_first_turn (
 
   always_ff @(posedge clk_i) begin
     left_some_q <= left != '0;
+    less_q[0]   <= ~images_q[0];
+    {less_q[15:1], unused_less} <= {images_q[15:1], images_q[0]} + {15'h7FFF, images_q[0]};
     if (sub_begin) begin
       images_q <= next;
       last_q   <= next == 16'd1;
     end else if (begin_i) begin
-      images_q <= images_q - 16'd1;
+      images_q <= less_q;
       last_q   <= images_q == 16'd2;
     end
     if (rst_i || clear_i) begin
       ahead_q  <= '0;
       some_q   <= 1'b0;
-      settle_q <= '0;
     end else begin
       ahead_q  <= ahead_q + 2'(sub_begin) - 2'(consumed_i);
       some_q   <= sub_begin | (some_q & ~(begin_i & last_q));
-      settle_q <= begin_i ? '0 : {settle_q[1:0], run_i};
     end
+    if (clear_i || begin_i) settle_q <= '0;
+    else settle_q <= {settle_q[1:0], run_i};
   end
 
   assign some_o = some_q;
