@@ -46,13 +46,14 @@ module bnn_first_windows
   logic group_last, unused_group_top;
   logic [GroupBits:0] group;
   logic [1:0] quad_q, quad_next;
-  logic [CreditBits-1:0] credit_q;
+  logic [CreditBits-1:0] begun_count_q;  // sums begun and not popped
+  logic unused_count;
 
   assign issue = busy_q & (~last_now_q | room_q);
   assign sum_last = busy_q & last_now_q & room_q;
   assign pop = column_valid_i & (~busy_q | (last_now_q & room_q & group_last));
   assign unused_group_top = group[GroupBits];
-  assign quad_next = quad_q + 2'(issue & four_i);
+  assign quad_next = {quad_q[1] ^ (issue & four_i & quad_q[0]), quad_q[0] ^ (issue & four_i)};
 
   bnn_loop #(
       .Bits (GroupBits + 1),
@@ -68,20 +69,25 @@ module bnn_first_windows
 
   always_ff @(posedge clk_i) begin
     pop_q       <= pop_i & ~clear_i;
-    first_now_q <= ~four_i | quad_next == 2'd0;
-    last_now_q  <= ~four_i | quad_next == 2'd3;
-    room_q      <= credit_q > CreditBits'(3);  // two may be taken until then, and one in that cycle
+    first_now_q <= ~four_i | (issue ? quad_q == 2'd3 : quad_q == 2'd0);
+    last_now_q  <= ~four_i | (issue ? quad_q == 2'd2 : quad_q == 2'd3);
+    // Two may be taken until then, and one in that cycle
+    room_q      <= begun_count_q < (four_i ? CreditBits'(Results / 2 - 3) : CreditBits'(Results - 3));
     if (clear_i) begin
-      busy_q   <= 1'b0;
-      begun_q  <= 1'b0;
-      quad_q   <= '0;
-      credit_q <= four_i ? CreditBits'(Results / 2) : CreditBits'(Results);
+      busy_q        <= 1'b0;
+      begun_q       <= 1'b0;
+      quad_q        <= '0;
+      begun_count_q <= '0;
     end else begin
       if (pop) busy_q <= complete_i;
       else if (sum_last && group_last) busy_q <= 1'b0;
-      begun_q  <= sum_last;
-      quad_q   <= quad_next;
-      credit_q <= credit_q - CreditBits'(begun_q) + CreditBits'(pop_q);
+      begun_q <= sum_last;
+      quad_q  <= quad_next;
+      if (begun_q != pop_q) begin  // one more or less; the lowest bit apart, so that it does not lie before the carries
+        begun_count_q[0] <= ~begun_count_q[0];
+        {begun_count_q[CreditBits-1:1], unused_count} <= {begun_count_q[CreditBits-1:1], begun_count_q[0]}
+            + {{CreditBits - 1{pop_q}}, begun_count_q[0]};
+      end
     end
   end
 
