@@ -40,7 +40,7 @@ module bnn_first_step (
   localparam int unsigned Bits = 0, Write = 1, Pixel = 2, Row = 3, Map = 4, Lane = 5, Clear = 6, Step = 7;
 
   // That there are; a pixel's last ones, an image's last word or the last ones of either
-  logic bits, word, pixel, word_end, image;
+  logic bits, word, pixel, word_end, image, pixel_clear;
 
   assign bits = open_i & (bits_i | (value_i & ready_i) | plane_i);
   assign word = pack_i & word_i;
@@ -48,9 +48,18 @@ module bnn_first_step (
   assign word_end = word & word_last_i & plane_last_i;
   assign image = (pixel & (&last_i[2:1])) | word_end;
 
+  // Apart, as the bits come late and what they end is a net of many loads
+  bnn_loop_step #(
+      .Gates(4)
+  ) u_pixel_clear (
+      .restart_i(clear_i),
+      .go_i     ({room_i[Clear], open_i, bits_i | (value_i & ready_i) | plane_i, last_i[0]}),
+      .step_o   (pixel_clear)
+  );
+
   assign write_o = room_i[Write] & (bits | word);
   assign bits_o  = room_i[Bits] & open_i & bits_i;
-  assign word_clear_o = clear_i | (room_i[Clear] & ((bits & last_i[0]) | word_end));
+  assign word_clear_o = pixel_clear | (room_i[Clear] & word_end);
   assign word_step_o = room_i[Step] & ((bits & slot_last_i) | (word & plane_last_i));
   assign pixel_o = room_i[Pixel] & (pixel | word_end);
   assign lane_o  = room_i[Lane] & lane_last_i & (pixel | word_end);

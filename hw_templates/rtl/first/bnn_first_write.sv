@@ -100,6 +100,7 @@ module bnn_first_write
   logic word_last, word_clear, word_step, pixel_end, lane_end, row_end, map_end, image_end, sub_end;
   logic packing;  // active_q with pack_i
   localparam int unsigned Value = 1;
+  logic clear_late;  // for the loops and word_q
   logic [1:0] open;  // active_q without pack_i and the pauses; again for words of values
   logic some_bits, last_bits;  // there are bits or a word of values, the last ones of a group
   logic [2:0] last;
@@ -107,10 +108,10 @@ module bnn_first_write
   logic [15:0] unused_value[2];
   logic [GroupBits:0] unused_group;
   logic [AddrBits-1:0] unused_word;
-  logic [LaneBits-1:0] lane_q;
+  logic [LaneBits-1:0] lane_q, lane_next;
 
   bnn_first_step u_step (
-      .clear_i,
+      .clear_i      (clear_late),
       .room_i       (room[Steps-1:0]),
       .open_i       (open[0]),
       .pack_i       (packing),
@@ -142,13 +143,18 @@ module bnn_first_write
   assign some_bits = bits_valid_i | (Values & ((value_valid_i & value_ready_i) | plane_i));
   assign last_bits = bits_valid_i | (Values & value_last_i);
 
+  bnn_register u_clear (
+      .clk_i,
+      .data_i(clear_i),
+      .data_o(clear_late)
+  );
   bnn_loop #(
       .Bits (GroupBits + 1),
       .Gates(3),
       .Value(1'b0)
   ) u_group (
       .clk_i,
-      .restart_i(clear_i),
+      .restart_i(clear_late),
       .go_i     ({room[Loop], open[0], some_bits}),
       .limit_i  (Values && values_i ? (GroupBits + 1)'(1) : group_end_i),  // value_last_i ends a pixel
       .value_o  (unused_group),
@@ -159,7 +165,7 @@ module bnn_first_write
       .Value(1'b0)
   ) u_x (
       .clk_i,
-      .restart_i(clear_i),
+      .restart_i(clear_late),
       .go_i     ({room[Loop], open[0], last_bits, last[G]}),
       .limit_i  (columns_i),
       .value_o  (unused_value[0]),
@@ -170,7 +176,7 @@ module bnn_first_write
       .Value(1'b0)
   ) u_y (
       .clk_i,
-      .restart_i(clear_i),
+      .restart_i(clear_late),
       .go_i     ({room[Loop], open[0], last_bits, last[X:G]}),
       .limit_i  (rows_i),
       .value_o  (unused_value[1]),
@@ -182,7 +188,7 @@ module bnn_first_write
       .Value(1'b0)
   ) u_word (
       .clk_i,
-      .restart_i(clear_i),
+      .restart_i(clear_late),
       .go_i     ({room[Loop], packing, word_valid_i, word_last_i}),
       .limit_i  (plane_words_i),
       .value_o  (unused_word),
@@ -200,7 +206,8 @@ module bnn_first_write
   logic [3:0] begins;  // one for each address, and for the images
   logic [2:0] settle_q;  // ones: cycles since next changed
   logic [31:0] left;
-  logic [15:0] images_q, next;
+  logic [15:0] images_q, less_q, next;  // less_q: one less
+  logic unused_less;
   logic image_end_q;  // counted a cycle later, as images do not end one right after the other
   logic [1:0] end_q, ended_q;  // of a row, of the sub-batch: with the write at hand, with the one that waits
   logic [1:0][1:0] done_q;
@@ -255,11 +262,13 @@ module bnn_first_write
   always_ff @(posedge clk_i) begin
     left_some_q <= left != '0;
     image_end_q <= image_end;
+    less_q[0]   <= ~images_q[0];
+    {less_q[15:1], unused_less} <= {images_q[15:1], images_q[0]} + {15'h7FFF, images_q[0]};
     if (begins[3]) begin
       images_q     <= next;
       image_last_q <= next == 16'd1;
     end else if (image_end_q) begin
-      images_q     <= images_q - 16'd1;
+      images_q     <= less_q;
       image_last_q <= images_q == 16'd2;
     end
     if (clear_i) begin
@@ -295,16 +304,30 @@ module bnn_first_write
   logic map_q, row_q, lane_end_q;  // of the write before: what it ends moves the bases with the next one
   logic [Slots-1:0] here_q;  // which bits of the word, one-hot
   logic slots_end;
+  logic [2:0] unused_next;
+  logic unused_word_low, unused_plane;
 
   assign slot_end = here_q[Slots-1] | planes_i;
   assign slots_end = last[G] | slot_end;  // the word's last write
 
+  // One more, in LUTs
+  for (genvar b = 0; b < LaneBits; b++) begin : gen_lane
+    assign lane_next[b] = lane_q[b] ^ (&(lane_q | ~LaneBits'((1 << b) - 1)));
+  end
+
   always_ff @(posedge clk_i) begin
     base_q         <= parity_q ? base_odd_i : base_even_i;
     pixel_stride_q <= pack_data_i ? image_stride_i : words_i;
-    image_next_q   <= image_base_q + image_stride_i;
-    row_next_q     <= row_base_q + row_stride_i;
-    pixel_next_q   <= pixel_base_q + pixel_stride_q;
+    // The lowest bits apart, here and below: what makes them does not lie before the carry chain then.
+    image_next_q[0] <= image_base_q[0] ^ image_stride_i[0];
+    {image_next_q[AddrBits-1:1], unused_next[0]} <= {image_base_q[AddrBits-1:1], 1'b1}
+        + {image_stride_i[AddrBits-1:1], image_base_q[0] & image_stride_i[0]};
+    row_next_q[0] <= row_base_q[0] ^ row_stride_i[0];
+    {row_next_q[AddrBits-1:1], unused_next[1]} <= {row_base_q[AddrBits-1:1], 1'b1}
+        + {row_stride_i[AddrBits-1:1], row_base_q[0] & row_stride_i[0]};
+    pixel_next_q[0] <= pixel_base_q[0] ^ pixel_stride_q[0];
+    {pixel_next_q[AddrBits-1:1], unused_next[2]} <= {pixel_base_q[AddrBits-1:1], 1'b1}
+        + {pixel_stride_q[AddrBits-1:1], pixel_base_q[0] & pixel_stride_q[0]};
     if (begins[0]) image_base_q <= base_q;
     else if (room[Place] && map_q) image_base_q <= image_next_q;
     if (begins[1]) row_base_q <= base_q;
@@ -317,16 +340,23 @@ module bnn_first_write
     else if (room[Place]) {map_q, row_q, lane_end_q} <= {map_end, row_end, lane_end};
     // What counts within a pixel or the planes of a word ends with it.
     if (word_clear) word_q <= '0;
-    else if (word_step) word_q <= word_q + 1'b1;
+    else if (word_step) begin
+      word_q[0] <= ~word_q[0];
+      {word_q[AddrBits-1:1], unused_word_low} <= {word_q[AddrBits-1:1], word_q[0]} + AddrBits'(word_q[0]);
+    end
     if (!active_q) begin  // between sub-batches
       lane_q <= '0;
       here_q <= Slots'(1);
     end else if (write) begin
       here_q <= slots_end ? Slots'(1) : here_q << 1;
-      if (pixel_end) lane_q <= (~pack_i & last[X]) ? '0 : lane_q + 1'b1;
+      if (pixel_end) lane_q <= (~pack_i & last[X]) ? '0 : lane_next;
     end
     if (!packing || (room[Place] && word_valid_i && word_last_i)) plane_q <= '0;
-    else if (write) plane_q <= plane_q + plane_words_i;
+    else if (write) begin
+      plane_q[0] <= plane_q[0] ^ plane_words_i[0];
+      {plane_q[AddrBits-1:1], unused_plane} <= {plane_q[AddrBits-1:1], 1'b1}
+          + {plane_words_i[AddrBits-1:1], plane_q[0] & plane_words_i[0]};
+    end
   end
 
   // ---- Write port ----------------------------------------------------------------------------
@@ -336,8 +366,9 @@ module bnn_first_write
   logic even_q;  // the write is one of an even lane
   logic [IndexBits-1:0] index_q;
   logic [1:0][Lanes-1:0] lane_mask_q;
-  logic [AddrBits-1:0] offset_q, addr_q;  // from the pixel's base; the address
+  logic [AddrBits-1:0] place, offset_q, addr_q;  // of the word in the pixel; from the pixel's base; the address
   logic [Simd-1:0] data;
+  logic unused_place, unused_addr;
 
   for (genvar i = 0; i < 14; i++) begin : gen_room
     bnn_first_room u_room (
@@ -348,6 +379,10 @@ module bnn_first_write
         .room_o (room[i])
     );
   end
+
+  assign place[0] = word_q[0] ^ plane_q[0];
+  assign {place[AddrBits-1:1], unused_place} = {word_q[AddrBits-1:1], 1'b1}
+      + {plane_q[AddrBits-1:1], word_q[0] & plane_q[0]};
 
   assign valid = room[Here] ? given_q : valid_q;
 
@@ -374,8 +409,10 @@ module bnn_first_write
       lane_mask_q[1] <= lane_mask_q[0];
     end
     if (room[Place]) begin
-      offset_q <= (word_q + plane_q) | AddrBits'(value_offset_i);  // one of them is 0
-      addr_q   <= pixel_base_q + offset_q;
+      offset_q <= place | AddrBits'(value_offset_i);  // one of them is 0
+      addr_q[0] <= pixel_base_q[0] ^ offset_q[0];
+      {addr_q[AddrBits-1:1], unused_addr} <= {pixel_base_q[AddrBits-1:1], 1'b1}
+          + {offset_q[AddrBits-1:1], pixel_base_q[0] & offset_q[0]};
     end
     if (clear_i) begin
       given_q <= 1'b0;
