@@ -62,11 +62,13 @@ module bnn_first_image #(
   logic [1:0] full_q, full;
   logic filled, half, half_q;
   logic [PixelBits-1:0] fill_q;
+  logic [3:0] there_q;  // bytes of a pixel
+  logic unused_fill;
   logic store_q, store_half_q;
   logic [PixelBits-1:0] store_addr_q;
   logic [31:0] store_data_q, store_data;
 
-  assign filled = valid & last;
+  assign filled = last;
   assign half = half_q ^ filled;
 
   for (genvar h = 0; h < 2; h++) begin : gen_full
@@ -75,10 +77,11 @@ module bnn_first_image #(
   end
 
   for (genvar i = 0; i < 4; i++) begin : gen_byte
-    assign store_data[8*i+:8] = (3'(i) < channels_i) ? value_i[8*i+:8] : 8'd0;
+    assign store_data[8*i+:8] = there_q[i] ? value_i[8*i+:8] : 8'd0;
   end
 
   always_ff @(posedge clk_i) begin
+    for (int unsigned i = 0; i < 4; i++) there_q[i] <= 3'(i) < channels_i;
     store_data_q <= store_data;
     store_addr_q <= fill_q;
     store_half_q <= half_q;
@@ -87,14 +90,18 @@ module bnn_first_image #(
       full_q  <= '0;
       half_q  <= 1'b0;
       free_q  <= 1'b1;
-      fill_q  <= '0;
       store_q <= 1'b0;
     end else begin
       store_q <= valid;
       full_q  <= full;
       half_q  <= half;
       free_q  <= ~full[half];
-      if (valid) fill_q <= last ? '0 : fill_q + 1'b1;
+    end
+    if (clear_i || filled) begin
+      fill_q <= '0;
+    end else if (valid) begin  // the lowest bit apart, so that it does not lie before the carry chain
+      fill_q[0] <= ~fill_q[0];
+      {fill_q[PixelBits-1:1], unused_fill} <= {fill_q[PixelBits-1:1], fill_q[0]} + PixelBits'(fill_q[0]);
     end
   end
 

@@ -5,7 +5,7 @@
 // An image has pixels_i pixels (constant from the cycle before reset on) and starts at a beat; the bytes of its last
 // beat behind the last pixel are dropped. channels_i is 1 .. 4. A beat is taken when beat_valid_i and beat_take_o are
 // high, the latter never with rst_i since the cycle before. A pixel is there in each cycle with valid_o, the last one of
-// an image with last_o. Before an image ready_i is waited for, from the cycle after the last pixel of the one before on;
+// an image with last_o too. Before an image ready_i is waited for, from the cycle after the last pixel of the one before on;
 // its pixels then come without it.
 //
 // Latency: a pixel is there two or three cycles after its beat is taken; one pixel a cycle.
@@ -25,7 +25,8 @@ module bnn_unpack
     output logic [31:0] pixel_o
 );
   logic [63:0] here_q, next_q;
-  logic here_valid_d, next_valid_q, next_valid_d, empty_d, skip_q, last, open_d;
+  logic here_valid_d, next_valid_q, next_valid_d, empty_d, skip_q, open_d;
+  logic last, last_move;  // again for the halves
   logic over_q;  // an image was ended in the last cycle
   // Copies: for the halves of here_q and next_q, for the counters, for what is valid
   localparam int unsigned Counts = 2, Valid = 3;
@@ -33,31 +34,34 @@ module bnn_unpack
   logic [1:0] move;
   logic [2:0] offset_q, offset_next;
   logic [3:0] end_q, end_next;  // first byte behind the pixel
-  logic both_q;  // the pixel lies in both beats
+  logic both_q, both_next;  // the pixel lies in both beats
+  logic there_q;  // next_valid_q, or not both_q
   logic [15:0] unused_value;
-  logic valid_q, last_q;
+  logic valid_q;
   logic [31:0] pixel, pixel_q;
 
   bnn_loop #(
-      .Gates(3),
-      .Value(1'b0)
+      .Gates (3),
+      .Value (1'b0),
+      .Copies(2)
   ) u_pixels (
       .clk_i,
       .restart_i(rst_i),
-      .go_i     ({here_valid[Counts], open[Counts], next_valid_q | ~both_q}),
+      .go_i     ({here_valid[Counts], open[Counts], there_q}),
       .limit_i  (pixels_i),
       .value_o  (unused_value),
-      .last_o   (last)
+      .last_o   ({last_move, last})
   );
 
   // next_q follows here_q; a pixel may lie in both.
   // skip_q comes after an image's last pixel, when none is open.
-  assign take = here_valid & open & {4{next_valid_q | ~both_q}};
+  assign take = here_valid & open & {4{there_q}};
   bnn_unpack_step u_step (
       .rst_i,
       .open_i (open[Valid]),
       .here_i (here_valid[Valid]),
       .next_i (next_valid_q),
+      .there_i(there_q),
       .empty_i(empty[Valid]),
       .skip_i (skip_q),
       .both_i (both_q),
@@ -74,6 +78,16 @@ module bnn_unpack
 
   assign beat_take_o = empty[Counts];  // a beat has two pixels or more
 
+  // end_q and the channels, added in LUTs
+  logic [3:0] sum;
+  logic sum_carry;  // into bit 2
+
+  assign sum_carry = (end_q[1] & channels_i[1]) | ((end_q[1] ^ channels_i[1]) & end_q[0] & channels_i[0]);
+  assign sum[0] = end_q[0] ^ channels_i[0];
+  assign sum[1] = end_q[1] ^ channels_i[1] ^ (end_q[0] & channels_i[0]);
+  assign sum[2] = end_q[2] ^ channels_i[2] ^ sum_carry;
+  assign sum[3] = (end_q[2] & channels_i[2]) | ((end_q[2] ^ channels_i[2]) & sum_carry);
+
   always_comb begin
     offset_next = offset_q;
     end_next = end_q;
@@ -82,9 +96,11 @@ module bnn_unpack
       end_next = 4'(channels_i);
     end else if (take[Counts]) begin
       offset_next = end_q[2:0];
-      end_next = {1'b0, end_q[2:0]} + 4'(channels_i);
+      end_next = sum;
     end
   end
+
+  assign both_next = end_next[3] & (end_next[2:0] != '0);
 
   for (genvar h = 0; h < 4; h++) begin : gen_copy
     bnn_register #(
@@ -97,7 +113,7 @@ module bnn_unpack
   end
 
   for (genvar h = 0; h < 2; h++) begin : gen_half
-    assign move[h] = (take[h] & (end_q[3] | last)) | skip_q | ~here_valid[h];
+    assign move[h] = (take[h] & (end_q[3] | last_move)) | skip_q | ~here_valid[h];
 
     always_ff @(posedge clk_i) begin
       if (move[h]) here_q[32*h+:32] <= next_q[32*h+:32];
@@ -127,10 +143,10 @@ module bnn_unpack
 
   always_ff @(posedge clk_i) begin
     pixel_q      <= pixel;
-    last_q       <= last;
     offset_q     <= offset_next;
     end_q        <= end_next;
-    both_q       <= end_next[3] & (end_next[2:0] != '0);
+    both_q       <= both_next;
+    there_q      <= next_valid_d | ~both_next;
     next_valid_q <= next_valid_d;
     if (rst_i) begin
       skip_q  <= 1'b0;
@@ -145,7 +161,7 @@ module bnn_unpack
   end
 
   assign valid_o = valid_q;
-  assign last_o  = last_q;
+  assign last_o  = over_q;
   assign pixel_o = pixel_q;
 
 `ifndef SYNTHESIS

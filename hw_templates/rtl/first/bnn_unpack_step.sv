@@ -11,6 +11,7 @@ module bnn_unpack_step (
     input  logic open_i,
     input  logic here_i,
     input  logic next_i,
+    input  logic there_i,  // next_i, or not both_i
     input  logic empty_i,
     input  logic skip_i,  // the beat that follows, which a last pixel has used up
     input  logic both_i,  // the pixel lies in both
@@ -27,7 +28,7 @@ module bnn_unpack_step (
   logic left;  // the beat, if the pixel is taken
 
   assign left = open_i & (end_i | last_i);
-  assign open_o = ~rst_i & (open_i ? ~(last_i & here_i & (next_i | ~both_i)) : ready_i & ~over_i);
+  assign open_o = ~rst_i & (open_i ? ~(last_i & here_i & there_i) : ready_i & ~over_i);
   assign here_o = ~rst_i & (next_i | (here_i & ~skip_i & ~(left & ~both_i)));
   assign next_o = ~rst_i & ((empty_i & beat_valid_i) | (next_i & here_i & ~skip_i & ~left));
   assign empty_o = ~rst_i & ~(empty_i & beat_valid_i) & ~(next_i & here_i & ~skip_i & ~left);
