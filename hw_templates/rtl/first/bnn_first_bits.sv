@@ -140,7 +140,7 @@ module bnn_first_bits
 
   logic [1:0] plane_valid_q;
   logic plane_first_q, planes_q, planes_push;  // planes_push: planes_q again
-  logic [2:0] plane_bit_q;
+  logic [2:0] plane_bit_q, plane_top_q;
   logic [3:0] plane_there_q;
   logic [MaxChannels*8-1:0] pixel_q;
   logic [FirstPe-1:0] plane_q;
@@ -148,7 +148,12 @@ module bnn_first_bits
   always_ff @(posedge clk_i) begin
     planes_q      <= planes_i != '0;
     plane_first_q <= group_i[0] == '0;
-    plane_bit_q   <= 3'(planes_i - 4'd1 - 4'(group_i[0]));
+    // planes_i less one, and that less the group, in LUTs
+    plane_top_q    <= {planes_i[2] ^ ~(|planes_i[1:0]), planes_i[1] ^ ~planes_i[0], ~planes_i[0]};
+    plane_bit_q[0] <= plane_top_q[0] ^ group_i[0][0];
+    plane_bit_q[1] <= plane_top_q[1] ^ group_i[0][1] ^ (~plane_top_q[0] & group_i[0][0]);
+    plane_bit_q[2] <= plane_top_q[2] ^ group_i[0][2]
+        ^ ((~plane_top_q[1] & group_i[0][1]) | (~(plane_top_q[1] ^ group_i[0][1]) & ~plane_top_q[0] & group_i[0][0]));
     pixel_q       <= window_i[Middle+:MaxChannels*8];
     plane_q       <= '0;
     for (int unsigned c = 0; c < MaxChannels; c++) begin

@@ -92,7 +92,7 @@ module bnn_first_layer
   logic pack_q, pad_q, begin_q, run_q;
   logic [2:0] no_channels_q;  // parts of their number
   logic [15:0] all_columns_q, column_limit_q, columns_q, rows_q;
-  logic more_words_q;
+  logic more_words_q, planes_some_q;
   logic [GroupBits:0] group_end_q;
 
   for (genvar i = 0; i < Parts; i++) begin : gen_part
@@ -124,6 +124,7 @@ module bnn_first_layer
     plane_words_q  <= AddrBits'(header_i.elements[31:SimdBits]) + AddrBits'(more_words_q);
     // A plane of pixels is a group of its own, of the window's middle
     planes_q       <= header_i.image_mode.pixel_map ? header_i.image_mode.first_planes : '0;
+    planes_some_q  <= header_i.image_mode.pixel_map & (header_i.image_mode.first_planes != '0);
     pad_q          <= header_i.image_mode.pad | header_i.image_mode.pixel_map;
     group_end_q    <= header_i.image_mode.pixel_map ? (GroupBits + 1)'(header_i.image_mode.first_planes)
         : (GroupBits + 1)'(header_i.first_channels[15:0] >> PeBits);
@@ -137,15 +138,25 @@ module bnn_first_layer
 
   // ---- First-layer block: the pixel table, then a beat per channel, then one per value -------------
 
-  logic table_load, channel_load, value_load, values_next_q;
+  logic table_load, channel_load, value_load, channels_next_q, values_next_q;
   logic [9:0] last_channel_q;
+  logic [8:0] channel_index;
   logic [$clog2(FirstValues)-1:0] value_index_q;
   logic [63:0] load_data_q;
 
   assign table_load = load_valid_i & (load_index_i < 10'(TableBeats));
-  assign channel_load = load_valid_i & (load_index_i >= 10'(TableBeats)) & ~values_next_q;
+  assign channel_load = load_valid_i & channels_next_q & ~values_next_q;
 
-  always_ff @(posedge clk_i) load_data_q <= load_data_i;
+  // load_index_i less TableBeats, 32, in LUTs
+  assign channel_index = {load_index_i[8:6] ^ {~(|load_index_i[7:5]), ~(|load_index_i[6:5]), ~load_index_i[5]},
+                          ~load_index_i[5], load_index_i[4:0]};
+
+  always_ff @(posedge clk_i) begin
+    load_data_q <= load_data_i;
+    if (load_valid_i) begin
+      channels_next_q <= load_index_i == 10'(TableBeats - 1) || (channels_next_q && load_index_i != '0);
+    end
+  end
 
   if (Values) begin : gen_value_load
     assign value_load = load_valid_i & values_next_q;
@@ -165,7 +176,8 @@ module bnn_first_layer
   logic beat_valid, beat_pop, image_take, pack_take;
   logic [63:0] beat;  // at the head of the queue
   logic [31:0] pixel;
-  logic [7:0][7:0] value;  // of the pixel's bytes, in pack mode of the beat's
+  logic [7:0][7:0] value, pack_value;  // of the pixel's bytes, in pack mode of the beat's
+  logic [7:0] value_top;
 
   // High also without a beat: the queue takes no notice of that. One of them is low throughout a run.
   assign beat_pop = pack_take | image_take;
@@ -203,8 +215,12 @@ module bnn_first_layer
       .pack_i      ({pack[Window], pack[Table]}),
       .beat_i      (beat),
       .pixel_i     (pixel),
-      .data_o      (value)
+      .data_o      (value),
+      .top_o       (value_top)
   );
+  for (genvar i = 0; i < 8; i++) begin : gen_pack_value
+    assign pack_value[i] = Vector ? value[i] : {value_top[i], 7'd0};
+  end
 
   // ---- Sub-batches: which image may be begun -------------------------------------------------------
 
@@ -316,7 +332,7 @@ module bnn_first_layer
       .clk_i,
       .clear_i       (clear[Bit]),
       .load_valid_i  (channel_load),
-      .load_index_i  (9'(load_index_i - 10'(TableBeats))),
+      .load_index_i  (channel_index),
       .load_data_i   (load_data_q),
       .channels_out_i(header_i.first_channels[15:0]),
       .channels_in_i (header_i.image_mode.channels[2:0]),
@@ -409,7 +425,7 @@ module bnn_first_layer
       .beat_valid_i(beat_valid),
       .beat_take_o (pack_take),
       .planes_i    (pack_planes_q),
-      .value_i     (value),
+      .value_i     (pack_value),
       .word_valid_o(word_valid),
       .word_last_o (word_last),
       .word_o      (word),
@@ -432,7 +448,7 @@ module bnn_first_layer
       .run_i         (run_q),
       .pack_i        (pack[Write]),
       .pack_data_i   (pack[Slice]),
-      .planes_i      (planes_q != '0),
+      .planes_i      (planes_some_q),
       .values_i      (values[Write]),
       .values_data_i (values[Slice]),
       .group_end_i   (group_end_q),

@@ -179,9 +179,8 @@ module bnn_first_pack #(
     logic unused_planes;
 
     for (genvar i = 0; i < 8; i++) begin : gen_sign
-      // table > 0: not negative and not zero; the table holds -1 and +1 only
       always_ff @(posedge clk_i) begin
-        if (free) sign_q[i] <= ~value_i[i][7];
+        if (free) sign_q[i] <= value_i[i][7];
       end
     end
 
@@ -191,7 +190,7 @@ module bnn_first_pack #(
         .clk_i,
         .write_next_i(beat_d),
         .here_next_i (here_d),
-        .byte_i      (sign_q & valid_byte),
+        .byte_i      (~sign_q & valid_byte),  // table > 0: not negative; it holds -1 and +1 only
         .word_o
     );
 

@@ -1,6 +1,7 @@
 // Pixel table of the first layer, for eight bytes at a time.
 //
 //   data_o[i] = table[pack_i ? beat_i[i] : pixel_i[i]];  of bytes 4 to 7, the beat's, without Whole the top bit
+//   top_o[i] = data_o[i][7], again without Whole, for who takes no more
 //
 // load_valid_i: a word of the table, eight entries, with its index; load_data_i comes a cycle after it. pack_i[0] is
 // for bytes 0 and 1, pack_i[1], the same value, for the others; both are constant from the cycle before the first byte.
@@ -16,7 +17,8 @@ module bnn_first_table #(
     input  logic [1:0]      pack_i,
     input  logic [7:0][7:0] beat_i,
     input  logic [3:0][7:0] pixel_i,
-    output logic [7:0][7:0] data_o
+    output logic [7:0][7:0] data_o,
+    output logic [7:0]      top_o
 );
   logic load_q;
   logic [4:0] index_q;
@@ -59,7 +61,8 @@ module bnn_first_table #(
         .write_index_i(index_q),
         .write_data_i (load_data_q),
         .byte_i       (byte_at[i]),
-        .data_o       (data_o[i][7-:Bits])
+        .data_o       (data_o[i][7-:Bits]),
+        .top_o        (top_o[i])
     );
   end
 endmodule
