@@ -20,7 +20,7 @@ module bnn_first_turn (
   logic [31:0] left;  // images of the sub-batches not begun
   logic [15:0] images_q, less_q, next;  // images of the sub-batch not begun, one less, of the next one
   logic unused_less;
-  logic some_q, last_q, left_some_q, sub_begin;
+  logic some_q, some_d, some_late, last_q, left_some_q, sub_begin;  // some_late: some_q again, for images_q
   logic [2:0] settle_q;  // ones: cycles since next changed
 
   bnn_sub_batch u_begun (
@@ -35,11 +35,20 @@ module bnn_first_turn (
 
   assign sub_begin = ~some_q & settle_q[2] & left_some_q & ~ahead_q[1];
 
+  assign some_d = ~rst_i & ~clear_i & (sub_begin | (some_q & ~(begin_i & last_q)));
+
+  bnn_register u_some (
+      .clk_i,
+      .data_i(some_d),
+      .data_o(some_late)
+  );
+
   always_ff @(posedge clk_i) begin
+    some_q      <= some_d;
     left_some_q <= left != '0;
     less_q[0]   <= ~images_q[0];
     {less_q[15:1], unused_less} <= {images_q[15:1], images_q[0]} + {15'h7FFF, images_q[0]};
-    if (sub_begin) begin
+    if (~some_late) begin  // up to sub_begin, when next has settled
       images_q <= next;
       last_q   <= next == 16'd1;
     end else if (begin_i) begin
@@ -48,10 +57,8 @@ module bnn_first_turn (
     end
     if (rst_i || clear_i) begin
       ahead_q  <= '0;
-      some_q   <= 1'b0;
     end else begin
       ahead_q  <= ahead_q + 2'(sub_begin) - 2'(consumed_i);
-      some_q   <= sub_begin | (some_q & ~(begin_i & last_q));
     end
     if (clear_i || begin_i) settle_q <= '0;
     else settle_q <= {settle_q[1:0], run_i};
