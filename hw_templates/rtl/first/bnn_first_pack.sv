@@ -9,7 +9,7 @@
 // word_valid_o until taken_i, all bits of it, which without one means nothing, and beats wait for it; word_last_o tells
 // that it is the last of its planes, also without pack_i.
 //
-// The configuration is constant from two cycles before clear_i ends to the end of the run; without pack_i nothing is
+// The configuration is constant from three cycles before clear_i ends to the end of the run; without pack_i nothing is
 // taken, and beat_take_o is low. Latency: a word is there two cycles after its last beat was taken; one beat per cycle,
 // one cycle more for each word.
 module bnn_first_pack #(
@@ -39,8 +39,8 @@ module bnn_first_pack #(
 
   // As they are in the next cycle with _d
   logic busy_q, busy_d, beat, beat_d, word_valid_q, word_valid_d, word_done, stop;
-  logic last, last_data;  // the last beat of the image; again for the data
-  logic [23:0] unused_beat;
+  logic last, last_data, last_here;  // the last beat of the image; again for the data and for here_q
+  logic [23:0] beats_q, unused_beat;
   logic [7:0] tail_q;  // elements of that
   logic [Bytes-1:0] here_q, here_d;  // where the next byte goes
   logic [7:0] valid_byte;
@@ -69,25 +69,26 @@ module bnn_first_pack #(
   always_comb begin
     here_d = here_q;
     if (begin_o) here_d = Bytes'(1);
-    else if (beat) here_d = word_done ? Bytes'(1) : here_q << 1;
+    else if (beat) here_d = (last_here | here_q[Bytes-1]) ? Bytes'(1) : here_q << 1;
   end
 
   bnn_loop #(
       .Bits  (24),
       .Value (1'b0),
-      .Copies(2)
+      .Copies(3)
   ) u_beat (
       .clk_i,
       .restart_i(clear_i),
       .go_i     (beat_loop),
-      .limit_i  (beats_i),
+      .limit_i  (beats_q),
       .value_o  (unused_beat),
-      .last_o   ({last_data, last})
+      .last_o   ({last_here, last_data, last})
   );
 
   assign valid_byte = tail_q | {8{~last_data}};
 
   always_ff @(posedge clk_i) begin
+    beats_q      <= beats_i;
     tail_q       <= (elements_i == '0) ? '1 : ~(8'hFF << elements_i);
     here_q       <= here_d;
     busy_q       <= busy_d;
