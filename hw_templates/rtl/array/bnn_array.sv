@@ -132,14 +132,14 @@ module bnn_array
   logic [Pe-1:0] next_flip_q, flip_q;
 
   for (genvar g = 0; g < Pe; g += 2) begin : gen_header
-    logic take_next, plain, take;  // of two PEs
+    logic take_next, clear_next, take;  // of two PEs
 
     bnn_register #(
         .Bits(3)
     ) u_control (
         .clk_i,
-        .data_i({header_soon_i, plain_i, header_q[Latency-2]}),
-        .data_o({take_next, plain, take})
+        .data_i({header_soon_i, header_soon_i & plain_i, header_q[Latency-2]}),
+        .data_o({take_next, clear_next, take})
     );
 
     for (genvar p = g; p < g + 2; p++) begin : gen_pe
@@ -149,10 +149,9 @@ module bnn_array
       assign unused_header = ^header;
 
       always_ff @(posedge clk_i) begin
-        if (take_next) begin
-          next_flip_q[p] <= header.flip;
-          next_threshold_q[p*(SumBits-1)+:SumBits-1] <= plain ? '0 : (SumBits - 1)'(header.threshold);
-        end
+        if (take_next) next_flip_q[p] <= header.flip;
+        if (clear_next) next_threshold_q[p*(SumBits-1)+:SumBits-1] <= '0;
+        else if (take_next) next_threshold_q[p*(SumBits-1)+:SumBits-1] <= (SumBits - 1)'(header.threshold);
         if (take) begin
           flip_q[p] <= next_flip_q[p];
           threshold_q[p*(SumBits-1)+:SumBits-1] <= next_threshold_q[p*(SumBits-1)+:SumBits-1];
