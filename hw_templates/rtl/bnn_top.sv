@@ -110,7 +110,6 @@ module bnn_top
   localparam int unsigned AddrBits = $clog2(ActDepth);
   localparam int unsigned RingBits = $clog2(WeightDepth);
   localparam int unsigned Groups = Simd / Pe;
-  localparam int unsigned CreditBits = 24;
   localparam int unsigned PartBeats = Pe * Simd / 64 / Ports;  // of a weight word, through each port
   localparam int unsigned PartShift = $clog2(PartBeats);
 
@@ -309,27 +308,24 @@ module bnn_top
   logic [2:0] ar_valid, ar_ready, r_valid, read_want;
   logic [2:0][63:0] ar_addr;
   logic [2:0][7:0] ar_len;
-  logic [2:0][CreditBits-1:0] credit_give;
   logic [63:0] r_data;
   logic [1:0] r_resp;
   logic r_last;
 
   // The image queue of the first layer has 128 beats; the ring gives its room back word by word, of which a port
   // brings PartBeats, in as many a burst. Where words stay in front of it, it begins with less: they need none.
-  // Weights yield to images: the array can run ahead of its weights, not of its images.
-  localparam int unsigned Credit[3] = '{128, (1 << CreditBits) - 1, WeightDepth << PartShift};
+  // Weights yield to images: the array can run ahead of its weights, not of its images. The program is waited for.
+  localparam int unsigned Credit[3] = '{128, 128, WeightDepth << PartShift};
+  localparam int unsigned WeightBits = RingBits + PartShift + 1;  // of that credit
+  localparam int unsigned CreditBits[3] = '{10, 10, WeightBits < 10 ? 10 : WeightBits};
 
   localparam int unsigned MaxBurst[3] = '{BurstBeats, BurstBeats, Ports == 1 ? BurstBeats : PartBeats};
   localparam int unsigned Outstanding[3] = '{4, 4, 4 * Ports};
 
-  // In words, signed; a copy for each port. The header has been there for long when ring_limit comes.
-  localparam int unsigned GiveBits = RingBits + 2;
+  // In words, modulo the credit's range; a copy for each port. The header has been there for long when ring_limit comes.
+  localparam int unsigned GiveBits = CreditBits[Weight] - PartShift;
   logic [GiveBits-1:0] room, ring_less_q;
   logic [Ports-1:0][GiveBits-1:0] weight_give;
-
-  function automatic logic [CreditBits-1:0] beats(logic [GiveBits-1:0] words);
-    beats = {{(CreditBits - GiveBits) {words[GiveBits-1]}}, words} << PartShift;
-  endfunction
 
   assign ring_base = header.kept.ring_base[RingBits-1:0];
   assign room = ({GiveBits{ring_limit}} & ring_less_q)
@@ -352,9 +348,6 @@ module bnn_top
     );
   end
 
-  assign credit_give[Image]          = CreditBits'(first_give_q);
-  assign credit_give[Program]        = '0;
-  assign credit_give[Weight]         = beats(weight_give[0]);
   assign read_command_addr[Program]  = section_addr;
   assign read_command_addr[Weight]   = section_addr;
   assign read_command_beats[Program] = section_beats;
@@ -362,6 +355,15 @@ module bnn_top
 
   for (genvar m = 0; m < 3; m++) begin : gen_reader
     logic reader_rst;
+    logic [CreditBits[m]-1:0] give;
+
+    if (m == Weight) begin : gen_weight
+      assign give = CreditBits[m]'(weight_give[0]) << PartShift;
+    end else if (m == Image) begin : gen_image
+      assign give = CreditBits[m]'(first_give_q);
+    end else begin : gen_program
+      assign give = '0;
+    end
 
     bnn_register u_rst (
         .clk_i (clk),
@@ -372,8 +374,9 @@ module bnn_top
         .MaxBurst      (MaxBurst[m]),
         .MaxOutstanding(Outstanding[m]),
         .Stripes       (m == Weight ? Ports : 1),
-        .CreditBits    (CreditBits),
-        .Credit        (Credit[m])
+        .CreditBits    (CreditBits[m]),
+        .Credit        (Credit[m]),
+        .Limited       (m != Program)
     ) u_read (
         .clk_i          (clk),
         .rst_i          (reader_rst),
@@ -384,7 +387,7 @@ module bnn_top
         .valid_o        (read_valid[m]),
         .data_o         (read_data[m]),
         .credit_set_i   (credit_set),
-        .credit_give_i  (credit_give[m]),
+        .credit_give_i  (give),
         .yield_i        (m == Weight ? weight_yield_q : 1'b0),
         .want_o         (read_want[m]),
         .abort_i        (read_abort[m]),
@@ -426,7 +429,7 @@ module bnn_top
         .MaxOutstanding(Outstanding[Weight]),
         .Stripes       (Ports),
         .Stripe        (1),
-        .CreditBits    (CreditBits),
+        .CreditBits    (CreditBits[Weight]),
         .Credit        (Credit[Weight])
     ) u_read (
         .clk_i          (clk),
@@ -438,7 +441,7 @@ module bnn_top
         .valid_o        (weight_valid[1]),
         .data_o         (weight_data[127:64]),
         .credit_set_i   (credit_set),
-        .credit_give_i  (beats(weight_give[1])),
+        .credit_give_i  (CreditBits[Weight]'(weight_give[1]) << PartShift),
         .yield_i        (1'b0),
         .want_o         (second_want),
         .abort_i        (read_abort[Weight]),

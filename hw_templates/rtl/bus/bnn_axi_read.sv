@@ -13,7 +13,8 @@
 //
 // The stream cannot be stalled. A burst is issued only if there is credit for all its beats:
 // reset and credit_set_i set the credit to Credit, credit_give_i adds to it, a burst takes its
-// beats. So a full consumer never holds up the bus, on which other masters' data wait.
+// beats. So a full consumer never holds up the bus, on which other masters' data wait. Credit never exceeds Credit; what
+// is given counts modulo 2^CreditBits. With Limited = 0 a burst needs none.
 //
 // want_o is high while there are bursts to issue; with yield_i none is issued.
 //
@@ -24,14 +25,17 @@
 //
 // Latency: a command accepted at edge t raises arvalid after edge t + 5, and so does a burst
 // taken at edge t for the next one; a beat comes out one cycle after it came in.
-module bnn_axi_read #(
+module bnn_axi_read
+  import bnn_add_pkg::add;
+#(
     parameter int unsigned MaxBurst = 64,
     parameter int unsigned MaxOutstanding = 8,
     parameter int unsigned BeatsBits = 32,
     parameter int unsigned Stripes = 1,
     parameter int unsigned Stripe = 0,
     parameter int unsigned CreditBits = 20,
-    parameter int unsigned Credit = (1 << CreditBits) - 1
+    parameter int unsigned Credit = (1 << CreditBits) - 1,
+    parameter bit Limited = 1'b1
 ) (
     input  logic                  clk_i,
     input  logic                  rst_i,
@@ -137,6 +141,15 @@ module bnn_axi_read #(
     if (many_q) few = '0;
   end
 
+  // The credit, what is given and, with all bits inverted, what is spent, as two numbers and one more
+  logic [CreditBits-1:0] less, sum, carry;
+  logic unused_carry;
+
+  assign less  = ~CreditBits'(spent_q);
+  assign sum   = credit_q ^ credit_give_i ^ less;
+  assign carry = (credit_q & credit_give_i) | (credit_q & less) | (credit_give_i & less);
+  assign unused_carry = carry[CreditBits-1];
+
   logic room_q, drop_q;  // for a burst in flight; until what an abort left has come
 
   assign command = command_valid_i & ready_q;
@@ -160,27 +173,27 @@ module bnn_axi_read #(
     if (idle[0]) base_q <= addr_i[63:3];
     if (idle[1]) beats_q <= beats_i;
     if (idle[1]) offset_q <= '0;
-    else offset_q <= offset_q + BeatsBits'(spent_q);
+    else offset_q <= BeatsBits'(add(32'(offset_q), 32'(spent_q)));
     // The address in three parts, one after the other
-    if (place[0]) {carry_q[0], addr_q[20:0]} <= {1'b0, base_q[20:0]} + {1'b0, offset[20:0]};
+    if (place[0]) {carry_q[0], addr_q[20:0]} <= 22'(add(32'(base_q[20:0]), 32'(offset[20:0])));
     if (place[1]) left_q <= beats_q - offset_q;
     if (step_q[Limit]) begin
       {carry_q[1], addr_q[40:21], unused_carry_q} <=
           {1'b0, base_q[40:21], carry_q[0]} + {1'b0, offset[40:21], carry_q[0]};
     end
-    if (step_q[Size]) addr_q[60:41] <= base_q[60:41] + 20'(carry_q[1]);
+    if (step_q[Size]) addr_q[60:41] <= 20'(add(32'(base_q[60:41]), 32'(carry_q[1])));
     limit_q <= near ? {1'b0, to_page} : most;
     many_q  <= |left_q[BeatsBits-1:BurstBits];
     if (step_q[Size]) begin
       burst_q <= few[0] ? left_q[BurstBits-1:0] : limit_q;
       last_q  <= few[1];
     end
-    afford_q <= credit_q >= CreditBits'(burst_q);
+    afford_q <= credit_q >= CreditBits'(burst_q) || !Limited;
     arlen_q  <= 8'(burst_q - 1'b1);
     issued_q <= issue;
     spent_q  <= issue ? burst_q : '0;
     if (rst_i || credit_set_i) credit_q <= CreditBits'(Credit);
-    else credit_q <= credit_q + credit_give_i - CreditBits'(spent_q);
+    else credit_q <= sum + {carry[CreditBits-2:0], 1'b1};
     if (rst_i || abort_i) begin
       step_q <= (Wait + 1)'(1);
     end else begin
@@ -213,6 +226,12 @@ module bnn_axi_read #(
     data_q <= rdata_i;
     bad_q  <= rvalid_i & (rresp_i != 2'b00);
     room_q <= flight_q != FlightBits'(MaxOutstanding);
+    // Up, down or neither, each bit from those below it: three operands would need two adders
+    flight_q[0] <= flight_q[0] ^ issued_q ^ done_q;
+    for (int unsigned i = 1; i < FlightBits; i++) begin
+      flight_q[i] <= flight_q[i] ^ ((issued_q & ~done_q & (&(flight_q | ~FlightBits'((1 << i) - 1))))
+          | (done_q & ~issued_q & ~(|(flight_q & FlightBits'((1 << i) - 1)))));
+    end
     if (rst_i) begin
       valid_q  <= 1'b0;
       done_q   <= 1'b0;
@@ -222,7 +241,6 @@ module bnn_axi_read #(
     end else begin
       valid_q  <= rvalid_i & ~drop_q;
       done_q   <= rvalid_i & rlast_i;
-      flight_q <= flight_q + FlightBits'(issued_q) - FlightBits'(done_q);
       drop_q   <= abort_i | (drop_q & busy_o);
       error_q  <= bad_q | (error_q & ~clear_error_i);
     end
@@ -252,7 +270,7 @@ module bnn_axi_read #(
   burst_fits: assert property (arvalid_o |-> 32'(arlen_o) < MaxBurst && 32'(araddr_o[11:3]) + 32'(arlen_o) < PageBeats)
       else $error("burst of %0d beats at %h: more than MaxBurst = %0d, or across 4 KiB", arlen_o + 1, araddr_o,
                   MaxBurst);
-  burst_has_credit: assert property (issue |-> credit_q >= CreditBits'(burst_q))
+  burst_has_credit: assert property (issue && Limited |-> credit_q >= CreditBits'(burst_q))
       else $error("burst of %0d beats with credit for %0d", burst_q, credit_q);
   yields: assert property (yield_i |=> !$rose(arvalid_o))
       else $error("burst issued with yield_i");
