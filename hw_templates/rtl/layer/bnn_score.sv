@@ -18,7 +18,9 @@
 // start_i begins a layer with images_i images, classes_i classes and base_i, constant from two
 // cycles before it to the last score; next_o is the address after the last image, four cycles after
 // these. After score_ready_i has fallen up to five more beats come.
-module bnn_score #(
+module bnn_score
+  import bnn_add_pkg::add;
+#(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
@@ -49,6 +51,7 @@ module bnn_score #(
   localparam int unsigned PairBits = $clog2(Pe / 2);
   localparam int unsigned LaneBits = $clog2(Lanes);
   localparam int unsigned WaitBits = $clog2(ShiftWait + 1);
+  localparam int unsigned GroupShift = $clog2(Pe) + 2;  // from a group's number to its first class in bytes
 
   if (Pe < 4 || (Pe & (Pe - 1)) != 0 || Lanes < 2 || (Lanes & (Lanes - 1)) != 0) begin : gen_check
     $error("bnn_score: Pe = %0d, Lanes = %0d, must be powers of two, at least 4 and 2", Pe, Lanes);
@@ -111,7 +114,7 @@ module bnn_score #(
   // ---- Pairs of classes of a block ---------------------------------------------------------------
 
   // ready_q: the next pair's sums are there and what is counted is settled
-  logic active_q, ready_q, pair_full_q, pair_last_q, second_q, block_last_q, copy, pair_end, done_q;
+  logic active_q, ready_q, pair_full_q, pair_last_q, second_q, block_last_q, group_last_q, copy, pair_end, done_q;
   // After a copy: go on to the next pair, block or group
   logic begin_pairs, begin_group, group_end, pair_clear, pair_clear_q, pair_step;
   logic image_clear, image_step, block_clear, block_step;
@@ -120,29 +123,38 @@ module bnn_score #(
   logic [WaitBits-1:0] wait_q;
   // Still to come: images of the group; classes of the layer, and those of them from this pair on
   logic [15:0] images_q, classes_q, left_classes_q;
+  logic [15:0] less_images_q, less_classes_q;  // the same a step later, ready before it
+  logic [15:1] less_left_q;
   logic [LaneBits:0] lanes_q;  // images of the block
   logic lanes_one_q;
 
   // Addresses without the base: from an image to the next, of the block's first image and of its
   // pair; in an image, of the pair, of the group's first one and of the next block's. And whether
-  // the pair begins in the upper half of a beat.
-  logic [31:0] stride_q, block_q, line_begin_q;
-  logic [17:0] class_q, group_q, class_first_q;
+  // the pair begins in the upper half of a beat, as the base does: Lanes is even.
+  logic [31:2] stride_q;
+  logic [31:2+LaneBits] block_q;
+  logic [31:3] line_begin_q;
+  logic [17:3] class_q;
+  logic [17:GroupShift] group_q, class_first_q;
   logic upper_begin_q;
 
   // Beats of the copied pair
-  logic emit_q, emit, emit_last_q, both_q, upper_q, whole_q, second_write_q, leave;
+  logic emit_q, emit, emit_last_q, both_q, upper_q, whole_q, over_q, second_write_q, leave;  // over_q: the pair's last
+  logic emit_last, whole, over;  // in the next cycle
   logic [LaneBits:0] left_q;  // lanes after this one
-
-  assign emit = emit_q & score_ready_i;
-  assign leave = emit & whole_q;  // the lane is done
-  assign copy = ready_q & (~emit_q | (score_ready_i & emit_last_q & whole_q));
 
   bnn_score_step u_step (
       .start_i,
-      .copy_i       (copy),
+      .ready_i      (ready_q),
+      .emit_i       (emit_q),
+      .score_ready_i(score_ready_i),
+      .whole_i      (whole_q),
+      .over_i       (over_q),
       .pair_last_i  (pair_last_q),
-      .block_last_i (block_last_q),
+      .group_last_i (group_last_q),
+      .emit_o       (emit),
+      .leave_o      (leave),
+      .copy_o       (copy),
       .pair_end_o   (pair_end),
       .group_end_o  (group_end),
       .begin_pairs_o(begin_pairs),
@@ -173,33 +185,38 @@ module bnn_score #(
 
   always_ff @(posedge clk_i) begin
     // Settled when the first pair of a block is copied
-    stride_q      <= 32'({classes_i, 2'b00});
+    stride_q      <= 30'(classes_i);
     block_last_q  <= images_q <= 16'(Lanes);
     lanes_q       <= block_last_q ? images_q[LaneBits:0] : (LaneBits + 1)'(Lanes);
     lanes_one_q   <= lanes_q == (LaneBits + 1)'(1);
+    group_last_q  <= pair_last_q & block_last_q;
     pair_clear_q  <= pair_clear;
     pair_last_q   <= pair_full_q | (left_classes_q[15:2] == '0 & ~(&left_classes_q[1:0]));
     second_q      <= left_classes_q[15:1] != '0;
-    line_begin_q  <= block_q + 32'(class_q);
-    class_first_q <= block_last_q ? group_q + 18'(Pe * 4) : group_q;
-    upper_begin_q <= base_i[2] ^ block_q[2] ^ class_q[2];
+    line_begin_q  <= 29'(class_q);
+    line_begin_q[31:2+LaneBits] <= (30 - LaneBits)'(add(32'(block_q), 32'(class_q[17:2+LaneBits])));
+    class_first_q <= (18 - GroupShift)'(add(32'(group_q), 32'(block_last_q)));
+    upper_begin_q <= base_i[2];
     if (pair_clear) pair_full_q <= 1'b0;
     else if (pair_step) pair_full_q <= pair_q == PairBits'(Pe / 2 - 2);
     if (pair_clear) pair_q <= '0;
-    else if (pair_step) pair_q <= pair_q + 1'b1;
+    else if (pair_step) pair_q <= PairBits'(add(32'(pair_q), 32'd1));
     if (pair_clear_q) left_classes_q <= classes_q;
-    else if (pair_step) left_classes_q <= left_classes_q - 16'd2;
+    else if (pair_step) left_classes_q <= {less_left_q, left_classes_q[0]};
+    less_left_q    <= left_classes_q[15:1] - 15'd1;
+    less_images_q  <= images_q - 16'(Lanes);
+    less_classes_q <= classes_q - 16'(Pe);
     if (image_clear) images_q <= images_i;
-    else if (image_step) images_q <= images_q - 16'(Lanes);
+    else if (image_step) images_q <= less_images_q;
     if (group_clear) classes_q <= classes_i;
-    else if (group_step) classes_q <= classes_q - 16'(Pe);
+    else if (group_step) classes_q <= less_classes_q;
     if (block_clear) block_q <= '0;
-    else if (block_step) block_q <= block_q + (stride_q << LaneBits);
+    else if (block_step) block_q <= (30 - LaneBits)'(add(32'(block_q), 32'(stride_q)));
     if (group_clear) group_q <= '0;
-    else if (group_step) group_q <= group_q + 18'(Pe * 4);
+    else if (group_step) group_q <= class_first_q;  // one further, as the group's last block is copied
     if (class_clear) class_q <= '0;
-    else if (class_take) class_q <= class_first_q;
-    else if (class_step) class_q <= class_q + 18'd8;
+    else if (class_take) class_q <= {class_first_q, (GroupShift - 3)'(0)};
+    else if (class_step) class_q <= 15'(add(32'(class_q), 32'd1));
     wait_q <= valid_i ? '0 : copy ? WaitBits'(ShiftWait - 1) : wait_q - 1'b1;
     if (rst_i) begin
       active_q <= 1'b0;
@@ -216,21 +233,34 @@ module bnn_score #(
 
   // ---- Beats of a pair -----------------------------------------------------------------------------
 
+  bnn_score_beat u_beat (
+      .ready_i      (ready_q),
+      .emit_i       (emit_q),
+      .score_ready_i(score_ready_i),
+      .emit_last_i  (emit_last_q),
+      .whole_i      (whole_q),
+      .over_i       (over_q),
+      .first_last_i (lanes_one_q),
+      .first_whole_i(~(second_q & upper_begin_q)),
+      .next_last_i  (left_q == (LaneBits + 1)'(1)),
+      .next_whole_i (~(both_q & (upper_q ^ stride_q[2]))),
+      .emit_last_o  (emit_last),
+      .whole_o      (whole),
+      .over_o       (over)
+  );
+
   always_ff @(posedge clk_i) begin
     if (copy) begin
-      left_q      <= lanes_q - 1'b1;
-      emit_last_q <= lanes_one_q;
-      both_q      <= second_q;
-      upper_q     <= upper_begin_q;
-      whole_q     <= ~(second_q & upper_begin_q);
+      left_q  <= lanes_q - 1'b1;
+      both_q  <= second_q;
+      upper_q <= upper_begin_q;
     end else if (leave) begin
-      left_q      <= left_q - 1'b1;
-      emit_last_q <= left_q == (LaneBits + 1)'(1);
-      upper_q     <= upper_q ^ stride_q[2];
-      whole_q     <= ~(both_q & (upper_q ^ stride_q[2]));
-    end else if (emit) begin
-      whole_q <= 1'b1;
+      left_q  <= left_q - 1'b1;
+      upper_q <= upper_q ^ stride_q[2];
     end
+    emit_last_q <= emit_last;
+    whole_q     <= whole;
+    over_q      <= over;
     if (rst_i) begin
       emit_q         <= 1'b0;
       second_write_q <= 1'b0;
@@ -245,25 +275,17 @@ module bnn_score #(
   logic [1:0][Lanes*16-1:0] sum_q;
   logic signed [1:0][15:0] scale_pair_q;
   logic [1:0][31:0] offset_pair_q;
-  logic [31:0] line_pair_q;
-  logic [17+LaneBits:0] line_lane_q;  // from the pair's first one on
-  logic scale_copy, offset_copy;
-  logic line_copy_soon, line_step_soon, line_copy, line_step;  // the address comes later still
+  logic [31:3] line_pair_q;
+  logic [17+LaneBits:2] line_lane_q;  // from the pair's first one on
+  logic scale_copy, offset_copy, line_copy, line_step;
 
   bnn_register u_scale_copy (.clk_i, .data_i(copy), .data_o(scale_copy));
   bnn_register u_offset_copy (.clk_i, .data_i(copy), .data_o(offset_copy));
   bnn_register #(
       .Bits(2)
-  ) u_line_soon (
-      .clk_i,
-      .data_i({copy, leave}),
-      .data_o({line_copy_soon, line_step_soon})
-  );
-  bnn_register #(
-      .Bits(2)
   ) u_line (
       .clk_i,
-      .data_i({line_copy_soon, line_step_soon}),
+      .data_i({copy, leave}),
       .data_o({line_copy, line_step})
   );
 
@@ -272,7 +294,7 @@ module bnn_score #(
     if (offset_copy) offset_pair_q <= {high[1], low[1], high[0], low[0]};
     if (line_copy) line_pair_q <= line_begin_q;
     if (line_copy) line_lane_q <= '0;
-    else if (line_step) line_lane_q <= line_lane_q + (18 + LaneBits)'(stride_q);
+    else if (line_step) line_lane_q <= (16 + LaneBits)'(add(32'(line_lane_q), 32'(stride_q)));
   end
 
   // Four bits of both sums at a time, with registers of their own for the copy and the lane
@@ -297,7 +319,7 @@ module bnn_score #(
           sum_q[1][l*16+4*i+:4] <= sum_i[(Lanes+l)*SumBits+4*i+:4];
         end
       end
-      lane_q <= sum_copy ? '0 : lane_q + LaneBits'(lane_step);
+      lane_q <= sum_copy ? '0 : LaneBits'(add(32'(lane_q), 32'(lane_step)));
     end
 
     for (genvar h = 0; h < 2; h++) begin : gen_class
@@ -324,13 +346,27 @@ module bnn_score #(
   logic signed [1:0][15:0] scale_d_q;
   logic [1:0][32:0] product_q;
   logic [1:0][31:0] offset_d_q, offset_d2_q, score_q;
-  logic [31:2] line_d_q;
-  logic [30:0] addr_low_q;  // in words, with its carry
-  logic unused_carry_q;
+  // Address, in words, in three parts: a part is a cycle behind the one below it, whose carry it takes
+  logic [16:2] line_low_q;
+  logic [31:17] line_high_q;
+  logic [16:2] addr_low_q, addr_low;  // and a cycle later, in no shift register: they come from a carry chain
+  logic [31:17] addr_high_q;
+  logic [31:17] line_pair_d_q;
+  logic [17+LaneBits:17] line_lane_d_q;
+  logic line_carry_q, low_carry_q, high_carry_q;
+  logic [3:0] unused_carry_q;
   logic [60:0] addr_q;  // in beats
   logic [63:0] data_q;
   logic [3:0][2:0] how_q;  // upper, both, second write
   logic [1:0] half_q, upper, second_write;
+
+  bnn_register #(
+      .Bits(15)
+  ) u_addr_low (
+      .clk_i,
+      .data_i(addr_low_q),
+      .data_o(addr_low)
+  );
 
   for (genvar i = 0; i < 2; i++) begin : gen_how
     bnn_register #(
@@ -355,10 +391,17 @@ module bnn_score #(
     scale_d_q   <= scale_pair_q;
     offset_d_q  <= offset_pair_q;
     offset_d2_q <= offset_d_q;
-    line_d_q    <= line_pair_q[31:2] + 30'(line_lane_q[17+LaneBits:2]);
-    // In words; the carry of two equal bits is the second write's one more
-    {addr_low_q, unused_carry_q} <= {1'b0, base_i[31:2], how_q[2][0]} + {1'b0, line_d_q, how_q[2][0]};
-    addr_q      <= {base_i[63:32] + 32'(addr_low_q[30]), addr_low_q[29:1]};
+    {line_carry_q, line_low_q[16:3]} <= 15'(add(32'(line_pair_q[16:3]), 32'(line_lane_q[16:3])));
+    line_low_q[2] <= line_lane_q[2];
+    line_pair_d_q <= line_pair_q[31:17];
+    line_lane_d_q <= line_lane_q[17+LaneBits:17];
+    // The carry of two equal bits is one more, where there is one
+    {line_high_q, unused_carry_q[0]} <= {line_pair_d_q, line_carry_q} + {15'(line_lane_d_q), line_carry_q};
+    {low_carry_q, addr_low_q, unused_carry_q[1]} <= {1'b0, base_i[16:2], how_q[1][0]} + {1'b0, line_low_q, how_q[1][0]};
+    {high_carry_q, addr_high_q, unused_carry_q[2]} <=
+        {1'b0, base_i[31:17], low_carry_q} + {1'b0, line_high_q, low_carry_q};
+    {addr_q[60:29], unused_carry_q[3]} <= {base_i[63:32], high_carry_q} + {32'd0, high_carry_q};
+    addr_q[28:0] <= {addr_high_q, addr_low[16:3]};
     how_q       <= {how_q[2:0], {upper_q, both_q, second_write_q}};
     half_q      <= how_q[3][0] ? 2'b01 : how_q[3][2] ? 2'b10 : {how_q[3][1], 1'b1};
     if (rst_i) valid_q <= '0;
@@ -375,13 +418,13 @@ module bnn_score #(
   always_ff @(posedge clk_i) begin
     scores_q    <= 32'(images_i) * 32'(classes_i);
     scores_d_q  <= scores_q;
-    low_next_q  <= {1'b0, base_i[31:0]} + {1'b0, scores_d_q[29:0], 2'b00};
+    low_next_q  <= {31'(add(32'(base_i[31:2]), 32'(scores_d_q[29:0]))), base_i[1:0]};
     {high_next_q, unused_next_q} <= {base_i[63:32], low_next_q[32]} + {30'd0, scores_d_q[31:30], low_next_q[32]};
   end
 
   logic unused_score;
-  assign unused_score = ^{line_pair_q[1:0], line_lane_q[1:0], product_q[1][32], product_q[0][32], unused_carry_q,
-                          unused_next_q, addr_low_q[0], sum_i, weight_i};
+  assign unused_score = ^{product_q[1][32], product_q[0][32], unused_carry_q, unused_next_q, addr_low[2], sum_i,
+                          weight_i};
 
   assign shift_o       = |shift_q;
   assign block_done_o  = done_q;

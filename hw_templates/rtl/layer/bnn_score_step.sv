@@ -1,19 +1,29 @@
-// What ends with the copy of a pair of classes in bnn_score
+// What the beats and the copy of a pair of classes in bnn_score lead to
 //
 // Apart from its adders, so that each of these is one LUT. No registers.
 (* keep_hierarchy = "yes" *)
 module bnn_score_step (
     input  logic start_i,
-    input  logic copy_i,
-    input  logic pair_last_i,  // of the block
-    input  logic block_last_i,  // of the group
+    input  logic ready_i,  // the next pair's sums
+    input  logic emit_i,  // beats of a pair; ready for them
+    input  logic score_ready_i,
+    input  logic whole_i,  // the beat is the lane's last; that and the lane the last
+    input  logic over_i,
+    input  logic pair_last_i,  // of the block; of the group
+    input  logic group_last_i,
+    output logic emit_o,
+    output logic leave_o,  // the lane is done
+    output logic copy_o,
     output logic pair_end_o,
     output logic group_end_o,
     output logic begin_pairs_o,
     output logic begin_group_o
 );
-  assign pair_end_o    = copy_i & pair_last_i;
-  assign group_end_o   = copy_i & pair_last_i & block_last_i;
-  assign begin_pairs_o = start_i | (copy_i & pair_last_i);
-  assign begin_group_o = start_i | (copy_i & pair_last_i & block_last_i);
+  assign emit_o        = emit_i & score_ready_i;
+  assign leave_o       = emit_i & score_ready_i & whole_i;
+  assign copy_o        = ready_i & (~emit_i | (score_ready_i & over_i));
+  assign pair_end_o    = ready_i & (~emit_i | (score_ready_i & over_i)) & pair_last_i;
+  assign group_end_o   = ready_i & (~emit_i | (score_ready_i & over_i)) & group_last_i;
+  assign begin_pairs_o = start_i | (ready_i & (~emit_i | (score_ready_i & over_i)) & pair_last_i);
+  assign begin_group_o = start_i | (ready_i & (~emit_i | (score_ready_i & over_i)) & group_last_i);
 endmodule
