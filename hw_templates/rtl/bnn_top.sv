@@ -209,7 +209,7 @@ module bnn_top
   logic [2:0][63:0] read_command_addr, read_data;
   logic [2:0][31:0] read_command_beats;
   logic ring_clear, ring_hold, ring_rewind, ring_in_b, ring_limit, ring_pop, ring_read;
-  logic ring_gives_q, ring_stored;  // room with a pop; a word has taken room that it gives back, as it stays
+  logic ring_all, ring_gives_q, ring_stored;  // room with a pop; a word has taken room that it gives back, as it stays
   logic [RingBits:0] ring_words, ring_available, ring_pop_count;
   logic [RingBits-1:0] ring_index, ring_base;
   logic [Pe*Simd-1:0] ring_data;
@@ -526,6 +526,7 @@ module bnn_top
       .beat_valid_i (weight_valid),
       .beat_i       (weight_data),
       .available_o  (ring_available),
+      .all_o        (ring_all),
       .pop_i        (ring_pop),
       .pop_count_i  (ring_pop_count),
       .rewind_i     (ring_rewind),
@@ -610,6 +611,7 @@ module bnn_top
       .done_o          (layer_done),
       .multiply_o      (multiply),
       .ring_available_i(ring_available),
+      .ring_all_i      (ring_all),
       .ring_read_o     (ring_read),
       .ring_index_o    (ring_index),
       .ring_data_i     (ring_data),

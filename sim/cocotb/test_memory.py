@@ -245,6 +245,9 @@ async def kept_run(dut, rng, kept, streams, ring):
     while segments:
         segment = segments[0]
         available, there = int(dut.available_o.value), min(sent) // each
+        if int(dut.all_o.value):
+            assert segment is kept or settled <= 2
+            available = 2 * depth - 1
         stored += int(dut.stored_o.value)
         if settled > 2 and segment is kept:
             assert available == 0 or (available == 2 * depth - 1 and there >= len(kept))

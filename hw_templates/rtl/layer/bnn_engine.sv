@@ -19,6 +19,7 @@
 // Latency, from a step to the array: 7 cycles (addresses 4, memory 2, alignment 1).
 module bnn_engine
   import bnn_pkg::*;
+  import bnn_add_pkg::add;
 #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
@@ -43,6 +44,7 @@ module bnn_engine
     output logic                      multiply_o,
     // Weight ring
     input  logic [RingBits:0]         ring_available_i,
+    input  logic                      ring_all_i,  // all of the group's and the next one's are there
     output logic                      ring_read_o,
     output logic [RingBits-1:0]       ring_index_o,
     input  logic [Pe*Simd-1:0]        ring_data_i,
@@ -80,11 +82,11 @@ module bnn_engine
 
   // ---- Resets: copies, a cycle after rst_i ------------------------------------------------------
 
-  localparam int unsigned Control = 0, Steps = 1, Sums = 2, Scores = 3, Values = 4, Writes = 5;
+  localparam int unsigned Control = 0, Steps = 1, Sums = 2, Scores = 3, Values = 4, Writes = 5, Reads = 6;
 
-  logic [5:0] rst;
+  logic [6:0] rst;
 
-  for (genvar i = 0; i < 6; i++) begin : gen_rst
+  for (genvar i = 0; i < 7; i++) begin : gen_rst
     bnn_register u_rst (
         .clk_i,
         .data_i(rst_i),
@@ -98,9 +100,10 @@ module bnn_engine
   flags_t flags;
   logic pool, serial, scores, dense, step_pool, step_serial, step_first, step_dense, start_q;
   logic vector, average;
-  logic plain_q;  // sums become bits
+  logic plain_q, one_by_one_q;  // sums become bits; or leave the array one by one
   logic [1:0] pad_q;
   logic [4:0] inner_q, outer_q;  // passes
+  logic [3:0] more_inner_q, more_outer_q;  // less one
   logic [AddrBits-1:0] record_q;  // words of a pixel of the source
   logic [15:0] tap_rows_q, tap_columns_q;
   logic [15:0] blocks, rows_q, group_words, dense_blocks_q, images_q;
@@ -144,17 +147,20 @@ module bnn_engine
     dense_blocks_q <= (layer_i.images + 16'(Lanes - 1)) >> LaneBits;
     images_q       <= dense ? dense_blocks_q : layer_i.images;
     plain_q        <= ~scores & ~vector;
+    one_by_one_q   <= serial | scores;
     headers_q      <= vector ? vector_headers : scores ? 6'd2 : 6'd1;
     scores_q       <= scores_i;
     source_base_q  <= layer_i.odd ? layer.source_odd[AddrBits-1:0] : layer.source_even[AddrBits-1:0];
     // What a program of version 1 leaves 0
     pad_q          <= {flags.pad2, flags.pad};
-    inner_q        <= 5'(layer.passes.planes_outer ? layer.passes.more_bases : layer.passes.more_planes) + 5'd1;
-    outer_q        <= 5'(layer.passes.planes_outer ? layer.passes.more_planes : layer.passes.more_bases) + 5'd1;
+    more_inner_q   <= layer.passes.planes_outer ? layer.passes.more_bases : layer.passes.more_planes;
+    more_outer_q   <= layer.passes.planes_outer ? layer.passes.more_planes : layer.passes.more_bases;
+    inner_q        <= 5'(add(32'(more_inner_q), 32'd1));
+    outer_q        <= 5'(add(32'(more_outer_q), 32'd1));
     record_q       <= (layer.source_words[AddrBits-1:0] == '0) ? layer.tap_words[AddrBits-1:0]
         : layer.source_words[AddrBits-1:0];
-    tap_rows_q     <= (layer.taps.tap_rows != '0) ? layer.taps.tap_rows : flags.kernel3 ? 16'd3 : 16'd1;
-    tap_columns_q  <= (layer.taps.tap_columns != '0) ? layer.taps.tap_columns : flags.kernel3 ? 16'd3 : 16'd1;
+    tap_rows_q     <= layer.taps.tap_rows | {14'd0, {2{layer.taps.tap_rows == '0}} & {flags.kernel3, 1'b1}};
+    tap_columns_q  <= layer.taps.tap_columns | {14'd0, {2{layer.taps.tap_columns == '0}} & {flags.kernel3, 1'b1}};
     if (rst[Control]) start_q <= 1'b0;
     else start_q <= start_i;
   end
@@ -175,8 +181,8 @@ module bnn_engine
   } state_e;
 
   state_e state_q;
-  logic next_valid, seq_done, step, one_by_one, pending_q, enough_q, block_done;
-  logic run_q, run_begin, run_end;  // run_q: in Run
+  logic next_valid, seq_done, step, pending_q, enough_q, block_done;
+  logic run_q, run_begin, run_end, row_end, group_end, final_end;  // run_q: in Run; the others with a step
   logic ahead_q, follow_q;  // the next group's words are there too; its header may follow this one's last step
   logic soon_q;  // or not much later
   logic vector_busy, load_ready, load_read, load_done, room, hand_soon, read;
@@ -262,12 +268,13 @@ module bnn_engine
   // Up to that of row y of image i: i*height + y*step + taps + pool - pad, which may be one beyond the image; in a band
   // beyond the row at which its source begins. It is looked for four cycles after a row's last step, or, within an
   // image, a row before it is needed.
-  logic [3:0] rows_reach_q, rows_begin_q;  // of at most eight taps
+  logic [3:0] rows_less_q, rows_begin_q;  // of at most eight taps
   logic [AddrBits:0] rows_first_q, rows_all_q, rows_left_q, rows_more_q, rows_need_q, rows_next_q;
   // From an image's last row to the next one's first; what a row's end leads to
-  logic [AddrBits:0] rows_image_q, rows_sum_q;
+  logic [AddrBits:0] rows_image_q, rows_add_q;
   logic by_rows_q, rows_wait_q, rows_there_q, rows_ahead_q, row_step_q, row_late_q, row_later_q, two_q;
-  logic row_again, two_next;  // row_late_q and two_q again
+  logic rows_go_q;  // rows_need_q is another
+  logic two_next;  // two_q again
   logic rows_over_q;  // the first group has had them all
   logic rows_hold;  // the first row of a group waits for them
   logic end_wait_q;  // the layer does not end before the first layer
@@ -275,17 +282,19 @@ module bnn_engine
   always_ff @(posedge clk_i) begin
     by_rows_q    <= flags.from_first & ~dense & ~vector & ~scores;
     two_q        <= pool | flags.stride2;
-    rows_reach_q <= tap_rows_q[3:0] + 4'(step_pool);
-    rows_begin_q <= rows_reach_q - 4'(pad_q);
-    rows_first_q <= (AddrBits + 1)'(rows_begin_q) + (AddrBits + 1)'(layer.band.source_row);
+    rows_less_q  <= 4'(flags.pool) - 4'({flags.pad2, flags.pad});
+    rows_begin_q <= 4'(add(32'(tap_rows_q[3:0]), 32'(rows_less_q)));
+    rows_first_q <= (AddrBits + 1)'(add(32'(rows_begin_q), 32'(layer.band.source_row)));
     rows_all_q   <= two_q ? (AddrBits + 1)'(rows_q) << 1 : (AddrBits + 1)'(rows_q);
     rows_left_q  <= (AddrBits + 1)'(layer.input_size.height) - rows_all_q;
     row_step_q   <= step & next_row_last;
-    rows_image_q <= rows_left_q + (two_next ? (AddrBits + 1)'(2) : (AddrBits + 1)'(1));
+    rows_image_q <= (AddrBits + 1)'(add(32'(rows_left_q), two_next ? 32'd2 : 32'd1));
     rows_more_q  <= next_image_last ? rows_image_q : two_q ? (AddrBits + 1)'(2) : (AddrBits + 1)'(1);
-    rows_sum_q   <= (row_again ? rows_sum_q : rows_need_q) + rows_more_q;
-    if (start_q) rows_need_q <= rows_first_q;
-    else if (row_late_q) rows_need_q <= rows_sum_q;
+    // From 0 on at the start: what is added is all that is picked.
+    rows_add_q   <= start_i ? rows_first_q : rows_more_q;
+    rows_go_q    <= start_i | row_step_q;
+    if (start_i) rows_need_q <= '0;
+    else if (rows_go_q) rows_need_q <= (AddrBits + 1)'(add(32'(rows_need_q), 32'(rows_add_q)));
     rows_over_q  <= ~start_i & (rows_over_q | (step & next_group_last));
     rows_wait_q  <= rows_wait_i & ~rows_over_q & ~(flags.early & ~flags.from_first);
     end_wait_q   <= rows_wait_i & ~flags.early;
@@ -293,29 +302,36 @@ module bnn_engine
     // Of the next row; not before rows_next_q is that
     row_late_q   <= row_step_q;
     row_later_q  <= row_late_q;
-    rows_next_q  <= rows_need_q + (two_next ? (AddrBits + 1)'(2) : (AddrBits + 1)'(1));
+    rows_next_q  <= (AddrBits + 1)'(add(32'(rows_need_q), two_next ? 32'd2 : 32'd1));
     rows_ahead_q <= ~(step & next_row_last) & ~row_step_q & ~row_late_q & ~row_later_q & (rows_i >= rows_next_q);
   end
 
   assign rows_hold = rows_wait_q & ~rows_over_q & ~rows_there_q;
 
-  bnn_register u_row_again (
-      .clk_i,
-      .data_i(row_step_q),
-      .data_o(row_again)
-  );
   bnn_register u_two_next (
       .clk_i,
       .data_i(pool | flags.stride2),
       .data_o(two_next)
   );
 
-  // Sums leave the array one by one while the next ones are begun, scores before.
-  assign one_by_one = serial | scores;
-  assign step = next_valid & run_q & ~(pending_q & next_hold);
-
   // What ends the steps of a group, or of a row that the first layer has not done the next one of; what begins them
-  assign run_end = next_group_last | (next_row_last & rows_wait_q & (next_image_last | ~rows_ahead_q));
+  assign row_end = next_row_last & rows_wait_q & (next_image_last | ~rows_ahead_q);
+
+  bnn_engine_step u_step (
+      .valid_i     (next_valid),
+      .run_i       (run_q),
+      .pending_i   (pending_q),
+      .hold_i      (next_hold),
+      .group_last_i(next_group_last),
+      .row_end_i   (row_end),
+      .one_by_one_i(one_by_one_q),
+      .final_i     (next_final),
+      .step_o      (step),
+      .group_end_o (group_end),
+      .run_end_o   (run_end),
+      .final_end_o (final_end)
+  );
+
   always_comb begin
     unique case (state_q)
       Header0: run_begin = plain_q & ~rows_hold;
@@ -327,11 +343,11 @@ module bnn_engine
   end
 
   always_ff @(posedge clk_i) begin
-    group_total_q <= (RingBits + 1)'(group_words) + (RingBits + 1)'(headers_q);
+    group_total_q <= (RingBits + 1)'(add(32'(group_words), 32'(headers_q)));
     last_total_q  <= group_total_q - (RingBits + 1)'(layer.band.weights_back);
     over_q        <= ~start_q & (over_q | (step & next_over));
-    enough_q      <= ring_available_i >= group_total_q;
-    ahead_q       <= (RingBits + 2)'(ring_available_i) >= {group_total_q, 1'b0};
+    enough_q      <= ring_all_i | (ring_available_i >= group_total_q);
+    ahead_q       <= ring_all_i | ((RingBits + 2)'(ring_available_i) >= {group_total_q, 1'b0});
     follow_q      <= ahead_q & space_q <= 1 & state_q != Header0 & plain_q;
     soon_q        <= ahead_q & plain_q;
     pop_wait_q    <= (state_q == Rows || state_q == Pop) ? pop_wait_q >> 1 : '1;
@@ -340,7 +356,7 @@ module bnn_engine
     else if (quiet_q) drain_q <= drain_q >> 1;
     if (start_q) average_left_q <= layer.groups[15:0];
     else if (average_pop_q) average_left_q <= average_left_q - 16'd1;
-    run_q         <= ~rst[Control] & (run_begin | (run_q & ~(step & run_end)));
+    run_q         <= ~rst[Control] & (run_begin | (run_q & ~run_end));
     if (rst[Control]) begin
       state_q         <= Stop;
       done_q          <= 1'b0;
@@ -354,7 +370,7 @@ module bnn_engine
       // Sums are handed over in the three cycles after one's last step.
       gap_q <= {gap_q[0], step & next_last};
       if (vector) pending_q <= (step & next_last) | (|gap_q) | ~room;
-      else if (step && one_by_one && next_final) pending_q <= 1'b1;
+      else if (final_end) pending_q <= 1'b1;
       else if (block_done) pending_q <= 1'b0;
       average_pop_q <= average & state_q == Load & load_done;
       if (state_q == Header0) space_q <= ($bits(space_q))'(SumLatency - 2);
@@ -381,9 +397,9 @@ module bnn_engine
         end
         Header1: state_q <= Run;
         Run: begin
-          if (step && next_group_last) begin
+          if (group_end) begin
             state_q <= next_over | ~soon_q ? Pop : follow_q ? Header0 : Space;
-          end else if (step && run_end) begin
+          end else if (run_end) begin
             state_q <= Rows;
           end
         end
@@ -433,7 +449,7 @@ module bnn_engine
   logic [RingBits:0] pop_count_q;
 
   always_ff @(posedge clk_i) begin
-    if (rst[Control]) begin
+    if (rst[Reads]) begin
       header0_d_q <= '0;
       header1_d_q <= '0;
       ring_read_q <= 1'b0;
@@ -466,25 +482,24 @@ module bnn_engine
   logic [MemoryLatency-1:0] valid_d_q, first_d_q, last_d_q, second_d_q;
   logic [MemoryLatency-2:0] header0_m_q, header1_m_q;
 
-  for (genvar i = 0; i < Simd; i += 16) begin : gen_mask
-    logic [SimdBits:0] valid_bits;  // 1 to Simd
-    bnn_register #(
-        .Bits(SimdBits + 1)
-    ) u_valid_bits (
-        .clk_i,
-        .data_i(layer.last_bits[SimdBits:0]),
-        .data_o(valid_bits)
-    );
-    for (genvar j = i; j < i + 16; j++) begin : gen_bit
-      always_ff @(posedge clk_i) tail_mask_q[j] <= (SimdBits + 1)'(j) < valid_bits;
+  // Eights that are valid, that in which the last valid bit may be, and those before it in an eight
+  logic [Simd/8-1:0] eight_q, last_eight_q;
+  logic [7:0] part_q;
+
+  always_ff @(posedge clk_i) begin
+    for (int unsigned i = 0; i < Simd / 8; i++) begin
+      eight_q[i]      <= layer.last_bits[SimdBits:3] > (SimdBits - 2)'(i);
+      last_eight_q[i] <= layer.last_bits[SimdBits:3] == (SimdBits - 2)'(i);
     end
+    for (int unsigned i = 0; i < 8; i++) part_q[i] <= layer.last_bits[2:0] > 3'(i);
+    for (int unsigned i = 0; i < Simd; i++) tail_mask_q[i] <= eight_q[i/8] | (last_eight_q[i/8] & part_q[i%8]);
   end
 
   always_ff @(posedge clk_i) begin
     first_d_q  <= {first_d_q[MemoryLatency-2:0], first_q};
     last_d_q   <= {last_d_q[MemoryLatency-2:0], last_q};
     second_d_q <= {second_d_q[MemoryLatency-2:0], second_q};
-    if (rst[Control]) begin
+    if (rst[Reads]) begin
       valid_d_q   <= '0;
       header0_m_q <= '0;
       header1_m_q <= '0;

@@ -17,9 +17,9 @@
 //
 // ring_i, not 0, and without hold_i: the first kept_i words stay, the others go through a ring of 2^n words, those of
 // the memory from ring_i on; ring_i is kept_i or more. With in_b_i the reader is in the ring, where base goes on from
-// where it was; without, among the words that stay, and base is 0 after in_b_i falls and after rewind_i. Then
-// available_o is 2*Depth - 1 when these are all there, else 0. in_b_i changes three cycles before available_o is looked
-// at, or more.
+// where it was; without, among the words that stay, and base is 0 after in_b_i falls and after rewind_i. Then all_o
+// tells that these are all there, and available_o of no word among them. in_b_i changes three cycles before either is
+// looked at, or more.
 // stored_o tells of each word that stays.
 //
 // hold_i, words_i, ring_i and kept_i are constant between two clear_i.
@@ -47,6 +47,7 @@ module bnn_weight_ring #(
     input  logic [Ports-1:0]    beat_valid_i,
     input  logic [Ports*64-1:0] beat_i,
     output logic [AddrBits:0]   available_o,
+    output logic                all_o,
     input  logic                pop_i,
     input  logic [AddrBits:0]   pop_count_i,
     input  logic                rewind_i,
@@ -235,7 +236,8 @@ module bnn_weight_ring #(
     end
   end
 
-  assign available_o = available_q | {(AddrBits + 1){front_there_q}};
+  assign available_o = available_q;
+  assign all_o       = front_there_q;
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------
@@ -279,7 +281,8 @@ module bnn_weight_ring #(
 
   read_there: assert property (read_i |-> base + 32'(index_i) < brought_before_q)
       else $error("word %0d read, %0d are there for two cycles", base + 32'(index_i), brought_before_q);
-  pop_there: assert property (pop_i |-> (back ? 2 * Depth - 32'(pop_count_i) <= base : pop_count_i <= available_o))
+  pop_there: assert property (pop_i |-> (back ? 2 * Depth - 32'(pop_count_i) <= base
+      : all_o || pop_count_i <= available_o))
       else $error("%0d words popped of %0d, %0d are before them", pop_count_i, available_o, base);
   pop_settled: assert property (pop_i |-> moved_q == '0 && $stable(pop_count_i) && pop_count_i == $past(pop_count_i, 2))
       else $error("pop_count_i or base not constant from two cycles before pop_i");
