@@ -5,8 +5,8 @@
 //   most_o[p*15 +: 14] = maximum over the windows from first_i to last_i of sum[p], bit[p] on top of it   with Values
 //
 // Layout: window_i[i*8 +: 8] is signed, i = tap*4 + c, tap = 3*ky + kx; absent channels and padding are 0.
-// channel_i[p*64 +: 64] is the beat of channel p of the program's first-layer block (first_beat_t), its weights two
-// cycles after the window, threshold and flip six. Without a pool first_i and last_i come with every window; with a
+// channel_i[p*64 +: 64] is the beat of channel p of the program's first-layer block (first_beat_t), its weights a
+// cycle after the window, threshold and flip six. Without a pool first_i and last_i come with every window; with a
 // 2x2 pool, or for values, they mark the first and last of four: a window without first_i follows one without last_i.
 // A cycle without valid_i is a bubble. One window per cycle.
 //

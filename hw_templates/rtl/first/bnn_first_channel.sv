@@ -1,7 +1,7 @@
 // The beats of every FirstPe-th channel of the first layer, in LUT RAM with address registers: their weights, and what
 // becomes of the sums, which is read later.
 //
-// Latency: address_i to weights_o 2 cycles, late_i to threshold_o and flip_o 2; write_data_i comes a cycle after
+// Latency: address_i to weights_o, which goes to registers, 1 cycle, late_i to threshold_o and flip_o 2; write_data_i comes a cycle after
 // write_i.
 (* keep_hierarchy = "yes" *)
 module bnn_first_channel
@@ -34,7 +34,6 @@ module bnn_first_channel
   for (genvar p = 0; p < Parts; p++) begin : gen_part
     (* ram_style = "distributed" *) logic [Bits-1:0] mem[Depth];
     logic [AddrBits-1:0] address;
-    logic [Bits-1:0] data_q;
 
     bnn_register #(
         .Bits(AddrBits)
@@ -46,10 +45,9 @@ module bnn_first_channel
 
     always_ff @(posedge clk_i) begin
       if (write_q) mem[write_addr_q] <= write_data_i.weights[Bits*p+:Bits];
-      data_q <= mem[address];
     end
 
-    assign weights_o[Bits*p+:Bits] = data_q;
+    assign weights_o[Bits*p+:Bits] = mem[address];
   end
 
   (* ram_style = "distributed" *) logic [16:0] late_mem[Depth];

@@ -14,7 +14,7 @@ module bnn_first_pe
     parameter bit Values = 1'b0
 ) (
     input  logic                clk_i,
-    input  first_beat_t         channel_i,  // weights with the pairs, threshold and flip 4 cycles after them
+    input  first_beat_t         channel_i,  // weights a cycle before the pairs, threshold and flip 4 after them
     input  logic [FirstTaps*MaxChannels/2*27-1:0] pair_i,
     input  logic [13:0]         all_i,  // all + 18 * 512, 3 cycles after the pairs
     input  logic                valid_i,  // 5 cycles after the pairs
@@ -33,16 +33,25 @@ module bnn_first_pe
   logic signed [15:0] threshold;
   logic hit_q, any_q, bit_q, flip_q, any;
 
+  logic [1:0][35:0] weights;  // for the low bits of what is picked, for the high ones
+
+  for (genvar i = 0; i < 2; i++) begin : gen_weights
+    bnn_register #(
+        .Bits(36)
+    ) u_weights (
+        .clk_i,
+        .data_i(channel_i.weights),
+        .data_o(weights[i])
+    );
+  end
+
   for (genvar t = 0; t < FirstTaps; t++) begin : gen_tap
     logic [8:0] pick[2];
     for (genvar j = 0; j < 2; j++) begin : gen_pick
-      always_comb begin
-        unique case (channel_i.weights[4*t+2*j+:2])
-          2'd0:    pick[j] = 9'h100;
-          2'd1:    pick[j] = pair_i[(2*t+j)*27+:9];
-          2'd2:    pick[j] = pair_i[(2*t+j)*27+9+:9];
-          default: pick[j] = pair_i[(2*t+j)*27+18+:9];
-        endcase
+      logic [3:0][8:0] choice;
+      assign choice = {pair_i[(2*t+j)*27+:27], 9'h100};
+      for (genvar b = 0; b < 9; b++) begin : gen_bit
+        assign pick[j][b] = choice[{weights[b/5][4*t+2*j+1], weights[b/5][4*t+2*j]}][b];
       end
     end
     // The lowest bit apart: what makes it does not lie before the carry chain then.
