@@ -60,7 +60,7 @@ def run(
 
     verilator = find_verilator()
     assert verilator is not None
-    flags = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1"
+    flags = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-Og"
     if large:
         flags += " VM_PARALLEL_BUILDS=1 OPT_SLOW=-O0"
     config.libs_dir, config.share_dir = plain(config.libs_dir), plain(config.share_dir)  # they get into a makefile
