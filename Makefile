@@ -188,9 +188,10 @@ deploy: $(READY)
 	$(BNN) deploy "$(BOARD)" --bit $(bitfile) --program $(built)/program.bin --model "$(MODEL)" $(images)
 
 # two processes, each a file's tests in order: their fixtures build a core once; long files first, as tests/conftest.py
-# sorts them
+# sorts them; a thread each for numpy and torch, which wait for one another where two processes share the cores; numba
+# compiles da4ml, a run of which takes a second, with less effort
 test: $(READY)
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 NUMBA_OPT=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # on an emulated ARMv7: Debian's packages, unpacked into build/arm
 test-arm:
