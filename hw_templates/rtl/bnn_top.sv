@@ -11,6 +11,7 @@
 // first layer has finished a sub-batch and the array a layer.
 module bnn_top
   import bnn_pkg::*;
+  import bnn_add_pkg::add;
 #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
@@ -209,7 +210,8 @@ module bnn_top
   logic [2:0][63:0] read_command_addr, read_data;
   logic [2:0][31:0] read_command_beats;
   logic ring_clear, ring_hold, ring_rewind, ring_in_b, ring_limit, ring_pop, ring_read;
-  logic ring_all, ring_gives_q, ring_stored;  // room with a pop; a word has taken room that it gives back, as it stays
+  logic ring_all, ring_none_q, ring_pop_room;
+  logic ring_gives_q, ring_stored;  // room with a pop; a word has taken room that it gives back, as it stays
   logic [RingBits:0] ring_words, ring_available, ring_pop_count;
   logic [RingBits-1:0] ring_index, ring_base;
   logic [Pe*Simd-1:0] ring_data;
@@ -329,11 +331,12 @@ module bnn_top
 
   assign ring_base = header.kept.ring_base[RingBits-1:0];
   assign room = ({GiveBits{ring_limit}} & ring_less_q)
-      | ({GiveBits{ring_pop & ring_gives_q}} & GiveBits'(ring_pop_count)) | GiveBits'(ring_stored);
+      | ({GiveBits{ring_pop_room & ring_gives_q}} & GiveBits'(ring_pop_count)) | GiveBits'(ring_stored);
 
   always_ff @(posedge clk) begin
-    ring_less_q    <= '0 - GiveBits'(ring_base);
-    ring_gives_q   <= ~ring_hold & (ring_base == '0 | ring_in_b);
+    ring_less_q    <= GiveBits'(add(~32'(ring_base), 32'd1));
+    ring_none_q    <= ring_base == '0;
+    ring_gives_q   <= ~ring_hold & (ring_none_q | ring_in_b);
     first_give_q   <= first_give;
     weight_yield_q <= read_want[Image] & first_hungry;
   end
@@ -616,6 +619,7 @@ module bnn_top
       .ring_index_o    (ring_index),
       .ring_data_i     (ring_data),
       .ring_pop_o      (ring_pop),
+      .ring_pop_again_o(ring_pop_room),
       .ring_pop_count_o(ring_pop_count),
       .act_read_o      (act_read),
       .act_addr_o      (act_addr),

@@ -49,6 +49,7 @@ module bnn_engine
     output logic [RingBits-1:0]       ring_index_o,
     input  logic [Pe*Simd-1:0]        ring_data_i,
     output logic                      ring_pop_o,
+    output logic                      ring_pop_again_o,  // the same
     output logic [RingBits:0]         ring_pop_count_o,
     // Activation memory
     output logic                      act_read_o,
@@ -181,7 +182,7 @@ module bnn_engine
   } state_e;
 
   state_e state_q;
-  logic next_valid, seq_done, step, pending_q, enough_q, block_done;
+  logic next_valid, seq_done, step, pending, pending_q, wait_again, enough_q, block_done;
   logic run_q, run_begin, run_end, row_end, group_end, final_end;  // run_q: in Run; the others with a step
   logic ahead_q, follow_q;  // the next group's words are there too; its header may follow this one's last step
   logic soon_q;  // or not much later
@@ -241,7 +242,7 @@ module bnn_engine
       .row_stride_i     (layer.source_row_stride[AddrBits-1:0]),
       .next_valid_o     (next_valid),
       .ready_i          (run_q),
-      .wait_i           (pending_q),
+      .wait_i           (wait_again),
       .next_hold_o      (next_hold),
       .next_last_o      (next_last),
       .next_final_o     (next_final),
@@ -273,7 +274,7 @@ module bnn_engine
   // From an image's last row to the next one's first; what a row's end leads to
   logic [AddrBits:0] rows_image_q, rows_add_q;
   logic by_rows_q, rows_wait_q, rows_there_q, rows_ahead_q, row_step_q, row_late_q, row_later_q, two_q;
-  logic rows_go_q;  // rows_need_q is another
+  logic rows_go_q, rows_idle_q;  // rows_need_q is another; none is needed
   logic two_next;  // two_q again
   logic rows_over_q;  // the first group has had them all
   logic rows_hold;  // the first row of a group waits for them
@@ -291,9 +292,10 @@ module bnn_engine
     rows_image_q <= (AddrBits + 1)'(add(32'(rows_left_q), two_next ? 32'd2 : 32'd1));
     rows_more_q  <= next_image_last ? rows_image_q : two_q ? (AddrBits + 1)'(2) : (AddrBits + 1)'(1);
     // From 0 on at the start: what is added is all that is picked.
-    rows_add_q   <= start_i ? rows_first_q : rows_more_q;
+    rows_idle_q  <= state_q == Stop & ~start_i & ~start_q;
+    rows_add_q   <= rows_idle_q ? rows_first_q : rows_more_q;
     rows_go_q    <= start_i | row_step_q;
-    if (start_i) rows_need_q <= '0;
+    if (rows_idle_q) rows_need_q <= '0;
     else if (rows_go_q) rows_need_q <= (AddrBits + 1)'(add(32'(rows_need_q), 32'(rows_add_q)));
     rows_over_q  <= ~start_i & (rows_over_q | (step & next_group_last));
     rows_wait_q  <= rows_wait_i & ~rows_over_q & ~(flags.early & ~flags.from_first);
@@ -356,12 +358,12 @@ module bnn_engine
     else if (quiet_q) drain_q <= drain_q >> 1;
     if (start_q) average_left_q <= layer.groups[15:0];
     else if (average_pop_q) average_left_q <= average_left_q - 16'd1;
+    pending_q     <= pending;
     run_q         <= ~rst[Control] & (run_begin | (run_q & ~run_end));
     if (rst[Control]) begin
       state_q         <= Stop;
       done_q          <= 1'b0;
       finish_q        <= 1'b0;
-      pending_q       <= 1'b0;
       space_q         <= '0;
       sequence_over_q <= 1'b0;
       gap_q           <= '0;
@@ -369,9 +371,6 @@ module bnn_engine
     end else begin
       // Sums are handed over in the three cycles after one's last step.
       gap_q <= {gap_q[0], step & next_last};
-      if (vector) pending_q <= (step & next_last) | (|gap_q) | ~room;
-      else if (final_end) pending_q <= 1'b1;
-      else if (block_done) pending_q <= 1'b0;
       average_pop_q <= average & state_q == Load & load_done;
       if (state_q == Header0) space_q <= ($bits(space_q))'(SumLatency - 2);
       else if (space_q != '0) space_q <= space_q - 1'b1;
@@ -423,6 +422,20 @@ module bnn_engine
     end
   end
 
+  always_comb begin
+    pending = pending_q;
+    if (vector) pending = (step & next_last) | (|gap_q) | ~room;
+    else if (final_end) pending = 1'b1;
+    else if (block_done) pending = 1'b0;
+    if (rst[Control]) pending = 1'b0;
+  end
+
+  bnn_register u_wait (
+      .clk_i,
+      .data_i(pending),
+      .data_o(wait_again)
+  );
+
   assign done_o = done_q;
 
   // For simulation: 0 idle, 1 a step, or why there is none: 2 weights, 3 serial writes, 4 scores,
@@ -444,7 +457,7 @@ module bnn_engine
 
   // Headers pass through the same stages as steps; the ring's inputs are registers of their own.
   logic [StepLatency-1:0] header0_d_q, header1_d_q;
-  logic ring_read_q, ring_pop_q;
+  logic ring_read_q, ring_pop, ring_pop_q;
   logic [RingBits-1:0] ring_index_q;
   logic [RingBits:0] pop_count_q;
 
@@ -453,19 +466,26 @@ module bnn_engine
       header0_d_q <= '0;
       header1_d_q <= '0;
       ring_read_q <= 1'b0;
-      ring_pop_q  <= 1'b0;
     end else begin
       header0_d_q <= {header0_d_q[StepLatency-2:0], state_q == Header0};
       header1_d_q <= {header1_d_q[StepLatency-2:0], state_q == Header1};
       ring_read_q <= step_soon | header0_d_q[StepLatency-2] | header1_d_q[StepLatency-2] | load_read;
-      ring_pop_q  <= (step_soon & group_last) | average_pop_q;
     end
+    ring_pop_q   <= ring_pop;
     pop_count_q  <= over_q ? last_total_q : group_total_q;
     ring_index_q <= RingBits'(weight_index);
     if (header0_d_q[StepLatency-2]) ring_index_q <= '0;
     if (header1_d_q[StepLatency-2]) ring_index_q <= RingBits'(1);
     if (load_read) ring_index_q <= RingBits'(load_index);
   end
+
+  assign ring_pop = ~rst[Reads] & ((step_soon & group_last) | average_pop_q);
+
+  bnn_register u_pop_again (
+      .clk_i,
+      .data_i(ring_pop),
+      .data_o(ring_pop_again_o)
+  );
 
   assign ring_read_o      = ring_read_q;
   assign ring_index_o     = ring_index_q;
@@ -554,7 +574,7 @@ module bnn_engine
       .second_i   (second_d_q[MemoryLatency-1]),
       .header_soon_i(header0_m_q[MemoryLatency-2]),
       .pool_i     (pool),
-      .plain_i    (scores | vector),
+      .plain_i    (~plain_q),
       .hand_i     (vector),
       .weight_i   (ring_data_i),
       .act_i      (operand),

@@ -24,7 +24,9 @@
 // Writes: all lanes of write_lane_o at the same address. Latency: a write is at the port 3 cycles
 // after its bits (serial: column n of a block n + 4 cycles); write_next_o is high one cycle before
 // one.
-module bnn_writeback #(
+module bnn_writeback
+  import bnn_add_pkg::add;
+#(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
@@ -230,11 +232,11 @@ module bnn_writeback #(
 
   always_ff @(posedge clk_i) begin
     if (image_clear) image_q <= '0;
-    else if (image_step) image_q <= image_q + image_stride_i;
+    else if (image_step) image_q <= AddrBits'(add(32'(image_q), 32'(image_stride_i)));
     if (row_clear) row_q <= '0;
-    else if (row_step) row_q <= row_q + row_stride_i;
+    else if (row_step) row_q <= AddrBits'(add(32'(row_q), 32'(row_stride_i)));
     if (block_clear) block_q <= '0;
-    else if (block_step) block_q <= block_q + words_i;
+    else if (block_step) block_q <= AddrBits'(add(32'(block_q), 32'(words_i)));
     if (start_q) word_q <= first_addr_q;
     else if (group_end && slot_end_q) word_q <= word_q + 1'b1;
     if (start_q) slot_q <= '0;
@@ -293,9 +295,9 @@ module bnn_writeback #(
   assign slot = control[SlotBits-1:0];
 
   always_ff @(posedge clk_i) begin
-    line_q      <= image_q + row_q;
-    place_q     <= block_q + word_q;
-    addr_now_q  <= line_q + place_q;
+    line_q      <= AddrBits'(add(32'(image_q), 32'(row_q)));
+    place_q     <= AddrBits'(add(32'(block_q), 32'(word_q)));
+    addr_now_q  <= AddrBits'(add(32'(line_q), 32'(place_q)));
     slot_d_q    <= slot_q;
     slot_now_q  <= slot_d_q;
     addr_next_q <= control[SlotBits+:AddrBits];

@@ -29,7 +29,9 @@
 //
 // The memory is cut into banks with address registers of their own. Latency: a read with read_i
 // in cycle t is in data_o in cycle t + 3 (address, memory, output register).
-module bnn_weight_ring #(
+module bnn_weight_ring
+  import bnn_add_pkg::add;
+#(
     parameter int unsigned WordBits = 256,
     parameter int unsigned Depth = 1024,
     parameter int unsigned Ports = 1,
@@ -78,7 +80,8 @@ module bnn_weight_ring #(
   logic [Adders-1:0][AddrBits-1:0] read_addr;
   logic [AddrBits:0] loaded_q, available_q;  // words since clear_i; from base on
   logic [AddrBits:0] base_next_q, minus_q, change;
-  logic end_q, word, rewind, rewind_q;
+  logic [AddrBits-1:0] base_to_q;  // where a pop leads to
+  logic end_q, word, rewind, rewind_q, available_clear;
   logic clear_q;  // base is cleared a cycle later than what is counted
   logic [Ports-1:0] behind_q;  // the port has brought all words that stay
   logic there, brings;  // they are there; a word comes that is not one of them
@@ -90,7 +93,7 @@ module bnn_weight_ring #(
   for (genvar p = 0; p < Ports; p++) begin : gen_port
     logic [PartBits+63:0] word_q;  // the next beat, above what it is shifted into
     logic [BeatBits-1:0] beat_q;
-    logic valid_q, last_soon, part_bank;  // last_soon: a beat that comes is a part's last; part_bank: part again
+    logic last_q, part_bank;  // last_q: a beat that comes is a part's last; part_bank: part again
 
     for (genvar b = 0; b < Beats; b++) begin : gen_beat
       logic shift;
@@ -106,21 +109,19 @@ module bnn_weight_ring #(
     always_ff @(posedge clk_i) begin
       word_q[PartBits+:64] <= beat_i[64*p+:64];
       if (drop[p]) begin
-        valid_q <= 1'b0;
-        beat_q  <= '0;
-      end else begin
-        valid_q <= beat_valid_i[p];
-        if (valid_q) beat_q <= beat_q + 1'b1;  // Beats is a power of two
+        last_q <= 1'b0;
+        beat_q <= '0;
+      end else if (beat_valid_i[p]) begin
+        last_q <= beat_q == BeatBits'(Beats - 2);
+        beat_q <= beat_q + 1'b1;  // Beats is a power of two
       end
     end
-
-    assign last_soon = beat_q == BeatBits'(Beats - 1) - BeatBits'(valid_q);
 
     bnn_register #(
         .Bits(2)
     ) u_part (
         .clk_i,
-        .data_i({2{beat_valid_i[p] & last_soon & ~drop[p]}}),
+        .data_i({2{beat_valid_i[p] & last_q & ~drop[p]}}),
         .data_o({part_bank, part[p]})
     );
 
@@ -164,7 +165,7 @@ module bnn_weight_ring #(
 
       always_ff @(posedge clk_i) begin
         if (drop[p]) placed_q <= '0;
-        else placed_q <= placed_q + (AddrBits + 1)'(part[p]);
+        else placed_q <= (AddrBits + 1)'(add(32'(placed_q), 32'(part[p])));
       end
 
       assign placed[p] = placed_q;
@@ -198,19 +199,29 @@ module bnn_weight_ring #(
         + {index_i[AddrBits-1:1], base[0] & index_i[0]};
   end
 
-  assign rewind = rewind_i | (pop_i & end_q);
-  assign base_d = (clear_q | rewind | leave_q) ? '0
-      : enter_q ? base_b_q : pop_i ? base_next_q[AddrBits-1:0] : base_q;
+  bnn_weight_ring_step u_step (
+      .rst_i,
+      .clear_i,
+      .hold_i,
+      .rewind_i,
+      .pop_i,
+      .end_i            (end_q),
+      .rewind_o         (rewind),
+      .available_clear_o(available_clear)
+  );
+
+  assign base_d = (clear_q | rewind_i | leave_q) ? '0 : enter_q ? base_b_q : pop_i ? base_to_q : base_q;
   assign change = (minus_q & {(AddrBits + 1){pop_i}}) | (loaded_q & {(AddrBits + 1){rewind_q}});
   assign brings = word & (~ring_q | there);
   assign stored_o = word & ring_q & ~there;
 
   always_ff @(posedge clk_i) begin
     // What a pop leads to, ready before it.
-    base_next_q <= {1'b0, base_q} + pop_count_i;
+    base_next_q <= (AddrBits + 1)'(add(32'(base_q), 32'(pop_count_i)));
     end_q       <= hold_i & (base_next_q == words_i);
+    base_to_q   <= (hold_i & (base_next_q == words_i)) ? '0 : base_next_q[AddrBits-1:0];
     minus_q     <= front_q ? '0 : '0 - pop_count_i;
-    rewind_q    <= rewind & hold_i;
+    rewind_q    <= rewind;
     clear_q     <= rst_i | clear_i;
     base_q      <= base_d;
     ring_q      <= ring_i != '0;
@@ -221,19 +232,18 @@ module bnn_weight_ring #(
     if (leave_q) base_b_q <= base_q;
     if (rst_i || clear_i) begin
       loaded_q      <= '0;
-      available_q   <= '0;
       leave_q       <= 1'b0;
       entered_q     <= 1'b0;
       front_there_q <= 1'b0;
     end else begin
-      loaded_q      <= loaded_q + (AddrBits + 1)'(word);
+      loaded_q      <= (AddrBits + 1)'(add(32'(loaded_q), 32'(word)));
       leave_q       <= ring_q & ~in_b_i & in_b_q;
       entered_q     <= entered_q | (ring_q & in_b_q);
       front_there_q <= ring_q & ~in_b_i & there;
-      // With hold_i all words from 0 on are available again in the cycle after.
-      if (rewind && hold_i) available_q <= '0;
-      else available_q <= available_q + change + (AddrBits + 1)'(brings);
     end
+    // With hold_i all words from 0 on are available again in the cycle after a rewind.
+    if (available_clear) available_q <= '0;
+    else available_q <= available_q + change + (AddrBits + 1)'(brings);
   end
 
   assign available_o = available_q;
@@ -266,7 +276,7 @@ module bnn_weight_ring #(
     end else begin
       brought <= brought + 32'(word);
       if (leave_q) base_b <= base;
-      if (rewind || leave_q) base <= '0;
+      if (rewind || rewind_i || leave_q) base <= '0;
       else if (enter_q) base <= base_b;
       else if (pop_i) base <= base + 32'(pop_count_i) - (back ? 2 * Depth : 0);
     end
