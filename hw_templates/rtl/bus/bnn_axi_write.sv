@@ -12,9 +12,7 @@
 //
 // Latency: a command accepted at edge t raises awvalid and wvalid after edge t + 1 when none waits;
 // one write per cycle.
-module bnn_axi_write
-  import bnn_add_pkg::add;
-#(
+module bnn_axi_write #(
     parameter int unsigned MaxOutstanding = 256
 ) (
     input  logic        clk_i,
@@ -57,13 +55,11 @@ module bnn_axi_write
   localparam int unsigned PartBits = 33;
   localparam int unsigned Data = 0, Addr = 2;  // the first one of two parts that agree
 
-  logic bad_q, error_q, ready_q, busy_q, command, command_q;  // command_q: as it is counted
+  logic bad_q, done_q, error_q, ready_q, busy_q, command, command_q;  // command_q: as it is counted
   logic [3:0] queued, room, valid, take;
   logic [3:0][PartBits-1:0] pushed, write;
   logic [1:0][LevelBits-1:0] level_q;  // of data and addresses, with what was taken in the last cycle
-  // One more or one less, and which, as they are counted
-  logic [1:0] level_move_q, level_down_q;
-  logic flight_move_q, flight_down_q;
+  logic [1:0] take_q;
   logic [60:0] addr;  // in beats
   logic [1:0] half;
   logic [63:0] data;
@@ -117,10 +113,9 @@ module bnn_axi_write
 
   for (genvar i = 0; i < 2; i++) begin : gen_level
     always_ff @(posedge clk_i) begin
-      level_move_q[i] <= ~rst_i & (command ^ take[i == 0 ? Data : Addr]);
-      level_down_q[i] <= ~rst_i & take[i == 0 ? Data : Addr] & ~command;
+      take_q[i] <= take[i == 0 ? Data : Addr] & ~rst_i;
       if (rst_i) level_q[i] <= '0;
-      else level_q[i] <= LevelBits'(add(32'(level_q[i]), {{31{level_down_q[i]}}, level_move_q[i]}));
+      else level_q[i] <= level_q[i] + LevelBits'(command_q) - LevelBits'(take_q[i]);
     end
   end
 
@@ -132,14 +127,12 @@ module bnn_axi_write
       command_q <= 1'b0;
       flight_q <= '0;
       busy_q   <= 1'b0;
-      flight_move_q <= 1'b0;
-      flight_down_q <= 1'b0;
+      done_q   <= 1'b0;
       error_q  <= 1'b0;
     end else begin
       command_q <= command;
-      flight_q <= FlightBits'(add(32'(flight_q), {{31{flight_down_q}}, flight_move_q}));
-      flight_move_q <= command ^ bvalid_i;
-      flight_down_q <= bvalid_i & ~command;
+      flight_q <= flight_q + FlightBits'(command_q) - FlightBits'(done_q);
+      done_q   <= bvalid_i;
       busy_q   <= command | command_q | (flight_q != '0);
       error_q  <= bad_q | (error_q & ~clear_error_i);
     end

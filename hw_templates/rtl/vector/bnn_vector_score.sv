@@ -10,7 +10,9 @@
 //
 // start_i begins a layer, the configuration constant from two cycles before it to the last score. After score_ready_i
 // has fallen up to four more come.
-module bnn_vector_score #(
+module bnn_vector_score
+  import bnn_add_pkg::add;
+#(
     parameter int unsigned Pe = 8,
     parameter int unsigned Lanes = 4,
     localparam int unsigned Units = Pe / 8
@@ -48,7 +50,8 @@ module bnn_vector_score #(
   logic [3:0] valid_q;
   logic [2:0] last_d_q;
   // From an image to the next; of the block's first one, of this one, of the next, which is two cycles later at least
-  logic [31:0] stride_q, block_q, line_q, next_line_q;
+  logic [31:2] stride_q, line_q, next_line_q;
+  logic [31:ZeroBits] block_q;
   logic [Units-1:0] unit_q;  // one-hot
 
   // A unit whose class is absent takes one turn. Units' scores move on every second cycle at most.
@@ -66,8 +69,8 @@ module bnn_vector_score #(
 
   always_ff @(posedge clk_i) begin
     start_q  <= start_i;
-    stride_q <= 32'({classes_i, 2'b00});
-    next_line_q <= line_q + stride_q;
+    stride_q <= 30'(classes_i);
+    next_line_q <= 30'(add(32'(line_q), 32'(stride_q)));
     next_class_q <= class_q + 16'd8;
     last_lane_q <= images_q >= 16'(Lanes) ? '1 : LaneBits'(images_q - 16'd1);
     absent_q <= class_q >= classes_i;
@@ -76,13 +79,13 @@ module bnn_vector_score #(
     if (start_q || group_i) images_q <= images_i;
     else if (block_i) images_q <= images_q - 16'(Lanes);
     if (start_q || group_i) block_q <= '0;
-    else if (block_i) block_q <= block_q + (stride_q << LaneBits);
+    else if (block_i) block_q <= (30 - LaneBits)'(add(32'(block_q), 32'(stride_q)));
     if (start_q) group_q <= '0;
     else if (group_i) group_q <= group_q + 16'(Pe);
     // Bits that are 0 for a block's first image are reset, by begin_lanes alone; the others are enabled by move alone
-    if (begin_lanes) {line_q[ZeroBits-1:0], lane_q} <= '0;
-    else if (move) {line_q[ZeroBits-1:0], lane_q} <= {next_line_q[ZeroBits-1:0], lane_q + 1'b1};
-    if (move) line_q[31:ZeroBits] <= begin_lanes ? block_q[31:ZeroBits] : next_line_q[31:ZeroBits];
+    if (begin_lanes) {line_q[ZeroBits-1:2], lane_q} <= '0;
+    else if (move) {line_q[ZeroBits-1:2], lane_q} <= {next_line_q[ZeroBits-1:2], lane_q + 1'b1};
+    if (move) line_q[31:ZeroBits] <= begin_lanes ? block_q : next_line_q[31:ZeroBits];
     if (!busy_q) begin
       class_q <= group_q + 16'(channel_i);
       unit_q  <= Units'(1);
@@ -103,7 +106,7 @@ module bnn_vector_score #(
 
   // ---- The way of a score ---------------------------------------------------------------------------
 
-  logic [31:0] line_d_q, offset_q;
+  logic [31:2] line_d_q, offset_q;
   logic [15:0] class_d_q;
   logic [30:0] low_q;  // in words, with a carry
   logic [63:0] addr_q;
@@ -128,9 +131,9 @@ module bnn_vector_score #(
     // The adders stand behind the delay, as one that follows them would not begin in their slices
     line_d_q   <= line_q;
     class_d_q  <= class_q;
-    offset_q   <= line_d_q + 32'({class_d_q, 2'b00});
-    low_q      <= {1'b0, base_i[31:2]} + {1'b0, offset_q[31:2]};
-    addr_q     <= {base_i[63:32] + 32'(low_q[30]), low_q[29:0], 2'b00};
+    offset_q   <= 30'(add(32'(line_d_q), 32'(class_d_q)));
+    low_q      <= 31'(add(32'(base_i[31:2]), 32'(offset_q)));
+    addr_q     <= {add(base_i[63:32], 32'(low_q[30])), low_q[29:0], 2'b00};
     if (rst_i) begin
       valid_q  <= '0;
       last_d_q <= '0;
@@ -141,7 +144,7 @@ module bnn_vector_score #(
   end
 
   logic unused_score;
-  assign unused_score = ^{addr_q[1:0], offset_q[1:0], base_i[1:0]};
+  assign unused_score = ^{addr_q[1:0], base_i[1:0]};
 
   assign next_o        = next_q;
   assign done_o        = done_q;
