@@ -213,7 +213,7 @@ module bnn_top
   logic ring_all, ring_none_q, ring_pop_room;
   logic ring_gives_q, ring_stored;  // room with a pop; a word has taken room that it gives back, as it stays
   logic [RingBits:0] ring_words, ring_available, ring_pop_count;
-  logic [RingBits-1:0] ring_index, ring_base;
+  logic [RingBits-1:0] ring_index, ring_base, ring_base_q;
   logic [Pe*Simd-1:0] ring_data;
   header_t header;
   logic first_start, first_load, first_wrong, first_row, first_done, first_consumed, first_give;
@@ -334,8 +334,9 @@ module bnn_top
       | ({GiveBits{ring_pop_room & ring_gives_q}} & GiveBits'(ring_pop_count)) | GiveBits'(ring_stored);
 
   always_ff @(posedge clk) begin
-    ring_less_q    <= GiveBits'(add(~32'(ring_base), 32'd1));
-    ring_none_q    <= ring_base == '0;
+    ring_base_q    <= ring_base;
+    ring_less_q    <= GiveBits'(add(~32'(ring_base_q), 32'd1));
+    ring_none_q    <= ring_base_q == '0;
     ring_gives_q   <= ~ring_hold & (ring_none_q | ring_in_b);
     first_give_q   <= first_give;
     weight_yield_q <= read_want[Image] & first_hungry;
