@@ -183,7 +183,7 @@ module bnn_engine
 
   state_e state_q;
   logic next_valid, seq_done, step, pending, pending_q, wait_again, enough_q, block_done;
-  logic run_q, run_begin, run_end, row_end, group_end, final_end;  // run_q: in Run; the others with a step
+  logic run_q, run_begin, run_end, row_end, group_end, final_end, sum_end;  // run_q: in Run; the others with a step
   logic ahead_q, follow_q;  // the next group's words are there too; its header may follow this one's last step
   logic soon_q;  // or not much later
   logic vector_busy, load_ready, load_read, load_done, room, hand_soon, read;
@@ -331,7 +331,9 @@ module bnn_engine
       .step_o      (step),
       .group_end_o (group_end),
       .run_end_o   (run_end),
-      .final_end_o (final_end)
+      .last_i      (next_last),
+      .final_end_o (final_end),
+      .sum_end_o   (sum_end)
   );
 
   always_comb begin
@@ -370,7 +372,7 @@ module bnn_engine
       average_pop_q   <= 1'b0;
     end else begin
       // Sums are handed over in the three cycles after one's last step.
-      gap_q <= {gap_q[0], step & next_last};
+      gap_q <= {gap_q[0], sum_end};
       average_pop_q <= average & state_q == Load & load_done;
       if (state_q == Header0) space_q <= ($bits(space_q))'(SumLatency - 2);
       else if (space_q != '0) space_q <= space_q - 1'b1;
@@ -423,10 +425,8 @@ module bnn_engine
   end
 
   always_comb begin
-    pending = pending_q;
-    if (vector) pending = (step & next_last) | (|gap_q) | ~room;
-    else if (final_end) pending = 1'b1;
-    else if (block_done) pending = 1'b0;
+    pending = final_end | (pending_q & ~block_done);
+    if (vector) pending = sum_end | (|gap_q) | ~room;
     if (rst[Control]) pending = 1'b0;
   end
 
