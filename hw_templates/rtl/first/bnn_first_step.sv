@@ -40,7 +40,7 @@ module bnn_first_step (
   localparam int unsigned Bits = 0, Write = 1, Pixel = 2, Row = 3, Map = 4, Lane = 5, Clear = 6, Step = 7;
 
   // That there are; a pixel's last ones, an image's last word or the last ones of either
-  logic bits, word, pixel, word_end, image, pixel_clear, plane_clear;
+  logic bits, word, pixel, word_end, image;
 
   assign bits = open_i & (bits_i | (value_i & ready_i) | plane_i);
   assign word = pack_i & word_i;
@@ -48,25 +48,24 @@ module bnn_first_step (
   assign word_end = word & word_last_i & plane_last_i;
   assign image = (pixel & (&last_i[2:1])) | word_end;
 
-  // Apart, as bits and words come late and what they end is a net of many loads
-  bnn_loop_step #(
-      .Gates(4)
-  ) u_pixel_clear (
-      .restart_i(clear_i),
-      .go_i     ({room_i[Clear], open_i, bits_i | (value_i & ready_i) | plane_i, last_i[0]}),
-      .step_o   (pixel_clear)
-  );
-  bnn_loop_step #(
-      .Gates(5)
-  ) u_plane_clear (
-      .restart_i(1'b0),
-      .go_i     ({room_i[Clear], pack_i, word_i, word_last_i, plane_last_i}),
-      .step_o   (plane_clear)
+  bnn_first_clear u_clear (
+      .clear_i,
+      .room_i(room_i[Clear]),
+      .open_i,
+      .last_i(last_i[0]),
+      .bits_i,
+      .value_i,
+      .ready_i,
+      .plane_i,
+      .pack_i,
+      .word_i,
+      .word_last_i,
+      .plane_last_i,
+      .clear_o(word_clear_o)
   );
 
   assign write_o = room_i[Write] & (bits | word);
   assign bits_o  = room_i[Bits] & open_i & bits_i;
-  assign word_clear_o = pixel_clear | plane_clear;
   assign word_step_o = room_i[Step] & ((bits & slot_last_i) | (word & plane_last_i));
   assign pixel_o = room_i[Pixel] & (pixel | word_end);
   assign lane_o  = room_i[Lane] & lane_last_i & (pixel | word_end);
