@@ -65,15 +65,15 @@ def estimate_area(design: Design) -> Area:
     dots, rows = pe * lanes, -(-pe // 4)
     tiles = rows * -(-lanes // 4)  # of up to four PEs and four lanes
     array_lut = dots * (33 * simd / 64 + simd / 2 + 18) + (pe + lanes) * 36 * simd / 64
-    array_lut += tiles * 2 + rows * lanes * 6 + 21
+    array_lut += tiles * 2 + rows * lanes * 6 + 21 - pe / 2
     lut = array_lut
     lut += lanes * (2 * simd + 3) + simd  # lane alignment
     lut += 365 + 13.6 * pe  # scores
     lut += 232 + 1.52 * dots  # write-back
     lut += 611 + 33 * lanes + 345  # sequencer, engine
-    lut += 3319 + 265 * first  # first layer
+    lut += 3379 + 270 * first  # first layer
     lut += 8 + lanes * (16 + simd)  # writes and memory of activations
-    lut += 2887 + 110 + pe * simd * 0.048  # controller, registers, bus; ring
+    lut += 2906 + 110 + pe * simd * 0.048  # controller, registers, bus; ring
     ff = dots * (19 * simd / 64 + simd / 2 + 26) + (pe + lanes) * 95 * simd / 64
     ff += tiles * (360 * simd / 64 + 36) + rows * lanes * (100 * simd / 64 + 7)
     ff += 35.5 * pe + 22  # array: thresholds and control
@@ -81,9 +81,9 @@ def estimate_area(design: Design) -> Area:
     ff += 893 + 61.75 * pe
     ff += 432 + 3.96 * dots
     ff += 667 + 32.75 * lanes + 505
-    ff += 4191 + 266.6 * first
+    ff += 4491 + 306 * first
     ff += lanes * (44 + 49 * simd / 16) + lanes * simd + 9
-    ff += 5390 + 155 + pe * simd * 2.112
+    ff += 5499 + 155 + pe * simd * 2.112
     dsp = DSP
     if design.vector:  # its units, for each lane one of eight PEs, with their queues; control, planes of pixels
         units = lanes * pe / 8
@@ -94,7 +94,7 @@ def estimate_area(design: Design) -> Area:
         ff += 432 + 102 * first
         dsp += first // 2
     if design.ports > 1:  # another reader; counters of the ring
-        lut += 244
+        lut += 217
         ff += 454
     banks, left = divmod(pe * simd, BANK)
     memory = banks * block_ram(design.weight_depth, BANK)

@@ -22,13 +22,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # yosys, bnn report: LUT, FF, BRAM36, DSP and LUT of the array
 MEASURED = {
-    "pynq_z1": (46759, 79717, 136, 133, 23129),
-    "pynq_z1_binary": (38181, 65091, 128, 11, 23129),
-    "pynq_z1_ports2": (38425, 65545, 128, 11, 23129),
-    "zybo_z7_10": (13208, 24593, 50, 11, 3377),
-    "ultra96v2": (46788, 79751, 192, 133, 23129),
-    "kv260": (76363, 133358, 144, 245, 45961),
-    "of_four_lanes": (16499, 29132, 50, 11, 6153),
+    "pynq_z1": (46911, 80757, 136, 133, 23114),
+    "pynq_z1_binary": (38322, 66131, 128, 11, 23114),
+    "pynq_z1_ports2": (38539, 66586, 128, 11, 23114),
+    "zybo_z7_10": (13299, 25160, 50, 11, 3370),
+    "ultra96v2": (46936, 80794, 192, 133, 23114),
+    "kv260": (76494, 134396, 144, 245, 45930),
+    "of_four_lanes": (16586, 29700, 50, 11, 6146),
 }
 DESIGN = {**DESIGNS, "of_four_lanes": dataclasses.replace(DESIGNS["zybo_z7_10"], lanes=4, act_depth=2048)}
 CONV = network(1, (12, 12, 3), [("conv", 32, 1, 0, False), ("conv", 64, 1, -1, True), ("dense", 64), ("dense", 10)])
