@@ -225,7 +225,9 @@ RULES = (
         {"count_i": 4, "size_i": 2},
         allowed=apart("restart_i", "step_i", 4),
     ),
-    Rule("bnn_run", "one_state", (*pulse("start_i"), 4), faults=(("(state_q[Idle] & start_q) | stay[Open];", "1'b0;"),)),
+    Rule(
+        "bnn_run", "one_state", (*pulse("start_i"), 4), faults=(("(state_q[Idle] & start_q) | stay[Open];", "1'b0;"),)
+    ),
     Rule("bnn_run", "start_when_idle", (*pulse("start_i"), 2, *pulse("start_i")), {"count_i": 1}),
     Rule(
         "bnn_run",
