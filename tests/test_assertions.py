@@ -271,6 +271,13 @@ RULES = (
     Rule("bnn_first_layer", "wait_announced", pulse("write_wait_i")),
     Rule("bnn_first_read", "beat_has_room", high("beat_valid_i", 5), allowed=high("beat_valid_i", 4)),
     Rule("bnn_first_turn", "begin_with_some", pulse("begin_i")),
+    Rule(
+        "bnn_first_turn",
+        "begin_apart",
+        (*pulse("clear_i"), Wait("some_o", 1), *high("begin_i", 2), 4),
+        {"run_i": 1, "count_i": 9, "sub_batch_i": 9},
+        allowed=(*pulse("clear_i"), Wait("some_o", 1), *apart("begin_i", "begin_i", 2)),
+    ),
     Rule("bnn_first_turn", "consumed_is_begun", pulse("consumed_i")),
     Rule(
         "bnn_first_turn",

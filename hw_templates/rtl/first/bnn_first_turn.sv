@@ -2,7 +2,7 @@
 //
 // clear_i, before a run, begins again; run_i is high during a run of count_i images in sub-batches of
 // sub_batch_i, both constant from the cycle before clear_i on. some_o: the sub-batch at work has an image that is not
-// begun; begin_i, in at most every other cycle and only from the second one with some_o on, begins it. consumed_i is a pulse when the array has read a sub-batch.
+// begun; begin_i, at most every other cycle, begins it. consumed_i is a pulse when the array has read a sub-batch.
 //
 // Latency: some_o follows begin_i by one cycle, at the start of a run and of a sub-batch it comes four later.
 module bnn_first_turn (
@@ -74,6 +74,8 @@ module bnn_first_turn (
 
   begin_with_some: assert property (begin_i |-> some_o)
       else $error("begin_i without some_o");
+  begin_apart: assert property (begin_i |=> !begin_i)
+      else $error("begin_i in two cycles, one after the other");
   consumed_is_begun: assert property (consumed_i |-> ahead_q != '0)
       else $error("consumed_i without a sub-batch that is begun");
   ahead_limited: assert property (ahead_q <= 2'd2)
