@@ -59,8 +59,8 @@ module bnn_first_array
   for (genvar j = 0; j < Inputs / 2; j++) begin : gen_pair
     // By 128 too large, without a sign, their sum by 256.
     logic [7:0] low, high;
-    assign low = window_i[16*j+:8] ^ 8'h80;
-    assign high = window_i[16*j+8+:8] ^ 8'h80;
+    assign low = {~window_i[16*j+7], window_i[16*j+:7]};
+    assign high = {~window_i[16*j+15], window_i[16*j+8+:7]};
     always_ff @(posedge clk_i) begin
       pair_q[27*j+:9]    <= {low[7], ~low[7], low[6:0]};
       pair_q[27*j+9+:9]  <= {high[7], ~high[7], high[6:0]};
