@@ -1,8 +1,8 @@
 // The beats of every FirstPe-th channel of the first layer, in LUT RAM with address registers: their weights, and what
 // becomes of the sums, which is read later.
 //
-// Latency: address_i to weights_o, which goes to registers, 1 cycle, late_i to threshold_o and flip_o 2; write_data_i comes a cycle after
-// write_i.
+// Latency: address_i to weights_o, which goes to registers, 1 cycle, late_i to threshold_o and flip_o 2; write_data_i
+// comes a cycle after write_i.
 (* keep_hierarchy = "yes" *)
 module bnn_first_channel
   import bnn_pkg::*;

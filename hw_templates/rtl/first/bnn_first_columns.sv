@@ -12,7 +12,9 @@
 // The configuration is constant from four cycles before clear_i ends to the end of the run; with pack_i nothing is
 // read. valid_o and pop_i: bnn_fifo. Latency: a column is there 8 (with a pool 9) cycles after begin_o, one every three
 // (four) cycles.
-module bnn_first_columns #(
+module bnn_first_columns
+  import bnn_add_pkg::add;
+#(
     parameter int unsigned PixelBits = 10
 ) (
     input  logic               clk_i,
@@ -54,7 +56,7 @@ module bnn_first_columns #(
   logic open_q, enough_q, over_q;  // the row at work, the one after it can be read; all rows are
   logic open, open_late_q;
   logic [2:0] idle, pad;  // ~scan_q again, for addresses, for places and for need_q; pad_i, late
-  logic more_width_q, more_rows_q, unused_need, unused_three;
+  logic more_width_q, more_rows_q;
   logic [PixelBits-1:0] width_q;
   // Pixels for the row after that at work, and for the one after it
   logic [PixelBits+2:0] two_rows_q, three_rows_q, need_first_q, need_step_q, need_q, need_next_q;
@@ -115,17 +117,12 @@ module bnn_first_columns #(
     // Of the first row: two, with a pool three, and one more without padding
     two_rows_q   <= (PixelBits + 3)'(width_q) << 1;
     need_step_q  <= pool_i ? two_rows_q : (PixelBits + 3)'(width_q);
-    three_rows_q[1:0] <= {width_q[1] ^ width_q[0], width_q[0]};
-    {three_rows_q[PixelBits+2:2], unused_three} <= {3'd0, width_q[PixelBits-1:2], 1'b1}
-        + {2'd0, width_q[PixelBits-1:1], width_q[1] & width_q[0]};
+    three_rows_q <= (PixelBits + 3)'({add(32'(width_q[PixelBits-1:1]), 32'(width_q)), width_q[0]});
     need_first_q <= more_width_q ? three_rows_q : more_rows_q ? two_rows_q << 1 : two_rows_q;
     more_width_q <= pool_i == pad_i;
     more_rows_q  <= pool_i & ~pad_i;
-    // The lowest bits apart, here and below: what makes them does not lie before the carry chain then.
-    need_next_q[0] <= need_q[0] ^ need_step_q[0];
-    {need_next_q[PixelBits+2:1], unused_need} <= {need_q[PixelBits+2:1], 1'b1}
-        + {need_step_q[PixelBits+2:1], need_q[0] & need_step_q[0]};
-    open_late_q <= open;
+    need_next_q  <= (PixelBits + 3)'(add(32'(need_q), 32'(need_step_q)));
+    open_late_q  <= open;
     if (idle[2]) need_q <= need_first_q;
     else if (open_late_q) need_q <= need_next_q;  // a row takes nine cycles or more
     room_q <= credit_q != '0;  // a column is begun two cycles after the one before has been taken off, or later
@@ -166,7 +163,6 @@ module bnn_first_columns #(
   logic [PixelBits-1:0] right_q, next_q, second_q, skip_q;
   logic [PixelBits-1:0] width_step;  // width_q again
   logic to_row, to_row_place, to_column;
-  logic unused_line, unused_right, unused_skip, unused_second;
 
   for (genvar i = 0; i < 3; i++) begin : gen_idle
     bnn_register #(
@@ -192,21 +188,14 @@ module bnn_first_columns #(
   always_ff @(posedge clk_i) begin
     width_q      <= width_i[PixelBits-1:0];
     line_begin_q <= pad[0] ? '0 - width_q - 1'b1 : '0;
-    line_next_q[0] <= line_q[0] ^ need_step_q[0];
-    {line_next_q[PixelBits-1:1], unused_line} <= {line_q[PixelBits-1:1], 1'b1}
-        + {need_step_q[PixelBits-1:1], line_q[0] & need_step_q[0]};
+    line_next_q  <= PixelBits'(add(32'(line_q), 32'(need_step_q)));
     if (to_row) line_q <= idle[0] ? line_begin_q : line_next_q;
-    right_q[0] <= ~top_q[0];
-    {right_q[PixelBits-1:1], unused_right} <= {top_q[PixelBits-1:1], top_q[0]} + PixelBits'(top_q[0]);
-    next_q  <= idle[0] ? line_begin_q : last_column[Address] ? line_next_q : right_q;
-    skip_q[1:0] <= {addr_q[1] ^ two_rows_q[1], addr_q[0]};
-    {skip_q[PixelBits-1:2], unused_skip} <= {addr_q[PixelBits-1:2], 1'b1}
-        + {two_rows_q[PixelBits-1:2], addr_q[1] & two_rows_q[1]};
+    right_q      <= PixelBits'(add(32'(top_q), 32'd1));
+    next_q       <= idle[0] ? line_begin_q : last_column[Address] ? line_next_q : right_q;
+    skip_q       <= PixelBits'({add(32'(addr_q[PixelBits-1:1]), 32'(two_rows_q[PixelBits-1:1])), addr_q[0]});
     if (to_column) begin
-      top_q       <= next_q;
-      second_q[0] <= next_q[0] ^ width_step[0];
-      {second_q[PixelBits-1:1], unused_second} <= {next_q[PixelBits-1:1], 1'b1}
-          + {width_step[PixelBits-1:1], next_q[0] & width_step[0]};
+      top_q    <= next_q;
+      second_q <= PixelBits'(add(32'(next_q), 32'(width_step)));
     end
     if (move) addr_q <= to_column ? next_q : first_q ? second_q : skip_q;
   end
@@ -225,7 +214,6 @@ module bnn_first_columns #(
   logic pixel_inside;
   logic [1:0] before_q;  // ones: columns of the row before this one
   logic odd_q;
-  logic unused_height, unused_width, unused_rows, unused_columns_less;
 
   assign to_row_place = idle[1] | (last[Place] & last_column[Place]);
   assign some_rows = ~rows_left_q[PixelBits+1] & (|rows_left_q[PixelBits:2]);
@@ -233,19 +221,10 @@ module bnn_first_columns #(
 
   always_ff @(posedge clk_i) begin
     pool_q <= pool_i;
-    height_pad_q[0] <= height_i[0] ^ pad[1];
-    {height_pad_q[PixelBits+1:1], unused_height} <= {(PixelBits + 1)'(height_i[PixelBits:1]), 1'b1}
-        + (PixelBits + 2)'(height_i[0] & pad[1]);
-    width_pad_q[0] <= width_i[0] ^ pad[1];
-    {width_pad_q[PixelBits+1:1], unused_width} <= {(PixelBits + 1)'(width_i[PixelBits:1]), 1'b1}
-        + (PixelBits + 2)'(width_i[0] & pad[1]);
-    // One or two less
-    rows_less_q[0] <= rows_left_q[0] ^ ~pool_q;
-    {rows_less_q[PixelBits+1:1], unused_rows} <= {rows_left_q[PixelBits+1:1], 1'b1}
-        + {{PixelBits + 1{1'b1}}, rows_left_q[0] & ~pool_q};
-    columns_less_q[0] <= ~columns_left_q[0];
-    {columns_less_q[PixelBits+1:1], unused_columns_less} <= {columns_left_q[PixelBits+1:1], columns_left_q[0]}
-        + {{PixelBits + 1{1'b1}}, columns_left_q[0]};
+    height_pad_q   <= (PixelBits + 2)'(add(32'(height_i[PixelBits:0]), 32'(pad[1])));
+    width_pad_q    <= (PixelBits + 2)'(add(32'(width_i[PixelBits:0]), 32'(pad[1])));
+    rows_less_q    <= (PixelBits + 2)'(add(32'(rows_left_q), {{31{1'b1}}, ~pool_q}));  // two less, or one
+    columns_less_q <= (PixelBits + 2)'(add(32'(columns_left_q), '1));
     if (to_row_place) begin
       rows_left_q    <= idle[1] ? height_pad_q : rows_less_q;
       columns_left_q <= width_pad_q;

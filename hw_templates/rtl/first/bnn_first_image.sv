@@ -8,7 +8,9 @@
 //   read_data_o = pixel read_addr_i[PixelBits-1:0] of half read_addr_i[PixelBits]
 //
 // Latency: 3 cycles from read_addr_i.
-module bnn_first_image #(
+module bnn_first_image
+  import bnn_add_pkg::add;
+#(
     parameter int unsigned ImagePixels = 1024,
     localparam int unsigned PixelBits = $clog2(ImagePixels)
 ) (
@@ -63,7 +65,6 @@ module bnn_first_image #(
   logic filled, half, half_q;
   logic [PixelBits-1:0] fill_q;
   logic [3:0] there_q;  // bytes of a pixel
-  logic unused_fill;
   logic store_q, store_half_q;
   logic [PixelBits-1:0] store_addr_q;
   logic [31:0] store_data_q, store_data;
@@ -99,9 +100,8 @@ module bnn_first_image #(
     end
     if (clear_i || filled) begin
       fill_q <= '0;
-    end else if (valid) begin  // the lowest bit apart, so that it does not lie before the carry chain
-      fill_q[0] <= ~fill_q[0];
-      {fill_q[PixelBits-1:1], unused_fill} <= {fill_q[PixelBits-1:1], fill_q[0]} + PixelBits'(fill_q[0]);
+    end else if (valid) begin
+      fill_q <= PixelBits'(add(32'(fill_q), 32'd1));
     end
   end
 

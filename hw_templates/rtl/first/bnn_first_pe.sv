@@ -10,6 +10,7 @@
 (* keep_hierarchy = "yes" *)
 module bnn_first_pe
   import bnn_pkg::*;
+  import bnn_add_pkg::add;
 #(
     parameter bit Values = 1'b0
 ) (
@@ -65,17 +66,12 @@ module bnn_first_pe
   // Three numbers are added bit by bit first, s + 2c, which a carry chain adds; the two lowest bits apart as above.
   for (genvar r = 0; r < 3; r++) begin : gen_row
     logic [9:0] s, c;
-    logic unused_low;
     assign s = tap_q[3*r] ^ tap_q[3*r+1] ^ tap_q[3*r+2];
     assign c = (tap_q[3*r] & tap_q[3*r+1]) | (tap_q[3*r+2] & (tap_q[3*r] | tap_q[3*r+1]));
-    always_ff @(posedge clk_i) begin
-      row_q[r][1:0] <= {s[1] ^ c[0], s[0]};
-      {row_q[r][11:2], unused_low} <= {2'b0, s[9:2], 1'b1} + {1'b0, c[9:1], s[1] & c[0]};
-    end
+    always_ff @(posedge clk_i) row_q[r] <= 12'({add(32'(s[9:1]), 32'(c)), s[0]});
   end
 
   logic [11:0] row_s, row_c;  // of the rows, likewise
-  logic unused_low;
 
   assign row_s = row_q[0] ^ row_q[1] ^ row_q[2];
   assign row_c = (row_q[0] & row_q[1]) | (row_q[2] & (row_q[0] | row_q[1]));
@@ -84,8 +80,7 @@ module bnn_first_pe
   assign any = hit_q | (any_q & ~first_i);
 
   always_ff @(posedge clk_i) begin
-    part_q[1:0] <= {row_s[1] ^ row_c[0], row_s[0]};
-    {part_q[12:2], unused_low} <= {1'b0, row_s[11:2], 1'b1} + {row_c[11:1], row_s[1] & row_c[0]};
+    part_q <= 13'({add(32'(row_s[11:1]), 32'(row_c)), row_s[0]});
     sum_q  <= {part_q, 1'b0} - all_i;
     hit_q  <= 16'(sum_q) >= threshold;
     flip_q <= channel_i.flip;

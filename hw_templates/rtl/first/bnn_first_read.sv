@@ -8,7 +8,9 @@
 // or more are free. valid_o and pop_i: bnn_fifo_block.
 //
 // Latency: a command 4 cycles after begin_i or the last one taken; the queue's 3 cycles.
-module bnn_first_read #(
+module bnn_first_read
+  import bnn_add_pkg::add;
+#(
     parameter int unsigned Depth = 128
 ) (
     input  logic        clk_i,
@@ -45,7 +47,6 @@ module bnn_first_read #(
   logic [2:0] settle_q;
   logic more_q, command_valid_q, given;
   logic [2:0] clear_late, given_late;  // for the count and the halves of addr_q, which are looked at two cycles later
-  logic unused_low, unused_high, unused_asked, unused_wrap;
 
   assign given = command_valid_q & command_ready_i;
 
@@ -60,13 +61,9 @@ module bnn_first_read #(
   end
 
   always_ff @(posedge clk_i) begin
-    // The lowest bits apart, so that what makes them does not lie before the carry chain
-    next_q[0] <= addr_q[0] ^ image_bytes_i[0];
-    {carry_q[0], next_q[23:1], unused_low} <= {1'b0, addr_q[23:1], 1'b1}
-        + {1'b0, image_bytes_i[23:1], addr_q[0] & image_bytes_i[0]};
+    {carry_q[0], next_q[23:0]} <= 25'(add(32'(addr_q[23:0]), 32'(image_bytes_i[23:0])));
     {carry_q[1], next_q[43:24]} <= {1'b0, addr_q[43:24]} + 21'(image_bytes_i[31:24]) + 21'(carry_q[0]);
-    next_q[44] <= addr_q[44] ^ carry_q[1];
-    {next_q[63:45], unused_high} <= {addr_q[63:45], 1'b1} + 20'(addr_q[44] & carry_q[1]);
+    next_q[63:44] <= 20'(add(32'(addr_q[63:44]), 32'(carry_q[1])));
     for (int unsigned h = 0; h < 2; h++) begin
       if (clear_late[h]) addr_q[32*h+:32] <= images_i[32*h+:32];
       else if (given_late[h]) addr_q[32*h+:32] <= next_q[32*h+:32];
@@ -77,10 +74,8 @@ module bnn_first_read #(
       asked_low_q  <= '0;
       asked_high_q <= '0;
     end else if (given_late[2]) begin
-      asked_low_q[0] <= ~asked_low_q[0];
-      {asked_low_q[15:1], unused_asked} <= {asked_low_q[15:1], asked_low_q[0]} + 16'(asked_low_q[0]);
-      asked_high_q[0] <= asked_high_q[0] ^ wrap_q;
-      {asked_high_q[15:1], unused_wrap} <= {asked_high_q[15:1], 1'b1} + 16'(asked_high_q[0] & wrap_q);
+      asked_low_q  <= 16'(add(32'(asked_low_q), 32'd1));
+      asked_high_q <= 16'(add(32'(asked_high_q), 32'(wrap_q)));
     end
     if (rst_i) begin
       settle_q        <= '0;

@@ -5,7 +5,9 @@
 // begun; begin_i, at most every other cycle, begins it. consumed_i is a pulse when the array has read a sub-batch.
 //
 // Latency: some_o follows begin_i by one cycle, at the start of a run and of a sub-batch it comes four later.
-module bnn_first_turn (
+module bnn_first_turn
+  import bnn_add_pkg::add;
+(
     input  logic        clk_i,
     input  logic        rst_i,
     input  logic        clear_i,
@@ -19,7 +21,6 @@ module bnn_first_turn (
   logic [1:0] ahead_q;  // sub-batches begun and not consumed
   logic [31:0] left;  // images of the sub-batches not begun
   logic [15:0] images_q, less_q, next;  // images of the sub-batch not begun, one less, of the next one
-  logic unused_less;
   logic some_q, some_d, some_late, last_q, left_some_q, sub_begin;  // some_late: some_q again, for images_q
   logic [2:0] settle_q;  // ones: cycles since next changed
 
@@ -46,8 +47,7 @@ module bnn_first_turn (
   always_ff @(posedge clk_i) begin
     some_q      <= some_d;
     left_some_q <= left != '0;
-    less_q[0]   <= ~images_q[0];
-    {less_q[15:1], unused_less} <= {images_q[15:1], images_q[0]} + {15'h7FFF, images_q[0]};
+    less_q      <= 16'(add(32'(images_q), '1));
     if (~some_late) begin  // up to sub_begin, when next has settled
       images_q <= next;
       last_q   <= next == 16'd1;

@@ -14,6 +14,7 @@
 // Latency: a window is there 2 cycles after it was begun, the first one of a column 3 cycles after that was taken.
 module bnn_first_windows
   import bnn_pkg::*;
+  import bnn_add_pkg::add;
 #(
     parameter int unsigned GroupBits = 5,
     parameter int unsigned Results = 32,
@@ -47,7 +48,6 @@ module bnn_first_windows
   logic [GroupBits:0] group;
   logic [1:0] quad_q, quad_next;
   logic [CreditBits-1:0] begun_count_q;  // sums begun and not popped
-  logic unused_count;
 
   assign issue = busy_q & (~last_now_q | room_q);
   assign sum_last = busy_q & last_now_q & room_q;
@@ -83,11 +83,8 @@ module bnn_first_windows
       else if (sum_last && group_last) busy_q <= 1'b0;
       begun_q <= sum_last;
       quad_q  <= quad_next;
-      if (begun_q != pop_q) begin  // one more or less; the lowest bit apart, so that it does not lie before the carries
-        begun_count_q[0] <= ~begun_count_q[0];
-        {begun_count_q[CreditBits-1:1], unused_count} <= {begun_count_q[CreditBits-1:1], begun_count_q[0]}
-            + {{CreditBits - 1{pop_q}}, begun_count_q[0]};
-      end
+      // One more or less
+      if (begun_q != pop_q) begun_count_q <= CreditBits'(add(32'(begun_count_q), {{31{pop_q}}, 1'b1}));
     end
   end
 

@@ -26,6 +26,7 @@
 // Latency: a write is at the port 2 cycles after its bits or its word were taken.
 module bnn_first_write
   import bnn_pkg::*;
+  import bnn_add_pkg::add;
 #(
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
@@ -207,7 +208,6 @@ module bnn_first_write
   logic [2:0] settle_q;  // ones: cycles since next changed
   logic [31:0] left;
   logic [15:0] images_q, less_q, next;  // less_q: one less
-  logic unused_less;
   logic image_end_q;  // counted a cycle later, as images do not end one right after the other
   logic [1:0] end_q, ended_q;  // of a row, of the sub-batch: with the write at hand, with the one that waits
   logic [1:0][1:0] done_q;
@@ -262,8 +262,7 @@ module bnn_first_write
   always_ff @(posedge clk_i) begin
     left_some_q <= left != '0;
     image_end_q <= image_end;
-    less_q[0]   <= ~images_q[0];
-    {less_q[15:1], unused_less} <= {images_q[15:1], images_q[0]} + {15'h7FFF, images_q[0]};
+    less_q      <= 16'(add(32'(images_q), '1));
     if (begins[3]) begin
       images_q     <= next;
       image_last_q <= next == 16'd1;
@@ -304,8 +303,6 @@ module bnn_first_write
   logic map_q, row_q, lane_end_q;  // of the write before: what it ends moves the bases with the next one
   logic [Slots-1:0] here_q;  // which bits of the word, one-hot
   logic slots_end;
-  logic [2:0] unused_next;
-  logic unused_word_low, unused_plane;
 
   assign slot_end = here_q[Slots-1] | planes_i;
   assign slots_end = last[G] | slot_end;  // the word's last write
@@ -318,16 +315,9 @@ module bnn_first_write
   always_ff @(posedge clk_i) begin
     base_q         <= parity_q ? base_odd_i : base_even_i;
     pixel_stride_q <= pack_data_i ? image_stride_i : words_i;
-    // The lowest bits apart, here and below: what makes them does not lie before the carry chain then.
-    image_next_q[0] <= image_base_q[0] ^ image_stride_i[0];
-    {image_next_q[AddrBits-1:1], unused_next[0]} <= {image_base_q[AddrBits-1:1], 1'b1}
-        + {image_stride_i[AddrBits-1:1], image_base_q[0] & image_stride_i[0]};
-    row_next_q[0] <= row_base_q[0] ^ row_stride_i[0];
-    {row_next_q[AddrBits-1:1], unused_next[1]} <= {row_base_q[AddrBits-1:1], 1'b1}
-        + {row_stride_i[AddrBits-1:1], row_base_q[0] & row_stride_i[0]};
-    pixel_next_q[0] <= pixel_base_q[0] ^ pixel_stride_q[0];
-    {pixel_next_q[AddrBits-1:1], unused_next[2]} <= {pixel_base_q[AddrBits-1:1], 1'b1}
-        + {pixel_stride_q[AddrBits-1:1], pixel_base_q[0] & pixel_stride_q[0]};
+    image_next_q   <= AddrBits'(add(32'(image_base_q), 32'(image_stride_i)));
+    row_next_q     <= AddrBits'(add(32'(row_base_q), 32'(row_stride_i)));
+    pixel_next_q   <= AddrBits'(add(32'(pixel_base_q), 32'(pixel_stride_q)));
     if (begins[0]) image_base_q <= base_q;
     else if (room[Place] && map_q) image_base_q <= image_next_q;
     if (begins[1]) row_base_q <= base_q;
@@ -340,10 +330,7 @@ module bnn_first_write
     else if (room[Place]) {map_q, row_q, lane_end_q} <= {map_end, row_end, lane_end};
     // What counts within a pixel or the planes of a word ends with it.
     if (word_clear) word_q <= '0;
-    else if (word_step) begin
-      word_q[0] <= ~word_q[0];
-      {word_q[AddrBits-1:1], unused_word_low} <= {word_q[AddrBits-1:1], word_q[0]} + AddrBits'(word_q[0]);
-    end
+    else if (word_step) word_q <= AddrBits'(add(32'(word_q), 32'd1));
     if (!active_q) begin  // between sub-batches
       lane_q <= '0;
       here_q <= Slots'(1);
@@ -352,11 +339,7 @@ module bnn_first_write
       if (pixel_end) lane_q <= (~pack_i & last[X]) ? '0 : lane_next;
     end
     if (!packing || (room[Place] && word_valid_i && word_last_i)) plane_q <= '0;
-    else if (write) begin
-      plane_q[0] <= plane_q[0] ^ plane_words_i[0];
-      {plane_q[AddrBits-1:1], unused_plane} <= {plane_q[AddrBits-1:1], 1'b1}
-          + {plane_words_i[AddrBits-1:1], plane_q[0] & plane_words_i[0]};
-    end
+    else if (write) plane_q <= AddrBits'(add(32'(plane_q), 32'(plane_words_i[AddrBits-1:0])));
   end
 
   // ---- Write port ----------------------------------------------------------------------------
@@ -368,7 +351,6 @@ module bnn_first_write
   logic [1:0][Lanes-1:0] lane_mask_q;
   logic [AddrBits-1:0] place, offset_q, addr_q;  // of the word in the pixel; from the pixel's base; the address
   logic [Simd-1:0] data;
-  logic unused_place, unused_addr;
 
   for (genvar i = 0; i < 14; i++) begin : gen_room
     bnn_first_room u_room (
@@ -380,9 +362,7 @@ module bnn_first_write
     );
   end
 
-  assign place[0] = word_q[0] ^ plane_q[0];
-  assign {place[AddrBits-1:1], unused_place} = {word_q[AddrBits-1:1], 1'b1}
-      + {plane_q[AddrBits-1:1], word_q[0] & plane_q[0]};
+  assign place = AddrBits'(add(32'(word_q), 32'(plane_q)));
 
   assign valid = room[Here] ? given_q : valid_q;
 
@@ -410,9 +390,7 @@ module bnn_first_write
     end
     if (room[Place]) begin
       offset_q <= place | AddrBits'(value_offset_i);  // one of them is 0
-      addr_q[0] <= pixel_base_q[0] ^ offset_q[0];
-      {addr_q[AddrBits-1:1], unused_addr} <= {pixel_base_q[AddrBits-1:1], 1'b1}
-          + {offset_q[AddrBits-1:1], pixel_base_q[0] & offset_q[0]};
+      addr_q   <= AddrBits'(add(32'(pixel_base_q), 32'(offset_q)));
     end
     if (clear_i) begin
       given_q <= 1'b0;

@@ -192,11 +192,7 @@ module bnn_weight_ring
         .data_i(base_d),
         .data_o(base)
     );
-    // The lowest bit apart: what makes it does not lie before the carry chain then, beside the banks.
-    logic unused_low;
-    assign read_addr[a][0] = base[0] ^ index_i[0];
-    assign {read_addr[a][AddrBits-1:1], unused_low} = {base[AddrBits-1:1], 1'b1}
-        + {index_i[AddrBits-1:1], base[0] & index_i[0]};
+    assign read_addr[a] = AddrBits'(add(32'(base), 32'(index_i)));
   end
 
   bnn_weight_ring_step u_step (
