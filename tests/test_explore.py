@@ -22,12 +22,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # yosys, bnn report: LUT, FF, BRAM36, DSP and LUT of the array
 MEASURED = {
-    "pynq_z1": (46906, 80757, 136, 133, 23114),
+    "pynq_z1": (46904, 80757, 136, 133, 23114),
     "pynq_z1_binary": (38319, 66131, 128, 11, 23114),
     "pynq_z1_ports2": (38537, 66586, 128, 11, 23114),
     "zybo_z7_10": (13295, 25160, 50, 11, 3370),
-    "ultra96v2": (46931, 80794, 192, 133, 23114),
-    "kv260": (76489, 134396, 144, 245, 45930),
+    "ultra96v2": (46929, 80794, 192, 133, 23114),
+    "kv260": (76487, 134396, 144, 245, 45930),
     "of_four_lanes": (16582, 29700, 50, 11, 6146),
 }
 DESIGN = {**DESIGNS, "of_four_lanes": dataclasses.replace(DESIGNS["zybo_z7_10"], lanes=4, act_depth=2048)}
