@@ -7,7 +7,7 @@ structure. Block RAM is counted from the shapes that a RAMB36 and a RAMB18 can h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bnn.contract import MAX_CHANNELS
 from hls.boards import Board
@@ -62,7 +62,7 @@ def _columns(width: int, bits: int) -> float:
 def estimate_area(design: Design) -> Area:
     """Cells of the whole core of `design`."""
     pe, simd, lanes, first = design.pe, design.simd, design.lanes, design.first_pe
-    dots, rows = pe * lanes, -(-pe // 4)
+    dots, rows, sliced = pe * lanes, -(-pe // 4), pe * design.dsp_lanes  # with an accumulator in a DSP slice
     tiles = rows * -(-lanes // 4)  # of up to four PEs and four lanes
     array_lut = dots * (33 * simd / 64 + simd / 2 + 18) + (pe + lanes) * 36 * simd / 64
     array_lut += tiles * 2 + rows * lanes * 6 + 21 - pe / 2
@@ -84,7 +84,7 @@ def estimate_area(design: Design) -> Area:
     ff += 4491 + 306 * first
     ff += lanes * (44 + 49 * simd / 16) + lanes * simd + 9
     ff += 5499 + 155 + pe * simd * 2.112
-    dsp = DSP
+    dsp = DSP + sliced // 2
     if design.vector:  # its units, for each lane one of eight PEs, with their queues; control, planes of pixels
         units = lanes * pe / 8
         lut += 1897 + 171.8 * units
@@ -104,3 +104,10 @@ def estimate_area(design: Design) -> Area:
     memory += block_ram(128, 64)  # beats of images
     memory += pe // 8 + first // 4 if design.vector else 0  # coefficients and offsets; those of the first layer
     return Area(round(lut), round(ff), memory, dsp, round(array_lut))
+
+
+def sliced(design: Design) -> Design:
+    """The design with the accumulators of as many lanes in DSP slices as its board has some for."""
+    left = design.board.dsp - estimate_area(replace(design, dsp_lanes=0)).dsp
+    tile = min(4, design.lanes)
+    return replace(design, dsp_lanes=min(max(left, 0) // (design.pe * tile // 2) * tile, design.lanes))

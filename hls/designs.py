@@ -29,7 +29,7 @@ else:
 
 MAX_BYTES = 1 << 20
 """Of a file."""
-OPTIONAL = ("vector", "ports")
+OPTIONAL = ("vector", "ports", "dsp_lanes")
 """Keys that a design's file may lack."""
 PORT_WORD_BYTES = 32
 """Of a weight word at least where two ports bring a half each, of two beats or more."""
@@ -58,6 +58,7 @@ class Design:
     clock_mhz: float
     vector: bool = False
     ports: int = 1
+    dsp_lanes: int = 0
 
     def __post_init__(self) -> None:
         self._check("simd", 32, 256)
@@ -88,6 +89,11 @@ class Design:
                 f"design {self.name}: PE x SIMD = {8 * self.word_bytes}, PORTS={self.ports} needs "
                 f"{8 * PORT_WORD_BYTES} or more"
             )
+        tile = min(4, self.lanes)
+        if isinstance(self.dsp_lanes, bool) or not isinstance(self.dsp_lanes, int) or self.dsp_lanes % tile:
+            raise DesignError(f"design {self.name}: DSP_LANES={self.dsp_lanes} is not a multiple of {tile}")
+        if not 0 <= self.dsp_lanes <= self.lanes:
+            raise DesignError(f"design {self.name}: DSP_LANES={self.dsp_lanes} is not in 0 to LANES = {self.lanes}")
         need, have = self.bram36, self.board.bram36
         if need > have:
             raise DesignError(f"design {self.name}: memories need {need} BRAM36 or more, {self.board.name} has {have}")
@@ -165,6 +171,7 @@ _PYNQ = Design(
     max_layers=32,
     clock_mhz=142.857,
     vector=True,
+    dsp_lanes=4,
 )
 _ZYBO = replace(
     _PYNQ,
@@ -175,25 +182,26 @@ _ZYBO = replace(
     first_pe=4,
     clock_mhz=125.0,
     vector=False,
+    dsp_lanes=2,
 )
-_ULTRA96 = replace(_PYNQ, name="ultra96v2", board=BOARDS["ultra96v2"], weight_depth=2048, clock_mhz=187.5)
-_KV260 = replace(_PYNQ, name="kv260", board=BOARDS["kv260"], pe=64, weight_depth=512, clock_mhz=187.5)
+_ULTRA96 = replace(_PYNQ, name="ultra96v2", board=BOARDS["ultra96v2"], weight_depth=2048, clock_mhz=187.5, dsp_lanes=8)
+_KV260 = replace(_PYNQ, name="kv260", board=BOARDS["kv260"], pe=64, weight_depth=512, clock_mhz=187.5, dsp_lanes=8)
 
 DESIGNS: dict[str, Design] = {
     design.name: design
     for design in (
         _PYNQ,
-        replace(_PYNQ, name="pynq_z1_binary", vector=False),
-        replace(_PYNQ, name="pynq_z1_ports2", vector=False, ports=2),
+        replace(_PYNQ, name="pynq_z1_binary", vector=False, dsp_lanes=8),
+        replace(_PYNQ, name="pynq_z1_ports2", vector=False, ports=2, dsp_lanes=8),
         replace(_PYNQ, name="pynq_z2", board=BOARDS["pynq_z2"]),
         _ZYBO,
         _ULTRA96,
         _KV260,
-        replace(_PYNQ, name="pynq_z1_hls", pe=16, max_layers=16),
-        replace(_PYNQ, name="pynq_z2_hls", board=BOARDS["pynq_z2"], pe=16, max_layers=16),
-        replace(_ZYBO, name="zybo_z7_10_hls", pe=8, lanes=4, act_depth=2048, max_layers=16),
-        replace(_ULTRA96, name="ultra96v2_hls", pe=16, max_layers=16),
-        replace(_KV260, name="kv260_hls", pe=32, max_layers=16),
+        replace(_PYNQ, name="pynq_z1_hls", pe=16, max_layers=16, dsp_lanes=0),
+        replace(_PYNQ, name="pynq_z2_hls", board=BOARDS["pynq_z2"], pe=16, max_layers=16, dsp_lanes=0),
+        replace(_ZYBO, name="zybo_z7_10_hls", pe=8, lanes=4, act_depth=2048, max_layers=16, dsp_lanes=0),
+        replace(_ULTRA96, name="ultra96v2_hls", pe=16, max_layers=16, dsp_lanes=0),
+        replace(_KV260, name="kv260_hls", pe=32, max_layers=16, dsp_lanes=0),
         replace(
             _PYNQ,
             name="sim_small",

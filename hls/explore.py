@@ -1,9 +1,9 @@
 """`bnn explore MODEL... --board NAME [--target CYCLES]`: which design suits some models on a board.
 
 A model is a file, or a network's row in `bnn.networks`, which need not be trained. IMAGE_PIXELS and MAX_LAYERS follow
-from them. Every PE, SIMD, LANES, WEIGHT_DEPTH, ACT_DEPTH and FIRST_PE that the board takes by `hls.area` is planned for
-every model. Printed is the Pareto set: designs such that no other has fewer cycles without more LUT or block RAM. One
-of them is written as a file that takes the place of a design's name.
+from them, DSP_LANES from the board. Every PE, SIMD, LANES, WEIGHT_DEPTH, ACT_DEPTH and FIRST_PE that the board takes
+by `hls.area` is planned for every model. Printed is the Pareto set: designs such that no other has fewer cycles
+without more LUT or block RAM. One of them is written as a file that takes the place of a design's name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bnn.model import Model
 from bnn.output import note, progress, result
 from bnn.random_models import random_model
 from hls import boards, schedule, shell
-from hls.area import Area, estimate_area
+from hls.area import Area, estimate_area, sliced
 from hls.boards import BOARDS
 from hls.designs import DESIGNS, Design, DesignError, check_name, write_toml
 from hls.designs import load as load_design
@@ -61,7 +61,7 @@ class Point:
         """JSON types only."""
         item = self.design
         return {
-            **{name: getattr(item, name) for name in (*RANGES, "image_pixels", "max_layers")},
+            **{name: getattr(item, name) for name in (*RANGES, "image_pixels", "max_layers", "dsp_lanes")},
             "clock_mhz": item.clock_mhz,
             **asdict(self.cells),
             "cycles_per_image": list(self.cycles),
@@ -106,19 +106,21 @@ def candidates(
                     for weights in RANGES["weight_depth"]:
                         for acts in RANGES["act_depth"]:
                             try:
-                                item = Design(
-                                    "explore",
-                                    part,
-                                    pe,
-                                    simd,
-                                    lanes,
-                                    weights,
-                                    acts,
-                                    first_pe,
-                                    image_pixels,
-                                    max_layers,
-                                    clock_mhz,
-                                    vector,
+                                item = sliced(
+                                    Design(
+                                        "explore",
+                                        part,
+                                        pe,
+                                        simd,
+                                        lanes,
+                                        weights,
+                                        acts,
+                                        first_pe,
+                                        image_pixels,
+                                        max_layers,
+                                        clock_mhz,
+                                        vector,
+                                    )
                                 )
                             except DesignError:
                                 continue

@@ -45,4 +45,5 @@ def parameters(design: Design) -> dict[str, int]:
         "MaxLayers": design.max_layers,
         "Vector": int(design.vector),
         "Ports": design.ports,
+        "DspLanes": design.dsp_lanes,
     }

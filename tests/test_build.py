@@ -102,7 +102,7 @@ def test_what_a_part_has_too_little_of_is_said(tools: Tools, capsys: pytest.Capt
     """Of the core and what is around it."""
     zybo = DESIGNS["zybo_z7_10"]
     assert build.too_much(zybo) == ""
-    four = replace(zybo, lanes=4, act_depth=2048)
+    four = replace(zybo, lanes=4, dsp_lanes=4, act_depth=2048)
     alone = estimate_area(four)
     assert alone.fits(zybo.board) and not shell.whole(four, alone).fits(zybo.board)
     assert re.fullmatch(r"18,\d{3} of 17,600 LUT", build.too_much(four))

@@ -286,7 +286,7 @@ def test_the_cycle_model_tells_the_cycles_of_bands() -> None:
 def test_the_cycle_model_tells_the_cycles_with_two_memory_ports(memory: rtl_sim.Memory) -> None:
     stages = [("conv", 32, 1, 0, False), ("conv", 64, 1, 1, True), ("conv", 64, 1, -1, False), ("dense", 256)]
     model = network(8, (8, 8, 3), [*stages, ("dense", 10)])
-    design = replace(SMALL, pe=32, lanes=2, weight_depth=128, vector=False, ports=2)
+    design = replace(SMALL, pe=32, lanes=2, dsp_lanes=2, weight_depth=128, vector=False, ports=2)
     assert not plan(model, design, 1).resident
     hold_the_cycle_model(design, model, memory)
 

@@ -30,7 +30,7 @@ MEASURED = {
     "kv260": (76487, 134396, 144, 245, 45930),
     "of_four_lanes": (16582, 29700, 50, 11, 6146),
 }
-DESIGN = {**DESIGNS, "of_four_lanes": dataclasses.replace(DESIGNS["zybo_z7_10"], lanes=4, act_depth=2048)}
+DESIGN = {**DESIGNS, "of_four_lanes": dataclasses.replace(DESIGNS["zybo_z7_10"], lanes=4, dsp_lanes=4, act_depth=2048)}
 CONV = network(1, (12, 12, 3), [("conv", 32, 1, 0, False), ("conv", 64, 1, -1, True), ("dense", 64), ("dense", 10)])
 DENSE = network(2, (8, 8, 1), [("dense", 128), ("dense", 64), ("dense", 10)], binary=True)
 

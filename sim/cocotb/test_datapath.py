@@ -3,7 +3,7 @@
 import cocotb
 import numpy as np
 import pytest
-from bench import begin, fields, parameter, run, seed, to_int
+from bench import begin, fields, join, parameter, run, run_cells, seed, to_int
 from cocotb.triggers import FallingEdge
 
 from bnn.contract import ThresholdHeader, array_latency
@@ -26,6 +26,52 @@ async def count(dut):
         done = t - COUNT_LATENCY + 1
         if 0 <= done < len(words):
             assert int(dut.count_o.value) == words[done].sum(), f"word {done}"
+
+
+@cocotb.test()
+async def accumulator(dut):
+    """Words, bubbles, thresholds and rows that are read out, in any order; every cycle is compared."""
+    bits, sum_bits = parameter("CountBits"), parameter("SumBits")
+    pair = hasattr(dut, "take_i")  # of two in a DSP slice
+    rng = np.random.default_rng(seed())
+    await begin(dut, clear_i=1, first_i=0, shift_i=0)
+    accs, counts, limit = [None] * (1 + pair), [0] * (1 + pair), 0  # as the registers are
+    first = shift = 0
+    for step in range(2000):
+        clear, takes = int(rng.random() < 0.2), step == 0 or rng.random() < 0.1
+        takes &= pair or not first  # without a register of its own the threshold stays while it is used
+        value = int(rng.choice([0, 1, 40, 2**16 - 1, rng.integers(2**16)]))
+        chain = [int(rng.integers(2**sum_bits)) for _ in accs]
+        if pair:
+            dut.take_i.value, dut.threshold_i.value = int(takes), value
+            other = [int(rng.integers(2**sum_bits)) for _ in accs]  # what has no part in it
+            link, beside = (chain, other) if parameter("Linked") else (other, chain)
+            dut.link_i.value, dut.chain_i.value = join((n << 1 for n in link), 24), join(beside, sum_bits)
+        else:
+            limit = value if takes else limit
+            dut.threshold_i.value, dut.chain_i.value = limit, chain[0]
+        sums = []
+        for before, acc, count in zip(chain, accs, counts, strict=True):
+            start = before if shift else -limit if first else acc
+            sums.append(None if start is None else (start + count) % 2**sum_bits)
+        accs, limit = sums, value if takes else limit
+        shift = int(clear and rng.random() < 0.5)
+        first = int(not clear and (step < 5 or rng.random() < 0.2))
+        inputs = [int(rng.choice([rng.integers(2**bits), 2 ** (bits - 1)])) for _ in accs]
+        counts = [0 if clear else n for n in inputs]
+        dut.clear_i.value, dut.first_i.value, dut.shift_i.value = clear, first, shift
+        dut.count_i.value = join(inputs, bits)
+        await FallingEdge(dut.clk_i)
+        for got, want in zip(fields(int(dut.acc_o.value), sum_bits, len(accs)), accs, strict=True):
+            assert want is None or got == want, f"step {step}"
+        if pair and None not in accs:
+            for half, want in zip(fields(int(dut.link_o.value), 24, 2), accs, strict=True):
+                assert half % 2 ** (sum_bits + 1) == 2 * want, f"step {step}"
+
+
+@cocotb.test()
+async def accumulator_dsp(dut):
+    await accumulator.func(dut)
 
 
 @cocotb.test()
@@ -193,10 +239,24 @@ async def sums(bench, acc):
 
 
 CASES = (
-    [("bnn_count", {"Bits": b}) for b in (16, 32)]  # Verilator takes no module that holds itself as the top
+    [("bnn_accumulator", {"CountBits": 7, "SumBits": 17})]
+    + [("bnn_accumulator_dsp", {"CountBits": 7, "SumBits": 17, "Linked": linked}) for linked in (0, 1)]
+    + [("bnn_count", {"Bits": b}) for b in (16, 32)]  # Verilator takes no module that holds itself as the top
     + [("bnn_threshold", {"Pe": p, "Lanes": n}) for p, n in ((4, 2), (4, 4))]
-    + [("bnn_array", {"Pe": p, "Simd": s, "Lanes": n}) for p, s, n in ((8, 32, 2), (4, 64, 8), (4, 256, 2))]
+    + [
+        ("bnn_array", {"Pe": p, "Simd": s, "Lanes": n, "DspLanes": d})
+        for p, s, n, d in ((8, 32, 2, 0), (32, 32, 2, 2), (4, 64, 8, 4), (4, 256, 2, 2))
+    ]
 )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bits,linked", [(6, 1), (9, 1), (7, 0)])
+def test_cells(bits, linked, tmp_path):
+    """The accumulators as synthesis has them, with yosys' model of a DSP slice."""
+    run_cells(
+        __file__, "bnn_accumulator_dsp", {"CountBits": bits, "SumBits": 17, "Linked": linked}, tmp_path, ["DSP48E1"]
+    )
 
 
 @pytest.mark.slow

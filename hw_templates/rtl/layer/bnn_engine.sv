@@ -27,6 +27,7 @@ module bnn_engine
     parameter int unsigned WeightDepth = 1024,
     parameter int unsigned ActDepth = 1024,
     parameter int unsigned Vector = 0,
+    parameter int unsigned DspLanes = 0,
     localparam int unsigned AddrBits = $clog2(ActDepth),
     localparam int unsigned RingBits = $clog2(WeightDepth),
     localparam int unsigned Groups = Simd / Pe
@@ -561,10 +562,11 @@ module bnn_engine
   logic [63:0] plain_score_addr, vector_score_addr, plain_score, vector_score;
   logic [1:0] plain_score_half, vector_score_half;
   bnn_array #(
-      .Pe     (Pe),
-      .Simd   (Simd),
-      .Lanes  (Lanes),
-      .SumBits(SumBits)
+      .Pe      (Pe),
+      .Simd    (Simd),
+      .Lanes   (Lanes),
+      .SumBits (SumBits),
+      .DspLanes(DspLanes)
   ) u_array (
       .clk_i,
       .rst_i(rst[Sums]),
