@@ -157,7 +157,7 @@ async def sequencer(dut):
         often = rng.choice([1.0, 0.8])
         while want or any(taken):
             ready, wait = rng.random() < often, rng.random() > often
-            dut.ready_i.value, dut.wait_i.value = int(ready), int(wait)
+            dut.ready_i.value, dut.wait_i.value = 3 * int(ready), 3 * int(wait)  # each twice
             assert int(dut.next_valid_o.value) == (want is not None)
             step = None
             if want:

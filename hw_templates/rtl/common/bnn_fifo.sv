@@ -3,7 +3,9 @@
 // push_i is ignored without room_o; pop_i is used with valid_o only.
 //
 // Latency: a word pushed at edge t is at data_o after edge t.
-module bnn_fifo #(
+module bnn_fifo
+  import bnn_add_pkg::add;
+#(
     parameter int unsigned Width = 8,
     parameter int unsigned Depth = 16
 ) (
@@ -24,10 +26,21 @@ module bnn_fifo #(
 
   (* ram_style = "distributed" *) logic [Width-1:0] mem[Depth];
   logic [AddrBits-1:0] write_q, write_next_q, read_q, read_next_q;
-  logic valid_q, full_q, one, push;
+  logic valid_q, full_q, one, push, valid, full;
 
   assign push = push_i & room_o;
   assign one = read_next_q == write_q;
+  bnn_fifo_step u_step (
+      .push_i,
+      .pop_i,
+      .valid_i   (valid_q),
+      .full_i    (full_q),
+      .one_i     (one),
+      .one_left_i(write_next_q == read_q),
+      .valid_o   (valid),
+      .full_o    (full)
+  );
+
   assign room_o = ~full_q;
   assign valid_o = valid_q;
   assign data_o = mem[read_q];
@@ -44,14 +57,14 @@ module bnn_fifo #(
     end else begin
       if (push) begin
         write_q      <= write_next_q;
-        write_next_q <= write_next_q + 1'b1;
+        write_next_q <= AddrBits'(add(32'(write_next_q), 32'd1));
       end
       if (pop_i) begin
         read_q      <= read_next_q;
-        read_next_q <= read_next_q + 1'b1;
+        read_next_q <= AddrBits'(add(32'(read_next_q), 32'd1));
       end
-      valid_q <= push | (valid_q & ~(pop_i & one));
-      full_q  <= ~pop_i & (full_q | (push & write_next_q == read_q));
+      valid_q <= valid;
+      full_q  <= full;
     end
   end
 

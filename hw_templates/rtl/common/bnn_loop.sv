@@ -23,36 +23,47 @@ module bnn_loop
     output logic [Bits-1:0]   value_o,
     output logic [Copies-1:0] last_o
 );
-  logic [Bits-1:0] ahead_q;
-  logic one_q, clear, step;  // back to 0, or any other step too
+  localparam int unsigned Part = 8;  // of the counter, on an enable and a reset
+  localparam int unsigned Parts = (Bits + Part - 1) / Part;
 
-  bnn_loop_step #(
-      .Gates(Gates + 1)
-  ) u_clear (
-      .restart_i,
-      .go_i  ({go_i, last_o[0]}),
-      .step_o(clear)
-  );
-  bnn_loop_step #(
-      .Gates(Gates)
-  ) u_step (
-      .restart_i,
-      .go_i,
-      .step_o(step)
-  );
+  logic [Bits-1:0] ahead_q, more;
+  logic [Parts-1:0] clear, step;  // back to 0, or any other step too
+  logic one_q;
 
-  always_ff @(posedge clk_i) begin
-    one_q <= limit_i == Bits'(1);
-    if (clear) ahead_q <= Bits'(2);
-    else if (step) ahead_q <= Bits'(add(32'(ahead_q), 32'd1));
+  assign more = Bits'(add(32'(ahead_q), 32'd1));
+
+  always_ff @(posedge clk_i) one_q <= limit_i == Bits'(1);
+
+  for (genvar i = 0; i < Parts; i++) begin : gen_part
+    localparam int unsigned From = i * Part, To = (i == Parts - 1) ? Bits : From + Part;
+
+    bnn_loop_step #(
+        .Gates(Gates + 1)
+    ) u_clear (
+        .restart_i,
+        .go_i  ({go_i, last_o[0]}),
+        .step_o(clear[i])
+    );
+    bnn_loop_step #(
+        .Gates(Gates)
+    ) u_step (
+        .restart_i,
+        .go_i,
+        .step_o(step[i])
+    );
+
+    always_ff @(posedge clk_i) begin
+      if (clear[i]) ahead_q[To-1:From] <= (To - From)'(i == 0 ? 2 : 0);
+      else if (step[i]) ahead_q[To-1:From] <= more[To-1:From];
+    end
   end
 
   if (Value) begin : gen_value
     logic [Bits-1:0] value_q;
 
     always_ff @(posedge clk_i) begin
-      if (clear) value_q <= '0;
-      else if (step) value_q <= Bits'(add(32'(value_q), 32'd1));
+      if (clear[0]) value_q <= '0;
+      else if (step[0]) value_q <= Bits'(add(32'(value_q), 32'd1));
     end
 
     assign value_o = value_q;

@@ -45,7 +45,7 @@ module bnn_first_columns
 
   // ---- Reads ---------------------------------------------------------------------------------
 
-  logic scan_q, scan_d, begin_column, step, move, first_q, room_q, half_q, read_last, row_end, image_end;
+  logic scan_q, scan, idle_next, begin_column, step, move, first_q, room_q, half_q, read_last, row_end, image_end;
   logic [1:0] r_q;  // r is 1, r is 2
   logic clear_late;  // for the loops
   logic last_row;
@@ -75,7 +75,17 @@ module bnn_first_columns
   assign image_end = last[Rest] & last_column[Rest] & last_row;
   assign open = enough_q & (begin_o | row_end | (scan_q & ~open_q));
   assign read_last = over_q & full_i[half_q];
-  assign scan_d = begin_o | (scan_q & ~image_end);
+
+  bnn_first_columns_scan u_scan (
+      .clear_i,
+      .begin_i      (begin_o),
+      .scan_i       (scan_q),
+      .last_i       (last[Rest]),
+      .last_column_i(last_column[Rest]),
+      .last_row_i   (last_row),
+      .scan_o       (scan),
+      .idle_o       (idle_next)
+  );
 
   for (genvar i = 0; i < 4; i++) begin : gen_last
     bnn_register u_last (
@@ -127,8 +137,8 @@ module bnn_first_columns
     else if (open_late_q) need_q <= need_next_q;  // a row takes nine cycles or more
     room_q <= credit_q != '0;  // a column is begun two cycles after the one before has been taken off, or later
     pop_q  <= pop_i & ~clear_i;
+    scan_q <= scan;
     if (clear_i) begin
-      scan_q   <= 1'b0;
       first_q  <= 1'b1;
       r_q      <= '0;
       taken_q  <= 1'b0;
@@ -141,7 +151,6 @@ module bnn_first_columns
       open_q   <= open | (open_q & ~row_end);
       enough_q <= ~pack_i & ~read_last & (full_i[half_q] | (PixelBits + 3)'(filled_i) >= need_q);
       over_q   <= image_end | (over_q & ~read_last);
-      scan_q   <= scan_d;
       first_q  <= (first_q & ~begin_column) | last[Rest];
       r_q      <= {r_q[0], begin_column};
       half_q   <= half_q ^ read_last;
@@ -169,7 +178,7 @@ module bnn_first_columns
         .Bits(2)
     ) u_idle (
         .clk_i,
-        .data_i({clear_i | ~scan_d, pad_i}),
+        .data_i({idle_next, pad_i}),
         .data_o({idle[i], pad[i]})
     );
   end

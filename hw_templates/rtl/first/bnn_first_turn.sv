@@ -22,6 +22,7 @@ module bnn_first_turn
   logic [31:0] left;  // images of the sub-batches not begun
   logic [15:0] images_q, less_q, next;  // images of the sub-batch not begun, one less, of the next one
   logic some_q, some_d, some_late, last_q, left_some_q, sub_begin;  // some_late: some_q again, for images_q
+  logic [1:0] begins;  // sub_begin, twice
   logic [2:0] settle_q;  // ones: cycles since next changed
 
   bnn_sub_batch u_begun (
@@ -34,9 +35,18 @@ module bnn_first_turn
       .images_o (next)
   );
 
-  assign sub_begin = ~some_q & settle_q[2] & left_some_q & ~ahead_q[1];
+  for (genvar i = 0; i < 2; i++) begin : gen_begin
+    bnn_first_turn_begin u_begin (
+        .some_i     (some_q),
+        .settled_i  (settle_q[2]),
+        .left_some_i(left_some_q),
+        .ahead_i    (ahead_q[1]),
+        .begin_o    (begins[i])
+    );
+  end
 
-  assign some_d = ~rst_i & ~clear_i & (sub_begin | (some_q & ~(begin_i & last_q)));
+  assign sub_begin = begins[0];
+  assign some_d = ~rst_i & ~clear_i & (begins[1] | (some_q & ~(begin_i & last_q)));
 
   bnn_register u_some (
       .clk_i,

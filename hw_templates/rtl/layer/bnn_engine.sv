@@ -184,7 +184,9 @@ module bnn_engine
 
   state_e state_q;
   logic next_valid, seq_done, step, pending, pending_q, wait_again, enough_q, block_done;
-  logic run_q, run_begin, run_end, row_end, group_end, final_end, sum_end;  // run_q: in Run; the others with a step
+  logic run, run_event, wait_event;  // the latter run_q and wait_again once more
+  // run_q: in Run; the others with a step
+  logic run_q, run_begin, run_end, row_end, group_end, pop_end, final_end, sum_end;
   logic ahead_q, follow_q;  // the next group's words are there too; its header may follow this one's last step
   logic soon_q;  // or not much later
   logic vector_busy, load_ready, load_read, load_done, room, hand_soon, read;
@@ -242,8 +244,8 @@ module bnn_engine
       .image_stride_i   (layer.source_image_stride[AddrBits-1:0]),
       .row_stride_i     (layer.source_row_stride[AddrBits-1:0]),
       .next_valid_o     (next_valid),
-      .ready_i          (run_q),
-      .wait_i           (wait_again),
+      .ready_i          ({run_event, run_q}),
+      .wait_i           ({wait_event, wait_again}),
       .next_hold_o      (next_hold),
       .next_last_o      (next_last),
       .next_final_o     (next_final),
@@ -274,7 +276,9 @@ module bnn_engine
   logic [AddrBits:0] rows_first_q, rows_all_q, rows_left_q, rows_more_q, rows_need_q, rows_next_q;
   // From an image's last row to the next one's first; what a row's end leads to
   logic [AddrBits:0] rows_image_q, rows_add_q;
-  logic by_rows_q, rows_wait_q, rows_there_q, rows_ahead_q, row_step_q, row_late_q, row_later_q, two_q;
+  logic rows_there, rows_ahead;  // rows of the first layer, or none is waited for; also those of the next row
+  logic rows_block_q, rows_free_q, rows_some_q, rows_more_there_q, rows_old_q;  // what makes them, apart
+  logic by_rows_q, rows_wait_q, row_step_q, row_late_q, row_later_q, two_q;
   logic rows_go_q, rows_idle_q;  // rows_need_q is another; none is needed
   logic two_next;  // two_q again
   logic rows_over_q;  // the first group has had them all
@@ -301,15 +305,26 @@ module bnn_engine
     rows_over_q  <= ~start_i & (rows_over_q | (step & next_group_last));
     rows_wait_q  <= rows_wait_i & ~rows_over_q & ~(flags.early & ~flags.from_first);
     end_wait_q   <= rows_wait_i & ~flags.early;
-    rows_there_q <= ~rows_wait_i | rows_over_q | (rows_i >= rows_need_q);
+    // Rows are waited for, if they are not there
+    rows_block_q <= rows_wait_i & ~rows_over_q & ~(flags.early & ~flags.from_first)
+        & (start_i | ~(step & next_group_last));
+    rows_free_q  <= ~rows_wait_i | rows_over_q;
+    rows_some_q  <= rows_i >= rows_need_q;
     // Of the next row; not before rows_next_q is that
     row_late_q   <= row_step_q;
     row_later_q  <= row_late_q;
     rows_next_q  <= (AddrBits + 1)'(add(32'(rows_need_q), two_next ? 32'd2 : 32'd1));
-    rows_ahead_q <= ~(step & next_row_last) & ~row_step_q & ~row_late_q & ~row_later_q & (rows_i >= rows_next_q);
+    rows_old_q   <= (step & next_row_last) | row_step_q | row_late_q | row_later_q;
+    rows_more_there_q <= rows_i >= rows_next_q;
   end
 
-  assign rows_hold = rows_wait_q & ~rows_over_q & ~rows_there_q;
+  assign rows_there = rows_free_q | rows_some_q;
+  assign rows_ahead = rows_more_there_q & ~rows_old_q;
+  assign rows_hold = rows_block_q & ~rows_some_q;
+
+  assign run = ~rst[Control] & (run_begin | (run_q & ~run_end));
+
+  bnn_register u_run_event (.clk_i, .data_i(run), .data_o(run_event));
 
   bnn_register u_two_next (
       .clk_i,
@@ -318,7 +333,7 @@ module bnn_engine
   );
 
   // What ends the steps of a group, or of a row that the first layer has not done the next one of; what begins them
-  assign row_end = next_row_last & rows_wait_q & (next_image_last | ~rows_ahead_q);
+  assign row_end = next_row_last & rows_wait_q & (next_image_last | ~rows_ahead);
 
   bnn_engine_step u_step (
       .valid_i     (next_valid),
@@ -326,11 +341,13 @@ module bnn_engine
       .pending_i   (pending_q),
       .hold_i      (next_hold),
       .group_last_i(next_group_last),
+      .pop_i       (next_over | ~soon_q),
       .row_end_i   (row_end),
       .one_by_one_i(one_by_one_q),
       .final_i     (next_final),
       .step_o      (step),
       .group_end_o (group_end),
+      .pop_end_o   (pop_end),
       .run_end_o   (run_end),
       .last_i      (next_last),
       .final_end_o (final_end),
@@ -340,7 +357,7 @@ module bnn_engine
   always_comb begin
     unique case (state_q)
       Header0: run_begin = plain_q & ~rows_hold;
-      Rows:    run_begin = ~pop_wait_q[1] & rows_there_q;
+      Rows:    run_begin = ~pop_wait_q[1] & rows_there;
       Load:    run_begin = load_done & ~average;
       Header1: run_begin = 1'b1;
       default: run_begin = 1'b0;
@@ -362,7 +379,7 @@ module bnn_engine
     if (start_q) average_left_q <= layer.groups[15:0];
     else if (average_pop_q) average_left_q <= average_left_q - 16'd1;
     pending_q     <= pending;
-    run_q         <= ~rst[Control] & (run_begin | (run_q & ~run_end));
+    run_q         <= run;
     if (rst[Control]) begin
       state_q         <= Stop;
       done_q          <= 1'b0;
@@ -399,11 +416,9 @@ module bnn_engine
         end
         Header1: state_q <= Run;
         Run: begin
-          if (group_end) begin
-            state_q <= next_over | ~soon_q ? Pop : follow_q ? Header0 : Space;
-          end else if (run_end) begin
-            state_q <= Rows;
-          end
+          if (pop_end) state_q <= Pop;
+          else if (group_end) state_q <= follow_q ? Header0 : Space;
+          else if (run_end) state_q <= Rows;
         end
         Space: if (space_q == '0) state_q <= Header0;
         // The pop follows the last step by StepLatency cycles; enough_q knows of it two later.
@@ -436,6 +451,7 @@ module bnn_engine
       .data_i(pending),
       .data_o(wait_again)
   );
+  bnn_register u_wait_event (.clk_i, .data_i(pending), .data_o(wait_event));
 
   assign done_o = done_q;
 

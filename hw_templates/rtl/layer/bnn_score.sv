@@ -50,7 +50,6 @@ module bnn_score
 );
   localparam int unsigned PairBits = $clog2(Pe / 2);
   localparam int unsigned LaneBits = $clog2(Lanes);
-  localparam int unsigned WaitBits = $clog2(ShiftWait + 1);
   localparam int unsigned GroupShift = $clog2(Pe) + 2;  // from a group's number to its first class in bytes
 
   if (Pe < 4 || (Pe & (Pe - 1)) != 0 || Lanes < 2 || (Lanes & (Lanes - 1)) != 0) begin : gen_check
@@ -115,12 +114,13 @@ module bnn_score
 
   // ready_q: the next pair's sums are there and what is counted is settled
   logic active_q, ready_q, pair_full_q, pair_last_q, second_q, block_last_q, group_last_q, copy, pair_end, done_q;
+  logic ready;  // of the next cycle
   // After a copy: go on to the next pair, block or group
   logic begin_pairs, begin_group, group_end, pair_clear, pair_clear_q, pair_step;
   logic image_clear, image_step, block_clear, block_step;
   logic class_clear, class_take, class_step, group_clear, group_step;
   logic [1:0] shift_q;
-  logic [WaitBits-1:0] wait_q;
+  logic [ShiftWait-2:0] wait_q;  // a one for each cycle to wait
   // Still to come: images of the group; classes of the layer, and those of them from this pair on
   logic [15:0] images_q, classes_q, left_classes_q;
   logic [15:0] less_images_q, less_classes_q;  // the same a step later, ready before it
@@ -152,9 +152,12 @@ module bnn_score
       .over_i       (over_q),
       .pair_last_i  (pair_last_q),
       .group_last_i (group_last_q),
+      .valid_i,
+      .settled_i    (active_q & ~wait_q[0]),
       .emit_o       (emit),
       .leave_o      (leave),
       .copy_o       (copy),
+      .ready_o      (ready),
       .pair_end_o   (pair_end),
       .group_end_o  (group_end),
       .begin_pairs_o(begin_pairs),
@@ -217,7 +220,7 @@ module bnn_score
     if (class_clear) class_q <= '0;
     else if (class_take) class_q <= {class_first_q, (GroupShift - 3)'(0)};
     else if (class_step) class_q <= 15'(add(32'(class_q), 32'd1));
-    wait_q <= valid_i ? '0 : copy ? WaitBits'(ShiftWait - 1) : wait_q - 1'b1;
+    wait_q <= valid_i ? '0 : copy ? '1 : wait_q >> 1;
     if (rst_i) begin
       active_q <= 1'b0;
       ready_q  <= 1'b0;
@@ -225,7 +228,7 @@ module bnn_score
       done_q   <= 1'b0;
     end else begin
       active_q <= valid_i | (active_q & ~pair_end);
-      ready_q  <= active_q & ~valid_i & ~copy & (ready_q | wait_q == '0);
+      ready_q  <= ready;
       shift_q  <= {shift_q[0], copy & ~pair_last_q};
       done_q   <= pair_end;
     end

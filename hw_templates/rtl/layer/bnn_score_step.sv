@@ -11,9 +11,12 @@ module bnn_score_step (
     input  logic over_i,
     input  logic pair_last_i,  // of the block; of the group
     input  logic group_last_i,
+    input  logic valid_i,  // sums of a block come
+    input  logic settled_i,  // those of the next pair are there, where none was before
     output logic emit_o,
     output logic leave_o,  // the lane is done
     output logic copy_o,
+    output logic ready_o,  // the next pair's sums are there, in the next cycle
     output logic pair_end_o,
     output logic group_end_o,
     output logic begin_pairs_o,
@@ -22,6 +25,7 @@ module bnn_score_step (
   assign emit_o        = emit_i & score_ready_i;
   assign leave_o       = emit_i & score_ready_i & whole_i;
   assign copy_o        = ready_i & (~emit_i | (score_ready_i & over_i));
+  assign ready_o       = ~valid_i & (ready_i ? emit_i & ~(score_ready_i & over_i) : settled_i);
   assign pair_end_o    = ready_i & (~emit_i | (score_ready_i & over_i)) & pair_last_i;
   assign group_end_o   = ready_i & (~emit_i | (score_ready_i & over_i)) & group_last_i;
   assign begin_pairs_o = start_i | (ready_i & (~emit_i | (score_ready_i & over_i)) & pair_last_i);

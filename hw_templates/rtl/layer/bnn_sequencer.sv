@@ -61,8 +61,8 @@ module bnn_sequencer
     input  logic [AddrBits-1:0]       row_stride_i,
     // The step that can be taken
     output logic                      next_valid_o,
-    input  logic                      ready_i,
-    input  logic                      wait_i,
+    input  logic [1:0]                ready_i,  // twice
+    input  logic [1:0]                wait_i,
     output logic                      next_hold_o,
     output logic                      next_last_o,
     output logic                      next_final_o,  // last, of the lower row if there are two
@@ -115,18 +115,21 @@ module bnn_sequencer
 
   typedef struct packed {
     inner_t in;
-    logic block, block_end, row, row_end, image, group_end, over;
+    logic output_end, block, block_end, row, row_end, image, group_end, over;
   } step_t;
 
   logic restart, restart_outside, start_q, busy_q;
   logic inner_valid_q, output_end, output_end_loop;  // of inner_q; the latter for the loops
-  logic [3:0] go;  // for the inner loops, inner_q, the outer loops, the second step
+  // For the inner loops, the passes and the pool among them, inner_q, blocks and rows, images and groups, the second step
+  logic [5:0] go;
   logic room;
   logic busy_d;
   logic [1:0] busy;  // busy_q, for halves of the inner loops
   logic each_pass_q, each_outer_q;  // when sums are handed over
+  logic by_image_q, planes_outer_q, hold_first_q, hold_final_q;
   // Of each loop, for the gates of loops and for what a step is
-  logic [Inside-1:0] last_gate, last;
+  logic [1:0][Inside-1:0] last_gate;  // for the taps and the passes of the inner loop, for those outside them
+  logic [Inside-1:0] last;
   logic [Outside-1:0] last_outside_gate, last_outside;
   logic [15:0] value[Inside], limit[Inside], limit_outside[Outside];
   logic [15:0] unused_value[Outside];
@@ -145,7 +148,7 @@ module bnn_sequencer
   bnn_register u_restart (.clk_i, .data_i(start_i), .data_o(restart));
   bnn_register u_restart_outside (.clk_i, .data_i(start_i), .data_o(restart_outside));
 
-  for (genvar i = 0; i < 4; i++) begin : gen_go
+  for (genvar i = 0; i < 6; i++) begin : gen_go
     bnn_register u_go (.clk_i, .data_i(room), .data_o(go[i]));
   end
 
@@ -153,23 +156,23 @@ module bnn_sequencer
     localparam int unsigned Bits = (i == Pool) ? 3 : (i == Inner || i == Outer) ? 5 : 16;
     logic [i+1:0] gate;
 
-    assign gate[1:0] = {busy[i/3], go[0]};
+    assign gate[1:0] = {busy[i/3], go[i/3]};
     if (i > 0) begin : gen_gate
-      assign gate[i+1:2] = last_gate[i-1:0];
+      assign gate[i+1:2] = last_gate[i/4][i-1:0];
     end
 
     bnn_loop #(
         .Bits  (Bits),
         .Gates (i + 2),
         .Value (i == Kx || i == Ky || i == Pool),
-        .Copies(2)
+        .Copies(3)
     ) u_loop (
         .clk_i,
         .restart_i(restart),
         .go_i     (gate),
         .limit_i  (limit[i][Bits-1:0]),
         .value_o  (value[i][Bits-1:0]),
-        .last_o   ({last[i], last_gate[i]})
+        .last_o   ({last[i], last_gate[1][i], last_gate[0][i]})
     );
     if (Bits < 16) begin : gen_narrow
       assign value[i][15:Bits] = '0;
@@ -179,7 +182,7 @@ module bnn_sequencer
   for (genvar i = 0; i < Outside; i++) begin : gen_outside
     logic [i+1:0] gate;
 
-    assign gate[1:0] = {output_end_loop, go[2]};
+    assign gate[1:0] = {output_end_loop, go[3+i/2]};
     if (i > 0) begin : gen_gate
       assign gate[i+1:2] = last_outside_gate[i-1:0];
     end
@@ -202,7 +205,7 @@ module bnn_sequencer
   inner_t inner, inner_q;
   step_t behind;  // the step of inner_q
   logic first_q, images, end_c, end_kx, end_ky, end_inner, end_outer, end_output, output_end_d, over;
-  logic more, half, lower, dx;
+  logic half, lower, dx, tap_again, column_again, column_right;
 
   bnn_sequencer_ends #(
       .Loops(Inside)
@@ -211,10 +214,21 @@ module bnn_sequencer
       .end_o ({end_output, end_outer, end_inner, end_ky, end_kx, end_c})
   );
 
-  assign more      = ~last[Inner] | ~last[Outer];  // passes
+  bnn_sequencer_again u_again (
+      .by_image_i  (by_image_q),
+      .pool_i      (value[Pool][1:0]),
+      .last_ky_i   (last[Ky]),
+      .last_inner_i(last[Inner]),
+      .last_outer_i(last[Outer]),
+      .last_pool_i (last[Pool]),
+      .tap_o       (tap_again),
+      .column_o    (column_again),
+      .right_o     (column_right)
+  );
+
   assign half      = value[Pool][0];
-  assign lower     = by_image_i ? value[Pool][1] : half;  // row of the pool
-  assign dx        = half & by_image_i;
+  assign lower     = by_image_q ? value[Pool][1] : half;  // row of the pool
+  assign dx        = half & by_image_q;
 
   // Tap plus half less padding, each bit one LUT
   function automatic logic [63:0] at_bits(input int unsigned place);
@@ -229,41 +243,50 @@ module bnn_sequencer
     assign inner.column_at[b] = At[{pad_i, dx, value[Kx][2:0]}];
   end
 
-  assign inner.hold         = (first_q & hold_first_i) | (end_output & hold_final_i);
+  assign inner.hold         = (first_q & hold_first_q) | (end_output & hold_final_q);
   assign inner.first        = first_q;
   assign inner.last         = end_ky & (last[Inner] | each_pass_q) & (last[Outer] | each_outer_q);
   assign inner.final_step   = end_output;
-  assign inner.dy           = half & ~by_image_i;
+  assign inner.dy           = half & ~by_image_q;
   assign inner.tail         = end_c;
   // Passes stay in the row and column where they are; a pool goes on to its lower row, by image also to the right.
   assign inner.tap_step     = end_kx & ~last[Ky];
-  assign inner.tap_set      = end_ky & (more ? lower : ~last[Pool] & (~by_image_i | (|value[Pool][1:0])));
-  assign inner.tap_clear    = end_ky & ~inner.tap_set;
+  assign inner.tap_set      = end_ky & tap_again;
+  assign inner.tap_clear    = end_ky & ~tap_again;
   assign inner.column_step  = images & end_c & ~last[Kx];
-  assign inner.column_set   = (end_kx & (~last[Ky] | more) & dx) | (end_outer & ~last[Pool] & by_image_i & ~half);
+  assign inner.column_set   = (end_kx & column_again) | (end_outer & column_right);
   assign inner.column_clear = end_kx & ~inner.column_set;
   // The planes of a base are given the same weights; with planes outside, all bases come again.
-  assign inner.plane_step   = planes_outer_i ? end_inner & ~last[Outer] : end_ky & ~last[Inner];
-  assign inner.plane_clear  = end_outer | (end_inner & ~planes_outer_i);
-  assign inner.index_clear  = end_outer | (end_inner & planes_outer_i);
-  assign inner.index_again  = end_ky & ~last[Inner] & ~planes_outer_i;
+  assign inner.plane_step   = planes_outer_q ? end_inner & ~last[Outer] : end_ky & ~last[Inner];
+  assign inner.plane_clear  = end_outer | (end_inner & ~planes_outer_q);
+  assign inner.index_clear  = end_outer | (end_inner & planes_outer_q);
+  assign inner.index_again  = end_ky & ~last[Inner] & ~planes_outer_q;
   assign inner.base_take    = end_inner;
+
+  logic [Outside-1:0] end_outside;
+
+  bnn_sequencer_ends #(
+      .Loops(Outside + 1)
+  ) u_ends_outside (
+      .last_i({last_outside, output_end}),
+      .end_o ({end_outside, behind.output_end})
+  );
 
   assign behind.in        = inner_q;
   assign behind.block     = output_end & ~last_outside[Block];
-  assign behind.block_end = output_end & last_outside[Block];
-  assign behind.row       = behind.block_end & ~last_outside[Row];
-  assign behind.row_end   = behind.block_end & last_outside[Row];
-  assign behind.image     = behind.row_end & ~last_outside[Image];
-  assign behind.group_end = behind.row_end & last_outside[Image];
-  assign behind.over      = over;
+  assign behind.block_end = end_outside[Block];
+  assign behind.row       = output_end & last_outside[Block] & ~last_outside[Row];
+  assign behind.row_end   = end_outside[Row];
+  assign behind.image     = output_end & last_outside[Block] & last_outside[Row] & ~last_outside[Image];
+  assign behind.group_end = end_outside[Image];
+  assign behind.over      = end_outside[Group];
 
-  assign busy_d = start_q | (busy_q & ~(go[2] & over));
+  assign busy_d = ~rst_i & (start_q | (busy_q & ~(go[2] & over)));
 
   for (genvar i = 0; i < 2; i++) begin : gen_busy
     bnn_register u_busy (
         .clk_i,
-        .data_i(~rst_i & busy_d),
+        .data_i(busy_d),
         .data_o(busy[i])
     );
   end
@@ -271,17 +294,20 @@ module bnn_sequencer
   always_ff @(posedge clk_i) begin
     each_pass_q  <= hand_i[1];
     each_outer_q <= |hand_i;
+    by_image_q     <= by_image_i;
+    planes_outer_q <= planes_outer_i;
+    hold_first_q   <= hold_first_i;
+    hold_final_q   <= hold_final_i;
     if (start_q) first_q <= 1'b1;
-    else if (go[1] && busy_q) first_q <= inner.last;
-    if (go[1]) inner_q <= inner;
+    else if (go[2] && busy_q) first_q <= inner.last;
+    if (go[2]) inner_q <= inner;
+    busy_q <= busy_d;
     if (rst_i) begin
       start_q        <= 1'b0;
-      busy_q         <= 1'b0;
       inner_valid_q <= 1'b0;
     end else begin
       start_q <= start_i;
-      busy_q  <= busy_d;
-      if (go[1]) begin
+      if (go[2]) begin
         inner_valid_q <= busy_q & ~over;
       end
     end
@@ -299,35 +325,64 @@ module bnn_sequencer
       .over_o        (over)
   );
 
-  bnn_hold u_output_end (.clk_i, .enable_i(go[1]), .data_i(output_end_d), .data_o(output_end));
-  bnn_hold u_output_end_loop (.clk_i, .enable_i(go[1]), .data_i(output_end_d), .data_o(output_end_loop));
+  bnn_hold u_output_end (.clk_i, .enable_i(go[2]), .data_i(output_end_d), .data_o(output_end));
+  bnn_hold u_output_end_loop (.clk_i, .enable_i(go[2]), .data_i(output_end_d), .data_o(output_end_loop));
 
   // ---- The next step ---------------------------------------------------------------------------------
 
   step_t next_q, second_q;  // the second one waits where the next one is not taken
-  logic valid_q, valid_d, valid_room, second_valid_q, second, move, take, done_q;
+  logic valid_q, valid_d, valid_room, valid_event, second_valid_q, second_valid, second, take, done_q;
+  logic [1:0] move;  // the next one takes its place; for the loops' part, for the rest
+  logic hold_event;  // next_q.in.hold again
+  step_t following;
 
   bnn_sequencer_step u_step (
       .valid_i       (valid_q),
       .valid_room_i  (valid_room),
       .hold_i        (next_q.in.hold),
-      .ready_i,
-      .wait_i,
-      .second_valid_i(second_valid_q),
+      .ready_i       (ready_i[0]),
+      .wait_i        (wait_i[0]),
+      .second_valid_i(second_valid),
       .inner_valid_i (inner_valid_q),
       .take_o        (take),
-      .move_o        (move),
-      .second_o      (second),
+      .second_o      (second)
+  );
+  bnn_sequencer_room u_room (
+      .valid_i       (valid_room),
+      .hold_i        (next_q.in.hold),
+      .ready_i       (ready_i[0]),
+      .wait_i        (wait_i[0]),
+      .second_valid_i(second_valid),
+      .inner_valid_i (inner_valid_q),
       .room_o        (room)
   );
 
   assign valid_d = ~rst_i & ((valid_q & ~take) | second_valid_q | inner_valid_q);
 
+  assign following = second_valid_q ? second_q : behind;
+
+  for (genvar i = 0; i < 2; i++) begin : gen_move
+    bnn_sequencer_move u_move (
+        .valid_i(valid_q),
+        .hold_i (next_q.in.hold),
+        .ready_i(ready_i[0]),
+        .wait_i (wait_i[0]),
+        .move_o (move[i])
+    );
+  end
+
+  bnn_hold u_hold_event (.clk_i, .enable_i(move[1]), .data_i(following.in.hold), .data_o(hold_event));
   bnn_register u_valid_room (.clk_i, .data_i(valid_d), .data_o(valid_room));
+  bnn_register u_valid_event (.clk_i, .data_i(valid_d), .data_o(valid_event));
+  bnn_register u_second_valid (.clk_i, .data_i(~rst_i & second), .data_o(second_valid));
 
   always_ff @(posedge clk_i) begin
-    if (move) next_q <= second_valid_q ? second_q : behind;
-    if (go[3]) second_q <= behind;
+    if (move[0]) next_q.in <= following.in;
+    if (move[1]) {next_q.output_end, next_q.block, next_q.block_end, next_q.row, next_q.row_end, next_q.image,
+                  next_q.group_end, next_q.over} <=
+        {following.output_end, following.block, following.block_end, following.row, following.row_end, following.image,
+         following.group_end, following.over};
+    if (go[5]) second_q <= behind;
     valid_q <= valid_d;
     if (rst_i) begin
       second_valid_q <= 1'b0;
@@ -344,45 +399,45 @@ module bnn_sequencer
   logic image_begin, image_step, row_clear, row_step, y_clear, y_step, block_begin, block_step, left_begin, left_go;
   logic tap_clear, tap_step, column_clear, column_step, plane_clear, plane_step;
   logic [1:0] tap_set, column_set;  // for the lowest bit, for the others
+  logic [3:0] left_next_begin;  // for four bits each
   logic index_clear, index_again, base_take, c_clear, step_q;
   // The step itself
   logic first_d_q, last_d_q, dy_d_q, tail_d_q, group_end_q;
   logic signed [3:0] row_at_q, column_at_q;
 
-  bnn_register #(
-      .Bits(6)
-  ) u_row_events (
-      .clk_i,
-      .data_i({start_q | (take & next_q.group_end), take & next_q.image, start_q | (take & next_q.row_end),
-               take & next_q.row, start_q | (take & next_q.block_end), take & next_q.block}),
-      .data_o({image_begin, image_step, row_clear, row_step, block_begin, block_step})
-  );
-  bnn_register #(
-      .Bits(4)
-  ) u_edge_events (
-      .clk_i,
-      .data_i({start_q | (take & next_q.row_end), take & next_q.row, start_q | (take & next_q.block_end),
-               start_q | (take & (next_q.block_end | next_q.block))}),
-      .data_o({y_clear, y_step, left_begin, left_go})
-  );
-  bnn_register #(
-      .Bits(10)
-  ) u_tap_events (
-      .clk_i,
-      .data_i({start_q | (take & next_q.in.tap_clear), {2{take & next_q.in.tap_set}}, take & next_q.in.tap_step,
-               start_q | (take & next_q.in.column_clear), {2{take & next_q.in.column_set}},
-               take & next_q.in.column_step,
-               start_q | (take & next_q.in.plane_clear), take & next_q.in.plane_step}),
-      .data_o({tap_clear, tap_set, tap_step, column_clear, column_set, column_step, plane_clear, plane_step})
-  );
-  bnn_register #(
-      .Bits(4)
-  ) u_index_events (
-      .clk_i,
-      .data_i({start_q | (take & next_q.in.index_clear), take & next_q.in.index_again,
-               start_q | (take & next_q.in.base_take), start_q | (take & next_q.in.tail)}),
-      .data_o({index_clear, index_again, base_take, c_clear})
-  );
+  localparam int unsigned Events = 28;
+  localparam logic [Events-1:0] Starts = 28'b101010_10111111_1000_1000_10_1011;  // a start is one too
+  logic [Events-1:0] marks, events;
+
+  assign marks = {
+    next_q.group_end, next_q.image, next_q.row_end, next_q.row, next_q.block_end, next_q.block,
+    next_q.row_end, next_q.row, {5{next_q.block_end}}, next_q.output_end,
+    next_q.in.tap_clear, {2{next_q.in.tap_set}}, next_q.in.tap_step,
+    next_q.in.column_clear, {2{next_q.in.column_set}}, next_q.in.column_step,
+    next_q.in.plane_clear, next_q.in.plane_step,
+    next_q.in.index_clear, next_q.in.index_again, next_q.in.base_take, next_q.in.tail
+  };
+  assign {
+    image_begin, image_step, row_clear, row_step, block_begin, block_step,
+    y_clear, y_step, left_begin, left_next_begin, left_go,
+    tap_clear, tap_set, tap_step,
+    column_clear, column_set, column_step,
+    plane_clear, plane_step,
+    index_clear, index_again, base_take, c_clear
+  } = events;
+
+  for (genvar i = 0; i < Events; i++) begin : gen_event
+    bnn_sequencer_event u_event (
+        .clk_i,
+        .start_i(Starts[i] & start_q),
+        .valid_i(valid_event),
+        .hold_i (hold_event),
+        .ready_i(ready_i[1]),
+        .wait_i (wait_i[1]),
+        .end_i  (marks[i]),
+        .event_o(events[i])
+    );
+  end
 
   always_ff @(posedge clk_i) begin
     first_d_q   <= next_q.in.first;
@@ -405,7 +460,7 @@ module bnn_sequencer
   logic [AddrBits-1:0] pad_rows_q, base_q, before_words_q, begin_q, two_rows_q, block_words_q;
   logic [AddrBits-1:0] next_record_q, previous_record_q;
   logic [15:0] index_q, base_index_q;  // the latter: of the base's first weight, less one
-  logic [15:0] left_q;  // columns from the block's first one on
+  logic [15:0] left_q, left_next_q, left;  // columns from the block's first one on; from the next one's
   logic [15:0] block_less_q;  // less a block's columns
   logic [16:0] y_q;  // row of the block, less 8
   logic [17:0] row_limit_q;  // no row is outside where lanes are images of a vector
@@ -421,6 +476,10 @@ module bnn_sequencer
   assign tap_carry    = tap_q[0] & ~tap_set[1] & row_stride_i[0];
   assign column_kept  = column_set[1] ? '0 : column_q[AddrBits-1:1];
   assign column_carry = column_q[0] & ~column_set[1] & record_i[0];
+
+  for (genvar i = 0; i < 4; i++) begin : gen_left
+    assign left[4*i+:4] = left_next_begin[i] ? width_i[4*i+:4] : left_next_q[4*i+:4];
+  end
 
   bnn_register u_two (.clk_i, .data_i(pool_i | stride2_i), .data_o(two));
   bnn_register u_two_y (.clk_i, .data_i(pool_i | stride2_i), .data_o(two_y));
@@ -464,7 +523,10 @@ module bnn_sequencer
     if (base_take) base_index_q <= index_clear ? '1 : index_q;
     if (block_begin) block_q <= '0;
     else if (block_step) block_q <= AddrBits'(add(32'(block_q), 32'(block_words_q)));
-    if (left_go) left_q <= left_begin ? width_i : 16'(add(32'(left_q), 32'(block_less_q)));
+    if (left_go) begin
+      left_q      <= left_begin ? width_i : left_next_q;
+      left_next_q <= 16'(add(32'(left), 32'(block_less_q)));
+    end
     if (block_begin) begin
       block_first_q <= 1'b1;
       before_q      <= '0;
@@ -507,7 +569,7 @@ module bnn_sequencer
     row_out_p    <= {1'b0, tap_row_p} >= row_limit_q;  // also before the first
     at_p         <= column_at_q;
     before_p     <= before_q;
-    column_out_p <= by_image_i & column_out;
+    column_out_p <= by_image_q & column_out;
     block_first_p[0] <= block_first_q;
     block_first_p[1] <= block_first_p[0];
     left_p       <= (|left_q[15:LaneBits+1]) ? (LaneBits + 2)'(2 * Lanes) : {1'b0, left_q[LaneBits:0]};
@@ -588,7 +650,8 @@ module bnn_sequencer
   logic unused_sequencer;
   assign unused_sequencer = ^{value[C], value[Kx], value[Ky], value[Inner], value[Outer], value[Pool],
                               unused_value[Block], unused_value[Row], unused_value[Image], unused_value[Group], cw_i,
-                              last_gate[Pool], last_outside_gate[Group]};
+                              last_gate[0][Inside-1:Inner], last_gate[1][Pool],
+                              last_outside_gate[Group]};
 
   assign done_o            = done_q;
   assign next_valid_o      = valid_room;

@@ -11,12 +11,8 @@ module bnn_sequencer_step (
     input  logic second_valid_i,  // a step waits behind it, or comes
     input  logic inner_valid_i,
     output logic take_o,
-    output logic move_o,  // the next one takes its place
-    output logic second_o,  // a step waits behind it then
-    output logic room_o
+    output logic second_o  // a step waits behind it then
 );
   assign take_o   = valid_i & ready_i & ~(wait_i & hold_i);
-  assign move_o   = ~valid_i | (ready_i & ~(wait_i & hold_i));
   assign second_o = valid_room_i & ~(ready_i & ~(wait_i & hold_i)) & (second_valid_i | inner_valid_i);
-  assign room_o   = ~(valid_room_i & ~(ready_i & ~(wait_i & hold_i)) & (second_valid_i | inner_valid_i));
 endmodule

@@ -238,7 +238,7 @@ module bnn_writeback
     if (block_clear) block_q <= '0;
     else if (block_step) block_q <= AddrBits'(add(32'(block_q), 32'(words_i)));
     if (start_q) word_q <= first_addr_q;
-    else if (group_end && slot_end_q) word_q <= word_q + 1'b1;
+    else if (group_end && slot_end_q) word_q <= AddrBits'(add(32'(word_q), 32'd1));
     if (start_q) slot_q <= '0;
     else if (group_end) slot_q <= slot_end_q ? '0 : slot_q + 1'b1;
     if (start_q) slot_end_q <= Slots == 1;
