@@ -6,12 +6,12 @@
 //
 // Layout: window_i[i*8 +: 8] is signed, i = tap*4 + c, tap = 3*ky + kx; absent channels and padding are 0.
 // channel_i[p*64 +: 64] is the beat of channel p of the program's first-layer block (first_beat_t), its weights a
-// cycle after the window, threshold and flip six. Without a pool first_i and last_i come with every window; with a
+// cycle after the window, threshold and flip nine. Without a pool first_i and last_i come with every window; with a
 // 2x2 pool, or for values, they mark the first and last of four: a window without first_i follows one without last_i.
 // A cycle without valid_i is a bubble. One window per cycle.
 //
 // The sums of pairs of the window are made once and registered for every eight channels.
-// Latency: valid_o and bit_o come 8 cycles after the last window. valid_o is high for one cycle; most_o comes a cycle
+// Latency: valid_o and bit_o come 11 cycles after the last window. valid_o is high for one cycle; most_o comes a cycle
 // after it and holds until the next.
 module bnn_first_array
   import bnn_pkg::*;
@@ -39,21 +39,20 @@ module bnn_first_array
   end
 
   // [n] is n + 1 cycles after the window.
-  logic [6:0] valid_q;
-  logic [5:0] first_q;
-  logic [6:0] last_q;
+  logic [9:0] valid_q;
+  logic [8:0] first_q;
+  logic [9:0] last_q;
   logic valid_out_q;
   logic [Inputs/2*27-1:0] pair_q;  // bnn_first_pe
-  logic [9:0] tap_q[FirstTaps];
-  logic [12:0] row_q[3];
-  logic [13:0] all_q;
+  logic [FirstTaps-1:0][9:0] tap_q;
+  logic [13:0] all, all_q;
 
   always_ff @(posedge clk_i) begin
-    first_q <= {first_q[4:0], first_i};
-    last_q  <= {last_q[5:0], last_i};
+    first_q <= {first_q[7:0], first_i};
+    last_q  <= {last_q[8:0], last_i};
     if (rst_i) valid_q <= '0;
-    else valid_q <= {valid_q[5:0], valid_i};
-    valid_out_q <= ~rst_i & valid_q[6] & last_q[6];
+    else valid_q <= {valid_q[8:0], valid_i};
+    valid_out_q <= ~rst_i & valid_q[9] & last_q[9];
   end
 
   for (genvar j = 0; j < Inputs / 2; j++) begin : gen_pair
@@ -64,33 +63,29 @@ module bnn_first_array
     always_ff @(posedge clk_i) begin
       pair_q[27*j+:9]    <= {low[7], ~low[7], low[6:0]};
       pair_q[27*j+9+:9]  <= {high[7], ~high[7], high[6:0]};
-      pair_q[27*j+18+:9] <= 9'(add(32'(low), 32'(high)));
+      // The same, as the sum of numbers with a sign, whose top bit is inverted
+      pair_q[27*j+18+:9] <= 9'(add(32'({~window_i[16*j+7], window_i[16*j+:8]}),
+                                   32'({window_i[16*j+15], window_i[16*j+8+:8]})));
     end
   end
 
-  // The sum of the whole window, once: 4 cycles after it. A tap's is by 512 too large, and by as much again where it is
-  // taken: 18 * 512 are what bnn_first_pe has too much.
+  // The sum of the whole window, once: 7 cycles after it. A tap's is by 512 too large, and as much is added for
+  // each: 18 * 512 are what bnn_first_pe has too much.
   for (genvar t = 0; t < FirstTaps; t++) begin : gen_tap
     always_ff @(posedge clk_i) begin
       tap_q[t] <= 10'(add(32'(pair_q[54*t+18+:9]), 32'(pair_q[54*t+45+:9])));
     end
   end
-  // Three numbers are added bit by bit first, s + 2c, which a carry chain adds; the two lowest bits apart.
-  for (genvar r = 0; r < 3; r++) begin : gen_row
-    logic [2:0][10:0] tap;
-    logic [10:0] s, c;
-    for (genvar i = 0; i < 3; i++) begin : gen_more
-      assign tap[i] = {tap_q[3*r+i][9], ~tap_q[3*r+i][9], tap_q[3*r+i][8:0]};  // 512 more
-    end
-    assign s = tap[0] ^ tap[1] ^ tap[2];
-    assign c = (tap[0] & tap[1]) | (tap[2] & (tap[0] | tap[1]));
-    always_ff @(posedge clk_i) row_q[r] <= 13'({add(32'(s[10:1]), 32'(c)), s[0]});
-  end
+  bnn_first_sum #(
+      .Bits   (10),
+      .SumBits(14)
+  ) u_sum (
+      .clk_i,
+      .number_i(tap_q),
+      .sum_o   (all)
+  );
 
-  logic [12:0] row_s, row_c;
-  assign row_s = row_q[0] ^ row_q[1] ^ row_q[2];
-  assign row_c = (row_q[0] & row_q[1]) | (row_q[2] & (row_q[0] | row_q[1]));
-  always_ff @(posedge clk_i) all_q <= 14'({add(32'(row_s[12:1]), 32'(row_c)), row_s[0]});
+  always_ff @(posedge clk_i) all_q <= 14'(add(32'(all), 32'(FirstTaps * 512)));
 
   for (genvar g = 0; g < FirstPe; g += GroupPe) begin : gen_group
     bnn_first_group #(
@@ -100,9 +95,9 @@ module bnn_first_array
         .clk_i,
         .pair_i   (pair_q),
         .all_i    (all_q),
-        .valid_i  (valid_q[5]),
-        .first_i  (first_q[5]),
-        .last_i   (last_q[5]),
+        .valid_i  (valid_q[8]),
+        .first_i  (first_q[8]),
+        .last_i   (last_q[8]),
         .channel_i(channel_i[g*64+:GroupPe*64]),
         .bit_o    (bit_o[g+:GroupPe]),
         .most_o   (most_o[g*15+:GroupPe*15])

@@ -17,7 +17,7 @@ module bnn_first_group
     output logic [Pe-1:0]      bit_o,
     output logic [Pe*15-1:0]   most_o
 );
-  logic [PairBits-1:0] pair_q;
+  logic [PairBits-1:0] pair_q, pair;  // pair: odd ones a cycle later
   logic valid_q, first_q, last_q;
 
   always_ff @(posedge clk_i) begin
@@ -25,6 +25,17 @@ module bnn_first_group
     valid_q <= valid_i;
     first_q <= first_i;
     last_q  <= last_i;
+  end
+
+  for (genvar j = 0; j < PairBits / 27; j++) begin : gen_pair
+    if (j % 2 == 0) begin : gen_even
+      assign pair[27*j+:27] = pair_q[27*j+:27];
+    end else begin : gen_odd
+      logic [26:0] odd_q;
+
+      always_ff @(posedge clk_i) odd_q <= pair_q[27*j+:27];
+      assign pair[27*j+:27] = odd_q;
+    end
   end
 
   logic [Pe/2-1:0][13:0] all;
@@ -45,7 +56,7 @@ module bnn_first_group
     ) u_pe (
         .clk_i,
         .channel_i(channel_i[p*64+:64]),
-        .pair_i   (pair_q),
+        .pair_i   (pair),
         .all_i    (all[p/2]),
         .valid_i  (valid_q),
         .first_i  (first_q),
