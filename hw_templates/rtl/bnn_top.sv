@@ -211,7 +211,7 @@ module bnn_top
   logic [2:0][63:0] read_command_addr, read_data;
   logic [2:0][31:0] read_command_beats;
   logic ring_clear, ring_hold, ring_rewind, ring_in_b, ring_limit, ring_pop, ring_read;
-  logic ring_all, ring_none_q, ring_pop_room;
+  logic ring_all, ring_none, ring_none_q, ring_pop_room, ring_pop_more;
   logic ring_gives_q, ring_stored;  // room with a pop; a word has taken room that it gives back, as it stays
   logic [RingBits:0] ring_words, ring_available, ring_pop_count;
   logic [RingBits-1:0] ring_index, ring_base, ring_base_q;
@@ -337,11 +337,19 @@ module bnn_top
   always_ff @(posedge clk) begin
     ring_base_q    <= ring_base;
     ring_less_q    <= GiveBits'(add(~32'(ring_base_q), 32'd1));
-    ring_none_q    <= ring_base_q == '0;
+    ring_none_q    <= ring_none;
     ring_gives_q   <= ~ring_hold & (ring_none_q | ring_in_b);
     first_give_q   <= first_give;
     weight_yield_q <= read_want[Image] & first_hungry;
   end
+
+  bnn_equal #(
+      .Bits(RingBits)
+  ) u_ring_none (
+      .a_i    (ring_base_q),
+      .b_i    ('0),
+      .equal_o(ring_none)
+  );
 
   for (genvar i = 0; i < Ports; i++) begin : gen_give
     bnn_register #(
@@ -532,7 +540,7 @@ module bnn_top
       .beat_i       (weight_data),
       .available_o  (ring_available),
       .all_o        (ring_all),
-      .pop_i        (ring_pop),
+      .pop_i        ({ring_pop_more, ring_pop}),
       .pop_count_i  (ring_pop_count),
       .rewind_i     (ring_rewind),
       .read_i       (ring_read),
@@ -623,6 +631,7 @@ module bnn_top
       .ring_data_i     (ring_data),
       .ring_pop_o      (ring_pop),
       .ring_pop_again_o(ring_pop_room),
+      .ring_pop_more_o (ring_pop_more),
       .ring_pop_count_o(ring_pop_count),
       .act_read_o      (act_read),
       .act_addr_o      (act_addr),

@@ -83,8 +83,8 @@ class Case:
 def feed(dut, case, item, rng):
     """The inputs with `item` at hand, or with none."""
     some, mode = item is not None, case.mode
-    dut.bits_valid_i.value = int(some and mode == "bits")
-    dut.word_valid_i.value = int(some and mode == "pack")
+    dut.bits_valid_i.value = 3 * int(some and mode == "bits")  # twice
+    dut.word_valid_i.value = 3 * int(some and mode == "pack")
     dut.value_valid_i.value = dut.plane_i.value = 0
     dut.value_ready_i.value = int(rng.integers(2))
     if mode == "values":

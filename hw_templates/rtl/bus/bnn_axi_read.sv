@@ -102,7 +102,8 @@ module bnn_axi_read
   logic many_q;  // more is left than any burst has
   logic [1:0] few;  // less is left than limit_q; no more
   logic [7:0] arlen_q;
-  logic [CreditBits-1:0] credit_q;
+  logic [CreditBits-1:0] credit_q, credit_more_q;
+  logic credit_set_q;
   logic ready_q, last_q, afford_q, issued_q, arvalid_q, want_q, command, issue;
   logic next_idle, next_place;
   logic [1:0] idle, place;  // step_q[Idle] and step_q[Place] again
@@ -140,15 +141,6 @@ module bnn_axi_read
     end
     if (many_q) few = '0;
   end
-
-  // The credit, what is given and, with all bits inverted, what is spent, as two numbers and one more
-  logic [CreditBits-1:0] less, sum, carry;
-  logic unused_carry;
-
-  assign less  = ~CreditBits'(spent_q);
-  assign sum   = credit_q ^ credit_give_i ^ less;
-  assign carry = (credit_q & credit_give_i) | (credit_q & less) | (credit_give_i & less);
-  assign unused_carry = carry[CreditBits-1];
 
   logic room_q, drop_q;  // for a burst in flight; until what an abort left has come
 
@@ -192,8 +184,11 @@ module bnn_axi_read
     arlen_q  <= 8'(burst_q - 1'b1);
     issued_q <= issue;
     spent_q  <= issue ? burst_q : '0;
-    if (rst_i || credit_set_i) credit_q <= CreditBits'(Credit);
-    else credit_q <= sum + {carry[CreditBits-2:0], 1'b1};
+    // What is spent is taken off two cycles later, before the next burst asks for its beats.
+    credit_more_q <= credit_give_i - CreditBits'(spent_q);
+    if (rst_i || credit_set_q) credit_q <= CreditBits'(Credit);
+    else credit_q <= CreditBits'(add(32'(credit_q), 32'(credit_more_q)));
+    credit_set_q <= rst_i | credit_set_i;
     if (rst_i || abort_i) begin
       step_q <= (Wait + 1)'(1);
     end else begin

@@ -7,14 +7,15 @@ module bnn_fifo
   import bnn_add_pkg::add;
 #(
     parameter int unsigned Width = 8,
-    parameter int unsigned Depth = 16
+    parameter int unsigned Depth = 16,
+    parameter int unsigned Copies = 1  // of valid_o, where it has many loads
 ) (
     input  logic             clk_i,
     input  logic             rst_i,
     input  logic             push_i,
     input  logic [Width-1:0] data_i,
     output logic             room_o,
-    output logic             valid_o,
+    output logic [Copies-1:0] valid_o,
     input  logic             pop_i,
     output logic [Width-1:0] data_o
 );
@@ -31,6 +32,7 @@ module bnn_fifo
   assign push = push_i & room_o;
   assign one = read_next_q == write_q;
   bnn_fifo_step u_step (
+      .rst_i,
       .push_i,
       .pop_i,
       .valid_i   (valid_q),
@@ -42,18 +44,41 @@ module bnn_fifo
   );
 
   assign room_o = ~full_q;
-  assign valid_o = valid_q;
+  if (Copies == 1) begin : gen_one
+    assign valid_o = valid_q;
+  end else begin : gen_copies
+    for (genvar i = 0; i < Copies; i++) begin : gen_copy
+      logic copy, unused_full;
+
+      bnn_fifo_step u_step (
+          .rst_i,
+          .push_i,
+          .pop_i,
+          .valid_i   (valid_q),
+          .full_i    (full_q),
+          .one_i     (one),
+          .one_left_i(write_next_q == read_q),
+          .valid_o   (copy),
+          .full_o    (unused_full)
+      );
+      bnn_register u_valid (
+          .clk_i,
+          .data_i(copy),
+          .data_o(valid_o[i])
+      );
+    end
+  end
   assign data_o = mem[read_q];
 
   always_ff @(posedge clk_i) begin
     if (push) mem[write_q] <= data_i;
+    valid_q <= valid;
+    full_q  <= full;
     if (rst_i) begin
       write_q      <= '0;
       write_next_q <= AddrBits'(1);
       read_q       <= '0;
       read_next_q  <= AddrBits'(1);
-      full_q       <= 1'b0;
-      valid_q      <= 1'b0;
     end else begin
       if (push) begin
         write_q      <= write_next_q;
@@ -63,8 +88,6 @@ module bnn_fifo
         read_q      <= read_next_q;
         read_next_q <= AddrBits'(add(32'(read_next_q), 32'd1));
       end
-      valid_q <= valid;
-      full_q  <= full;
     end
   end
 
@@ -74,7 +97,7 @@ module bnn_fifo
   default clocking @(posedge clk_i); endclocking
   default disable iff (rst_i);
 
-  pop_with_word: assert property (pop_i |-> valid_o)
+  pop_with_word: assert property (pop_i |-> valid_q)
       else $error("pop_i without valid_o");
 `endif
 endmodule

@@ -4,7 +4,9 @@
 // valid_o pop_i means nothing.
 //
 // Latency: a word pushed at edge t is at data_o after edge t + 3 at the earliest.
-module bnn_fifo_block #(
+module bnn_fifo_block
+  import bnn_add_pkg::add;
+#(
     parameter int unsigned Width = 64,
     parameter int unsigned Depth = 128
 ) (
@@ -25,50 +27,61 @@ module bnn_fifo_block #(
   (* ram_style = "block" *) logic [Width-1:0] mem[Depth];
   logic [Width-1:0] data_q;
   logic [AddrBits-1:0] write_q, read_q, read_next_q;
-  logic some_q, one, read_valid_q, valid_q, valid_d, full_q, fetch, move;
+  logic some_q, one, read_valid_q, valid_q, full_q;  // full_q: read_valid_q and valid_q
+  logic fetch, count, some, read_valid, valid, full;  // count: fetch again, for the places
 
   assign one = read_next_q == write_q;  // word in the memory
-  assign move = ~valid_q | pop_i;  // to the output register
-  assign fetch = some_q & (~full_q | pop_i);  // full_q: read_valid_q and valid_q
-  assign valid_d = ~rst_i & (move ? read_valid_q : valid_q);
+
+  bnn_fifo_block_step u_step (
+      .rst_i,
+      .push_i,
+      .pop_i,
+      .some_i      (some_q),
+      .one_i       (one),
+      .read_valid_i(read_valid_q),
+      .valid_i     (valid_q),
+      .full_i      (full_q),
+      .fetch_o     ({count, fetch}),
+      .some_o      (some),
+      .read_valid_o(read_valid),
+      .valid_o     (valid),
+      .full_o      (full)
+  );
 
   always_ff @(posedge clk_i) begin
     if (push_i) mem[write_q] <= data_i;
     if (fetch) data_q <= mem[read_q];
-    valid_q <= valid_d;
+    some_q       <= some;
+    read_valid_q <= read_valid;
+    valid_q      <= valid;
+    full_q       <= full;
     if (rst_i) begin
-      write_q      <= '0;
-      read_q       <= '0;
-      read_next_q  <= AddrBits'(1);
-      full_q       <= 1'b0;
-      some_q       <= 1'b0;
-      read_valid_q <= 1'b0;
+      write_q     <= '0;
+      read_q      <= '0;
+      read_next_q <= AddrBits'(1);
     end else begin
-      if (push_i) write_q <= write_q + 1'b1;
-      if (fetch) begin
+      if (push_i) write_q <= AddrBits'(add(32'(write_q), 32'd1));
+      if (count) begin
         read_q      <= read_next_q;
-        read_next_q <= read_next_q + 1'b1;
+        read_next_q <= AddrBits'(add(32'(read_next_q), 32'd1));
       end
-      full_q       <= move ? read_valid_q & some_q : read_valid_q | some_q;
-      some_q       <= push_i | (some_q & ~(fetch & one));
-      read_valid_q <= fetch | (read_valid_q & ~move);
     end
   end
 
-  // Halves, so that neither enable has many loads
-  for (genvar h = 0; h < 2; h++) begin : gen_half
-    localparam int unsigned From = h * (Width / 2), To = h == 0 ? Width / 2 : Width;
-    logic half_valid;
+  // Quarters, so that no enable has many loads
+  for (genvar h = 0; h < 4; h++) begin : gen_part
+    localparam int unsigned From = h * (Width / 4), To = h == 3 ? Width : From + Width / 4;
+    logic part_valid;
     logic [To-1:From] out_q;
 
     bnn_register u_valid (
         .clk_i,
-        .data_i(valid_d),
-        .data_o(half_valid)
+        .data_i(valid),
+        .data_o(part_valid)
     );
 
     always_ff @(posedge clk_i) begin
-      if (~half_valid | pop_i) out_q <= data_q[To-1:From];
+      if (~part_valid | pop_i) out_q <= data_q[To-1:From];
     end
 
     assign data_o[To-1:From] = out_q;

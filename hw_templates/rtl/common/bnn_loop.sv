@@ -28,7 +28,7 @@ module bnn_loop
 
   logic [Bits-1:0] ahead_q, more;
   logic [Parts-1:0] clear, step;  // back to 0, or any other step too
-  logic one_q;
+  logic one_q, next;  // next: the next value is the last
 
   assign more = Bits'(add(32'(ahead_q), 32'd1));
 
@@ -71,6 +71,14 @@ module bnn_loop
     assign value_o = '0;
   end
 
+  bnn_equal #(
+      .Bits(Bits)
+  ) u_next (
+      .a_i    (ahead_q),
+      .b_i    (limit_i),
+      .equal_o(next)
+  );
+
   for (genvar i = 0; i < Copies; i++) begin : gen_last
     bnn_loop_last #(
         .Gates(Gates)
@@ -79,7 +87,7 @@ module bnn_loop
         .restart_i,
         .go_i,
         .one_i (one_q),
-        .next_i(ahead_q == limit_i),
+        .next_i(next),
         .last_o(last_o[i])
     );
   end

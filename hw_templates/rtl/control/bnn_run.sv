@@ -136,11 +136,11 @@ module bnn_run
 
   // ---- The begin, in the next cycle, and what a fetch of a descriptor follows -----------------
 
-  localparam int unsigned ForDescriptors = 0, ForLayers = 1, ForWeights = 2;
-  logic [2:0] begins;
+  localparam int unsigned ForDescriptors = 0, ForLayers = 1, ForWeights = 2, ForBatches = 3;
+  logic [3:0] begins;
   logic layer_start_q;
 
-  for (genvar i = 0; i < 3; i++) begin : gen_begin
+  for (genvar i = 0; i < 4; i++) begin : gen_begin
     bnn_register u_begin (
         .clk_i,
         .data_i(state_q[Begin]),
@@ -180,7 +180,7 @@ module bnn_run
       .Vector     (Vector)
   ) u_header (
       .clk_i,
-      .load_i        (beat & in_header),
+      .load_i        ({state_q[Read], beat_valid_i, in_header}),
       .beat_i,
       .header_o      (header),
       .two_segments_o(two_segments),
@@ -313,7 +313,7 @@ module bnn_run
   ) u_weights (
       .clk_i,
       .rst_i,
-      .begin_i       (begins[ForWeights]),
+      .begin_i       ({begins[ForBatches], begins[ForWeights]}),
       .keep_i        (keep_q),
       .abort_i       (state_q[Abort]),
       .count_i       (count_q),

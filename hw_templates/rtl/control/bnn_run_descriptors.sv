@@ -7,7 +7,7 @@
 // needs the vector unit, which the design does not have. in_b_i, last_i, last_b_i: it is of segment B, the last of its
 // segment, the last of all. end_i, with last_i, ends a segment, begin_i all.
 //
-// Latency: settled_o 29 cycles after fetch_i; layer_o 2 after copy_i; bad_o follows in_b_i and last_b_i by two cycles,
+// Latency: settled_o 30 cycles after fetch_i; layer_o 2 after copy_i; bad_o follows in_b_i and last_b_i by two cycles,
 // last_i by one.
 module bnn_run_descriptors
   import bnn_pkg::*;
@@ -59,7 +59,7 @@ module bnn_run_descriptors
   logic [LayerBits-1:0] index_q;
   logic [BeatBits-1:0] fetch_q;
   logic busy_q, valid_q, last_q, in_batch_q;
-  logic [10:0] settle_q;  // ones: cycles since the last word, until its checks are over
+  logic [11:0] settle_q;  // ones: cycles since the last word, until its checks are over
 
   assign fetched = fetched_q[$bits(descriptor_t)-1:0];
   assign shifted = {beat_q, fetched_q[UsedBeats*64-1:64]};
@@ -78,7 +78,7 @@ module bnn_run_descriptors
       busy_q  <= ~last_q;
     end
     if (fetch_i || busy_q || valid_q) settle_q <= '0;
-    else settle_q <= {settle_q[9:0], 1'b1};
+    else settle_q <= {settle_q[10:0], 1'b1};
   end
 
   // Registers of their own shift and copy four bits of every beat; what nobody reads on its way can be an SRL.
@@ -107,7 +107,7 @@ module bnn_run_descriptors
 
   assign in_batch_o = in_batch_q;
 
-  assign settled_o = settle_q[10];
+  assign settled_o = settle_q[11];
   assign layer_o   = layer_q[$bits(descriptor_t)-1:0];
 
   // ---- Checks --------------------------------------------------------------------------------
@@ -117,15 +117,20 @@ module bnn_run_descriptors
   localparam int unsigned BurstWords = (BurstBeats * 64 + Pe * Simd - 1) / (Pe * Simd);
 
   // Words of weight memory: of a group, of the layer, of the segment's layers up to it.
-  logic [16:0] group_words_q;
+  logic [16:0] group_words;
   logic [32:0] product_q, layer_words_q;
   logic [31:0] taken_q;  // before it
-  logic [33:0] needed_q;
+  logic [33:0] needed_q, needed_a, needed_b;  // the latter two a cycle later, for each segment
+  logic low_result_q, high_result_q;  // a bit of the results' halves is set
   logic needed_carry, unused_low;
   logic [31:0] words_a_q, words_b_q;  // of the segments
   logic [32:0] next_q;  // before the next one; not below 2**32 where it goes back beyond the first, or is over
   logic [35:0] range_q;
-  logic [RingBits-1:0] ring_base;
+  logic [RingBits-1:0] ring_base_q;
+  logic [1:0] no_edge_q;
+  logic [3:0] wide_blocks_q;  // blocks, words of a group of more than 16 bits
+  logic [5:0] wide_q;  // outputs, columns, rows of more than 16 bits
+  logic [1:0] no_room_q;  // in the ring: for a group, for a burst beside it
   // Header words of a group, and what they follow from
   logic [3:0] bases_q, planes_q;  // up to 8, of the lower bits: more are out of range
   logic [5:0] low_passes_q, high_passes_q;  // of the lower and of the upper bits of bases_q
@@ -137,13 +142,18 @@ module bnn_run_descriptors
   // What groups, blocks and words of a group must be.
   logic more_groups_q, more_blocks_q;  // one that is not whole
   logic [16-PeBits:0] groups_q;
-  logic [15:0] whole_blocks_q;
+  logic [15:0] whole_blocks_q, said_blocks_q;
+  logic [15-PeBits:0] whole_groups_q;
   logic [16:0] blocks_q;
   logic [15:0] tap_rows_q, tap_columns_q;
   logic [31:0] taps_q, words_q, pass_words_q;  // taps of a kernel, words of a pass, and these a cycle later
+  logic [15:0] taps_d_q;
   logic [19:0] all_words_q;
+  logic equal_words, equal_words_q, many_taps_q;
   logic more_words_q;  // than a group can have, whatever its bases
-  logic over_a_q, equal_a_q, over_b_q, equal_b_q, back_q, unfreed_q, bad_words_q, bad_range_q;
+  logic [2:0] over_a_q, over_b_q;  // bits above, upper and lower halves
+  logic [1:0] equal_a_q, equal_b_q;
+  logic other_classes_q, back_q, unfreed_q, bad_words_q, bad_range_q;
 
   // Not 1 to MaxAverage
   function automatic logic no_edge(input logic [15:0] x);
@@ -170,47 +180,55 @@ module bnn_run_descriptors
     hands_q       <= !fetched.flags.vector ? (fetched.flags.scores ? 8'd2 : 8'd1)
         : fetched.passes.hand == '0 ? 8'd1 : fetched.passes.hand[1] ? passes_q
         : 8'(fetched.passes.planes_outer ? planes_q : bases_q);
-    given_q       <= !fetched.flags.vector ? 4'd0
-        : fetched.result.thresholds == '0 ? 4'd2 : {1'b0, fetched.result.thresholds, 1'b0};
+    given_q       <= {4{fetched.flags.vector}}
+        & {1'b0, fetched.result.thresholds[1], fetched.result.thresholds[0] | ~fetched.result.thresholds[1], 1'b0};
     headers_q     <= {5'(add(32'(hands_q[5:1]), 32'(given_q[3:1]))), hands_q[0]};
-    group_words_q <= 17'(fetched.group_words[15:0]) + 17'(headers_q);
-    product_q     <= 33'(fetched.groups[15:0]) * 33'(group_words_q);
+    product_q     <= 33'(fetched.groups[15:0]) * 33'(group_words);
     layer_words_q <= product_q;
     more_groups_q <= fetched.outputs[PeBits-1:0] != '0;
-    groups_q      <= (17 - PeBits)'(fetched.outputs[15:PeBits]) + (17 - PeBits)'(more_groups_q);
+    groups_q      <= (17 - PeBits)'(add(32'(whole_groups_q), 32'(more_groups_q)));
+    whole_groups_q <= fetched.outputs[15:PeBits];
     tap_rows_q    <= fetched.taps != '0 ? fetched.taps.tap_rows : fetched.flags.kernel3 ? 16'd3 : 16'd1;
     tap_columns_q <= fetched.taps != '0 ? fetched.taps.tap_columns : fetched.flags.kernel3 ? 16'd3 : 16'd1;
     taps_q        <= 32'(tap_rows_q) * 32'(tap_columns_q);
-    words_q       <= 32'(taps_q[15:0]) * 32'(fetched.tap_words[15:0]);
-    all_words_q   <= 20'(words_q[15:0]) * 20'(bases_q);
+    taps_d_q      <= taps_q[15:0];
+    words_q       <= 32'(taps_d_q) * 32'(fetched.tap_words[15:0]);
+    all_words_q   <= 20'(pass_words_q[15:0]) * 20'(bases_q);
     more_words_q  <= words_q[31:16] != '0;
     pass_words_q  <= words_q;
     more_blocks_q <= fetched.columns[LaneBits-1:0] != '0 && !fetched.flags.by_image;
     whole_blocks_q <= !fetched.flags.by_image ? 16'(fetched.columns[15:LaneBits])
         : fetched.flags.pool ? 16'(fetched.columns[15:1]) : fetched.columns[15:0];
-    blocks_q      <= 17'(whole_blocks_q) + 17'(more_blocks_q);
+    blocks_q      <= 17'(add(32'(whole_blocks_q), 32'(more_blocks_q)));
 
     range_q[0] <= fetched.groups == '0;
     range_q[1] <= fetched.groups[31:16] != '0 || fetched.tap_words[31:16] != '0;
     range_q[2] <= (fetched.tap_words == '0) != fetched.flags.average;
     range_q[3] <= fetched.rows == '0 || (fetched.flags.pool && fetched.rows[0]);
     range_q[4] <= fetched.blocks == '0;
-    range_q[5] <= fetched.blocks[31:16] != '0 || fetched.group_words[31:16] != '0;
-    range_q[6] <= group_words_q > 17'(WeightDepth);
+    wide_blocks_q <= {fetched.blocks[31:24] != '0, fetched.blocks[23:16] != '0, fetched.group_words[31:24] != '0,
+                      fetched.group_words[23:16] != '0};
+    range_q[5] <= wide_blocks_q != '0;
+    range_q[6] <= group_words > 17'(WeightDepth);
     range_q[7] <= (fetched.group_words == '0) != fetched.flags.average;
     range_q[8] <= fetched.outputs == '0;
     range_q[9] <= fetched.out_columns == '0;
     // What is counted in two ways must agree, or the counters of the layer end apart.
-    range_q[10] <= fetched.outputs[31:16] != '0 || fetched.columns[31:16] != '0 || fetched.rows[31:16] != '0;
+    wide_q <= {fetched.outputs[31:24] != '0, fetched.outputs[23:16] != '0, fetched.columns[31:24] != '0,
+               fetched.columns[23:16] != '0, fetched.rows[31:24] != '0, fetched.rows[23:16] != '0};
+    range_q[10] <= wide_q != '0;
     range_q[11] <= 16'(groups_q) != fetched.groups[15:0];
-    range_q[12] <= blocks_q != 17'(fetched.blocks[15:0]);
-    range_q[13] <= !fetched.flags.average && (all_words_q != 20'(fetched.group_words[15:0]) || more_words_q
-        || taps_q[31:16] != '0);
+    said_blocks_q <= fetched.blocks[15:0];
+    range_q[12] <= blocks_q != 17'(said_blocks_q);
+    equal_words_q <= equal_words;
+    many_taps_q   <= taps_q[31:16] != '0;
+    range_q[13] <= !fetched.flags.average && (!equal_words_q || more_words_q || many_taps_q);
     range_q[14] <= fetched.flags.dense && (fetched.rows[15:0] != 16'd1 || fetched.blocks[15:0] != 16'd1);
     // Scores are what the last layer, and no other, gives.
     range_q[15] <= fetched.flags.scores != last_b_i;
     range_q[16] <= fetched.flags.scores && !fetched.flags.dense;
-    range_q[17] <= fetched.flags.scores && fetched.outputs[15:0] != header_i.classes[15:0];
+    other_classes_q <= fetched.outputs[15:0] != header_i.classes[15:0];
+    range_q[17] <= fetched.flags.scores && other_classes_q;
     // Passes, and what needs the vector unit
     range_q[18] <= !fetched.flags.average && fetched.pass_words != pass_words_q
         && (fetched.pass_words != '0 || fetched.passes.more_bases != '0);
@@ -226,10 +244,11 @@ module bnn_run_descriptors
         || fetched.flags.value) == fetched.flags.scores;
     range_q[26] <= fetched.flags.vector && fetched.flags.pool && (fetched.flags.stride2 || fetched.flags.shortcut);
     range_q[27] <= fetched.flags.vector && fetched.flags.scores && fetched.flags.shortcut;
+    no_edge_q <= {no_edge(fetched.input_size.height), no_edge(fetched.input_size.width)};
     range_q[28] <= fetched.flags.average && (!fetched.flags.dense || fetched.flags.pool || fetched.flags.shortcut
-        || no_edge(fetched.input_size.height));
+        || no_edge_q[1]);
     range_q[29] <= fetched.flags.average && (fetched.passes.more_bases != '0 || fetched.passes.more_planes != '0
-        || fetched.passes.hand != '0 || no_edge(fetched.input_size.width));
+        || fetched.passes.hand != '0 || no_edge_q[0]);
     // The first layer's double buffer is released once, by the last layer of segment A that reads it. Which is the last
     // of the segment is known too late for range_q.
     range_q[30] <= header_i.version[1] && (released_q || in_b_i) && (reads_first || fetched.flags.release_first);
@@ -239,10 +258,14 @@ module bnn_run_descriptors
     range_q[32] <= fetched.band.weights_back != '0 && (!header_i.version[1] || !header_i.kept.resident
         || (in_b_i && header_i.kept.ring_base != '0));
     // The ring of segment B has room for a group and a burst
-    range_q[33] <= in_b_i && ring_base != '0 && ((group_words_q[RingBits:0] & {1'b1, ring_base}) != '0
-        || (&(group_words_q[RingBits-1:0] | ring_base | RingBits'(BurstWords - 1))));
-    range_q[34] <= !fetched.flags.vector && fetched.result[$bits(fetched.result)-1:16] != '0;
-    range_q[35] <= !fetched.flags.vector && fetched.result[15:0] != '0;
+    ring_base_q  <= header_i.kept.ring_base[RingBits-1:0];
+    no_room_q    <= {(group_words[RingBits:0] & {1'b1, ring_base_q}) != '0,
+        &(group_words[RingBits-1:0] | ring_base_q | RingBits'(BurstWords - 1))};
+    range_q[33] <= in_b_i && ring_base_q != '0 && no_room_q != '0;
+    high_result_q <= fetched.result[$bits(fetched.result)-1:16] != '0;
+    low_result_q  <= fetched.result[15:0] != '0;
+    range_q[34] <= !fetched.flags.vector && high_result_q;
+    range_q[35] <= !fetched.flags.vector && low_result_q;
     unfreed_q   <= header_i.version[1] && !released_q && !fetched.flags.release_first;
     back_q      <= fetched.band.weights_back != '0;
     vector_q    <= fetched.flags.vector && Vector == 0;
@@ -255,19 +278,50 @@ module bnn_run_descriptors
     {needed_q[33:1], unused_low} <= {2'b0, taken_q[31:1], needed_carry} + {1'b0, layer_words_q[32:1], needed_carry};
     words_a_q   <= header_i.words_a;
     words_b_q   <= header_i.words_b;
-    over_a_q    <= needed_q > 34'(words_a_q);
-    equal_a_q   <= needed_q == 34'(words_a_q);
-    over_b_q    <= needed_q > 34'(words_b_q);
-    equal_b_q   <= needed_q == 34'(words_b_q);
+    over_a_q    <= {needed_a[33:32] != '0, needed_a[31:16] > words_a_q[31:16], needed_a[15:0] > words_a_q[15:0]};
+    equal_a_q   <= {needed_a[33:16] == 18'(words_a_q[31:16]), needed_a[15:0] == words_a_q[15:0]};
+    over_b_q    <= {needed_b[33:32] != '0, needed_b[31:16] > words_b_q[31:16], needed_b[15:0] > words_b_q[15:0]};
+    equal_b_q   <= {needed_b[33:16] == 18'(words_b_q[31:16]), needed_b[15:0] == words_b_q[15:0]};
     bad_words_q <= next_q[32] | (last_i & back_q)
-        | (in_b_i ? over_b_q | (last_i & ~equal_b_q) : over_a_q | (last_i & (~equal_a_q | unfreed_q)));
+        | (in_b_i ? over_b_q[2] | over_b_q[1] | (equal_b_q[1] & over_b_q[0]) | (last_i & ~(&equal_b_q))
+            : over_a_q[2] | over_a_q[1] | (equal_a_q[1] & over_a_q[0]) | (last_i & (~(&equal_a_q) | unfreed_q)));
     next_q      <= needed_q[32:0] - 33'(fetched.band.weights_back);
     if (begin_i || (end_i && last_i)) taken_q <= '0;
     else if (start_i) taken_q <= next_q[31:0];
   end
 
+  bnn_equal #(
+      .Bits(20)
+  ) u_words (
+      .a_i    (all_words_q),
+      .b_i    (20'(fetched.group_words[15:0])),
+      .equal_o(equal_words)
+  );
+
+  // Not a DSP slice's own register: a sum is made before it.
+  bnn_register #(
+      .Bits(17)
+  ) u_group_words (
+      .clk_i,
+      .data_i(17'(add(32'(fetched.group_words[15:0]), 32'(headers_q)))),
+      .data_o(group_words)
+  );
+  bnn_register #(
+      .Bits(34)
+  ) u_needed_a (
+      .clk_i,
+      .data_i(needed_q),
+      .data_o(needed_a)
+  );
+  bnn_register #(
+      .Bits(34)
+  ) u_needed_b (
+      .clk_i,
+      .data_i(needed_q),
+      .data_o(needed_b)
+  );
+
   assign needed_carry = taken_q[0] & layer_words_q[0];
-  assign ring_base   = header_i.kept.ring_base[RingBits-1:0];
   assign reads_first = fetched.flags.from_first | fetched.flags.shortcut_first;
   assign bad_o       = bad_range_q | bad_words_q;
   assign vector_o    = vector_q;

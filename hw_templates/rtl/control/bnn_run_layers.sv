@@ -61,6 +61,7 @@ module bnn_run_layers
   logic in_b_q, in_b_copy, odd_q, batch_end_q, first_done_q, end_q;
   logic sub_end_q, batch_over_q;  // segment A has done a sub-batch; the last segment a batch
   logic [15:0] end_a_q, end_b_q;  // last layers of the segments
+  logic in_clear_q, rows_clear_q;  // in_batch_q, rows_q begin again
   logic first_q, last_q, last_a_q, last_b_q;
   logic to_b_q, segment_end_q;  // what follows the last layer of a segment
   logic last_images_q, done_images_q, run_end_q, consumed_q, rewind_q;
@@ -99,7 +100,7 @@ module bnn_run_layers
     segment_end_q   <= last_q & (in_b_q | ~batch_end_q | ~two_segments_i);
     // left still counts this sub-batch unless segment B has run.
     run_end_q       <= in_b_q ? done_images_q : last_images_q;
-    next_index_q    <= segment_end_q ? '0 : index_q + 1'b1;
+    next_index_q    <= segment_end_q ? '0 : LayerBits'(add(32'(index_q), 32'd1));
     // Segment B takes the images of the batch.
     images_q        <= in_b_copy ? in_batch_q : sub_images;
     in_batch_out_q  <= (in_b_copy | ~batch_i) ? '0 : in_batch_q;
@@ -116,7 +117,6 @@ module bnn_run_layers
     if (begin_i) begin
       in_b_q     <= 1'b0;
       index_q    <= '0;
-      in_batch_q <= '0;
       odd_q      <= 1'b0;
       ready_q    <= '0;
       rows_wait_q <= 1'b0;
@@ -126,13 +126,15 @@ module bnn_run_layers
         index_q <= next_index_q;
       end
       odd_q <= odd_q ^ sub_end_q;
-      if (batch_over_q) in_batch_q <= '0;
-      else if (sub_end_q) in_batch_q <= in_batch_next_q;
       ready_q     <= ready_q + 2'(first_done_q) - 2'(taken);
       rows_wait_q <= sub_begin_i | (rows_wait_q & ~taken);
     end
-    if (begin_i || first_done_q) rows_q <= '0;
-    else if (first_row_q) rows_q <= rows_q + 1'b1;
+    in_clear_q <= begin_i | batch_over_q;
+    if (in_clear_q) in_batch_q <= '0;
+    else if (sub_end_q) in_batch_q <= in_batch_next_q;
+    rows_clear_q <= begin_i | first_done_i;  // with first_done_q
+    if (rows_clear_q) rows_q <= '0;
+    else if (first_row_q) rows_q <= RowBits'(add(32'(rows_q), 32'd1));
   end
 
   assign rows_wait_o   = rows_wait_q;

@@ -73,10 +73,11 @@ module bnn_run_section
   logic beyond_q, bad_q;
   logic [15:0] first_q;  // channels of the first layer, those with a value twice
 
+  // Registered in any case, for the sums behind it
   if (Vector != 0) begin : gen_values
     always_ff @(posedge clk_i) first_q <= program_i.first_channels[15:0] + program_i.first_result.value_channels;
   end else begin : gen_bits
-    assign first_q = program_i.first_channels[15:0];
+    always_ff @(posedge clk_i) first_q <= program_i.first_channels[15:0];
   end
 
   assign offset[Header]      = '0;

@@ -21,7 +21,7 @@ module bnn_run_weights
     input  logic              clk_i,
     input  logic              rst_i,
     // Run
-    input  logic              begin_i,
+    input  logic [1:0]        begin_i,  // twice
     input  logic              keep_i,
     input  logic              abort_i,
     input  logic [31:0]       count_i,
@@ -53,7 +53,7 @@ module bnn_run_weights
 
   bnn_sub_batch u_sub_batch (
       .clk_i,
-      .restart_i(begin_i),
+      .restart_i(begin_i[1]),
       .step_i   (sub_taken_q),
       .count_i,
       .size_i   (header_i.sub_batch[15:0]),
@@ -72,18 +72,18 @@ module bnn_run_weights
     skip_q      <= in_a_i & there_q;
     taken_q     <= (valid_q & ready_i) | (some_q & wait_q[9] & skip_q & ~taken_q & ~abort_i);
     sub_taken_q <= taken_q & ~to_b_q;
-    if (begin_i || taken_q) wait_q <= '0;
+    if (begin_i[0] || taken_q) wait_q <= '0;
     else wait_q <= {wait_q[8:0], 1'b1};
-    if (begin_i) in_batch_q <= '0;
+    if (begin_i[0]) in_batch_q <= '0;
     else if (sub_taken_q) in_batch_q <= batch_end_q ? '0 : next_q;
     if (rst_i || abort_i) some_q <= 1'b0;
-    else if (begin_i) some_q <= ~(keep_i & once_q);
+    else if (begin_i[0]) some_q <= ~(keep_i & once_q);
     else if (taken_q && end_q) some_q <= 1'b0;
-    if (begin_i) there_q <= keep_i;
+    if (begin_i[0]) there_q <= keep_i;
     else if (taken_q && ring_q) there_q <= 1'b1;
     valid_q <= some_q & wait_q[9] & ~skip_q & ~taken_q & ~(valid_q & ready_i) & ~abort_i;
-    clear_q <= begin_i & ~keep_i;
-    limit_q <= begin_i & ring_q;
+    clear_q <= begin_i[0] & ~keep_i;
+    limit_q <= begin_i[0] & ring_q;
     hold_q  <= once_q;
     words_q <= words_i;
   end

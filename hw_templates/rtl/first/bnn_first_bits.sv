@@ -38,7 +38,7 @@ module bnn_first_bits
     input  logic [WindowBits-1:0]     window_i,
     input  logic [1:0][GroupBits-1:0] group_i,
     // Bits
-    output logic                      valid_o,
+    output logic [1:0]                valid_o,  // twice
     input  logic                      pop_i,
     output logic [FirstPe-1:0]        data_o,
     // Sums: bnn_first_array's most_o
@@ -176,7 +176,8 @@ module bnn_first_bits
 
   bnn_fifo #(
       .Width(FirstPe),
-      .Depth(Results)
+      .Depth(Results),
+      .Copies(2)
   ) u_bits (
       .clk_i,
       .rst_i  (clear_i),

@@ -45,7 +45,7 @@ module bnn_first_columns
 
   // ---- Reads ---------------------------------------------------------------------------------
 
-  logic scan_q, scan, idle_next, begin_column, step, move, first_q, room_q, half_q, read_last, row_end, image_end;
+  logic scan_q, scan, begin_column, step, move, first_q, room_q, half_q, read_last, row_end, image_end;
   logic [1:0] r_q;  // r is 1, r is 2
   logic clear_late;  // for the loops
   logic last_row;
@@ -55,7 +55,7 @@ module bnn_first_columns
   logic pop_q, taken_q;
   logic open_q, enough_q, over_q;  // the row at work, the one after it can be read; all rows are
   logic open, open_late_q;
-  logic [2:0] idle, pad;  // ~scan_q again, for addresses, for places and for need_q; pad_i, late
+  logic [2:0] busy, idle, pad;  // ~scan_q again, for addresses, for places and for need_q; pad_i, late
   logic more_width_q, more_rows_q;
   logic [PixelBits-1:0] width_q;
   // Pixels for the row after that at work, and for the one after it
@@ -83,8 +83,7 @@ module bnn_first_columns
       .last_i       (last[Rest]),
       .last_column_i(last_column[Rest]),
       .last_row_i   (last_row),
-      .scan_o       (scan),
-      .idle_o       (idle_next)
+      .scan_o       (scan)
   );
 
   for (genvar i = 0; i < 4; i++) begin : gen_last
@@ -178,9 +177,10 @@ module bnn_first_columns
         .Bits(2)
     ) u_idle (
         .clk_i,
-        .data_i({idle_next, pad_i}),
-        .data_o({idle[i], pad[i]})
+        .data_i({scan, pad_i}),
+        .data_o({busy[i], pad[i]})
     );
+    assign idle[i] = ~busy[i];
   end
 
   bnn_register #(

@@ -25,6 +25,7 @@
 // next cycle.
 module bnn_first_layer
   import bnn_pkg::*;
+  import bnn_add_pkg::add;
 #(
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
@@ -121,7 +122,7 @@ module bnn_first_layer
     channels_q     <= header_i.image_mode.channels[2:0];
     pack_planes_q  <= header_i.image_mode.pixel_map ? '0 : header_i.image_mode.first_planes;
     more_words_q   <= header_i.elements[SimdBits-1:0] != '0;
-    plane_words_q  <= AddrBits'(header_i.elements[31:SimdBits]) + AddrBits'(more_words_q);
+    plane_words_q  <= AddrBits'(add(32'(header_i.elements[31:SimdBits]), 32'(more_words_q)));
     // A plane of pixels is a group of its own, of the window's middle
     planes_q       <= header_i.image_mode.pixel_map ? header_i.image_mode.first_planes : '0;
     planes_some_q  <= header_i.image_mode.pixel_map & (header_i.image_mode.first_planes != '0);
@@ -243,7 +244,8 @@ module bnn_first_layer
 
   // ---- Convolution mode: image buffer, columns, windows, bits --------------------------------------
 
-  logic read_last, column_valid, column_pop, column_complete, bits_valid, bits_pop;
+  logic read_last, column_valid, column_pop, column_complete, bits_pop;
+  logic [1:0] bits_valid;  // twice
   logic window_valid, window_first, window_last;
   logic [1:0] full;
   logic [PixelBits-1:0] filled;
@@ -407,7 +409,8 @@ module bnn_first_layer
 
   // ---- Pack mode: words of signs -------------------------------------------------------------------
 
-  logic word_valid, word_last;
+  logic [1:0] word_valid;  // twice
+  logic word_last;
   logic [1:0] word_taken;
   logic [Simd-1:0] word;
 

@@ -11,10 +11,13 @@ module bnn_first_lookup #(
     input  logic [4:0]  write_index_i,
     input  logic [63:0] write_data_i,
     input  logic [7:0]  byte_i,
+    input  logic [4:0]  row_i,  // byte_i[7:3]
     output logic [Bits-1:0] data_o,
     output logic top_o
 );
-  (* ram_style = "distributed" *) logic [8*Bits-1:0] mem[32];
+  // In halves, so that no address has many loads
+  (* ram_style = "distributed" *) logic [4*Bits-1:0] low_mem[32];
+  (* ram_style = "distributed" *) logic [4*Bits-1:0] high_mem[32];
   logic [8*Bits-1:0] write_data, row;
   logic [4:0] write_index_q;
   logic write_q;
@@ -23,14 +26,15 @@ module bnn_first_lookup #(
   always_ff @(posedge clk_i) begin
     write_q       <= write_i;
     write_index_q <= write_index_i;
-    if (write_q) mem[write_index_q] <= write_data;
+    if (write_q) low_mem[write_index_q] <= write_data[4*Bits-1:0];
+    if (write_q) high_mem[write_index_q] <= write_data[8*Bits-1:4*Bits];
   end
 
   for (genvar m = 0; m < 8; m++) begin : gen_entry
     assign write_data[m*Bits+:Bits] = write_data_i[8*m+7-:Bits];
   end
 
-  assign row = mem[byte_i[7:3]];
+  assign row = {high_mem[row_i], low_mem[byte_i[7:3]]};
 
   bnn_mux #(
       .Words(8),

@@ -30,7 +30,7 @@ module bnn_first_pack #(
     output logic            beat_take_o,
     input  logic [7:0][7:0] value_i,
     // Words
-    output logic            word_valid_o,
+    output logic [1:0]      word_valid_o,  // twice
     output logic            word_last_o,
     output logic [Simd-1:0] word_o,
     input  logic [1:0]      taken_i
@@ -45,12 +45,11 @@ module bnn_first_pack #(
   logic [Bytes-1:0] here_q, here_d;  // where the next byte goes
   logic [7:0] valid_byte;
   logic sign_valid_q, sign_valid_d, free, free_d, word_taken;
-  logic beat_loop, beat_take;  // beat and free again
+  logic beat_loop, beat_here, beat_take;  // beat and free again
 
   // What many registers wait for is known a cycle ahead: whether a beat goes on, and whether the next one may come.
   assign begin_o = ~busy_q & ~word_valid_q & some_i & sign_valid_q;
   assign word_done = last | here_q[Bytes-1];
-  assign stop = clear_i | ~pack_i;
   assign busy_d = ~stop & (begin_o | (busy_q & ~(beat & last)));
   assign word_valid_d = ~stop & (beat ? word_done : word_valid_q & ~word_taken);
   assign sign_valid_d = ~stop & (free ? beat_valid_i : sign_valid_q);
@@ -58,18 +57,25 @@ module bnn_first_pack #(
   assign free_d = ~stop & (~sign_valid_d | beat_d);
   assign beat_take_o = beat_take;
 
+  // A cycle late: some_i comes four cycles after clear_i or later.
+  bnn_register u_stop (
+      .clk_i,
+      .data_i(clear_i | ~pack_i),
+      .data_o(stop)
+  );
+
   bnn_register #(
-      .Bits(4)
+      .Bits(5)
   ) u_state (
       .clk_i,
-      .data_i({{2{beat_d}}, {2{free_d}}}),
-      .data_o({beat_loop, beat, beat_take, free})
+      .data_i({{3{beat_d}}, {2{free_d}}}),
+      .data_o({beat_loop, beat_here, beat, beat_take, free})
   );
 
   always_comb begin
     here_d = here_q;
     if (begin_o) here_d = Bytes'(1);
-    else if (beat) here_d = (last_here | here_q[Bytes-1]) ? Bytes'(1) : here_q << 1;
+    else if (beat_here) here_d = (last_here | here_q[Bytes-1]) ? Bytes'(1) : here_q << 1;
   end
 
   bnn_loop #(
@@ -200,5 +206,11 @@ module bnn_first_pack #(
   end
 
   assign word_taken   = (&taken_i) & word_last_o;
-  assign word_valid_o = word_valid_q;
+  bnn_register #(
+      .Bits(2)
+  ) u_word_valid (
+      .clk_i,
+      .data_i({2{word_valid_d}}),
+      .data_o(word_valid_o)
+  );
 endmodule

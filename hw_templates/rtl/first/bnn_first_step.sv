@@ -11,7 +11,7 @@
 (* keep_hierarchy = "yes" *)
 module bnn_first_step (
     input  logic       clear_i,
-    input  logic [7:0] room_i,
+    input  logic [8:0] room_i,
     input  logic       open_i,
     input  logic       pack_i,
     input  logic       bits_i,
@@ -27,6 +27,7 @@ module bnn_first_step (
     input  logic       lane_last_i,
     input  logic       image_last_i,
     output logic       write_o,
+    output logic       here_o,  // the same
     output logic       bits_o,
     output logic       word_clear_o,
     output logic       word_step_o,
@@ -37,7 +38,7 @@ module bnn_first_step (
     output logic       image_o,
     output logic       sub_o
 );
-  localparam int unsigned Bits = 0, Write = 1, Pixel = 2, Row = 3, Map = 4, Lane = 5, Clear = 6, Step = 7;
+  localparam int unsigned Bits = 0, Write = 1, Pixel = 2, Row = 3, Map = 4, Lane = 5, Clear = 6, Step = 7, Here = 8;
 
   // That there are; a pixel's last ones, an image's last word or the last ones of either
   logic bits, word, pixel, word_end, image;
@@ -61,8 +62,40 @@ module bnn_first_step (
       .clear_o(word_clear_o)
   );
 
-  assign write_o = room_i[Write] & (bits | word);
-  assign bits_o  = room_i[Bits] & open_i & bits_i;
+  bnn_first_some u_write (
+      .room_i(room_i[Write]),
+      .open_i,
+      .bits_i,
+      .value_i,
+      .ready_i,
+      .plane_i,
+      .pack_i,
+      .word_i,
+      .some_o(write_o)
+  );
+  bnn_first_some u_here (
+      .room_i(room_i[Here]),
+      .open_i,
+      .bits_i,
+      .value_i,
+      .ready_i,
+      .plane_i,
+      .pack_i,
+      .word_i,
+      .some_o(here_o)
+  );
+
+  bnn_first_some u_bits (
+      .room_i (room_i[Bits]),
+      .open_i,
+      .bits_i,
+      .value_i(1'b0),
+      .ready_i(1'b0),
+      .plane_i(1'b0),
+      .pack_i (1'b0),
+      .word_i (1'b0),
+      .some_o (bits_o)
+  );
   assign word_step_o = room_i[Step] & ((bits & slot_last_i) | (word & plane_last_i));
   assign pixel_o = room_i[Pixel] & (pixel | word_end);
   assign lane_o  = room_i[Lane] & lane_last_i & (pixel | word_end);

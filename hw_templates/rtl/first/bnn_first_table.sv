@@ -24,6 +24,7 @@ module bnn_first_table #(
   logic [4:0] index_q;
   logic [63:0] load_data_q;
   logic [7:0][7:0] byte_at;
+  logic [7:0][4:0] row;
 
   always_ff @(posedge clk_i) begin
     load_q      <= load_valid_i;
@@ -46,8 +47,21 @@ module bnn_first_table #(
         );
         assign byte_at[i][b+:2] = pack ? beat_i[i][b+:2] : pixel_i[i][b+:2];
       end
+
+      // The row again, for half of the memory
+      for (genvar b = 3; b < 8; b++) begin : gen_row
+        logic pack;
+
+        bnn_register u_pack (
+            .clk_i,
+            .data_i(pack_i[i/2]),
+            .data_o(pack)
+        );
+        assign row[i][b-3] = pack ? beat_i[i][b] : pixel_i[i][b];
+      end
     end else begin : gen_beat
       assign byte_at[i] = beat_i[i];
+      assign row[i] = beat_i[i][7:3];
       if (!Whole) begin : gen_top
         assign data_o[i][6:0] = '0;
       end
@@ -61,6 +75,7 @@ module bnn_first_table #(
         .write_index_i(index_q),
         .write_data_i (load_data_q),
         .byte_i       (byte_at[i]),
+        .row_i        (row[i]),
         .data_o       (data_o[i][7-:Bits]),
         .top_o        (top_o[i])
     );

@@ -56,7 +56,7 @@ module bnn_first_write
     input  logic [15:0]         sub_batch_i,
     input  logic [31:0]         count_i,
     // Bits of channels
-    input  logic                bits_valid_i,
+    input  logic [1:0]          bits_valid_i,  // twice
     output logic                bits_pop_o,
     input  logic [FirstPe-1:0]  bits_i,
     // Words of values and of the bits beside them
@@ -69,7 +69,7 @@ module bnn_first_write
     input  logic [Simd-1:0]     value_i,
     input  logic [Simd-1:0]     value_bits_i,
     // Packed words
-    input  logic                word_valid_i,
+    input  logic [1:0]          word_valid_i,  // twice
     input  logic                word_last_i,  // of its planes
     input  logic [AddrBits-1:0] plane_words_i,  // from a plane to the next
     output logic [1:0]          word_taken_o,
@@ -94,17 +94,20 @@ module bnn_first_write
 
   // Copies of a register: whether the write port has room. Those from Here on are for the counters, for addresses, for
   // what is wide and for the loops.
-  localparam int unsigned Steps = 8, Here = 8, Place = 9, Slice = 10, Pair = 11, Loop = 12, Taken = 13;
+  localparam int unsigned Steps = 9, Here = 9, Place = 10, Slice = 11, Pair = 12, Loop = 13, Taken = 14, Plane = 15;
 
-  logic [13:0] room;
-  logic write, active_q, image_last_q;
+  logic [15:0] room;
+  logic write, write_here, active_q,  // write_here: write again, for the places in a word
+       image_last_q;
   logic word_last, word_clear, word_step, pixel_end, lane_end, row_end, map_end, image_end, sub_end;
   logic packing;  // active_q with pack_i
-  localparam int unsigned Value = 1;
+  logic [2:0] packings;  // the same, three times
+  localparam int unsigned Value = 1, Loops = 2;
   logic clear_late;  // for the loops and word_q
-  logic [1:0] open;  // active_q without pack_i and the pauses; again for words of values
+  logic [2:0] open;  // active_q without pack_i and the pauses; again for words of values, and for the loops
   logic some_bits, last_bits;  // there are bits or a word of values, the last ones of a group
   logic [2:0] last;
+  logic group_loop;  // last[G] again, for the loops
   logic slot_end;  // bits of a word
   logic [15:0] unused_value[2];
   logic [GroupBits:0] unused_group;
@@ -115,13 +118,13 @@ module bnn_first_write
       .clear_i      (clear_late),
       .room_i       (room[Steps-1:0]),
       .open_i       (open[0]),
-      .pack_i       (packing),
-      .bits_i       (bits_valid_i),
+      .pack_i       (packings[2]),
+      .bits_i       (bits_valid_i[0]),
       .value_i      (Values & value_valid_i),
       .ready_i      (value_ready_i),
       .plane_i      (Values & plane_i),
       .value_last_i (Values & value_last_i),
-      .word_i       (word_valid_i),
+      .word_i       (word_valid_i[0]),
       .last_i       (last),
       .word_last_i  (word_last),
       .plane_last_i (word_last_i),
@@ -129,6 +132,7 @@ module bnn_first_write
       .lane_last_i  (&lane_q),
       .image_last_i (image_last_q),
       .write_o      (write),
+      .here_o       (write_here),
       .bits_o       (bits_pop_o),
       .word_clear_o (word_clear),
       .word_step_o  (word_step),
@@ -141,8 +145,8 @@ module bnn_first_write
   );
 
   // What goes on is told to each loop by registers, so that it is made from them there.
-  assign some_bits = bits_valid_i | (Values & ((value_valid_i & value_ready_i) | plane_i));
-  assign last_bits = bits_valid_i | (Values & value_last_i);
+  assign some_bits = bits_valid_i[1] | (Values & ((value_valid_i & value_ready_i) | plane_i));
+  assign last_bits = bits_valid_i[1] | (Values & value_last_i);
 
   bnn_register u_clear (
       .clk_i,
@@ -150,16 +154,17 @@ module bnn_first_write
       .data_o(clear_late)
   );
   bnn_loop #(
-      .Bits (GroupBits + 1),
-      .Gates(3),
-      .Value(1'b0)
+      .Bits  (GroupBits + 1),
+      .Gates (3),
+      .Value (1'b0),
+      .Copies(2)
   ) u_group (
       .clk_i,
       .restart_i(clear_late),
-      .go_i     ({room[Loop], open[0], some_bits}),
+      .go_i     ({room[Loop], open[Loops], some_bits}),
       .limit_i  (Values && values_i ? (GroupBits + 1)'(1) : group_end_i),  // value_last_i ends a pixel
       .value_o  (unused_group),
-      .last_o   (last[G])
+      .last_o   ({group_loop, last[G]})
   );
   bnn_loop #(
       .Gates(4),
@@ -167,7 +172,7 @@ module bnn_first_write
   ) u_x (
       .clk_i,
       .restart_i(clear_late),
-      .go_i     ({room[Loop], open[0], last_bits, last[G]}),
+      .go_i     ({room[Loop], open[Loops], last_bits, group_loop}),
       .limit_i  (columns_i),
       .value_o  (unused_value[0]),
       .last_o   (last[X])
@@ -178,7 +183,7 @@ module bnn_first_write
   ) u_y (
       .clk_i,
       .restart_i(clear_late),
-      .go_i     ({room[Loop], open[0], last_bits, last[X:G]}),
+      .go_i     ({room[Loop], open[Loops], last_bits, last[X], group_loop}),
       .limit_i  (rows_i),
       .value_o  (unused_value[1]),
       .last_o   (last[Y])
@@ -190,14 +195,14 @@ module bnn_first_write
   ) u_word (
       .clk_i,
       .restart_i(clear_late),
-      .go_i     ({room[Loop], packing, word_valid_i, word_last_i}),
+      .go_i     ({room[Loop], packing, word_valid_i[1], word_last_i}),
       .limit_i  (plane_words_i),
       .value_o  (unused_word),
       .last_o   (word_last)
   );
 
   assign value_taken_o = {room[Taken], open[Value]};
-  assign word_taken_o  = {room[Taken], packing};
+  assign word_taken_o  = {room[Taken], packings[1]};
 
   // ---- Sub-batches ---------------------------------------------------------------------------
 
@@ -234,7 +239,7 @@ module bnn_first_write
   end
 
   // A sub-batch ends with a row
-  for (genvar i = 0; i < 2; i++) begin : gen_open
+  for (genvar i = 0; i < 3; i++) begin : gen_open
     bnn_first_open u_open (
         .clk_i,
         .clear_i,
@@ -249,15 +254,19 @@ module bnn_first_write
     );
   end
 
-  bnn_first_packed u_packed (
-      .clk_i,
-      .clear_i,
-      .pack_i,
-      .begin_i (begin_q),
-      .active_i(active_q),
-      .end_i   (sub_end),
-      .packed_o(packing)
-  );
+  for (genvar i = 0; i < 3; i++) begin : gen_packed
+    bnn_first_packed u_packed (
+        .clk_i,
+        .clear_i,
+        .pack_i,
+        .begin_i (begin_q),
+        .active_i(active_q),
+        .end_i   (sub_end),
+        .packed_o(packings[i])
+    );
+  end
+
+  assign packing = packings[0];
 
   always_ff @(posedge clk_i) begin
     left_some_q <= left != '0;
@@ -301,10 +310,22 @@ module bnn_first_write
   // so again, as a row is followed by a pause and there are two lanes or more.
   logic [AddrBits-1:0] image_next_q, row_next_q, pixel_next_q;
   logic map_q, row_q, lane_end_q;  // of the write before: what it ends moves the bases with the next one
-  logic [Slots-1:0] here_q;  // which bits of the word, one-hot
-  logic slots_end;
+  logic [Slots-1:0] here_q, here_next;  // which bits of the word, one-hot
+  logic here_last, slots_end;  // here_last: the top bit of here_q again
 
-  assign slot_end = here_q[Slots-1] | planes_i;
+  always_comb begin
+    here_next = here_q;
+    if (!active_q) here_next = Slots'(1);  // between sub-batches
+    else if (write_here) here_next = slots_end ? Slots'(1) : here_q << 1;
+  end
+
+  bnn_register u_here_last (
+      .clk_i,
+      .data_i(here_next[Slots-1]),
+      .data_o(here_last)
+  );
+
+  assign slot_end = here_last | planes_i;
   assign slots_end = last[G] | slot_end;  // the word's last write
 
   // One more, in LUTs
@@ -333,12 +354,11 @@ module bnn_first_write
     else if (word_step) word_q <= AddrBits'(add(32'(word_q), 32'd1));
     if (!active_q) begin  // between sub-batches
       lane_q <= '0;
-      here_q <= Slots'(1);
-    end else if (write) begin
-      here_q <= slots_end ? Slots'(1) : here_q << 1;
-      if (pixel_end) lane_q <= (~pack_i & last[X]) ? '0 : lane_next;
+    end else if (write && pixel_end) begin
+      lane_q <= (~pack_i & last[X]) ? '0 : lane_next;
     end
-    if (!packing || (room[Place] && word_valid_i && word_last_i)) plane_q <= '0;
+    here_q <= here_next;
+    if (!packing || (room[Plane] && word_valid_i[1] && word_last_i)) plane_q <= '0;
     else if (write) plane_q <= AddrBits'(add(32'(plane_q), 32'(plane_words_i[AddrBits-1:0])));
   end
 
@@ -352,7 +372,7 @@ module bnn_first_write
   logic [AddrBits-1:0] place, offset_q, addr_q;  // of the word in the pixel; from the pixel's base; the address
   logic [Simd-1:0] data;
 
-  for (genvar i = 0; i < 14; i++) begin : gen_room
+  for (genvar i = 0; i < 16; i++) begin : gen_room
     bnn_first_room u_room (
         .clk_i,
         .clear_i,
@@ -453,7 +473,7 @@ module bnn_first_write
   default clocking @(posedge clk_i); endclocking
   default disable iff (clear_i);
 
-  one_source: assert property (bits_valid_i |-> !value_valid_i && !plane_i)
+  one_source: assert property (|bits_valid_i |-> !value_valid_i && !plane_i)
       else $error("bits_valid_i together with value_valid_i or plane_i");
 `endif
 endmodule

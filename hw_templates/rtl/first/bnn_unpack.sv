@@ -26,12 +26,12 @@ module bnn_unpack
 );
   logic [63:0] here_q, next_q;
   logic here_valid_d, next_valid_q, next_valid_d, empty_d, skip_q, open_d;
-  logic last, last_move;  // again for the halves
+  logic last, last_move;  // again for the quarters
   logic over_q;  // an image was ended in the last cycle
-  // Copies: for the halves of here_q and next_q, for the counters, for what is valid
-  localparam int unsigned Counts = 2, Valid = 3;
-  logic [3:0] open, here_valid, take, empty;  // open: an image may begin or is at work
-  logic [1:0] move;
+  // Copies: for the quarters of here_q and next_q, for the counters, for what is valid
+  localparam int unsigned Counts = 4, Valid = 5;
+  logic [5:0] open, here_valid, take, empty;  // open: an image may begin or is at work
+  logic [3:0] move;
   logic [2:0] offset_q, offset_next;
   logic [3:0] end_q, end_next;  // first byte behind the pixel
   logic both_q, both_next;  // the pixel lies in both beats
@@ -55,7 +55,7 @@ module bnn_unpack
 
   // next_q follows here_q; a pixel may lie in both.
   // skip_q comes after an image's last pixel, when none is open.
-  assign take = here_valid & open & {4{there_q}};
+  assign take = here_valid & open & {6{there_q}};
   bnn_unpack_step u_step (
       .rst_i,
       .open_i (open[Valid]),
@@ -88,10 +88,11 @@ module bnn_unpack
   assign sum[2] = end_q[2] ^ channels_i[2] ^ sum_carry;
   assign sum[3] = (end_q[2] & channels_i[2]) | ((end_q[2] ^ channels_i[2]) & sum_carry);
 
+  // A reset is longer than one cycle: what follows from it comes with the second.
   always_comb begin
     offset_next = offset_q;
     end_next = end_q;
-    if (rst_i || (take[Counts] && last)) begin
+    if (take[Counts] && last) begin
       offset_next = '0;
       end_next = 4'(channels_i);
     end else if (take[Counts]) begin
@@ -100,9 +101,9 @@ module bnn_unpack
     end
   end
 
-  assign both_next = end_next[3] & (end_next[2:0] != '0);
+  assign both_next = take[Valid] ? ~last & sum[3] & (sum[2:0] != '0) : both_q;
 
-  for (genvar h = 0; h < 4; h++) begin : gen_copy
+  for (genvar h = 0; h < 6; h++) begin : gen_copy
     bnn_register #(
         .Bits(3)
     ) u_valid (
@@ -112,12 +113,12 @@ module bnn_unpack
     );
   end
 
-  for (genvar h = 0; h < 2; h++) begin : gen_half
+  for (genvar h = 0; h < 4; h++) begin : gen_part
     assign move[h] = (take[h] & (end_q[3] | last_move)) | skip_q | ~here_valid[h];
 
     always_ff @(posedge clk_i) begin
-      if (move[h]) here_q[32*h+:32] <= next_q[32*h+:32];
-      if (empty[h]) next_q[32*h+:32] <= beat_i[32*h+:32];
+      if (move[h]) here_q[16*h+:16] <= next_q[16*h+:16];
+      if (empty[h]) next_q[16*h+:16] <= beat_i[16*h+:16];
     end
   end
 
@@ -143,9 +144,9 @@ module bnn_unpack
 
   always_ff @(posedge clk_i) begin
     pixel_q      <= pixel;
-    offset_q     <= offset_next;
-    end_q        <= end_next;
-    both_q       <= both_next;
+    offset_q     <= rst_i ? '0 : offset_next;
+    end_q        <= rst_i ? 4'(channels_i) : end_next;
+    both_q       <= ~rst_i & both_next;
     there_q      <= next_valid_d | ~both_next;
     next_valid_q <= next_valid_d;
     if (rst_i) begin

@@ -50,7 +50,8 @@ module bnn_engine
     output logic [RingBits-1:0]       ring_index_o,
     input  logic [Pe*Simd-1:0]        ring_data_i,
     output logic                      ring_pop_o,
-    output logic                      ring_pop_again_o,  // the same
+    output logic                      ring_pop_again_o,  // the same, twice
+    output logic                      ring_pop_more_o,
     output logic [RingBits:0]         ring_pop_count_o,
     // Activation memory
     output logic                      act_read_o,
@@ -503,6 +504,7 @@ module bnn_engine
       .data_i(ring_pop),
       .data_o(ring_pop_again_o)
   );
+  bnn_register u_pop_more (.clk_i, .data_i(ring_pop), .data_o(ring_pop_more_o));
 
   assign ring_read_o      = ring_read_q;
   assign ring_index_o     = ring_index_q;

@@ -27,7 +27,11 @@ module bnn_weight_bank #(
     write_q      <= write_i;
     write_addr_q <= write_addr_i;
     read_q       <= read_i;
-    read_addr_q  <= read_addr_i | read_ones_i;
+    // A set of the register, no LUT behind the sum
+    for (int unsigned i = 0; i < AddrBits; i++) begin
+      if (read_ones_i[i]) read_addr_q[i] <= 1'b1;
+      else read_addr_q[i] <= read_addr_i[i];
+    end
     if (write_q) mem[write_addr_q] <= data_i;
   end
 

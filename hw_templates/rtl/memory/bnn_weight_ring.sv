@@ -50,7 +50,7 @@ module bnn_weight_ring
     input  logic [Ports*64-1:0] beat_i,
     output logic [AddrBits:0]   available_o,
     output logic                all_o,
-    input  logic                pop_i,
+    input  logic [1:0]          pop_i,  // twice
     input  logic [AddrBits:0]   pop_count_i,
     input  logic                rewind_i,
     input  logic                read_i,
@@ -61,8 +61,7 @@ module bnn_weight_ring
   localparam int unsigned Beats = PartBits / 64;
   localparam int unsigned BeatBits = $clog2(Beats);
   localparam int unsigned BankBits = (PartBits < 256) ? PartBits : 256;
-  localparam int unsigned AddedBits = 4 * BankBits;  // of a word, whose banks share a sum of base and index
-  localparam int unsigned Adders = (WordBits + AddedBits - 1) / AddedBits;
+  localparam int unsigned Adders = WordBits / BankBits;  // of base and index, one for each bank
 
   if (Depth < 4 || (Depth & (Depth - 1)) != 0) begin : gen_check_depth
     $error("bnn_weight_ring: Depth = %0d, must be a power of two, at least 4", Depth);
@@ -81,8 +80,9 @@ module bnn_weight_ring
   logic [AddrBits:0] loaded_q, available_q;  // words since clear_i; from base on
   logic [AddrBits:0] base_next_q, minus_q, change;
   logic [AddrBits-1:0] base_to_q;  // where a pop leads to
+  logic [1:0] to_end;  // twice, for halves of base_to_q
   logic end_q, word, rewind, rewind_q, available_clear;
-  logic clear_q;  // base is cleared a cycle later than what is counted
+  logic drop_q;  // base is cleared a cycle later than what is counted; or it leaves the ring
   logic [Ports-1:0] behind_q;  // the port has brought all words that stay
   logic there, brings;  // they are there; a word comes that is not one of them
   logic ring_q, in_b_q, front_q, front_there_q;  // base is among them; and they are there
@@ -138,7 +138,7 @@ module bnn_weight_ring
           .write_addr_i(placed[p][AddrBits-1:0] | ({AddrBits{behind_q[p]}} & ring_i)),
           .data_i      (word_q[b+:BankBits]),
           .read_i,
-          .read_addr_i (read_addr[(p*PartBits+b)/AddedBits]),
+          .read_addr_i (read_addr[(p*PartBits+b)/BankBits]),
           .read_ones_i (read_ones_q),
           .data_o      (data_o[p*PartBits+b+:BankBits])
       );
@@ -195,30 +195,41 @@ module bnn_weight_ring
     assign read_addr[a] = AddrBits'(add(32'(base), 32'(index_i)));
   end
 
+  for (genvar i = 0; i < 2; i++) begin : gen_end
+    bnn_weight_ring_end #(
+        .Bits(AddrBits + 1)
+    ) u_end (
+        .hold_i,
+        .base_next_i(base_next_q),
+        .words_i,
+        .end_o      (to_end[i])
+    );
+  end
   bnn_weight_ring_step u_step (
       .rst_i,
       .clear_i,
       .hold_i,
       .rewind_i,
-      .pop_i,
+      .pop_i            (pop_i[0]),
       .end_i            (end_q),
       .rewind_o         (rewind),
       .available_clear_o(available_clear)
   );
 
-  assign base_d = (clear_q | rewind_i | leave_q) ? '0 : enter_q ? base_b_q : pop_i ? base_to_q : base_q;
-  assign change = (minus_q & {(AddrBits + 1){pop_i}}) | (loaded_q & {(AddrBits + 1){rewind_q}});
+  assign base_d = (drop_q | rewind_i) ? '0 : enter_q ? base_b_q : pop_i[0] ? base_to_q : base_q;
+  assign change = (minus_q & {(AddrBits + 1){pop_i[1]}}) | (loaded_q & {(AddrBits + 1){rewind_q}});
   assign brings = word & (~ring_q | there);
   assign stored_o = word & ring_q & ~there;
 
   always_ff @(posedge clk_i) begin
     // What a pop leads to, ready before it.
     base_next_q <= (AddrBits + 1)'(add(32'(base_q), 32'(pop_count_i)));
-    end_q       <= hold_i & (base_next_q == words_i);
-    base_to_q   <= (hold_i & (base_next_q == words_i)) ? '0 : base_next_q[AddrBits-1:0];
+    end_q       <= to_end[0];
+    base_to_q[AddrBits/2-1:0] <= to_end[0] ? '0 : base_next_q[AddrBits/2-1:0];
+    base_to_q[AddrBits-1:AddrBits/2] <= to_end[1] ? '0 : base_next_q[AddrBits-1:AddrBits/2];
     minus_q     <= front_q ? '0 : '0 - pop_count_i;
     rewind_q    <= rewind;
-    clear_q     <= rst_i | clear_i;
+    drop_q      <= rst_i | clear_i | (ring_q & ~in_b_i & in_b_q);
     base_q      <= base_d;
     ring_q      <= ring_i != '0;
     in_b_q      <= in_b_i;
@@ -264,7 +275,7 @@ module bnn_weight_ring
   always_ff @(posedge clk_i) begin
     brought_q        <= brought;
     brought_before_q <= brought_q;
-    moved_q          <= {moved_q[0], pop_i | rewind_i};
+    moved_q          <= {moved_q[0], pop_i[0] | rewind_i};
     if (rst_i || clear_i) begin
       {brought, brought_q, brought_before_q, base} <= '0;
       {hold_at_q, words_at_q, ring_at_q, kept_at_q} <= {hold_i, words_i, ring_i, kept_i};
@@ -274,7 +285,7 @@ module bnn_weight_ring
       if (leave_q) base_b <= base;
       if (rewind || rewind_i || leave_q) base <= '0;
       else if (enter_q) base <= base_b;
-      else if (pop_i) base <= base + 32'(pop_count_i) - (back ? 2 * Depth : 0);
+      else if (pop_i[0]) base <= base + 32'(pop_count_i) - (back ? 2 * Depth : 0);
     end
   end
 
@@ -287,10 +298,11 @@ module bnn_weight_ring
 
   read_there: assert property (read_i |-> base + 32'(index_i) < brought_before_q)
       else $error("word %0d read, %0d are there for two cycles", base + 32'(index_i), brought_before_q);
-  pop_there: assert property (pop_i |-> (back ? 2 * Depth - 32'(pop_count_i) <= base
+  pop_there: assert property (pop_i[0] |-> (back ? 2 * Depth - 32'(pop_count_i) <= base
       : all_o || pop_count_i <= available_o))
       else $error("%0d words popped of %0d, %0d are before them", pop_count_i, available_o, base);
-  pop_settled: assert property (pop_i |-> moved_q == '0 && $stable(pop_count_i) && pop_count_i == $past(pop_count_i, 2))
+  pop_settled: assert property (pop_i[0] |-> moved_q == '0 && $stable(pop_count_i)
+      && pop_count_i == $past(pop_count_i, 2))
       else $error("pop_count_i or base not constant from two cycles before pop_i");
   word_has_room: assert property (|part && ring_i == '0 |-> number - (hold_i ? 0 : base)
       < (hold_i ? 32'(words_i) : Depth))
@@ -301,9 +313,9 @@ module bnn_weight_ring
   ring_fits: assert property (clear_i && ring_i != '0 |-> !hold_i && kept_i <= {1'b0, ring_i}
       && ((Depth - 32'(ring_i)) & (Depth - 32'(ring_i) - 1)) == 0)
       else $error("a ring from word %0d on behind %0d words, with hold_i = %b", ring_i, kept_i, hold_i);
-  rewind_held: assert property (rewind_i |-> (hold_i || (ring_i != '0 && !in_b_i)) && !pop_i)
-      else $error("rewind_i with hold_i = %b, pop_i = %b", hold_i, pop_i);
-  use_constant: assert property (|beat_valid_i || pop_i || rewind_i || read_i |-> hold_i == hold_at_q
+  rewind_held: assert property (rewind_i |-> (hold_i || (ring_i != '0 && !in_b_i)) && !pop_i[0])
+      else $error("rewind_i with hold_i = %b, pop_i = %b", hold_i, pop_i[0]);
+  use_constant: assert property (|beat_valid_i || pop_i[0] || rewind_i || read_i |-> hold_i == hold_at_q
       && words_i == words_at_q && ring_i == ring_at_q && (ring_i == '0 || kept_i == kept_at_q))
       else $error("hold_i, words_i, ring_i or kept_i are not those of clear_i");
   words_fit: assert property (clear_i && hold_i |-> words_i != '0 && 32'(words_i) <= Depth)
