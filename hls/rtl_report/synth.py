@@ -36,7 +36,7 @@ _DELAY = (
 _CELLS = {
     "DSP48E1": """module DSP48E1 #(
   parameter AREG = 1, BREG = 1, CREG = 1, DREG = 1, ADREG = 1, MREG = 1, PREG = 1, OPMODEREG = 1, ALUMODEREG = 1,
-  parameter USE_MULT = "MULTIPLY", USE_DPORT = "FALSE", USE_SIMD = "ONE48"
+  parameter ACASCREG = 1, BCASCREG = 1, USE_MULT = "MULTIPLY", USE_DPORT = "FALSE", USE_SIMD = "ONE48"
 ) (
   input [29:0] A, ACIN, input [17:0] B, BCIN, input [47:0] C, PCIN, input [24:0] D, output [47:0] P, PCOUT,
   input [6:0] OPMODE, input [4:0] INMODE, input [3:0] ALUMODE, input [2:0] CARRYINSEL,

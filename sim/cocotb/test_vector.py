@@ -157,6 +157,19 @@ def check(dut, bench, expected):
 
 
 @cocotb.test()
+async def vector_less(dut):
+    """Numbers next to each other and far apart, every cycle."""
+    words = parameter("Words")
+    rng = await begin(dut)
+    for _ in range(2000):
+        one = [rng.choice([rng.randrange(256), 0, 255]) for _ in range(words)]
+        other = [rng.choice([rng.randrange(256), value, max(value - 1, 0), min(value + 1, 255)]) for value in one]
+        dut.a_i.value, dut.b_i.value = join(one, 8), join(other, 8)
+        await FallingEdge(dut.clk_i)
+        assert int(dut.less_o.value) == sum((a < b) << n for n, (a, b) in enumerate(zip(one, other)))
+
+
+@cocotb.test()
 async def vector_pool(dut):
     """Blocks of one to four parts, their maxima read back behind the last."""
     units = parameter("Units")
@@ -468,6 +481,8 @@ CASES = [
     ("bnn_vector_score", {"Pe": 16, "Lanes": 4}),
     ("bnn_vector_unit", {}),
     ("bnn_vector_sum", {}),
+    ("bnn_vector_less", {"Words": 4}),
+    ("bnn_vector_less", {"Words": 2}),
     ("bnn_vector_mean", {"Units": 2, "Slots": 2}),
     ("bnn_vector_pool", {"Units": 2}),
     ("bnn_vector_lane", {"Units": 2}),
@@ -483,6 +498,8 @@ def test_block(top, parameters, tmp_path):
 
 CELLS = [
     ("bnn_vector_sum", {}, ["DSP48E1"]),
+    ("bnn_vector_less", {"Words": 4}, ["DSP48E1"]),
+    ("bnn_vector_less", {"Words": 2}, ["DSP48E1"]),
     ("bnn_pick", {"Words": 8, "Bits": 4}, ["MUXF7"]),
     ("bnn_pick", {"Words": 16, "Bits": 2}, ["MUXF7", "MUXF8"]),
 ]

@@ -1,4 +1,6 @@
 // Whether up to three bits of two numbers are equal: one LUT of bnn_equal
+//
+// A module of its own, so that it stays one LUT. No registers.
 (* keep_hierarchy = "yes" *)
 module bnn_equal_part #(
     parameter int unsigned Bits = 3

@@ -21,6 +21,7 @@
 // write_*_o: the lanes of write_lane_o, Pe bits each, which bnn_writeback puts into words.
 module bnn_vector
   import bnn_pkg::*;
+  import bnn_add_pkg::add;
 #(
     parameter int unsigned Pe = 8,
     parameter int unsigned Simd = 64,
@@ -80,14 +81,14 @@ module bnn_vector
   descriptor_t layer;
   flags_t flags;
   logic clear, rst_way, rst_results;
-  logic average_q, pool_q, pairs_q, images_q, serial_q, bit_planes_q, value_q, has_bits_q, unsigned_q;
+  logic average_q, average_pixel, pool_q, pairs_q, images_q, serial_q, bit_planes_q, value_q, has_bits_q, unsigned_q;
   logic scores_q;
   logic [4:0] bases_q, planes_q, hand_overs_q;
   logic [4:0] product_q;
   logic [15:0] pixels_q, sums_q;  // sums of an output
   logic [1:0] kept_q, kept_last_q;  // planes with values of their own
   logic [3:0] last_given_q;  // of the planes that are given, at least one turn
-  logic [3:0] phase_end_q, given_end_q;  // the phase and the plane before the last
+  logic [3:0] phase_before_q, given_end_q;  // the phase two before the last, the plane before the last
   logic one_given_q;
   logic [2:0] fields_q;  // places in the pool's queue of a block, of eight
   logic [7:0] most_q;
@@ -95,10 +96,11 @@ module bnn_vector
   logic [2:0] reads_q;  // reads of a shortcut
   logic few_q;  // more of these than sums: there are 1, 2 or 4
   logic single_q;  // one sum
+  logic many_q;  // several hand-overs
   // A channel's turns: those up to the first plane, or score, then those of the others
-  logic [15:0] lead_q, lead_end_q;
+  logic [15:0] lead_q, lead_before_q;  // the latter: the turn two before the last
   logic [2:0] more_q, more_last_q;
-  logic one_lead_q, no_more_q, sum_now_q, read_now_q;  // of the first turn
+  logic one_lead_q, two_leads_q, no_more_q, sum_now_q, read_now_q;  // of the first turn
   logic [1:0] sum_wait_q;  // the turn before the first sum, and before the first read
   logic [3:0] read_wait_q;
   logic far_q;
@@ -122,6 +124,13 @@ module bnn_vector
       .clk_i,
       .data_i(rst_i | start_i),
       .data_o(clear)
+  );
+
+  // Of addresses of pixels
+  bnn_register u_average_pixel (
+      .clk_i,
+      .data_i(flags.average),
+      .data_o(average_pixel)
   );
 
   assign layer = layer_i.descriptor;
@@ -183,7 +192,7 @@ module bnn_vector
     kept_q       <= layer.result.thresholds == '0 ? 2'd1 : layer.result.thresholds;
     kept_last_q  <= {kept_q == 2'd3, kept_q == 2'd2};
     last_given_q <= bit_planes_q ? LastBit[layer.result.value_bits] : 4'(kept_last_q);
-    phase_end_q  <= has_bits_q ? 4'd7 : 4'd6;
+    phase_before_q <= has_bits_q ? 4'd6 : 4'd5;
     given_end_q  <= last_given_q - 4'd1;
     one_given_q  <= last_given_q == '0;
     fields_q     <= kept_q == 2'd3 ? 3'd4 : 3'(kept_q);
@@ -191,10 +200,12 @@ module bnn_vector
     mean_q       <= flags.shortcut & flags.shortcut_average;
     reads_q      <= !mean_q ? 3'd1 : images_q ? 3'd4 : 3'd2;
     single_q     <= sums_q == 16'd1;
+    many_q       <= ~average_q & ~single_q;
     few_q        <= sums_q[15:2] == '0 & (reads_q[2] | (reads_q[1] & ~sums_q[1]));
     lead_q       <= few_q ? 16'(reads_q) : sums_q;
-    lead_end_q   <= lead_q - 16'd2;
+    lead_before_q <= lead_q - 16'd3;
     one_lead_q   <= lead_q == 16'd1;
+    two_leads_q  <= lead_q == 16'd2;
     more_q       <= scores_q ? 3'd1 : single_q ? 3'(kept_last_q) : {kept_last_q, 1'b0};
     more_last_q  <= more_q - 3'd1;
     no_more_q    <= more_q == '0;
@@ -243,7 +254,6 @@ module bnn_vector
   logic [5:0] there_change_q, minus_q, whole_leave_q;
 
   assign row_last = &write_row_q;
-  assign leave = block_end & ~average_q;
 
   always_ff @(posedge clk_i) begin
     minus_q       <= Minus[hand_overs_q];
@@ -251,7 +261,7 @@ module bnn_vector
     take_leave_q  <= Less[hand_overs_q];
     free_change_q <= leave ? (take_i ? take_leave_q : hand_overs_q) : {5{take_i}};
     if (write_q && row_last) there_change_q <= leave ? whole_leave_q : 6'd1;
-    else there_change_q <= leave ? minus_q : 6'd0;
+    else there_change_q <= (leave | clear) ? minus_q : 6'd0;  // a block's are wanted from the start on
     if (rst_i) begin
       free_change_q  <= '0;
       there_change_q <= '0;
@@ -262,7 +272,7 @@ module bnn_vector
     if (clear) begin
       write_hand_q <= '0;
       free_q       <= 5'(MaxHandOvers);
-      there_q      <= minus_q;
+      there_q      <= '0;
     end else begin
       if (write_q && row_last) write_hand_q <= 4'(Next[write_hand_q]);
       free_q  <= free_q + free_change_q;
@@ -274,6 +284,8 @@ module bnn_vector
 
   // ---- Values: which sum of which channel is next --------------------------------------------------
 
+  localparam int unsigned Copies = 3, Flags = 1, Counts = 2;
+
   logic run_q, go, sum_phase, read_phase, begin_d, begin_q, pool_first_q, pool_last_q, value_bank_q;
   logic begin_first_q;  // begin_q with a pool's first block
   logic group_last_q;
@@ -282,19 +294,26 @@ module bnn_vector
   logic [15:0] lead_turn_q;
   logic [2:0] more_turn_q;
   logic lead_last_q, turn_last_q, sum_turn_q, read_turn_q, fresh_q, channel_clear, channel_last_q;
-  logic next_last, next_read, more_phase;  // more_phase: a turn of the other planes is next
-  logic [2:0] goes;  // go, and again for the lead's turns and for the pixel
-  logic [1:0] channel_clears;  // channel_clear, and again for the lead's turns
+  logic lead_end_q;  // the lead's turn before its last
+  logic next_last, next_read, next_sum, more_phase;  // more_phase: a turn of the other planes is next
+  // Of sums, those of one's own; which of them go on with a turn of theirs: the number of a sum, of a turn of other
+  // planes, of the lead
+  logic sum_step_q, hand_go, more_go, lead_go;
+  logic [Copies-1:0] goes, runs;  // go and run_q, again for the other flags, for the pixel and the scores
+  logic [2:0] channel_clears;  // channel_clear, and again for the other flags, and for what is counted
+  logic run_d;
   logic phase_last_q, plane_last_q, column_last_q, column_end;  // of a turn of the results
   logic shortcut_d, port_q, port_wait_q, score_wait_q;  // a result takes the port; the turn waits for that, for scores
-  logic [3:0] hand_base_q, hand_q, hand_index_q;
+  // The first hand-over of the block, and of the next one; the turn's, from the first one on
+  logic [3:0] hand_base_q, hand_next_q, hand_step_q, hand_index_q;
   logic [1:0] read_index_q;
   logic [AddrBits-1:0] pixel_step, pixel_step_q;  // to the next turn's pixel
   logic pixel_clear_q;
   logic [2:0] field_base_q;  // where the block goes
   logic [7:0] flight_q;  // ones: blocks in the queue, or on their way there
   logic full;
-  logic result_end, pool_end_d, pool_end_q, value_group_d, score_done, score_over_q, result_run_q;
+  logic result_end, flight_end;  // the results of a block end; again for flight_q
+  logic pool_end_d, pool_end_q, value_group_d, score_done, score_over_q, result_run_q;
   logic [3:0] result_run_d_q;
   logic [AddrBits-1:0] source_q, pixel_q, record_q, back_q, shortcut_row_q;
   logic [SlotBits-1:0] slot_q;
@@ -302,42 +321,23 @@ module bnn_vector
 
   // The scores of a channel leave one by one before the next one's. From its turn to the port a result takes two cycles
   // more than a read of a shortcut, and five more than one of an average.
-  bnn_vector_step u_step (
-      .run_i          (run_q),
-      .score_wait_i   (score_wait_q),
-      .score_over_i   (score_over_q),
-      .port_i         (port_q),
-      .port_wait_i    (port_wait_q),
-      .turn_last_i    (turn_last_q),
-      .channel_last_i (channel_last_q),
-      .pool_last_i    (pool_last_q),
-      .group_last_i   (group_last_q),
-      .block_end_o    (block_end),
-      .pool_end_o     (pool_end_d),
-      .group_end_o    (value_group_d),
-      .phase_last_i   (phase_last_q),
-      .plane_last_i   (plane_last_q),
-      .column_end_o   (column_end)
-  );
-  bnn_vector_end u_end (
-      .phase_last_i (phase_last_q),
-      .plane_last_i (plane_last_q),
-      .column_last_i(column_last_q),
-      .result_end_o (result_end)
-  );
-  for (genvar i = 0; i < 3; i++) begin : gen_go
+  for (genvar i = 0; i < Copies; i++) begin : gen_go
+    bnn_register u_run (
+        .clk_i,
+        .data_i(run_d),
+        .data_o(runs[i])
+    );
     bnn_vector_go u_go (
-        .run_i       (run_q),
+        .run_i       (runs[i]),
         .score_wait_i(score_wait_q),
         .score_over_i(score_over_q),
         .port_i      (port_q),
         .port_wait_i (port_wait_q),
+        .with_i      (1'b1),
         .go_o        (goes[i])
     );
-  end
-  for (genvar i = 0; i < 2; i++) begin : gen_clear
     bnn_vector_clear u_clear (
-        .run_i          (run_q),
+        .run_i          (runs[i]),
         .score_wait_i   (score_wait_q),
         .score_over_i   (score_over_q),
         .port_i         (port_q),
@@ -346,6 +346,53 @@ module bnn_vector
         .channel_clear_o(channel_clears[i])
     );
   end
+  bnn_vector_go u_hand_go (
+      .run_i       (runs[Counts]),
+      .score_wait_i(score_wait_q),
+      .score_over_i(score_over_q),
+      .port_i      (port_q),
+      .port_wait_i (port_wait_q),
+      .with_i      (sum_step_q),
+      .go_o        (hand_go)
+  );
+  bnn_vector_go u_more_go (
+      .run_i       (runs[Counts]),
+      .score_wait_i(score_wait_q),
+      .score_over_i(score_over_q),
+      .port_i      (port_q),
+      .port_wait_i (port_wait_q),
+      .with_i      (more_phase),
+      .go_o        (more_go)
+  );
+  bnn_vector_go u_lead_go (
+      .run_i       (runs[Counts]),
+      .score_wait_i(score_wait_q),
+      .score_over_i(score_over_q),
+      .port_i      (port_q),
+      .port_wait_i (port_wait_q),
+      .with_i      (~more_phase),
+      .go_o        (lead_go)
+  );
+  bnn_vector_go u_block_end (
+      .run_i       (runs[Flags]),
+      .score_wait_i(score_wait_q),
+      .score_over_i(score_over_q),
+      .port_i      (port_q),
+      .port_wait_i (port_wait_q),
+      .with_i      (channel_last_q & turn_last_q),
+      .go_o        (block_end)
+  );
+  bnn_vector_go u_leave (
+      .run_i       (runs[Flags]),
+      .score_wait_i(score_wait_q),
+      .score_over_i(score_over_q),
+      .port_i      (port_q),
+      .port_wait_i (port_wait_q),
+      .with_i      (channel_last_q & turn_last_q & ~average_q),
+      .go_o        (leave)
+  );
+  assign pool_end_d = block_end & pool_last_q;
+  assign value_group_d = pool_end_d & group_last_q;
   assign go = goes[0];
   assign channel_clear = channel_clears[0];
   assign sum_phase = go & sum_turn_q;
@@ -354,14 +401,14 @@ module bnn_vector
   // them
   always_comb begin
     pixel_step = '0;
-    if (average_q) pixel_step = record_q;
+    if (average_pixel) pixel_step = record_q;
     else if (mean_q && read_turn_q) pixel_step = !images_q ? shortcut_row_q : read_index_q[0] ? back_q : record_q;
   end
 
   // Of the turn after this one, which goes on to it
-  assign next_last = more_phase ? more_turn_q == more_last_q : lead_turn_q == lead_end_q & no_more_q;
+  assign next_last = more_phase ? more_turn_q == more_last_q : lead_end_q & no_more_q;
   assign next_read = ~more_phase & (read_turn_q | lead_turn_q[3:0] == read_wait_q);
-  assign more_phase = lead_last_q | more_turn_q != '0;
+  assign next_sum  = more_phase ? single_q & ~scores_q : sum_turn_q | lead_turn_q[1:0] == sum_wait_q;
 
   bnn_vector_flag u_turn_last (
       .clk_i,
@@ -397,47 +444,88 @@ module bnn_vector
       .flag_o (port_wait_q)
   );
 
+  bnn_vector_flag u_lead_end (
+      .clk_i,
+      .clear_i(channel_clears[Flags]),
+      .go_i   (goes[Flags]),
+      .first_i(two_leads_q),
+      .next_i (lead_turn_q == lead_before_q),
+      .flag_o (lead_end_q)
+  );
+  bnn_vector_flag u_lead_last (
+      .clk_i,
+      .clear_i(channel_clears[Flags]),
+      .go_i   (goes[Flags]),
+      .first_i(one_lead_q),
+      .next_i (~more_phase & lead_end_q),
+      .flag_o (lead_last_q)
+  );
+  // The channel ends before this does.
+  bnn_vector_flag u_more_phase (
+      .clk_i,
+      .clear_i(channel_clears[Flags]),
+      .go_i   (goes[Flags]),
+      .first_i(one_lead_q),
+      .next_i (more_phase | lead_end_q),
+      .flag_o (more_phase)
+  );
+  bnn_vector_flag u_sum_turn (
+      .clk_i,
+      .clear_i(channel_clears[Flags]),
+      .go_i   (goes[Flags]),
+      .first_i(sum_now_q),
+      .next_i (next_sum),
+      .flag_o (sum_turn_q)
+  );
+  bnn_vector_flag u_sum_step (
+      .clk_i,
+      .clear_i(channel_clears[Flags]),
+      .go_i   (goes[Flags]),
+      .first_i(sum_now_q & many_q),
+      .next_i (next_sum & many_q),
+      .flag_o (sum_step_q)
+  );
+  // One sum serves all planes.
+  bnn_vector_flag u_fresh (
+      .clk_i,
+      .clear_i(channel_clears[Flags]),
+      .go_i   (goes[Flags]),
+      .first_i(1'b1),
+      .next_i (fresh_q & (~sum_turn_q | single_q)),
+      .flag_o (fresh_q)
+  );
+
   assign full = fields_q[2] ? flight_q[1] : fields_q[1] ? flight_q[3] : flight_q[7];
+  assign run_d = ~rst_i & (begin_q | (run_q & ~block_end));
+  assign run_q = runs[0];
   assign begin_d = ~run_q & ~ended_q & ~begin_q & ready_q != '0 & ~full & (average_q | ~there_q[5]);
 
   always_ff @(posedge clk_i) begin
     pool_last_q <= pool_block_q == pool_blocks_q - 3'd1;
     result_run_d_q <= rst_i ? '0 : {result_run_d_q[2:0], result_run_q};
-    pixel_step_q   <= (goes[2] & ~(average_q & single_q)) ? pixel_step : '0;
+    pixel_step_q   <= (goes[Counts] & ~(average_pixel & single_q)) ? pixel_step : '0;
     pixel_clear_q  <= channel_clear;
     if (pixel_clear_q) pixel_q <= '0;
     else pixel_q <= pixel_q + pixel_step_q;
     port_q         <= average_q ? result_run_d_q[3] : result_run_d_q[0];
-    if (channel_clear) begin
-      channel_q    <= !run_q ? '0 : channel_q + 3'd1;
-      channel_last_q <= run_q & channel_q == 3'd6;
-      more_turn_q  <= '0;
-      lead_last_q  <= one_lead_q;
-      sum_turn_q   <= sum_now_q;
-      fresh_q      <= 1'b1;
-      hand_q       <= hand_base_q;
-      {hand_index_q, read_index_q} <= '0;
-    end else if (go) begin
-      // One sum serves all planes.
-      fresh_q <= fresh_q & (~sum_turn_q | single_q);
-      if (sum_turn_q && !single_q) begin
-        hand_q       <= hand_q + 4'd1;
-        hand_index_q <= hand_index_q + 4'd1;
-      end
-      read_index_q <= read_index_q + 2'(read_turn_q);
-      if (more_phase) begin
-        more_turn_q <= more_turn_q + 3'd1;
-        lead_last_q <= 1'b0;
-        sum_turn_q  <= single_q & ~scores_q;
-      end else begin
-        lead_last_q <= lead_turn_q == lead_end_q;
-        sum_turn_q  <= sum_turn_q | lead_turn_q[1:0] == sum_wait_q;
-      end
+    if (!runs[Counts]) begin
+      channel_q      <= '0;
+      channel_last_q <= 1'b0;
+    end else if (channel_clears[Counts]) begin
+      channel_q      <= channel_q + 3'd1;
+      channel_last_q <= channel_q == 3'd6;
     end
-    if (channel_clears[1]) lead_turn_q <= '0;
-    else if (goes[1] && !more_phase) lead_turn_q <= lead_turn_q + 16'd1;
+    if (channel_clears[Counts]) hand_index_q <= '0;
+    else if (hand_go) hand_index_q <= hand_index_q + 4'd1;
+    if (channel_clears[Counts]) more_turn_q <= '0;
+    else if (more_go) more_turn_q <= more_turn_q + 3'd1;
+    if (channel_clears[Counts]) lead_turn_q <= '0;
+    else if (lead_go) lead_turn_q <= 16'(add(32'(lead_turn_q), 32'd1));
+    if (channel_clear) read_index_q <= '0;
+    else if (go) read_index_q <= read_index_q + 2'(read_turn_q);
+    hand_step_q <= hand_overs_q[3:0];
+    hand_next_q <= hand_base_q + hand_step_q;
     if (rst_i) begin
-      run_q         <= 1'b0;
       begin_q       <= 1'b0;
       begin_first_q <= 1'b0;
       ended_q       <= 1'b0;
@@ -446,7 +534,6 @@ module bnn_vector
     end else begin
       begin_q       <= begin_d;
       begin_first_q <= begin_d & pool_first_q;
-      run_q         <= begin_q | (run_q & ~block_end);
       ended_q       <= block_end;
       pool_end_q    <= pool_end_d;  // whether the block is the last one is settled with its first turn
       value_group_q <= value_group_d;
@@ -460,12 +547,12 @@ module bnn_vector
       value_bank_q  <= 1'b0;
     end else begin
       if (ended_q) begin
-        hand_base_q  <= hand_base_q + hand_overs_q[3:0];
+        hand_base_q  <= hand_next_q;
         pool_block_q <= pool_last_q ? '0 : pool_block_q + 3'd1;
         pool_first_q <= pool_last_q;
       end
       if (pool_end_q) field_base_q <= field_base_q + fields_q;
-      if ((pool_end_q & ~scores_q) != result_end) flight_q <= result_end ? flight_q >> 1 : {flight_q[6:0], 1'b1};
+      if ((pool_end_q & ~scores_q) != flight_end) flight_q <= flight_end ? flight_q >> 1 : {flight_q[6:0], 1'b1};
       value_bank_q  <= value_bank_q ^ value_group_q;
     end
     if (clear || go) score_over_q <= 1'b0;
@@ -474,7 +561,7 @@ module bnn_vector
 
   // ---- Where shortcuts and maps that are averaged lie, a block ahead -----------------------------------
 
-  logic [AddrBits-1:0] shortcut_base_q, shortcut_step_q, row_step_q, next_source_q;
+  logic [AddrBits-1:0] shortcut_base_q, shortcut_step_q, row_step_q, next_source_q, next_offset_q;
   logic [12:0] shortcut_words_q;  // of SIMD channels that have one
   logic two_q, next_shortcut_q, group_last;  // two_q: steps of two
   logic [LaneBits:0] unused_columns;
@@ -492,7 +579,8 @@ module bnn_vector
     shortcut_row_q  <= layer.shortcut_row_stride[AddrBits-1:0];
     row_step_q      <= two_q ? shortcut_row_q << 1 : shortcut_row_q;
     shortcut_step_q <= (two_q & images_q) ? record_q << 1 : record_q;
-    next_source_q   <= next_addr + AddrBits'(layer.shortcut_place.shortcut_word) + (next_word << 3);
+    next_offset_q   <= AddrBits'(layer.shortcut_place.shortcut_word) + (next_word << 3);
+    next_source_q   <= AddrBits'(add(32'(next_addr), 32'(next_offset_q)));  // long before the next block
     shortcut_words_q <= flags.shortcut ? 13'((layer.shortcut_values[15:0] + 16'd7) >> 3) : '0;
     next_shortcut_q <= 13'(next_word) < shortcut_words_q;
     shortcut_q      <= shortcut_d;
@@ -576,7 +664,9 @@ module bnn_vector
   block_t [ValueAt+1:0] block_d;
   step_t next_step;
   step_t [ValueAt+1:0] step_d;
-  logic [SumAt:0][3:0] sum_hand_q, turn_d_q;  // the latter: which coefficient, of an average the only one
+  logic [SumAt:1][3:0] sum_hand_q;
+  logic [SumAt:0][3:0] turn_d_q;  // which coefficient, of an average the only one
+  logic [3:0] hand_base_d_q;
   logic [ShortcutAt-1:0][AddrBits-1:0] source_d_q;
   logic [ShortcutAt+4:0] read_valid_q, read_first_q;
   logic [AverageAt+4:0] sum_valid_q;
@@ -606,8 +696,9 @@ module bnn_vector
   always_ff @(posedge clk_i) begin
     block_d       <= {block_d[ValueAt:0], block};
     step_d        <= {step_d[ValueAt:0], next_step};
-    sum_hand_q    <= {sum_hand_q[SumAt-1:0], hand_q};
-    turn_d_q      <= {turn_d_q[SumAt-1:0], average_q ? 4'd0 : hand_index_q};
+    hand_base_d_q <= hand_base_q;
+    sum_hand_q    <= {sum_hand_q[SumAt-1:1], 4'(add(32'(hand_base_d_q), 32'(turn_d_q[0])))};
+    turn_d_q      <= {turn_d_q[SumAt-1:0], hand_index_q};
     source_d_q    <= {source_d_q[ShortcutAt-2:1], source_d_q[0] + pixel_q, source_q + AddrBits'(channel_q)};
     read_addr_q   <= average_q ? source_d_q[AverageAt-1] : source_d_q[ShortcutAt-1];
     read_first_q  <= {read_first_q[ShortcutAt+3:0], read_index_q == '0};
@@ -759,25 +850,52 @@ module bnn_vector
     end
   end
 
+  // Where a plane of a block lies in the pool's queue: their sum, in LUTs
+  function automatic logic [2:0] place(input logic [2:0] field, input logic [1:0] plane);
+    place[0] = field[0] ^ plane[0];
+    place[1] = field[1] ^ plane[1] ^ (field[0] & plane[0]);
+    place[2] = field[2] ^ (plane[1] ? field[1] | (field[0] & plane[0]) : field[1] & field[0] & plane[0]);
+  endfunction
+
   // ---- Results: turns over columns, planes and channels -----------------------------------------------
 
   logic [7:0] pending_q;  // ones: blocks that are kept
   logic [3:0] phase_q, plane_q;
   logic [LaneBits:0] column_q, block_columns;
   logic [2:0] result_field_q;
-  logic result_bank_q, result_last;
-  logic [AddrBits-1:0] plane_word_q, plane_word_d_q, value_word_q, offset_q[2], word_d_q, addr_d_q[WriteAt+1];
+  logic phase_soon_q, phase_end, result_bank_q, result_last;
+  logic [AddrBits-1:0] plane_word_q, plane_next_q, plane_word_d_q[2], value_word_q, offset_q, word_d_q;
+  logic [AddrBits-1:0] addr_d_q[WriteAt+1];
   logic [AddrBits-1:0] result_addr, result_word;
   logic [Lanes-1:0] result_lane, lane_d_q[WriteAt+1];
   logic [SlotBits-1:0] result_slot, slot_d_q[WriteAt+1];
   logic [LaneBits-1:0] pick_q;
+
+  // Planes and columns are longer than what tells of their last takes: before their last phase it is settled.
+  assign phase_end = result_run_q & phase_soon_q;
+
+  bnn_register u_column_end (
+      .clk_i,
+      .data_i(phase_end & plane_last_q),
+      .data_o(column_end)
+  );
+  bnn_register u_result_end (
+      .clk_i,
+      .data_i(phase_end & plane_last_q & column_last_q),
+      .data_o(result_end)
+  );
+  bnn_register u_flight_end (
+      .clk_i,
+      .data_i(phase_end & plane_last_q & column_last_q),
+      .data_o(flight_end)
+  );
 
   assign result_group = scores_q ? value_group_q : result_end & result_last;
   assign result = '{
       valid: result_run_q & (phase_q[3] | (value_q & plane_q == '0)),
       value: ~phase_q[3],
       take: result_run_q & ~phase_q[3],
-      field: result_field_q + (bit_planes_q ? 3'd0 : plane_q[2:0]),
+      field: place(result_field_q, bit_planes_q ? 2'd0 : plane_q[1:0]),
       channel: phase_q[2:0],
       bit_number: 3'(last_given_q - plane_q),
       plane: plane_q[1:0],
@@ -785,8 +903,10 @@ module bnn_vector
   };
 
   always_ff @(posedge clk_i) begin
+    plane_next_q <= AddrBits'(add(32'(plane_word_q), 32'(AddrBits'(layer.dest_planes.plane_words))));
     column_last_q <= ~serial_q | column_q == block_columns - 1'b1;
-    phase_last_q <= result_run_q & phase_q == phase_end_q;
+    phase_soon_q <= phase_q == phase_before_q;
+    phase_last_q <= phase_end;
     if (!result_run_q) begin
       phase_q      <= '0;
       plane_q      <= '0;
@@ -798,7 +918,7 @@ module bnn_vector
       if (phase_last_q) begin
         plane_q      <= plane_last_q ? '0 : plane_q + 4'd1;
         plane_last_q <= plane_last_q ? one_given_q : plane_q == given_end_q;
-        plane_word_q <= plane_last_q ? '0 : plane_word_q + AddrBits'(layer.dest_planes.plane_words);
+        plane_word_q <= plane_last_q ? '0 : plane_next_q;
       end
       if (column_end) column_q <= column_last_q ? '0 : column_q + 1'b1;
     end
@@ -861,11 +981,11 @@ module bnn_vector
   always_ff @(posedge clk_i) begin
     result_d[0] <= result;
     for (int unsigned i = 1; i <= WriteAt; i++) result_d[i] <= result_d[i-1];
-    value_word_q   <= AddrBits'(layer.dest_planes.value_word) + AddrBits'(phase_q[2:0]);
-    plane_word_d_q <= plane_word_q;
-    offset_q[0] <= result_d[0].value ? value_word_q : plane_word_d_q;
-    offset_q[1] <= offset_q[0];
-    addr_d_q[3] <= result_addr + offset_q[1];
+    value_word_q <= AddrBits'(add(32'(AddrBits'(layer.dest_planes.value_word)), 32'(result_d[0].channel)));
+    plane_word_d_q[0] <= plane_word_q;
+    plane_word_d_q[1] <= plane_word_d_q[0];
+    offset_q    <= result_d[1].value ? value_word_q : plane_word_d_q[1];
+    addr_d_q[3] <= AddrBits'(add(32'(result_addr), 32'(offset_q)));
     word_d_q    <= result_d[2].value ? result_word << 3 : result_word;
     slot_d_q[3] <= result_slot;
     lane_d_q[3] <= result_d[2].valid ? result_lane : '0;
@@ -889,10 +1009,10 @@ module bnn_vector
   localparam int unsigned Queued = (Units > 1) ? 2 : 1;  // units of a queue
 
   logic [Units*8-1:0] pick;
-  logic [2:0] place_q;  // of the plane in the queue
+  logic [ValueAt:1][2:0] place_q;  // of the plane in the queue
   logic score_begin_q, score_block_q, score_group_q;
 
-  always_ff @(posedge clk_i) place_q <= block_d[ValueAt-1].field + 3'(step_d[ValueAt-1].plane);
+  always_ff @(posedge clk_i) place_q <= {place_q[ValueAt-1:1], place(block_d[0].field, step_d[0].plane)};
 
   for (genvar l = 0; l < Lanes; l += 2) begin : gen_pool
     for (genvar u = 0; u < Units; u += Queued) begin : gen_unit
@@ -906,7 +1026,7 @@ module bnn_vector
           .first_i    (block_d[ValueAt].pool_first),
           .last_i     (block_d[ValueAt].pool_last),
           .addr_i     ({step_d[ValueAt].plane, block_d[ValueAt].channel}),
-          .place_i    ({place_q, block_d[ValueAt].channel}),
+          .place_i    ({place_q[ValueAt], block_d[ValueAt].channel}),
           .even_i     (value[(l*Units+u)*8+:Queued*8]),
           .odd_i      (value[((l+1)*Units+u)*8+:Queued*8]),
           .read_addr_i({result_d[0].field, result_d[0].channel}),

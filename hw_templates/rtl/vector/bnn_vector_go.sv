@@ -8,7 +8,8 @@ module bnn_vector_go (
     input  logic score_over_i,
     input  logic port_i,  // a result takes the port
     input  logic port_wait_i,  // the turn needs it
+    input  logic with_i,  // only with this
     output logic go_o
 );
-  assign go_o = run_i & ~(score_wait_i & ~score_over_i) & ~(port_i & port_wait_i);
+  assign go_o = with_i & run_i & ~(score_wait_i & ~score_over_i) & ~(port_i & port_wait_i);
 endmodule

@@ -43,7 +43,7 @@ module bnn_vector_mean #(
     output logic [Units*8-1:0]  odd_o
 );
   /* verilator no_inline_module */
-  logic mean_q, same_q, shortcut_q, take_q, first_q, first_d_q;
+  logic mean_q, same_q, take_q, first_q, first_d_q;
   logic [1:0] select_q;
   logic take_d_q;
   logic [SlotBits-1:0] slot_q;
@@ -53,7 +53,6 @@ module bnn_vector_mean #(
     mean_q     <= mean_i;
     same_q     <= same_i;
     select_q   <= mean_q ? 2'd1 : same_q ? {1'b1, upper_i} : 2'd0;
-    shortcut_q <= shortcut_i;
     slot_q     <= slot_i;
     take_q     <= take_i;
     take_d_q   <= take_q;
@@ -72,15 +71,34 @@ module bnn_vector_mean #(
     logic signed [7:0] even_part, odd_part, odd_part_d_q;
     logic signed [8:0] pair_q;
     logic signed [9:0] even_sum_q, odd_sum_q;
+    logic [9:0] even_before, odd_before;  // what a part is added to
     logic [7:0] even_q, odd_q;
-    logic fresh_even, fresh_odd, both, take;
+    logic [3:0] fresh_even, fresh_odd;  // one for three bits
+    logic even_sign, both, take, absent;
 
-    bnn_register #(
-        .Bits(2)
-    ) u_fresh (
+    for (genvar i = 0; i < 4; i++) begin : gen_fresh
+      bnn_register u_even (
+          .clk_i,
+          .data_i(first_d_q | ~mean_q),
+          .data_o(fresh_even[i])
+      );
+      bnn_register u_odd (
+          .clk_i,
+          .data_i(first_d_q | ~mean_q),
+          .data_o(fresh_odd[i])
+      );
+    end
+    bnn_register u_absent (
         .clk_i,
-        .data_i({2{first_d_q | ~mean_q}}),
-        .data_o({fresh_odd, fresh_even})
+        .data_i(~shortcut_i),
+        .data_o(absent)
+    );
+    // Part's top bit again, for the sum
+    bnn_hold u_sign (
+        .clk_i,
+        .enable_i(take_q),
+        .data_i  (even_i[32'(slot_q)*Units*8+8*u+7]),
+        .data_o  (even_sign)
     );
     bnn_register u_take (
         .clk_i,
@@ -93,15 +111,20 @@ module bnn_vector_mean #(
         .data_o(both)
     );
 
-    assign even_part = even_part_q[8*u+:8];
+    assign even_part = {even_sign, even_part_q[8*u+:7]};
     assign odd_part = odd_part_q[8*u+:8];
+
+    for (genvar b = 0; b < 10; b++) begin : gen_before
+      assign even_before[b] = fresh_even[b/3] ? b == 1 && mean_q : even_sum_q[b];
+      assign odd_before[b]  = fresh_odd[b/3] ? b == 1 && mean_q : odd_sum_q[b];
+    end
 
     always_ff @(posedge clk_i) begin
       pair_q       <= 9'(even_part) + (both ? 9'(odd_part) : 9'sd0);
       odd_part_d_q <= odd_part;
       if (take) begin
-        even_sum_q <= (fresh_even ? {8'd0, mean_q, 1'b0} : even_sum_q) + 10'(pair_q);
-        odd_sum_q  <= (fresh_odd ? {8'd0, mean_q, 1'b0} : odd_sum_q) + 10'(odd_part_d_q);
+        even_sum_q <= even_before + 10'(pair_q);
+        odd_sum_q  <= odd_before + 10'(odd_part_d_q);
       end
       unique case (select_q)
         2'd0: even_q <= even_sum_q[7:0];
@@ -110,7 +133,7 @@ module bnn_vector_mean #(
         2'd3: even_q <= upper_source_i[8*u+:8];
       endcase
       odd_q <= select_q[0] ? odd_sum_q[9:2] : odd_sum_q[7:0];
-      if (!shortcut_q) begin
+      if (absent) begin
         even_q <= '0;
         odd_q  <= '0;
       end

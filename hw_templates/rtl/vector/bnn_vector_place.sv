@@ -12,7 +12,9 @@
 // start_i begins, at least six cycles before the first go_i; the configuration is constant from three cycles before
 // it. Latency, from go_i: block_columns_o, the columns of the block, and group_last_o, whether it is the last of a
 // group, 3 cycles, the others 4. go_i comes 4 cycles apart at least.
-module bnn_vector_place #(
+module bnn_vector_place
+  import bnn_add_pkg::add;
+#(
     parameter int unsigned Pe = 8,
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
@@ -51,7 +53,7 @@ module bnn_vector_place #(
   // ---- Configuration -----------------------------------------------------------------------------
 
   logic half_q, serial_q, images_q;
-  logic [AddrBits-1:0] skipped_q, first_addr_q;
+  logic [AddrBits-1:0] skipped_q, first_addr_q, image_stride_q, row_stride_q, words_q;
   logic [LaneBits:0] all_columns, last_columns_q, columns_left;
   logic [Lanes-1:0] last_lane_q;
 
@@ -62,6 +64,9 @@ module bnn_vector_place #(
     half_q         <= half_i;
     serial_q       <= Serial & serial_i;
     images_q       <= images_i;
+    image_stride_q <= image_stride_i;
+    row_stride_q   <= row_stride_i;
+    words_q        <= words_i;
     skipped_q      <= AddrBits'(in_batch_i >> LaneBits) * image_stride_i;
     first_addr_q   <= base_i + skipped_q;
     last_columns_q <= (columns_left == '0) ? all_columns : columns_left;
@@ -175,14 +180,14 @@ module bnn_vector_place #(
   always_ff @(posedge clk_i) begin
     group_next_q <= group_end;
     if (image_clear) image_q <= '0;
-    else if (image_step) image_q <= image_q + image_stride_i;
+    else if (image_step) image_q <= AddrBits'(add(32'(image_q), 32'(image_stride_q)));
     if (row_clear) row_q <= '0;
-    else if (row_step) row_q <= row_q + row_stride_i;
+    else if (row_step) row_q <= AddrBits'(add(32'(row_q), 32'(row_stride_q)));
     if (block_clear) block_q <= '0;
-    else if (block_step) block_q <= block_q + words_i;
-    line_q  <= image_q + row_q;
-    place_q <= block_q + first_addr_q;
-    addr_q  <= line_q + place_q;
+    else if (block_step) block_q <= AddrBits'(add(32'(block_q), 32'(words_q)));
+    line_q  <= AddrBits'(add(32'(image_q), 32'(row_q)));
+    place_q <= AddrBits'(add(32'(block_q), 32'(first_addr_q)));
+    addr_q  <= AddrBits'(add(32'(line_q), 32'(place_q)));
     if (start_q) begin
       slot_q <= '0;
       word_q <= '0;

@@ -30,7 +30,8 @@ module bnn_vector_pool #(
     output logic [Units*8-1:0] odd_o
 );
   /* verilator no_inline_module */
-  localparam int unsigned Bits = 12;  // of a difference: four in a DSP48E1
+  // A pair of each unit, then the upper ones: so many at once
+  localparam int unsigned Compares = 3 * Units, AtOnce = 4;
 
   logic both_q, vertical_q;  // both lanes at one place
   logic [2:0] valid_q, last_q;
@@ -62,29 +63,44 @@ module bnn_vector_pool #(
     if (keep_q) mem[place_q[3]] <= most;
   end
 
+  logic [Compares-1:0][7:0] one, other;
+  logic [Compares-1:0] less;
+
+  for (genvar n = 0; n < Compares; n += AtOnce) begin : gen_less
+    localparam int unsigned Words = (Compares - n > AtOnce) ? AtOnce : Compares - n;
+
+    bnn_vector_less #(
+        .Words(Words)
+    ) u_less (
+        .clk_i,
+        .a_i   (one[n+:Words]),
+        .b_i   (other[n+:Words]),
+        .less_o(less[n+:Words])
+    );
+  end
+
   for (genvar u = 0; u < Units; u++) begin : gen_unit
-    (* use_dsp = "simd" *) logic [Bits-1:0] pair_less;
-    logic odd_more_q;
+    logic odd_more;
 
-    assign pair_less = Bits'(even_i[8*u+:8]) - Bits'(odd_i[8*u+:8]);
-
-    always_ff @(posedge clk_i) odd_more_q <= pair_less[Bits-1];
+    assign one[u] = even_i[8*u+:8];
+    assign other[u] = odd_i[8*u+:8];
+    assign odd_more = less[u];
 
     for (genvar i = 0; i < 2; i++) begin : gen_lane
-      (* use_dsp = "simd" *) logic [Bits-1:0] upper_less;
       logic [7:0] own_q, other_q, value_q, value_d_q, upper_d_q, most_q;
-      logic upper_more_q;
+      logic upper_more;
 
-      assign upper_less = Bits'(value_q) - Bits'(upper_q[(i*Units+u)*8+:8]);
+      assign one[(i+1)*Units+u] = value_q;
+      assign other[(i+1)*Units+u] = upper_q[(i*Units+u)*8+:8];
+      assign upper_more = less[(i+1)*Units+u];
 
       always_ff @(posedge clk_i) begin
         own_q        <= (i == 0) ? even_i[8*u+:8] : odd_i[8*u+:8];
         other_q      <= odd_i[8*u+:8];
-        value_q      <= (i == 0 && odd_more_q && both_q) ? other_q : own_q;
-        upper_more_q <= upper_less[Bits-1];
+        value_q      <= (i == 0 && odd_more && both_q) ? other_q : own_q;
         value_d_q    <= value_q;
         upper_d_q    <= upper_q[(i*Units+u)*8+:8];
-        most_q       <= (upper_more_q & ~first_d_q) ? upper_d_q : value_d_q;
+        most_q       <= (upper_more & ~first_d_q) ? upper_d_q : value_d_q;
       end
 
       assign most[(i*Units+u)*8+:8] = most_q;

@@ -42,65 +42,99 @@ module bnn_vector_score
   localparam int unsigned UnitBits = (Units > 1) ? $clog2(Units) : 1;
   localparam int unsigned ZeroBits = LaneBits + 2;  // of block_q
 
-  logic start_q, busy_q, emit, unit_end, begin_lanes, move, lane_last_q, last_q, done_q, next_lane_q, absent_q;
+  logic start_q, busy_q, unit_end, class_end, begin_lanes, step, lane_last_q, last_q, done_q, absent_q;
+  logic emit, busy, busy_d, emit_d;  // as they are in the next cycle with _d; busy: busy_q again, for images and lanes
+  logic [1:0] lane_emit;  // emit again, for the lane and for its line
   logic [15:0] images_q, class_q, group_q;  // images still to come; class of the unit; the group's first one
+  logic [15:LaneBits] next_images_q;  // behind the block
+  logic more_images_q;  // than a block's
   logic [15:0] next_class_q;  // of the next unit, which is two cycles later at least
-  logic [LaneBits-1:0] last_lane_q;  // of the block's images
+  logic [LaneBits-1:0] before_last_q, last_lane_q;  // of the block's images
   logic [LaneBits-1:0] lane_q;
   logic [3:0] valid_q;
   logic [2:0] last_d_q;
   // From an image to the next; of the block's first one, of this one, of the next, which is two cycles later at least
   logic [31:2] stride_q, line_q, next_line_q;
+  logic line_step;  // line_q moves, or no channel is at work
   logic [31:ZeroBits] block_q;
   logic [Units-1:0] unit_q;  // one-hot
 
-  // A unit whose class is absent takes one turn. Units' scores move on every second cycle at most.
-  bnn_vector_score_step u_step (
-      .busy_i     (busy_q),
-      .next_i     (next_lane_q),
-      .ready_i    (score_ready_i),
+  // A unit whose class is absent takes one turn. Units' scores move on every second cycle at most: whether they do is
+  // known a cycle ahead.
+  assign unit_end = emit & (absent_q | lane_last_q);
+  assign emit_d = ~rst_i & busy_q & ~emit & score_ready_i;
+  assign busy_d = ~rst_i & (begin_i | (busy_q & ~(unit_end & last_q)));
+
+  bnn_register #(
+      .Bits(3)
+  ) u_emit (
+      .clk_i,
+      .data_i({3{emit_d}}),
+      .data_o({lane_emit, emit})
+  );
+  bnn_register u_busy (
+      .clk_i,
+      .data_i(busy_d),
+      .data_o(busy)
+  );
+  bnn_register u_line_step (
+      .clk_i,
+      .data_i(~busy_d | emit_d),
+      .data_o(line_step)
+  );
+
+  // The first lane is next; that, or the lane after this one
+  bnn_vector_score_step u_begin (
+      .busy_i     (busy),
+      .emit_i     (lane_emit[0]),
       .absent_i   (absent_q),
       .lane_last_i(lane_last_q),
-      .emit_o     (emit),
-      .unit_end_o (unit_end),
-      .begin_o    (begin_lanes),
-      .move_o     (move)
+      .begin_o    (begin_lanes)
   );
+  bnn_vector_score_step u_class (
+      .busy_i     (1'b1),
+      .emit_i     (emit),
+      .absent_i   (absent_q),
+      .lane_last_i(lane_last_q),
+      .begin_o    (class_end)
+  );
+  assign step = ~busy | lane_emit[1];
 
   always_ff @(posedge clk_i) begin
     start_q  <= start_i;
+    busy_q   <= busy_d;
     stride_q <= 30'(classes_i);
     next_line_q <= 30'(add(32'(line_q), 32'(stride_q)));
-    next_class_q <= class_q + 16'd8;
-    last_lane_q <= images_q >= 16'(Lanes) ? '1 : LaneBits'(images_q - 16'd1);
+    next_class_q <= {13'(add(32'(class_q[15:3]), 32'd1)), class_q[2:0]};
+    // Long before the next channel
+    next_images_q <= (16 - LaneBits)'(add(32'(images_q[15:LaneBits]), '1));
+    more_images_q <= images_q[15:LaneBits] != '0;
+    before_last_q <= images_q[LaneBits-1:0] - 1'b1;
+    last_lane_q   <= more_images_q ? '1 : before_last_q;
     absent_q <= class_q >= classes_i;
     lane_last_q <= lane_q == last_lane_q;
     last_q   <= unit_q[Units-1];
     if (start_q || group_i) images_q <= images_i;
-    else if (block_i) images_q <= images_q - 16'(Lanes);
+    else if (block_i) images_q[15:LaneBits] <= next_images_q;
     if (start_q || group_i) block_q <= '0;
     else if (block_i) block_q <= (30 - LaneBits)'(add(32'(block_q), 32'(stride_q)));
     if (start_q) group_q <= '0;
     else if (group_i) group_q <= group_q + 16'(Pe);
-    // Bits that are 0 for a block's first image are reset, by begin_lanes alone; the others are enabled by move alone
+    // Bits that are 0 for a block's first image are reset, by begin_lanes alone; the others are enabled by line_step alone
     if (begin_lanes) {line_q[ZeroBits-1:2], lane_q} <= '0;
-    else if (move) {line_q[ZeroBits-1:2], lane_q} <= {next_line_q[ZeroBits-1:2], lane_q + 1'b1};
-    if (move) line_q[31:ZeroBits] <= begin_lanes ? block_q : next_line_q[31:ZeroBits];
+    else if (step) {line_q[ZeroBits-1:2], lane_q} <= {next_line_q[ZeroBits-1:2], lane_q + 1'b1};
+    if (line_step) line_q[31:ZeroBits] <= begin_lanes ? block_q : next_line_q[31:ZeroBits];
     if (!busy_q) begin
       class_q <= group_q + 16'(channel_i);
       unit_q  <= Units'(1);
-    end else if (unit_end) begin
+    end else if (class_end) begin
       class_q <= next_class_q;
       unit_q  <= unit_q << 1;
     end
     if (rst_i) begin
-      busy_q      <= 1'b0;
-      next_lane_q <= 1'b0;
-      done_q      <= 1'b0;
+      done_q <= 1'b0;
     end else begin
-      busy_q      <= begin_i | (busy_q & ~(unit_end & last_q));
-      next_lane_q <= busy_q & ~emit & ~begin_i;
-      done_q      <= last_d_q[2];
+      done_q <= last_d_q[2];
     end
   end
 

@@ -1,20 +1,13 @@
-// Whether bnn_vector_score takes a score, and what ends with that
+// Whether the first lane is next in bnn_vector_score: no channel is at work, or the unit's last score leaves
 //
-// Apart from its adders, so that each of these is one LUT. No registers.
+// A module of its own, so that this is one LUT: it has many loads. No registers.
 (* keep_hierarchy = "yes" *)
 module bnn_vector_score_step (
     input  logic busy_i,
-    input  logic next_i,  // the units have moved on
-    input  logic ready_i,
+    input  logic emit_i,
     input  logic absent_i,  // the unit's class
     input  logic lane_last_i,
-    output logic emit_o,
-    output logic unit_end_o,  // with the unit's last score
-    output logic begin_o,  // the first lane is next
-    output logic move_o  // that, or the lane after this one
+    output logic begin_o
 );
-  assign emit_o     = busy_i & next_i & ready_i;
-  assign unit_end_o = busy_i & next_i & ready_i & (absent_i | lane_last_i);
-  assign begin_o    = ~busy_i | (next_i & ready_i & (absent_i | lane_last_i));
-  assign move_o     = ~busy_i | (next_i & ready_i);
+  assign begin_o = ~busy_i | (emit_i & (absent_i | lane_last_i));
 endmodule
