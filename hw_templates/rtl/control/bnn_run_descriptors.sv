@@ -286,7 +286,8 @@ module bnn_run_descriptors
         | (in_b_i ? over_b_q[2] | over_b_q[1] | (equal_b_q[1] & over_b_q[0]) | (last_i & ~(&equal_b_q))
             : over_a_q[2] | over_a_q[1] | (equal_a_q[1] & over_a_q[0]) | (last_i & (~(&equal_a_q) | unfreed_q)));
     next_q      <= needed_q[32:0] - 33'(fetched.band.weights_back);
-    if (begin_i || (end_i && last_i)) taken_q <= '0;
+    // The layer behind a segment's last one begins with none.
+    if (begin_i || (start_i && last_i)) taken_q <= '0;
     else if (start_i) taken_q <= next_q[31:0];
   end
 
