@@ -192,15 +192,15 @@ RULES = (
     Rule(
         "bnn_axi_write",
         "flight_limited",
-        ({"awready_i": 1, "wready_i": 1}, *high("command_valid_i", 12), 2),
+        ({"awready_i": 1, "wready_i": 1}, *high("command_valid_i", 13), 2),
         faults=(("(flight_q < FlightBits'(MaxOutstanding - 1))", "1'b1"),),
-        allowed=({"awready_i": 1, "wready_i": 1}, *high("command_valid_i", 11), 2),
+        allowed=({"awready_i": 1, "wready_i": 1}, *high("command_valid_i", 12), 2),
     ),
     Rule(
         "bnn_axi_write",
         "busy_with_writes",
         (*pulse("command_valid_i"), 4),
-        faults=(("command | command_q | (flight_q != '0)", "command"),),
+        faults=(("command | command_q | (flight_more_q != '0) | (flight_q != '0)", "command"),),
     ),
     Rule("bnn_read_arbiter", "beat_has_owner", pulse("rvalid_i")),
     Rule(
@@ -254,7 +254,7 @@ RULES = (
     Rule(
         "bnn_run_weights",
         "abort_stops",
-        (*pulse("begin_i"), Wait("valid_o", 1), {"abort_i": 1}, 2),
+        ({"begin_i": 3}, {"begin_i": 0}, Wait("valid_o", 1), {"abort_i": 1}, 2),
         faults=(("& ~(valid_q & ready_i) & ~abort_i;", "& ~(valid_q & ready_i);"),),
     ),
     Rule("bnn_first_layer", "load_before_run", (*pulse("start_i"), 2, *pulse("load_valid_i"))),
@@ -284,7 +284,7 @@ RULES = (
         "ahead_limited",
         (*pulse("clear_i"), *(2 * (Wait("some_o", 1), *pulse("begin_i"), 1)), 8),  # the third begins by itself
         {"run_i": 1, "count_i": 9, "sub_batch_i": 1},
-        (("left_some_q & ~ahead_q[1];", "left_some_q;"),),
+        ((".ahead_i    (ahead_q[1]),", ".ahead_i    (1'b0),"),),
         (*pulse("clear_i"), Wait("some_o", 1), *pulse("begin_i"), 9),
     ),
     Rule("bnn_first_image", "read_full", pulse("read_last_i")),
@@ -335,7 +335,7 @@ RULES = (
     Rule(
         "bnn_sequencer",
         "dense_inside",
-        (*pulse("start_i"), {"ready_i": 1}, 10),
+        (*pulse("start_i"), {"ready_i": 3}, 10),
         {**SEQUENCE, "dense_i": 1},
         (("        .images_i      (images),\n", "        .images_i      (1'b0),\n"),),
     ),

@@ -120,6 +120,7 @@ module bnn_run_descriptors
   logic [16:0] group_words;
   logic [32:0] product_q, layer_words_q;
   logic [31:0] taken_q;  // before it
+  logic taken_clear_q, taken_step_q;
   logic [33:0] needed_q, needed_a, needed_b;  // the latter two a cycle later, for each segment
   logic low_result_q, high_result_q;  // a bit of the results' halves is set
   logic needed_carry, unused_low;
@@ -127,6 +128,7 @@ module bnn_run_descriptors
   logic [32:0] next_q;  // before the next one; not below 2**32 where it goes back beyond the first, or is over
   logic [35:0] range_q;
   logic [RingBits-1:0] ring_base_q;
+  logic [2:0] no_outputs_q;
   logic [1:0] no_edge_q;
   logic [3:0] wide_blocks_q;  // blocks, words of a group of more than 16 bits
   logic [5:0] wide_q;  // outputs, columns, rows of more than 16 bits
@@ -211,7 +213,8 @@ module bnn_run_descriptors
     range_q[5] <= wide_blocks_q != '0;
     range_q[6] <= group_words > 17'(WeightDepth);
     range_q[7] <= (fetched.group_words == '0) != fetched.flags.average;
-    range_q[8] <= fetched.outputs == '0;
+    no_outputs_q <= {fetched.outputs[31:16] == '0, fetched.outputs[15:8] == '0, fetched.outputs[7:0] == '0};
+    range_q[8] <= &no_outputs_q;
     range_q[9] <= fetched.out_columns == '0;
     // What is counted in two ways must agree, or the counters of the layer end apart.
     wide_q <= {fetched.outputs[31:24] != '0, fetched.outputs[23:16] != '0, fetched.columns[31:24] != '0,
@@ -287,8 +290,10 @@ module bnn_run_descriptors
             : over_a_q[2] | over_a_q[1] | (equal_a_q[1] & over_a_q[0]) | (last_i & (~(&equal_a_q) | unfreed_q)));
     next_q      <= needed_q[32:0] - 33'(fetched.band.weights_back);
     // The layer behind a segment's last one begins with none.
-    if (begin_i || (start_i && last_i)) taken_q <= '0;
-    else if (start_i) taken_q <= next_q[31:0];
+    taken_clear_q <= begin_i | (start_i & last_i);
+    taken_step_q  <= start_i;
+    if (taken_clear_q) taken_q <= '0;
+    else if (taken_step_q) taken_q <= next_q[31:0];
   end
 
   bnn_equal #(

@@ -90,7 +90,7 @@ module bnn_run_header
   logic [15:0] said_rows_q, said_columns_q;
   logic [RingBits-1:0] ring_base;
   logic [1:0] no_planes_q;  // or the words are not as many
-  logic equal_elements_q, equal_planes_q;
+  logic equal_area, equal_area_q, equal_elements_q, equal_planes_q;
   logic equal_elements, equal_planes;  // to what the image has, what its planes have
   logic beyond_ring_q;  // what stays reaches into the ring
   logic [1:0] no_pixels_q;  // no rows, no columns
@@ -133,6 +133,13 @@ module bnn_run_header
     assign bad_values = 1'b0;
   end
 
+  bnn_equal #(
+      .Bits(32)
+  ) u_area (
+      .a_i    (said_pixels_q),
+      .b_i    (area_q),
+      .equal_o(equal_area)
+  );
   bnn_equal #(
       .Bits(32)
   ) u_elements (
@@ -204,7 +211,8 @@ module bnn_run_header
     range_q[14] <= header_q.out_words[AddrBits-1:0] == '0;
     range_q[15] <= |{header_q.descriptors[2:0], header_q.weights_a[2:0], header_q.weights_b[2:0], header_q.first[2:0]};
     said_pixels_q <= header_q.pixels;
-    range_q[16] <= said_pixels_q != area_q;
+    equal_area_q <= equal_area;
+    range_q[16] <= !equal_area_q;
     equal_elements_q <= equal_elements;
     range_q[17] <= !equal_elements_q;
     range_q[18] <= header_q.image_bytes[31:3] != beats_q;
