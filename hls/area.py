@@ -66,29 +66,31 @@ def estimate_area(design: Design) -> Area:
     tiles = rows * -(-lanes // 4)  # of up to four PEs and four lanes
     array_lut = dots * (33 * simd / 64 + simd / 2 + 18) + (pe + lanes) * 36 * simd / 64
     array_lut += tiles * 2 + rows * lanes * 6 + 21 - pe / 2
+    array_lut -= sliced * 16 - (pe // 16 - 1) * design.dsp_lanes * 17  # with what links their chains
     lut = array_lut
     lut += lanes * (2 * simd + 3) + simd  # lane alignment
     lut += 365 + 13.6 * pe  # scores
     lut += 232 + 1.52 * dots  # write-back
     lut += 611 + 33 * lanes + 345  # sequencer, engine
-    lut += 3379 + 270 * first  # first layer
+    lut += 3530 + 273 * first  # first layer
     lut += 8 + lanes * (16 + simd)  # writes and memory of activations
     lut += 2906 + 110 + pe * simd * 0.048  # controller, registers, bus; ring
     ff = dots * (19 * simd / 64 + simd / 2 + 26) + (pe + lanes) * 95 * simd / 64
     ff += tiles * (360 * simd / 64 + 36) + rows * lanes * (100 * simd / 64 + 7)
     ff += 35.5 * pe + 22  # array: thresholds and control
     ff += lanes * (19 * simd / 16 + 3) + 66
+    ff -= sliced * 25.9 + (22 * pe if design.dsp_lanes == lanes else 0)  # with their thresholds
     ff += 893 + 61.75 * pe
     ff += 432 + 3.96 * dots
     ff += 667 + 32.75 * lanes + 505
-    ff += 4491 + 306 * first
+    ff += 5293 + 490.7 * first
     ff += lanes * (44 + 49 * simd / 16) + lanes * simd + 9
     ff += 5499 + 155 + pe * simd * 2.112
     dsp = DSP + sliced // 2
     if design.vector:  # its units, for each lane one of eight PEs, with their queues; control, planes of pixels
         units = lanes * pe / 8
-        lut += 1897 + 171.8 * units
-        ff += 2524 + 313.7 * units
+        lut += 1608 + 183.7 * units
+        ff += 3641 + 286.1 * units
         dsp += round(2 + 3.5 * units)
         lut += 575 + 38 * first  # values of the first layer
         ff += 432 + 102 * first

@@ -22,13 +22,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # yosys, bnn report: LUT, FF, BRAM36, DSP and LUT of the array
 MEASURED = {
-    "pynq_z1": (46904, 80757, 136, 133, 23114),
-    "pynq_z1_binary": (38319, 66131, 128, 11, 23114),
-    "pynq_z1_ports2": (38537, 66586, 128, 11, 23114),
-    "zybo_z7_10": (13295, 25160, 50, 11, 3370),
-    "ultra96v2": (46929, 80794, 192, 133, 23114),
-    "kv260": (76487, 134396, 144, 245, 45930),
-    "of_four_lanes": (16582, 29700, 50, 11, 6146),
+    "pynq_z1": (45201, 81415, 136, 197, 21135),
+    "pynq_z1_binary": (34562, 62530, 128, 139, 19153),
+    "pynq_z1_ports2": (34782, 63000, 128, 139, 19153),
+    "zybo_z7_10": (12948, 25615, 50, 27, 2859),
+    "ultra96v2": (43247, 77400, 192, 261, 19153),
+    "kv260": (69012, 123616, 144, 501, 38142),
+    "of_four_lanes": (15708, 29255, 50, 43, 5120),
 }
 DESIGN = {**DESIGNS, "of_four_lanes": dataclasses.replace(DESIGNS["zybo_z7_10"], lanes=4, dsp_lanes=4, act_depth=2048)}
 CONV = network(1, (12, 12, 3), [("conv", 32, 1, 0, False), ("conv", 64, 1, -1, True), ("dense", 64), ("dense", 10)])
