@@ -32,7 +32,7 @@ def changed(folder: Path, name: str, old: str, new: str) -> list[Path]:
 
 @needs_verilator
 def test_verilator_sees_a_signal_of_another_width(tmp_path: Path) -> None:
-    files = changed(tmp_path / "rtl", "bnn_loop", "ahead_q <= Bits'(2)", "ahead_q <= 40'd2")
+    files = changed(tmp_path / "rtl", "bnn_loop", "assign more = Bits'(add", "assign more = 40'(add")
     with pytest.raises(rtl_lint.LintError, match="WIDTHTRUNC.*bnn_loop.sv"):
         rtl_lint.verilator(files, "sim_small")
 
