@@ -705,7 +705,7 @@ def wired_bench(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
     (folder / "bench.sv").write_text(BENCH)
     units = [TEMPLATES / "wired/rtl/wired_fold.sv", TEMPLATES / "wired/rtl/wired_queue.sv"]
-    units += [TEMPLATES / "rtl/common/bnn_fifo.sv"]
+    units += [TEMPLATES / "wired/rtl/wired_fifo.sv"]
     verilator = find_verilator()
     assert verilator is not None
     command = [

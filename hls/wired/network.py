@@ -14,7 +14,6 @@ from bnn.files import write_atomically
 from bnn.geometry import ceil_div, walk
 from bnn.layers import require
 from bnn.model import Layer, Model, ModelError, shapes
-from hls import sources
 from hls.designs import DesignError
 from hls.render import environment
 from hls.wired import beats, cost, cpp, pixels, rows, timing, verilog
@@ -32,6 +31,7 @@ STATIC_RTL = (
     "wired_collect.sv",
     "wired_valid.sv",
     "wired_input.sv",
+    "wired_fifo.sv",
     "wired_queue.sv",
     "wired_fold.sv",
     "wired_gather.sv",
@@ -307,7 +307,6 @@ def render_rtl(model: Model, built: list[Engine], beat: Beat = beats.PIXEL) -> d
     """SystemVerilog files by name, those a compiler needs first coming first."""
     values = variables(model, built, digest_of(model), beat)
     files = {name: (TEMPLATES / "rtl" / name).read_text(encoding="utf-8") for name in STATIC_RTL}
-    files["bnn_fifo.sv"] = sources.find("bnn_fifo").read_text(encoding="utf-8")
     for item in built:
         files[f"{item.module}.sv"] = item.verilog()
     template = (TEMPLATES / "rtl" / "wired_top.sv.j2").read_text(encoding="utf-8")
