@@ -88,7 +88,7 @@ FORM = [("conv", 40, 1, 0, True), ("conv", 70, 1, -1, False), ("dense", 80), ("d
     "change",
     [
         {"simd": 64, "pe": 4, "lanes": 8},
-        {"simd": 128, "pe": 4, "lanes": 2},
+        {"simd": 128, "pe": 4, "lanes": 2, "dsp_lanes": 2},
         pytest.param({"simd": 256, "pe": 8, "first_pe": 8, "lanes": 4}, marks=pytest.mark.slow),
         pytest.param({"lanes": 16, "pe": 4}, marks=pytest.mark.slow),
     ],
