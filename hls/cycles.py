@@ -66,8 +66,8 @@ ROW = 5
 """Cycles from a row's last write to the array's first step with it."""
 ROW_GAP = 4
 """Cycles at least between the array's last step of a row and the first of the next, where the first layer is behind."""
-RESULTS = 29, 13
-"""Groups that are begun in the engine and not written, at most: sums of one window, of four."""
+RESULTS = 29
+"""Groups that are begun in the engine and not written, at most."""
 
 
 def array_cycles(layer: Descriptor, images: int, lanes: int) -> int:
@@ -164,7 +164,7 @@ def first_layer_engine(first: FirstLayer, first_pe: int, image_bytes: int) -> En
         return Engine(1, cycles, first.words, 0, WINDOW + BITS, WINDOW + BITS, WINDOW + BITS)
     rows, columns = first.output_size
     groups = first.planes or first.channels // first_pe
-    ahead = WINDOW + RESULTS[first.pool or first.value_channels > 0] * cycles / (rows * columns * groups)
+    ahead = WINDOW + RESULTS * cycles / (rows * columns * groups)
     if not first.value_channels:
         return Engine(rows, cycles / rows, columns * groups, 0, WINDOW + BITS, WINDOW + BITS, ahead)
     if first.words >= PAIR_WORDS:

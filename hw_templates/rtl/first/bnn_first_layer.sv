@@ -77,7 +77,7 @@ module bnn_first_layer
   localparam int unsigned OffsetBits = $clog2((FirstChannels + 8 * FirstValues) / Simd + 1);
   localparam bit Values = Vector && !FirstWired;
   localparam int unsigned BeatFifo = 128;
-  localparam int unsigned Results = 32;  // more than the sums that are on their way, twice as many as of four windows
+  localparam int unsigned Results = 32;  // more than the sums that are on their way
 
   // ---- Configuration, as it is used; a run begins two cycles after start_i -------------------------
 
@@ -373,7 +373,7 @@ module bnn_first_layer
         .Simd     (Simd),
         .FirstPe  (FirstPe),
         .GroupBits(GroupBits),
-        .Results  (Results / 2)
+        .Results  (Results)
     ) u_values (
         .clk_i,
         .clear_i      (clear[Value]),

@@ -23,7 +23,7 @@ module bnn_first_values
     parameter int unsigned Simd = 64,
     parameter int unsigned FirstPe = 4,
     parameter int unsigned GroupBits = 5,
-    parameter int unsigned Results = 16,
+    parameter int unsigned Results = 32,
     localparam int unsigned IndexBits = $clog2(FirstValues),
     localparam int unsigned WordBits = $clog2(FirstChannels / Simd) + 1,
     localparam int unsigned OffsetBits = $clog2(FirstChannels / Simd + 8 * (FirstValues / Simd) + 1)

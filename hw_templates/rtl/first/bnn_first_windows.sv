@@ -5,8 +5,8 @@
 //
 // A window lies at window_o[(3*ky + kx)*32 +: 32]. first_o and last_o mark the first and the last window of a sum: the
 // same one without a pool. With four_i a sum has four windows in any case: without a pool they are the same. group_o,
-// twice the same, comes with the window. A sum is begun only if the queue of results has room: Results, half of
-// them with four_i, less those begun, more those popped (pop_i).
+// twice the same, comes with the window. A sum is begun only if the queue of results has room: Results less those begun,
+// more those popped (pop_i).
 //
 // The configuration is constant from two cycles before clear_i ends to the end of the run. A column is taken
 // with column_valid_i and column_pop_o.
@@ -72,7 +72,7 @@ module bnn_first_windows
     first_now_q <= ~four_i | (issue ? quad_q == 2'd3 : quad_q == 2'd0);
     last_now_q  <= ~four_i | (issue ? quad_q == 2'd2 : quad_q == 2'd3);
     // Two may be taken until then, and one in that cycle
-    room_q      <= begun_count_q < (four_i ? CreditBits'(Results / 2 - 3) : CreditBits'(Results - 3));
+    room_q      <= begun_count_q < CreditBits'(Results - 3);
     if (clear_i) begin
       busy_q        <= 1'b0;
       begun_q       <= 1'b0;
