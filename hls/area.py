@@ -18,6 +18,8 @@ WIDTHS = {512: 72, 1024: 36, 2048: 18, 4096: 9, 8192: 4, 16384: 2, 32768: 1}
 BANK = 256
 """Bits of a bank of the weight memory."""
 DSP = 11
+CASCADE = 16
+"""PEs of a lane whose accumulators are one chain of DSP slices, as in `bnn_array`."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,12 @@ def _columns(width: int, bits: int) -> float:
 def estimate_area(design: Design) -> Area:
     """Cells of the whole core of `design`."""
     pe, simd, lanes, first = design.pe, design.simd, design.lanes, design.first_pe
-    dots, rows, sliced = pe * lanes, -(-pe // 4), pe * design.dsp_lanes  # with an accumulator in a DSP slice
+    dots, rows = pe * lanes, -(-pe // 4)
+    in_slices = pe * design.dsp_lanes  # dot products whose accumulator is in a DSP slice
     tiles = rows * -(-lanes // 4)  # of up to four PEs and four lanes
     array_lut = dots * (33 * simd / 64 + simd / 2 + 18) + (pe + lanes) * 36 * simd / 64
     array_lut += tiles * 2 + rows * lanes * 6 + 21 - pe / 2
-    array_lut -= sliced * 16 - (pe // 16 - 1) * design.dsp_lanes * 17  # with what links their chains
+    array_lut -= in_slices * 16 - (pe - 1) // CASCADE * design.dsp_lanes * 17  # less what is between their chains
     lut = array_lut
     lut += lanes * (2 * simd + 3) + simd  # lane alignment
     lut += 365 + 13.6 * pe  # scores
@@ -74,19 +77,19 @@ def estimate_area(design: Design) -> Area:
     lut += 611 + 33 * lanes + 345  # sequencer, engine
     lut += 3530 + 273 * first  # first layer
     lut += 8 + lanes * (16 + simd)  # writes and memory of activations
-    lut += 2906 + 110 + pe * simd * 0.048  # controller, registers, bus; ring
+    lut += 2946 + 110 + pe * simd * 0.048  # controller, registers, bus; ring
     ff = dots * (19 * simd / 64 + simd / 2 + 26) + (pe + lanes) * 95 * simd / 64
     ff += tiles * (360 * simd / 64 + 36) + rows * lanes * (100 * simd / 64 + 7)
     ff += 35.5 * pe + 22  # array: thresholds and control
     ff += lanes * (19 * simd / 16 + 3) + 66
-    ff -= sliced * 25.9 + (22 * pe if design.dsp_lanes == lanes else 0)  # with their thresholds
+    ff -= in_slices * 25.9 + (22 * pe if design.dsp_lanes == lanes else 0)  # with their thresholds
     ff += 893 + 61.75 * pe
     ff += 432 + 3.96 * dots
     ff += 667 + 32.75 * lanes + 505
     ff += 5293 + 490.7 * first
     ff += lanes * (44 + 49 * simd / 16) + lanes * simd + 9
     ff += 5499 + 155 + pe * simd * 2.112
-    dsp = DSP + sliced // 2
+    dsp = DSP + in_slices // 2
     if design.vector:  # its units, for each lane one of eight PEs, with their queues; control, planes of pixels
         units = lanes * pe / 8
         lut += 1608 + 183.7 * units

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # yosys, bnn report: LUT, FF, BRAM36, DSP and LUT of the array
 MEASURED = {
-    "pynq_z1": (45201, 81415, 136, 197, 21135),
-    "pynq_z1_binary": (34562, 62530, 128, 139, 19153),
-    "pynq_z1_ports2": (34782, 63000, 128, 139, 19153),
-    "zybo_z7_10": (12948, 25615, 50, 27, 2859),
-    "ultra96v2": (43247, 77400, 192, 261, 19153),
-    "kv260": (69012, 123616, 144, 501, 38142),
-    "of_four_lanes": (15708, 29255, 50, 43, 5120),
+    "pynq_z1": (45249, 81412, 136, 197, 21135),
+    "pynq_z1_binary": (34601, 62527, 128, 139, 19153),
+    "pynq_z1_ports2": (34822, 62997, 128, 139, 19153),
+    "zybo_z7_10": (12985, 25612, 50, 27, 2859),
+    "ultra96v2": (43294, 77397, 192, 261, 19153),
+    "kv260": (69058, 123613, 144, 501, 38142),
+    "of_four_lanes": (15745, 29252, 50, 43, 5120),
 }
 DESIGN = {**DESIGNS, "of_four_lanes": dataclasses.replace(DESIGNS["zybo_z7_10"], lanes=4, dsp_lanes=4, act_depth=2048)}
 CONV = network(1, (12, 12, 3), [("conv", 32, 1, 0, False), ("conv", 64, 1, -1, True), ("dense", 64), ("dense", 10)])
@@ -40,6 +41,33 @@ def test_estimate_is_near_synthesis(name: str) -> None:
     found = estimate_area(DESIGN[name])
     for got, want in zip((found.lut, found.ff, found.bram36, found.dsp, found.array_lut), MEASURED[name], strict=True):
         assert abs(got - want) <= 0.01 * want  # as docs/figures.md says
+
+
+def test_the_pages_quote_the_syntheses() -> None:
+    """The README in percent of the board, docs/figures.md in numbers."""
+    readme, figures = (Path(ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/figures.md"))
+    for name, row in (("pynq_z1_binary", "of `pynq_z1_binary` on the XC7Z020"), ("pynq_z1", "those of `pynq_z1` ")):
+        lut, ff, bram36, dsp, _ = MEASURED[name]
+        board = DESIGNS[name].board
+        line = next(line for line in readme.splitlines() if row in line and "`bnn report --design" in line)
+        assert f"| {lut / board.lut:.0%}, {bram36 / board.bram36:.0%}, **".replace("%", " %") in line
+        for label, value in (("LUT", lut), ("FF", ff), ("DSP", dsp)):
+            assert any(line.startswith(f"| {label} |") and f" {value:,} |" in line for line in figures.splitlines()), (
+                label
+            )
+    for name in set(MEASURED) - {"pynq_z1_binary", "pynq_z1"}:
+        lut, ff, *_ = MEASURED[name]
+        assert re.search(rf"^\| .* {lut:,} \(\d+ %\) \| {ff:,} \(", figures, re.MULTILINE), name
+
+
+@pytest.mark.parametrize(("pe", "between"), [(4, 0), (8, 0), (16, 0), (32, 1), (64, 3)])
+def test_an_accumulator_in_a_slice_takes_no_luts(pe: int, between: int) -> None:
+    """But those between two chains of slices."""
+    design = dataclasses.replace(DESIGNS["kv260"], pe=pe, first_pe=4, vector=False, dsp_lanes=0)
+    slices = dataclasses.replace(design, dsp_lanes=design.lanes)
+    saved = estimate_area(design).array_lut - estimate_area(slices).array_lut
+    assert saved == design.lanes * (16 * pe - 17 * between)
+    assert estimate_area(slices).dsp - estimate_area(design).dsp == pe * design.lanes // 2
 
 
 @pytest.mark.parametrize("name", sorted(set(DESIGNS) - {name for name in DESIGNS if name.endswith("_hls")}))
