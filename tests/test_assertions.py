@@ -192,15 +192,15 @@ RULES = (
     Rule(
         "bnn_axi_write",
         "flight_limited",
-        ({"awready_i": 1, "wready_i": 1}, *high("command_valid_i", 13), 2),
+        ({"awready_i": 1, "wready_i": 1}, *high("command_valid_i", 12), 2),
         faults=(("(flight_q < FlightBits'(MaxOutstanding - 1))", "1'b1"),),
-        allowed=({"awready_i": 1, "wready_i": 1}, *high("command_valid_i", 12), 2),
+        allowed=({"awready_i": 1, "wready_i": 1}, *high("command_valid_i", 11), 2),
     ),
     Rule(
         "bnn_axi_write",
         "busy_with_writes",
         (*pulse("command_valid_i"), 4),
-        faults=(("command | command_q | (flight_more_q != '0) | (flight_q != '0)", "command"),),
+        faults=(("command | command_q | (flight_q != '0)", "command"),),
     ),
     Rule("bnn_read_arbiter", "beat_has_owner", pulse("rvalid_i")),
     Rule(

@@ -481,7 +481,7 @@ def test_from_source_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str
     sources = tmp_path / "rtl"
     sources.mkdir()
     (sources / "sample.sv").write_text(SMALL)
-    for name in ("bnn_fifo", "bnn_fifo_step", "bnn_add_pkg"):
+    for name in ("bnn_fifo", "bnn_fifo_step"):
         (sources / f"{name}.sv").write_bytes(rtl.find(name).read_bytes())
     command = [
         "--design",
@@ -505,11 +505,7 @@ def test_from_source_to_report(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert {"total", "array_lut_per_mac", "max_logic_levels", "max_fanout", "modules", "memories"} <= set(found)
     assert found["array_lut_per_mac"] is None
     fifo, small = found["modules"]["bnn_fifo"], found["modules"]["sample"]
-    assert (
-        fifo["instances"] == 3
-        and fifo["total"]["ff"] == fifo["own"]["ff"] > 8
-        and fifo["total"]["lut"] > fifo["own"]["lut"]
-    )
+    assert fifo["instances"] == 3 and fifo["total"]["ff"] == fifo["own"]["ff"] > 8
     assert found["total"]["ff"] == small["total"]["ff"] == small["own"]["ff"] + 3 * fifo["own"]["ff"]
     assert found["total"]["bram36"] == 0.5 and found["percent"]["bram36"] == 0.4
     became = {item["name"]: (item["words"], item["bits"], item["became"]) for item in found["memories"]}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bnn import golden, networks
 from bnn.model import ModelError, save
 from bnn.random_models import random_model as draw
-from hls import yosys
+from hls import sources, yosys
 from hls.__main__ import main
 from hls.designs import DESIGNS, DesignError
 from hls.resources import Resources
@@ -659,6 +659,19 @@ def test_a_whole_design_is_measured_once(tmp_path, monkeypatch):
     assert measure.design(model, built, tmp_path) == found
 
 
+@pytest.mark.parametrize("depth", [4, 16, 128])
+def test_yosys_keeps_every_register_of_a_queue(depth, tmp_path):
+    # four pointers and two flags at least; read_verilog takes AddrBits'(~x) for a constant, and with it the pointers
+    texts = {f"{name}.sv": sources.find(name).read_text(encoding="utf-8") for name in network.CORE_RTL}
+    texts["top.sv"] = f"""module top (
+    input clk, rst, push, pop, input [7:0] in, output room, valid, output [7:0] out);
+  bnn_fifo #(.Width(8), .Depth({depth})) u_fifo (
+      .clk_i(clk), .rst_i(rst), .push_i(push), .data_i(in), .room_o(room), .valid_o(valid), .pop_i(pop), .data_o(out));
+endmodule
+"""
+    assert measure.synthesise(texts, "top", tmp_path).ff >= 4 * (depth.bit_length() - 1) + 2
+
+
 def test_a_first_layer_with_values_is_refused():
     model = draw(networks.network("tiny_bireal"))
     with pytest.raises(ModelError, match=r"^layer conv1: gives a value, one that is wired in gives bits"):
@@ -705,7 +718,7 @@ def wired_bench(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
     (folder / "bench.sv").write_text(BENCH)
     units = [TEMPLATES / "wired/rtl/wired_fold.sv", TEMPLATES / "wired/rtl/wired_queue.sv"]
-    units += [TEMPLATES / "wired/rtl/wired_fifo.sv"]
+    units += [TEMPLATES / f"rtl/common/{name}.sv" for name in network.CORE_RTL]
     verilator = find_verilator()
     assert verilator is not None
     command = [

@@ -40,6 +40,7 @@ def synthesise(sources: dict[str, str], top: str, cache: Path, srl: bool = True)
         write_atomically(folder / path, text.encode())
     yosys.run(
         f"read_verilog -sv {' '.join(sources)}; "
+        "setattr -mod -unset keep_hierarchy bnn_*; "
         f"synth_xilinx -family xc7 -flatten -noiopad -noclkbuf {'' if srl else '-nosrl '}-top {top}; "
         "tee -q -o stat.json stat -json",
         folder,

@@ -14,6 +14,7 @@ from bnn.files import write_atomically
 from bnn.geometry import ceil_div, walk
 from bnn.layers import require
 from bnn.model import Layer, Model, ModelError, shapes
+from hls import sources
 from hls.designs import DesignError
 from hls.render import environment
 from hls.wired import beats, cost, cpp, pixels, rows, timing, verilog
@@ -31,12 +32,13 @@ STATIC_RTL = (
     "wired_collect.sv",
     "wired_valid.sv",
     "wired_input.sv",
-    "wired_fifo.sv",
     "wired_queue.sv",
     "wired_fold.sv",
     "wired_gather.sv",
     "wired_scores.sv",
 )
+CORE_RTL = ("bnn_fifo", "bnn_fifo_step")
+"""Modules of the core."""
 TOP = "wired_top"
 CLOCK_MHZ = 143.0
 """Clock that reports assume: what routed compressor trees of this kind reach with a margin on the XC7Z020."""
@@ -307,6 +309,7 @@ def render_rtl(model: Model, built: list[Engine], beat: Beat = beats.PIXEL) -> d
     """SystemVerilog files by name, those a compiler needs first coming first."""
     values = variables(model, built, digest_of(model), beat)
     files = {name: (TEMPLATES / "rtl" / name).read_text(encoding="utf-8") for name in STATIC_RTL}
+    files |= {f"{name}.sv": sources.find(name).read_text(encoding="utf-8") for name in CORE_RTL}
     for item in built:
         files[f"{item.module}.sv"] = item.verilog()
     template = (TEMPLATES / "rtl" / "wired_top.sv.j2").read_text(encoding="utf-8")

@@ -3,9 +3,7 @@
 // push_i is ignored without room_o; pop_i is used with valid_o only.
 //
 // Latency: a word pushed at edge t is at data_o after edge t.
-module bnn_fifo
-  import bnn_add_pkg::add;
-#(
+module bnn_fifo #(
     parameter int unsigned Width = 8,
     parameter int unsigned Depth = 16,
     parameter int unsigned Copies = 1  // of valid_o, where it has many loads
@@ -27,53 +25,48 @@ module bnn_fifo
 
   (* ram_style = "distributed" *) logic [Width-1:0] mem[Depth];
   logic [AddrBits-1:0] write_q, write_next_q, read_q, read_next_q;
-  logic valid_q, full_q, one, push, valid, full;
+  logic [AddrBits-1:0] write_more, read_more;  // one more than the next, in LUTs
+  logic valid_q, full_q, one, push;
+  logic [Copies-1:0] full;  // the same each
+  logic unused_full;
 
   assign push = push_i & room_o;
   assign one = read_next_q == write_q;
-  bnn_fifo_step u_step (
-      .rst_i,
-      .push_i,
-      .pop_i,
-      .valid_i   (valid_q),
-      .full_i    (full_q),
-      .one_i     (one),
-      .one_left_i(write_next_q == read_q),
-      .valid_o   (valid),
-      .full_o    (full)
-  );
-
   assign room_o = ~full_q;
-  if (Copies == 1) begin : gen_one
-    assign valid_o = valid_q;
-  end else begin : gen_copies
-    for (genvar i = 0; i < Copies; i++) begin : gen_copy
-      logic copy, unused_full;
-
-      bnn_fifo_step u_step (
-          .rst_i,
-          .push_i,
-          .pop_i,
-          .valid_i   (valid_q),
-          .full_i    (full_q),
-          .one_i     (one),
-          .one_left_i(write_next_q == read_q),
-          .valid_o   (copy),
-          .full_o    (unused_full)
-      );
-      bnn_register u_valid (
-          .clk_i,
-          .data_i(copy),
-          .data_o(valid_o[i])
-      );
-    end
-  end
+  assign valid_q = valid_o[0];
+  assign unused_full = ^full;
   assign data_o = mem[read_q];
+
+  // A register for each copy, with a LUT of its own
+  for (genvar i = 0; i < Copies; i++) begin : gen_copy
+    (* keep = "true" *) logic copy_q;
+    logic valid;
+
+    bnn_fifo_step u_step (
+        .rst_i,
+        .push_i,
+        .pop_i,
+        .valid_i   (valid_q),
+        .full_i    (full_q),
+        .one_i     (one),
+        .one_left_i(write_next_q == read_q),
+        .valid_o   (valid),
+        .full_o    (full[i])
+    );
+    always_ff @(posedge clk_i) copy_q <= valid;
+    assign valid_o[i] = copy_q;
+  end
+
+  assign write_more[0] = ~write_next_q[0];
+  assign read_more[0] = ~read_next_q[0];
+  for (genvar b = 1; b < AddrBits; b++) begin : gen_more
+    assign write_more[b] = write_next_q[b] ^ (&write_next_q[b-1:0]);
+    assign read_more[b] = read_next_q[b] ^ (&read_next_q[b-1:0]);
+  end
 
   always_ff @(posedge clk_i) begin
     if (push) mem[write_q] <= data_i;
-    valid_q <= valid;
-    full_q  <= full;
+    full_q <= full[0];
     if (rst_i) begin
       write_q      <= '0;
       write_next_q <= AddrBits'(1);
@@ -82,11 +75,11 @@ module bnn_fifo
     end else begin
       if (push) begin
         write_q      <= write_next_q;
-        write_next_q <= AddrBits'(add(32'(write_next_q), 32'd1));
+        write_next_q <= write_more;
       end
       if (pop_i) begin
         read_q      <= read_next_q;
-        read_next_q <= AddrBits'(add(32'(read_next_q), 32'd1));
+        read_next_q <= read_more;
       end
     end
   end

@@ -1,4 +1,4 @@
-// Elements in front of what takes them more slowly than they come at times; see wired_fifo.
+// Elements in front of what takes them more slowly than they come at times; see bnn_fifo.
 //
 // No back-pressure: Depth, a power of two, is what the schedule needs at the full rate of the stream, or more.
 module wired_queue #(
@@ -15,7 +15,7 @@ module wired_queue #(
 );
   logic room;
 
-  wired_fifo #(
+  bnn_fifo #(
       .Width(Bits),
       .Depth(Depth)
   ) i_fifo (
