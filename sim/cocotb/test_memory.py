@@ -559,7 +559,7 @@ async def axi_write(dut):
     ):
         most, waited = await writes(dut, rng, often, answers, hold)
         if answers < min(often) / 2 and outstanding < 100:
-            assert outstanding <= most <= outstanding + WRITES_AHEAD + 3, f"{most} writes in flight"
+            assert outstanding <= most <= outstanding + WRITES_AHEAD + 2, f"{most} writes in flight"
         elif min(often) == 1 and outstanding > 100:
             assert waited <= WRITES_AHEAD + 1, "less than a write per cycle"
         elif min(often) < 0.9:

@@ -73,61 +73,23 @@ module bnn_accumulator_dsp #(
     end
   end
 
-  DSP48E1 #(
-      .AREG      (1),
-      .BREG      (1),
-      .CREG      (int'(Linked)),
-      .DREG      (0),
-      .ADREG     (0),
-      .MREG      (0),
-      .PREG      (1),
-      .OPMODEREG (1),
-      .ALUMODEREG(1),
-      .USE_MULT  ("NONE"),
-      .USE_DPORT ("FALSE"),
-      .USE_SIMD  ("TWO24")
+  bnn_dsp #(
+      .CReg(Linked),
+      .Simd("TWO24")
   ) u_total (
-      .CLK          (clk_i),
-      .A            (count[47:18]),
-      .B            (count[17:0]),
-      .C            (operand),
-      .D            ('0),
-      .PCIN         (link_i),
+      .clk_i,
+      .a_i     (count[47:18]),
+      .b_i     (count[17:0]),
+      .c_i     (operand),
+      .link_i,
       // Z is P; C with first_i; PCIN with shift_i, or C
-      .OPMODE       ({1'b0, ~(Linked & shift_i), first_i | shift_i, 4'b0011}),
-      .ALUMODE      ({3'b000, first_i}),  // 0001: ~Z plus the others
-      .INMODE       ('0),
-      .CARRYINSEL   ('0),
-      .CARRYIN      (1'b0),
-      .ACIN         ('0),
-      .BCIN         ('0),
-      .CARRYCASCIN  (1'b0),
-      .MULTSIGNIN   (1'b0),
-      .CEA1         (1'b0),
-      .CEA2         (1'b1),
-      .CEB1         (1'b0),
-      .CEB2         (1'b1),
-      .CEC          (take_i | ~Linked),
-      .CED          (1'b0),
-      .CEAD         (1'b0),
-      .CEM          (1'b0),
-      .CEP          (1'b1),
-      .CECTRL       (1'b1),
-      .CEALUMODE    (1'b1),
-      .CEINMODE     (1'b1),
-      .CECARRYIN    (1'b1),
-      .RSTA         (clear_i),
-      .RSTB         (clear_i),
-      .RSTC         (1'b0),
-      .RSTD         (1'b0),
-      .RSTM         (1'b0),
-      .RSTP         (1'b0),
-      .RSTCTRL      (1'b0),
-      .RSTALUMODE   (1'b0),
-      .RSTINMODE    (1'b0),
-      .RSTALLCARRYIN(1'b0),
-      .P            (total),
-      .PCOUT        (link_o)
+      .op_i    ({1'b0, ~(Linked & shift_i), first_i | shift_i, 4'b0011}),
+      .alu_i   ({3'b000, first_i}),  // 0001: ~Z plus the others
+      .rst_ab_i(clear_i),
+      .take_c_i(take_i | ~Linked),
+      .take_p_i(1'b1),
+      .p_o     (total),
+      .link_o
   );
 `else
   logic [2*CountBits-1:0] count_q;

@@ -26,7 +26,7 @@
 // Latency: a command accepted at edge t raises arvalid after edge t + 5, and so does a burst
 // taken at edge t for the next one; a beat comes out one cycle after it came in.
 module bnn_axi_read
-  import bnn_add_pkg::add;
+  import bnn_add_pkg::add, bnn_add_pkg::count;
 #(
     parameter int unsigned MaxBurst = 64,
     parameter int unsigned MaxOutstanding = 8,
@@ -221,12 +221,6 @@ module bnn_axi_read
     data_q <= rdata_i;
     bad_q  <= rvalid_i & (rresp_i != 2'b00);
     room_q <= flight_q != FlightBits'(MaxOutstanding);
-    // Up, down or neither, each bit from those below it: three operands would need two adders
-    flight_q[0] <= flight_q[0] ^ issued_q ^ done_q;
-    for (int unsigned i = 1; i < FlightBits; i++) begin
-      flight_q[i] <= flight_q[i] ^ ((issued_q & ~done_q & (&(flight_q | ~FlightBits'((1 << i) - 1))))
-          | (done_q & ~issued_q & ~(|(flight_q & FlightBits'((1 << i) - 1)))));
-    end
     if (rst_i) begin
       valid_q  <= 1'b0;
       done_q   <= 1'b0;
@@ -234,6 +228,7 @@ module bnn_axi_read
       drop_q   <= 1'b0;
       error_q  <= 1'b0;
     end else begin
+      flight_q <= FlightBits'(count(32'(flight_q), issued_q, done_q));
       valid_q  <= rvalid_i & ~drop_q;
       done_q   <= rvalid_i & rlast_i;
       drop_q   <= abort_i | (drop_q & busy_o);

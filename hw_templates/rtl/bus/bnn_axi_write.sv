@@ -4,7 +4,7 @@
 //
 // addr_i is a multiple of 8. Commands are queued: after command_ready_o has fallen
 // Ahead more are taken. Addresses and data have queues of their own and may be taken in any order.
-// At most MaxOutstanding + Ahead + 3 writes wait for their response. command_ready_o is low in the cycle
+// At most MaxOutstanding + Ahead + 2 writes wait for their response. command_ready_o is low in the cycle
 // after one with hold_i.
 //
 // error_o rises and stays with the first response other than OKAY; clear_error_i or reset
@@ -13,7 +13,7 @@
 // Latency: a command accepted at edge t raises awvalid and wvalid after edge t + 1 when none waits;
 // one write per cycle.
 module bnn_axi_write
-  import bnn_add_pkg::add;
+  import bnn_add_pkg::count;
 #(
     parameter int unsigned MaxOutstanding = 256
 ) (
@@ -65,7 +65,7 @@ module bnn_axi_write
   logic [60:0] addr;  // in beats
   logic [1:0] half;
   logic [63:0] data;
-  logic [FlightBits-1:0] flight_q, flight_more_q;  // the latter: one more, less or none, a cycle before
+  logic [FlightBits-1:0] flight_q;
 
   assign command = command_valid_i;
   assign {pushed[Addr+1], pushed[Addr]} = (2 * PartBits)'(addr_i[63:3]);
@@ -117,14 +117,7 @@ module bnn_axi_write
     always_ff @(posedge clk_i) begin
       take_q[i] <= take[i == 0 ? Data : Addr] & ~rst_i;
       if (rst_i) level_q[i] <= '0;
-      else begin
-        // One more, one less or none, each bit from those below it
-        for (int unsigned b = 0; b < LevelBits; b++) begin
-          level_q[i][b] <= level_q[i][b]
-              ^ ((command_q & ~take_q[i] & (&(level_q[i] | ~LevelBits'((1 << b) - 1))))
-              | (take_q[i] & ~command_q & ~(|(level_q[i] & LevelBits'((1 << b) - 1)))));
-        end
-      end
+      else level_q[i] <= LevelBits'(count(32'(level_q[i]), command_q, take_q[i]));
     end
   end
 
@@ -132,7 +125,6 @@ module bnn_axi_write
     ready_q <= (level_q[0] <= LevelBits'(Most)) & (level_q[1] <= LevelBits'(Most))
         & (flight_q < FlightBits'(MaxOutstanding - 1)) & ~hold_i;
     bad_q   <= bvalid_i & (bresp_i != 2'b00);
-    flight_more_q <= {{(FlightBits - 1) {done_q & ~command_q}}, done_q ^ command_q};
     if (rst_i) begin
       command_q <= 1'b0;
       flight_q <= '0;
@@ -141,9 +133,9 @@ module bnn_axi_write
       error_q  <= 1'b0;
     end else begin
       command_q <= command;
-      flight_q <= FlightBits'(add(32'(flight_q), 32'(flight_more_q)));
+      flight_q <= FlightBits'(count(32'(flight_q), command_q, done_q));
       done_q   <= bvalid_i;
-      busy_q   <= command | command_q | (flight_more_q != '0) | (flight_q != '0);
+      busy_q   <= command | command_q | (flight_q != '0);
       error_q  <= bad_q | (error_q & ~clear_error_i);
     end
   end
@@ -184,7 +176,7 @@ module bnn_axi_write
       else $error("addr_i = %h, must be a multiple of 8", addr_i);
   held: assert property (hold_i |=> !command_ready_o)
       else $error("command_ready_o with hold_i");
-  flight_limited: assert property (32'(flight_q) <= MaxOutstanding + Ahead + 3)
+  flight_limited: assert property (32'(flight_q) <= MaxOutstanding + Ahead + 2)
       else $error("%0d writes wait for their response, MaxOutstanding = %0d", flight_q, MaxOutstanding);
   busy_with_writes: assert property (flight_q != '0 |-> busy_o)
       else $error("%0d writes wait for their response without busy_o", flight_q);

@@ -13,7 +13,7 @@
 // read. valid_o and pop_i: bnn_fifo. Latency: a column is there 8 (with a pool 9) cycles after begin_o, one every three
 // (four) cycles.
 module bnn_first_columns
-  import bnn_add_pkg::add;
+  import bnn_add_pkg::add, bnn_add_pkg::count;
 #(
     parameter int unsigned PixelBits = 10
 ) (
@@ -154,11 +154,7 @@ module bnn_first_columns
       r_q      <= {r_q[0], begin_column};
       half_q   <= half_q ^ read_last;
       taken_q  <= begin_column;
-      // One less or more, in LUTs
-      credit_q[0] <= credit_q[0] ^ (taken_q ^ pop_q);
-      credit_q[1] <= credit_q[1] ^ (taken_q ? ~pop_q & ~credit_q[0] : pop_q & credit_q[0]);
-      credit_q[2] <= credit_q[2] ^ (taken_q ? ~pop_q & credit_q[1:0] == '0 : pop_q & (&credit_q[1:0]));
-      credit_q[3] <= credit_q[3] ^ (taken_q ? ~pop_q & credit_q[2:0] == '0 : pop_q & (&credit_q[2:0]));
+      credit_q <= 4'(count(32'(credit_q), pop_q, taken_q));
     end
   end
 

@@ -5,8 +5,9 @@
 //   most = maximum of the sums over the windows from first to last, with Values
 //
 // pair_i[j*27 +: 27] has window[2j], window[2j+1] and their sum, 9 bits each: the weights pick 0, one of them or the
-// sum. Odd pairs come a cycle after the even ones, which are picked first. They are numbers without a sign, by 256 too large, so that no bit of them goes to several of a sum; all_i has
-// the 18 * 512 that make up for it. Timing: bnn_first_array.
+// sum. Odd pairs come a cycle after the even ones, which are picked first. They are numbers without a sign, by 256 too
+// large, so that no bit of them goes to several of a sum; all_i has the 18 * 512 that make up for it. Timing:
+// bnn_first_array.
 (* keep_hierarchy = "yes" *)
 module bnn_first_pe
   import bnn_pkg::*;

@@ -26,8 +26,7 @@ module bnn_first_step (
     input  logic       slot_last_i,
     input  logic       lane_last_i,
     input  logic       image_last_i,
-    output logic       write_o,
-    output logic       here_o,  // the same
+    output logic [1:0] write_o,  // twice
     output logic       bits_o,
     output logic       word_clear_o,
     output logic       word_step_o,
@@ -38,7 +37,7 @@ module bnn_first_step (
     output logic       image_o,
     output logic       sub_o
 );
-  localparam int unsigned Bits = 0, Write = 1, Pixel = 2, Row = 3, Map = 4, Lane = 5, Clear = 6, Step = 7, Here = 8;
+  localparam int unsigned Bits = 0, Write = 1, Pixel = 3, Row = 4, Map = 5, Lane = 6, Clear = 7, Step = 8;
 
   // That there are; a pixel's last ones, an image's last word or the last ones of either
   logic bits, word, pixel, word_end, image;
@@ -62,29 +61,19 @@ module bnn_first_step (
       .clear_o(word_clear_o)
   );
 
-  bnn_first_some u_write (
-      .room_i(room_i[Write]),
-      .open_i,
-      .bits_i,
-      .value_i,
-      .ready_i,
-      .plane_i,
-      .pack_i,
-      .word_i,
-      .some_o(write_o)
-  );
-  bnn_first_some u_here (
-      .room_i(room_i[Here]),
-      .open_i,
-      .bits_i,
-      .value_i,
-      .ready_i,
-      .plane_i,
-      .pack_i,
-      .word_i,
-      .some_o(here_o)
-  );
-
+  for (genvar i = 0; i < 2; i++) begin : gen_write
+    bnn_first_some u_write (
+        .room_i(room_i[Write+i]),
+        .open_i,
+        .bits_i,
+        .value_i,
+        .ready_i,
+        .plane_i,
+        .pack_i,
+        .word_i,
+        .some_o(write_o[i])
+    );
+  end
   bnn_first_some u_bits (
       .room_i (room_i[Bits]),
       .open_i,

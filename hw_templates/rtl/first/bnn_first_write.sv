@@ -97,8 +97,8 @@ module bnn_first_write
   localparam int unsigned Steps = 9, Here = 9, Place = 10, Slice = 11, Pair = 12, Loop = 13, Taken = 14, Plane = 15;
 
   logic [15:0] room;
-  logic write, write_here, active_q,  // write_here: write again, for the places in a word
-       image_last_q;
+  logic write, write_here;  // the latter again, for the places in a word
+  logic active_q, image_last_q;
   logic word_last, word_clear, word_step, pixel_end, lane_end, row_end, map_end, image_end, sub_end;
   logic packing;  // active_q with pack_i
   logic [2:0] packings;  // the same, three times
@@ -131,8 +131,7 @@ module bnn_first_write
       .slot_last_i  (slot_end),
       .lane_last_i  (&lane_q),
       .image_last_i (image_last_q),
-      .write_o      (write),
-      .here_o       (write_here),
+      .write_o      ({write_here, write}),
       .bits_o       (bits_pop_o),
       .word_clear_o (word_clear),
       .word_step_o  (word_step),

@@ -196,14 +196,16 @@ module bnn_weight_ring
   end
 
   for (genvar i = 0; i < 2; i++) begin : gen_end
-    bnn_weight_ring_end #(
+    logic equal;
+
+    bnn_equal #(
         .Bits(AddrBits + 1)
     ) u_end (
-        .hold_i,
-        .base_next_i(base_next_q),
-        .words_i,
-        .end_o      (to_end[i])
+        .a_i    (base_next_q),
+        .b_i    (words_i),
+        .equal_o(equal)
     );
+    assign to_end[i] = hold_i & equal;
   end
   bnn_weight_ring_step u_step (
       .rst_i,

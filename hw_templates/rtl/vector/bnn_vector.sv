@@ -346,51 +346,26 @@ module bnn_vector
         .channel_clear_o(channel_clears[i])
     );
   end
-  bnn_vector_go u_hand_go (
-      .run_i       (runs[Counts]),
-      .score_wait_i(score_wait_q),
-      .score_over_i(score_over_q),
-      .port_i      (port_q),
-      .port_wait_i (port_wait_q),
-      .with_i      (sum_step_q),
-      .go_o        (hand_go)
-  );
-  bnn_vector_go u_more_go (
-      .run_i       (runs[Counts]),
-      .score_wait_i(score_wait_q),
-      .score_over_i(score_over_q),
-      .port_i      (port_q),
-      .port_wait_i (port_wait_q),
-      .with_i      (more_phase),
-      .go_o        (more_go)
-  );
-  bnn_vector_go u_lead_go (
-      .run_i       (runs[Counts]),
-      .score_wait_i(score_wait_q),
-      .score_over_i(score_over_q),
-      .port_i      (port_q),
-      .port_wait_i (port_wait_q),
-      .with_i      (~more_phase),
-      .go_o        (lead_go)
-  );
-  bnn_vector_go u_block_end (
-      .run_i       (runs[Flags]),
-      .score_wait_i(score_wait_q),
-      .score_over_i(score_over_q),
-      .port_i      (port_q),
-      .port_wait_i (port_wait_q),
-      .with_i      (channel_last_q & turn_last_q),
-      .go_o        (block_end)
-  );
-  bnn_vector_go u_leave (
-      .run_i       (runs[Flags]),
-      .score_wait_i(score_wait_q),
-      .score_over_i(score_over_q),
-      .port_i      (port_q),
-      .port_wait_i (port_wait_q),
-      .with_i      (channel_last_q & turn_last_q & ~average_q),
-      .go_o        (leave)
-  );
+  // What goes on with it, each made apart
+  localparam int unsigned Withs = 5, Ends = 3;  // those from Ends on are of a block
+  logic [Withs-1:0] with_go, with_goes;
+
+  assign with_go = {channel_last_q & turn_last_q & ~average_q, channel_last_q & turn_last_q, ~more_phase, more_phase,
+                    sum_step_q};
+  assign {leave, block_end, lead_go, more_go, hand_go} = with_goes;
+
+  for (genvar i = 0; i < Withs; i++) begin : gen_with
+    bnn_vector_go u_go (
+        .run_i       (runs[i < Ends ? Counts : Flags]),
+        .score_wait_i(score_wait_q),
+        .score_over_i(score_over_q),
+        .port_i      (port_q),
+        .port_wait_i (port_wait_q),
+        .with_i      (with_go[i]),
+        .go_o        (with_goes[i])
+    );
+  end
+
   assign pool_end_d = block_end & pool_last_q;
   assign value_group_d = pool_end_d & group_last_q;
   assign go = goes[0];

@@ -24,7 +24,7 @@ module bnn_vector_less #(
 
 `ifdef SYNTHESIS
   logic [3:0][11:0] a, b, difference;
-  logic [47:0] operand;
+  logic [47:0] operand, unused_link;
 
   assign operand = b;
 
@@ -36,60 +36,23 @@ module bnn_vector_less #(
     end
   end
 
-  DSP48E1 #(
-      .AREG      (0),
-      .BREG      (0),
-      .CREG      (0),
-      .DREG      (0),
-      .ADREG     (0),
-      .MREG      (0),
-      .PREG      (1),
-      .ACASCREG  (0),
-      .BCASCREG  (0),
-      .OPMODEREG (0),
-      .ALUMODEREG(0),
-      .USE_MULT  ("NONE"),
-      .USE_DPORT ("FALSE")
+  bnn_dsp #(
+      .AReg (1'b0),
+      .CReg (1'b0),
+      .OpReg(1'b0)
   ) u_difference (
-      .CLK          (clk_i),
-      .A            (operand[47:18]),
-      .B            (operand[17:0]),
-      .C            (a),
-      .D            ('0),
-      .PCIN         ('0),
-      .OPMODE       (7'b0110011),  // Z is C, X is A and B in one
-      .ALUMODE      (4'b0011),  // Z less X
-      .INMODE       ('0),
-      .CARRYINSEL   ('0),
-      .CARRYIN      (1'b0),
-      .ACIN         ('0),
-      .BCIN         ('0),
-      .CARRYCASCIN  (1'b0),
-      .MULTSIGNIN   (1'b0),
-      .CEA1         (1'b0),
-      .CEA2         (1'b0),
-      .CEB1         (1'b0),
-      .CEB2         (1'b0),
-      .CEC          (1'b0),
-      .CED          (1'b0),
-      .CEAD         (1'b0),
-      .CEM          (1'b0),
-      .CEP          (1'b1),
-      .CECTRL       (1'b0),
-      .CEALUMODE    (1'b0),
-      .CEINMODE     (1'b0),
-      .CECARRYIN    (1'b0),
-      .RSTA         (1'b0),
-      .RSTB         (1'b0),
-      .RSTC         (1'b0),
-      .RSTD         (1'b0),
-      .RSTM         (1'b0),
-      .RSTP         (1'b0),
-      .RSTCTRL      (1'b0),
-      .RSTALUMODE   (1'b0),
-      .RSTINMODE    (1'b0),
-      .RSTALLCARRYIN(1'b0),
-      .P            (difference)
+      .clk_i,
+      .a_i     (operand[47:18]),
+      .b_i     (operand[17:0]),
+      .c_i     (a),
+      .link_i  ('0),
+      .op_i    (7'b0110011),  // Z is C, X is A and B in one
+      .alu_i   (4'b0011),  // Z less X
+      .rst_ab_i(1'b0),
+      .take_c_i(1'b0),
+      .take_p_i(1'b1),
+      .p_o     (difference),
+      .link_o  (unused_link)
   );
 
   for (genvar n = 0; n < Words; n++) begin : gen_less
@@ -97,7 +60,7 @@ module bnn_vector_less #(
   end
 
   logic unused_difference;
-  assign unused_difference = ^difference;
+  assign unused_difference = ^{difference, unused_link};
 `else
   logic [Words-1:0] less_q;
 
