@@ -58,7 +58,7 @@ START = 12
 """Cycles from an image's first rows in the buffer to its first window, where the first layer's engine has waited."""
 WINDOW = 20
 """Cycles from a column in the first layer's engine to its last group of channels in work."""
-BITS, VALUES = 16, 32
+BITS, VALUES = 17, 33
 """Cycles from there to the write of the group's bits, or of its values."""
 FILL = -2
 """Cycles from an image's last write to the array's next layer, whose LAYER_START has begun before."""

@@ -8,9 +8,9 @@ from cocotb.triggers import FallingEdge
 
 from bnn.contract import FirstBeat
 
-LATENCY = 11
+LATENCY = 12
 MOST_LATE = 1  # cycles by which the greatest sums follow the bits
-WEIGHTS_LATE, LIMIT_LATE = 1, 9  # cycles by which the weights, and thresholds and flips, follow their window
+WEIGHTS_LATE, LIMIT_LATE = 1, 10  # cycles by which the weights, and thresholds and flips, follow their window
 
 
 @cocotb.test()

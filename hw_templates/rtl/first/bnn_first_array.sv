@@ -6,12 +6,12 @@
 //
 // Layout: window_i[i*8 +: 8] is signed, i = tap*4 + c, tap = 3*ky + kx; absent channels and padding are 0.
 // channel_i[p*64 +: 64] is the beat of channel p of the program's first-layer block (first_beat_t), its weights a
-// cycle after the window, threshold and flip nine. Without a pool first_i and last_i come with every window; with a
+// cycle after the window, threshold and flip ten. Without a pool first_i and last_i come with every window; with a
 // 2x2 pool, or for values, they mark the first and last of four: a window without first_i follows one without last_i.
 // A cycle without valid_i is a bubble. One window per cycle.
 //
 // The sums of pairs of the window are made once and registered for every eight channels.
-// Latency: valid_o and bit_o come 11 cycles after the last window. valid_o is high for one cycle; most_o comes a cycle
+// Latency: valid_o and bit_o come 12 cycles after the last window. valid_o is high for one cycle; most_o comes a cycle
 // after it and holds until the next.
 module bnn_first_array
   import bnn_pkg::*;
@@ -19,7 +19,8 @@ module bnn_first_array
 #(
     parameter int unsigned FirstPe = 4,
     parameter bit Values = 1'b0,
-    localparam int unsigned Inputs = FirstTaps * MaxChannels
+    localparam int unsigned Inputs = FirstTaps * MaxChannels,
+    localparam int unsigned PairBits = 25  // bnn_first_pe
 ) (
     input  logic                  clk_i,
     input  logic                  rst_i,
@@ -39,33 +40,29 @@ module bnn_first_array
   end
 
   // [n] is n + 1 cycles after the window.
-  logic [9:0] valid_q;
-  logic [8:0] first_q;
-  logic [9:0] last_q;
+  logic [10:0] valid_q;
+  logic [9:0] first_q;
+  logic [10:0] last_q;
   logic valid_out_q;
-  logic [Inputs/2*27-1:0] pair_q;  // bnn_first_pe
+  logic [Inputs/2*PairBits-1:0] pair_q;
   logic [FirstTaps-1:0][9:0] tap_q;
   logic [13:0] all, all_q;
+  logic [4:0] all_high;
 
   always_ff @(posedge clk_i) begin
-    first_q <= {first_q[7:0], first_i};
-    last_q  <= {last_q[8:0], last_i};
+    first_q <= {first_q[8:0], first_i};
+    last_q  <= {last_q[9:0], last_i};
     if (rst_i) valid_q <= '0;
-    else valid_q <= {valid_q[8:0], valid_i};
-    valid_out_q <= ~rst_i & valid_q[9] & last_q[9];
+    else valid_q <= {valid_q[9:0], valid_i};
+    valid_out_q <= ~rst_i & valid_q[10] & last_q[10];
   end
 
   for (genvar j = 0; j < Inputs / 2; j++) begin : gen_pair
-    // By 128 too large, without a sign, their sum by 256.
-    logic [7:0] low, high;
-    assign low = {~window_i[16*j+7], window_i[16*j+:7]};
-    assign high = {~window_i[16*j+15], window_i[16*j+8+:7]};
+    // The sum by 256 too large, without a sign: that of numbers with a sign, whose top bit is inverted.
     always_ff @(posedge clk_i) begin
-      pair_q[27*j+:9]    <= {low[7], ~low[7], low[6:0]};
-      pair_q[27*j+9+:9]  <= {high[7], ~high[7], high[6:0]};
-      // The same, as the sum of numbers with a sign, whose top bit is inverted
-      pair_q[27*j+18+:9] <= 9'(add(32'({~window_i[16*j+7], window_i[16*j+:8]}),
-                                   32'({window_i[16*j+15], window_i[16*j+8+:8]})));
+      pair_q[PairBits*j+:16]   <= window_i[16*j+:16];
+      pair_q[PairBits*j+16+:9] <= 9'(add(32'({~window_i[16*j+7], window_i[16*j+:8]}),
+                                         32'({window_i[16*j+15], window_i[16*j+8+:8]})));
     end
   end
 
@@ -73,7 +70,7 @@ module bnn_first_array
   // each: 18 * 512 are what bnn_first_pe has too much.
   for (genvar t = 0; t < FirstTaps; t++) begin : gen_tap
     always_ff @(posedge clk_i) begin
-      tap_q[t] <= 10'(add(32'(pair_q[54*t+18+:9]), 32'(pair_q[54*t+45+:9])));
+      tap_q[t] <= 10'(add(32'(pair_q[2*PairBits*t+16+:9]), 32'(pair_q[PairBits*(2*t+1)+16+:9])));
     end
   end
   bnn_first_sum #(
@@ -85,7 +82,12 @@ module bnn_first_array
       .sum_o   (all)
   );
 
-  always_ff @(posedge clk_i) all_q <= 14'(add(32'(all), 32'(FirstTaps * 512)));
+  // Plus 9 * 512, in LUTs
+  assign all_high = all[13:9];
+  always_ff @(posedge clk_i) begin
+    all_q <= {all_high[4] ^ (all_high[3] | (&all_high[2:0])), ~(all_high[3] ^ (&all_high[2:0])),
+              all_high[2] ^ (&all_high[1:0]), all_high[1] ^ all_high[0], ~all_high[0], all[8:0]};
+  end
 
   for (genvar g = 0; g < FirstPe; g += GroupPe) begin : gen_group
     bnn_first_group #(
@@ -95,9 +97,9 @@ module bnn_first_array
         .clk_i,
         .pair_i   (pair_q),
         .all_i    (all_q),
-        .valid_i  (valid_q[8]),
-        .first_i  (first_q[8]),
-        .last_i   (last_q[8]),
+        .valid_i  (valid_q[9]),
+        .first_i  (first_q[9]),
+        .last_i   (last_q[9]),
         .channel_i(channel_i[g*64+:GroupPe*64]),
         .bit_o    (bit_o[g+:GroupPe]),
         .most_o   (most_o[g*15+:GroupPe*15])

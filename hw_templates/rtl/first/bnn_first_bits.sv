@@ -8,7 +8,7 @@
 // bnn_first_windows, which sees to it that no more than Results sets of bits are in the queue or on their way. With
 // FirstWired wrong_o tells that the channels loaded are not those wired in. valid_o and pop_i: bnn_fifo.
 //
-// Latency: bits are there 12 cycles after the last window of their sum; more with FirstWired.
+// Latency: bits are there 13 cycles after the last window of their sum; more with FirstWired.
 module bnn_first_bits
   import bnn_pkg::*;
 #(
@@ -80,18 +80,18 @@ module bnn_first_bits
     assign wrong_o = 1'b0;
     assign unused_channels = ^channels_out_i;
 
-    // Weights come a cycle after their window, thresholds and flips nine.
-    logic [5:0][GroupBits-1:0] group_q;
+    // Weights come a cycle after their window, thresholds and flips ten.
+    logic [6:0][GroupBits-1:0] group_q;
     logic [1:0][GroupBits-1:0] late;
 
-    always_ff @(posedge clk_i) group_q <= {group_q[4:0], group_i[0]};
+    always_ff @(posedge clk_i) group_q <= {group_q[5:0], group_i[0]};
 
     for (genvar h = 0; h < 2; h++) begin : gen_late
       bnn_register #(
           .Bits(GroupBits)
       ) u_late (
           .clk_i,
-          .data_i(group_q[5]),
+          .data_i(group_q[6]),
           .data_o(late[h])
       );
     end

@@ -5,7 +5,7 @@ module bnn_first_group
 #(
     parameter int unsigned Pe = 8,
     parameter bit Values = 1'b0,
-    localparam int unsigned PairBits = FirstTaps * MaxChannels / 2 * 27
+    localparam int unsigned PairBits = FirstTaps * MaxChannels / 2 * 25
 ) (
     input  logic               clk_i,
     input  logic [PairBits-1:0] pair_i,
@@ -17,7 +17,7 @@ module bnn_first_group
     output logic [Pe-1:0]      bit_o,
     output logic [Pe*15-1:0]   most_o
 );
-  logic [PairBits-1:0] pair_q, pair;  // pair: odd ones a cycle later
+  logic [PairBits-1:0] pair_q;
   logic valid_q, first_q, last_q;
 
   always_ff @(posedge clk_i) begin
@@ -27,37 +27,24 @@ module bnn_first_group
     last_q  <= last_i;
   end
 
-  for (genvar j = 0; j < PairBits / 27; j++) begin : gen_pair
-    if (j % 2 == 0) begin : gen_even
-      assign pair[27*j+:27] = pair_q[27*j+:27];
-    end else begin : gen_odd
-      logic [26:0] odd_q;
+  for (genvar p = 0; p < Pe; p++) begin : gen_pe
+    logic [13:0] less;
 
-      always_ff @(posedge clk_i) odd_q <= pair_q[27*j+:27];
-      assign pair[27*j+:27] = odd_q;
-    end
-  end
-
-  logic [Pe/2-1:0][13:0] all;
-
-  for (genvar i = 0; i < Pe / 2; i++) begin : gen_all
     bnn_register #(
         .Bits(14)
-    ) u_all (
+    ) u_less (
         .clk_i,
-        .data_i(all_i),
-        .data_o(all[i])
+        .data_i(~all_i),
+        .data_o(less)
     );
-  end
 
-  for (genvar p = 0; p < Pe; p++) begin : gen_pe
     bnn_first_pe #(
         .Values(Values)
     ) u_pe (
         .clk_i,
         .channel_i(channel_i[p*64+:64]),
-        .pair_i   (pair),
-        .all_i    (all[p/2]),
+        .pair_i   (pair_q),
+        .less_i   (less),
         .valid_i  (valid_q),
         .first_i  (first_q),
         .last_i   (last_q),
