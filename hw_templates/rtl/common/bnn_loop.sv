@@ -1,19 +1,18 @@
 // One loop of a nest: a value from 0 to limit_i - 1, and a flag for the last one.
 //
-// go_i, all bits of it, goes on to the next value, after the last one to 0; restart_i goes to 0. limit_i is at least 1
-// and constant from the cycle before restart_i on.
+// go_i, all bits of it, goes on to the next value, after the last one to 0, without Again only with restart_i, which goes
+// to 0 at any time. limit_i is at least 1 and constant from the cycle before restart_i on.
 //
 // Latency: outputs follow by one cycle. What is compared with the limit counts two ahead of the value, so that no
 // comparison lies between the loops of a nest; without Value value_o is 0, and there is no counter for it.
 // last_o has registers of its own for each of Copies. None of them, nor the counters' enable or reset, is made from
 // another of these: their nets have many loads.
 (* keep_hierarchy = "yes" *)
-module bnn_loop
-  import bnn_add_pkg::add;
-#(
+module bnn_loop #(
     parameter int unsigned Bits = 16,
     parameter int unsigned Gates = 1,
     parameter bit Value = 1'b1,
+    parameter bit Again = 1'b1,
     parameter int unsigned Copies = 1
 ) (
     input  logic              clk_i,
@@ -23,50 +22,36 @@ module bnn_loop
     output logic [Bits-1:0]   value_o,
     output logic [Copies-1:0] last_o
 );
-  localparam int unsigned Part = 8;  // of the counter, on an enable and a reset
-  localparam int unsigned Parts = (Bits + Part - 1) / Part;
-
-  logic [Bits-1:0] ahead_q, more;
-  logic [Parts-1:0] clear, step;  // back to 0, or any other step too
+  logic [Bits-1:0] ahead;
   logic one_q, next;  // next: the next value is the last
-
-  assign more = Bits'(add(32'(ahead_q), 32'd1));
 
   always_ff @(posedge clk_i) one_q <= limit_i == Bits'(1);
 
-  for (genvar i = 0; i < Parts; i++) begin : gen_part
-    localparam int unsigned From = i * Part, To = (i == Parts - 1) ? Bits : From + Part;
-
-    bnn_loop_step #(
-        .Gates(Gates + 1)
-    ) u_clear (
-        .restart_i,
-        .go_i  ({go_i, last_o[0]}),
-        .step_o(clear[i])
-    );
-    bnn_loop_step #(
-        .Gates(Gates)
-    ) u_step (
-        .restart_i,
-        .go_i,
-        .step_o(step[i])
-    );
-
-    always_ff @(posedge clk_i) begin
-      if (clear[i]) ahead_q[To-1:From] <= (To - From)'(i == 0 ? 2 : 0);
-      else if (step[i]) ahead_q[To-1:From] <= more[To-1:From];
-    end
-  end
+  bnn_loop_count #(
+      .Bits (Bits),
+      .Gates(Gates),
+      .Again(Again),
+      .Start(2)
+  ) u_ahead (
+      .clk_i,
+      .restart_i,
+      .go_i,
+      .last_i (last_o[0]),
+      .value_o(ahead)
+  );
 
   if (Value) begin : gen_value
-    logic [Bits-1:0] value_q;
-
-    always_ff @(posedge clk_i) begin
-      if (clear[0]) value_q <= '0;
-      else if (step[0]) value_q <= Bits'(add(32'(value_q), 32'd1));
-    end
-
-    assign value_o = value_q;
+    bnn_loop_count #(
+        .Bits (Bits),
+        .Gates(Gates),
+        .Again(Again)
+    ) u_value (
+        .clk_i,
+        .restart_i,
+        .go_i,
+        .last_i (last_o[0]),
+        .value_o
+    );
   end else begin : gen_no_value
     assign value_o = '0;
   end
@@ -74,7 +59,7 @@ module bnn_loop
   bnn_equal #(
       .Bits(Bits)
   ) u_next (
-      .a_i    (ahead_q),
+      .a_i    (ahead),
       .b_i    (limit_i),
       .equal_o(next)
   );

@@ -520,6 +520,7 @@ module bnn_engine
   // [n] is n + 1 cycles after the addresses
   logic [MemoryLatency-1:0] valid_d_q, first_d_q, last_d_q, second_d_q;
   logic [MemoryLatency-2:0] header0_m_q, header1_m_q;
+  logic score_header_q;
 
   // Eights that are valid, that in which the last valid bit may be, and those before it in an eight
   logic [Simd/8-1:0] eight_q, last_eight_q;
@@ -547,6 +548,7 @@ module bnn_engine
       header0_m_q <= {header0_m_q[MemoryLatency-3:0], header0_d_q[StepLatency-1]};
       header1_m_q <= {header1_m_q[MemoryLatency-3:0], header1_d_q[StepLatency-1]};
     end
+    score_header_q <= header0_m_q[MemoryLatency-3] & scores;
   end
 
   assign plus = flags.pad_one | (flags.pad_first & zero_plane_q);
@@ -661,7 +663,7 @@ module bnn_engine
       .classes_i   (layer.outputs[15:0]),
       .base_i      (scores_q),
       .next_o      (scores_next_o),
-      .header0_soon_i(header0_m_q[MemoryLatency-2] & scores),
+      .header0_soon_i(score_header_q),
       .header1_soon_i(header1_m_q[MemoryLatency-2]),
       .weight_i    (ring_data_i),
       .valid_i     (sum_valid & scores),

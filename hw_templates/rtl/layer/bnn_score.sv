@@ -16,10 +16,10 @@
 // in that cycle too. busy_o is high from valid_i until the last score has left.
 //
 // start_i begins a layer with images_i images, classes_i classes and base_i, constant from two
-// cycles before it to the last score; next_o is the address after the last image, four cycles after
+// cycles before it to the last score; next_o is the address after the last image, ten cycles after
 // these. After score_ready_i has fallen up to five more beats come.
 module bnn_score
-  import bnn_add_pkg::add;
+  import bnn_add_pkg::add, bnn_add_pkg::count;
 #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
@@ -113,6 +113,7 @@ module bnn_score
   // ---- Pairs of classes of a block ---------------------------------------------------------------
 
   // ready_q: the next pair's sums are there and what is counted is settled
+  logic copy_again, leave_again, move;  // for what counts the pairs and lanes; either of both
   logic active_q, ready_q, pair_full_q, pair_last_q, second_q, block_last_q, group_last_q, copy, pair_end, done_q;
   logic ready;  // of the next cycle
   // After a copy: go on to the next pair, block or group
@@ -122,20 +123,23 @@ module bnn_score
   logic [1:0] shift_q;
   logic [ShiftWait-2:0] wait_q;  // a one for each cycle to wait
   // Still to come: images of the group; classes of the layer, and those of them from this pair on
-  logic [15:0] images_q, classes_q, left_classes_q;
-  logic [15:0] less_images_q, less_classes_q;  // the same a step later, ready before it
-  logic [15:1] less_left_q;
-  logic [LaneBits:0] lanes_q;  // images of the block
+  logic [15:0] images_q, classes_q;
+  logic [PairBits+1:0] left_classes_q;  // at most Pe
+  logic more_classes_q, images_over_q, classes_over_q;  // more than Pe classes; Lanes images or more, Pe classes
+  logic [15:LaneBits] less_images;
+  logic [15:PairBits+1] less_classes;
+  logic [LaneBits:0] lanes_q, lanes_less_q;  // images of the block; one less
   logic lanes_one_q;
 
-  // Addresses without the base: from an image to the next, of the block's first image and of its
-  // pair; in an image, of the pair, of the group's first one and of the next block's. And whether
-  // the pair begins in the upper half of a beat, as the base does: Lanes is even.
-  logic [31:2] stride_q;
-  logic [31:2+LaneBits] block_q;
-  logic [31:3] line_begin_q;
-  logic [17:3] class_q;
-  logic [17:GroupShift] group_q, class_first_q;
+  // Addresses: from an image to the next, of the block's first image without the base and with it, of the pair in that
+  // image; in an image, of the pair, of the group's first one and of the next block's. And whether the pair begins in
+  // the upper half of a beat, as the base does: Lanes is even.
+  logic [31:2] stride_q, stride;  // for the block
+  logic [31:2+LaneBits] block_q, block_more;
+  logic [63:2] block_begin, line_begin;
+  logic [63:22] line_top_more;  // line_begin with a carry into that part
+  logic [17:3] class_q, class_more;
+  logic [17:GroupShift] group_q, group_more, class_first_q;
   logic upper_begin_q;
 
   // Beats of the copied pair
@@ -164,6 +168,17 @@ module bnn_score
       .begin_group_o(begin_group)
   );
 
+  bnn_score_copy u_copy (
+      .ready_i      (ready_q),
+      .emit_i       (emit_q),
+      .score_ready_i(score_ready_i),
+      .whole_i      (whole_q),
+      .over_i       (over_q),
+      .copy_o       (copy_again),
+      .leave_o      (leave_again),
+      .move_o       (move)
+  );
+
   bnn_register #(
       .Bits(4)
   ) u_pair_event (
@@ -189,38 +204,37 @@ module bnn_score
   always_ff @(posedge clk_i) begin
     // Settled when the first pair of a block is copied
     stride_q      <= 30'(classes_i);
-    block_last_q  <= images_q <= 16'(Lanes);
+    images_over_q <= |images_q[15:LaneBits+1];
+    block_last_q  <= ~images_over_q & (~images_q[LaneBits] | ~(|images_q[LaneBits-1:0]));
     lanes_q       <= block_last_q ? images_q[LaneBits:0] : (LaneBits + 1)'(Lanes);
+    lanes_less_q  <= (LaneBits + 1)'(count(32'(lanes_q), 1'b0, 1'b1));
     lanes_one_q   <= lanes_q == (LaneBits + 1)'(1);
     group_last_q  <= pair_last_q & block_last_q;
     pair_clear_q  <= pair_clear;
-    pair_last_q   <= pair_full_q | (left_classes_q[15:2] == '0 & ~(&left_classes_q[1:0]));
-    second_q      <= left_classes_q[15:1] != '0;
-    line_begin_q  <= 29'(class_q);
-    line_begin_q[31:2+LaneBits] <= (30 - LaneBits)'(add(32'(block_q), 32'(class_q[17:2+LaneBits])));
-    class_first_q <= (18 - GroupShift)'(add(32'(group_q), 32'(block_last_q)));
+    pair_last_q   <= pair_full_q | (~more_classes_q & ~(|left_classes_q[PairBits+1:2]) & ~(&left_classes_q[1:0]));
+    second_q      <= more_classes_q | (|left_classes_q[PairBits+1:1]);
+    class_first_q <= block_last_q ? group_more : group_q;
     upper_begin_q <= base_i[2];
     if (pair_clear) pair_full_q <= 1'b0;
     else if (pair_step) pair_full_q <= pair_q == PairBits'(Pe / 2 - 2);
     if (pair_clear) pair_q <= '0;
-    else if (pair_step) pair_q <= PairBits'(add(32'(pair_q), 32'd1));
-    if (pair_clear_q) left_classes_q <= classes_q;
-    else if (pair_step) left_classes_q <= {less_left_q, left_classes_q[0]};
-    less_left_q    <= left_classes_q[15:1] - 15'd1;
-    less_images_q  <= images_q - 16'(Lanes);
-    less_classes_q <= classes_q - 16'(Pe);
+    else if (pair_step) pair_q <= PairBits'(count(32'(pair_q), 1'b1, 1'b0));
+    if (pair_clear_q) left_classes_q <= classes_q[PairBits+1:0];
+    else if (pair_step) left_classes_q[PairBits+1:1] <= (PairBits + 1)'(count(32'(left_classes_q[PairBits+1:1]), 1'b0, 1'b1));
+    classes_over_q <= |classes_q[15:PairBits+2];
+    more_classes_q <= classes_over_q | (classes_q[PairBits+1] & (|classes_q[PairBits:0]));
     if (image_clear) images_q <= images_i;
-    else if (image_step) images_q <= less_images_q;
+    else if (image_step) images_q[15:LaneBits] <= less_images;
     if (group_clear) classes_q <= classes_i;
-    else if (group_step) classes_q <= less_classes_q;
+    else if (group_step) classes_q[15:PairBits+1] <= less_classes;
     if (block_clear) block_q <= '0;
-    else if (block_step) block_q <= (30 - LaneBits)'(add(32'(block_q), 32'(stride_q)));
+    else if (block_step) block_q <= block_more;
     if (group_clear) group_q <= '0;
     else if (group_step) group_q <= class_first_q;  // one further, as the group's last block is copied
     if (class_clear) class_q <= '0;
     else if (class_take) class_q <= {class_first_q, (GroupShift - 3)'(0)};
-    else if (class_step) class_q <= 15'(add(32'(class_q), 32'd1));
-    wait_q <= valid_i ? '0 : copy ? '1 : wait_q >> 1;
+    else if (class_step) class_q <= class_more;
+    wait_q <= valid_i ? '0 : copy_again ? '1 : wait_q >> 1;
     if (rst_i) begin
       active_q <= 1'b0;
       ready_q  <= 1'b0;
@@ -229,10 +243,85 @@ module bnn_score
     end else begin
       active_q <= valid_i | (active_q & ~pair_end);
       ready_q  <= ready;
-      shift_q  <= {shift_q[0], copy & ~pair_last_q};
+      shift_q  <= {shift_q[0], copy_again & ~pair_last_q};
       done_q   <= pair_end;
     end
   end
+
+  // What comes next, a pair, a block or a group later: there long before it is taken
+  bnn_next #(
+      .Bits(16 - LaneBits),
+      .Down(1'b1),
+      .Late(1'b1)
+  ) u_images (
+      .clk_i,
+      .value_i(images_q[15:LaneBits]),
+      .more_o (less_images)
+  );
+  bnn_next #(
+      .Bits(15 - PairBits),
+      .Down(1'b1),
+      .Late(1'b1)
+  ) u_classes (
+      .clk_i,
+      .value_i(classes_q[15:PairBits+1]),
+      .more_o (less_classes)
+  );
+  bnn_next #(
+      .Bits(15),
+      .Late(1'b1)
+  ) u_class (
+      .clk_i,
+      .value_i(class_q),
+      .more_o (class_more)
+  );
+  bnn_next #(
+      .Bits(18 - GroupShift),
+      .Late(1'b1)
+  ) u_group (
+      .clk_i,
+      .value_i(group_q),
+      .more_o (group_more)
+  );
+  bnn_register #(
+      .Bits(30)
+  ) u_stride (
+      .clk_i,
+      .data_i(30'(classes_i)),
+      .data_o(stride)
+  );
+  bnn_sum_late #(
+      .Bits(30 - LaneBits)
+  ) u_block (
+      .clk_i,
+      .a_i  (stride[31-LaneBits:2]),
+      .b_i  (block_q),
+      .sum_o(block_more)
+  );
+  bnn_sum_late #(
+      .Bits(62)
+  ) u_block_begin (
+      .clk_i,
+      .a_i  (62'({block_q, LaneBits'(0)})),
+      .b_i  (base_i[63:2]),
+      .sum_o(block_begin)
+  );
+  bnn_sum_late #(
+      .Bits(62)
+  ) u_line_begin (
+      .clk_i,
+      .a_i  (block_begin),
+      .b_i  (62'({class_q, 1'b0})),
+      .sum_o(line_begin)
+  );
+  bnn_next #(
+      .Bits(42),
+      .Late(1'b1)
+  ) u_line_top (
+      .clk_i,
+      .value_i(line_begin[63:22]),
+      .more_o (line_top_more)
+  );
 
   // ---- Beats of a pair -----------------------------------------------------------------------------
 
@@ -253,12 +342,11 @@ module bnn_score
   );
 
   always_ff @(posedge clk_i) begin
-    if (copy) begin
-      left_q  <= lanes_q - 1'b1;
+    if (move) left_q <= copy_again ? lanes_less_q : (LaneBits + 1)'(count(32'(left_q), 1'b0, 1'b1));
+    if (copy_again) begin
       both_q  <= second_q;
       upper_q <= upper_begin_q;
-    end else if (leave) begin
-      left_q  <= left_q - 1'b1;
+    end else if (leave_again) begin
       upper_q <= upper_q ^ stride_q[2];
     end
     emit_last_q <= emit_last;
@@ -268,7 +356,7 @@ module bnn_score
       emit_q         <= 1'b0;
       second_write_q <= 1'b0;
     end else begin
-      emit_q         <= copy | (emit_q & ~(leave & emit_last_q));
+      emit_q         <= copy_again | (emit_q & ~(leave_again & emit_last_q));
       second_write_q <= emit ? ~whole_q : second_write_q;
     end
   end
@@ -278,8 +366,14 @@ module bnn_score
   logic [1:0][Lanes*16-1:0] sum_q;
   logic signed [1:0][15:0] scale_pair_q;
   logic [1:0][31:0] offset_pair_q;
-  logic [31:3] line_pair_q;
-  logic [17+LaneBits:2] line_lane_q;  // from the pair's first one on
+  // Address, in three parts: a part is a cycle or two behind the one below it, whose carry it takes. From the pair's
+  // first lane on it is that of the lane.
+  logic [11:2] pair_low_q, lane_low_q;
+  logic [21:12] pair_high_q;
+  logic [17+LaneBits:12] lane_high_q;
+  logic [63:22] pair_top_q, pair_top_more_q;
+  logic [2:0] line_copy_q;
+  logic line_step_q, lane_carry_q, unused_lane;
   logic scale_copy, offset_copy, line_copy, line_step;
 
   bnn_register u_scale_copy (.clk_i, .data_i(copy), .data_o(scale_copy));
@@ -295,9 +389,17 @@ module bnn_score
   always_ff @(posedge clk_i) begin
     if (scale_copy) scale_pair_q <= scale;
     if (offset_copy) offset_pair_q <= {high[1], low[1], high[0], low[0]};
-    if (line_copy) line_pair_q <= line_begin_q;
-    if (line_copy) line_lane_q <= '0;
-    else if (line_step) line_lane_q <= (16 + LaneBits)'(add(32'(line_lane_q), 32'(stride_q)));
+    line_copy_q <= {line_copy_q[1:0], line_copy};
+    line_step_q <= line_step;
+    if (line_copy) pair_low_q <= line_begin[11:2];
+    if (line_copy_q[0]) pair_high_q <= line_begin[21:12];
+    if (line_copy_q[2]) {pair_top_q, pair_top_more_q} <= {line_begin[63:22], line_top_more};
+    if (line_copy) lane_low_q <= '0;
+    else if (line_step) {lane_carry_q, lane_low_q} <= 11'(add(32'(lane_low_q), 32'(stride_q[11:2])));
+    if (line_copy_q[0]) lane_high_q <= '0;
+    else if (line_step_q) begin
+      {lane_high_q, unused_lane} <= {lane_high_q, lane_carry_q} + {(6 + LaneBits)'(stride_q[17:12]), lane_carry_q};
+    end
   end
 
   // Four bits of both sums at a time, with registers of their own for the copy and the lane
@@ -322,7 +424,7 @@ module bnn_score
           sum_q[1][l*16+4*i+:4] <= sum_i[(Lanes+l)*SumBits+4*i+:4];
         end
       end
-      lane_q <= sum_copy ? '0 : LaneBits'(add(32'(lane_q), 32'(lane_step)));
+      lane_q <= sum_copy ? '0 : LaneBits'(count(32'(lane_q), lane_step, 1'b0));
     end
 
     for (genvar h = 0; h < 2; h++) begin : gen_class
@@ -349,27 +451,34 @@ module bnn_score
   logic signed [1:0][15:0] scale_d_q;
   logic [1:0][32:0] product_q;
   logic [1:0][31:0] offset_d_q, offset_d2_q, score_q;
-  // Address, in words, in three parts: a part is a cycle behind the one below it, whose carry it takes
-  logic [16:2] line_low_q;
-  logic [31:17] line_high_q;
-  logic [16:2] addr_low_q, addr_low;  // and a cycle later, in no shift register: they come from a carry chain
-  logic [31:17] addr_high_q;
-  logic [31:17] line_pair_d_q;
-  logic [17+LaneBits:17] line_lane_d_q;
-  logic line_carry_q, low_carry_q, high_carry_q;
-  logic [3:0] unused_carry_q;
+  // Address, in the parts above; and later, in no shift register: they come from a carry chain
+  logic [11:2] addr_low_q, addr_low_d_q, addr_low;
+  logic [21:12] addr_high_q, addr_high;
+  logic low_carry_q, high_carry_q;
+  logic [1:0] top_carry, unused_carry_q;
   logic [60:0] addr_q;  // in beats
   logic [63:0] data_q;
   logic [3:0][2:0] how_q;  // upper, both, second write
   logic [1:0] half_q, upper, second_write;
 
   bnn_register #(
-      .Bits(15)
-  ) u_addr_low (
+      .Bits(20)
+  ) u_addr (
       .clk_i,
-      .data_i(addr_low_q),
-      .data_o(addr_low)
+      .data_i({addr_high_q, addr_low_d_q}),
+      .data_o({addr_high, addr_low})
   );
+
+  for (genvar i = 0; i < 2; i++) begin : gen_top
+    bnn_register u_carry (
+        .clk_i,
+        .data_i(high_carry_q),
+        .data_o(top_carry[i])
+    );
+    always_ff @(posedge clk_i) begin
+      addr_q[19+21*i+:21] <= top_carry[i] ? pair_top_more_q[22+21*i+:21] : pair_top_q[22+21*i+:21];
+    end
+  end
 
   for (genvar i = 0; i < 2; i++) begin : gen_how
     bnn_register #(
@@ -394,17 +503,13 @@ module bnn_score
     scale_d_q   <= scale_pair_q;
     offset_d_q  <= offset_pair_q;
     offset_d2_q <= offset_d_q;
-    {line_carry_q, line_low_q[16:3]} <= 15'(add(32'(line_pair_q[16:3]), 32'(line_lane_q[16:3])));
-    line_low_q[2] <= line_lane_q[2];
-    line_pair_d_q <= line_pair_q[31:17];
-    line_lane_d_q <= line_lane_q[17+LaneBits:17];
     // The carry of two equal bits is one more, where there is one
-    {line_high_q, unused_carry_q[0]} <= {line_pair_d_q, line_carry_q} + {15'(line_lane_d_q), line_carry_q};
-    {low_carry_q, addr_low_q, unused_carry_q[1]} <= {1'b0, base_i[16:2], how_q[1][0]} + {1'b0, line_low_q, how_q[1][0]};
-    {high_carry_q, addr_high_q, unused_carry_q[2]} <=
-        {1'b0, base_i[31:17], low_carry_q} + {1'b0, line_high_q, low_carry_q};
-    {addr_q[60:29], unused_carry_q[3]} <= {base_i[63:32], high_carry_q} + {32'd0, high_carry_q};
-    addr_q[28:0] <= {addr_high_q, addr_low[16:3]};
+    {low_carry_q, addr_low_q, unused_carry_q[0]} <=
+        {1'b0, pair_low_q, how_q[0][0]} + {1'b0, lane_low_q, how_q[0][0]};
+    {high_carry_q, addr_high_q, unused_carry_q[1]} <=
+        {1'b0, pair_high_q, low_carry_q} + {1'b0, 10'(lane_high_q), low_carry_q};
+    addr_low_d_q <= addr_low_q;
+    addr_q[18:0] <= {addr_high, addr_low[11:3]};
     how_q       <= {how_q[2:0], {upper_q, both_q, second_write_q}};
     half_q      <= how_q[3][0] ? 2'b01 : how_q[3][2] ? 2'b10 : {how_q[3][1], 1'b1};
     if (rst_i) valid_q <= '0;
@@ -413,26 +518,39 @@ module bnn_score
 
   // ---- Address after the layer ---------------------------------------------------------------------
 
-  // In halves; the carry of two equal bits is that of the lower one
-  logic [31:0] scores_q, scores_d_q, high_next_q;
-  logic [32:0] low_next_q;
-  logic unused_next_q;
+  logic [15:0] images_d_q, classes_d_q;
+  logic [31:0] scores_q, scores;
 
   always_ff @(posedge clk_i) begin
-    scores_q    <= 32'(images_i) * 32'(classes_i);
-    scores_d_q  <= scores_q;
-    low_next_q  <= {31'(add(32'(base_i[31:2]), 32'(scores_d_q[29:0]))), base_i[1:0]};
-    {high_next_q, unused_next_q} <= {base_i[63:32], low_next_q[32]} + {30'd0, scores_d_q[31:30], low_next_q[32]};
+    images_d_q  <= images_i;
+    classes_d_q <= classes_i;
+    scores_q    <= 32'(images_d_q) * 32'(classes_d_q);
   end
 
+  bnn_register #(
+      .Bits(32)
+  ) u_scores (
+      .clk_i,
+      .data_i(scores_q),
+      .data_o(scores)
+  );
+  bnn_sum_late #(
+      .Bits(62)
+  ) u_next (
+      .clk_i,
+      .a_i  (62'(scores)),
+      .b_i  (base_i[63:2]),
+      .sum_o(next_o[63:2])
+  );
+  assign next_o[1:0] = base_i[1:0];
+
   logic unused_score;
-  assign unused_score = ^{product_q[1][32], product_q[0][32], unused_carry_q, unused_next_q, addr_low[2], sum_i,
+  assign unused_score = ^{product_q[1][32], product_q[0][32], unused_carry_q, unused_lane, stride, addr_low[2], sum_i,
                           weight_i};
 
   assign shift_o       = |shift_q;
   assign block_done_o  = done_q;
   assign busy_o        = active_q | emit_q | (|valid_q);
-  assign next_o        = {high_next_q, low_next_q[31:0]};
   assign score_valid_o = valid_q[4];
   assign score_addr_o  = {addr_q, 3'b000};
   assign score_half_o  = half_q;

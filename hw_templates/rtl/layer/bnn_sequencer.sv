@@ -118,7 +118,7 @@ module bnn_sequencer
     logic output_end, block, block_end, row, row_end, image, group_end, over;
   } step_t;
 
-  logic restart, restart_outside, start_q, busy_q;
+  logic start_q, busy_q;
   logic inner_valid_q, output_end, output_end_loop;  // of inner_q; the latter for the loops
   // For the inner loops, the passes and the pool among them, inner_q, blocks and rows, images and groups, the second step
   logic [5:0] go;
@@ -145,9 +145,6 @@ module bnn_sequencer
   assign limit_outside[Image] = images_i;
   assign limit_outside[Group] = groups_i;
 
-  bnn_register u_restart (.clk_i, .data_i(start_i), .data_o(restart));
-  bnn_register u_restart_outside (.clk_i, .data_i(start_i), .data_o(restart_outside));
-
   for (genvar i = 0; i < 6; i++) begin : gen_go
     bnn_register u_go (.clk_i, .data_i(room), .data_o(go[i]));
   end
@@ -155,6 +152,9 @@ module bnn_sequencer
   for (genvar i = 0; i < Inside; i++) begin : gen_inside
     localparam int unsigned Bits = (i == Pool) ? 3 : (i == Inner || i == Outer) ? 5 : 16;
     logic [i+1:0] gate;
+    logic restart;
+
+    bnn_register u_restart (.clk_i, .data_i(start_i), .data_o(restart));
 
     assign gate[1:0] = {busy[i/3], go[i/3]};
     if (i > 0) begin : gen_gate
@@ -181,6 +181,9 @@ module bnn_sequencer
 
   for (genvar i = 0; i < Outside; i++) begin : gen_outside
     logic [i+1:0] gate;
+    logic restart;
+
+    bnn_register u_restart (.clk_i, .data_i(start_i), .data_o(restart));
 
     assign gate[1:0] = {output_end_loop, go[3+i/2]};
     if (i > 0) begin : gen_gate
@@ -190,10 +193,11 @@ module bnn_sequencer
     bnn_loop #(
         .Gates (i + 2),
         .Value (1'b0),
+        .Again (i != Group),
         .Copies(2)
     ) u_loop (
         .clk_i,
-        .restart_i(restart_outside),
+        .restart_i(restart),
         .go_i     (gate),
         .limit_i  (limit_outside[i]),
         .value_o  (unused_value[i]),

@@ -170,11 +170,14 @@ module bnn_writeback
 
   for (genvar i = 0; i < Loops; i++) begin : gen_loop
     logic [i:0] gate;
+    logic restart;
 
-    bnn_register u_next (
+    bnn_register #(
+        .Bits(2)
+    ) u_next (
         .clk_i,
-        .data_i(next),
-        .data_o(gate[0])
+        .data_i({start_i & ~rst_i, next}),
+        .data_o({restart, gate[0]})
     );
     if (i > 0) begin : gen_gate
       assign gate[i:1] = last[i-1:0];
@@ -186,7 +189,7 @@ module bnn_writeback
         .Copies(2)
     ) u_loop (
         .clk_i,
-        .restart_i(start_q),
+        .restart_i(restart),
         .go_i     (gate),
         .limit_i  (limit[i]),
         .value_o  (unused_value[i]),
