@@ -25,7 +25,7 @@
 // after its bits (serial: column n of a block n + 4 cycles); write_next_o is high one cycle before
 // one.
 module bnn_writeback
-  import bnn_add_pkg::add;
+  import bnn_add_pkg::add, bnn_add_pkg::count;
 #(
     parameter int unsigned Pe = 4,
     parameter int unsigned Simd = 64,
@@ -118,33 +118,39 @@ module bnn_writeback
   // ---- Writes of a block: one, or with serial_i one for each column ---------------------------------
 
   logic block_last, start_q;
-  logic column_valid_q, column_last_q, column_one_q, column_valid, column_last;
+  logic column_valid_q, column_last_q, column_one_q, column_two_q, column_valid;
+  logic column_more_q;  // there is one after this one
+  logic count_one_q;  // that is the last
   logic [LaneBits-1:0] column_q;
-  logic [LaneBits:0] columns_q, count_q;  // of the block; still to come after this one
+  logic [LaneBits:0] columns_q, columns_less_q, count_q;  // of the block; one less; still to come after this one
   logic once_q, next, next_event;  // the one; the last of a block
 
-  assign column_valid = (soon_i & serial_q) | (column_valid_q & ~column_last_q);
-  assign column_last = column_valid_q ? count_q == (LaneBits + 1)'(1) : column_one_q;
+  assign column_valid = (soon_i & serial_q) | column_more_q;
 
   always_ff @(posedge clk_i) begin
     // Settled when a block of serial writes comes
     columns_q     <= block_last ? last_columns_q : block_columns;
+    columns_less_q <= (LaneBits + 1)'(count(32'(columns_q), 1'b0, 1'b1));
     column_one_q  <= columns_q == (LaneBits + 1)'(1);
-    count_q       <= column_valid_q ? count_q - 1'b1 : columns_q - 1'b1;
-    column_q      <= column_valid_q ? column_q + 1'b1 : '0;
-    column_last_q <= column_last;
+    column_two_q  <= columns_q == (LaneBits + 1)'(2);
+    count_q       <= column_valid_q ? (LaneBits + 1)'(count(32'(count_q), 1'b0, 1'b1)) : columns_less_q;
+    count_one_q   <= column_valid_q ? count_q == (LaneBits + 1)'(2) : column_two_q;
+    column_q      <= column_valid_q ? LaneBits'(count(32'(column_q), 1'b1, 1'b0)) : '0;
+    column_last_q <= column_valid_q ? count_one_q : column_one_q;
     if (rst_i) begin
       start_q        <= 1'b0;
       once_q         <= 1'b0;
       column_valid_q <= 1'b0;
+      column_more_q  <= 1'b0;
     end else begin
       start_q        <= start_i;
       once_q         <= soon_i & ~serial_q;
       column_valid_q <= column_valid;
+      column_more_q  <= column_valid & ~(column_valid_q ? count_one_q : column_one_q);
     end
   end
 
-  assign next = ~rst_i & (serial_q ? column_valid & column_last : soon_i);
+  assign next = (soon_i & (~serial_q | column_one_q)) | (column_more_q & count_one_q);
 
   bnn_register u_next_event (
       .clk_i,
@@ -160,6 +166,7 @@ module bnn_writeback
   logic odd_q, row_end, group_end;
   logic lane_last_q;  // the next image is in the first lane again
   logic [Loops-1:0] last, last_place;  // the latter for the position
+  logic [1:0][Loops-1:0] last_gate;  // for the next loop, for that outside it
   logic [15:0] limit[Loops];
   logic [15:0] unused_value[Loops];
   logic [LaneBits-1:0] image_lane_q;
@@ -176,24 +183,24 @@ module bnn_writeback
         .Bits(2)
     ) u_next (
         .clk_i,
-        .data_i({start_i & ~rst_i, next}),
+        .data_i({start_i, next}),
         .data_o({restart, gate[0]})
     );
     if (i > 0) begin : gen_gate
-      assign gate[i:1] = last[i-1:0];
+      assign gate[i:1] = last_gate[i-1][i-1:0];
     end
 
     bnn_loop #(
         .Gates (i + 1),
         .Value (1'b0),
-        .Copies(2)
+        .Copies(4)
     ) u_loop (
         .clk_i,
         .restart_i(restart),
         .go_i     (gate),
         .limit_i  (limit[i]),
         .value_o  (unused_value[i]),
-        .last_o   ({last_place[i], last[i]})
+        .last_o   ({last_place[i], last_gate[1][i], last_gate[0][i], last[i]})
     );
   end
 
@@ -205,7 +212,7 @@ module bnn_writeback
     else if (next_event) odd_q <= ~block_last & ~odd_q;
     if (start_q) image_lane_q <= in_batch_i[LaneBits-1:0];
     else if (row_end) begin
-      image_lane_q <= last_place[Image] ? in_batch_i[LaneBits-1:0] : image_lane_q + 1'b1;
+      image_lane_q <= last_place[Image] ? in_batch_i[LaneBits-1:0] : LaneBits'(count(32'(image_lane_q), 1'b1, 1'b0));
     end
   end
 
@@ -215,10 +222,16 @@ module bnn_writeback
   // the same place.
   logic [AddrBits-1:0] image_q, row_q, block_q, word_q;
   logic [SlotBits-1:0] slot_q;
-  logic image_clear, image_step, row_clear, row_step, block_clear, block_step, slot_end_q;
+  logic image_clear, image_step, row_clear, row_step, block_clear, block_step, slot_end_q, start_place;
+
+  bnn_register u_start_place (
+      .clk_i,
+      .data_i(start_i),
+      .data_o(start_place)
+  );
 
   bnn_place_step u_step (
-      .start_i      (start_q),
+      .start_i      (start_place),
       .go_i         (next_event),
       .lane_last_i  (lane_last_q),
       .last_i       (last_place),
@@ -254,6 +267,7 @@ module bnn_writeback
 
   logic [Lanes-1:0] lane, lane_d_q, lane_now_q, lane_soon_q, lane_q;
   logic [SlotBits-1:0] slot_d_q, slot_now_q, slot_next_q, slot;
+  logic [Lanes/2-1:0][SlotBits-1:0] lane_slot;
   logic [AddrBits-1:0] line_q, place_q, addr_now_q, addr_next_q, addr_q;
   logic [ControlBits-1:0] late_q, control;  // late_q: a column takes one cycle more than a block
   logic [Groups-1:0] group_q;
@@ -296,6 +310,20 @@ module bnn_writeback
   assign control[SlotBits+AddrBits+:Lanes] =
       vector_mask ? vector_lane_i : serial_mask ? late_q[SlotBits+AddrBits+:Lanes] : lane_now_q;
   assign slot = control[SlotBits-1:0];
+
+  // For two lanes each, as it has many loads
+  for (genvar l = 0; l < Lanes; l += 2) begin : gen_slot
+    bnn_writeback_slot #(
+        .Bits(SlotBits)
+    ) u_slot (
+        .vector_i     (vector_write),
+        .serial_i     (serial_write),
+        .vector_slot_i,
+        .late_i       (late_q[SlotBits-1:0]),
+        .now_i        (slot_now_q),
+        .slot_o       (lane_slot[l/2])
+    );
+  end
 
   always_ff @(posedge clk_i) begin
     line_q      <= AddrBits'(add(32'(image_q), 32'(row_q)));
@@ -361,7 +389,7 @@ module bnn_writeback
         .serial_i    (serial_lane),
         .pool_i      (pool_lane),
         .vector_i    (vector_lane),
-        .slot_i      (slot),
+        .slot_i      (lane_slot[l/2]),
         .lane_i      (bit_q[l*Pe+:Pe]),
         .pair_i      (bit_q[(l%(Lanes/2)/2*4+l%(Lanes/2)%2)*Pe+:Pe]),
         .serial_bit_i(serial_bit),
