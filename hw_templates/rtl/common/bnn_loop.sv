@@ -23,7 +23,7 @@ module bnn_loop #(
     output logic [Copies-1:0] last_o
 );
   logic [Bits-1:0] ahead;
-  logic one_q, next;  // next: the next value is the last
+  logic one_q, next, last;  // next: the next value is the last; last: for the counters
 
   always_ff @(posedge clk_i) one_q <= limit_i == Bits'(1);
 
@@ -36,7 +36,7 @@ module bnn_loop #(
       .clk_i,
       .restart_i,
       .go_i,
-      .last_i (last_o[0]),
+      .last_i (last),
       .value_o(ahead)
   );
 
@@ -49,7 +49,7 @@ module bnn_loop #(
         .clk_i,
         .restart_i,
         .go_i,
-        .last_i (last_o[0]),
+        .last_i (last),
         .value_o
     );
   end else begin : gen_no_value
@@ -62,6 +62,17 @@ module bnn_loop #(
       .a_i    (ahead),
       .b_i    (limit_i),
       .equal_o(next)
+  );
+
+  bnn_loop_last #(
+      .Gates(Gates)
+  ) u_last (
+      .clk_i,
+      .restart_i,
+      .go_i,
+      .one_i (one_q),
+      .next_i(next),
+      .last_o(last)
   );
 
   for (genvar i = 0; i < Copies; i++) begin : gen_last

@@ -1,6 +1,6 @@
 // A counter of bnn_loop: Start at first and again after its last value, else one more with each go_i.
 //
-// Every Part bits have an enable and a reset of their own, as their nets have many loads.
+// Every Part bits have an enable of their own, as its net has many loads; restart_i is a reset, with nothing before it.
 module bnn_loop_count #(
     parameter int unsigned Bits = 16,
     parameter int unsigned Gates = 1,
@@ -15,42 +15,32 @@ module bnn_loop_count #(
 );
   localparam int unsigned Part = 8;
 
-  logic [Bits-1:0] value_q, more;
+  logic [Bits-1:0] value_q, next;
 
-  bnn_next #(
-      .Bits(Bits)
-  ) u_more (
+  bnn_loop_next #(
+      .Bits (Bits),
+      .Start(Start)
+  ) u_next (
       .clk_i,
       .value_i(value_q),
-      .more_o (more)
+      .again_i(last_i & Again),
+      .next_o (next)
   );
 
   for (genvar i = 0; i < Bits; i += Part) begin : gen_part
     localparam int unsigned Here = (Bits - i < Part) ? Bits - i : Part;
-    logic clear, step;  // back to Start, or any other step too
+    logic step;
 
-    if (Again) begin : gen_again
-      bnn_loop_step #(
-          .Gates(Gates + 1)
-      ) u_clear (
-          .restart_i,
-          .go_i  ({go_i, last_i}),
-          .step_o(clear)
-      );
-    end else begin : gen_once
-      assign clear = restart_i;
-    end
     bnn_loop_step #(
         .Gates(Gates)
     ) u_step (
-        .restart_i,
         .go_i,
         .step_o(step)
     );
 
     always_ff @(posedge clk_i) begin
-      if (clear) value_q[i+:Here] <= Here'(Start >> i);
-      else if (step) value_q[i+:Here] <= more[i+:Here];
+      if (restart_i) value_q[i+:Here] <= Here'(Start >> i);
+      else if (step) value_q[i+:Here] <= next[i+:Here];
     end
   end
 

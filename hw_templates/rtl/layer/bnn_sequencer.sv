@@ -120,15 +120,15 @@ module bnn_sequencer
 
   logic start_q, busy_q;
   logic inner_valid_q, output_end, output_end_loop;  // of inner_q; the latter for the loops
-  // For the inner loops, the passes and the pool among them, inner_q, blocks and rows, images and groups, the second step
-  logic [5:0] go;
+  // For inner_q, blocks and rows, images and groups, the second step; the inner loops have theirs, two at a time
+  logic [3:0] go;
   logic room;
   logic busy_d;
-  logic [1:0] busy;  // busy_q, for halves of the inner loops
+  logic [Inside/2-1:0][1:0] run;  // busy_q, and that there is room
   logic each_pass_q, each_outer_q;  // when sums are handed over
   logic by_image_q, planes_outer_q, hold_first_q, hold_final_q;
   // Of each loop, for the gates of loops and for what a step is
-  logic [1:0][Inside-1:0] last_gate;  // for the taps and the passes of the inner loop, for those outside them
+  logic [Inside/2-1:0][Inside-1:0] last_gate;  // for two of the inner loops each
   logic [Inside-1:0] last;
   logic [Outside-1:0] last_outside_gate, last_outside;
   logic [15:0] value[Inside], limit[Inside], limit_outside[Outside];
@@ -145,7 +145,7 @@ module bnn_sequencer
   assign limit_outside[Image] = images_i;
   assign limit_outside[Group] = groups_i;
 
-  for (genvar i = 0; i < 6; i++) begin : gen_go
+  for (genvar i = 0; i < 4; i++) begin : gen_go
     bnn_register u_go (.clk_i, .data_i(room), .data_o(go[i]));
   end
 
@@ -156,23 +156,32 @@ module bnn_sequencer
 
     bnn_register u_restart (.clk_i, .data_i(start_i), .data_o(restart));
 
-    assign gate[1:0] = {busy[i/3], go[i/3]};
+    if (i % 2 == 0) begin : gen_run
+      bnn_register #(
+          .Bits(2)
+      ) u_run (
+          .clk_i,
+          .data_i({busy_d, room}),
+          .data_o(run[i/2])
+      );
+    end
+    assign gate[1:0] = run[i/2];
     if (i > 0) begin : gen_gate
-      assign gate[i+1:2] = last_gate[i/4][i-1:0];
+      assign gate[i+1:2] = last_gate[i/2][i-1:0];
     end
 
     bnn_loop #(
         .Bits  (Bits),
         .Gates (i + 2),
         .Value (i == Kx || i == Ky || i == Pool),
-        .Copies(3)
+        .Copies(4)
     ) u_loop (
         .clk_i,
         .restart_i(restart),
         .go_i     (gate),
         .limit_i  (limit[i][Bits-1:0]),
         .value_o  (value[i][Bits-1:0]),
-        .last_o   ({last[i], last_gate[1][i], last_gate[0][i]})
+        .last_o   ({last[i], last_gate[2][i], last_gate[1][i], last_gate[0][i]})
     );
     if (Bits < 16) begin : gen_narrow
       assign value[i][15:Bits] = '0;
@@ -185,7 +194,7 @@ module bnn_sequencer
 
     bnn_register u_restart (.clk_i, .data_i(start_i), .data_o(restart));
 
-    assign gate[1:0] = {output_end_loop, go[3+i/2]};
+    assign gate[1:0] = {output_end_loop, go[1+i/2]};
     if (i > 0) begin : gen_gate
       assign gate[i+1:2] = last_outside_gate[i-1:0];
     end
@@ -285,15 +294,7 @@ module bnn_sequencer
   assign behind.group_end = end_outside[Image];
   assign behind.over      = end_outside[Group];
 
-  assign busy_d = ~rst_i & (start_q | (busy_q & ~(go[2] & over)));
-
-  for (genvar i = 0; i < 2; i++) begin : gen_busy
-    bnn_register u_busy (
-        .clk_i,
-        .data_i(busy_d),
-        .data_o(busy[i])
-    );
-  end
+  assign busy_d = ~rst_i & (start_q | (busy_q & ~(go[0] & over)));
 
   always_ff @(posedge clk_i) begin
     each_pass_q  <= hand_i[1];
@@ -303,15 +304,15 @@ module bnn_sequencer
     hold_first_q   <= hold_first_i;
     hold_final_q   <= hold_final_i;
     if (start_q) first_q <= 1'b1;
-    else if (go[2] && busy_q) first_q <= inner.last;
-    if (go[2]) inner_q <= inner;
+    else if (go[0] && busy_q) first_q <= inner.last;
+    if (go[0]) inner_q <= inner;
     busy_q <= busy_d;
     if (rst_i) begin
       start_q        <= 1'b0;
       inner_valid_q <= 1'b0;
     end else begin
       start_q <= start_i;
-      if (go[2]) begin
+      if (go[0]) begin
         inner_valid_q <= busy_q & ~over;
       end
     end
@@ -329,8 +330,8 @@ module bnn_sequencer
       .over_o        (over)
   );
 
-  bnn_hold u_output_end (.clk_i, .enable_i(go[2]), .data_i(output_end_d), .data_o(output_end));
-  bnn_hold u_output_end_loop (.clk_i, .enable_i(go[2]), .data_i(output_end_d), .data_o(output_end_loop));
+  bnn_hold u_output_end (.clk_i, .enable_i(go[0]), .data_i(output_end_d), .data_o(output_end));
+  bnn_hold u_output_end_loop (.clk_i, .enable_i(go[0]), .data_i(output_end_d), .data_o(output_end_loop));
 
   // ---- The next step ---------------------------------------------------------------------------------
 
@@ -386,7 +387,7 @@ module bnn_sequencer
                   next_q.group_end, next_q.over} <=
         {following.output_end, following.block, following.block_end, following.row, following.row_end, following.image,
          following.group_end, following.over};
-    if (go[5]) second_q <= behind;
+    if (go[3]) second_q <= behind;
     valid_q <= valid_d;
     if (rst_i) begin
       second_valid_q <= 1'b0;
@@ -654,7 +655,7 @@ module bnn_sequencer
   logic unused_sequencer;
   assign unused_sequencer = ^{value[C], value[Kx], value[Ky], value[Inner], value[Outer], value[Pool],
                               unused_value[Block], unused_value[Row], unused_value[Image], unused_value[Group], cw_i,
-                              last_gate[0][Inside-1:Inner], last_gate[1][Pool],
+                              last_gate[0][Inside-1:Kx], last_gate[1][Inside-1:Inner], last_gate[2][Pool],
                               last_outside_gate[Group]};
 
   assign done_o            = done_q;
