@@ -280,7 +280,7 @@ async def vector_mean(dut):
             for _ in range(2):
                 await bench.step()
             assert (int(dut.even_part_o.value), int(dut.odd_part_o.value)) == tuple(join(part, 8) for part in lanes)
-        for _ in range(rng.randrange(2, 5)):
+        for _ in range(rng.randrange(4, 7)):
             await bench.step()
         sums = (int(dut.even_sum_o.value), int(dut.odd_sum_o.value))
         assert mean or sums == tuple(join(part, 8) for part in reads[0])

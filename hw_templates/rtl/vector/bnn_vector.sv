@@ -319,8 +319,8 @@ module bnn_vector
   logic [SlotBits-1:0] slot_q;
   logic shortcut_q, odd_q;
 
-  // The scores of a channel leave one by one before the next one's. From its turn to the port a result takes two cycles
-  // more than a read of a shortcut, and five more than one of an average.
+  // The scores of a channel leave one by one before the next one's. From its turn to the port a result takes four
+  // cycles more than a read of a shortcut, and five more than one of an average.
   for (genvar i = 0; i < Copies; i++) begin : gen_go
     bnn_register u_run (
         .clk_i,
@@ -482,7 +482,7 @@ module bnn_vector
     pixel_clear_q  <= channel_clear;
     if (pixel_clear_q) pixel_q <= '0;
     else pixel_q <= pixel_q + pixel_step_q;
-    port_q         <= average_q ? result_run_d_q[3] : result_run_d_q[0];
+    port_q         <= average_q ? result_run_d_q[3] : result_run_d_q[2];
     if (!runs[Counts]) begin
       channel_q      <= '0;
       channel_last_q <= 1'b0;
@@ -604,7 +604,7 @@ module bnn_vector
   // Cycles after a turn: the read of an average's value, that of a shortcut, those of sums and coefficients, of
   // offsets, the products, the scores, the value. Words come five cycles after their reads, the choice of their parts
   // one before.
-  localparam int unsigned AverageAt = 2, ShortcutAt = 5, SumAt = 7, OffsetAt = 7, MarkAt = 9, ByteAt = 12, ScoreAt = 12;
+  localparam int unsigned AverageAt = 2, ShortcutAt = 3, SumAt = 7, OffsetAt = 7, MarkAt = 9, ByteAt = 12, ScoreAt = 12;
   localparam int unsigned ValueAt = 18;
 
   // OPMODE of a DSP48E1 (bnn_vector_sum); what no turn asks for links
@@ -643,8 +643,11 @@ module bnn_vector
   logic [SumAt:0][3:0] turn_d_q;  // which coefficient, of an average the only one
   logic [3:0] hand_base_d_q;
   logic [ShortcutAt-1:0][AddrBits-1:0] source_d_q;
-  logic [ShortcutAt+4:0] read_valid_q, read_first_q;
-  logic [AverageAt+4:0] sum_valid_q;
+  logic [ShortcutAt+3:0] read_valid_q;
+  logic [ShortcutAt+4:0] read_first_q;
+  logic [AverageAt+3:0] sum_valid_q;
+  logic read_take_q;  // a word that was read comes in the next cycle, of this slot
+  logic [SlotBits-1:0] read_slot_q;
   logic block_done_q, more, read_q;
   logic [AddrBits-1:0] read_addr_q;
 
@@ -676,6 +679,7 @@ module bnn_vector
     turn_d_q      <= {turn_d_q[SumAt-1:0], hand_index_q};
     source_d_q    <= {source_d_q[ShortcutAt-2:1], source_d_q[0] + pixel_q, source_q + AddrBits'(channel_q)};
     read_addr_q   <= average_q ? source_d_q[AverageAt-1] : source_d_q[ShortcutAt-1];
+    read_slot_q   <= average_q ? block_d[AverageAt+3].slot : block_d[ShortcutAt+3].slot;
     read_first_q  <= {read_first_q[ShortcutAt+3:0], read_index_q == '0};
     if (rst_way) begin
       for (int unsigned i = 0; i <= ValueAt + 1; i++) begin
@@ -684,6 +688,7 @@ module bnn_vector
       end
       sum_valid_q  <= '0;
       read_valid_q <= '0;
+      read_take_q  <= 1'b0;
       read_q       <= 1'b0;
       block_done_q <= 1'b0;
     end else begin
@@ -691,8 +696,9 @@ module bnn_vector
       // Kept in the pool's queue from the next cycles on
       block_done_q <= step_d[ValueAt].done & step_d[ValueAt].last & block_d[ValueAt].pool_last
           & (&block_d[ValueAt].channel) & ~scores_q;
-      sum_valid_q  <= {sum_valid_q[AverageAt+3:0], sum_phase};
-      read_valid_q <= {read_valid_q[ShortcutAt+3:0], read_phase & shortcut_q};
+      sum_valid_q  <= {sum_valid_q[AverageAt+2:0], sum_phase};
+      read_take_q  <= average_q ? sum_valid_q[AverageAt+3] : read_valid_q[ShortcutAt+3];
+      read_valid_q <= {read_valid_q[ShortcutAt+2:0], read_phase & shortcut_q};
     end
   end
 
@@ -775,9 +781,9 @@ module bnn_vector
         .mean_i        (mean_q),
         .pairs_i       (pairs_q),
         .same_i        (pairs_q & flags.shortcut_same),
-        .take_i        (average_q ? sum_valid_q[AverageAt+4] : read_valid_q[ShortcutAt+4]),
+        .take_i        (read_take_q),
         .first_i       (read_first_q[ShortcutAt+4]),
-        .slot_i        (average_q ? block_d[AverageAt+4].slot : block_d[ShortcutAt+4].slot),
+        .slot_i        (read_slot_q),
         .even_i        (read_data_i[l*Simd+:Simd]),
         .odd_i         (read_data_i[(l+1)*Simd+:Simd]),
         .even_part_o   (part[l*Pe+:Pe]),
