@@ -45,8 +45,8 @@ module bnn_vector_mean
     output logic [Units*8-1:0]  odd_o
 );
   /* verilator no_inline_module */
-  logic mean_q, same_q, both_q, take_q, first_q;
-  logic [1:0] first_d_q, take_d_q;
+  logic mean_q, same_q, both_q, take_q, first_q, first_d_q;
+  logic [1:0] take_d_q;
   logic fresh_q, round_q;
   logic [1:0] select_q;
   logic [SlotBits-1:0] even_slot, odd_slot;
@@ -75,9 +75,9 @@ module bnn_vector_mean
     take_q    <= take_i;
     take_d_q  <= {take_d_q[0], take_q};
     first_q   <= first_i;
-    first_d_q <= {first_d_q[0], first_q};
-    fresh_q   <= first_d_q[0] | ~mean_q;
-    round_q   <= first_d_q[0] & mean_q;
+    first_d_q <= first_q;
+    fresh_q   <= first_d_q | ~mean_q;
+    round_q   <= first_d_q & mean_q;
     if (take_q) begin
       even_part_q <= even_i[32'(even_slot)*Units*8+:Units*8];
       odd_part_q  <= odd_i[32'(odd_slot)*Units*8+:Units*8];
