@@ -9,7 +9,7 @@ from cocotb.triggers import FallingEdge
 from bnn.contract import FirstBeat
 
 LATENCY = 12
-MOST_LATE = 1  # cycles by which the greatest sums follow the bits
+MOST_LATE = 3  # cycles by which the greatest sums follow the bits
 WEIGHTS_LATE, LIMIT_LATE = 1, 10  # cycles by which the weights, and thresholds and flips, follow their window
 
 

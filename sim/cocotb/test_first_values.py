@@ -83,7 +83,8 @@ async def first_values(dut):
         wanted = list(expected(header, sums, bits, scale, offset, simd))
         begun = popped = got = age = 0
         stall, gap = rng.choice([0.0, 0.3, 0.9]), rng.choice([0.0, 0.5])
-        for _ in range(20000):
+        starts = []  # cycle and number of the last two groups
+        for time in range(20000):
             if got == len(wanted) and popped == groups.shape[1]:
                 break
             popped += int(dut.pop_o.value)
@@ -99,15 +100,18 @@ async def first_values(dut):
                 assert fields(found, 8, simd // 8) == fields(word, 8, simd // 8), f"case {number}, word {got}"
             got += taken
             dut.taken_i.value = taking
-            # sums are there for four cycles, from the one after soon_i on
-            if begun and age < 4:
-                held = join(groups[1, begun - 1] << 14 | groups[0, begun - 1] & 0x3FFF, 15)
+            # sums are there for four cycles, from the third one after soon_i on
+            now = next((group for cycle, group in starts if cycle + 3 <= time < cycle + 7), None)
+            if now is not None:
+                held = join(groups[1, now] << 14 | groups[0, now] & 0x3FFF, 15)
             else:
                 held = int.from_bytes(rng.bytes(2 * pe), "little") >> pe
             ready = begun < groups.shape[1] and (age >= 3 or not begun)
             full += ready and begun - popped == RESULTS
             soon = ready and begun - popped < RESULTS and rng.random() >= gap
             dut.sums_i.value, dut.soon_i.value = held, int(soon)
+            if soon:
+                starts = [*starts[-1:], (time, begun)]
             begun, age = begun + soon, 0 if soon else age + 1
             await FallingEdge(dut.clk_i)
         assert (got, popped) == (len(wanted), groups.shape[1]), f"case {number}"

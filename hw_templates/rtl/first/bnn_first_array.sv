@@ -11,8 +11,8 @@
 // A cycle without valid_i is a bubble. One window per cycle.
 //
 // The sums of pairs of the window are made once and registered for every eight channels.
-// Latency: valid_o and bit_o come 12 cycles after the last window. valid_o is high for one cycle; most_o comes a cycle
-// after it and holds until the next.
+// Latency: valid_o and bit_o come 12 cycles after the last window. valid_o is high for one cycle; most_o comes
+// three cycles after it and holds until the next.
 module bnn_first_array
   import bnn_pkg::*;
   import bnn_add_pkg::add;

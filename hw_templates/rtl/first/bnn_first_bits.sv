@@ -1,7 +1,8 @@
 // Channels of the first layer, what they make of a window, and the queue of the bits.
 //
 //   data_o[p] = bit of channel group*FirstPe + p:  bnn_first_array, or bnn_first_wired
-//   with values_i the queue stays empty: sums_o has those of a group, with their bits, from the cycle after sums_soon_o on
+//   with values_i the queue stays empty: sums_o has those of a group, with their bits, from the third cycle after
+//   sums_soon_o on
 //   with planes_i: bit planes_i - 1 - group of t + 2^(planes_i - 1), t the entry of channel p in the window's middle
 //
 // load_valid_i: the beat of channel load_index_i, load_data_i a cycle later. Windows come with group_i:

@@ -24,7 +24,7 @@ module bnn_first_pe
     input  logic                valid_next_i,  // valid_i and first_i, a cycle before them
     input  logic                first_next_i,
     output logic                bit_o,  // 10 cycles after the pairs
-    output logic [14:0]         most_o  // bit and most, 11 cycles after the last pairs; they hold until the next
+    output logic [14:0]         most_o  // bit and most, 13 cycles after the last pairs; they hold until the next
 );
   /* verilator no_inline_module */
   logic [FirstTaps-1:0][1:0][8:0] pick_q;  // of the even pairs, of the odd ones
@@ -108,7 +108,8 @@ module bnn_first_pe
   if (Values) begin : gen_values
     logic signed [13:0] most;
     logic [14:0] held_q;
-    logic done_q;
+    logic [2:0] done_q;
+    logic [1:0] bit_d_q;
 
     bnn_first_most u_most (
         .clk_i,
@@ -119,8 +120,9 @@ module bnn_first_pe
     );
 
     always_ff @(posedge clk_i) begin
-      done_q <= valid_i & last_i;
-      if (done_q) held_q <= {bit_q, most};
+      done_q  <= {done_q[1:0], valid_i & last_i};
+      bit_d_q <= {bit_d_q[0], bit_q};
+      if (done_q[2]) held_q <= {bit_d_q[1], most};
     end
 
     assign most_o = held_q;

@@ -11,11 +11,11 @@
 // last_o marks the pixel's last word, always one with plane_o. A word waits with plane_o, or with valid_o and ready_o, until
 // taken_i, all bits of it, which without one means nothing. With words_i 0, without values, offset_o is 0.
 //
-// soon_i, at least four cycles apart, tells that sums_i hold another group of FirstPe channels from the next cycle on,
-// four cycles long: bnn_first_pe. pop_o is high in a cycle for each group that has left: no more than Results groups are
+// soon_i, at least four cycles apart, tells that sums_i hold another group of FirstPe channels from the third cycle
+// on, four cycles long: bnn_first_pe. pop_o is high in a cycle for each group that has left: no more than Results groups are
 // in the queue or on their way. load_i: the beat of channel load_index_i of those with a value, load_data_i a cycle later.
 //
-// The configuration is constant from two cycles before clear_i ends to the end of the run. Latency: 13 cycles from soon_i
+// The configuration is constant from two cycles before clear_i ends to the end of the run. Latency: 15 cycles from soon_i
 // to a word of a quarter of the group.
 module bnn_first_values
   import bnn_pkg::*;
@@ -72,17 +72,23 @@ module bnn_first_values
 
   localparam int unsigned ByteLate = 10;  // cycles from a turn to its bytes
 
+  logic [1:0] soon_q;  // until the greatest sums are there
+  logic soon;
   logic [Turns-1:0] turn_q;
   logic [ByteLate-1:0] byte_valid_q;
   logic [GroupBits:0] group;
   logic unused_group_last;
 
+  assign soon = soon_q[1];
+
   always_ff @(posedge clk_i) begin
     if (clear_i) begin
+      soon_q       <= '0;
       turn_q       <= '0;
       byte_valid_q <= '0;
     end else begin
-      turn_q       <= {turn_q[Turns-2:0], soon_i};
+      soon_q       <= {soon_q[0], soon_i};
+      turn_q       <= {turn_q[Turns-2:0], soon};
       byte_valid_q <= {byte_valid_q[ByteLate-2:0], |turn_q};
     end
   end
@@ -134,7 +140,7 @@ module bnn_first_values
         .shift_i     (result_i.shift[4:2]),
         .unsigned_i  (unsigned_q),
         .high_i      (high_q),
-        .soon_i,
+        .soon_i      (soon),
         .group_i     (group[TableBits-3:0]),
         .sums_i      (sums),
         .byte_o      (bytes[u]),
@@ -300,7 +306,7 @@ module bnn_first_values
   default clocking @(posedge clk_i); endclocking
   default disable iff (clear_i);
 
-  groups_apart: assert property (soon_i |-> turn_q[Turns-2:0] == '0)
+  groups_apart: assert property (soon |-> turn_q[Turns-2:0] == '0)
       else $error("soon_i with a group of %b turns at work", turn_q);
   words_have_room: assert property (push_q |-> room)
       else $error("more than Results = %0d groups in the queue", Results);
