@@ -8,7 +8,7 @@
 // bnn_first_windows, which sees to it that no more than Results sets of bits are in the queue or on their way. With
 // FirstWired wrong_o tells that the channels loaded are not those wired in. valid_o and pop_i: bnn_fifo.
 //
-// Latency: bits are there 12 cycles after the last window of their sum; more with FirstWired.
+// Latency: bits are there 13 cycles after the last window of their sum; more with FirstWired.
 module bnn_first_bits
   import bnn_pkg::*;
 #(
@@ -163,7 +163,8 @@ module bnn_first_bits
     plane_valid_q <= clear_i ? '0 : {plane_valid_q[0], valid_i & planes_q};
   end
 
-  logic push;
+  logic push_q, sums_q;
+  logic [FirstPe-1:0] data_q;
 
   bnn_register u_planes (
       .clk_i,
@@ -171,8 +172,13 @@ module bnn_first_bits
       .data_o(planes_push)
   );
 
-  assign push = planes_push ? plane_valid_q[1] : sum_valid & ~values_i;
-  assign sums_soon_o = sum_valid & values_i;
+  always_ff @(posedge clk_i) begin
+    sums_q <= values_i;
+    push_q <= ~clear_i & (planes_push ? plane_valid_q[1] : sum_valid & ~sums_q);
+    data_q <= planes_q ? plane_q : bits;
+  end
+
+  assign sums_soon_o = sum_valid & sums_q;
 
   bnn_fifo #(
       .Width(FirstPe),
@@ -181,8 +187,8 @@ module bnn_first_bits
   ) u_bits (
       .clk_i,
       .rst_i  (clear_i),
-      .push_i (push),
-      .data_i (planes_q ? plane_q : bits),
+      .push_i (push_q),
+      .data_i (data_q),
       .room_o (room),
       .valid_o,
       .pop_i,
@@ -195,7 +201,7 @@ module bnn_first_bits
   default clocking @(posedge clk_i); endclocking
   default disable iff (clear_i);
 
-  bits_have_room: assert property (push |-> room)
+  bits_have_room: assert property (push_q |-> room)
       else $error("more than Results = %0d sets of bits in the queue", Results);
 `endif
 endmodule

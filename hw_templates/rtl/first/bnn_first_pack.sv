@@ -38,23 +38,39 @@ module bnn_first_pack #(
   localparam int unsigned Bytes = Simd / 8;
 
   // As they are in the next cycle with _d
-  logic busy_q, busy_d, beat, beat_d, word_valid_q, word_valid_d, word_done, stop;
+  logic busy_q, busy_d, beat, beat_d, word_valid_q, word_valid_d, stop;
   logic last, last_data, last_here;  // the last beat of the image; again for the data and for here_q
   logic [23:0] beats_q, unused_beat;
   logic [7:0] tail_q;  // elements of that
   logic [Bytes-1:0] here_q, here_d;  // where the next byte goes
   logic [7:0] valid_byte;
-  logic sign_valid_q, sign_valid_d, free, free_d, word_taken;
+  logic sign_valid_q, sign_valid_d, free, free_d;
+  logic word_next;  // there is no word, or it is taken
   logic beat_loop, beat_here, beat_take;  // beat and free again
 
   // What many registers wait for is known a cycle ahead: whether a beat goes on, and whether the next one may come.
-  assign begin_o = ~busy_q & ~word_valid_q & some_i & sign_valid_q;
-  assign word_done = last | here_q[Bytes-1];
-  assign busy_d = ~stop & (begin_o | (busy_q & ~(beat & last)));
-  assign word_valid_d = ~stop & (beat ? word_done : word_valid_q & ~word_taken);
-  assign sign_valid_d = ~stop & (free ? beat_valid_i : sign_valid_q);
-  assign beat_d = busy_d & sign_valid_d & ~word_valid_d;
-  assign free_d = ~stop & (~sign_valid_d | beat_d);
+  bnn_first_pack_step u_step (
+      .stop_i      (stop),
+      .some_i,
+      .beat_valid_i,
+      .taken_i,
+      .plane_last_i(word_last_o),
+      .last_i      (last),
+      .word_end_i  (here_q[Bytes-1]),
+      .busy_i      (busy_q),
+      .beat_i      (beat),
+      .free_i      (free),
+      .signs_i     (sign_valid_q),
+      .word_i      (word_valid_q),
+      .begin_o,
+      .busy_o      (busy_d),
+      .beat_o      (beat_d),
+      .free_o      (free_d),
+      .signs_o     (sign_valid_d),
+      .word_o      (word_valid_d),
+      .next_o      (word_next)
+  );
+
   assign beat_take_o = beat_take;
 
   // A cycle late: some_i comes four cycles after clear_i or later.
@@ -72,10 +88,9 @@ module bnn_first_pack #(
       .data_o({beat_loop, beat_here, beat, beat_take, free})
   );
 
-  always_comb begin
-    here_d = here_q;
-    if (begin_o) here_d = Bytes'(1);
-    else if (beat_here) here_d = (last_here | here_q[Bytes-1]) ? Bytes'(1) : here_q << 1;
+  // An image ends with a word, and so the next one begins with one.
+  for (genvar i = 0; i < Bytes; i++) begin : gen_here
+    assign here_d[i] = stop ? i == 0 : ~beat_here ? here_q[i] : (last_here | here_q[Bytes-1]) ? i == 0 : here_q[(i+Bytes-1)%Bytes];
   end
 
   bnn_loop #(
@@ -108,6 +123,7 @@ module bnn_first_pack #(
     logic [7:0][Simd-1:0] word;
     logic [2:0] top_q, bit_q, bit_d;
     logic last_q;  // bit_q is 0, or there are signs only
+    logic only_q;  // it is so from the first one on
 
     for (genvar n = 0; n < 8; n++) begin : gen_bit
       logic [7:0] sign_q, signs;
@@ -141,16 +157,16 @@ module bnn_first_pack #(
 
     // The table of signs holds -1 and +1 only: bit 7.
     always_ff @(posedge clk_i) begin
-      top_q <= 3'(planes_i - 4'd1);
-      bit_q <= bit_d;
-      if (!word_valid_q || word_taken) last_q <= planes_i == '0 | top_q == '0;
-      else if (&taken_i) last_q <= bit_q == 3'd1;
+      top_q  <= {planes_i[2] ^ ~(|planes_i[1:0]), planes_i[1] ^ ~planes_i[0], ~planes_i[0]};  // less 1, in LUTs
+      only_q <= planes_i == '0 | planes_i == 4'd1;
+      bit_q  <= bit_d;
+      last_q <= word_next ? only_q : (&taken_i) ? bit_q == 3'd1 : last_q;
     end
 
     always_comb begin
       bit_d = bit_q;
-      if (!word_valid_q || word_taken) bit_d = top_q;
-      else if (&taken_i) bit_d = {bit_q[2] ^ ~(|bit_q[1:0]), bit_q[1] ^ ~bit_q[0], ~bit_q[0]};  // less 1, in LUTs
+      if (word_next) bit_d = top_q;
+      else if (&taken_i) bit_d = {bit_q[2] ^ ~(|bit_q[1:0]), bit_q[1] ^ ~bit_q[0], ~bit_q[0]};
     end
 
     assign word_last_o = last_q;
@@ -201,11 +217,10 @@ module bnn_first_pack #(
         .word_o
     );
 
-    assign unused_planes = ^{planes_i, value_i};
+    assign unused_planes = ^{planes_i, value_i, word_next};
     assign word_last_o = 1'b1;
   end
 
-  assign word_taken   = (&taken_i) & word_last_o;
   bnn_register #(
       .Bits(2)
   ) u_word_valid (

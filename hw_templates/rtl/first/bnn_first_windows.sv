@@ -6,7 +6,7 @@
 // A window lies at window_o[(3*ky + kx)*32 +: 32]. first_o and last_o mark the first and the last window of a sum: the
 // same one without a pool. With four_i a sum has four windows in any case: without a pool they are the same. group_o,
 // twice the same, comes with the window. A sum is begun only if the queue of results has room: Results less those begun,
-// more those popped (pop_i).
+// more those popped (either bit of pop_i).
 //
 // The configuration is constant from two cycles before clear_i ends to the end of the run. A column is taken
 // with column_valid_i and column_pop_o.
@@ -37,7 +37,7 @@ module bnn_first_windows
     output logic [WindowBits-1:0]     window_o,
     output logic [1:0][GroupBits-1:0] group_o,
     // Results taken out of their queue
-    input  logic                      pop_i
+    input  logic [1:0]                pop_i
 );
   localparam int unsigned CreditBits = $clog2(Results) + 1;
 
@@ -68,7 +68,7 @@ module bnn_first_windows
   );
 
   always_ff @(posedge clk_i) begin
-    pop_q       <= pop_i & ~clear_i;
+    pop_q       <= |pop_i & ~clear_i;
     first_now_q <= ~four_i | (issue ? quad_q == 2'd3 : quad_q == 2'd0);
     last_now_q  <= ~four_i | (issue ? quad_q == 2'd2 : quad_q == 2'd3);
     // Two may be taken until then, and one in that cycle
