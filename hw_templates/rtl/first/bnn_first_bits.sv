@@ -38,7 +38,7 @@ module bnn_first_bits
     input  logic [WindowBits-1:0]     window_i,
     input  logic [1:0][GroupBits-1:0] group_i,
     // Bits
-    output logic [1:0]                valid_o,  // twice
+    output logic [2:0]                valid_o,  // three times
     input  logic                      pop_i,
     output logic [FirstPe-1:0]        data_o,
     // Sums: bnn_first_array's most_o
@@ -183,7 +183,7 @@ module bnn_first_bits
   bnn_fifo #(
       .Width(FirstPe),
       .Depth(Results),
-      .Copies(2)
+      .Copies(3)
   ) u_bits (
       .clk_i,
       .rst_i  (clear_i),

@@ -252,7 +252,7 @@ module bnn_first_layer
   // ---- Convolution mode: image buffer, columns, windows, bits --------------------------------------
 
   logic read_last, column_valid, column_pop, column_complete, bits_pop;
-  logic [1:0] bits_valid;  // twice
+  logic [2:0] bits_valid;  // three times
   logic window_valid, window_first, window_last;
   logic [1:0] full;
   logic [PixelBits-1:0] filled;
@@ -364,8 +364,8 @@ module bnn_first_layer
 
   // ---- Values: words of them and of their bits, in place of bits -----------------------------------
 
-  logic value_valid, value_ready, value_plane, value_last;
-  logic [1:0] value_taken;
+  logic value_valid, value_ready, value_last;
+  logic [1:0] value_plane, value_taken;
   logic [OffsetBits-1:0] value_offset;
   logic [Simd-1:0] value_word, value_bits;
 
