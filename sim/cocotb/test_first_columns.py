@@ -84,7 +84,7 @@ async def first_columns(dut):
             dut.full_i.value, dut.filled_i.value = buffer.full[0] | buffer.full[1] << 1, buffer.filled
             dut.some_i.value = int(begun < len(case.images) and rng.random() < some)
             pop = int(dut.valid_o.value) and rng.random() < take
-            dut.pop_i.value = int(pop)
+            dut.pop_i.value = 3 * int(pop)  # twice
             dut.read_data_i.value = buffer.reads[0]
             if pop:
                 image, y, cx = place = places[taken]

@@ -183,15 +183,12 @@ module bnn_first_layer
 
   // ---- Images: beats, looked up ----------------------------------------------------------------
 
-  logic beat_valid, beat_pop, image_take, pack_take;
+  logic beat_valid, image_take, pack_take;
   logic [63:0] beat;  // at the head of the queue
   logic [31:0] pixel;
   logic [3:0][4:0] pixel_row;  // [7:3] of its bytes again
   logic [3:0][7:0] value;  // of the pixel's bytes
   logic [7:0][7:0] pack_value;  // of the beat's
-
-  // High also without a beat: the queue takes no notice of that. One of them is low throughout a run.
-  assign beat_pop = pack_take | image_take;
 
   bnn_first_read #(
       .Depth(BeatFifo)
@@ -212,7 +209,7 @@ module bnn_first_layer
       .beat_give_o,
       .hungry_o,
       .valid_o      (beat_valid),
-      .pop_i        (beat_pop),
+      .pop_i        ({pack_take, image_take}),  // one of them is low throughout a run
       .data_o       (beat)
   );
 
@@ -251,7 +248,8 @@ module bnn_first_layer
 
   // ---- Convolution mode: image buffer, columns, windows, bits --------------------------------------
 
-  logic read_last, column_valid, column_pop, column_complete, bits_pop;
+  logic read_last, column_valid, column_complete, bits_pop;
+  logic [1:0] column_pop;
   logic [2:0] bits_valid;  // three times
   logic window_valid, window_first, window_last;
   logic [1:0] full;

@@ -24,10 +24,11 @@ module bnn_first_pack_step (
     output logic       free_o,
     output logic       signs_o,
     output logic       word_o,
-    output logic       next_o  // there is no word, or it is taken
+    output logic [1:0] next_o  // there is no word, or it is taken: twice
 );
   logic on, again, ready;
   logic [1:0] go;
+  logic [2:0] next;
 
   // A beat goes on after one, behind a word or the first beat of it, or at the image's begin; beat_i is busy_i, signs_i
   // and not word_i.
@@ -37,14 +38,18 @@ module bnn_first_pack_step (
   assign ready   = free_i ? beat_valid_i : signs_i;
   assign busy_o  = ~stop_i & (begin_o | (busy_i & ~(beat_i & last_i)));
   assign signs_o = ~stop_i & ready;
-  assign word_o  = ~stop_i & ((beat_i & (last_i | word_end_i)) | ~next_o);
+  assign word_o  = ~stop_i & ((beat_i & (last_i | word_end_i)) | ~next[0]);
 
-  bnn_first_pack_next u_next (
-      .word_i,
-      .plane_last_i,
-      .taken_i,
-      .next_o
-  );
+  for (genvar i = 0; i < 3; i++) begin : gen_next
+    bnn_first_pack_next u_next (
+        .word_i,
+        .plane_last_i,
+        .taken_i,
+        .next_o(next[i])
+    );
+  end
+
+  assign next_o = next[2:1];
 
   for (genvar i = 0; i < 2; i++) begin : gen_go
     bnn_first_pack_go u_go (
@@ -52,7 +57,7 @@ module bnn_first_pack_step (
         .begin_i(begin_o),
         .on_i   (on),
         .again_i(again),
-        .next_i (next_o),
+        .next_i (next[0]),
         .ready_i(i == 0 | ready),
         .go_o   (go[i])
     );

@@ -36,15 +36,23 @@ module bnn_first_step (
     output logic       row_o,
     output logic       map_o,
     output logic       image_o,
-    output logic       sub_o
+    output logic [1:0] sub_o  // and with regard to it
 );
   localparam int unsigned Bits = 0, Write = 1, Pixel = 3, Image = 4, Step = 5, Clear = 6;
 
   // A pixel's last ones, an image's last word: for what ends with them, for places, for the word
-  localparam int unsigned Ends = 0, Place = 1, Word = 2;
-  logic [4:0] pixel, image;
+  localparam int unsigned Ends = 0, Place = 1, Over = 2, Word = 3;
+  logic [5:0] pixel, image;
+  logic there;
 
-  for (genvar i = 0; i < 5; i++) begin : gen_end
+  bnn_first_there u_there (
+      .value_i,
+      .ready_i,
+      .plane_i,
+      .there_o(there)
+  );
+
+  for (genvar i = 0; i < 6; i++) begin : gen_end
     bnn_first_pixel u_pixel (
         .open_i,
         .bits_i      (ends_i),
@@ -75,9 +83,7 @@ module bnn_first_step (
         .room_i(room_i[Write+i]),
         .open_i,
         .bits_i,
-        .value_i,
-        .ready_i,
-        .plane_i,
+        .value_i(there),
         .pack_i,
         .word_i,
         .some_o(write_o[i])
@@ -87,12 +93,30 @@ module bnn_first_step (
       .bits_i({room_i[Bits], open_i, bits_i}),
       .all_o (bits_o)
   );
-  assign word_step_o = room_i[Step] & ((open_i & (bits_i | (value_i & ready_i) | plane_i) & slot_last_i)
+  assign word_step_o = room_i[Step] & ((open_i & (bits_i | there) & slot_last_i)
       | (pack_i & word_i & plane_last_i));
   assign pixel_o = room_i[Pixel] & (pixel[Place] | image[Place]);
   assign lane_o  = lane_last_i & (pixel[Ends] | image[Ends]);
   assign row_o   = pixel[Ends] & last_i[1];
   assign map_o   = pixel[Ends] & (&last_i[2:1]);
-  assign image_o = room_i[Image] & ((pixel[Ends] & (&last_i[2:1])) | image[Ends]);
-  assign sub_o   = image_last_i & ((pixel[Ends] & (&last_i[2:1])) | image[Ends]);
+
+  bnn_first_over u_image (
+      .room_i (room_i[Image]),
+      .last_i (1'b1),
+      .pixel_i(pixel[Over]),
+      .ends_i (last_i[2:1]),
+      .image_i(image[Over]),
+      .over_o (image_o)
+  );
+
+  for (genvar i = 0; i < 2; i++) begin : gen_sub
+    bnn_first_over u_sub (
+        .room_i (i == 0 | room_i[Image]),
+        .last_i (image_last_i),
+        .pixel_i(pixel[Over]),
+        .ends_i (last_i[2:1]),
+        .image_i(image[Over]),
+        .over_o (sub_o[i])
+    );
+  end
 endmodule

@@ -156,6 +156,7 @@ module bnn_first_values
   logic [Parts-1:0][Units-1:0][7:0] byte_q;
   logic [Parts-1:0][Units-1:0] bit_q;
   logic push_q, room, some, pop;
+  logic [1:0] pops;  // pop, and again for the queue
   logic [Bytes-1:0] head_bits;
 
   always_ff @(posedge clk_i) begin
@@ -186,7 +187,7 @@ module bnn_first_values
       .data_i ({bit_q, byte_q}),
       .room_o (room),
       .valid_o(some),
-      .pop_i  (pop),
+      .pop_i  (pops[1]),
       .data_o ({head_bits, value_o})
   );
 
@@ -209,13 +210,17 @@ module bnn_first_values
   assign plane_taken = plane_q & (&taken_i);
   assign next_more   = last | (more_q & ~value_end_q);
 
-  bnn_first_pop u_pop (
-      .some_i     (some),
-      .bits_only_i(bits_only_q),
-      .given_i    (given_q),
-      .taken_i,
-      .pop_o      (pop)
-  );
+  for (genvar i = 0; i < 2; i++) begin : gen_pop
+    bnn_first_pop u_pop (
+        .some_i     (some),
+        .bits_only_i(bits_only_q),
+        .given_i    (given_q),
+        .taken_i,
+        .pop_o      (pops[i])
+    );
+  end
+
+  assign pop = pops[0];
 
   bnn_first_all #(
       .Bits(4)

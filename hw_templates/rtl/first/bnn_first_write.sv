@@ -26,7 +26,7 @@
 // Latency: a write is at the port 2 cycles after its bits or its word were taken.
 module bnn_first_write
   import bnn_pkg::*;
-  import bnn_add_pkg::add, bnn_add_pkg::count;
+  import bnn_add_pkg::add;
 #(
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
@@ -102,7 +102,8 @@ module bnn_first_write
   logic write, write_here;  // the latter again, for the places in a word
   logic active_q, image_last_q;
   logic [2:0] word_clear;
-  logic word_last, word_step, pixel_end, lane_end, row_end, map_end, image_end, sub_end;
+  logic word_last, word_step, pixel_end, lane_end, row_end, map_end, image_end;
+  logic [1:0] sub_end;  // if there is room, and with it
   logic packing;  // active_q with pack_i
   logic [2:0] packings;  // the same, three times
   localparam int unsigned Words = 1, Loops = 2;
@@ -111,7 +112,7 @@ module bnn_first_write
   logic some_bits, last_bits;  // there are bits or a word of values, the last ones of a group
   logic row_end_q, sub_end_q;  // a write has ended a row, a sub-batch
   logic [2:0] last;
-  logic group_loop;  // last[G] again, for the loops
+  logic group_loop, group_step;  // last[G] again, for the loops, for what is ended
   logic slot_end;  // bits of a word
   logic [15:0] unused_value[2];
   logic [GroupBits:0] unused_group;
@@ -130,7 +131,7 @@ module bnn_first_write
       .ends_i       (bits_valid_i[2]),
       .value_last_i (Values & value_last_i),
       .word_i       (word_valid_i[0]),
-      .last_i       (last),
+      .last_i       ({last[Y:X], group_step}),
       .word_last_i  (word_last),
       .plane_last_i (word_last_i),
       .slot_last_i  (slot_end),
@@ -164,14 +165,14 @@ module bnn_first_write
       .Bits  (GroupBits + 1),
       .Gates (3),
       .Value (1'b0),
-      .Copies(2)
+      .Copies(3)
   ) u_group (
       .clk_i,
       .restart_i(clear_late[0]),
       .go_i     ({room[Loop], open[Loops], some_bits}),
       .limit_i  (Values && values_i ? (GroupBits + 1)'(1) : group_end_i),  // value_last_i ends a pixel
       .value_o  (unused_group),
-      .last_o   ({group_loop, last[G]})
+      .last_o   ({group_step, group_loop, last[G]})
   );
   bnn_loop #(
       .Gates(4),
@@ -278,7 +279,7 @@ module bnn_first_write
   always_ff @(posedge clk_i) begin
     left_some_q <= left != '0;
     image_end_q <= image_end;
-    less_q      <= 16'(count(32'(images_q), 1'b0, 1'b1));
+    less_q      <= 16'(add(32'(images_q), '1));
     settle_q    <= {settle_q[1:0], run_i} & {3{~active_q & ~clear_i}};
     if (begins[3]) begin
       images_q     <= next;
@@ -302,9 +303,9 @@ module bnn_first_write
       active_q <= begin_q | (active_q & ~sub_end_q);
       pause_q  <= room[Here] ? row_end : pause_q;
       row_end_q <= room[Here] & row_end;
-      sub_end_q <= room[Here] & sub_end;
+      sub_end_q <= sub_end[1];
       parity_q <= parity_q ^ sub_end_q;
-      if (room[Here]) end_q <= {row_end, sub_end};
+      if (room[Here]) end_q <= {row_end, sub_end[0]};
       ended_q  <= (end_q & {2{room[Here]}}) | (ended_q & {2{write_wait_i}});
       done_q   <= {done_q[0], ended_q & {2{~write_wait_i}}};
     end
@@ -400,7 +401,7 @@ module bnn_first_write
     );
   end
 
-  assign place = AddrBits'(add(32'(word_q), 32'(plane_q)));
+  assign place = AddrBits'(add(32'(plane_q), 32'(AddrBits'(word_q) | AddrBits'(value_offset_i))));  // one of these is 0
 
   assign valid = room[Here] ? given_q : valid_q;
 
@@ -427,7 +428,7 @@ module bnn_first_write
       lane_mask_q[1] <= lane_mask_q[0];
     end
     if (room[Place]) begin
-      offset_q <= place | AddrBits'(value_offset_i);  // one of them is 0
+      offset_q <= place;
       addr_q   <= AddrBits'(add(32'(pixel_base_q), 32'(offset_q)));
     end
     if (clear_i) begin

@@ -36,7 +36,7 @@ module bnn_unpack
   logic [63:0] here, next;
   logic [3:0] end_q, end_next, sum;  // first byte behind the pixel; of the one behind that
   logic [2:0] ends;  // end_q[3] again, for the quarters and the steps
-  logic both_q, wide;  // the pixel lies in both beats; the next one does
+  logic both_q, wide_q, wide;  // the pixel lies in both beats; the next one, the one behind it
   logic take;
   logic [15:0] unused_value;
   logic valid_q;
@@ -74,7 +74,7 @@ module bnn_unpack
         .empty_i(empty[Step+i]),
         .skip_i (skip_q),
         .both_i (both_q),
-        .wide_i (wide),
+        .wide_i (wide_q),
         .end_i  (ends[2]),
         .last_i (last[1+i]),
         .beat_valid_i,
@@ -164,6 +164,7 @@ module bnn_unpack
     pixel_q      <= pixel;
     end_q        <= end_next;
     both_q       <= ~rst_i & both_d[1];
+    wide_q       <= ~rst_i & (take ? ~last[0] & wide : wide_q);  // neither of an image's first two
     next_valid_q <= next_valid_d[1];
     if (rst_i) begin
       skip_q  <= 1'b0;

@@ -1,5 +1,5 @@
-// Where the pixel behind the next one begins in bnn_unpack: first byte of that and the channels, sum_o, and whether it
-// lies in both beats. Each one LUT. No registers.
+// Where bnn_unpack's pixels begin: behind the next one, which begins at begin_i, sum_o, and whether the one there lies in
+// both beats. Each one LUT. No registers.
 (* keep_hierarchy = "yes" *)
 module bnn_unpack_end (
     input  logic [2:0] begin_i,
@@ -13,7 +13,7 @@ module bnn_unpack_end (
     for (int unsigned n = 0; n < 64; n++) begin
       if ({begin_i, channels_i} == 6'(n)) begin
         sum_o  = 4'((n >> 3) + n % 8);
-        wide_o = (n >> 3) + n % 8 > 8;
+        wide_o = ((n >> 3) + n % 8) % 8 + n % 8 > 8;
       end
     end
   end

@@ -41,11 +41,20 @@ module bnn_unpack_step (
       .stays_o(stays)
   );
 
+  bnn_unpack_both u_both (
+      .here_i,
+      .open_i,
+      .there_i,
+      .last_i,
+      .wide_i,
+      .both_i,
+      .both_o
+  );
+
   assign left = open_i & (end_i | last_i);
   assign open_o = ~rst_i & (open_i ? ~(last_i & here_i & there_i) : ready_i & ~over_i);
   assign here_o = ~rst_i & (next_i | (here_i & ~skip_i & ~(left & ~both_i)));
   assign next_o = ~rst_i & ((empty_i & beat_valid_i) | stays);
   assign empty_o = ~rst_i & ~(empty_i & beat_valid_i) & ~stays;
-  assign both_o = (here_i & open_i & there_i) ? ~last_i & wide_i : both_i;
   assign there_o = next_o | ~both_o;
 endmodule
