@@ -66,7 +66,7 @@ async def first_columns(dut):
     early = set()  # pool and padding with which a second row was there before the image
     for number in range(100):
         case = Case(rng)
-        dut.clear_i.value, dut.some_i.value, dut.full_i.value, dut.filled_i.value, dut.pop_i.value = 1, 0, 0, 0, 0
+        dut.clear_i.value, dut.some_i.value, dut.full_i.value, dut.filled_i.value, dut.pop_i.value = 3, 0, 0, 0, 0
         for name in ("pool", "pad", "rows", "height", "width"):
             getattr(dut, name + "_i").value = getattr(case, name)
         dut.column_limit_i.value = case.columns

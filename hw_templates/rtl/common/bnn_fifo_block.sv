@@ -74,7 +74,7 @@ module bnn_fifo_block
   // Quarters, so that no enable has many loads
   for (genvar h = 0; h < 4; h++) begin : gen_part
     localparam int unsigned From = h * (Width / 4), To = h == 3 ? Width : From + Width / 4;
-    logic part_valid;
+    logic part_valid, take;
     logic [To-1:From] out_q;
 
     bnn_register u_valid (
@@ -83,8 +83,16 @@ module bnn_fifo_block
         .data_o(part_valid)
     );
 
+    bnn_fifo_block_take #(
+        .Pops(Pops)
+    ) u_take (
+        .valid_i(part_valid),
+        .pop_i,
+        .take_o (take)
+    );
+
     always_ff @(posedge clk_i) begin
-      if (~part_valid | (|pop_i)) out_q <= data_q[To-1:From];
+      if (take) out_q <= data_q[To-1:From];
     end
 
     assign data_o[To-1:From] = out_q;

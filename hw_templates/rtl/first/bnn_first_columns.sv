@@ -18,7 +18,7 @@ module bnn_first_columns
     parameter int unsigned PixelBits = 10
 ) (
     input  logic               clk_i,
-    input  logic               clear_i,
+    input  logic [1:0]         clear_i,  // twice, for the queues again
     input  logic               pack_i,
     input  logic               pool_i,
     input  logic               pad_i,
@@ -45,7 +45,7 @@ module bnn_first_columns
 
   // ---- Reads ---------------------------------------------------------------------------------
 
-  logic scan_q, scan, begin_q, begin_column, step, move, first_q, room_q, half_q, read_last, row_end, image_end;
+  logic scan_q, begin_q, begin_column, step, move, first_q, room_q, half_q, read_last, row_end, image_end;
   logic [1:0] r_q;  // r is 1, r is 2
   logic clear_late;  // for the loops
   logic last_row;
@@ -55,10 +55,11 @@ module bnn_first_columns
   logic pop_q, taken_q;
   logic open_q, enough_q, over_q;  // the row at work, the one after it can be read; all rows are
   logic open, open_late_q;
-  logic not_scan;
+  logic [1:0] scan;  // scan_q in the next cycle; not so
   logic [4:0] idle;  // ~scan_q again, for addresses, places, need_q, line_q and next_q
   logic [2:0] pad;  // pad_i, late
   logic more_width_q, more_rows_q;
+  logic [2:0][PixelBits-1:0] widths;  // width_i, late
   // Pixels for the row after that at work, and for the one after it
   logic [PixelBits+2:0] two_rows_q, three_rows_q, need_first_q, need_step_q, need_q, need_next_q;
   localparam int unsigned Low = (PixelBits + 3) / 2;  // of need_next_q, its lower half
@@ -79,28 +80,31 @@ module bnn_first_columns
   assign open = enough_q & (begin_q | row_end | (scan_q & ~open_q));
   assign read_last = over_q & full_i[half_q];
 
-  bnn_first_columns_scan u_scan (
-      .clear_i,
-      .begin_i      (begin_q),
-      .scan_i       (scan_q),
-      .last_i       (last[Scan]),
-      .last_column_i(last_column[Scan]),
-      .last_row_i   (last_row),
-      .scan_o       (scan),
-      .idle_o       (not_scan)
-  );
+  for (genvar i = 0; i < 2; i++) begin : gen_scan
+    bnn_first_columns_scan #(
+        .Idle(i == 1)
+    ) u_scan (
+        .clear_i      (clear_i[0]),
+        .begin_i      (begin_q),
+        .scan_i       (scan_q),
+        .last_i       (last[Scan]),
+        .last_column_i(last_column[Scan]),
+        .last_row_i   (last_row),
+        .scan_o       (scan[i])
+    );
+  end
 
   for (genvar i = 0; i < 5; i++) begin : gen_last
     bnn_register u_last (
         .clk_i,
-        .data_i(r_q[pool_i] & ~clear_i),
+        .data_i(r_q[pool_i] & ~clear_i[0]),
         .data_o(last[i])
     );
   end
 
   bnn_register u_clear (
       .clk_i,
-      .data_i(clear_i),
+      .data_i(clear_i[0]),
       .data_o(clear_late)
   );
   bnn_loop #(
@@ -142,9 +146,9 @@ module bnn_first_columns
     if (idle[2]) need_q <= need_first_q;
     else if (open_late_q) need_q <= need_next_q;  // a row takes nine cycles or more
     room_q <= credit_q != '0;  // a column is begun two cycles after the one before has been taken off, or later
-    pop_q  <= pop_i[0] & ~clear_i;
-    scan_q <= scan;
-    if (clear_i) begin
+    pop_q  <= pop_i[0] & ~clear_i[0];
+    scan_q <= scan[0];
+    if (clear_i[0]) begin
       first_q  <= 1'b1;
       r_q      <= '0;
       taken_q  <= 1'b0;
@@ -174,7 +178,6 @@ module bnn_first_columns
   // What comes next is known ahead: of the next column in this row, of the next column, of a column's second pixel, of
   // the one after the next.
   logic [PixelBits-1:0] right_q, next_q, second_q, skip_q;
-  logic [2:0][PixelBits-1:0] widths;  // width_i, late
   logic to_row;
   logic [2:0] to_row_place, to_column;  // three times
   logic to_column_place;
@@ -182,7 +185,7 @@ module bnn_first_columns
   for (genvar i = 0; i < 5; i++) begin : gen_idle
     bnn_register u_idle (
         .clk_i,
-        .data_i(not_scan),
+        .data_i(scan[1]),
         .data_o(idle[i])
     );
   end
@@ -231,6 +234,7 @@ module bnn_first_columns
   // before it.
   logic [PixelBits+1:0] height_pad_q, width_pad_q, rows_left_q, rows_less_q, columns_left_q, columns_less_q;
   logic [PixelBits:0] height_q, all_width_q;
+  logic [1:0] pads;  // pad_i again
   logic pool_q;
   logic above_q;  // the first row lies above the image
   logic some_rows;  // four or more
@@ -251,6 +255,14 @@ module bnn_first_columns
     );
   end
 
+  for (genvar i = 0; i < 2; i++) begin : gen_pad
+    bnn_register u_pad (
+        .clk_i,
+        .data_i(pad_i),
+        .data_o(pads[i])
+    );
+  end
+
   bnn_loop_step u_to_column_place (
       .restart_i(idle[1]),
       .go_i     (last[Place]),
@@ -264,8 +276,8 @@ module bnn_first_columns
     pool_q <= pool_i;
     height_q       <= height_i[PixelBits:0];
     all_width_q    <= width_i[PixelBits:0];
-    height_pad_q   <= (PixelBits + 2)'(add(32'(height_q), 32'(pad[0])));
-    width_pad_q    <= (PixelBits + 2)'(add(32'(all_width_q), 32'(pad[2])));
+    height_pad_q   <= (PixelBits + 2)'(add(32'(height_q), 32'(pads[0])));
+    width_pad_q    <= (PixelBits + 2)'(add(32'(all_width_q), 32'(pads[1])));
     rows_less_q    <= (PixelBits + 2)'(add(32'(rows_left_q), {{31{1'b1}}, ~pool_q}));  // two less, or one
     columns_less_q <= (PixelBits + 2)'(add(32'(columns_left_q), '1));
     if (to_row_place[0]) begin
@@ -304,7 +316,7 @@ module bnn_first_columns
     third_q     <= before_q[1];
     pair_q      <= odd_q | ~pool_i;
     complete_q  <= {complete_q[1:0], third_q & pair_q};
-    if (clear_i) begin
+    if (clear_i[0]) begin
       read_valid_q <= '0;
       push_q       <= 1'b0;
     end else begin
@@ -339,7 +351,7 @@ module bnn_first_columns
         .Depth(Depth)
     ) u_columns (
         .clk_i,
-        .rst_i  (clear_i),
+        .rst_i  (clear_i[1]),
         .push_i (push_q),
         .data_i ({complete_q[2], pixels[64*h+:64]}),
         .room_o (room[h]),
@@ -354,13 +366,13 @@ module bnn_first_columns
   assign data_o = {halves[1][63:0], halves[0][63:0]};
 
   logic unused_columns;
-  assign unused_columns = ^{unused_column, unused_row, height_i, width_i, valid[1], halves[1][64]};
+  assign unused_columns = ^{unused_column, unused_row, height_i, width_i, valid[1], halves[1][64], pad[2]};
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------
 
   default clocking @(posedge clk_i); endclocking
-  default disable iff (clear_i);
+  default disable iff (clear_i[0]);
 
   column_has_room: assert property (push_q |-> &room)
       else $error("more than Depth = %0d columns read ahead", Depth);

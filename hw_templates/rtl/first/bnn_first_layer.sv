@@ -82,9 +82,9 @@ module bnn_first_layer
   // ---- Configuration, as it is used; a run begins two cycles after start_i -------------------------
 
   // A copy of the mode for each part.
-  localparam int unsigned Parts = 10;
+  localparam int unsigned Parts = 11;
   localparam int unsigned Read = 0, Turn = 1, Column = 2, Window = 3, Pack = 4, Write = 5, Slice = 6, Image = 7;
-  localparam int unsigned Bit = 8, Value = 9;
+  localparam int unsigned Bit = 8, Value = 9, Queue = 10;
 
   logic [Parts-1:0] clear, pack, pool, values;
   logic [2:0] channels_q;
@@ -175,7 +175,7 @@ module bnn_first_layer
                          5'(count(32'(header_i.first_channels[4:0]), 1'b0, 1'b1))};
       if (load_valid_i) values_next_q <= load_index_i == last_channel_q || (values_next_q && load_index_i != '0);
       if (!values_next_q) value_index_q <= '0;
-      else if (load_valid_i) value_index_q <= value_index_q + 1'b1;
+      else if (load_valid_i) value_index_q <= $bits(value_index_q)'(count(32'(value_index_q), 1'b1, 1'b0));
     end
   end else begin : gen_no_values
     assign {value_load, values_next_q, last_channel_q, value_index_q} = '0;
@@ -289,7 +289,7 @@ module bnn_first_layer
       .PixelBits(PixelBits)
   ) u_columns (
       .clk_i,
-      .clear_i       (clear[Column]),
+      .clear_i       ({clear[Queue], clear[Column]}),
       .pack_i        (pack[Column]),
       .pool_i        (pool[Column]),
       .pad_i         (pad_q),

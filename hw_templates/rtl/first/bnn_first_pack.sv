@@ -42,6 +42,7 @@ module bnn_first_pack #(
   logic last, last_here;  // the last beat of the image; again for here_q, and for the data
   logic [(Planes ? 4 : 1)-1:0] last_data;
   logic [23:0] beats_q, unused_beat;
+  logic [2:0] elements_q;
   logic [7:0] tail_q;  // elements of that
   logic [Bytes-1:0] here_q, here_d;  // where the next byte goes
   logic sign_valid_q, sign_valid_d, free, free_d;
@@ -109,7 +110,8 @@ module bnn_first_pack #(
 
   always_ff @(posedge clk_i) begin
     beats_q      <= beats_i;
-    tail_q       <= (elements_i == '0) ? '1 : ~(8'hFF << elements_i);
+    elements_q   <= elements_i;
+    tail_q       <= (elements_q == '0) ? '1 : ~(8'hFF << elements_q);
     here_q       <= here_d;
     busy_q       <= busy_d;
     word_valid_q <= word_valid_d;

@@ -45,6 +45,7 @@ module bnn_first_read
   logic [31:0] bytes_q, next_q, upper_q;
   logic [2:0] carry_q;  // out of a third of next_q
   logic upper_carry_q;  // into the upper half of upper_q
+  logic upper_carry, wrap;
   logic wrap_q;  // out of asked_low_q
   logic [3:0] same_q;  // quarters of asked_high_q and asked_low_q, and of the count
   logic [3:0] settle_q;
@@ -63,12 +64,26 @@ module bnn_first_read
     );
   end
 
+  // Apart from the sums, of whose carry chains synthesis makes them otherwise
+  bnn_first_all #(
+      .Bits(16)
+  ) u_upper (
+      .bits_i(addr_q[47:32]),
+      .all_o (upper_carry)
+  );
+  bnn_first_all #(
+      .Bits(16)
+  ) u_wrap (
+      .bits_i(asked_low_q),
+      .all_o (wrap)
+  );
+
   always_ff @(posedge clk_i) begin
     bytes_q <= image_bytes_i;
     {carry_q[0], next_q[11:0]} <= 13'(add(32'(addr_q[11:0]), 32'(bytes_q[11:0])));
     {carry_q[1], next_q[23:12]} <= 13'(14'({1'b0, addr_q[23:12], 1'b1} + {1'b0, bytes_q[23:12], carry_q[0]}) >> 1);
     {carry_q[2], next_q[31:24]} <= 9'(10'({1'b0, addr_q[31:24], 1'b1} + {1'b0, bytes_q[31:24], carry_q[1]}) >> 1);
-    upper_carry_q <= &addr_q[47:32];
+    upper_carry_q <= upper_carry;
     upper_q <= {16'(add(32'(addr_q[63:48]), 32'(upper_carry_q))), 16'(add(32'(addr_q[47:32]), 32'd1))};
     if (clear_late[0]) addr_q[31:0] <= images_i[31:0];
     else if (given_late[0]) addr_q[31:0] <= next_q;
@@ -76,7 +91,7 @@ module bnn_first_read
     else if (given_late[1] && carry_q[2]) addr_q[63:32] <= upper_q;
     for (int unsigned i = 0; i < 4; i++) same_q[i] <= 8'({asked_high_q, asked_low_q} >> 8 * i) == count_i[8*i+:8];
     more_q <= ~(&same_q);
-    wrap_q <= asked_low_q == '1;  // long before the next command
+    wrap_q <= wrap;  // long before the next command
     if (clear_late[2]) begin
       asked_low_q  <= '0;
       asked_high_q <= '0;
@@ -100,11 +115,12 @@ module bnn_first_read
   // ---- Queue ---------------------------------------------------------------------------------
 
   logic [LevelBits-1:0] level_q;  // beats that are in the queue or were just given back
-  logic hungry_q, give_q;
+  logic hungry_q, come_q, give_q;  // come_q: a beat has come that level_q does not have yet
 
   always_ff @(posedge clk_i) begin
     if (clear_i) level_q <= '0;
-    else level_q <= LevelBits'(count(32'(level_q), beat_valid_i, give_q));
+    else level_q <= LevelBits'(count(32'(level_q), come_q, give_q));
+    come_q   <= beat_valid_i & ~clear_i;
     give_q   <= valid_o & (|pop_i) & ~clear_i;
     hungry_q <= level_q <= LevelBits'(Depth / 2);
   end
@@ -132,7 +148,7 @@ module bnn_first_read
   default clocking @(posedge clk_i); endclocking
   default disable iff (rst_i || clear_i);
 
-  beat_has_room: assert property (beat_valid_i |-> 32'(level_q) < Depth)
+  beat_has_room: assert property (beat_valid_i |-> 32'(level_q) + 32'(come_q) < Depth)
       else $error("beat beyond the Depth = %0d that are free", Depth);
 `endif
 endmodule

@@ -27,8 +27,8 @@ module bnn_first_step (
     input  logic       slot_last_i,
     input  logic       lane_last_i,
     input  logic       image_last_i,
-    output logic [1:0] write_o,  // twice
-    output logic       bits_o,
+    output logic       write_o,
+    output logic [1:0] bits_o,  // twice
     output logic [2:0] word_clear_o,  // three times
     output logic       word_step_o,
     output logic       pixel_o,
@@ -38,7 +38,7 @@ module bnn_first_step (
     output logic       image_o,
     output logic [1:0] sub_o  // and with regard to it
 );
-  localparam int unsigned Bits = 0, Write = 1, Pixel = 3, Image = 4, Step = 5, Clear = 6;
+  localparam int unsigned Bits = 0, Write = 2, Pixel = 3, Image = 4, Step = 5, Clear = 6;
 
   // A pixel's last ones, an image's last word: for what ends with them, for places, for the word
   localparam int unsigned Ends = 0, Place = 1, Over = 2, Word = 3;
@@ -78,21 +78,21 @@ module bnn_first_step (
     );
   end
 
-  for (genvar i = 0; i < 2; i++) begin : gen_write
-    bnn_first_some u_write (
-        .room_i(room_i[Write+i]),
-        .open_i,
-        .bits_i,
-        .value_i(there),
-        .pack_i,
-        .word_i,
-        .some_o(write_o[i])
+  bnn_first_some u_write (
+      .room_i (room_i[Write]),
+      .open_i,
+      .bits_i,
+      .value_i(there),
+      .pack_i,
+      .word_i,
+      .some_o (write_o)
+  );
+  for (genvar i = 0; i < 2; i++) begin : gen_bits
+    bnn_first_all u_bits (
+        .bits_i({room_i[Bits+i], open_i, bits_i}),
+        .all_o (bits_o[i])
     );
   end
-  bnn_first_all u_bits (
-      .bits_i({room_i[Bits], open_i, bits_i}),
-      .all_o (bits_o)
-  );
   assign word_step_o = room_i[Step] & ((open_i & (bits_i | there) & slot_last_i)
       | (pack_i & word_i & plane_last_i));
   assign pixel_o = room_i[Pixel] & (pixel[Place] | image[Place]);

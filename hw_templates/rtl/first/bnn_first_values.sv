@@ -265,7 +265,7 @@ module bnn_first_values
       if (left_bits) plane_bits_q[j] <= {bits_q[j], plane_bits_q[j][7:1]};
     end
     if (clear_i || (full_q && last)) value_offset_q <= OffsetBits'(words_i);
-    else if (given_pop) value_offset_q <= value_offset_q + 1'b1;
+    else if (given_pop) value_offset_q <= OffsetBits'(count(32'(value_offset_q), 1'b1, 1'b0));
     if (clear_i) begin
       number_q    <= '0;
       end_q       <= 1'b0;
@@ -277,7 +277,7 @@ module bnn_first_values
       left_q      <= 1'b0;
     end else begin
       if (pop) begin
-        number_q <= number_q + 3'd1;
+        number_q <= 3'(count(32'(number_q), 1'b1, 1'b0));
         end_q    <= number_q == 3'd6;
       end
       if (plane_taken) more_q <= next_more;

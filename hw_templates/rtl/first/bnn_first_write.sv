@@ -99,7 +99,7 @@ module bnn_first_write
   localparam int unsigned Word = 16, Even = 17, Image = 18, Row = 19, Pixel = 20, Rooms = 21;
 
   logic [Rooms-1:0] room;
-  logic write, write_here;  // the latter again, for the places in a word
+  logic write, write_here;  // the latter of bits alone, for their places in a word
   logic active_q, image_last_q;
   logic [2:0] word_clear;
   logic word_last, word_step, pixel_end, lane_end, row_end, map_end, image_end;
@@ -115,7 +115,7 @@ module bnn_first_write
   logic group_loop, group_step;  // last[G] again, for the loops, for what is ended
   logic slot_end;  // bits of a word
   logic [15:0] unused_value[2];
-  logic [GroupBits:0] unused_group;
+  logic [GroupBits:0] unused_group, group_limit_q;
   logic [AddrBits-1:0] unused_word;
   logic [LaneBits-1:0] lane_q, lane_next;
 
@@ -137,8 +137,8 @@ module bnn_first_write
       .slot_last_i  (slot_end),
       .lane_last_i  (&lane_q),
       .image_last_i (image_last_q),
-      .write_o      ({write_here, write}),
-      .bits_o       (bits_pop_o),
+      .write_o      (write),
+      .bits_o       ({write_here, bits_pop_o}),
       .word_clear_o (word_clear),
       .word_step_o  (word_step),
       .pixel_o      (pixel_end),
@@ -161,6 +161,8 @@ module bnn_first_write
     );
   end
 
+  always_ff @(posedge clk_i) group_limit_q <= Values && values_i ? (GroupBits + 1)'(1) : group_end_i;  // value_last_i ends a pixel
+
   bnn_loop #(
       .Bits  (GroupBits + 1),
       .Gates (3),
@@ -170,7 +172,7 @@ module bnn_first_write
       .clk_i,
       .restart_i(clear_late[0]),
       .go_i     ({room[Loop], open[Loops], some_bits}),
-      .limit_i  (Values && values_i ? (GroupBits + 1)'(1) : group_end_i),  // value_last_i ends a pixel
+      .limit_i  (group_limit_q),
       .value_o  (unused_group),
       .last_o   ({group_step, group_loop, last[G]})
   );
@@ -256,7 +258,8 @@ module bnn_first_write
         .active_i   (active_q & ~sub_end_q),
         .room_i     (room[Here]),
         .pause_i    (pause_q),
-        .last_bits_i(last_bits),
+        .bits_i     (bits_valid_i[1]),
+        .value_last_i(Values & value_last_i),
         .last_i     (last[X:G]),
         .open_o     (open[i])
     );
@@ -388,6 +391,7 @@ module bnn_first_write
   logic [IndexBits-1:0] index_q;
   logic [1:0][Lanes-1:0] lane_mask_q;
   logic [AddrBits-1:0] place, offset_q, addr_q;  // of the word in the pixel; from the pixel's base; the address
+  logic [OffsetBits-1:0] value_offset_q;
   logic [Simd-1:0] data;
 
   for (genvar i = 0; i < Rooms; i++) begin : gen_room
@@ -401,7 +405,7 @@ module bnn_first_write
     );
   end
 
-  assign place = AddrBits'(add(32'(plane_q), 32'(AddrBits'(word_q) | AddrBits'(value_offset_i))));  // one of these is 0
+  assign place = AddrBits'(add(32'(word_q), 32'(plane_q)));
 
   assign valid = room[Here] ? given_q : valid_q;
 
@@ -429,7 +433,8 @@ module bnn_first_write
     end
     if (room[Place]) begin
       offset_q <= place;
-      addr_q   <= AddrBits'(add(32'(pixel_base_q), 32'(offset_q)));
+      value_offset_q <= value_offset_i;
+      addr_q   <= AddrBits'(add(32'(pixel_base_q), 32'(offset_q | AddrBits'(value_offset_q))));  // one of them is 0
     end
     if (clear_i) begin
       given_q <= 1'b0;
