@@ -89,7 +89,7 @@ def feed(dut, case, item, rng):
     dut.value_ready_i.value = int(rng.integers(2))
     if mode == "values":
         offset, plane, last, data = item or (int(rng.integers(case.words)), False, False, 0)
-        dut.plane_i.value, dut.value_last_i.value = 3 * int(some and plane), int(some and last)
+        dut.plane_i.value, dut.value_last_i.value = 3 * int(some and plane), 3 * int(some and last)
         dut.value_valid_i.value = dut.value_ready_i.value = int(some and not plane)
         dut.value_offset_i.value = offset
         dut.value_bits_i.value, dut.value_i.value = (data, ~data & 0xFF) if plane else (~data & 0xFF, data)

@@ -362,8 +362,8 @@ module bnn_first_layer
 
   // ---- Values: words of them and of their bits, in place of bits -----------------------------------
 
-  logic value_valid, value_ready, value_last;
-  logic [1:0] value_plane, value_taken;
+  logic value_valid, value_ready;
+  logic [1:0] value_last, value_plane, value_taken;
   logic [OffsetBits-1:0] value_offset;
   logic [Simd-1:0] value_word, value_bits;
 

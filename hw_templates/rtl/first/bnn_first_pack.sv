@@ -92,7 +92,8 @@ module bnn_first_pack #(
 
   // An image ends with a word, and so the next one begins with one.
   for (genvar i = 0; i < Bytes; i++) begin : gen_here
-    assign here_d[i] = stop ? i == 0 : ~beat_here ? here_q[i] : (last_here | here_q[Bytes-1]) ? i == 0 : here_q[(i+Bytes-1)%Bytes];
+    assign here_d[i] = stop ? i == 0 : ~beat_here ? here_q[i] :
+        (last_here | here_q[Bytes-1]) ? i == 0 : here_q[(i+Bytes-1)%Bytes];
   end
 
   bnn_loop #(

@@ -49,7 +49,7 @@ module bnn_first_values
     output logic                  ready_o,
     output logic [1:0]            plane_o,  // twice
     input  logic [1:0]            taken_i,
-    output logic                  last_o,
+    output logic [1:0]            last_o,  // twice
     output logic [OffsetBits-1:0] offset_o,
     output logic [Simd-1:0]       value_o,  // without plane_o
     output logic [Simd-1:0]       bits_o  // with plane_o
@@ -196,7 +196,7 @@ module bnn_first_values
   logic more_q, next_more, value_end_q;  // whether the eight words at hand are given; whether the next ones are
   // They are given, or only their bits are taken; all are taken, and then their bits are complete
   logic given_q, bits_only_q, full_q, plane_q;
-  logic eighth, end_q, left_q, left_bits, plane_taken, last, last_q;  // left_bits: left_q again
+  logic eighth, end_q, left_q, left_bits, plane_taken, last;  // left_bits: left_q again
   logic given_pop;  // pop of a word that is given
   logic [2:0] number_q;  // of the eight
   logic [WordBits-1:0] value_last_q;  // of the value words
@@ -249,6 +249,14 @@ module bnn_first_values
     );
   end
 
+  for (genvar i = 0; i < 2; i++) begin : gen_last
+    bnn_register u_last (
+        .clk_i,
+        .data_i(~clear_i & full_q & ~plane_taken & last),
+        .data_o(last_o[i])
+    );
+  end
+
   assign plane_q = planes[2];
 
   bnn_register u_left (
@@ -273,7 +281,6 @@ module bnn_first_values
       given_q     <= 1'b1;
       bits_only_q <= 1'b0;
       full_q      <= 1'b0;
-      last_q      <= 1'b0;
       left_q      <= 1'b0;
     end else begin
       if (pop) begin
@@ -284,7 +291,6 @@ module bnn_first_values
       if (plane_taken) {given_q, bits_only_q} <= {next_more, ~next_more};
       else if (eighth) {given_q, bits_only_q} <= '0;
       full_q  <= eighth | (full_q & ~plane_taken);
-      last_q  <= full_q & ~plane_taken & last;
       left_q  <= pop;
     end
   end
@@ -292,7 +298,6 @@ module bnn_first_values
   assign valid_o  = some;
   assign ready_o  = given_q;
   assign plane_o  = planes[1:0];
-  assign last_o   = last_q;
   assign offset_o = plane_q ? OffsetBits'(plane) : value_offset_q;
   assign bits_o   = plane_bits_q;
 

@@ -64,7 +64,7 @@ module bnn_first_write
     input  logic                value_valid_i,  // with value_ready_i, without plane_i
     input  logic                value_ready_i,
     input  logic [1:0]          plane_i,  // twice
-    input  logic                value_last_i,  // with plane_i
+    input  logic [1:0]          value_last_i,  // with plane_i, twice
     input  logic [OffsetBits-1:0] value_offset_i,  // 0 without values_i
     input  logic [Simd-1:0]     value_i,
     input  logic [Simd-1:0]     value_bits_i,
@@ -129,7 +129,7 @@ module bnn_first_write
       .ready_i      (value_ready_i),
       .plane_i      (Values & plane_i[0]),
       .ends_i       (bits_valid_i[2]),
-      .value_last_i (Values & value_last_i),
+      .value_last_i (Values & value_last_i[0]),
       .word_i       (word_valid_i[0]),
       .last_i       ({last[Y:X], group_step}),
       .word_last_i  (word_last),
@@ -151,7 +151,7 @@ module bnn_first_write
 
   // What goes on is told to each loop by registers, so that it is made from them there.
   assign some_bits = bits_valid_i[1] | (Values & ((value_valid_i & value_ready_i) | plane_i[0]));
-  assign last_bits = bits_valid_i[1] | (Values & value_last_i);
+  assign last_bits = bits_valid_i[1] | (Values & value_last_i[1]);
 
   for (genvar i = 0; i < 3; i++) begin : gen_clear
     bnn_register u_clear (
@@ -161,7 +161,8 @@ module bnn_first_write
     );
   end
 
-  always_ff @(posedge clk_i) group_limit_q <= Values && values_i ? (GroupBits + 1)'(1) : group_end_i;  // value_last_i ends a pixel
+  // value_last_i ends a pixel
+  always_ff @(posedge clk_i) group_limit_q <= Values && values_i ? (GroupBits + 1)'(1) : group_end_i;
 
   bnn_loop #(
       .Bits  (GroupBits + 1),
@@ -259,7 +260,7 @@ module bnn_first_write
         .room_i     (room[Here]),
         .pause_i    (pause_q),
         .bits_i     (bits_valid_i[1]),
-        .value_last_i(Values & value_last_i),
+        .value_last_i(Values & value_last_i[0]),
         .last_i     (last[X:G]),
         .open_o     (open[i])
     );
