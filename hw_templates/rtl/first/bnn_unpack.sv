@@ -179,7 +179,7 @@ module bnn_unpack
   end
 
   logic unused_copies;
-  assign unused_copies = ^{next_valid_d[0], both_d[0], empty[Counts]};
+  assign unused_copies = ^{next_valid_d[0], both_d[0], next[63:24]};
 
   assign valid_o = valid_q;
   assign last_o  = over_q;
