@@ -310,7 +310,7 @@ RULES = (
         {"group_end_i": 1, "words_i": 1, "value_words_i": 1},
     ),
     Rule("bnn_first_array", "sums_whole", pulse("valid_i")),
-    Rule("bnn_first_write", "one_source", ({"bits_valid_i": 3, "value_valid_i": 1},)),
+    Rule("bnn_first_write", "one_source", ({"bits_valid_i": 7, "value_valid_i": 1},)),
     Rule("bnn_unpack", "channels_fit", pulse("beat_valid_i")),
     Rule("bnn_engine", "start_when_idle", (*pulse("start_i"), *pulse("start_i")), {"layer_i": COMMAND}),
     Rule(

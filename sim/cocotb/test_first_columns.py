@@ -66,7 +66,7 @@ async def first_columns(dut):
     early = set()  # pool and padding with which a second row was there before the image
     for number in range(100):
         case = Case(rng)
-        dut.clear_i.value, dut.some_i.value, dut.full_i.value, dut.filled_i.value, dut.pop_i.value = 1, 0, 0, 0, 0
+        dut.clear_i.value, dut.some_i.value, dut.full_i.value, dut.filled_i.value, dut.pop_i.value = 3, 0, 0, 0, 0
         for name in ("pool", "pad", "rows", "height", "width"):
             getattr(dut, name + "_i").value = getattr(case, name)
         dut.column_limit_i.value = case.columns
@@ -84,7 +84,7 @@ async def first_columns(dut):
             dut.full_i.value, dut.filled_i.value = buffer.full[0] | buffer.full[1] << 1, buffer.filled
             dut.some_i.value = int(begun < len(case.images) and rng.random() < some)
             pop = int(dut.valid_o.value) and rng.random() < take
-            dut.pop_i.value = int(pop)
+            dut.pop_i.value = 3 * int(pop)  # twice
             dut.read_data_i.value = buffer.reads[0]
             if pop:
                 image, y, cx = place = places[taken]

@@ -83,13 +83,13 @@ class Case:
 def feed(dut, case, item, rng):
     """The inputs with `item` at hand, or with none."""
     some, mode = item is not None, case.mode
-    dut.bits_valid_i.value = 3 * int(some and mode == "bits")  # twice
+    dut.bits_valid_i.value = 7 * int(some and mode == "bits")  # three times
     dut.word_valid_i.value = 3 * int(some and mode == "pack")
     dut.value_valid_i.value = dut.plane_i.value = 0
     dut.value_ready_i.value = int(rng.integers(2))
     if mode == "values":
         offset, plane, last, data = item or (int(rng.integers(case.words)), False, False, 0)
-        dut.plane_i.value, dut.value_last_i.value = int(some and plane), int(some and last)
+        dut.plane_i.value, dut.value_last_i.value = 3 * int(some and plane), 3 * int(some and last)
         dut.value_valid_i.value = dut.value_ready_i.value = int(some and not plane)
         dut.value_offset_i.value = offset
         dut.value_bits_i.value, dut.value_i.value = (data, ~data & 0xFF) if plane else (~data & 0xFF, data)

@@ -8,14 +8,15 @@ module bnn_fifo_block
   import bnn_add_pkg::add;
 #(
     parameter int unsigned Width = 64,
-    parameter int unsigned Depth = 128
+    parameter int unsigned Depth = 128,
+    parameter int unsigned Pops = 1
 ) (
     input  logic             clk_i,
     input  logic             rst_i,
     input  logic             push_i,
     input  logic [Width-1:0] data_i,
     output logic             valid_o,
-    input  logic             pop_i,
+    input  logic [Pops-1:0]  pop_i,  // any of them
     output logic [Width-1:0] data_o
 );
   localparam int unsigned AddrBits = $clog2(Depth);
@@ -32,7 +33,9 @@ module bnn_fifo_block
 
   assign one = read_next_q == write_q;  // word in the memory
 
-  bnn_fifo_block_step u_step (
+  bnn_fifo_block_step #(
+      .Pops(Pops)
+  ) u_step (
       .rst_i,
       .push_i,
       .pop_i,
@@ -71,7 +74,7 @@ module bnn_fifo_block
   // Quarters, so that no enable has many loads
   for (genvar h = 0; h < 4; h++) begin : gen_part
     localparam int unsigned From = h * (Width / 4), To = h == 3 ? Width : From + Width / 4;
-    logic part_valid;
+    logic part_valid, take;
     logic [To-1:From] out_q;
 
     bnn_register u_valid (
@@ -80,8 +83,16 @@ module bnn_fifo_block
         .data_o(part_valid)
     );
 
+    bnn_fifo_block_take #(
+        .Pops(Pops)
+    ) u_take (
+        .valid_i(part_valid),
+        .pop_i,
+        .take_o (take)
+    );
+
     always_ff @(posedge clk_i) begin
-      if (~part_valid | pop_i) out_q <= data_q[To-1:From];
+      if (take) out_q <= data_q[To-1:From];
     end
 
     assign data_o[To-1:From] = out_q;

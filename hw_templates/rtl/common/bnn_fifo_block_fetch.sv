@@ -2,11 +2,13 @@
 //
 // A module of its own, so that it can be there twice. No registers.
 (* keep_hierarchy = "yes" *)
-module bnn_fifo_block_fetch (
-    input  logic some_i,
-    input  logic full_i,
-    input  logic pop_i,
-    output logic fetch_o
+module bnn_fifo_block_fetch #(
+    parameter int unsigned Pops = 1
+) (
+    input  logic            some_i,
+    input  logic            full_i,
+    input  logic [Pops-1:0] pop_i,
+    output logic            fetch_o
 );
-  assign fetch_o = some_i & (~full_i | pop_i);
+  assign fetch_o = some_i & (~full_i | (|pop_i));
 endmodule

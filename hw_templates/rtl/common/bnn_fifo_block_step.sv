@@ -3,10 +3,12 @@
 //
 // A module of its own, so that each is one LUT. No registers.
 (* keep_hierarchy = "yes" *)
-module bnn_fifo_block_step (
+module bnn_fifo_block_step #(
+    parameter int unsigned Pops = 1
+) (
     input  logic rst_i,
     input  logic push_i,
-    input  logic pop_i,
+    input  logic [Pops-1:0] pop_i,
     input  logic some_i,  // in the memory, one alone; behind it; in the output register
     input  logic one_i,
     input  logic read_valid_i,
@@ -18,8 +20,14 @@ module bnn_fifo_block_step (
     output logic valid_o,
     output logic full_o
 );
+  logic pop;
+
+  assign pop = |pop_i;
+
   for (genvar i = 0; i < 2; i++) begin : gen_fetch
-    bnn_fifo_block_fetch u_fetch (
+    bnn_fifo_block_fetch #(
+        .Pops(Pops)
+    ) u_fetch (
         .some_i,
         .full_i,
         .pop_i,
@@ -27,8 +35,8 @@ module bnn_fifo_block_step (
     );
   end
 
-  assign some_o       = ~rst_i & (push_i | (some_i & ~((~full_i | pop_i) & one_i)));
-  assign read_valid_o = ~rst_i & ((some_i & (~full_i | pop_i)) | (read_valid_i & valid_i & ~pop_i));
-  assign valid_o      = ~rst_i & ((~valid_i | pop_i) ? read_valid_i : valid_i);
-  assign full_o       = ~rst_i & ((~valid_i | pop_i) ? read_valid_i & some_i : read_valid_i | some_i);
+  assign some_o       = ~rst_i & (push_i | (some_i & ~((~full_i | pop) & one_i)));
+  assign read_valid_o = ~rst_i & ((some_i & (~full_i | pop)) | (read_valid_i & valid_i & ~pop));
+  assign valid_o      = ~rst_i & ((~valid_i | pop) ? read_valid_i : valid_i);
+  assign full_o       = ~rst_i & ((~valid_i | pop) ? read_valid_i & some_i : read_valid_i | some_i);
 endmodule

@@ -39,7 +39,7 @@ module bnn_first_bits
     input  logic [WindowBits-1:0]     window_i,
     input  logic [1:0][GroupBits-1:0] group_i,
     // Bits
-    output logic [1:0]                valid_o,  // twice
+    output logic [2:0]                valid_o,  // three times
     input  logic                      pop_i,
     output logic [FirstPe-1:0]        data_o,
     // Sums: bnn_first_array's most_o
@@ -164,7 +164,8 @@ module bnn_first_bits
     plane_valid_q <= clear_i ? '0 : {plane_valid_q[0], valid_i & planes_q};
   end
 
-  logic push;
+  logic push_q, sums_q;
+  logic [FirstPe-1:0] data_q;
 
   bnn_register u_planes (
       .clk_i,
@@ -172,18 +173,23 @@ module bnn_first_bits
       .data_o(planes_push)
   );
 
-  assign push = planes_push ? plane_valid_q[1] : sum_valid & ~values_i;
-  assign sums_soon_o = sum_valid & values_i;
+  always_ff @(posedge clk_i) begin
+    sums_q <= values_i;
+    push_q <= ~clear_i & (planes_push ? plane_valid_q[1] : sum_valid & ~sums_q);
+    data_q <= planes_q ? plane_q : bits;
+  end
+
+  assign sums_soon_o = sum_valid & sums_q;
 
   bnn_fifo #(
       .Width(FirstPe),
       .Depth(Results),
-      .Copies(2)
+      .Copies(3)
   ) u_bits (
       .clk_i,
       .rst_i  (clear_i),
-      .push_i (push),
-      .data_i (planes_q ? plane_q : bits),
+      .push_i (push_q),
+      .data_i (data_q),
       .room_o (room),
       .valid_o,
       .pop_i,
@@ -196,7 +202,7 @@ module bnn_first_bits
   default clocking @(posedge clk_i); endclocking
   default disable iff (clear_i);
 
-  bits_have_room: assert property (push |-> room)
+  bits_have_room: assert property (push_q |-> room)
       else $error("more than Results = %0d sets of bits in the queue", Results);
 `endif
 endmodule

@@ -25,6 +25,7 @@ module bnn_first_image
     input  logic [63:0]        beat_i,
     // Pixels, through the table
     output logic [31:0]        pixel_o,
+    output logic [3:0][4:0]    row_o,  // [7:3] of its bytes again
     input  logic [31:0]        value_i,
     // Reads
     output logic [1:0]         full_o,
@@ -36,12 +37,18 @@ module bnn_first_image
   logic valid, last;
   logic free_q;  // whether the half that is filled is free
 
-  logic unpack_rst;
+  logic unpack_rst, clear_late;  // a cycle late: images begin four after clear_i or later
 
   bnn_register u_unpack_rst (
       .clk_i,
       .data_i(clear_i | pack_i),
       .data_o(unpack_rst)
+  );
+
+  bnn_register u_clear (
+      .clk_i,
+      .data_i(clear_i),
+      .data_o(clear_late)
   );
 
   bnn_unpack u_unpack (
@@ -55,7 +62,8 @@ module bnn_first_image
       .valid_o     (valid),
       .ready_i     (free_q),
       .last_o      (last),
-      .pixel_o
+      .pixel_o,
+      .row_o
   );
 
   // ---- Filling -------------------------------------------------------------------------------
@@ -87,7 +95,7 @@ module bnn_first_image
     store_addr_q <= fill_q;
     store_half_q <= half_q;
     if (store_q) image_mem[{store_half_q, store_addr_q}] <= store_data_q;
-    if (clear_i) begin
+    if (clear_late) begin
       full_q  <= '0;
       half_q  <= 1'b0;
       free_q  <= 1'b1;
@@ -98,7 +106,7 @@ module bnn_first_image
       half_q  <= half;
       free_q  <= ~full[half];
     end
-    if (clear_i || filled) begin
+    if (clear_late || filled) begin
       fill_q <= '0;
     end else if (valid) begin
       fill_q <= PixelBits'(add(32'(fill_q), 32'd1));

@@ -25,7 +25,7 @@
 // next cycle.
 module bnn_first_layer
   import bnn_pkg::*;
-  import bnn_add_pkg::add;
+  import bnn_add_pkg::add, bnn_add_pkg::count;
 #(
     parameter int unsigned Simd = 64,
     parameter int unsigned Lanes = 4,
@@ -82,17 +82,19 @@ module bnn_first_layer
   // ---- Configuration, as it is used; a run begins two cycles after start_i -------------------------
 
   // A copy of the mode for each part.
-  localparam int unsigned Parts = 10;
-  localparam int unsigned Read = 0, Table = 1, Column = 2, Window = 3, Pack = 4, Write = 5, Slice = 6, Image = 7;
-  localparam int unsigned Bit = 8, Value = 9;
+  localparam int unsigned Parts = 11;
+  localparam int unsigned Read = 0, Turn = 1, Column = 2, Window = 3, Pack = 4, Write = 5, Slice = 6, Image = 7;
+  localparam int unsigned Bit = 8, Value = 9, Queue = 10;
 
   logic [Parts-1:0] clear, pack, pool, values;
   logic [2:0] channels_q;
   logic [3:0] planes_q, pack_planes_q;
   logic [AddrBits-1:0] plane_words_q;
-  logic pack_q, pad_q, begin_q, run_q;
+  logic pack_q, pad_q, map_q, begin_q, run_q;
   logic [2:0] no_channels_q;  // parts of their number
   logic [15:0] all_columns_q, column_limit_q, columns_q, rows_q;
+  logic [AddrBits-1:0] elements_words_q;
+  logic carry_q;  // into the upper half of column_limit_q
   logic more_words_q, planes_some_q;
   logic [GroupBits:0] group_end_q;
 
@@ -116,21 +118,26 @@ module bnn_first_layer
   end
 
   always_ff @(posedge clk_i) begin
-    no_channels_q  <= {header_i.first_channels[15:11] == '0 & ~header_i.image_mode.pixel_map,
-                       header_i.first_channels[10:5] == '0, header_i.first_channels[4:0] == '0};
+    no_channels_q  <= {~(|header_i.first_channels[15:11]) & ~header_i.image_mode.pixel_map,
+                       ~(|header_i.first_channels[10:5]), ~(|header_i.first_channels[4:0])};
     pack_q         <= &no_channels_q;
     channels_q     <= header_i.image_mode.channels[2:0];
-    pack_planes_q  <= header_i.image_mode.pixel_map ? '0 : header_i.image_mode.first_planes;
+    map_q          <= header_i.image_mode.pixel_map;
+    pack_planes_q  <= header_i.image_mode.first_planes & {4{~map_q}};
     more_words_q   <= header_i.elements[SimdBits-1:0] != '0;
-    plane_words_q  <= AddrBits'(add(32'(header_i.elements[31:SimdBits]), 32'(more_words_q)));
+    elements_words_q <= header_i.elements[SimdBits+:AddrBits];
+    plane_words_q  <= AddrBits'(add(32'(elements_words_q), 32'(more_words_q)));
     // A plane of pixels is a group of its own, of the window's middle
-    planes_q       <= header_i.image_mode.pixel_map ? header_i.image_mode.first_planes : '0;
-    planes_some_q  <= header_i.image_mode.pixel_map & (header_i.image_mode.first_planes != '0);
+    planes_q       <= header_i.image_mode.first_planes & {4{map_q}};
+    planes_some_q  <= map_q & (header_i.image_mode.first_planes != '0);
     pad_q          <= header_i.image_mode.pad | header_i.image_mode.pixel_map;
-    group_end_q    <= header_i.image_mode.pixel_map ? (GroupBits + 1)'(header_i.image_mode.first_planes)
+    group_end_q    <= map_q ? (GroupBits + 1)'(header_i.image_mode.first_planes)
         : (GroupBits + 1)'(header_i.first_channels[15:0] >> PeBits);
+    // Two more, by halves
     all_columns_q  <= header_i.computed.columns;
-    column_limit_q <= all_columns_q + 16'd2;
+    carry_q        <= &all_columns_q[7:1];
+    column_limit_q <= {8'(count(32'(all_columns_q[15:8]), carry_q, 1'b0)),
+                       7'(count(32'(all_columns_q[7:1]), 1'b1, 1'b0)), all_columns_q[0]};
     columns_q      <= pool[Read] ? header_i.computed.columns >> 1 : header_i.computed.columns;
     rows_q         <= pool[Write] ? header_i.computed.rows >> 1 : header_i.computed.rows;
     begin_q        <= start_i & ~rst_i;
@@ -163,10 +170,12 @@ module bnn_first_layer
     assign value_load = load_valid_i & values_next_q;
 
     always_ff @(posedge clk_i) begin
-      last_channel_q <= 10'(TableBeats - 1) + header_i.first_channels[9:0];
+      // TableBeats, 32, and one less than the channels, in LUTs
+      last_channel_q <= {5'(count(32'(header_i.first_channels[9:5]), ~no_channels_q[0], 1'b0)),
+                         5'(count(32'(header_i.first_channels[4:0]), 1'b0, 1'b1))};
       if (load_valid_i) values_next_q <= load_index_i == last_channel_q || (values_next_q && load_index_i != '0);
       if (!values_next_q) value_index_q <= '0;
-      else if (load_valid_i) value_index_q <= value_index_q + 1'b1;
+      else if (load_valid_i) value_index_q <= $bits(value_index_q)'(count(32'(value_index_q), 1'b1, 1'b0));
     end
   end else begin : gen_no_values
     assign {value_load, values_next_q, last_channel_q, value_index_q} = '0;
@@ -174,14 +183,12 @@ module bnn_first_layer
 
   // ---- Images: beats, looked up ----------------------------------------------------------------
 
-  logic beat_valid, beat_pop, image_take, pack_take;
+  logic beat_valid, image_take, pack_take;
   logic [63:0] beat;  // at the head of the queue
   logic [31:0] pixel;
-  logic [7:0][7:0] value, pack_value;  // of the pixel's bytes, in pack mode of the beat's
-  logic [7:0] value_top;
-
-  // High also without a beat: the queue takes no notice of that. One of them is low throughout a run.
-  assign beat_pop = pack_take | image_take;
+  logic [3:0][4:0] pixel_row;  // [7:3] of its bytes again
+  logic [3:0][7:0] value;  // of the pixel's bytes
+  logic [7:0][7:0] pack_value;  // of the beat's
 
   bnn_first_read #(
       .Depth(BeatFifo)
@@ -202,7 +209,7 @@ module bnn_first_layer
       .beat_give_o,
       .hungry_o,
       .valid_o      (beat_valid),
-      .pop_i        (beat_pop),
+      .pop_i        ({pack_take, image_take}),  // one of them is low throughout a run
       .data_o       (beat)
   );
 
@@ -213,15 +220,12 @@ module bnn_first_layer
       .load_valid_i(table_load),
       .load_index_i(load_index_i[4:0]),
       .load_data_i (load_data_q),
-      .pack_i      ({pack[Window], pack[Table]}),
-      .beat_i      (beat),
       .pixel_i     (pixel),
-      .data_o      (value),
-      .top_o       (value_top)
+      .row_i       (pixel_row),
+      .pixel_o     (value),
+      .beat_i      (beat),
+      .pack_o      (pack_value)
   );
-  for (genvar i = 0; i < 8; i++) begin : gen_pack_value
-    assign pack_value[i] = Vector ? value[i] : {value_top[i], 7'd0};
-  end
 
   // ---- Sub-batches: which image may be begun -------------------------------------------------------
 
@@ -233,7 +237,7 @@ module bnn_first_layer
   bnn_first_turn u_turn (
       .clk_i,
       .rst_i,
-      .clear_i    (clear[Image]),
+      .clear_i    (clear[Turn]),
       .run_i      (run_q),
       .count_i,
       .sub_batch_i(header_i.sub_batch[15:0]),
@@ -244,8 +248,9 @@ module bnn_first_layer
 
   // ---- Convolution mode: image buffer, columns, windows, bits --------------------------------------
 
-  logic read_last, column_valid, column_pop, column_complete, bits_pop;
-  logic [1:0] bits_valid;  // twice
+  logic read_last, column_valid, column_complete, bits_pop;
+  logic [1:0] column_pop;
+  logic [2:0] bits_valid;  // three times
   logic window_valid, window_first, window_last;
   logic [1:0] full;
   logic [PixelBits-1:0] filled;
@@ -255,7 +260,8 @@ module bnn_first_layer
   logic [FirstTaps*MaxChannels*8-1:0] window;
   logic [1:0][GroupBits-1:0] window_group;
   logic [FirstPe-1:0] bits;
-  logic wrong, sums_soon, results_pop;
+  logic wrong, sums_soon;
+  logic [1:0] results_pop;  // bits, a group of values
   logic [FirstPe*15-1:0] sums;
 
   bnn_first_image #(
@@ -270,7 +276,8 @@ module bnn_first_layer
       .beat_take_o (image_take),
       .beat_i      (beat),
       .pixel_o     (pixel),
-      .value_i     (value[3:0]),
+      .row_o       (pixel_row),
+      .value_i     (value),
       .full_o      (full),
       .filled_o    (filled),
       .read_last_i (read_last),
@@ -282,7 +289,7 @@ module bnn_first_layer
       .PixelBits(PixelBits)
   ) u_columns (
       .clk_i,
-      .clear_i       (clear[Column]),
+      .clear_i       ({clear[Queue], clear[Column]}),
       .pack_i        (pack[Column]),
       .pool_i        (pool[Column]),
       .pad_i         (pad_q),
@@ -355,8 +362,8 @@ module bnn_first_layer
 
   // ---- Values: words of them and of their bits, in place of bits -----------------------------------
 
-  logic value_valid, value_ready, value_plane, value_last;
-  logic [1:0] value_taken;
+  logic value_valid, value_ready;
+  logic [1:0] value_last, value_plane, value_taken;
   logic [OffsetBits-1:0] value_offset;
   logic [Simd-1:0] value_word, value_bits;
 
@@ -365,7 +372,7 @@ module bnn_first_layer
     logic [WordBits-1:0] words_q, value_words_q;
 
     always_ff @(posedge clk_i) begin
-      words_q       <= values[Write] ? WordBits'(header_i.first_channels[15:0] >> SimdBits) : '0;
+      words_q       <= WordBits'(header_i.first_channels[15:0] >> SimdBits) & {WordBits{values[Value]}};
       value_words_q <= WordBits'(header_i.first_result.value_channels >> SimdBits);
     end
 
@@ -397,13 +404,13 @@ module bnn_first_layer
         .bits_o       (value_bits)
     );
 
-    assign results_pop = values[Window] ? group_pop : bits_pop;
+    assign results_pop = {group_pop, bits_pop};
     assign wrong_o = wrong;
   end else begin : gen_bits
     logic unused_values;
     assign unused_values = ^{value_load, value_taken, last_channel_q, value_index_q, sums_soon, sums};
     assign {value_valid, value_ready, value_plane, value_last, value_offset, value_word, value_bits} = '0;
-    assign results_pop = bits_pop;
+    assign results_pop = {1'b0, bits_pop};
     assign wrong_o = wrong | (Vector & (header_i.first_result.value_channels != '0));
   end
 

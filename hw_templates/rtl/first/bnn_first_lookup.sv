@@ -1,5 +1,5 @@
 // Pixel table for one byte: data_o has the upper Bits bits of entry byte_i, entry 8*n + m at
-// [8*m +: 8] of word n; top_o is data_o[Bits-1] again.
+// [8*m +: 8] of word n.
 //
 // Latency: none from byte_i; write_data_i comes a cycle after write_i and write_index_i.
 (* keep_hierarchy = "yes" *)
@@ -12,16 +12,14 @@ module bnn_first_lookup #(
     input  logic [63:0] write_data_i,
     input  logic [7:0]  byte_i,
     input  logic [4:0]  row_i,  // byte_i[7:3]
-    output logic [Bits-1:0] data_o,
-    output logic top_o
+    output logic [Bits-1:0] data_o
 );
   // In halves, so that no address has many loads
   (* ram_style = "distributed" *) logic [4*Bits-1:0] low_mem[32];
   (* ram_style = "distributed" *) logic [4*Bits-1:0] high_mem[32];
-  logic [8*Bits-1:0] write_data, row;
+  logic [8*Bits-1:0] write_data;
   logic [4:0] write_index_q;
   logic write_q;
-  logic [7:0] top;  // bits of the row
 
   always_ff @(posedge clk_i) begin
     write_q       <= write_i;
@@ -34,25 +32,13 @@ module bnn_first_lookup #(
     assign write_data[m*Bits+:Bits] = write_data_i[8*m+7-:Bits];
   end
 
-  assign row = {high_mem[row_i], low_mem[byte_i[7:3]]};
-
   bnn_mux #(
       .Words(8),
       .Bits (Bits)
   ) u_mux (
       .select_i(byte_i[2:0]),
-      .word_i  (row),
+      .word_i  ({high_mem[row_i], low_mem[byte_i[7:3]]}),
       .data_o
-  );
-
-  for (genvar m = 0; m < 8; m++) begin : gen_top
-    assign top[m] = row[m*Bits+Bits-1];
-  end
-
-  bnn_first_top u_top (
-      .select_i(byte_i[2:0]),
-      .top_i   (top),
-      .top_o
   );
 
   logic unused_data;

@@ -11,14 +11,15 @@ module bnn_first_open (
     input  logic       active_i,
     input  logic       room_i,
     input  logic       pause_i,
-    input  logic       last_bits_i,  // there are the last ones of a pixel's group
+    input  logic       bits_i,  // there are bits, a pixel's last word of values
+    input  logic       value_last_i,
     input  logic [1:0] last_i,  // it is the last of the pixel, and that of the row
     output logic       open_o
 );
   (* keep = "true" *) logic open_q;
   logic go;
 
-  assign go = room_i ? ~(open_q & last_bits_i & (&last_i)) : ~pause_i;
+  assign go = room_i ? ~(open_q & (bits_i | value_last_i) & (&last_i)) : ~pause_i;
 
   always_ff @(posedge clk_i) open_q <= ~clear_i & ~pack_i & (begin_i | active_i) & go;
 

@@ -38,23 +38,41 @@ module bnn_first_pack #(
   localparam int unsigned Bytes = Simd / 8;
 
   // As they are in the next cycle with _d
-  logic busy_q, busy_d, beat, beat_d, word_valid_q, word_valid_d, word_done, stop;
-  logic last, last_data, last_here;  // the last beat of the image; again for the data and for here_q
+  logic busy_q, busy_d, beat, beat_d, word_valid_q, word_valid_d, stop;
+  logic last, last_here;  // the last beat of the image; again for here_q, and for the data
+  logic [(Planes ? 4 : 1)-1:0] last_data;
   logic [23:0] beats_q, unused_beat;
+  logic [2:0] elements_q;
   logic [7:0] tail_q;  // elements of that
   logic [Bytes-1:0] here_q, here_d;  // where the next byte goes
-  logic [7:0] valid_byte;
-  logic sign_valid_q, sign_valid_d, free, free_d, word_taken;
+  logic sign_valid_q, sign_valid_d, free, free_d;
+  logic plane_last;  // word_last_o again
+  logic [1:0] word_next;  // there is no word, or it is taken: for the planes
   logic beat_loop, beat_here, beat_take;  // beat and free again
 
   // What many registers wait for is known a cycle ahead: whether a beat goes on, and whether the next one may come.
-  assign begin_o = ~busy_q & ~word_valid_q & some_i & sign_valid_q;
-  assign word_done = last | here_q[Bytes-1];
-  assign busy_d = ~stop & (begin_o | (busy_q & ~(beat & last)));
-  assign word_valid_d = ~stop & (beat ? word_done : word_valid_q & ~word_taken);
-  assign sign_valid_d = ~stop & (free ? beat_valid_i : sign_valid_q);
-  assign beat_d = busy_d & sign_valid_d & ~word_valid_d;
-  assign free_d = ~stop & (~sign_valid_d | beat_d);
+  bnn_first_pack_step u_step (
+      .stop_i      (stop),
+      .some_i,
+      .beat_valid_i,
+      .taken_i,
+      .plane_last_i(plane_last),
+      .last_i      (last),
+      .word_end_i  (here_q[Bytes-1]),
+      .busy_i      (busy_q),
+      .beat_i      (beat),
+      .free_i      (free),
+      .signs_i     (sign_valid_q),
+      .word_i      (word_valid_q),
+      .begin_o,
+      .busy_o      (busy_d),
+      .beat_o      (beat_d),
+      .free_o      (free_d),
+      .signs_o     (sign_valid_d),
+      .word_o      (word_valid_d),
+      .next_o      (word_next)
+  );
+
   assign beat_take_o = beat_take;
 
   // A cycle late: some_i comes four cycles after clear_i or later.
@@ -72,30 +90,29 @@ module bnn_first_pack #(
       .data_o({beat_loop, beat_here, beat, beat_take, free})
   );
 
-  always_comb begin
-    here_d = here_q;
-    if (begin_o) here_d = Bytes'(1);
-    else if (beat_here) here_d = (last_here | here_q[Bytes-1]) ? Bytes'(1) : here_q << 1;
+  // An image ends with a word, and so the next one begins with one.
+  for (genvar i = 0; i < Bytes; i++) begin : gen_here
+    assign here_d[i] = stop ? i == 0 : ~beat_here ? here_q[i] :
+        (last_here | here_q[Bytes-1]) ? i == 0 : here_q[(i+Bytes-1)%Bytes];
   end
 
   bnn_loop #(
       .Bits  (24),
       .Value (1'b0),
-      .Copies(3)
+      .Copies(Planes ? 6 : 3)
   ) u_beat (
       .clk_i,
       .restart_i(clear_i),
       .go_i     (beat_loop),
       .limit_i  (beats_q),
       .value_o  (unused_beat),
-      .last_o   ({last_here, last_data, last})
+      .last_o   ({last_data, last_here, last})
   );
-
-  assign valid_byte = tail_q | {8{~last_data}};
 
   always_ff @(posedge clk_i) begin
     beats_q      <= beats_i;
-    tail_q       <= (elements_i == '0) ? '1 : ~(8'hFF << elements_i);
+    elements_q   <= elements_i;
+    tail_q       <= (elements_q == '0) ? '1 : ~(8'hFF << elements_q);
     here_q       <= here_d;
     busy_q       <= busy_d;
     word_valid_q <= word_valid_d;
@@ -107,7 +124,8 @@ module bnn_first_pack #(
     // A word for each bit of a table's entry; they leave from bit B - 1 on, which is inverted.
     logic [7:0][Simd-1:0] word;
     logic [2:0] top_q, bit_q, bit_d;
-    logic last_q;  // bit_q is 0, or there are signs only
+    logic last_q, last_d;  // bit_q is 0, or there are signs only
+    logic only_q;  // it is so from the first one on
 
     for (genvar n = 0; n < 8; n++) begin : gen_bit
       logic [7:0] sign_q, signs;
@@ -126,7 +144,7 @@ module bnn_first_pack #(
         end
       end
 
-      assign signs = (sign_q ^ {8{invert_q}}) & valid_byte;
+      assign signs = (sign_q ^ {8{invert_q}}) & (tail_q | {8{~last_data[n/2]}});
 
       bnn_first_word #(
           .Simd(Simd)
@@ -141,19 +159,26 @@ module bnn_first_pack #(
 
     // The table of signs holds -1 and +1 only: bit 7.
     always_ff @(posedge clk_i) begin
-      top_q <= 3'(planes_i - 4'd1);
-      bit_q <= bit_d;
-      if (!word_valid_q || word_taken) last_q <= planes_i == '0 | top_q == '0;
-      else if (&taken_i) last_q <= bit_q == 3'd1;
+      top_q  <= {planes_i[2] ^ ~(|planes_i[1:0]), planes_i[1] ^ ~planes_i[0], ~planes_i[0]};  // less 1, in LUTs
+      only_q <= planes_i == '0 | planes_i == 4'd1;
+      bit_q  <= bit_d;
+      last_q <= last_d;
     end
 
     always_comb begin
       bit_d = bit_q;
-      if (!word_valid_q || word_taken) bit_d = top_q;
-      else if (&taken_i) bit_d = {bit_q[2] ^ ~(|bit_q[1:0]), bit_q[1] ^ ~bit_q[0], ~bit_q[0]};  // less 1, in LUTs
+      if (word_next[0]) bit_d = top_q;
+      else if (&taken_i) bit_d = {bit_q[2] ^ ~(|bit_q[1:0]), bit_q[1] ^ ~bit_q[0], ~bit_q[0]};
     end
 
-    assign word_last_o = last_q;
+    assign last_d = word_next[1] ? only_q : (&taken_i) ? bit_q == 3'd1 : last_q;
+    assign plane_last = last_q;
+
+    bnn_register u_last (
+        .clk_i,
+        .data_i(last_d),
+        .data_o(word_last_o)
+    );
 
     // Some bits of the word that leaves, with a register for which it is
     for (genvar b = 0; b < Simd; b += Part) begin : gen_part
@@ -197,15 +222,15 @@ module bnn_first_pack #(
         .clk_i,
         .write_next_i(beat_d),
         .here_next_i (here_d),
-        .byte_i      (~sign_q & valid_byte),  // table > 0: not negative; it holds -1 and +1 only
+        .byte_i      (~sign_q & (tail_q | {8{~last_data[0]}})),  // table > 0: not negative; it holds -1 and +1 only
         .word_o
     );
 
-    assign unused_planes = ^{planes_i, value_i};
+    assign unused_planes = ^{planes_i, value_i, word_next};
     assign word_last_o = 1'b1;
+    assign plane_last = 1'b1;
   end
 
-  assign word_taken   = (&taken_i) & word_last_o;
   bnn_register #(
       .Bits(2)
   ) u_word_valid (

@@ -1,8 +1,8 @@
 // The words of a write to even and odd lanes: that of the even ones may have come long before.
 //
-// With enable_i the word data_i becomes the odd lanes' word, data_o[Simd +: Simd], and with even_i entry index_i of a
-// memory. The even lanes' word, data_o[0 +: Simd], is entry index_i of the same cycle. So a write of one word has it in
-// all lanes if it came with even_i, and one of two words takes the even lanes' from those that came earlier.
+// With enable_i the word data_i becomes the odd lanes' word, data_o[Simd +: Simd]; with write_i, which comes with that, it
+// becomes entry index_i of a memory. The even lanes' word, data_o[0 +: Simd], is entry index_i of the same cycle. So a write of one word has it in
+// all lanes if it came with write_i, and one of two words takes the even lanes' from those that came earlier.
 //
 // Latency: 1 cycle. The memory takes the place of the even lanes' register. Data only, no reset.
 (* keep_hierarchy = "yes" *)
@@ -13,7 +13,7 @@ module bnn_first_pair #(
 ) (
     input  logic                 clk_i,
     input  logic                 enable_i,
-    input  logic                 even_i,
+    input  logic                 write_i,
     input  logic [IndexBits-1:0] index_i,
     input  logic [Simd-1:0]      data_i,
     output logic [2*Simd-1:0]    data_o
@@ -23,7 +23,7 @@ module bnn_first_pair #(
   logic [Simd-1:0] odd_q;
 
   always_ff @(posedge clk_i) begin
-    if (enable_i && even_i) mem[index_i] <= data_i;
+    if (write_i) mem[index_i] <= data_i;
     if (enable_i) begin
       index_q <= index_i;
       odd_q   <= data_i;

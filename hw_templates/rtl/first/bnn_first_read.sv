@@ -5,11 +5,11 @@
 // Commands follow each other as they are taken: the reader holds them back.
 //
 // The reader may send Depth beats more than beat_give_o has given back; hungry_o tells that half of them
-// or more are free. valid_o and pop_i: bnn_fifo_block.
+// or more are free. valid_o and pop_i, of which either pops: bnn_fifo_block.
 //
-// Latency: a command 4 cycles after begin_i or the last one taken; the queue's 3 cycles.
+// Latency: a command 5 cycles after begin_i or the last one taken; the queue's 3 cycles.
 module bnn_first_read
-  import bnn_add_pkg::add;
+  import bnn_add_pkg::add, bnn_add_pkg::count;
 #(
     parameter int unsigned Depth = 128
 ) (
@@ -32,19 +32,23 @@ module bnn_first_read
     output logic        hungry_o,
     // Beats
     output logic        valid_o,
-    input  logic        pop_i,
+    input  logic [1:0]  pop_i,
     output logic [63:0] data_o
 );
   localparam int unsigned LevelBits = $clog2(Depth) + 1;
 
   // ---- Commands ------------------------------------------------------------------------------
 
-  // The next address is known ahead: its thirds one after the other, and so are the halves of the count.
+  // The next address is known ahead: of its lower half the thirds one after the other, and of its upper half one more.
   logic [15:0] asked_low_q, asked_high_q;  // commands given
-  logic [63:0] addr_q, next_q;
-  logic [1:0] carry_q;  // out of a third of next_q
+  logic [63:0] addr_q;
+  logic [31:0] bytes_q, next_q, upper_q;
+  logic [2:0] carry_q;  // out of a third of next_q
+  logic upper_carry_q;  // into the upper half of upper_q
+  logic upper_carry, wrap;
   logic wrap_q;  // out of asked_low_q
-  logic [2:0] settle_q;
+  logic [3:0] same_q;  // quarters of asked_high_q and asked_low_q, and of the count
+  logic [3:0] settle_q;
   logic more_q, command_valid_q, given;
   logic [2:0] clear_late, given_late;  // for the count and the halves of addr_q, which are looked at two cycles later
 
@@ -60,16 +64,34 @@ module bnn_first_read
     );
   end
 
+  // Apart from the sums, of whose carry chains synthesis makes them otherwise
+  bnn_first_all #(
+      .Bits(16)
+  ) u_upper (
+      .bits_i(addr_q[47:32]),
+      .all_o (upper_carry)
+  );
+  bnn_first_all #(
+      .Bits(16)
+  ) u_wrap (
+      .bits_i(asked_low_q),
+      .all_o (wrap)
+  );
+
   always_ff @(posedge clk_i) begin
-    {carry_q[0], next_q[23:0]} <= 25'(add(32'(addr_q[23:0]), 32'(image_bytes_i[23:0])));
-    {carry_q[1], next_q[43:24]} <= {1'b0, addr_q[43:24]} + 21'(image_bytes_i[31:24]) + 21'(carry_q[0]);
-    next_q[63:44] <= 20'(add(32'(addr_q[63:44]), 32'(carry_q[1])));
-    for (int unsigned h = 0; h < 2; h++) begin
-      if (clear_late[h]) addr_q[32*h+:32] <= images_i[32*h+:32];
-      else if (given_late[h]) addr_q[32*h+:32] <= next_q[32*h+:32];
-    end
-    more_q <= {asked_high_q, asked_low_q} != count_i;
-    wrap_q <= &asked_low_q;  // long before the next command
+    bytes_q <= image_bytes_i;
+    {carry_q[0], next_q[11:0]} <= 13'(add(32'(addr_q[11:0]), 32'(bytes_q[11:0])));
+    {carry_q[1], next_q[23:12]} <= 13'(14'({1'b0, addr_q[23:12], 1'b1} + {1'b0, bytes_q[23:12], carry_q[0]}) >> 1);
+    {carry_q[2], next_q[31:24]} <= 9'(10'({1'b0, addr_q[31:24], 1'b1} + {1'b0, bytes_q[31:24], carry_q[1]}) >> 1);
+    upper_carry_q <= upper_carry;
+    upper_q <= {16'(add(32'(addr_q[63:48]), 32'(upper_carry_q))), 16'(add(32'(addr_q[47:32]), 32'd1))};
+    if (clear_late[0]) addr_q[31:0] <= images_i[31:0];
+    else if (given_late[0]) addr_q[31:0] <= next_q;
+    if (clear_late[1]) addr_q[63:32] <= images_i[63:32];
+    else if (given_late[1] && carry_q[2]) addr_q[63:32] <= upper_q;
+    for (int unsigned i = 0; i < 4; i++) same_q[i] <= 8'({asked_high_q, asked_low_q} >> 8 * i) == count_i[8*i+:8];
+    more_q <= ~(&same_q);
+    wrap_q <= wrap;  // long before the next command
     if (clear_late[2]) begin
       asked_low_q  <= '0;
       asked_high_q <= '0;
@@ -81,8 +103,8 @@ module bnn_first_read
       settle_q        <= '0;
       command_valid_q <= 1'b0;
     end else begin
-      settle_q        <= {settle_q[1:0], begin_i | given};
-      command_valid_q <= (settle_q[2] & more_q) | (command_valid_q & ~command_ready_i);
+      settle_q        <= {settle_q[2:0], begin_i | given};
+      command_valid_q <= (settle_q[3] & more_q) | (command_valid_q & ~command_ready_i);
     end
   end
 
@@ -93,18 +115,20 @@ module bnn_first_read
   // ---- Queue ---------------------------------------------------------------------------------
 
   logic [LevelBits-1:0] level_q;  // beats that are in the queue or were just given back
-  logic hungry_q, give_q;
+  logic hungry_q, come_q, give_q;  // come_q: a beat has come that level_q does not have yet
 
   always_ff @(posedge clk_i) begin
     if (clear_i) level_q <= '0;
-    else if (beat_valid_i != give_q) level_q <= level_q + {{LevelBits - 1{give_q}}, 1'b1};  // one less or more
-    give_q   <= valid_o & pop_i & ~clear_i;
+    else level_q <= LevelBits'(count(32'(level_q), come_q, give_q));
+    come_q   <= beat_valid_i & ~clear_i;
+    give_q   <= valid_o & (|pop_i) & ~clear_i;
     hungry_q <= level_q <= LevelBits'(Depth / 2);
   end
 
   bnn_fifo_block #(
       .Width(64),
-      .Depth(Depth)
+      .Depth(Depth),
+      .Pops (2)
   ) u_beats (
       .clk_i,
       .rst_i  (clear_i),
@@ -124,7 +148,7 @@ module bnn_first_read
   default clocking @(posedge clk_i); endclocking
   default disable iff (rst_i || clear_i);
 
-  beat_has_room: assert property (beat_valid_i |-> 32'(level_q) < Depth)
+  beat_has_room: assert property (beat_valid_i |-> 32'(level_q) + 32'(come_q) < Depth)
       else $error("beat beyond the Depth = %0d that are free", Depth);
 `endif
 endmodule

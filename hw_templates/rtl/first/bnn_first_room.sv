@@ -5,13 +5,14 @@
 module bnn_first_room (
     input  logic clk_i,
     input  logic clear_i,
-    input  logic valid_i,  // there is a write
+    input  logic given_i,  // there is a write if there was room, if there was none
+    input  logic valid_i,
     input  logic wait_i,  // it waits
     output logic room_o
 );
   (* keep = "true" *) logic room_q;
 
-  always_ff @(posedge clk_i) room_q <= clear_i | ~valid_i | ~wait_i;
+  always_ff @(posedge clk_i) room_q <= clear_i | ~(room_q ? given_i : valid_i) | ~wait_i;
 
   assign room_o = room_q;
 endmodule

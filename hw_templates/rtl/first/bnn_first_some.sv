@@ -7,11 +7,9 @@ module bnn_first_some (
     input  logic open_i,
     input  logic bits_i,
     input  logic value_i,
-    input  logic ready_i,
-    input  logic plane_i,
     input  logic pack_i,
     input  logic word_i,
     output logic some_o
 );
-  assign some_o = room_i & ((open_i & (bits_i | (value_i & ready_i) | plane_i)) | (pack_i & word_i));
+  assign some_o = room_i & ((open_i & (bits_i | value_i)) | (pack_i & word_i));
 endmodule

@@ -21,14 +21,21 @@ module bnn_first_turn
   logic [1:0] ahead_q;  // sub-batches begun and not consumed
   logic [31:0] left;  // images of the sub-batches not begun
   logic [15:0] images_q, less_q, next;  // images of the sub-batch not begun, one less, of the next one
-  logic some_q, some_d, some_late, last_q, left_some_q, sub_begin;  // some_late: some_q again, for images_q
+  logic some_q, some_d, some_late, last_q, left_some_q, sub_begin, step;  // some_late: some_q again, for images_q
   logic [1:0] begins;  // sub_begin, twice
   logic [2:0] settle_q;  // ones: cycles since next changed
+
+  // A cycle late: two sub-batches begin six cycles apart or more.
+  bnn_register u_step (
+      .clk_i,
+      .data_i(sub_begin),
+      .data_o(step)
+  );
 
   bnn_sub_batch u_begun (
       .clk_i,
       .restart_i(clear_i),
-      .step_i   (sub_begin),
+      .step_i   (step),
       .count_i,
       .size_i   (sub_batch_i),
       .left_o   (left),
@@ -70,8 +77,7 @@ module bnn_first_turn
     end else begin
       ahead_q  <= ahead_q + 2'(sub_begin) - 2'(consumed_i);
     end
-    if (clear_i || begin_i) settle_q <= '0;
-    else settle_q <= {settle_q[1:0], run_i};
+    settle_q <= {settle_q[1:0], run_i} & {3{~clear_i & ~begin_i}};
   end
 
   assign some_o = some_q;

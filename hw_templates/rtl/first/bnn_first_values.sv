@@ -19,6 +19,7 @@
 // to a word of a quarter of the group.
 module bnn_first_values
   import bnn_pkg::*;
+  import bnn_add_pkg::count;
 #(
     parameter int unsigned Simd = 64,
     parameter int unsigned FirstPe = 4,
@@ -46,9 +47,9 @@ module bnn_first_values
     // Words
     output logic                  valid_o,
     output logic                  ready_o,
-    output logic                  plane_o,
+    output logic [1:0]            plane_o,  // twice
     input  logic [1:0]            taken_i,
-    output logic                  last_o,
+    output logic [1:0]            last_o,  // twice
     output logic [OffsetBits-1:0] offset_o,
     output logic [Simd-1:0]       value_o,  // without plane_o
     output logic [Simd-1:0]       bits_o  // with plane_o
@@ -78,6 +79,7 @@ module bnn_first_values
   logic [ByteLate-1:0] byte_valid_q;
   logic [GroupBits:0] group;
   logic unused_group_last;
+  logic clear_late;  // for the loops
 
   assign soon = soon_q[1];
 
@@ -93,11 +95,17 @@ module bnn_first_values
     end
   end
 
+  bnn_register u_clear (
+      .clk_i,
+      .data_i(clear_i),
+      .data_o(clear_late)
+  );
+
   bnn_loop #(
       .Bits(GroupBits + 1)
   ) u_group (
       .clk_i,
-      .restart_i(clear_i),
+      .restart_i(clear_late),
       .go_i     (turn_q[Turns-1]),
       .limit_i  (group_end_i),
       .value_o  (group),
@@ -154,6 +162,7 @@ module bnn_first_values
   logic [Parts-1:0][Units-1:0][7:0] byte_q;
   logic [Parts-1:0][Units-1:0] bit_q;
   logic push_q, room, some, pop;
+  logic [1:0] pops;  // pop, and again for the queue
   logic [Bytes-1:0] head_bits;
 
   always_ff @(posedge clk_i) begin
@@ -184,7 +193,7 @@ module bnn_first_values
       .data_i ({bit_q, byte_q}),
       .room_o (room),
       .valid_o(some),
-      .pop_i  (pop),
+      .pop_i  (pops[1]),
       .data_o ({head_bits, value_o})
   );
 
@@ -193,9 +202,12 @@ module bnn_first_values
   logic more_q, next_more, value_end_q;  // whether the eight words at hand are given; whether the next ones are
   // They are given, or only their bits are taken; all are taken, and then their bits are complete
   logic given_q, bits_only_q, full_q, plane_q;
-  logic eighth, end_q, left_q, left_bits, plane_taken, last, last_q;  // left_bits: left_q again
+  logic eighth, end_q, left_q, left_bits, plane_taken, last;  // left_bits: left_q again
+  logic given_pop;  // pop of a word that is given
   logic [2:0] number_q;  // of the eight
+  logic [WordBits-1:0] value_last_q;  // of the value words
   logic [WordBits-1:0] plane;
+  logic [2:0] planes;  // plane_q again, for who takes the words
   logic [OffsetBits-1:0] value_offset_q;
   logic [Bytes-1:0] bits_q;
   logic [Bytes-1:0][7:0] plane_bits_q;
@@ -204,12 +216,23 @@ module bnn_first_values
   assign plane_taken = plane_q & (&taken_i);
   assign next_more   = last | (more_q & ~value_end_q);
 
-  bnn_first_pop u_pop (
-      .some_i     (some),
-      .bits_only_i(bits_only_q),
-      .given_i    (given_q),
-      .taken_i,
-      .pop_o      (pop)
+  for (genvar i = 0; i < 2; i++) begin : gen_pop
+    bnn_first_pop u_pop (
+        .some_i     (some),
+        .bits_only_i(bits_only_q),
+        .given_i    (given_q),
+        .taken_i,
+        .pop_o      (pops[i])
+    );
+  end
+
+  assign pop = pops[0];
+
+  bnn_first_all #(
+      .Bits(4)
+  ) u_given (
+      .bits_i({some, given_q, taken_i}),
+      .all_o (given_pop)
   );
 
   bnn_loop #(
@@ -217,12 +240,30 @@ module bnn_first_values
       .Gates(3)
   ) u_plane (
       .clk_i,
-      .restart_i(clear_i),
+      .restart_i(clear_late),
       .go_i     ({plane_q, taken_i}),
       .limit_i  (words_i),
       .value_o  (plane),
       .last_o   (last)
   );
+
+  for (genvar i = 0; i < 3; i++) begin : gen_planes
+    bnn_register u_plane (
+        .clk_i,
+        .data_i(~clear_i & full_q & ~plane_taken),
+        .data_o(planes[i])
+    );
+  end
+
+  for (genvar i = 0; i < 2; i++) begin : gen_last
+    bnn_register u_last (
+        .clk_i,
+        .data_i(~clear_i & full_q & ~plane_taken & last),
+        .data_o(last_o[i])
+    );
+  end
+
+  assign plane_q = planes[2];
 
   bnn_register u_left (
       .clk_i,
@@ -232,12 +273,13 @@ module bnn_first_values
 
   always_ff @(posedge clk_i) begin
     bits_q      <= head_bits;
-    value_end_q <= plane == value_words_i - 1'b1;
+    value_last_q <= WordBits'(count(32'(value_words_i), 1'b0, 1'b1));
+    value_end_q  <= plane == value_last_q;
     for (int unsigned j = 0; j < Bytes; j++) begin
       if (left_bits) plane_bits_q[j] <= {bits_q[j], plane_bits_q[j][7:1]};
     end
     if (clear_i || (full_q && last)) value_offset_q <= OffsetBits'(words_i);
-    else if (pop && given_q) value_offset_q <= value_offset_q + 1'b1;
+    else if (given_pop) value_offset_q <= OffsetBits'(count(32'(value_offset_q), 1'b1, 1'b0));
     if (clear_i) begin
       number_q    <= '0;
       end_q       <= 1'b0;
@@ -245,28 +287,23 @@ module bnn_first_values
       given_q     <= 1'b1;
       bits_only_q <= 1'b0;
       full_q      <= 1'b0;
-      plane_q     <= 1'b0;
-      last_q      <= 1'b0;
       left_q      <= 1'b0;
     end else begin
       if (pop) begin
-        number_q <= number_q + 3'd1;
+        number_q <= 3'(count(32'(number_q), 1'b1, 1'b0));
         end_q    <= number_q == 3'd6;
       end
       if (plane_taken) more_q <= next_more;
       if (plane_taken) {given_q, bits_only_q} <= {next_more, ~next_more};
       else if (eighth) {given_q, bits_only_q} <= '0;
       full_q  <= eighth | (full_q & ~plane_taken);
-      plane_q <= full_q & ~plane_taken;
-      last_q  <= full_q & ~plane_taken & last;
       left_q  <= pop;
     end
   end
 
   assign valid_o  = some;
   assign ready_o  = given_q;
-  assign plane_o  = plane_q;
-  assign last_o   = last_q;
+  assign plane_o  = planes[1:0];
   assign offset_o = plane_q ? OffsetBits'(plane) : value_offset_q;
   assign bits_o   = plane_bits_q;
 

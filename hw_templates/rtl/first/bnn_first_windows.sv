@@ -6,7 +6,7 @@
 // A window lies at window_o[(3*ky + kx)*32 +: 32]. first_o and last_o mark the first and the last window of a sum: the
 // same one without a pool. With four_i a sum has four windows in any case: without a pool they are the same. group_o,
 // twice the same, comes with the window. A sum is begun only if the queue of results has room: Results less those begun,
-// more those popped (pop_i).
+// more those popped (either bit of pop_i).
 //
 // The configuration is constant from two cycles before clear_i ends to the end of the run. A column is taken
 // with column_valid_i and column_pop_o.
@@ -14,7 +14,7 @@
 // Latency: a window is there 2 cycles after it was begun, the first one of a column 3 cycles after that was taken.
 module bnn_first_windows
   import bnn_pkg::*;
-  import bnn_add_pkg::add;
+  import bnn_add_pkg::count;
 #(
     parameter int unsigned GroupBits = 5,
     parameter int unsigned Results = 32,
@@ -27,7 +27,7 @@ module bnn_first_windows
     input  logic [GroupBits:0]        group_end_i,
     // Columns
     input  logic                      column_valid_i,
-    output logic                      column_pop_o,
+    output logic [1:0]                column_pop_o,  // twice
     input  logic                      complete_i,
     input  logic [127:0]              column_i,
     // Windows
@@ -37,13 +37,15 @@ module bnn_first_windows
     output logic [WindowBits-1:0]     window_o,
     output logic [1:0][GroupBits-1:0] group_o,
     // Results taken out of their queue
-    input  logic                      pop_i
+    input  logic [1:0]                pop_i
 );
   localparam int unsigned CreditBits = $clog2(Results) + 1;
 
   // ---- Which window, which group -------------------------------------------------------------
 
   logic busy_q, issue, sum_last, begun_q, first_now_q, last_now_q, room_q, pop, pop_q;
+  logic [2:0] pops;  // pop, and again for who gives the columns
+  logic clear_late;  // for the loop
   logic group_last, unused_group_top;
   logic [GroupBits:0] group;
   logic [1:0] quad_q, quad_next;
@@ -51,7 +53,25 @@ module bnn_first_windows
 
   assign issue = busy_q & (~last_now_q | room_q);
   assign sum_last = busy_q & last_now_q & room_q;
-  assign pop = column_valid_i & (~busy_q | (last_now_q & room_q & group_last));
+
+  for (genvar i = 0; i < 3; i++) begin : gen_pop
+    bnn_first_windows_pop u_pop (
+        .valid_i     (column_valid_i),
+        .busy_i      (busy_q),
+        .last_i      (last_now_q),
+        .room_i      (room_q),
+        .group_last_i(group_last),
+        .pop_o       (pops[i])
+    );
+  end
+
+  bnn_register u_clear (
+      .clk_i,
+      .data_i(clear_i),
+      .data_o(clear_late)
+  );
+
+  assign pop = pops[2];
   assign unused_group_top = group[GroupBits];
   assign quad_next = {quad_q[1] ^ (issue & four_i & quad_q[0]), quad_q[0] ^ (issue & four_i)};
 
@@ -60,7 +80,7 @@ module bnn_first_windows
       .Gates(3)
   ) u_group (
       .clk_i,
-      .restart_i(clear_i),
+      .restart_i(clear_late),
       .go_i     ({busy_q, last_now_q, room_q}),
       .limit_i  (group_end_i),
       .value_o  (group),
@@ -68,7 +88,7 @@ module bnn_first_windows
   );
 
   always_ff @(posedge clk_i) begin
-    pop_q       <= pop_i & ~clear_i;
+    pop_q       <= |pop_i & ~clear_i;
     first_now_q <= ~four_i | (issue ? quad_q == 2'd3 : quad_q == 2'd0);
     last_now_q  <= ~four_i | (issue ? quad_q == 2'd2 : quad_q == 2'd3);
     // Two may be taken until then, and one in that cycle
@@ -83,12 +103,11 @@ module bnn_first_windows
       else if (sum_last && group_last) busy_q <= 1'b0;
       begun_q <= sum_last;
       quad_q  <= quad_next;
-      // One more or less
-      if (begun_q != pop_q) begun_count_q <= CreditBits'(add(32'(begun_count_q), {{31{pop_q}}, 1'b1}));
+      begun_count_q <= CreditBits'(count(32'(begun_count_q), begun_q, pop_q));
     end
   end
 
-  assign column_pop_o = pop;
+  assign column_pop_o = pops[1:0];
 
   // ---- The window itself ---------------------------------------------------------------------
 

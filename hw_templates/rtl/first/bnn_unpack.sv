@@ -22,144 +22,164 @@ module bnn_unpack
     output logic        valid_o,
     input  logic        ready_i,
     output logic        last_o,
-    output logic [31:0] pixel_o
+    output logic [31:0] pixel_o,
+    output logic [3:0][4:0] row_o  // [7:3] of its bytes again
 );
-  logic [63:0] here_q, next_q;
-  logic here_valid_d, next_valid_q, next_valid_d, empty_d, skip_q, open_d;
-  logic last, last_move;  // again for the quarters
+  // Copies of what is valid: for the quarters of the beats, for both halves of what is valid next, for the counters.
+  localparam int unsigned Copies = 7, Step = 4, Counts = 6;
+  logic [Copies-1:0] open, here_valid, empty, there;  // open: an image may begin or is at work
+  logic [1:0] open_d, here_valid_d, next_valid_d, empty_d, there_d, both_d;  // the same twice
+  logic next_valid_q, skip_q;  // skip_q comes after an image's last pixel, when none is open
   logic over_q;  // an image was ended in the last cycle
-  // Copies: for the quarters of here_q and next_q, for the counters, for what is valid
-  localparam int unsigned Counts = 4, Valid = 5;
-  logic [5:0] open, here_valid, take, empty;  // open: an image may begin or is at work
-  logic [3:0] move;
-  logic [2:0] offset_q, offset_next;
-  logic [3:0] end_q, end_next;  // first byte behind the pixel
-  logic both_q, both_next;  // the pixel lies in both beats
-  logic there_q;  // next_valid_q, or not both_q
+  logic [1:0] rst_late;  // for the counter, and for the quarters
+  logic [4:0] last;  // again for the steps, and for the quarters in pairs
+  logic [63:0] here, next;
+  logic [3:0] end_q, end_next, sum;  // first byte behind the pixel; of the one behind that
+  logic [2:0] ends;  // end_q[3] again, for the quarters and the steps
+  logic both_q, wide_q, wide;  // the pixel lies in both beats; the next one, the one behind it
+  logic take;
   logic [15:0] unused_value;
   logic valid_q;
   logic [31:0] pixel, pixel_q;
 
+  for (genvar i = 0; i < 2; i++) begin : gen_late
+    bnn_register u_rst (
+        .clk_i,
+        .data_i(rst_i),
+        .data_o(rst_late[i])
+    );
+  end
+
   bnn_loop #(
       .Gates (3),
       .Value (1'b0),
-      .Copies(2)
+      .Copies(5)
   ) u_pixels (
       .clk_i,
-      .restart_i(rst_i),
-      .go_i     ({here_valid[Counts], open[Counts], there_q}),
+      .restart_i(rst_late[0]),
+      .go_i     ({here_valid[Counts], open[Counts], there[Counts]}),
       .limit_i  (pixels_i),
       .value_o  (unused_value),
-      .last_o   ({last_move, last})
+      .last_o   (last)
   );
 
-  // next_q follows here_q; a pixel may lie in both.
-  // skip_q comes after an image's last pixel, when none is open.
-  assign take = here_valid & open & {6{there_q}};
-  bnn_unpack_step u_step (
-      .rst_i,
-      .open_i (open[Valid]),
-      .here_i (here_valid[Valid]),
-      .next_i (next_valid_q),
-      .there_i(there_q),
-      .empty_i(empty[Valid]),
-      .skip_i (skip_q),
-      .both_i (both_q),
-      .end_i  (end_q[3]),
-      .last_i (last),
-      .beat_valid_i,
-      .ready_i,
-      .over_i (over_q),
-      .open_o (open_d),
-      .here_o (here_valid_d),
-      .next_o (next_valid_d),
-      .empty_o(empty_d)
-  );
-
-  assign beat_take_o = empty[Counts];  // a beat has two pixels or more
-
-  // end_q and the channels, added in LUTs
-  logic [3:0] sum;
-  logic sum_carry;  // into bit 2
-
-  assign sum_carry = (end_q[1] & channels_i[1]) | ((end_q[1] ^ channels_i[1]) & end_q[0] & channels_i[0]);
-  assign sum[0] = end_q[0] ^ channels_i[0];
-  assign sum[1] = end_q[1] ^ channels_i[1] ^ (end_q[0] & channels_i[0]);
-  assign sum[2] = end_q[2] ^ channels_i[2] ^ sum_carry;
-  assign sum[3] = (end_q[2] & channels_i[2]) | ((end_q[2] ^ channels_i[2]) & sum_carry);
-
-  // A reset is longer than one cycle: what follows from it comes with the second.
-  always_comb begin
-    offset_next = offset_q;
-    end_next = end_q;
-    if (take[Counts] && last) begin
-      offset_next = '0;
-      end_next = 4'(channels_i);
-    end else if (take[Counts]) begin
-      offset_next = end_q[2:0];
-      end_next = sum;
-    end
+  // The beat behind follows the one at hand; a pixel may lie in both.
+  for (genvar i = 0; i < 2; i++) begin : gen_step
+    bnn_unpack_step u_step (
+        .rst_i,
+        .open_i (open[Step+i]),
+        .here_i (here_valid[Step+i]),
+        .next_i (next_valid_q),
+        .there_i(there[Step+i]),
+        .empty_i(empty[Step+i]),
+        .skip_i (skip_q),
+        .both_i (both_q),
+        .wide_i (wide_q),
+        .end_i  (ends[2]),
+        .last_i (last[1+i]),
+        .beat_valid_i,
+        .ready_i,
+        .over_i (over_q),
+        .open_o (open_d[i]),
+        .here_o (here_valid_d[i]),
+        .next_o (next_valid_d[i]),
+        .empty_o(empty_d[i]),
+        .there_o(there_d[i]),
+        .both_o (both_d[i])
+    );
   end
 
-  assign both_next = take[Valid] ? ~last & sum[3] & (sum[2:0] != '0) : both_q;
+  for (genvar h = 0; h < Copies; h++) begin : gen_copy
+    localparam int unsigned From = h < 2 || h == Step ? 0 : 1;
 
-  for (genvar h = 0; h < 6; h++) begin : gen_copy
     bnn_register #(
-        .Bits(3)
+        .Bits(4)
     ) u_valid (
         .clk_i,
-        .data_i({open_d, here_valid_d, empty_d}),
-        .data_o({open[h], here_valid[h], empty[h]})
+        .data_i({open_d[From], here_valid_d[From], empty_d[From], there_d[From]}),
+        .data_o({open[h], here_valid[h], empty[h], there[h]})
     );
   end
+
+  assign beat_take_o = empty[Counts];  // a beat has two pixels or more
+  assign take = here_valid[Counts] & open[Counts] & there[Counts];
+
+  bnn_unpack_end u_end (
+      .begin_i   (end_q[2:0]),
+      .channels_i,
+      .sum_o     (sum),
+      .wide_o    (wide)
+  );
+
+  // A reset is longer than one cycle: what follows from it comes with the second.
+  assign end_next = rst_i ? 4'(channels_i) : ~take ? end_q : last[0] ? 4'(channels_i) : sum;
+
+  bnn_register #(
+      .Bits(3)
+  ) u_ends (
+      .clk_i,
+      .data_i({3{end_next[3]}}),
+      .data_o(ends)
+  );
 
   for (genvar h = 0; h < 4; h++) begin : gen_part
-    assign move[h] = (take[h] & (end_q[3] | last_move)) | skip_q | ~here_valid[h];
-
-    always_ff @(posedge clk_i) begin
-      if (move[h]) here_q[16*h+:16] <= next_q[16*h+:16];
-      if (empty[h]) next_q[16*h+:16] <= beat_i[16*h+:16];
-    end
-  end
-
-  for (genvar i = 0; i < 4; i++) begin : gen_byte
     logic [2:0] at;
-    bnn_register #(
-        .Bits(3)
-    ) u_at (
+    logic [7:0][7:0] bytes;  // from this one on
+
+    bnn_unpack_part u_part (
         .clk_i,
-        .data_i(offset_next),
-        .data_o(at)
+        .rst_i  (rst_late[1]),
+        .here_i (here_valid[h]),
+        .open_i (open[h]),
+        .there_i(there[h]),
+        .empty_i(empty[h]),
+        .skip_i (skip_q),
+        .end_i  (ends[h/2]),
+        .last_i (last[3+h/2]),
+        .begin_i(end_q[2:0]),
+        .beat_i (beat_i[16*h+:16]),
+        .here_o (here[16*h+:16]),
+        .next_o (next[16*h+:16]),
+        .at_o   (at)
     );
-    logic [7:0][7:0] bytes;
     for (genvar j = 0; j < 8; j++) begin : gen_source
-      if (i + j < 8) begin : gen_here
-        assign bytes[j] = here_q[8*(i+j)+:8];
+      if (h + j < 8) begin : gen_here
+        assign bytes[j] = here[8*(h+j)+:8];
       end else begin : gen_next
-        assign bytes[j] = next_q[8*(i+j-8)+:8];
+        assign bytes[j] = next[8*(h+j-8)+:8];
       end
     end
-    assign pixel[8*i+:8] = bytes[at];
+    assign pixel[8*h+:8] = bytes[at];
+
+    bnn_register #(
+        .Bits(5)
+    ) u_row (
+        .clk_i,
+        .data_i(pixel[8*h+3+:5]),
+        .data_o(row_o[h])
+    );
   end
 
   always_ff @(posedge clk_i) begin
     pixel_q      <= pixel;
-    offset_q     <= rst_i ? '0 : offset_next;
-    end_q        <= rst_i ? 4'(channels_i) : end_next;
-    both_q       <= ~rst_i & both_next;
-    there_q      <= next_valid_d | ~both_next;
-    next_valid_q <= next_valid_d;
+    end_q        <= end_next;
+    both_q       <= ~rst_i & both_d[1];
+    wide_q       <= ~rst_i & (take ? ~last[0] & wide : wide_q);  // neither of an image's first two
+    next_valid_q <= next_valid_d[1];
     if (rst_i) begin
       skip_q  <= 1'b0;
       valid_q <= 1'b0;
       over_q  <= 1'b0;
     end else begin
-      valid_q <= take[Valid];
+      valid_q <= take;
       // A last pixel in two beats uses up both: the second is skipped.
-      skip_q  <= take[Valid] & last & both_q;
-      over_q  <= take[Valid] & last;
+      skip_q  <= take & last[0] & both_q;
+      over_q  <= take & last[0];
     end
   end
+
+  logic unused_copies;
+  assign unused_copies = ^{next_valid_d[0], both_d[0], next[63:24]};
 
   assign valid_o = valid_q;
   assign last_o  = over_q;
