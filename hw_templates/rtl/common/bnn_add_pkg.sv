@@ -18,15 +18,4 @@ package bnn_add_pkg;
       count[i] = a[i] ^ ((up & ~down & (&(a | ~below))) | (down & ~up & ~(|(a & below))));
     end
   endfunction
-
-  localparam int unsigned Part = 4;  // bits of a counter that are looked through at once
-
-  // value, and one more in each of its parts with a carry into it; modulo 2^64.
-  function automatic logic [63:0] more(input logic [63:0] value, input logic [15:0] carry);
-    for (int unsigned b = 0; b < 64; b++) begin
-      logic [63:0] below;  // in the part
-      below = ((64'd1 << b) - 64'd1) & ~((64'd1 << (b / Part * Part)) - 64'd1);
-      more[b] = value[b] ^ (carry[b/Part] & (&(value | ~below)));
-    end
-  endfunction
 endpackage

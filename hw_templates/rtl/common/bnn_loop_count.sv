@@ -1,7 +1,9 @@
 // A counter of bnn_loop: Start at first and again after its last value, else one more with each go_i.
 //
-// Every Part bits have an enable of their own, as its net has many loads; restart_i is a reset, with nothing before it.
-module bnn_loop_count #(
+// Every Part bits have an enable and a reset of their own, as their nets have many loads.
+module bnn_loop_count
+  import bnn_add_pkg::add;
+#(
     parameter int unsigned Bits = 16,
     parameter int unsigned Gates = 1,
     parameter bit Again = 1'b1,  // bnn_loop
@@ -15,34 +17,41 @@ module bnn_loop_count #(
 );
   localparam int unsigned Part = 8;
 
-  logic [Bits-1:0] value_q, next;
+  logic [Bits-1:0] value_q, more;
 
-  bnn_loop_next #(
-      .Bits (Bits),
-      .Start(Start)
-  ) u_next (
-      .clk_i,
-      .value_i(value_q),
-      .again_i(last_i & Again),
-      .next_o (next)
-  );
+  assign more = Bits'(add(32'(value_q), 32'd1));
 
   for (genvar i = 0; i < Bits; i += Part) begin : gen_part
     localparam int unsigned Here = (Bits - i < Part) ? Bits - i : Part;
-    logic step;
+    logic clear, step;  // back to Start, or any other step too
 
+    if (Again) begin : gen_again
+      bnn_loop_step #(
+          .Gates(Gates + 1)
+      ) u_clear (
+          .restart_i,
+          .go_i  ({go_i, last_i}),
+          .step_o(clear)
+      );
+    end else begin : gen_once
+      assign clear = restart_i;
+    end
     bnn_loop_step #(
         .Gates(Gates)
     ) u_step (
+        .restart_i,
         .go_i,
         .step_o(step)
     );
 
     always_ff @(posedge clk_i) begin
-      if (restart_i) value_q[i+:Here] <= Here'(Start >> i);
-      else if (step) value_q[i+:Here] <= next[i+:Here];
+      if (clear) value_q[i+:Here] <= Here'(Start >> i);
+      else if (step) value_q[i+:Here] <= more[i+:Here];
     end
   end
 
   assign value_o = value_q;
+
+  logic unused_last;
+  assign unused_last = last_i;
 endmodule

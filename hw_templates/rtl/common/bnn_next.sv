@@ -4,9 +4,7 @@
 // more_o = value_i + 1, or value_i - 1, modulo 2^Bits. The counter goes on by more_o or by none in any cycle, or to a
 // value after which it does not count for a cycle. Late: it does so at every third cycle at most, and no part waits for
 // the one below it then.
-module bnn_next
-  import bnn_add_pkg::Part, bnn_add_pkg::more;
-#(
+module bnn_next #(
     parameter int unsigned Bits = 16,
     parameter bit Down = 1'b0,
     parameter bit Late = 1'b0
@@ -15,6 +13,7 @@ module bnn_next
     input  logic [Bits-1:0] value_i,
     output logic [Bits-1:0] more_o
 );
+  localparam int unsigned Part = 4;
   localparam int unsigned Parts = (Bits + Part - 1) / Part;
 
   logic [Bits-1:0] ones;
@@ -41,9 +40,16 @@ module bnn_next
     end
   end
 
-  // Down: one more inverted is one less
-  assign more_o = Down ? ~Bits'(more(64'(ones), 16'(carry))) : Bits'(more(64'(ones), 16'(carry)));
+  for (genvar b = 0; b < Bits; b++) begin : gen_bit
+    localparam int unsigned From = b / Part * Part;
+
+    if (b == From) begin : gen_first
+      assign more_o[b] = value_i[b] ^ carry[b/Part];
+    end else begin : gen_other
+      assign more_o[b] = value_i[b] ^ (carry[b/Part] & (&ones[b-1:From]));
+    end
+  end
 
   logic unused_full;
-  assign unused_full = ^full_q;
+  assign unused_full = ^{full_q, clk_i, ones};
 endmodule

@@ -27,6 +27,27 @@ module bnn_first_group
     last_q  <= last_i;
   end
 
+  // Odd pairs a cycle later, for two channels each, as they lie before a carry chain; their lowest bits, which lie before
+  // the sum's lowest one too, for each channel
+  localparam logic [24:0] Lowest = 25'h10101;
+  logic [Pe-1:0][PairBits-1:0] pair;
+
+  for (genvar p = 0; p < Pe; p++) begin : gen_channel
+    for (genvar j = 0; j < PairBits; j++) begin : gen_bit
+      if (j / 25 % 2 == 0) begin : gen_even
+        assign pair[p][j] = pair_q[j];
+      end else if (p % 2 == 0 || Lowest[j%25]) begin : gen_odd
+        bnn_register u_odd (
+            .clk_i,
+            .data_i(pair_q[j]),
+            .data_o(pair[p][j])
+        );
+      end else begin : gen_same
+        assign pair[p][j] = pair[p-1][j];
+      end
+    end
+  end
+
   for (genvar p = 0; p < Pe; p++) begin : gen_pe
     logic [13:0] less;
 
@@ -43,7 +64,7 @@ module bnn_first_group
     ) u_pe (
         .clk_i,
         .channel_i(channel_i[p*64+:64]),
-        .pair_i   (pair_q),
+        .pair_i   (pair[p]),
         .less_i   (less),
         .valid_i  (valid_q),
         .first_i  (first_q),

@@ -6,28 +6,28 @@
 //
 // pair_i[j*25 +: 25] has window[2j] and window[2j+1], 8 bits each with a sign, and their sum plus 256, 9 bits without one:
 // the weights pick 0, one of them or the sum, each by 256 too large, so that no bit of them goes to several of a sum; less_i,
-// the sum of the window inverted, has the 18 * 512 that make up for it. Timing: bnn_first_array.
+// the sum of the window inverted, has the 18 * 512 that make up for it. Odd pairs come a cycle after the even ones, which
+// are picked first; what is picked of them is added in the same LUT. Timing: bnn_first_array.
 (* keep_hierarchy = "yes" *)
 module bnn_first_pe
   import bnn_pkg::*;
-  import bnn_add_pkg::add;
 #(
     parameter bit Values = 1'b0
 ) (
     input  logic                clk_i,
-    input  first_beat_t         channel_i,  // weights a cycle before the pairs, threshold and flip 8 after them
+    input  first_beat_t         channel_i,  // weights a cycle before the even pairs, threshold and flip 8 after them
     input  logic [FirstTaps*MaxChannels/2*25-1:0] pair_i,
-    input  logic [13:0]         less_i,  // ~(all + 18 * 512), 6 cycles after the pairs
+    input  logic [13:0]         less_i,  // ~(all + 18 * 512), 6 cycles after the even pairs
     input  logic                valid_i,  // 9 cycles after them
     input  logic                first_i,  // 9 cycles after them
     input  logic                last_i,  // 9 cycles after them
     input  logic                valid_next_i,  // valid_i and first_i, a cycle before them
     input  logic                first_next_i,
-    output logic                bit_o,  // 10 cycles after the pairs
-    output logic [14:0]         most_o  // bit and most, 13 cycles after the last pairs; they hold until the next
+    output logic                bit_o,  // 10 cycles after the even pairs
+    output logic [14:0]         most_o  // bit and most, 13 cycles after the last even pairs; they hold until the next
 );
   /* verilator no_inline_module */
-  logic [FirstTaps-1:0][1:0][8:0] pick_q;  // of the even pairs, of the odd ones
+  logic [FirstTaps-1:0][8:0] pick_q;  // of the even pairs
   logic [FirstTaps-1:0][9:0] tap_q;
   logic [12:0] part;  // of the sum's half
   logic [5:0] part_q, less_q;  // their high halves
@@ -37,15 +37,18 @@ module bnn_first_pe
   logic signed [15:0] threshold;
   logic hit_q, any_q, bit_q, flip_q, any;
 
-  // For the low bits of what is picked, for the high ones
-  logic [1:0][FirstTaps-1:0][1:0] even_weights, odd_weights;
-  logic [FirstTaps-1:0][1:0] even_d, odd_d;
+  // For the low bits of what is picked, for the high ones; the odd ones, before a carry chain, for the lowest and for two each
+  logic [1:0][FirstTaps-1:0][1:0] even_weights;
+  logic [4:0][FirstTaps-1:0][1:0] odd_weights;
+  logic [FirstTaps-1:0][1:0] even_d, odd_d, odd_q;
 
   for (genvar t = 0; t < FirstTaps; t++) begin : gen_weight
     assign {odd_d[t], even_d[t]} = channel_i.weights[4*t+:4];
   end
 
-  for (genvar i = 0; i < 2; i++) begin : gen_weights
+  always_ff @(posedge clk_i) odd_q <= odd_d;
+
+  for (genvar i = 0; i < 2; i++) begin : gen_even_weights
     bnn_register #(
         .Bits(2 * FirstTaps)
     ) u_even (
@@ -53,11 +56,13 @@ module bnn_first_pe
         .data_i(even_d),
         .data_o(even_weights[i])
     );
+  end
+  for (genvar i = 0; i < 5; i++) begin : gen_odd_weights
     bnn_register #(
         .Bits(2 * FirstTaps)
     ) u_odd (
         .clk_i,
-        .data_i(odd_d),
+        .data_i(odd_q),
         .data_o(odd_weights[i])
     );
   end
@@ -68,14 +73,19 @@ module bnn_first_pe
 
   for (genvar t = 0; t < FirstTaps; t++) begin : gen_tap
     logic [3:0][8:0] even, odd;
+    logic [8:0] pick, more;
+    logic unused_lowest;
     assign even = picks(pair_i[2*t*25+:25]);
     assign odd = picks(pair_i[(2*t+1)*25+:25]);
+    for (genvar b = 0; b < 9; b++) begin : gen_bit
+      assign pick[b] = even[even_weights[b/5][t]][b];
+      assign more[b] = odd[odd_weights[(b+1)/2][t]][b];
+    end
+    // The lowest bit apart: what makes it does not lie before the carry chain then.
     always_ff @(posedge clk_i) begin
-      for (int unsigned b = 0; b < 9; b++) begin
-        pick_q[t][0][b] <= even[even_weights[b/5][t]][b];
-        pick_q[t][1][b] <= odd[odd_weights[b/5][t]][b];
-      end
-      tap_q[t] <= 10'(add(32'(pick_q[t][0]), 32'(pick_q[t][1])));
+      pick_q[t] <= pick;
+      tap_q[t][0] <= pick_q[t][0] ^ more[0];
+      {tap_q[t][9:1], unused_lowest} <= {1'b0, pick_q[t][8:1], 1'b1} + {1'b0, more[8:1], pick_q[t][0] & more[0]};
     end
   end
 

@@ -134,7 +134,8 @@ module bnn_score
   // Addresses: from an image to the next, of the block's first image without the base and with it, of the pair in that
   // image; in an image, of the pair, of the group's first one and of the next block's. And whether the pair begins in
   // the upper half of a beat, as the base does: Lanes is even.
-  logic [31:2] stride_q, stride;  // for the block
+  logic [17:2] stride_q;
+  logic [31:2] stride;  // for the block
   logic [31:2+LaneBits] block_q, block_more;
   logic [63:2] block_begin, line_begin;
   logic [63:22] line_top_more;  // line_begin with a carry into that part
@@ -203,7 +204,7 @@ module bnn_score
 
   always_ff @(posedge clk_i) begin
     // Settled when the first pair of a block is copied
-    stride_q      <= 30'(classes_i);
+    stride_q      <= classes_i;
     images_over_q <= |images_q[15:LaneBits+1];
     block_last_q  <= ~images_over_q & (~images_q[LaneBits] | ~(|images_q[LaneBits-1:0]));
     lanes_q       <= block_last_q ? images_q[LaneBits:0] : (LaneBits + 1)'(Lanes);
@@ -220,7 +221,9 @@ module bnn_score
     if (pair_clear) pair_q <= '0;
     else if (pair_step) pair_q <= PairBits'(count(32'(pair_q), 1'b1, 1'b0));
     if (pair_clear_q) left_classes_q <= classes_q[PairBits+1:0];
-    else if (pair_step) left_classes_q[PairBits+1:1] <= (PairBits + 1)'(count(32'(left_classes_q[PairBits+1:1]), 1'b0, 1'b1));
+    else if (pair_step) begin
+      left_classes_q[PairBits+1:1] <= (PairBits + 1)'(count(32'(left_classes_q[PairBits+1:1]), 1'b0, 1'b1));
+    end
     classes_over_q <= |classes_q[15:PairBits+2];
     more_classes_q <= classes_over_q | (classes_q[PairBits+1] & (|classes_q[PairBits:0]));
     if (image_clear) images_q <= images_i;
