@@ -1,5 +1,7 @@
 // Where bnn_unpack's pixels begin: behind the next one, which begins at begin_i, sum_o, and whether the one there lies in
-// both beats. Each one LUT. No registers.
+// both beats
+//
+// Each one LUT. No registers.
 (* keep_hierarchy = "yes" *)
 module bnn_unpack_end (
     input  logic [2:0] begin_i,

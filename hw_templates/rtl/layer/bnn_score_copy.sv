@@ -1,4 +1,6 @@
-// Copy and leave of bnn_score_step again: they have many loads. No registers.
+// Copy and leave of bnn_score_step again, as they have many loads
+//
+// No registers.
 (* keep_hierarchy = "yes" *)
 module bnn_score_copy (
     input  logic ready_i,

@@ -1,4 +1,6 @@
-// Slot of a write of bnn_writeback: the vector unit's, that of a serial column or that of a block. No registers.
+// Slot of a write of bnn_writeback: the vector unit's, that of a serial column or that of a block
+//
+// No registers.
 (* keep_hierarchy = "yes" *)
 module bnn_writeback_slot #(
     parameter int unsigned Bits = 1
