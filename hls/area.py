@@ -77,7 +77,7 @@ def estimate_area(design: Design) -> Area:
     lut += 611 + 33 * lanes + 345  # sequencer, engine
     lut += 3530 + 273 * first  # first layer
     lut += 8 + lanes * (16 + simd)  # writes and memory of activations
-    lut += 2946 + 110 + pe * simd * 0.048  # controller, registers, bus; ring
+    lut += 3331 + 110 + pe * simd * 0.048  # controller, registers, bus; ring
     ff = dots * (19 * simd / 64 + simd / 2 + 26) + (pe + lanes) * 95 * simd / 64
     ff += tiles * (360 * simd / 64 + 36) + rows * lanes * (100 * simd / 64 + 7)
     ff += 35.5 * pe + 22  # array: thresholds and control
@@ -86,14 +86,14 @@ def estimate_area(design: Design) -> Area:
     ff += 893 + 61.75 * pe
     ff += 432 + 3.96 * dots
     ff += 667 + 32.75 * lanes + 505
-    ff += 5293 + 490.7 * first
+    ff += 5515 + 676.2 * first
     ff += lanes * (44 + 49 * simd / 16) + lanes * simd + 9
     ff += 5499 + 155 + pe * simd * 2.112
     dsp = DSP + in_slices // 2
     if design.vector:  # its units, for each lane one of eight PEs, with their queues; control, planes of pixels
         units = lanes * pe / 8
-        lut += 1608 + 183.7 * units
-        ff += 3641 + 286.1 * units
+        lut += 2105 + 183.7 * units
+        ff += 4216 + 286.1 * units
         dsp += round(2 + 3.5 * units)
         lut += 575 + 38 * first  # values of the first layer
         ff += 432 + 102 * first

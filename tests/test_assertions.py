@@ -386,7 +386,7 @@ RULES = (
     Rule("bnn_act_write", "write_announced", ({"array_lane_i": 1},)),
     Rule("bnn_vector", "layer_constant", (*pulse("load_i"), {"units_i": 1}), VECTOR),
     Rule("bnn_vector", "load_with_room", (*pulse("load_i"), 40, *pulse("load_i"), 40, *pulse("load_i")), VECTOR),
-    Rule("bnn_vector", "take_with_room", ({"take_i": 1}, 18), VECTOR),
+    Rule("bnn_vector", "take_with_room", ({"take_i": 1}, 17), VECTOR),
     Rule(
         "bnn_vector",
         "sums_in_turn",

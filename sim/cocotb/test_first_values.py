@@ -94,7 +94,9 @@ async def first_values(dut):
             if valid:
                 assert got < len(wanted), f"case {number}: a word more than {got}"
                 at, plane, last, word = wanted[got]
-                assert (int(dut.plane_o.value), int(dut.last_o.value)) == (3 * plane, 3 * last), f"case {number}, word {got}"
+                assert (int(dut.plane_o.value), int(dut.last_o.value)) == (3 * plane, 3 * last), (
+                    f"case {number}, word {got}"
+                )
                 assert int(dut.offset_o.value) == at, f"case {number}, word {got}"
                 found = int(dut.bits_o.value if plane else dut.value_o.value)
                 assert fields(found, 8, simd // 8) == fields(word, 8, simd // 8), f"case {number}, word {got}"

@@ -151,8 +151,6 @@ async def vector_unit(dut):
 
 
 def check(dut, bench, expected):
-    if bench.cycle + 1 in expected:
-        assert int(dut.v_next_o.value) == expected[bench.cycle + 1] % 256, f"cycle {bench.cycle}: before {bench.cycle + 1}"
     if bench.cycle in expected:
         want = expected.pop(bench.cycle)
         assert int(dut.v_o.value) == want % 256, f"cycle {bench.cycle}: {int(dut.v_o.value)}, expected {want % 256}"
@@ -163,14 +161,12 @@ async def vector_less(dut):
     """Numbers next to each other and far apart, every cycle."""
     words = parameter("Words")
     rng = await begin(dut)
-    before = None
     for _ in range(2000):
         one = [rng.choice([rng.randrange(256), 0, 255]) for _ in range(words)]
         other = [rng.choice([rng.randrange(256), value, max(value - 1, 0), min(value + 1, 255)]) for value in one]
         dut.a_i.value, dut.b_i.value = join(one, 8), join(other, 8)
         await FallingEdge(dut.clk_i)
-        assert before is None or int(dut.less_o.value) == before  # two cycles
-        before = sum((a < b) << n for n, (a, b) in enumerate(zip(one, other)))
+        assert int(dut.less_o.value) == sum((a < b) << n for n, (a, b) in enumerate(zip(one, other)))
 
 
 @cocotb.test()
@@ -179,7 +175,6 @@ async def vector_pool(dut):
     units = parameter("Units")
     byte = units * 8
     widths = {"valid": 1, "first": 1, "last": 1, "addr": 5, "place": 6, "even": byte, "odd": byte, "read_addr": 6}
-    widths |= {"even_next": byte, "odd_next": byte}
     rng = await begin(dut, valid_i=0)
     bench = Inputs(dut, rng, widths, {"valid": 0})
     for _ in range(25):
@@ -198,10 +193,9 @@ async def vector_pool(dut):
                     now = [list(map(max, *lanes)) for lanes in zip(now, most[place])]
                 most[place] = now
                 marks = {"valid": 1, "first": int(part == 0), "last": int(part == parts - 1)}
-                bench.at(0, even_next=join(even, 8), odd_next=join(odd, 8))
-                bench.at(1, addr=n, place=place, even=join(even, 8), odd=join(odd, 8), **marks)
+                bench.at(0, addr=n, place=place, even=join(even, 8), odd=join(odd, 8), **marks)
                 await bench.step()
-        for _ in range(KEPT):
+        for _ in range(KEPT - 1):
             await bench.step()
         for place, want in most.items():
             bench.at(0, read_addr=place)
@@ -286,7 +280,7 @@ async def vector_mean(dut):
             for _ in range(2):
                 await bench.step()
             assert (int(dut.even_part_o.value), int(dut.odd_part_o.value)) == tuple(join(part, 8) for part in lanes)
-        for _ in range(rng.randrange(4, 7)):
+        for _ in range(rng.randrange(2, 5)):
             await bench.step()
         sums = (int(dut.even_sum_o.value), int(dut.odd_sum_o.value))
         assert mean or sums == tuple(join(part, 8) for part in reads[0])

@@ -375,7 +375,7 @@ module bnn_score
   logic [21:12] pair_high_q;
   logic [17+LaneBits:12] lane_high_q;
   logic [63:22] pair_top_q, pair_top_more_q;
-  logic [2:0] line_copy_q;
+  logic [1:0] line_copy_q, top_copy;  // the latter for halves of the last part
   logic line_step_q, lane_carry_q, unused_lane;
   logic scale_copy, offset_copy, line_copy, line_step;
 
@@ -392,17 +392,26 @@ module bnn_score
   always_ff @(posedge clk_i) begin
     if (scale_copy) scale_pair_q <= scale;
     if (offset_copy) offset_pair_q <= {high[1], low[1], high[0], low[0]};
-    line_copy_q <= {line_copy_q[1:0], line_copy};
+    line_copy_q <= {line_copy_q[0], line_copy};
     line_step_q <= line_step;
     if (line_copy) pair_low_q <= line_begin[11:2];
     if (line_copy_q[0]) pair_high_q <= line_begin[21:12];
-    if (line_copy_q[2]) {pair_top_q, pair_top_more_q} <= {line_begin[63:22], line_top_more};
+    if (top_copy[0]) pair_top_q <= line_begin[63:22];
+    if (top_copy[1]) pair_top_more_q <= line_top_more;
     if (line_copy) lane_low_q <= '0;
     else if (line_step) {lane_carry_q, lane_low_q} <= 11'(add(32'(lane_low_q), 32'(stride_q[11:2])));
     if (line_copy_q[0]) lane_high_q <= '0;
     else if (line_step_q) begin
       {lane_high_q, unused_lane} <= {lane_high_q, lane_carry_q} + {(6 + LaneBits)'(stride_q[17:12]), lane_carry_q};
     end
+  end
+
+  for (genvar i = 0; i < 2; i++) begin : gen_top_copy
+    bnn_register u_copy (
+        .clk_i,
+        .data_i(line_copy_q[1]),
+        .data_o(top_copy[i])
+    );
   end
 
   // Four bits of both sums at a time, with registers of their own for the copy and the lane

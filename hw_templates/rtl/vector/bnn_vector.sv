@@ -80,9 +80,8 @@ module bnn_vector
 
   descriptor_t layer;
   flags_t flags;
-  logic clear, clear_results, rst_way, rst_results, rst_lanes;
-  logic average_q, average_sums, average_pixel;
-  logic pool_q, pairs_q, images_q, serial_q, bit_planes_q, value_q, has_bits_q, unsigned_q;
+  logic clear, rst_way, rst_results;
+  logic average_q, average_pixel, pool_q, pairs_q, images_q, serial_q, bit_planes_q, value_q, has_bits_q, unsigned_q;
   logic scores_q;
   logic [4:0] bases_q, planes_q, hand_overs_q;
   logic [4:0] product_q;
@@ -98,19 +97,16 @@ module bnn_vector
   logic few_q;  // more of these than sums: there are 1, 2 or 4
   logic single_q;  // one sum
   logic many_q;  // several hand-overs
-  logic more_sums_q;  // a turn of each of the other planes
   // A channel's turns: those up to the first plane, or score, then those of the others
-  logic [15:0] lead_q;
-  logic [2:0] more_q, more_before_q;  // the latter: the turn two before the last
-  logic one_lead_q, two_leads_q, no_more_q, one_more_q, sum_now_q, read_now_q;  // of the first turn
-  logic three_leads_q, sum_second_q, read_second_q;  // the first sum, or read, is that of the second turn
-  // Two turns before the first sum, and before the first read, and four more
-  logic [1:0] sum_wait_q;
+  logic [15:0] lead_q, lead_before_q;  // the latter: the turn two before the last
+  logic [2:0] more_q, more_last_q;
+  logic one_lead_q, two_leads_q, no_more_q, sum_now_q, read_now_q;  // of the first turn
+  logic [1:0] sum_wait_q;  // the turn before the first sum, and before the first read
   logic [3:0] read_wait_q;
   logic far_q;
   logic [7:0] factor_q;
   logic [15:0] rows_q;
-  logic [2:0] pool_blocks_q, pool_last_block_q;
+  logic [2:0] pool_blocks_q;
 
   // Of turns and results on their way, which go on for a cycle more
   bnn_register u_rst_way (
@@ -123,11 +119,6 @@ module bnn_vector
       .data_i(rst_i),
       .data_o(rst_results)
   );
-  bnn_register u_rst_lanes (
-      .clk_i,
-      .data_i(rst_i),
-      .data_o(rst_lanes)
-  );
   // What is counted begins with a layer; after a reset a cycle later than the rest
   bnn_register u_clear (
       .clk_i,
@@ -135,18 +126,7 @@ module bnn_vector
       .data_o(clear)
   );
 
-  bnn_register u_clear_results (
-      .clk_i,
-      .data_i(rst_i | start_i),
-      .data_o(clear_results)
-  );
-
-  // Of the sums of an output, of addresses of pixels
-  bnn_register u_average_sums (
-      .clk_i,
-      .data_i(flags.average),
-      .data_o(average_sums)
-  );
+  // Of addresses of pixels
   bnn_register u_average_pixel (
       .clk_i,
       .data_i(flags.average),
@@ -178,29 +158,11 @@ module bnn_vector
   function automatic logic [31:0][5:0] minuses();
     for (int unsigned i = 0; i < 32; i++) minuses[i] = 6'(64 - i);
   endfunction
-  // What is left of 1, 2 or 4 reads, and of sums, without the others, and two more
-  function automatic logic [15:0][1:0] rests();
-    for (int unsigned i = 0; i < 16; i++) rests[i] = 2'(i / 4 - i % 4 + 2);
-  endfunction
-  function automatic logic [63:0][3:0] read_waits();
-    for (int unsigned i = 0; i < 64; i++) read_waits[i] = 4'(i % 16 + 2 - (i / 32 != 0 ? 4 : i / 16 + 1));
-  endfunction
   function automatic logic [63:0][4:0] header_pairs();
     for (int unsigned i = 0; i < 64; i++) header_pairs[i] = 5'(i / 16 + i % 16);
   endfunction
-  // A few bits' sum, in LUTs too
-  function automatic logic [4:0] few_sum(input logic [4:0] a, input logic [4:0] b);
-    logic carry;
-    carry = 1'b0;
-    for (int unsigned i = 0; i < 5; i++) begin
-      few_sum[i] = a[i] ^ b[i] ^ carry;
-      carry  = (a[i] & b[i]) | (carry & (a[i] | b[i]));
-    end
-  endfunction
   localparam logic [31:0][4:0] Less = lesses();
   localparam logic [31:0][5:0] Minus = minuses();
-  localparam logic [15:0][1:0] Rest = rests();
-  localparam logic [63:0][3:0] ReadWait = read_waits();
   localparam logic [15:0][4:0] Next = nexts();
   localparam logic [15:0][7:0] Most = mosts();
   localparam logic [15:0][3:0] LastBit = givens();
@@ -226,12 +188,12 @@ module bnn_vector
       default: hand_overs_q <= product_q;
     endcase
     pixels_q     <= layer.input_size.height * layer.input_size.width;
-    sums_q       <= average_sums ? pixels_q : 16'(hand_overs_q);
+    sums_q       <= average_q ? pixels_q : 16'(hand_overs_q);
     kept_q       <= layer.result.thresholds == '0 ? 2'd1 : layer.result.thresholds;
     kept_last_q  <= {kept_q == 2'd3, kept_q == 2'd2};
     last_given_q <= bit_planes_q ? LastBit[layer.result.value_bits] : 4'(kept_last_q);
     phase_before_q <= has_bits_q ? 4'd6 : 4'd5;
-    given_end_q  <= 4'(Less[last_given_q]);
+    given_end_q  <= last_given_q - 4'd1;
     one_given_q  <= last_given_q == '0;
     fields_q     <= kept_q == 2'd3 ? 3'd4 : 3'(kept_q);
     scores_q     <= flags.scores;
@@ -241,20 +203,16 @@ module bnn_vector
     many_q       <= ~average_q & ~single_q;
     few_q        <= sums_q[15:2] == '0 & (reads_q[2] | (reads_q[1] & ~sums_q[1]));
     lead_q       <= few_q ? 16'(reads_q) : sums_q;
+    lead_before_q <= lead_q - 16'd3;
     one_lead_q   <= lead_q == 16'd1;
     two_leads_q  <= lead_q == 16'd2;
     more_q       <= scores_q ? 3'd1 : single_q ? 3'(kept_last_q) : {kept_last_q, 1'b0};
-    more_before_q <= 3'(Less[3'(Less[more_q])]);
+    more_last_q  <= more_q - 3'd1;
     no_more_q    <= more_q == '0;
-    more_sums_q  <= single_q & ~scores_q;
-    three_leads_q <= lead_q == 16'd3;
-    sum_second_q <= sum_wait_q == 2'd3;
-    read_second_q <= read_wait_q == 4'd3;
-    one_more_q   <= more_q == 3'd1;
     sum_now_q    <= lead_q == sums_q;
-    sum_wait_q   <= few_q ? Rest[{reads_q[1:0], sums_q[1:0]}] : 2'd2;
+    sum_wait_q   <= 2'(lead_q - sums_q - 16'd1);
     read_now_q   <= lead_q == 16'(reads_q);
-    read_wait_q  <= few_q ? 4'd2 : ReadWait[{reads_q[2:1], sums_q[3:0]}];
+    read_wait_q  <= 4'(lead_q - 16'(reads_q) - 16'd1);
     far_q        <= layer.result.shift[4];
     factor_q     <= 8'd1 << {layer.result.shift[4], ~layer.result.shift[3:2]};
     rows_q       <= rows_i;
@@ -290,30 +248,19 @@ module bnn_vector
   logic [5:0] there_q;  // less those of a block: negative while one is not whole
   logic [3:0] write_hand_q;
   logic [1:0] write_row_q;
-  logic write_q, block_end, ended_q, leave;  // ended_q: a block of values has
-  logic [4:0] hands;  // hand_overs_q, none of an average
-  logic take_q;
-  logic row_end_q;  // the last row of a hand-over is written
+  logic write_q, block_end, ended_q, row_last, leave;  // ended_q: a block of values has
   // What both change by in the next cycle; with a constant each for hand-overs that leave, and one less or more
   logic [4:0] free_change_q, take_leave_q;
   logic [5:0] there_change_q, minus_q, whole_leave_q;
 
-
-  bnn_register #(
-      .Bits(5)
-  ) u_hands (
-      .clk_i,
-      .data_i(average_q ? 5'd0 : hand_overs_q),
-      .data_o(hands)
-  );
+  assign row_last = &write_row_q;
 
   always_ff @(posedge clk_i) begin
-    minus_q       <= Minus[hands];  // there with start_i
+    minus_q       <= Minus[hand_overs_q];
     whole_leave_q <= Minus[take_leave_q];
-    take_leave_q  <= Less[hands];
-    take_q        <= take_i;
-    free_change_q <= leave ? (take_q ? take_leave_q : hands) : {5{take_q}};
-    if (row_end_q) there_change_q <= leave ? whole_leave_q : 6'd1;
+    take_leave_q  <= Less[hand_overs_q];
+    free_change_q <= leave ? (take_i ? take_leave_q : hand_overs_q) : {5{take_i}};
+    if (write_q && row_last) there_change_q <= leave ? whole_leave_q : 6'd1;
     else there_change_q <= (leave | clear) ? minus_q : 6'd0;  // a block's are wanted from the start on
     if (rst_i) begin
       free_change_q  <= '0;
@@ -321,16 +268,15 @@ module bnn_vector
     end
     if (sum_soon_i) write_row_q <= '0;
     else write_row_q <= write_row_q + 2'd1;
-    row_end_q <= ~rst_i & ~sum_soon_i & write_q & write_row_q == 2'd2;
-    write_q <= ~rst_i & (sum_soon_i | (write_q & ~row_end_q));
+    write_q <= ~rst_i & (sum_soon_i | (write_q & ~row_last));
     if (clear) begin
       write_hand_q <= '0;
       free_q       <= 5'(MaxHandOvers);
       there_q      <= '0;
     end else begin
-      if (row_end_q) write_hand_q <= 4'(Next[write_hand_q]);
-      free_q  <= 5'(add(32'(free_change_q), 32'(free_q)));
-      there_q <= 6'(add(32'(there_change_q), 32'(there_q)));
+      if (write_q && row_last) write_hand_q <= 4'(Next[write_hand_q]);
+      free_q  <= free_q + free_change_q;
+      there_q <= there_q + there_change_q;
     end
   end
 
@@ -338,42 +284,31 @@ module bnn_vector
 
   // ---- Values: which sum of which channel is next --------------------------------------------------
 
-  localparam int unsigned Copies = 6, Flags = 1, Counts = 2, Lead = 3, Pixel = 4;
-  localparam int unsigned Channel = 5;
+  localparam int unsigned Copies = 3, Flags = 1, Counts = 2;
 
   logic run_q, go, sum_phase, read_phase, begin_d, begin_q, pool_first_q, pool_last_q, value_bank_q;
-  logic begin_first_q, begin_flag;  // begin_q with a pool's first block; again for flags
+  logic begin_first_q;  // begin_q with a pool's first block
   logic group_last_q;
-  logic [2:0] channel_d, channel_q, source_channel, pool_block_q;  // source_channel: channel_q again, for addresses
+  logic [2:0] channel_q, pool_block_q;
   // What the turn is: sums come from one on, reads up to the lead's last; the first sum; the channel's last
   logic [15:0] lead_turn_q;
   logic [2:0] more_turn_q;
   logic lead_last_q, turn_last_q, sum_turn_q, read_turn_q, fresh_q, channel_clear, channel_last_q;
   logic lead_end_q;  // the lead's turn before its last
-  logic lead_here;  // two before that
-  logic more_end_q;  // the next turn of other planes is their last
-  logic block_last;  // the block's last turn
-  logic lead_phase;  // no turn of the other planes is next
-  // lead_end_q, sum_turn_q and read_turn_q are next
-  logic lead_soon, sum_soon, read_soon;
-  logic channel_soon_q;  // the last channel but one
   logic next_last, next_read, next_sum, more_phase;  // more_phase: a turn of the other planes is next
   // Of sums, those of one's own; which of them go on with a turn of theirs: the number of a sum, of a turn of other
   // planes, of the lead
   logic sum_step_q, hand_go, more_go, lead_go;
-  // go and run_q, again for other flags, for what is counted, the lead, the pixel, the channel
-  logic [Copies-1:0] goes, runs;
-  logic [Copies-1:0] channel_clears;  // channel_clear, likewise
+  logic [Copies-1:0] goes, runs;  // go and run_q, again for the other flags, for the pixel and the scores
+  logic [2:0] channel_clears;  // channel_clear, and again for the other flags, and for what is counted
   logic run_d;
   logic phase_last_q, plane_last_q, column_last_q, column_end;  // of a turn of the results
-  // A result takes the port; the turn waits for that, for scores: once more for what goes on with it
-  logic shortcut_d, port_q, port_wait_q, score_wait_q, with_port, with_port_wait, with_score_wait, port_d;
-  logic score_over_d, with_score_over, run_end;
+  logic shortcut_d, port_q, port_wait_q, score_wait_q;  // a result takes the port; the turn waits for that, for scores
   // The first hand-over of the block, and of the next one; the turn's, from the first one on
   logic [3:0] hand_base_q, hand_next_q, hand_step_q, hand_index_q;
   logic [1:0] read_index_q;
   logic [AddrBits-1:0] pixel_step, pixel_step_q;  // to the next turn's pixel
-  logic pixel_clear_q, pixel_go_q;
+  logic pixel_clear_q;
   logic [2:0] field_base_q;  // where the block goes
   logic [7:0] flight_q;  // ones: blocks in the queue, or on their way there
   logic full;
@@ -384,8 +319,8 @@ module bnn_vector
   logic [SlotBits-1:0] slot_q;
   logic shortcut_q, odd_q;
 
-  // The scores of a channel leave one by one before the next one's. From its turn to the port a result takes four
-  // cycles more than a read of a shortcut, and five more than one of an average.
+  // The scores of a channel leave one by one before the next one's. From its turn to the port a result takes two cycles
+  // more than a read of a shortcut, and five more than one of an average.
   for (genvar i = 0; i < Copies; i++) begin : gen_go
     bnn_register u_run (
         .clk_i,
@@ -412,19 +347,20 @@ module bnn_vector
     );
   end
   // What goes on with it, each made apart
-  localparam int unsigned Withs = 6, Ends = 3;  // those from Ends on are of a block
+  localparam int unsigned Withs = 5, Ends = 3;  // those from Ends on are of a block
   logic [Withs-1:0] with_go, with_goes;
 
-  assign with_go = {block_last, block_last, block_last, lead_phase, more_phase, sum_step_q};
-  assign {run_end, leave, block_end, lead_go, more_go, hand_go} = with_goes;
+  assign with_go = {channel_last_q & turn_last_q & ~average_q, channel_last_q & turn_last_q, ~more_phase, more_phase,
+                    sum_step_q};
+  assign {leave, block_end, lead_go, more_go, hand_go} = with_goes;
 
   for (genvar i = 0; i < Withs; i++) begin : gen_with
     bnn_vector_go u_go (
         .run_i       (runs[i < Ends ? Counts : Flags]),
-        .score_wait_i(with_score_wait),
-        .score_over_i(with_score_over),
-        .port_i      (with_port),
-        .port_wait_i (with_port_wait),
+        .score_wait_i(score_wait_q),
+        .score_over_i(score_over_q),
+        .port_i      (port_q),
+        .port_wait_i (port_wait_q),
         .with_i      (with_go[i]),
         .go_o        (with_goes[i])
     );
@@ -445,9 +381,9 @@ module bnn_vector
   end
 
   // Of the turn after this one, which goes on to it
-  assign next_last = more_phase ? more_end_q : lead_end_q & no_more_q;
-  assign next_read = ~more_phase & (read_turn_q | read_soon);
-  assign next_sum  = more_phase ? more_sums_q : sum_turn_q | sum_soon;
+  assign next_last = more_phase ? more_turn_q == more_last_q : lead_end_q & no_more_q;
+  assign next_read = ~more_phase & (read_turn_q | lead_turn_q[3:0] == read_wait_q);
+  assign next_sum  = more_phase ? single_q & ~scores_q : sum_turn_q | lead_turn_q[1:0] == sum_wait_q;
 
   bnn_vector_flag u_turn_last (
       .clk_i,
@@ -457,14 +393,6 @@ module bnn_vector
       .next_i (next_last),
       .flag_o (turn_last_q)
   );
-  bnn_vector_flag u_block_last (
-      .clk_i,
-      .clear_i(channel_clears[Pixel]),
-      .go_i   (goes[Pixel]),
-      .first_i(channel_soon_q & one_lead_q & no_more_q),
-      .next_i (channel_last_q & next_last),
-      .flag_o (block_last)
-  );
   bnn_vector_flag u_score_wait (
       .clk_i,
       .clear_i(channel_clear),
@@ -472,14 +400,6 @@ module bnn_vector
       .first_i(scores_q & one_lead_q & no_more_q),
       .next_i (scores_q & next_last),
       .flag_o (score_wait_q)
-  );
-  bnn_vector_flag u_with_score_wait (
-      .clk_i,
-      .clear_i(channel_clears[Pixel]),
-      .go_i   (goes[Pixel]),
-      .first_i(scores_q & one_lead_q & no_more_q),
-      .next_i (scores_q & next_last),
-      .flag_o (with_score_wait)
   );
   bnn_vector_flag u_read_turn (
       .clk_i,
@@ -498,40 +418,14 @@ module bnn_vector
       .next_i (average_q | (next_read & shortcut_q)),
       .flag_o (port_wait_q)
   );
-  bnn_vector_flag u_with_port_wait (
-      .clk_i,
-      .clear_i(channel_clears[Pixel]),
-      .go_i   (goes[Pixel]),
-      .first_i(average_q | (read_now_q & shortcut_d)),
-      .next_i (average_q | (next_read & shortcut_q)),
-      .flag_o (with_port_wait)
-  );
-  bnn_register u_with_score_over (
-      .clk_i,
-      .data_i(score_over_d),
-      .data_o(with_score_over)
-  );
-  bnn_register u_with_port (
-      .clk_i,
-      .data_i(port_d),
-      .data_o(with_port)
-  );
 
   bnn_vector_flag u_lead_end (
       .clk_i,
       .clear_i(channel_clears[Flags]),
       .go_i   (goes[Flags]),
       .first_i(two_leads_q),
-      .next_i (lead_soon),
+      .next_i (lead_turn_q == lead_before_q),
       .flag_o (lead_end_q)
-  );
-  bnn_vector_flag u_more_end (
-      .clk_i,
-      .clear_i(channel_clears[Counts]),
-      .go_i   (more_go),
-      .first_i(one_more_q),
-      .next_i (more_turn_q == more_before_q),
-      .flag_o (more_end_q)
   );
   bnn_vector_flag u_lead_last (
       .clk_i,
@@ -549,43 +443,6 @@ module bnn_vector
       .first_i(one_lead_q),
       .next_i (more_phase | lead_end_q),
       .flag_o (more_phase)
-  );
-  bnn_vector_flag u_lead_phase (
-      .clk_i,
-      .clear_i(channel_clears[Flags]),
-      .go_i   (goes[Flags]),
-      .first_i(~one_lead_q),
-      .next_i (lead_phase & ~lead_end_q),
-      .flag_o (lead_phase)
-  );
-  bnn_vector_flag u_lead_soon (
-      .clk_i,
-      .clear_i(channel_clears[Lead]),
-      .go_i   (lead_go),
-      .first_i(three_leads_q),
-      .next_i (lead_here),
-      .flag_o (lead_soon)
-  );
-  bnn_equal u_lead_here (
-      .a_i    (lead_turn_q),
-      .b_i    (lead_q),
-      .equal_o(lead_here)
-  );
-  bnn_vector_flag u_sum_soon (
-      .clk_i,
-      .clear_i(channel_clears[Lead]),
-      .go_i   (lead_go),
-      .first_i(sum_second_q),
-      .next_i (lead_turn_q[1:0] == sum_wait_q),
-      .flag_o (sum_soon)
-  );
-  bnn_vector_flag u_read_soon (
-      .clk_i,
-      .clear_i(channel_clears[Lead]),
-      .go_i   (lead_go),
-      .first_i(read_second_q),
-      .next_i (lead_turn_q[3:0] == read_wait_q),
-      .flag_o (read_soon)
   );
   bnn_vector_flag u_sum_turn (
       .clk_i,
@@ -613,59 +470,36 @@ module bnn_vector
       .flag_o (fresh_q)
   );
 
-  assign score_over_d = ~clear_results & ~goes[Lead] & (score_done | score_over_q);  // as gates, as go comes late
-  assign port_d = average_q ? result_run_d_q[3] : result_run_d_q[2];
-  assign channel_d = !runs[Channel] ? '0 : channel_clears[Channel] ? 3'(Next[channel_q]) : channel_q;
-
-  bnn_register #(
-      .Bits(3)
-  ) u_channel (
-      .clk_i,
-      .data_i(channel_d),
-      .data_o(channel_q)
-  );
-  bnn_register #(
-      .Bits(3)
-  ) u_source_channel (
-      .clk_i,
-      .data_i(channel_d),
-      .data_o(source_channel)
-  );
-
   assign full = fields_q[2] ? flight_q[1] : fields_q[1] ? flight_q[3] : flight_q[7];
-  assign run_d = ~rst_i & (begin_q | (run_q & ~run_end));
+  assign run_d = ~rst_i & (begin_q | (run_q & ~block_end));
   assign run_q = runs[0];
   assign begin_d = ~run_q & ~ended_q & ~begin_q & ready_q != '0 & ~full & (average_q | ~there_q[5]);
 
   always_ff @(posedge clk_i) begin
-    pool_last_block_q <= 3'(Less[pool_blocks_q]);
-    pool_last_q <= pool_block_q == pool_last_block_q;
+    pool_last_q <= pool_block_q == pool_blocks_q - 3'd1;
     result_run_d_q <= rst_i ? '0 : {result_run_d_q[2:0], result_run_q};
-    pixel_step_q   <= pixel_step;
-    pixel_go_q     <= goes[Pixel] & ~(average_pixel & single_q);
-    pixel_clear_q  <= channel_clears[Pixel];
+    pixel_step_q   <= (goes[Counts] & ~(average_pixel & single_q)) ? pixel_step : '0;
+    pixel_clear_q  <= channel_clear;
     if (pixel_clear_q) pixel_q <= '0;
-    else if (pixel_go_q) pixel_q <= AddrBits'(add(32'(pixel_step_q), 32'(pixel_q)));
-    port_q         <= port_d;
-    if (!runs[Channel]) begin
-      channel_soon_q <= 1'b0;
+    else pixel_q <= pixel_q + pixel_step_q;
+    port_q         <= average_q ? result_run_d_q[3] : result_run_d_q[0];
+    if (!runs[Counts]) begin
+      channel_q      <= '0;
       channel_last_q <= 1'b0;
-    end else if (channel_clears[Channel]) begin
-      channel_soon_q <= channel_q == 3'd5;
-      channel_last_q <= channel_soon_q;
+    end else if (channel_clears[Counts]) begin
+      channel_q      <= channel_q + 3'd1;
+      channel_last_q <= channel_q == 3'd6;
     end
     if (channel_clears[Counts]) hand_index_q <= '0;
-    else if (hand_go) hand_index_q <= 4'(Next[hand_index_q]);
+    else if (hand_go) hand_index_q <= hand_index_q + 4'd1;
     if (channel_clears[Counts]) more_turn_q <= '0;
-    else if (more_go) more_turn_q <= 3'(Next[more_turn_q]);
-    if (channel_clears[Lead]) lead_turn_q <= 16'd4;
+    else if (more_go) more_turn_q <= more_turn_q + 3'd1;
+    if (channel_clears[Counts]) lead_turn_q <= '0;
     else if (lead_go) lead_turn_q <= 16'(add(32'(lead_turn_q), 32'd1));
-    if (channel_clears[Pixel]) read_index_q <= '0;
-    else if (goes[Pixel]) read_index_q <= {read_index_q[1] ^ (read_index_q[0] & read_turn_q),
-                                           read_index_q[0] ^ read_turn_q};
+    if (channel_clear) read_index_q <= '0;
+    else if (go) read_index_q <= read_index_q + 2'(read_turn_q);
     hand_step_q <= hand_overs_q[3:0];
-    // Long before the next block
-    hand_next_q <= 4'(few_sum(5'(hand_base_q), 5'(hand_step_q)));
+    hand_next_q <= hand_base_q + hand_step_q;
     if (rst_i) begin
       begin_q       <= 1'b0;
       begin_first_q <= 1'b0;
@@ -689,46 +523,38 @@ module bnn_vector
     end else begin
       if (ended_q) begin
         hand_base_q  <= hand_next_q;
-        pool_block_q <= pool_last_q ? '0 : 3'(Next[pool_block_q]);
+        pool_block_q <= pool_last_q ? '0 : pool_block_q + 3'd1;
         pool_first_q <= pool_last_q;
       end
-      if (pool_end_q) field_base_q <= 3'(few_sum(5'(field_base_q), 5'(fields_q)));
+      if (pool_end_q) field_base_q <= field_base_q + fields_q;
       if ((pool_end_q & ~scores_q) != flight_end) flight_q <= flight_end ? flight_q >> 1 : {flight_q[6:0], 1'b1};
       value_bank_q  <= value_bank_q ^ value_group_q;
     end
-    score_over_q   <= score_over_d;
+    if (clear || go) score_over_q <= 1'b0;
+    else if (score_done) score_over_q <= 1'b1;
   end
 
   // ---- Where shortcuts and maps that are averaged lie, a block ahead -----------------------------------
 
   logic [AddrBits-1:0] shortcut_base_q, shortcut_step_q, row_step_q, next_source_q, next_offset_q;
   logic [12:0] shortcut_words_q;  // of SIMD channels that have one
-  logic two_q, two_images_q, next_shortcut_q, group_last;  // two_q: steps of two
+  logic two_q, next_shortcut_q, group_last;  // two_q: steps of two
   logic [LaneBits:0] unused_columns;
   logic [Lanes-1:0] next_lane;
   logic [SlotBits-1:0] next_slot;
   logic [AddrBits-1:0] next_addr, next_word;
-  logic [AddrBits-1:0] back_row, back_record;
 
-  bnn_register u_begin_flag (
-      .clk_i,
-      .data_i(~rst_i & begin_d & pool_first_q),
-      .data_o(begin_flag)
-  );
-
-  assign shortcut_d = begin_flag ? next_shortcut_q : shortcut_q;
+  assign shortcut_d = begin_first_q ? next_shortcut_q : shortcut_q;
 
   always_ff @(posedge clk_i) begin
     two_q           <= flags.stride2 & ~flags.shortcut_same;
     shortcut_base_q <= layer_i.odd ? layer.shortcut_odd[AddrBits-1:0] : layer.shortcut_even[AddrBits-1:0];
     record_q        <= AddrBits'(layer.shortcut_place.shortcut_words);
-    back_q          <= back_row - back_record;
+    back_q          <= shortcut_row_q - record_q;
     shortcut_row_q  <= layer.shortcut_row_stride[AddrBits-1:0];
     row_step_q      <= two_q ? shortcut_row_q << 1 : shortcut_row_q;
-    two_images_q    <= two_q & images_q;
-    shortcut_step_q <= two_images_q ? record_q << 1 : record_q;
-    next_offset_q   <= {(AddrBits - 3)'(add(32'(AddrBits'(layer.shortcut_place.shortcut_word) >> 3), 32'(next_word))),
-                        layer.shortcut_place.shortcut_word[2:0]};
+    shortcut_step_q <= (two_q & images_q) ? record_q << 1 : record_q;
+    next_offset_q   <= AddrBits'(layer.shortcut_place.shortcut_word) + (next_word << 3);
     next_source_q   <= AddrBits'(add(32'(next_addr), 32'(next_offset_q)));  // long before the next block
     shortcut_words_q <= flags.shortcut ? 13'((layer.shortcut_values[15:0] + 16'd7) >> 3) : '0;
     next_shortcut_q <= 13'(next_word) < shortcut_words_q;
@@ -740,14 +566,6 @@ module bnn_vector
       group_last_q <= group_last;
     end
   end
-
-  bnn_register #(
-      .Bits(2 * AddrBits)
-  ) u_back (
-      .clk_i,
-      .data_i({shortcut_row_q, record_q}),
-      .data_o({back_row, back_record})
-  );
 
   bnn_vector_place #(
       .Pe      (Pe),
@@ -786,7 +604,7 @@ module bnn_vector
   // Cycles after a turn: the read of an average's value, that of a shortcut, those of sums and coefficients, of
   // offsets, the products, the scores, the value. Words come five cycles after their reads, the choice of their parts
   // one before.
-  localparam int unsigned AverageAt = 2, ShortcutAt = 3, SumAt = 7, OffsetAt = 7, MarkAt = 9, ByteAt = 12, ScoreAt = 12;
+  localparam int unsigned AverageAt = 2, ShortcutAt = 5, SumAt = 7, OffsetAt = 7, MarkAt = 9, ByteAt = 12, ScoreAt = 12;
   localparam int unsigned ValueAt = 18;
 
   // OPMODE of a DSP48E1 (bnn_vector_sum); what no turn asks for links
@@ -808,15 +626,6 @@ module bnn_vector
     logic [SlotBits-1:0] slot;
   } block_t;
 
-  typedef struct packed {  // a turn
-    logic go;
-    logic sum;
-    logic fresh;
-    logic lead_last;
-    logic given;  // more, not of scores
-    logic [2:0] more;
-  } turn_at_t;
-
   typedef struct packed {
     logic valid;  // something becomes of the total
     op_e op;
@@ -828,21 +637,15 @@ module bnn_vector
 
   block_t block;
   block_t [ValueAt+1:0] block_d;
-  turn_at_t at_q;  // the turn before
   step_t next_step;
-  step_t [ValueAt+1:1] step_d;
-  logic [SumAt-1:2][3:0] sum_hand_q;
-  logic [2:0] sum_low_q;  // of the first, with a carry
-  logic [1:0] hand_base_dd_q;
+  step_t [ValueAt+1:0] step_d;
+  logic [SumAt:1][3:0] sum_hand_q;
   logic [SumAt:0][3:0] turn_d_q;  // which coefficient, of an average the only one
   logic [3:0] hand_base_d_q;
   logic [ShortcutAt-1:0][AddrBits-1:0] source_d_q;
-  logic [ShortcutAt+3:0] read_valid_q;
-  logic [ShortcutAt+4:0] read_first_q;
-  logic [AverageAt+3:0] sum_valid_q;
-  logic read_take_q;  // a word that was read comes in the next cycle, of this slot
-  logic [SlotBits-1:0] read_slot_q;
-  logic block_done_q, more, odd_more, read_q;
+  logic [ShortcutAt+4:0] read_valid_q, read_first_q;
+  logic [AverageAt+4:0] sum_valid_q;
+  logic block_done_q, more, read_q;
   logic [AddrBits-1:0] read_addr_q;
 
   assign block = '{
@@ -855,42 +658,32 @@ module bnn_vector
       odd: odd_q,
       slot: slot_q
   };
-  assign more = at_q.given;
-  assign odd_more = ~single_q & at_q.more[0];
+  assign more = more_turn_q != '0 & ~scores_q;
   assign next_step = '{
-      valid: at_q.go & (at_q.sum | more),
-      op: at_q.sum ? (at_q.fresh ? Load : Add) : more ? Plus : Link,
-      minus: odd_more,
-      done: at_q.go & (at_q.lead_last | (more & ~odd_more)),
-      last: (single_q ? at_q.more[1:0] : at_q.more[2:1]) == kept_last_q,
-      plane: single_q ? at_q.more[1:0] : at_q.more[2:1]
+      valid: go & (sum_turn_q | more),
+      op: sum_turn_q ? (fresh_q ? Load : Add) : more ? Plus : Link,
+      minus: ~single_q & more_turn_q[0],
+      done: go & (lead_last_q | more & (single_q | ~more_turn_q[0])),
+      last: (single_q ? more_turn_q[1:0] : more_turn_q[2:1]) == kept_last_q,
+      plane: single_q ? more_turn_q[1:0] : more_turn_q[2:1]
   };
 
   always_ff @(posedge clk_i) begin
     block_d       <= {block_d[ValueAt:0], block};
-    at_q          <= '{go: go, sum: sum_turn_q, fresh: fresh_q, lead_last: lead_last_q,
-                       given: more_turn_q != '0 & ~scores_q, more: more_turn_q};
-    step_d        <= {step_d[ValueAt:1], next_step};
+    step_d        <= {step_d[ValueAt:0], next_step};
     hand_base_d_q <= hand_base_q;
-    hand_base_dd_q <= hand_base_d_q[3:2];
-    sum_low_q     <= 3'(few_sum(5'(hand_base_d_q[1:0]), 5'(turn_d_q[0][1:0])));
-    sum_hand_q    <= {sum_hand_q[SumAt-2:2], 2'(few_sum(few_sum(5'(hand_base_dd_q), 5'(turn_d_q[1][3:2])),
-                                                        5'(sum_low_q[2]))), sum_low_q[1:0]};
+    sum_hand_q    <= {sum_hand_q[SumAt-1:1], 4'(add(32'(hand_base_d_q), 32'(turn_d_q[0])))};
     turn_d_q      <= {turn_d_q[SumAt-1:0], hand_index_q};
-    source_d_q    <= {source_d_q[ShortcutAt-2:1], AddrBits'(add(32'(source_d_q[0]), 32'(pixel_q))),
-                      AddrBits'(add(32'(source_q), 32'(source_channel)))};
+    source_d_q    <= {source_d_q[ShortcutAt-2:1], source_d_q[0] + pixel_q, source_q + AddrBits'(channel_q)};
     read_addr_q   <= average_q ? source_d_q[AverageAt-1] : source_d_q[ShortcutAt-1];
-    read_slot_q   <= average_q ? block_d[AverageAt+3].slot : block_d[ShortcutAt+3].slot;
     read_first_q  <= {read_first_q[ShortcutAt+3:0], read_index_q == '0};
     if (rst_way) begin
-      at_q.go <= 1'b0;
-      for (int unsigned i = 1; i <= ValueAt + 1; i++) begin
+      for (int unsigned i = 0; i <= ValueAt + 1; i++) begin
         step_d[i].valid <= 1'b0;
         step_d[i].done  <= 1'b0;
       end
       sum_valid_q  <= '0;
       read_valid_q <= '0;
-      read_take_q  <= 1'b0;
       read_q       <= 1'b0;
       block_done_q <= 1'b0;
     end else begin
@@ -898,9 +691,8 @@ module bnn_vector
       // Kept in the pool's queue from the next cycles on
       block_done_q <= step_d[ValueAt].done & step_d[ValueAt].last & block_d[ValueAt].pool_last
           & (&block_d[ValueAt].channel) & ~scores_q;
-      sum_valid_q  <= {sum_valid_q[AverageAt+2:0], sum_phase};
-      read_take_q  <= average_q ? sum_valid_q[AverageAt+3] : read_valid_q[ShortcutAt+3];
-      read_valid_q <= {read_valid_q[ShortcutAt+2:0], read_phase & shortcut_q};
+      sum_valid_q  <= {sum_valid_q[AverageAt+3:0], sum_phase};
+      read_valid_q <= {read_valid_q[ShortcutAt+3:0], read_phase & shortcut_q};
     end
   end
 
@@ -927,35 +719,6 @@ module bnn_vector
   logic [Units*32-1:0] offset;
   logic [Units*11-1:0] limit;
 
-  // No delay line ends where there are many loads
-  logic sum_bank, offset_bank, op_minus, op_valid;
-  logic [3:0] sum_hand, read_hand;  // the turn's, and from the block's first one on
-  logic [2:0] sum_channel, offset_channel;
-  logic [1:0] offset_plane;
-  logic [6:0] op;
-
-  bnn_register #(
-      .Bits(12)
-  ) u_sum_at (
-      .clk_i,
-      .data_i({sum_hand_q[SumAt-1], block_d[SumAt-1].bank, turn_d_q[SumAt-1], block_d[SumAt-1].channel}),
-      .data_o({read_hand, sum_bank, sum_hand, sum_channel})
-  );
-  bnn_register #(
-      .Bits(6)
-  ) u_offset_at (
-      .clk_i,
-      .data_i({block_d[OffsetAt-1].bank, step_d[OffsetAt-1].plane, block_d[OffsetAt-1].channel}),
-      .data_o({offset_bank, offset_plane, offset_channel})
-  );
-  bnn_register #(
-      .Bits(9)
-  ) u_op_at (
-      .clk_i,
-      .data_i({step_d[MarkAt-1].op, step_d[MarkAt-1].minus, ~rst_way & step_d[MarkAt-1].valid}),
-      .data_o({op, op_minus, op_valid})
-  );
-
   bnn_vector_header #(
       .Pe  (Pe),
       .Simd(Simd)
@@ -970,13 +733,13 @@ module bnn_vector
       .index_o              (load_index_o),
       .data_i               (load_data_i),
       .done_o               (load_done),
-      .coefficient_bank_i   (sum_bank),
-      .coefficient_hand_i   (sum_hand),
-      .coefficient_channel_i(sum_channel),
+      .coefficient_bank_i   (block_d[SumAt].bank),
+      .coefficient_hand_i   (turn_d_q[SumAt]),
+      .coefficient_channel_i(block_d[SumAt].channel),
       .coefficient_o        (coefficient),
-      .offset_bank_i        (offset_bank),
-      .offset_plane_i       (offset_plane),
-      .offset_channel_i     (offset_channel),
+      .offset_bank_i        (block_d[OffsetAt].bank),
+      .offset_plane_i       (step_d[OffsetAt].plane),
+      .offset_channel_i     (block_d[OffsetAt].channel),
       .offset_o             (offset),
       .limit_bank_i         (result_d[1].bank),
       .limit_plane_i        (result_d[1].plane),
@@ -997,7 +760,7 @@ module bnn_vector
   );
 
   logic [Lanes*Pe-1:0] part, sum, bytes;  // of the words read: the group's Pe bits, their sums, what is added
-  logic [Units*Lanes*8-1:0] value, value_next, kept;  // of unit u and lane l at (l*Units + u)*8
+  logic [Units*Lanes*8-1:0] value, kept;  // of unit u and lane l at (l*Units + u)*8
   logic [(Lanes+1)*Units*48-1:0] link;
   logic [Lanes*Units*32-1:0] score;
   logic [Units-1:0] score_next;
@@ -1012,9 +775,9 @@ module bnn_vector
         .mean_i        (mean_q),
         .pairs_i       (pairs_q),
         .same_i        (pairs_q & flags.shortcut_same),
-        .take_i        (read_take_q),
+        .take_i        (average_q ? sum_valid_q[AverageAt+4] : read_valid_q[ShortcutAt+4]),
         .first_i       (read_first_q[ShortcutAt+4]),
-        .slot_i        (read_slot_q),
+        .slot_i        (average_q ? block_d[AverageAt+4].slot : block_d[ShortcutAt+4].slot),
         .even_i        (read_data_i[l*Simd+:Simd]),
         .odd_i         (read_data_i[(l+1)*Simd+:Simd]),
         .even_part_o   (part[l*Pe+:Pe]),
@@ -1045,34 +808,37 @@ module bnn_vector
           .write_addr_i ({write_hand_q, write_row_q}),
           .even_i       (hand_i[(2*u*Lanes+l)*SumBits+:16]),
           .odd_i        (hand_i[((2*u+1)*Lanes+l)*SumBits+:16]),
-          .read_addr_i  ({read_hand, sum_channel[1:0]}),
-          .odd_sel_i    (sum_channel[2]),
+          .read_addr_i  ({sum_hand_q[SumAt], block_d[SumAt].channel[1:0]}),
+          .odd_sel_i    (block_d[SumAt].channel[2]),
           .pixel_i      (part[l*Pe+u*8+:8]),
           .coefficient_i(coefficient[u*25+:25]),
-          .valid_i      (op_valid | score_next[u]),
-          .op_i         (op),
-          .minus_i      (op_minus),
+          .valid_i      (step_d[MarkAt].valid | score_next[u]),
+          .op_i         (step_d[MarkAt].op),
+          .minus_i      (step_d[MarkAt].minus),
           .offset_i     (offset[u*32+:32]),
           .link_i       (link[((l+1)*Units+u)*48+:48]),
           .link_o       (link[(l*Units+u)*48+:48]),
           .score_o      (score[(l*Units+u)*32+:32]),
           .byte_i       (bytes[l*Pe+u*8+:8]),
-          .v_o          (value[(l*Units+u)*8+:8]),
-          .v_next_o     (value_next[(l*Units+u)*8+:8])
+          .v_o          (value[(l*Units+u)*8+:8])
       );
     end
   end
+
+  // Where a plane of a block lies in the pool's queue: their sum, in LUTs
+  function automatic logic [2:0] place(input logic [2:0] field, input logic [1:0] plane);
+    place[0] = field[0] ^ plane[0];
+    place[1] = field[1] ^ plane[1] ^ (field[0] & plane[0]);
+    place[2] = field[2] ^ (plane[1] ? field[1] | (field[0] & plane[0]) : field[1] & field[0] & plane[0]);
+  endfunction
 
   // ---- Results: turns over columns, planes and channels -----------------------------------------------
 
   logic [7:0] pending_q;  // ones: blocks that are kept
   logic [3:0] phase_q, plane_q;
-  logic [LaneBits:0] column_q, block_columns, last_column_q;
+  logic [LaneBits:0] column_q, block_columns;
   logic [2:0] result_field_q;
-  logic plane_soon_q;  // the next plane is the last one
-  logic phase_soon_q, phase_end, plane_end, result_bank_q, result_last;
-  logic result_idle_d, phase_idle;  // no block is at work
-  logic plane_clear;  // nor a plane but the last one
+  logic phase_soon_q, phase_end, result_bank_q, result_last;
   logic [AddrBits-1:0] plane_word_q, plane_next_q, plane_word_d_q[2], value_word_q, offset_q, word_d_q;
   logic [AddrBits-1:0] addr_d_q[WriteAt+1];
   logic [AddrBits-1:0] result_addr, result_word;
@@ -1081,37 +847,7 @@ module bnn_vector
   logic [LaneBits-1:0] pick_q;
 
   // Planes and columns are longer than what tells of their last takes: before their last phase it is settled.
-  assign phase_end = phase_soon_q;
-
-  assign result_idle_d = rst_i | clear_results | (result_end ? ~pending_q[1] : ~pending_q[0]);
-
-  bnn_register u_phase_idle (
-      .clk_i,
-      .data_i(result_idle_d),
-      .data_o(phase_idle)
-  );
-  bnn_register u_plane_clear (
-      .clk_i,
-      .data_i(result_idle_d | (phase_end & plane_end)),
-      .data_o(plane_clear)
-  );
-  // The plane is the last one; again for the end of a block
-  bnn_vector_flag u_plane_last (
-      .clk_i,
-      .clear_i(phase_idle),
-      .go_i   (phase_last_q),
-      .first_i(one_given_q),
-      .next_i (plane_last_q ? one_given_q : plane_soon_q),
-      .flag_o (plane_last_q)
-  );
-  bnn_vector_flag u_plane_end (
-      .clk_i,
-      .clear_i(phase_idle),
-      .go_i   (phase_last_q),
-      .first_i(one_given_q),
-      .next_i (plane_last_q ? one_given_q : plane_soon_q),
-      .flag_o (plane_end)
-  );
+  assign phase_end = result_run_q & phase_soon_q;
 
   bnn_register u_column_end (
       .clk_i,
@@ -1120,12 +856,12 @@ module bnn_vector
   );
   bnn_register u_result_end (
       .clk_i,
-      .data_i(phase_end & plane_end & column_last_q),
+      .data_i(phase_end & plane_last_q & column_last_q),
       .data_o(result_end)
   );
   bnn_register u_flight_end (
       .clk_i,
-      .data_i(phase_end & plane_end & column_last_q),
+      .data_i(phase_end & plane_last_q & column_last_q),
       .data_o(flight_end)
   );
 
@@ -1134,40 +870,42 @@ module bnn_vector
       valid: result_run_q & (phase_q[3] | (value_q & plane_q == '0)),
       value: ~phase_q[3],
       take: result_run_q & ~phase_q[3],
-      field: 3'(few_sum(5'(result_field_q), bit_planes_q ? 5'd0 : 5'(plane_q[1:0]))),
+      field: place(result_field_q, bit_planes_q ? 2'd0 : plane_q[1:0]),
       channel: phase_q[2:0],
-      bit_number: plane_q[2:0],  // what is left behind it follows
+      bit_number: 3'(last_given_q - plane_q),
       plane: plane_q[1:0],
       bank: result_bank_q
   };
 
   always_ff @(posedge clk_i) begin
     plane_next_q <= AddrBits'(add(32'(plane_word_q), 32'(AddrBits'(layer.dest_planes.plane_words))));
-    plane_soon_q  <= plane_q == given_end_q;
-    last_column_q <= (LaneBits + 1)'(Less[5'(block_columns)]);
-    column_last_q <= ~serial_q | column_q == last_column_q;
-    phase_soon_q <= ~rst_i & result_run_q & phase_q == phase_before_q;
+    column_last_q <= ~serial_q | column_q == block_columns - 1'b1;
+    phase_soon_q <= phase_q == phase_before_q;
     phase_last_q <= phase_end;
-    if (phase_idle) phase_q <= '0;
-    else phase_q <= phase_last_q ? '0 : 4'(Next[phase_q]);
-    if (plane_clear) begin
+    if (!result_run_q) begin
+      phase_q      <= '0;
       plane_q      <= '0;
+      plane_last_q <= one_given_q;
       plane_word_q <= '0;
-    end else if (phase_last_q) begin
-      plane_q      <= 4'(Next[plane_q]);
-      plane_word_q <= plane_next_q;
+      column_q     <= '0;
+    end else begin
+      phase_q <= phase_last_q ? '0 : phase_q + 4'd1;
+      if (phase_last_q) begin
+        plane_q      <= plane_last_q ? '0 : plane_q + 4'd1;
+        plane_last_q <= plane_last_q ? one_given_q : plane_q == given_end_q;
+        plane_word_q <= plane_last_q ? '0 : plane_next_q;
+      end
+      if (column_end) column_q <= column_last_q ? '0 : column_q + 1'b1;
     end
-    if (phase_idle) column_q <= '0;
-    else if (column_end) column_q <= column_last_q ? '0 : (LaneBits + 1)'(Next[4'(column_q)]);
     pick_q <= pairs_q ? LaneBits'(column_q << 1) : column_q[LaneBits-1:0];
-    result_run_q <= ~result_idle_d;
+    result_run_q <= ~rst_i & ~clear & (result_end ? pending_q[1] : pending_q[0]);
     if (clear) begin
       pending_q      <= '0;
       result_field_q <= '0;
       result_bank_q  <= 1'b0;
     end else begin
       if (block_done_q != result_end) pending_q <= result_end ? pending_q >> 1 : {pending_q[6:0], 1'b1};
-      if (result_end) result_field_q <= 3'(few_sum(5'(result_field_q), 5'(fields_q)));
+      if (result_end) result_field_q <= result_field_q + fields_q;
       result_bank_q <= result_bank_q ^ result_group;
     end
   end
@@ -1205,31 +943,20 @@ module bnn_vector
 
   // Its delay does not begin in the adder's slices
   logic [AddrBits-1:0] addr_sum;
-  logic [2:0] value_channel;
 
   bnn_register #(
       .Bits(AddrBits)
   ) u_addr (
       .clk_i,
-      .data_i(AddrBits'(add(32'(addr_d_q[3]), 32'(word_d_q)))),
+      .data_i(addr_d_q[3] + word_d_q),
       .data_o(addr_sum)
-  );
-
-  // The channel of result_d[0] again
-  bnn_register #(
-      .Bits(3)
-  ) u_value_channel (
-      .clk_i,
-      .data_i(phase_q[2:0]),
-      .data_o(value_channel)
   );
 
   // The place is that of the block from the third cycle on
   always_ff @(posedge clk_i) begin
     result_d[0] <= result;
     for (int unsigned i = 1; i <= WriteAt; i++) result_d[i] <= result_d[i-1];
-    result_d[1].bit_number <= 3'(few_sum(few_sum(5'(last_given_q), 5'(~result_d[0].bit_number)), 5'd1));
-    value_word_q <= AddrBits'(add(32'(AddrBits'(layer.dest_planes.value_word)), 32'(value_channel)));
+    value_word_q <= AddrBits'(add(32'(AddrBits'(layer.dest_planes.value_word)), 32'(result_d[0].channel)));
     plane_word_d_q[0] <= plane_word_q;
     plane_word_d_q[1] <= plane_word_d_q[0];
     offset_q    <= result_d[1].value ? value_word_q : plane_word_d_q[1];
@@ -1244,8 +971,8 @@ module bnn_vector
     end
     if (rst_results) begin
       for (int unsigned i = 0; i <= WriteAt; i++) result_d[i].valid <= 1'b0;
+      for (int unsigned i = 3; i <= WriteAt; i++) lane_d_q[i] <= '0;
     end
-    if (rst_lanes) for (int unsigned i = 3; i <= WriteAt; i++) lane_d_q[i] <= '0;
   end
 
   assign write_lane_o = lane_d_q[WriteAt];
@@ -1257,10 +984,10 @@ module bnn_vector
   localparam int unsigned Queued = (Units > 1) ? 2 : 1;  // units of a queue
 
   logic [Units*8-1:0] pick;
-  logic [ValueAt:2][2:0] place_q;  // of the plane in the queue
+  logic [ValueAt:1][2:0] place_q;  // of the plane in the queue
   logic score_begin_q, score_block_q, score_group_q;
 
-  always_ff @(posedge clk_i) place_q <= {place_q[ValueAt-1:2], 3'(few_sum(5'(block_d[1].field), 5'(step_d[1].plane)))};
+  always_ff @(posedge clk_i) place_q <= {place_q[ValueAt-1:1], place(block_d[0].field, step_d[0].plane)};
 
   for (genvar l = 0; l < Lanes; l += 2) begin : gen_pool
     for (genvar u = 0; u < Units; u += Queued) begin : gen_unit
@@ -1277,8 +1004,6 @@ module bnn_vector
           .place_i    ({place_q[ValueAt], block_d[ValueAt].channel}),
           .even_i     (value[(l*Units+u)*8+:Queued*8]),
           .odd_i      (value[((l+1)*Units+u)*8+:Queued*8]),
-          .even_next_i(value_next[(l*Units+u)*8+:Queued*8]),
-          .odd_next_i (value_next[((l+1)*Units+u)*8+:Queued*8]),
           .read_addr_i({result_d[0].field, result_d[0].channel}),
           .even_o     (kept[(l*Units+u)*8+:Queued*8]),
           .odd_o      (kept[((l+1)*Units+u)*8+:Queued*8])

@@ -11,7 +11,6 @@
 // Latency: data_i comes 4 cycles after read_o; done_o 8 cycles after the last one.
 module bnn_vector_header
   import bnn_pkg::*;
-  import bnn_add_pkg::count;
 #(
     parameter int unsigned Pe = 8,
     parameter int unsigned Simd = 64,
@@ -47,23 +46,14 @@ module bnn_vector_header
 
   // ---- Reads of the ring -------------------------------------------------------------------------
 
-  logic busy_d, busy_q, idle, offset_q, limit_q, bank_q, last_q, end_word_q;
+  logic busy_q, offset_q, limit_q, bank_q, last_q, end_word_q;
   logic [5:0] index_q;
   logic [4:0] left_q;  // coefficients still to come
   logic [1:0] plane_q;
   logic [2:0] channel_q;
 
-  assign busy_d = ~rst_i & (load_i | (busy_q & ~(last_q & end_word_q)));
-
-  bnn_register u_idle (
-      .clk_i,
-      .data_i(~busy_d),
-      .data_o(idle)
-  );
-
   always_ff @(posedge clk_i) begin
-    busy_q <= busy_d;
-    if (idle) begin
+    if (load_i) begin
       index_q   <= '0;
       left_q    <= hand_overs_i;
       offset_q  <= 1'b0;
@@ -72,21 +62,23 @@ module bnn_vector_header
       channel_q <= '0;
       end_word_q <= 1'b0;
       last_q    <= 1'b0;
-    end else begin
-      channel_q <= 3'(count(32'(channel_q), 1'b1, 1'b0));
+    end else if (busy_q) begin
+      channel_q <= channel_q + 3'd1;
       end_word_q <= channel_q == 3'd6;
       if (end_word_q) begin
-        index_q  <= 6'(count(32'(index_q), 1'b1, 1'b0));
-        left_q   <= 5'(count(32'(left_q), 1'b0, 1'b1));
+        index_q  <= index_q + 6'd1;
+        left_q   <= left_q - 5'd1;
         offset_q <= limit_q | (~offset_q & left_q == 5'd1);
         limit_q  <= offset_q;
-        if (limit_q) plane_q <= 2'(count(32'(plane_q), 1'b1, 1'b0));
+        if (limit_q) plane_q <= plane_q + 2'd1;
         last_q   <= offset_q & plane_q == planes_i - 2'd1;
       end
     end
     if (rst_i) begin
+      busy_q <= 1'b0;
       bank_q <= 1'b0;
     end else begin
+      busy_q <= load_i | (busy_q & ~(last_q & end_word_q));
       if (start_i) bank_q <= 1'b0;
       else if (done_o) bank_q <= ~bank_q;
     end

@@ -43,20 +43,10 @@ module bnn_vector_lane #(
     value_q      <= value_i;
   end
 
-  // Whether a is greater than b, as gates for no carry chain
-  function automatic logic more(input logic [3:0] a, input logic [3:0] b);
-    more = 1'b0;
-    for (int unsigned i = 0; i < 4; i++) more = (a[i] & ~b[i]) | ((a[i] ~^ b[i]) & more);
-  endfunction
-
   for (genvar u = 0; u < Units; u++) begin : gen_unit
-    logic [7:0] own_q, pair_q, v_q, v_d_q, v_dd_q, bits_q, v;
-    logic [9:0] limit_q;  // without a sign, as number
-    logic [9:0] number;
-    logic minus_q;  // v is less than 0
-    logic flip_q, flip_d_q, hit, plane;
-    // v and the limit, three parts of them: hit in any case; if the others are; parts that are greater, or equal
-    logic sure_q, maybe_q, middle_more_q, middle_same_q, low_most_q;
+    logic [7:0] own_q, pair_q, v_q, v_d_q, v_dd_q, bits_q;
+    logic signed [9:0] limit_q;
+    logic flip_q, hit_q, plane;
 
     bnn_mux #(
         .Words(8),
@@ -67,26 +57,15 @@ module bnn_vector_lane #(
         .data_o  (plane)
     );
 
-    assign v = serial_q ? pick_i[8*u+:8] : half_q ? pair_q : own_q;
-    assign number = {~minus_q, minus_q, v_q};
-    assign hit = (sure_q | (maybe_q & (middle_more_q | (middle_same_q & low_most_q)))) ^ flip_d_q;
-
     always_ff @(posedge clk_i) begin
       own_q   <= own_i[8*u+:8];
       pair_q  <= pair_i[8*u+:8];
-      v_q     <= v ^ {~unsigned_q, 7'd0};
-      minus_q <= ~unsigned_q & ~v[7];
-      flip_q  <= limit_i[11*u+10];
-      limit_q <= limit_i[11*u+:10] ^ 10'h200;
-      sure_q  <= bit_planes_q ? plane : more(number[9:6], limit_q[9:6]);
-      maybe_q <= ~bit_planes_q & number[9:6] == limit_q[9:6];
-      middle_more_q <= more({1'b0, number[5:3]}, {1'b0, limit_q[5:3]});
-      middle_same_q <= number[5:3] == limit_q[5:3];
-      low_most_q <= ~more({1'b0, limit_q[2:0]}, {1'b0, number[2:0]});
-      flip_d_q <= ~bit_planes_q & flip_q;
+      v_q     <= (serial_q ? pick_i[8*u+:8] : half_q ? pair_q : own_q) ^ {~unsigned_q, 7'd0};
+      {flip_q, limit_q} <= limit_i[11*u+:11];
+      hit_q   <= bit_planes_q ? plane : (10'(signed'({~unsigned_q & v_q[7], v_q})) >= limit_q) ^ flip_q;
       v_d_q   <= v_q;
       v_dd_q  <= v_d_q;
-      if (take_q) bits_q <= {hit, bits_q[7:1]};
+      if (take_q) bits_q <= {hit_q, bits_q[7:1]};
     end
 
     assign data_o[8*u+:8] = value_q ? v_dd_q : bits_q;

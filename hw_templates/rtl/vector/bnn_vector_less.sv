@@ -4,7 +4,7 @@
 //
 // One difference of all, of 12 bits each with one above those of a number, so that none borrows from the next.
 //
-// Latency: 2 cycles, in registers of the slice. Data only, no reset.
+// Latency: 1 cycle. Data only, no reset.
 //
 // No tool infers this with the DSP48E1's own register, so that the cell is named for synthesis; a bench holds its model
 // against the lines that stand for it in simulation.
@@ -37,6 +37,8 @@ module bnn_vector_less #(
   end
 
   bnn_dsp #(
+      .AReg (1'b0),
+      .CReg (1'b0),
       .OpReg(1'b0)
   ) u_difference (
       .clk_i,
@@ -47,7 +49,7 @@ module bnn_vector_less #(
       .op_i    (7'b0110011),  // Z is C, X is A and B in one
       .alu_i   (4'b0011),  // Z less X
       .rst_ab_i(1'b0),
-      .take_c_i(1'b1),
+      .take_c_i(1'b0),
       .take_p_i(1'b1),
       .p_o     (difference),
       .link_o  (unused_link)
@@ -60,13 +62,10 @@ module bnn_vector_less #(
   logic unused_difference;
   assign unused_difference = ^{difference, unused_link};
 `else
-  logic [Words-1:0][7:0] a_q, b_q;
   logic [Words-1:0] less_q;
 
   always_ff @(posedge clk_i) begin
-    a_q <= a_i;
-    b_q <= b_i;
-    for (int unsigned n = 0; n < Words; n++) less_q[n] <= a_q[n] < b_q[n];
+    for (int unsigned n = 0; n < Words; n++) less_q[n] <= a_i[n] < b_i[n];
   end
 
   assign less_o = less_q;

@@ -14,7 +14,6 @@
 // group, 3 cycles, the others 4. go_i comes 4 cycles apart at least.
 module bnn_vector_place
   import bnn_add_pkg::add;
-  import bnn_add_pkg::count;
 #(
     parameter int unsigned Pe = 8,
     parameter int unsigned Simd = 64,
@@ -26,7 +25,7 @@ module bnn_vector_place
     localparam int unsigned SlotBits = (Slots > 1) ? $clog2(Slots) : 1
 ) (
     input  logic                clk_i,
-    input  logic                rst_i,  // of the rules alone: start_i begins anew
+    input  logic                rst_i,
     input  logic                start_i,
     // Configuration
     input  logic                half_i,
@@ -80,30 +79,19 @@ module bnn_vector_place
 
   localparam int unsigned Block = 0, Row = 1, Image = 2;
 
-  logic start_q, loop_start, step_start, go_q, odd_q, row_end, group_end;  // start_q again
+  logic start_q, go_q, odd_q, row_end, group_end;
   logic lane_last_q;  // the next image is in the first lane again
   logic end_block, end_block_event;  // the block ends; a register
   logic [2:0] last, last_place;  // the latter for the position
   logic [15:0] unused_value[3];
   logic [LaneBits-1:0] image_lane_q;
 
-  assign end_block = go_i & (~serial_q | column_last_i);
+  assign end_block = ~rst_i & go_i & (~serial_q | column_last_i);
 
   bnn_register u_event_go (
       .clk_i,
       .data_i(end_block),
       .data_o(end_block_event)
-  );
-
-  bnn_register u_loop_start (
-      .clk_i,
-      .data_i(start_i),
-      .data_o(loop_start)
-  );
-  bnn_register u_step_start (
-      .clk_i,
-      .data_i(start_i),
-      .data_o(step_start)
   );
 
   for (genvar i = 0; i < 3; i++) begin : gen_loop
@@ -124,7 +112,7 @@ module bnn_vector_place
         .Copies(2)
     ) u_loop (
         .clk_i,
-        .restart_i(loop_start),
+        .restart_i(start_q),
         .go_i     (gate),
         .limit_i  (i == Block ? blocks_i : i == Row ? rows_i : units_i),
         .value_o  (unused_value[i]),
@@ -138,10 +126,15 @@ module bnn_vector_place
     else if (end_block_event) odd_q <= ~last[Block] & ~odd_q;
     if (start_q) image_lane_q <= in_batch_i[LaneBits-1:0];
     else if (row_end) begin
-      image_lane_q <= last_place[Image] ? in_batch_i[LaneBits-1:0] : LaneBits'(count(32'(image_lane_q), 1'b1, 1'b0));
+      image_lane_q <= last_place[Image] ? in_batch_i[LaneBits-1:0] : image_lane_q + 1'b1;
     end
-    start_q <= start_i;
-    go_q    <= go_i;
+    if (rst_i) begin
+      start_q <= 1'b0;
+      go_q    <= 1'b0;
+    end else begin
+      start_q <= start_i;
+      go_q    <= go_i;
+    end
   end
 
   // ---- Position of a block -----------------------------------------------------------------------------
@@ -157,7 +150,7 @@ module bnn_vector_place
   logic [Lanes-1:0] lane, lane_out_q;
 
   bnn_place_step u_step (
-      .start_i      (step_start),
+      .start_i      (start_q),
       .go_i         (end_block_event),
       .lane_last_i  (lane_last_q),
       .last_i       (last_place),
@@ -199,8 +192,8 @@ module bnn_vector_place
       slot_q <= '0;
       word_q <= '0;
     end else if (group_next_q) begin
-      slot_q <= slot_end ? '0 : SlotBits'(count(32'(slot_q), 1'b1, 1'b0));
-      if (slot_end) word_q <= AddrBits'(add(32'(word_q), 32'd1));
+      slot_q <= slot_end ? '0 : slot_q + 1'b1;
+      if (slot_end) word_q <= word_q + 1'b1;
     end
     block_last_q    <= last[Block];
     odd_d_q         <= odd_q;

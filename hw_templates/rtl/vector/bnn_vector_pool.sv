@@ -24,8 +24,6 @@ module bnn_vector_pool #(
     input  logic [5:0]         place_i,
     input  logic [Units*8-1:0] even_i,
     input  logic [Units*8-1:0] odd_i,
-    input  logic [Units*8-1:0] even_next_i,  // even_i and odd_i, a cycle before them
-    input  logic [Units*8-1:0] odd_next_i,
     // What is left
     input  logic [5:0]         read_addr_i,
     output logic [Units*8-1:0] even_o,
@@ -42,7 +40,7 @@ module bnn_vector_pool #(
   logic [3:0][4:0] addr_q;
   logic [3:0][5:0] place_q;
   logic [5:0] read_addr_q;
-  logic [2*Units*8-1:0] most, upper, upper_q, read_q;
+  logic [2*Units*8-1:0] most, upper_q, read_q;
 
   (* ram_style = "distributed" *) logic [2*Units*8-1:0] upper_mem[32];
   (* ram_style = "distributed" *) logic [2*Units*8-1:0] mem[64];
@@ -59,15 +57,13 @@ module bnn_vector_pool #(
     keep_q      <= valid_q[2] & last_q[2];
     note_q      <= valid_q[2] & ~last_q[2];
     read_addr_q <= read_addr_i;
-    upper_q     <= upper;
+    upper_q     <= upper_mem[addr_q[0]];
     read_q      <= mem[read_addr_q];
     if (note_q) upper_mem[addr_q[3]] <= most;
     if (keep_q) mem[place_q[3]] <= most;
   end
 
-  assign upper = upper_mem[addr_q[0]];
-
-  logic [Compares-1:0][7:0] one, other;  // as they are in the next cycle
+  logic [Compares-1:0][7:0] one, other;
   logic [Compares-1:0] less;
 
   for (genvar n = 0; n < Compares; n += AtOnce) begin : gen_less
@@ -86,23 +82,22 @@ module bnn_vector_pool #(
   for (genvar u = 0; u < Units; u++) begin : gen_unit
     logic odd_more;
 
-    assign one[u] = even_next_i[8*u+:8];
-    assign other[u] = odd_next_i[8*u+:8];
+    assign one[u] = even_i[8*u+:8];
+    assign other[u] = odd_i[8*u+:8];
     assign odd_more = less[u];
 
     for (genvar i = 0; i < 2; i++) begin : gen_lane
-      logic [7:0] own_q, other_q, value, value_q, value_d_q, upper_d_q, most_q;
+      logic [7:0] own_q, other_q, value_q, value_d_q, upper_d_q, most_q;
       logic upper_more;
 
-      assign value = (i == 0 && odd_more && both_q) ? other_q : own_q;
-      assign one[(i+1)*Units+u] = value;
-      assign other[(i+1)*Units+u] = upper[(i*Units+u)*8+:8];
+      assign one[(i+1)*Units+u] = value_q;
+      assign other[(i+1)*Units+u] = upper_q[(i*Units+u)*8+:8];
       assign upper_more = less[(i+1)*Units+u];
 
       always_ff @(posedge clk_i) begin
         own_q        <= (i == 0) ? even_i[8*u+:8] : odd_i[8*u+:8];
         other_q      <= odd_i[8*u+:8];
-        value_q      <= value;
+        value_q      <= (i == 0 && odd_more && both_q) ? other_q : own_q;
         value_d_q    <= value_q;
         upper_d_q    <= upper_q[(i*Units+u)*8+:8];
         most_q       <= (upper_more & ~first_d_q) ? upper_d_q : value_d_q;

@@ -12,7 +12,6 @@
 // has fallen up to four more come.
 module bnn_vector_score
   import bnn_add_pkg::add;
-  import bnn_add_pkg::count;
 #(
     parameter int unsigned Pe = 8,
     parameter int unsigned Lanes = 4,
@@ -42,25 +41,20 @@ module bnn_vector_score
   localparam int unsigned LaneBits = $clog2(Lanes);
   localparam int unsigned UnitBits = (Units > 1) ? $clog2(Units) : 1;
   localparam int unsigned ZeroBits = LaneBits + 2;  // of block_q
-  localparam int unsigned FirstBit = $clog2(Pe);  // of a group's number in a class
 
-  logic busy_q, unit_end, begin_class, begin_lanes, begin_block, step, lane_last_q, last_q, done_q, absent_q;
-  logic images_restart, block_restart, block_go_q, group_start_q, group_go_q;
-  // As they are in the next cycle with _d; busy: busy_q again, for images and lanes; class_busy for the class
-  logic emit, busy, class_busy, busy_d, emit_d;
+  logic start_q, busy_q, unit_end, class_end, begin_lanes, step, lane_last_q, last_q, done_q, absent_q;
+  logic emit, busy, busy_d, emit_d;  // as they are in the next cycle with _d; busy: busy_q again, for images and lanes
   logic [1:0] lane_emit;  // emit again, for the lane and for its line
-  logic [15:0] images_q, class_q;  // images still to come; class of the unit
-  logic [15:FirstBit] group_q;
-  logic [15:LaneBits] blocks_q, next_images_q;  // of images_q; behind the block
+  logic [15:0] images_q, class_q, group_q;  // images still to come; class of the unit; the group's first one
+  logic [15:LaneBits] next_images_q;  // behind the block
   logic more_images_q;  // than a block's
-  logic [15:3] next_class_q;  // of the next unit, which is two cycles later at least
+  logic [15:0] next_class_q;  // of the next unit, which is two cycles later at least
   logic [LaneBits-1:0] before_last_q, last_lane_q;  // of the block's images
   logic [LaneBits-1:0] lane_q;
   logic [3:0] valid_q;
   logic [2:0] last_d_q;
   // From an image to the next; of the block's first one, of this one, of the next, which is two cycles later at least
-  logic [31:2] stride_q, line_q, next_line_q, base_q;
-  logic [15:0] classes;
+  logic [31:2] stride_q, line_q, next_line_q;
   logic line_step;  // line_q moves, or no channel is at work
   logic [31:ZeroBits] block_q;
   logic [Units-1:0] unit_q;  // one-hot
@@ -78,39 +72,15 @@ module bnn_vector_score
       .data_i({3{emit_d}}),
       .data_o({lane_emit, emit})
   );
-  // A block or group that is gone on to is behind the last score by a cycle
-  bnn_register u_images_restart (
-      .clk_i,
-      .data_i(start_i | group_i),
-      .data_o(images_restart)
-  );
-  bnn_register u_block_restart (
-      .clk_i,
-      .data_i(start_i | group_i),
-      .data_o(block_restart)
-  );
   bnn_register u_busy (
       .clk_i,
       .data_i(busy_d),
       .data_o(busy)
   );
-  bnn_register u_class_busy (
-      .clk_i,
-      .data_i(busy_d),
-      .data_o(class_busy)
-  );
   bnn_register u_line_step (
       .clk_i,
       .data_i(~busy_d | emit_d),
       .data_o(line_step)
-  );
-
-  bnn_register #(
-      .Bits(16)
-  ) u_classes (
-      .clk_i,
-      .data_i(classes_i),
-      .data_o(classes)
   );
 
   // The first lane is next; that, or the lane after this one
@@ -121,57 +91,46 @@ module bnn_vector_score
       .lane_last_i(lane_last_q),
       .begin_o    (begin_lanes)
   );
-  bnn_vector_score_step u_block (
-      .busy_i     (busy),
-      .emit_i     (lane_emit[0]),
-      .absent_i   (absent_q),
-      .lane_last_i(lane_last_q),
-      .begin_o    (begin_block)
-  );
   bnn_vector_score_step u_class (
-      .busy_i     (class_busy),
+      .busy_i     (1'b1),
       .emit_i     (emit),
       .absent_i   (absent_q),
       .lane_last_i(lane_last_q),
-      .begin_o    (begin_class)
+      .begin_o    (class_end)
   );
   assign step = ~busy | lane_emit[1];
 
   always_ff @(posedge clk_i) begin
-    group_start_q <= start_i;
-    block_go_q <= block_i;
-    group_go_q <= group_i;
+    start_q  <= start_i;
     busy_q   <= busy_d;
     stride_q <= 30'(classes_i);
-    base_q   <= base_i[31:2];
     next_line_q <= 30'(add(32'(line_q), 32'(stride_q)));
-    next_class_q <= 13'(add(32'(class_q[15:3]), 32'd1));
+    next_class_q <= {13'(add(32'(class_q[15:3]), 32'd1)), class_q[2:0]};
     // Long before the next channel
-    blocks_q      <= images_q[15:LaneBits];
-    next_images_q <= (16 - LaneBits)'(add(32'(blocks_q), '1));
+    next_images_q <= (16 - LaneBits)'(add(32'(images_q[15:LaneBits]), '1));
     more_images_q <= images_q[15:LaneBits] != '0;
-    before_last_q <= LaneBits'(count(32'(images_q[LaneBits-1:0]), 1'b0, 1'b1));
+    before_last_q <= images_q[LaneBits-1:0] - 1'b1;
     last_lane_q   <= more_images_q ? '1 : before_last_q;
-    absent_q <= class_q >= classes;
+    absent_q <= class_q >= classes_i;
     lane_last_q <= lane_q == last_lane_q;
     last_q   <= unit_q[Units-1];
-    if (images_restart) images_q <= images_i;
-    else if (block_go_q) images_q[15:LaneBits] <= next_images_q;
-    if (block_restart) block_q <= '0;
-    else if (block_go_q) block_q <= (30 - LaneBits)'(add(32'(block_q), 32'(classes)));
-    if (group_start_q) group_q <= '0;
-    else if (group_go_q) group_q <= (16 - FirstBit)'(add(32'(group_q), 32'd1));
+    if (start_q || group_i) images_q <= images_i;
+    else if (block_i) images_q[15:LaneBits] <= next_images_q;
+    if (start_q || group_i) block_q <= '0;
+    else if (block_i) block_q <= (30 - LaneBits)'(add(32'(block_q), 32'(stride_q)));
+    if (start_q) group_q <= '0;
+    else if (group_i) group_q <= group_q + 16'(Pe);
     // Bits that are 0 for a block's first image are reset, by begin_lanes alone; the others are enabled by line_step alone
     if (begin_lanes) {line_q[ZeroBits-1:2], lane_q} <= '0;
-    else if (step) begin
-      {line_q[ZeroBits-1:2], lane_q} <= {next_line_q[ZeroBits-1:2], LaneBits'(count(32'(lane_q), 1'b1, 1'b0))};
+    else if (step) {line_q[ZeroBits-1:2], lane_q} <= {next_line_q[ZeroBits-1:2], lane_q + 1'b1};
+    if (line_step) line_q[31:ZeroBits] <= begin_lanes ? block_q : next_line_q[31:ZeroBits];
+    if (!busy_q) begin
+      class_q <= group_q + 16'(channel_i);
+      unit_q  <= Units'(1);
+    end else if (class_end) begin
+      class_q <= next_class_q;
+      unit_q  <= unit_q << 1;
     end
-    if (line_step) line_q[31:ZeroBits] <= begin_block ? block_q : next_line_q[31:ZeroBits];
-    if (begin_class) class_q[15:FirstBit] <= class_busy ? next_class_q[15:FirstBit] : group_q;
-    if (!class_busy) class_q[FirstBit-1:0] <= FirstBit'(channel_i);
-    else if (begin_class) class_q[FirstBit-1:0] <= FirstBit'({next_class_q, class_q[2:0]});
-    if (!class_busy) unit_q <= Units'(1);
-    else if (begin_class) unit_q <= unit_q << 1;
     if (rst_i) begin
       done_q <= 1'b0;
     end else begin
@@ -199,7 +158,7 @@ module bnn_vector_score
     unit_d_q  <= {unit_d_q[0], unit};
     unit_dd_q <= unit_d_q[1];
     data_q    <= score_i[32'(unit_dd_q)*32+:32];
-    for (int unsigned u = 0; u < Units; u++) next_q[u] <= emit & unit_q[u];
+    for (int unsigned u = 0; u < Units; u++) next_q[u] <= ~rst_i & emit & unit_q[u];
   end
 
   always_ff @(posedge clk_i) begin
@@ -207,7 +166,7 @@ module bnn_vector_score
     line_d_q   <= line_q;
     class_d_q  <= class_q;
     offset_q   <= 30'(add(32'(line_d_q), 32'(class_d_q)));
-    low_q      <= 31'(add(32'(offset_q), 32'(base_q)));
+    low_q      <= 31'(add(32'(base_i[31:2]), 32'(offset_q)));
     addr_q     <= {add(base_i[63:32], 32'(low_q[30])), low_q[29:0], 2'b00};
     if (rst_i) begin
       valid_q  <= '0;

@@ -10,7 +10,7 @@
 // of u, or by link_i those of a neighbour.
 //
 // Latency, from read_addr_i: pixel_i 1 cycle later, coefficient_i, valid_i, op_i, minus_i and offset_i 2, score_o 5,
-// byte_i 7, v_next_o 10, v_o 11. write_i and its address come a cycle before the sums. Data only, no reset.
+// byte_i 7, v_o 11. write_i and its address come a cycle before the sums. Data only, no reset.
 (* keep_hierarchy = "yes" *)
 module bnn_vector_unit (
     input  logic               clk_i,
@@ -39,8 +39,7 @@ module bnn_vector_unit (
     output logic        [31:0] score_o,
     // Value
     input  logic signed [ 7:0] byte_i,
-    output logic        [ 7:0] v_o,
-    output logic        [ 7:0] v_next_o  // v_o in the next cycle
+    output logic        [ 7:0] v_o
 );
   /* verilator no_inline_module */
   logic average_q, far_q, unsigned_q;
@@ -134,14 +133,12 @@ module bnn_vector_unit (
   logic [3:0] beyond_q;
   logic [2:0] past_q;
   logic y_negative_q, saturate;
-  logic [7:0] low_q, past, v, v_q;
+  logic [7:0] low_q, past, v_q;
 
   assign high = shifted[Window+16:Window-1];
   assign y = y_q[Place+25:Place];
   assign past = y[7:0] & ~most_q;
   assign saturate = (|beyond_q) | (unsigned_q ? y_negative_q | (|past_q) : y_negative_q != (|past_q));
-
-  assign v = (!saturate ? low_q : y_negative_q ? {~unsigned_q, 7'd0} : most_q) ^ {~unsigned_q, 7'd0};
 
   always_ff @(posedge clk_i) begin
     for (int unsigned i = 0; i < 3; i++) wide_q[i] <= high[5*i+:5] != {5{high[17]}};
@@ -156,11 +153,10 @@ module bnn_vector_unit (
     y_negative_q <= (y[25] | under_d_q) & ~over_d_q;
     past_q       <= {|past[7:6], |past[5:3], |past[2:0]};
     low_q        <= y[7:0];
-    v_q          <= v;
+    v_q          <= (!saturate ? low_q : y_negative_q ? {~unsigned_q, 7'd0} : most_q) ^ {~unsigned_q, 7'd0};
   end
 
-  assign v_o      = v_q;
-  assign v_next_o = v;
+  assign v_o = v_q;
 
   logic unused_unit;
   assign unused_unit = ^{total, shifted[47:Window+17], y_q[39], y_q[Place-1:0]};
