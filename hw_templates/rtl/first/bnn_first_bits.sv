@@ -9,7 +9,7 @@
 // bnn_first_windows, which sees to it that no more than Results sets of bits are in the queue or on their way. With
 // FirstWired wrong_o tells that the channels loaded are not those wired in. valid_o and pop_i: bnn_fifo.
 //
-// Latency: bits are there 13 cycles after the last window of their sum; more with FirstWired.
+// Latency: bits are there 14 cycles after the last window of their sum; more with FirstWired.
 module bnn_first_bits
   import bnn_pkg::*;
 #(
