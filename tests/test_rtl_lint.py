@@ -32,21 +32,21 @@ def changed(folder: Path, name: str, old: str, new: str) -> list[Path]:
 
 @needs_verilator
 def test_verilator_sees_a_signal_of_another_width(tmp_path: Path) -> None:
-    files = changed(tmp_path / "rtl", "bnn_loop", "assign more = Bits'(add", "assign more = 40'(add")
-    with pytest.raises(rtl_lint.LintError, match="WIDTHTRUNC.*bnn_loop.sv"):
+    files = changed(tmp_path / "rtl", "bnn_loop_count", "assign more = Bits'(add", "assign more = 40'(add")
+    with pytest.raises(rtl_lint.LintError, match="WIDTHTRUNC.*bnn_loop_count.sv"):
         rtl_lint.verilator(files, "sim_small")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("assign value_o = value_q;", "assign value_o = value_q", r"bnn_loop.sv:\d+:\d+.*: syntax error"),
-        ("module bnn_loop", "module bnn_other", r"\[module-filename\]"),
+        ("assign value_o = value_q;", "assign value_o = value_q", r"bnn_loop_count.sv:\d+:\d+.*: syntax error"),
+        ("module bnn_loop_count", "module bnn_other", r"\[module-filename\]"),
     ],
 )
 def test_verible_sees_what_is_no_systemverilog(tmp_path: Path, old: str, new: str, message: str) -> None:
     with pytest.raises(rtl_lint.LintError, match=message):
-        rtl_lint.verible(changed(tmp_path / "rtl", "bnn_loop", old, new))
+        rtl_lint.verible(changed(tmp_path / "rtl", "bnn_loop_count", old, new))
 
 
 def test_a_linter_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
