@@ -23,7 +23,8 @@ module bnn_loop #(
     output logic [Copies-1:0] last_o
 );
   logic [Bits-1:0] ahead;
-  logic one_q, next, last;  // next: the next value is the last; last: for the counters
+  logic one_q, next;  // next: the next value is the last
+  logic [Copies:0] last;  // the highest for the counters
 
   always_ff @(posedge clk_i) one_q <= limit_i == Bits'(1);
 
@@ -36,7 +37,7 @@ module bnn_loop #(
       .clk_i,
       .restart_i,
       .go_i,
-      .last_i (last),
+      .last_i (last[Copies]),
       .value_o(ahead)
   );
 
@@ -49,7 +50,7 @@ module bnn_loop #(
         .clk_i,
         .restart_i,
         .go_i,
-        .last_i (last),
+        .last_i (last[Copies]),
         .value_o
     );
   end else begin : gen_no_value
@@ -64,18 +65,7 @@ module bnn_loop #(
       .equal_o(next)
   );
 
-  bnn_loop_last #(
-      .Gates(Gates)
-  ) u_last (
-      .clk_i,
-      .restart_i,
-      .go_i,
-      .one_i (one_q),
-      .next_i(next),
-      .last_o(last)
-  );
-
-  for (genvar i = 0; i < Copies; i++) begin : gen_last
+  for (genvar i = 0; i <= Copies; i++) begin : gen_last
     bnn_loop_last #(
         .Gates(Gates)
     ) u_last (
@@ -84,9 +74,11 @@ module bnn_loop #(
         .go_i,
         .one_i (one_q),
         .next_i(next),
-        .last_o(last_o[i])
+        .last_o(last[i])
     );
   end
+
+  assign last_o = last[Copies-1:0];
 
 `ifndef SYNTHESIS
   // ---- Rules, checked in simulation --------------------------------------------------------------

@@ -113,7 +113,9 @@ module bnn_score
   // ---- Pairs of classes of a block ---------------------------------------------------------------
 
   // ready_q: the next pair's sums are there and what is counted is settled
-  logic copy_again, leave_again, move;  // for what counts the pairs and lanes; either of both
+  logic [1:0] copies, leaves, moves;
+  logic copy_again, leave_again;  // for what counts the pairs and lanes
+  logic unused_move;
   logic active_q, ready_q, pair_full_q, pair_last_q, second_q, block_last_q, group_last_q, copy, pair_end, done_q;
   logic ready;  // of the next cycle
   // After a copy: go on to the next pair, block or group
@@ -125,7 +127,7 @@ module bnn_score
   // Still to come: images of the group; classes of the layer, and those of them from this pair on
   logic [15:0] images_q, classes_q;
   logic [PairBits+1:0] left_classes_q;  // at most Pe
-  logic more_classes_q, images_over_q, classes_over_q;  // more than Pe classes; Lanes images or more, Pe classes
+  logic more_classes_q, images_over_q, classes_over_q;  // more than Pe classes; twice Lanes images or more; twice Pe
   logic [15:LaneBits] less_images;
   logic [15:PairBits+1] less_classes;
   logic [LaneBits:0] lanes_q, lanes_less_q;  // images of the block; one less
@@ -134,8 +136,7 @@ module bnn_score
   // Addresses: from an image to the next, of the block's first image without the base and with it, of the pair in that
   // image; in an image, of the pair, of the group's first one and of the next block's. And whether the pair begins in
   // the upper half of a beat, as the base does: Lanes is even.
-  logic [17:2] stride_q;
-  logic [31:2] stride;  // for the block
+  logic [17:2] stride_q, stride;  // the latter for the block
   logic [31:2+LaneBits] block_q, block_more;
   logic [63:2] block_begin, line_begin;
   logic [63:22] line_top_more;  // line_begin with a carry into that part
@@ -153,15 +154,12 @@ module bnn_score
       .ready_i      (ready_q),
       .emit_i       (emit_q),
       .score_ready_i(score_ready_i),
-      .whole_i      (whole_q),
       .over_i       (over_q),
       .pair_last_i  (pair_last_q),
       .group_last_i (group_last_q),
       .valid_i,
       .settled_i    (active_q & ~wait_q[0]),
       .emit_o       (emit),
-      .leave_o      (leave),
-      .copy_o       (copy),
       .ready_o      (ready),
       .pair_end_o   (pair_end),
       .group_end_o  (group_end),
@@ -169,16 +167,22 @@ module bnn_score
       .begin_group_o(begin_group)
   );
 
-  bnn_score_copy u_copy (
-      .ready_i      (ready_q),
-      .emit_i       (emit_q),
-      .score_ready_i(score_ready_i),
-      .whole_i      (whole_q),
-      .over_i       (over_q),
-      .copy_o       (copy_again),
-      .leave_o      (leave_again),
-      .move_o       (move)
-  );
+  for (genvar i = 0; i < 2; i++) begin : gen_copy
+    bnn_score_copy u_copy (
+        .ready_i      (ready_q),
+        .emit_i       (emit_q),
+        .score_ready_i(score_ready_i),
+        .whole_i      (whole_q),
+        .over_i       (over_q),
+        .copy_o       (copies[i]),
+        .leave_o      (leaves[i]),
+        .move_o       (moves[i])
+    );
+  end
+
+  assign {copy_again, copy} = copies;
+  assign {leave_again, leave} = leaves;
+  assign unused_move = moves[0];
 
   bnn_register #(
       .Bits(4)
@@ -254,8 +258,7 @@ module bnn_score
   // What comes next, a pair, a block or a group later: there long before it is taken
   bnn_next #(
       .Bits(16 - LaneBits),
-      .Down(1'b1),
-      .Late(1'b1)
+      .Down(1'b1)
   ) u_images (
       .clk_i,
       .value_i(images_q[15:LaneBits]),
@@ -263,41 +266,38 @@ module bnn_score
   );
   bnn_next #(
       .Bits(15 - PairBits),
-      .Down(1'b1),
-      .Late(1'b1)
+      .Down(1'b1)
   ) u_classes (
       .clk_i,
       .value_i(classes_q[15:PairBits+1]),
       .more_o (less_classes)
   );
   bnn_next #(
-      .Bits(15),
-      .Late(1'b1)
+      .Bits(15)
   ) u_class (
       .clk_i,
       .value_i(class_q),
       .more_o (class_more)
   );
   bnn_next #(
-      .Bits(18 - GroupShift),
-      .Late(1'b1)
+      .Bits(18 - GroupShift)
   ) u_group (
       .clk_i,
       .value_i(group_q),
       .more_o (group_more)
   );
   bnn_register #(
-      .Bits(30)
+      .Bits(16)
   ) u_stride (
       .clk_i,
-      .data_i(30'(classes_i)),
+      .data_i(classes_i),
       .data_o(stride)
   );
   bnn_sum_late #(
       .Bits(30 - LaneBits)
   ) u_block (
       .clk_i,
-      .a_i  (stride[31-LaneBits:2]),
+      .a_i  ((30 - LaneBits)'(stride)),
       .b_i  (block_q),
       .sum_o(block_more)
   );
@@ -318,8 +318,7 @@ module bnn_score
       .sum_o(line_begin)
   );
   bnn_next #(
-      .Bits(42),
-      .Late(1'b1)
+      .Bits(42)
   ) u_line_top (
       .clk_i,
       .value_i(line_begin[63:22]),
@@ -345,7 +344,7 @@ module bnn_score
   );
 
   always_ff @(posedge clk_i) begin
-    if (move) left_q <= copy_again ? lanes_less_q : (LaneBits + 1)'(count(32'(left_q), 1'b0, 1'b1));
+    if (moves[1]) left_q <= copy_again ? lanes_less_q : (LaneBits + 1)'(count(32'(left_q), 1'b0, 1'b1));
     if (copy_again) begin
       both_q  <= second_q;
       upper_q <= upper_begin_q;
@@ -557,7 +556,7 @@ module bnn_score
   assign next_o[1:0] = base_i[1:0];
 
   logic unused_score;
-  assign unused_score = ^{product_q[1][32], product_q[0][32], unused_carry_q, unused_lane, stride, addr_low[2], sum_i,
+  assign unused_score = ^{product_q[1][32], product_q[0][32], unused_carry_q, unused_lane, addr_low[2], sum_i,
                           weight_i};
 
   assign shift_o       = |shift_q;
