@@ -77,7 +77,7 @@ def estimate_area(design: Design) -> Area:
     lut += 611 + 33 * lanes + 345  # sequencer, engine
     lut += 3530 + 273 * first  # first layer
     lut += 8 + lanes * (16 + simd)  # writes and memory of activations
-    lut += 3331 + 110 + pe * simd * 0.048  # controller, registers, bus; ring
+    lut += 3321 + 110 + pe * simd * 0.048  # controller, registers, bus; ring
     ff = dots * (19 * simd / 64 + simd / 2 + 26) + (pe + lanes) * 95 * simd / 64
     ff += tiles * (360 * simd / 64 + 36) + rows * lanes * (100 * simd / 64 + 7)
     ff += 35.5 * pe + 22  # array: thresholds and control

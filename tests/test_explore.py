@@ -23,13 +23,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # yosys, bnn report: LUT, FF, BRAM36, DSP and LUT of the array
 MEASURED = {
-    "pynq_z1": (46133, 85172, 136, 197, 21135),
-    "pynq_z1_binary": (34988, 65722, 128, 139, 19153),
-    "pynq_z1_ports2": (35209, 66192, 128, 139, 19153),
-    "zybo_z7_10": (13370, 26579, 50, 27, 2859),
-    "ultra96v2": (44180, 81157, 192, 261, 19153),
-    "kv260": (69942, 127374, 144, 501, 38142),
-    "of_four_lanes": (16124, 30217, 50, 43, 5120),
+    "pynq_z1": (46123, 85172, 136, 197, 21135),
+    "pynq_z1_binary": (34978, 65722, 128, 139, 19153),
+    "pynq_z1_ports2": (35199, 66192, 128, 139, 19153),
+    "zybo_z7_10": (13358, 26579, 50, 27, 2859),
+    "ultra96v2": (44170, 81157, 192, 261, 19153),
+    "kv260": (69931, 127374, 144, 501, 38142),
+    "of_four_lanes": (16113, 30217, 50, 43, 5120),
 }
 DESIGN = {**DESIGNS, "of_four_lanes": dataclasses.replace(DESIGNS["zybo_z7_10"], lanes=4, dsp_lanes=4, act_depth=2048)}
 CONV = network(1, (12, 12, 3), [("conv", 32, 1, 0, False), ("conv", 64, 1, -1, True), ("dense", 64), ("dense", 10)])
