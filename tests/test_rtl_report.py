@@ -544,6 +544,12 @@ def test_the_table_says_what_is_assumed() -> None:
     assert "around" not in text
     text = report.table({**found, "around": shell.summary(DESIGNS["pynq_z1"])})
     assert f"{'LUT with what is around':24} {found['total']['lut'] + 1940:9g}" in text and "an estimate" in text
+    # A share of the sum, not the sum of two rounded shares: 65.7 and 3.6
+    pynq = {"total": {**found["total"], "lut": 34978}, "percent": {**found["percent"], "lut": 65.7}}
+    text = report.table(
+        {**found, **pynq, "available": {"lut": 53200, "ff": 106400}, "around": shell.summary(DESIGNS["pynq_z1"])}
+    )
+    assert f"{36918:9g}   69.4 % of" in text
 
 
 @pytest.mark.parametrize(

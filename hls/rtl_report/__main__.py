@@ -124,6 +124,7 @@ def analyse(
     return {
         "format": FORMAT,
         "total": _figures(total),
+        "available": {key: getattr(board, key) for key in _figures(total)},
         "percent": {key: round(100 * value / getattr(board, key), 1) for key, value in _figures(total).items()},
         "array_lut_per_mac": round(luts / macs, 3) if array else None,
         "tile_nets": placed.crossing(TILE),
@@ -208,7 +209,7 @@ def table(report: dict[str, Any]) -> str:
         for key, label in (("lut", "LUT"), ("ff", "FF")):
             lines.append(
                 f"{f'{label} with what is around':24} {total[key] + around[key]:9g}  "
-                f"{percent[key] + around['percent'][key]:5.1f} % of {report['board']}"
+                f"{100 * (total[key] + around[key]) / report['available'][key]:5.1f} % of {report['board']}"
             )
         lines.append(
             f"  around the core: {around['lut']} LUT, {around['ff']} FF for SmartConnect and resets, an estimate"
